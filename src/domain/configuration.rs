@@ -1,0 +1,99 @@
+//! What people put in: workspaces, configuration packages and input documents.
+
+use serde_json::Value;
+
+use super::time::Timestamp;
+use super::{BuildId, ConfigurationId, DocumentId, WorkspaceId};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub name: String,
+    pub slug: String,
+    pub created_at: Timestamp,
+}
+
+super::status::text_enum! {
+    ConfigurationStatus { Draft = "draft", Active = "active", Inactive = "inactive" }
+}
+
+/// A stored configuration package; its files are in [`Configuration::folder`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Configuration {
+    pub id: ConfigurationId,
+    pub workspace_id: WorkspaceId,
+    pub display_name: String,
+    pub status: ConfigurationStatus,
+    /// `sha256:<hex>` over every stored file.
+    pub content_digest: String,
+    /// The build that new runs use.
+    pub active_build_id: Option<BuildId>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub activated_at: Option<Timestamp>,
+}
+
+impl Configuration {
+    /// The package's folder, relative to the data folder.
+    pub fn folder(&self) -> std::path::PathBuf {
+        format!("workspaces/{}/configurations/{}", self.workspace_id, self.id).into()
+    }
+}
+
+/// An uploaded input. The name is data, never a path: the stored file is named by the id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    pub id: DocumentId,
+    pub workspace_id: WorkspaceId,
+    pub name: String,
+    pub content_type: String,
+    pub byte_size: u64,
+    /// Lower-case hex SHA-256 of the content.
+    pub sha256: String,
+    pub metadata: Value,
+    pub created_at: Timestamp,
+}
+
+impl Document {
+    /// The stored file, relative to the data folder.
+    pub fn path(&self) -> std::path::PathBuf {
+        format!("workspaces/{}/documents/{}", self.workspace_id, self.id).into()
+    }
+
+    /// The extension an engine is shown: letters and digits of the original name's, lower case, at most ten.
+    pub fn extension(&self) -> Option<String> {
+        let (_, extension) = self.name.rsplit_once('.')?;
+        let plain = (1..=10).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_alphanumeric());
+        plain.then(|| extension.to_ascii_lowercase())
+    }
+
+    /// The name of the copy that a run's engine reads: `<document id>.<extension>`.
+    pub fn staged_name(&self) -> String {
+        match self.extension() {
+            Some(extension) => format!("{}.{extension}", self.id),
+            None => self.id.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_gives_no_path() {
+        let mut document = Document {
+            id: DocumentId::generate(),
+            workspace_id: WorkspaceId::generate(),
+            name: "../../../x.csv".into(),
+            content_type: "text/csv".into(),
+            byte_size: 0,
+            sha256: String::new(),
+            metadata: Value::Null,
+            created_at: Timestamp::default(),
+        };
+        assert_eq!(document.staged_name(), format!("{}.csv", document.id));
+        document.name = "a./../../etc".into();
+        assert_eq!(document.staged_name(), document.id.to_string());
+    }
+}

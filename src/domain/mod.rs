@@ -1,0 +1,18 @@
+//! The words of the service: ids, stream keys, positions, statuses and the records they make up.
+//!
+//! Law: a value of these types is valid. Whatever comes from outside is parsed here once, and the
+//! rest of the code cannot hold an invalid one. No framework, and no clock or randomness but in [`id`].
+
+pub mod id;
+pub mod stream_key;
+pub mod sequence;
+pub mod status;
+pub mod time;
+pub mod failure;
+pub mod run;
+pub mod build;
+pub mod configuration;
+pub mod principal;
+
+pub use id::{BuildId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId};
+pub use stream_key::{StreamKey, StreamKind};

@@ -1,0 +1,119 @@
+//! What state a piece of work is in, and which state may follow which.
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $(#[serde(rename = $text)] $variant),* }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use text_enum;
+
+text_enum! {
+    RunStatus {
+        Queued = "queued", Building = "building", Running = "running",
+        Succeeded = "succeeded", Failed = "failed", Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    BuildStatus {
+        Queued = "queued", Building = "building",
+        Active = "active", Failed = "failed", Cancelled = "cancelled",
+    }
+}
+
+impl RunStatus {
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// Forward only; a terminal status is never left.
+    pub fn can_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued => next != Self::Queued && next != Self::Succeeded,
+            Self::Building => matches!(next, Self::Running | Self::Failed | Self::Cancelled),
+            Self::Running => next.is_terminal(),
+            Self::Succeeded | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+impl BuildStatus {
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Active | Self::Failed | Self::Cancelled)
+    }
+
+    /// Forward only; `queued` becomes `active` directly when an existing build is reused.
+    pub fn can_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued => next != Self::Queued,
+            Self::Building => next.is_terminal(),
+            Self::Active | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_status_moves_forward_only() {
+        use RunStatus::*;
+        let allowed = [
+            (Queued, Building),
+            (Queued, Running),
+            (Queued, Failed),
+            (Queued, Cancelled),
+            (Building, Running),
+            (Building, Failed),
+            (Building, Cancelled),
+            (Running, Succeeded),
+            (Running, Failed),
+            (Running, Cancelled),
+        ];
+        for &from in RunStatus::ALL {
+            for &to in RunStatus::ALL {
+                assert_eq!(from.can_become(to), allowed.contains(&(from, to)), "{from} -> {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn build_status_moves_forward_only() {
+        use BuildStatus::*;
+        let allowed = [
+            (Queued, Building),
+            (Queued, Active),
+            (Queued, Failed),
+            (Queued, Cancelled),
+            (Building, Active),
+            (Building, Failed),
+            (Building, Cancelled),
+        ];
+        for &from in BuildStatus::ALL {
+            for &to in BuildStatus::ALL {
+                assert_eq!(from.can_become(to), allowed.contains(&(from, to)), "{from} -> {to}");
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One event, one line: the only JSON of events.
+//!
+//! Law: the bytes made here are what the file holds and what every transport sends; nothing
+//! serialises an event a second time. The key order is fixed: `type` first, `payload` last.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use chrono::{Datelike, Timelike};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Draft;
+use crate::domain::time::Timestamp;
+use crate::domain::{BuildId, ConfigurationId, EventId, StreamKey};
+
+/// The part of the envelope that is the same for every event of a stream.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    key: StreamKey,
+    rendered: String,
+}
+
+impl Identity {
+    pub fn new(key: StreamKey, configuration_id: ConfigurationId) -> Self {
+        let run_id = match key {
+            StreamKey::Run { id, .. } => format!("\"{id}\""),
+            StreamKey::Build { .. } => "null".into(),
+        };
+        let workspace_id = key.workspace_id();
+        let rendered = format!(
+            ",\"workspace_id\":\"{workspace_id}\",\"configuration_id\":\"{configuration_id}\",\"run_id\":{run_id},\"build_id\":"
+        );
+        Self { key, rendered }
+    }
+
+    pub fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    /// A build's stream knows its build; in a run's stream each event says it.
+    fn build_id(&self, draft: &Draft) -> Option<BuildId> {
+        match self.key {
+            StreamKey::Build { id, .. } => Some(id),
+            StreamKey::Run { .. } => draft.build_id,
+        }
+    }
+}
+
+/// Number, id and time: what only the stream assigns.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    pub sequence: u64,
+    pub event_id: EventId,
+    pub created_at: Timestamp,
+}
+
+/// Appends the line of an event, newline included, to `out`.
+pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draft) {
+    out.extend_from_slice(b"{\"type\":");
+    write_string(out, &draft.kind);
+    write!(out, ",\"event_id\":\"{}\",\"created_at\":\"", stamp.event_id).expect(VEC);
+    write_time(out, stamp.created_at);
+    write!(out, "\",\"sequence\":{},\"source\":\"{}\"", stamp.sequence, draft.source.as_str()).expect(VEC);
+    out.extend_from_slice(identity.rendered.as_bytes());
+    match identity.build_id(draft) {
+        Some(id) => write!(out, "\"{id}\"").expect(VEC),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"engine_timestamp\":");
+    match &draft.engine_timestamp {
+        Some(text) => write_string(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"payload\":");
+    out.extend_from_slice(draft.payload.get().as_bytes());
+    out.extend_from_slice(b"}\n");
+}
+
+const VEC: &str = "writing to a Vec cannot fail";
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect(VEC);
+}
+
+/// By hand, since this runs once per event and chrono's formatter costs as much as the rest of the line.
+fn write_time(out: &mut Vec<u8>, time: Timestamp) {
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut put = |at: usize, width: usize, mut value: u32| {
+        for slot in text[at..at + width].iter_mut().rev() {
+            *slot = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    put(0, 4, time.year().clamp(0, 9999) as u32);
+    put(5, 2, time.month());
+    put(8, 2, time.day());
+    put(11, 2, time.hour());
+    put(14, 2, time.minute());
+    put(17, 2, time.second());
+    put(20, 6, time.nanosecond() % 1_000_000_000 / 1000);
+    out.extend_from_slice(&text);
+}
+
+/// A line read back, borrowing from it.
+#[derive(Debug, Deserialize)]
+pub struct EventRef<'a> {
+    #[serde(rename = "type", borrow)]
+    pub kind: Cow<'a, str>,
+    pub event_id: EventId,
+    #[serde(with = "crate::domain::time::serde_micros")]
+    pub created_at: Timestamp,
+    pub sequence: u64,
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    #[serde(default)]
+    pub build_id: Option<BuildId>,
+    #[serde(borrow)]
+    pub payload: &'a RawValue,
+}
+
+impl EventRef<'_> {
+    pub fn is_terminal(&self, key: StreamKey) -> bool {
+        self.kind == key.kind().terminal_type()
+    }
+}
+
+/// The line is not an event.
+#[derive(Debug, thiserror::Error)]
+#[error("not an event: {0}")]
+pub struct InvalidLine(#[from] serde_json::Error);
+
+/// Reads a line, with or without its newline.
+pub fn decode(line: &[u8]) -> Result<EventRef<'_>, InvalidLine> {
+    Ok(serde_json::from_slice(line)?)
+}
+
+/// The `type` of a line made by [`encode`], as it stands in the JSON (escapes kept), without parsing the rest.
+pub fn raw_type(line: &[u8]) -> &[u8] {
+    let Some(rest) = line.strip_prefix(b"{\"type\":\"") else { return b"" };
+    let mut at = 0;
+    while let Some(step) = memchr::memchr2(b'"', b'\\', &rest[at..]) {
+        at += step;
+        if rest[at] == b'"' {
+            return &rest[..at];
+        }
+        at = (at + 2).min(rest.len());
+    }
+    b""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{RunId, WorkspaceId};
+    use crate::event::Source;
+    use serde_json::json;
+
+    fn line(kind: &'static str, payload: serde_json::Value) -> (StreamKey, Stamp, Vec<u8>) {
+        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let identity = Identity::new(key, ConfigurationId::generate());
+        let created_at = crate::domain::time::micros(chrono::Utc::now());
+        let stamp = Stamp { sequence: 7, event_id: EventId::generate(), created_at };
+        let mut out = Vec::new();
+        encode(&mut out, &identity, stamp, &Draft::new(kind, Source::Engine, &payload));
+        (key, stamp, out)
+    }
+
+    #[test]
+    fn a_line_reads_back_as_the_event_it_was() {
+        let (_, stamp, line) = line("run.phase.started", json!({"phase": "map\nping", "x": [1, null]}));
+        assert_eq!(line.iter().filter(|&&b| b == b'\n').count(), 1);
+        let event = decode(&line).unwrap();
+        assert_eq!((event.sequence, event.event_id, event.created_at), (7, stamp.event_id, stamp.created_at));
+        assert_eq!(event.kind, "run.phase.started");
+        assert_eq!(event.payload.get(), r#"{"phase":"map\nping","x":[1,null]}"#);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["created_at"], crate::domain::time::format(stamp.created_at));
+        assert!(value["build_id"].is_null() && value["run_id"].is_string());
+    }
+
+    #[test]
+    fn the_type_is_found_without_parsing() {
+        let (_, _, plain) = line("console.line", json!({}));
+        assert_eq!(raw_type(&plain), b"console.line");
+        let (_, _, odd) = line("we\"ird\\", json!({}));
+        assert_eq!(raw_type(&odd), br#"we\"ird\\"#);
+        assert_eq!(raw_type(b"{}"), b"");
+    }
+
+    #[test]
+    fn only_the_streams_own_end_is_terminal() {
+        let (key, _, done) = line("run.completed", json!({}));
+        let (_, _, build) = line("build.completed", json!({}));
+        assert!(decode(&done).unwrap().is_terminal(key));
+        assert!(!decode(&build).unwrap().is_terminal(key));
+    }
+}

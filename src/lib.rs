@@ -1,0 +1,19 @@
+//! ADE: an actor-based event streaming service.
+
+pub mod domain;
+pub mod config;
+pub mod assets;
+pub mod package;
+pub mod event;
+pub mod log;
+pub mod supervision;
+pub mod stream;
+pub mod summary;
+pub mod store;
+pub mod projection;
+pub mod worker;
+pub mod registry;
+pub mod http;
+pub mod telemetry;
+pub mod app;
+pub mod cli;
