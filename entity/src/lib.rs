@@ -1,1 +1,10 @@
+//! The tables, one file each, as the database keeps them. No logic: what a row means is decided where rows become
+//! records.
+//!
+//! Ids are text, times are UTC with microseconds, what has no columns of its own is JSON.
 
+pub mod workspace;
+pub mod configuration;
+pub mod document;
+pub mod build;
+pub mod run;

@@ -1,1 +1,37 @@
+//! Schema changes in their order, each with its way back.
+//!
+//! Law: a migration runs in one transaction, so a crash leaves either the old schema or the new one. One that an older
+//! binary cannot work with says so in its name, `m<date>_<time>_breaking_<what>`: names are all that an older binary
+//! sees of it. Nothing here imports the entities, which show the newest schema only.
 
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm_migration::seaql_migrations;
+
+mod m20261121_000001_create_core_tables;
+
+pub use sea_orm_migration::MigratorTrait;
+
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_create_core_tables::Migration)]
+    }
+}
+
+/// The names of the migrations this binary knows, oldest first.
+pub fn known() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// The names of the migrations the database has had, oldest first. Only reads: a new database is left untouched.
+pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let mut rows = seaql_migrations::Entity::find().all(db).await?;
+    rows.sort_by(|a, b| a.version.cmp(&b.version));
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}

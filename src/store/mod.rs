@@ -1,1 +1,25 @@
-//! (to come)
+//! The rows: workspaces, configurations, documents, builds and runs, in and out of the database as domain records.
+//!
+//! Laws. Only this module names the database crates. A finder takes what the caller may see first, and a row outside
+//! of it does not exist for that caller. What a log decides is saved with the sequence it stands at and never goes
+//! back to an older one. Writes wait for their turn in memory, in order, before SQLite is asked for its write lock.
+
+mod error;
+mod database;
+mod cells;
+mod schema;
+mod list;
+mod workspace;
+mod configuration;
+mod document;
+mod build;
+mod run;
+
+#[cfg(test)]
+mod fixture;
+
+pub use database::Store;
+pub use error::{ConnectError, MigrateError, StoreError};
+pub use list::{ListQuery, Listed};
+pub use schema::SchemaStatus;
+pub use workspace::InsertWorkspaceError;

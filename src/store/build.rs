@@ -1,0 +1,353 @@
+//! Builds: the request and the venv as columns, the state as its log last told.
+
+use entity::build::{ActiveModel, Column, Entity, Model};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+
+use super::cells::{Cells, stored};
+use super::list::{ListQuery, Listed, asked, page, visible};
+use super::{Store, StoreError};
+use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
+use crate::domain::failure::BuildErrorCode;
+use crate::domain::id::NodeId;
+use crate::domain::principal::Scope;
+use crate::domain::status::BuildStatus;
+use crate::domain::time::micros;
+use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+
+impl Store {
+    pub async fn insert_build(&self, build: &Build) -> Result<(), StoreError> {
+        Entity::insert(row(build)).exec_without_returning(&*self.write().await).await?;
+        Ok(())
+    }
+
+    pub async fn find_build(&self, scope: &Scope, id: BuildId) -> Result<Option<Build>, StoreError> {
+        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
+        select.one(self.read()).await?.map(record).transpose()
+    }
+
+    /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
+    /// further on, or is not there. `venv_present` stays as it is when not given.
+    pub async fn save_build_state(
+        &self,
+        workspace_id: WorkspaceId,
+        id: BuildId,
+        state: &BuildState,
+        last_sequence: u64,
+        venv_present: Option<bool>,
+    ) -> Result<bool, StoreError> {
+        let mut change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
+        if let Some(present) = venv_present {
+            change.venv_present = Set(present);
+        }
+        let older = Column::LastSequence.lt(stored(last_sequence));
+        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Whether its venv is there. False when there is no such build.
+    pub async fn set_venv_present(
+        &self,
+        workspace_id: WorkspaceId,
+        id: BuildId,
+        present: bool,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel { venv_present: Set(present), ..ActiveModel::default() };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Its log failed: only its first `durable_bytes` count. False when there is no such build.
+    pub async fn mark_build_degraded(
+        &self,
+        workspace_id: WorkspaceId,
+        id: BuildId,
+        durable_bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel {
+            log_degraded: Set(true),
+            durable_bytes: Set(Some(stored(durable_bytes))),
+            ..ActiveModel::default()
+        };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// The newest active build made from these inputs. One that only points to another has no venv and is left out;
+    /// one whose venv is gone is not.
+    pub async fn find_active_build(
+        &self,
+        workspace_id: WorkspaceId,
+        configuration_id: ConfigurationId,
+        fingerprint: &str,
+    ) -> Result<Option<Build>, StoreError> {
+        let select = Entity::find()
+            .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+            .filter(Column::ConfigurationId.eq(configuration_id.to_string()))
+            .filter(Column::Fingerprint.eq(fingerprint))
+            .filter(Column::Status.eq(BuildStatus::Active.as_str()))
+            .filter(Column::ReusedBuildId.is_null());
+        let newest = select.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
+        newest.one(self.read()).await?.map(record).transpose()
+    }
+
+    /// Every build of a node that has not ended, oldest first.
+    pub async fn unfinished_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
+        let open = BuildStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
+        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Newest first.
+    pub async fn builds(&self, scope: &Scope, query: &ListQuery<BuildStatus>) -> Result<Listed<Build>, StoreError> {
+        let columns = [Column::WorkspaceId, Column::ConfigurationId, Column::Status];
+        let select = Entity::find()
+            .filter(visible(scope, Column::WorkspaceId))
+            .filter(asked(query, columns, BuildStatus::as_str))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id);
+        let (rows, total) = page(self.read(), select, query).await?;
+        Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
+    }
+}
+
+fn update(workspace_id: WorkspaceId, id: BuildId) -> UpdateMany<Entity> {
+    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
+    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+}
+
+fn row(build: &Build) -> ActiveModel {
+    let inputs = &build.inputs;
+    ActiveModel {
+        id: Set(build.id.to_string()),
+        workspace_id: Set(build.workspace_id.to_string()),
+        configuration_id: Set(build.configuration_id.to_string()),
+        reason: Set(build.reason.as_str().into()),
+        fingerprint: Set(inputs.fingerprint.clone()),
+        content_digest: Set(inputs.content_digest.clone()),
+        engine_spec: Set(inputs.engine_spec.clone()),
+        engine_version_hint: Set(inputs.engine_version_hint.clone()),
+        python_interpreter: Set(inputs.python_interpreter.clone()),
+        reused_build_id: Set(build.reused_build_id.map(|id| id.to_string())),
+        node_id: Set(build.node_id.to_string()),
+        created_at: Set(micros(build.created_at)),
+        venv_present: Set(build.venv_present),
+        log_degraded: Set(build.log_degraded),
+        durable_bytes: Set(build.durable_bytes.map(stored)),
+        last_sequence: Set(stored(build.last_sequence)),
+        ..state_columns(&build.state)
+    }
+}
+
+fn state_columns(state: &BuildState) -> ActiveModel {
+    let error = state.error.as_ref();
+    ActiveModel {
+        status: Set(state.status.as_str().into()),
+        engine_version: Set(state.engine_version.clone()),
+        python_version: Set(state.python_version.clone()),
+        config_version: Set(state.config_version.clone()),
+        started_at: Set(state.started_at.map(micros)),
+        completed_at: Set(state.completed_at.map(micros)),
+        exit_code: Set(state.exit_code),
+        summary: Set(state.summary.clone()),
+        error_code: Set(error.map(|error| error.code.as_str().into())),
+        error_message: Set(error.map(|error| error.message.clone())),
+        ..ActiveModel::default()
+    }
+}
+
+fn record(row: Model) -> Result<Build, StoreError> {
+    let cells = Cells { table: "builds", id: &row.id };
+    Ok(Build {
+        id: cells.id("id", &row.id)?,
+        workspace_id: cells.id("workspace_id", &row.workspace_id)?,
+        configuration_id: cells.id("configuration_id", &row.configuration_id)?,
+        reason: cells.word("reason", BuildReason::parse, &row.reason)?,
+        reused_build_id: cells.id_option("reused_build_id", row.reused_build_id.as_deref())?,
+        node_id: cells.id("node_id", &row.node_id)?,
+        created_at: row.created_at,
+        venv_present: row.venv_present,
+        log_degraded: row.log_degraded,
+        durable_bytes: cells.count_option("durable_bytes", row.durable_bytes)?,
+        last_sequence: cells.count("last_sequence", row.last_sequence)?,
+        state: state(&cells, &row)?,
+        inputs: BuildInputs {
+            fingerprint: row.fingerprint,
+            content_digest: row.content_digest,
+            engine_spec: row.engine_spec,
+            engine_version_hint: row.engine_version_hint,
+            python_interpreter: row.python_interpreter,
+        },
+    })
+}
+
+fn state(cells: &Cells<'_>, row: &Model) -> Result<BuildState, StoreError> {
+    Ok(BuildState {
+        status: cells.word("status", BuildStatus::parse, &row.status)?,
+        engine_version: row.engine_version.clone(),
+        python_version: row.python_version.clone(),
+        config_version: row.config_version.clone(),
+        started_at: row.started_at,
+        completed_at: row.completed_at,
+        exit_code: row.exit_code,
+        summary: row.summary.clone(),
+        error: error(cells, row)?,
+    })
+}
+
+fn error(cells: &Cells<'_>, row: &Model) -> Result<Option<BuildError>, StoreError> {
+    let Some(code) = &row.error_code else { return Ok(None) };
+    let code = cells.word("error_code", BuildErrorCode::parse, code)?;
+    let message = row.error_message.clone().ok_or_else(|| cells.unreadable("error_message"))?;
+    Ok(Some(BuildError { code, message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{TestStore, at, build};
+
+    fn full_state(status: BuildStatus) -> BuildState {
+        BuildState {
+            status,
+            engine_version: Some("1.2".into()),
+            python_version: Some("3.12.1".into()),
+            config_version: Some("0.1".into()),
+            started_at: Some(at(30)),
+            completed_at: Some(at(40)),
+            exit_code: Some(-9),
+            summary: Some("done".into()),
+            error: Some(BuildError { code: BuildErrorCode::BuildTimeout, message: "too slow".into() }),
+        }
+    }
+
+    async fn found(store: &Store, id: BuildId) -> Build {
+        store.find_build(&Scope::All, id).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_build_comes_back_whole() {
+        let (store, configuration) = TestStore::furnished().await;
+        let sparse = build(&configuration);
+        let mut full = Build {
+            reason: BuildReason::CacheMiss,
+            reused_build_id: Some(sparse.id),
+            venv_present: true,
+            log_degraded: true,
+            durable_bytes: Some(77),
+            last_sequence: 9,
+            state: full_state(BuildStatus::Failed),
+            ..build(&configuration)
+        };
+        full.inputs.engine_version_hint = Some("1.2".into());
+        for build in [&sparse, &full] {
+            store.insert_build(build).await.unwrap();
+            assert_eq!(found(&store, build.id).await, *build);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_foreign_build_is_neither_seen_nor_changed() {
+        let (store, own) = TestStore::furnished().await;
+        let foreign = store.furnish("other").await.workspace_id;
+        let build = build(&own);
+        store.insert_build(&build).await.unwrap();
+        let scope = Scope::Only(vec![foreign]);
+        assert_eq!(store.find_build(&scope, build.id).await.unwrap(), None);
+        assert_eq!(store.builds(&scope, &any()).await.unwrap(), Listed { items: vec![], total: 0 });
+        let state = full_state(BuildStatus::Active);
+        assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
+        assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
+        assert!(!store.mark_build_degraded(foreign, build.id, 1).await.unwrap());
+        assert_eq!(found(&store, build.id).await, build);
+    }
+
+    #[tokio::test]
+    async fn state_only_moves_forward() {
+        let (store, configuration) = TestStore::furnished().await;
+        let build = build(&configuration);
+        store.insert_build(&build).await.unwrap();
+        let (of, id) = (build.workspace_id, build.id);
+        let building = BuildState { status: BuildStatus::Building, ..BuildState::default() };
+        let active = full_state(BuildStatus::Active);
+
+        assert!(store.save_build_state(of, id, &building, 2, None).await.unwrap());
+        assert!(store.save_build_state(of, id, &active, 7, Some(true)).await.unwrap());
+        assert!(!store.save_build_state(of, id, &active, 7, Some(true)).await.unwrap(), "again");
+        assert!(!store.save_build_state(of, id, &building, 3, Some(false)).await.unwrap(), "late");
+        assert_eq!(found(&store, id).await, Build { state: active, last_sequence: 7, venv_present: true, ..build });
+    }
+
+    #[tokio::test]
+    async fn degraded_and_venv_are_set_beside_the_state() {
+        let (store, configuration) = TestStore::furnished().await;
+        let build = build(&configuration);
+        store.insert_build(&build).await.unwrap();
+        assert!(store.set_venv_present(build.workspace_id, build.id, true).await.unwrap());
+        assert!(store.mark_build_degraded(build.workspace_id, build.id, 12).await.unwrap());
+        let expected = Build { venv_present: true, log_degraded: true, durable_bytes: Some(12), ..build.clone() };
+        assert_eq!(found(&store, build.id).await, expected);
+    }
+
+    #[tokio::test]
+    async fn the_newest_active_build_of_a_fingerprint_is_found() {
+        let (store, configuration) = TestStore::furnished().await;
+        let made = |micros, status, edit: fn(&mut Build)| {
+            let state = BuildState { status, ..BuildState::default() };
+            let mut made = Build { created_at: at(micros), state, ..build(&configuration) };
+            edit(&mut made);
+            made
+        };
+        let newest = made(20, BuildStatus::Active, |_| {});
+        let others = [
+            made(10, BuildStatus::Active, |_| {}),
+            made(30, BuildStatus::Failed, |_| {}),
+            made(40, BuildStatus::Building, |_| {}),
+            made(50, BuildStatus::Active, |build| build.reused_build_id = Some(BuildId::generate())),
+            made(60, BuildStatus::Active, |build| build.inputs.fingerprint = "f2".into()),
+        ];
+        for build in others.iter().chain([&newest]) {
+            store.insert_build(build).await.unwrap();
+        }
+        let (of, id) = (configuration.workspace_id, configuration.id);
+        assert_eq!(store.find_active_build(of, id, "f1").await.unwrap(), Some(newest));
+        assert_eq!(store.find_active_build(of, id, "f3").await.unwrap(), None);
+        assert_eq!(store.find_active_build(WorkspaceId::generate(), id, "f1").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn unfinished_builds_are_those_of_the_node_that_have_not_ended() {
+        let (store, configuration) = TestStore::furnished().await;
+        let node_id = NodeId::generate();
+        for (micros, &status) in BuildStatus::ALL.iter().enumerate() {
+            let state = BuildState { status, ..BuildState::default() };
+            let build = Build { node_id, created_at: at(micros as i64), state, ..build(&configuration) };
+            store.insert_build(&build).await.unwrap();
+        }
+        store.insert_build(&build(&configuration)).await.unwrap();
+        let open = store.unfinished_builds(node_id).await.unwrap();
+        let statuses: Vec<_> = open.iter().map(|build| build.state.status).collect();
+        assert_eq!(statuses, [BuildStatus::Queued, BuildStatus::Building]);
+    }
+
+    fn any() -> ListQuery<BuildStatus> {
+        ListQuery { workspace_id: None, configuration_id: None, status: vec![], page: 1, per_page: 50 }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_filtered() {
+        let (store, one) = TestStore::furnished().await;
+        let two = store.furnish("other").await;
+        let failed = Build { state: full_state(BuildStatus::Failed), ..build(&two) };
+        for build in [&build(&one), &build(&two), &failed] {
+            store.insert_build(build).await.unwrap();
+        }
+        let total = async |query: ListQuery<BuildStatus>| store.builds(&Scope::All, &query).await.unwrap().total;
+        assert_eq!(total(any()).await, 3);
+        assert_eq!(total(ListQuery { workspace_id: Some(two.workspace_id), ..any() }).await, 2);
+        assert_eq!(total(ListQuery { configuration_id: Some(one.id), ..any() }).await, 1);
+        let status = vec![BuildStatus::Failed, BuildStatus::Active];
+        let query = ListQuery { workspace_id: Some(two.workspace_id), status, ..any() };
+        assert_eq!(store.builds(&Scope::All, &query).await.unwrap().items, [failed]);
+    }
+}

@@ -1,0 +1,221 @@
+//! Configurations of a workspace.
+
+use entity::configuration::{ActiveModel, Column, Entity, Model};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+
+use super::cells::Cells;
+use super::list::visible;
+use super::{Store, StoreError};
+use crate::domain::configuration::{Configuration, ConfigurationStatus};
+use crate::domain::principal::Scope;
+use crate::domain::time::{Timestamp, micros};
+use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+
+impl Store {
+    pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), StoreError> {
+        Entity::insert(row(configuration)).exec_without_returning(&*self.write().await).await?;
+        Ok(())
+    }
+
+    pub async fn find_configuration(
+        &self,
+        scope: &Scope,
+        id: ConfigurationId,
+    ) -> Result<Option<Configuration>, StoreError> {
+        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
+        select.one(self.read()).await?.map(record).transpose()
+    }
+
+    /// Oldest first.
+    pub async fn configurations(&self, workspace_id: WorkspaceId) -> Result<Vec<Configuration>, StoreError> {
+        let select = Entity::find().filter(Column::WorkspaceId.eq(workspace_id.to_string()));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// New runs use this build. False when there is no such configuration.
+    pub async fn set_active_build(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        build_id: BuildId,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel { active_build_id: Set(Some(build_id.to_string())), ..ActiveModel::default() };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// The stored files have changed. False when there is no such configuration.
+    pub async fn set_content(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        content_digest: &str,
+        updated_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel {
+            content_digest: Set(content_digest.to_owned()),
+            updated_at: Set(micros(updated_at)),
+            ..ActiveModel::default()
+        };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Makes it the active one of its workspace, and the one before inactive. False, and no change, when there is no
+    /// such configuration.
+    pub async fn activate(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        activated_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        demote_others(workspace_id, id, activated_at).exec(&transaction).await?;
+        let change = ActiveModel {
+            status: Set(ConfigurationStatus::Active.as_str().into()),
+            updated_at: Set(micros(activated_at)),
+            activated_at: Set(Some(micros(activated_at))),
+            ..ActiveModel::default()
+        };
+        let updated = update(workspace_id, id).set(change).exec(&transaction).await?;
+        if updated.rows_affected == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+fn update(workspace_id: WorkspaceId, id: ConfigurationId) -> UpdateMany<Entity> {
+    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
+    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+}
+
+fn demote_others(workspace_id: WorkspaceId, id: ConfigurationId, now: Timestamp) -> UpdateMany<Entity> {
+    let change = ActiveModel {
+        status: Set(ConfigurationStatus::Inactive.as_str().into()),
+        updated_at: Set(micros(now)),
+        ..ActiveModel::default()
+    };
+    Entity::update_many()
+        .set(change)
+        .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+        .filter(Column::Status.eq(ConfigurationStatus::Active.as_str()))
+        .filter(Column::Id.ne(id.to_string()))
+}
+
+fn row(configuration: &Configuration) -> ActiveModel {
+    ActiveModel {
+        id: Set(configuration.id.to_string()),
+        workspace_id: Set(configuration.workspace_id.to_string()),
+        display_name: Set(configuration.display_name.clone()),
+        status: Set(configuration.status.as_str().into()),
+        content_digest: Set(configuration.content_digest.clone()),
+        active_build_id: Set(configuration.active_build_id.map(|id| id.to_string())),
+        created_at: Set(micros(configuration.created_at)),
+        updated_at: Set(micros(configuration.updated_at)),
+        activated_at: Set(configuration.activated_at.map(micros)),
+    }
+}
+
+fn record(row: Model) -> Result<Configuration, StoreError> {
+    let cells = Cells { table: "configurations", id: &row.id };
+    Ok(Configuration {
+        id: cells.id("id", &row.id)?,
+        workspace_id: cells.id("workspace_id", &row.workspace_id)?,
+        status: cells.word("status", ConfigurationStatus::parse, &row.status)?,
+        active_build_id: cells.id_option("active_build_id", row.active_build_id.as_deref())?,
+        display_name: row.display_name,
+        content_digest: row.content_digest,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        activated_at: row.activated_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{TestStore, at, configuration};
+
+    async fn statuses(store: &Store, workspace_id: WorkspaceId) -> Vec<ConfigurationStatus> {
+        store.configurations(workspace_id).await.unwrap().iter().map(|found| found.status).collect()
+    }
+
+    #[tokio::test]
+    async fn a_configuration_comes_back_whole() {
+        let (store, sparse) = TestStore::furnished().await;
+        let full = Configuration {
+            status: ConfigurationStatus::Active,
+            active_build_id: Some(BuildId::generate()),
+            created_at: at(10),
+            activated_at: Some(at(11)),
+            ..configuration(sparse.workspace_id)
+        };
+        store.insert_configuration(&full).await.unwrap();
+        let only = Scope::Only(vec![sparse.workspace_id]);
+        assert_eq!(store.find_configuration(&only, sparse.id).await.unwrap(), Some(sparse.clone()));
+        assert_eq!(store.find_configuration(&Scope::All, full.id).await.unwrap(), Some(full.clone()));
+        assert_eq!(store.configurations(sparse.workspace_id).await.unwrap(), [sparse, full]);
+    }
+
+    #[tokio::test]
+    async fn a_foreign_configuration_is_neither_seen_nor_changed() {
+        let (store, own) = TestStore::furnished().await;
+        let foreign = store.furnish("other").await;
+        let scope = Scope::Only(vec![foreign.workspace_id]);
+        assert_eq!(store.find_configuration(&scope, own.id).await.unwrap(), None);
+        let of = foreign.workspace_id;
+        assert!(!store.set_active_build(of, own.id, BuildId::generate()).await.unwrap());
+        assert!(!store.set_content(of, own.id, "sha256:11", at(20)).await.unwrap());
+        store.activate(of, foreign.id, at(21)).await.unwrap();
+        assert!(!store.activate(of, own.id, at(22)).await.unwrap());
+        assert_eq!(store.find_configuration(&Scope::All, own.id).await.unwrap(), Some(own));
+        assert_eq!(statuses(&store, of).await, [ConfigurationStatus::Active], "the refused one demoted nobody");
+    }
+
+    #[tokio::test]
+    async fn one_configuration_of_a_workspace_is_active() {
+        let (store, first) = TestStore::furnished().await;
+        let second = Configuration { created_at: at(10), ..configuration(first.workspace_id) };
+        store.insert_configuration(&second).await.unwrap();
+        let elsewhere = store.furnish("other").await;
+        store.activate(elsewhere.workspace_id, elsewhere.id, at(11)).await.unwrap();
+
+        assert!(store.activate(first.workspace_id, first.id, at(12)).await.unwrap());
+        assert!(store.activate(first.workspace_id, second.id, at(13)).await.unwrap());
+        assert!(store.activate(first.workspace_id, second.id, at(14)).await.unwrap(), "again");
+
+        use ConfigurationStatus::{Active, Inactive};
+        assert_eq!(statuses(&store, first.workspace_id).await, [Inactive, Active]);
+        assert_eq!(statuses(&store, elsewhere.workspace_id).await, [Active]);
+        let second = store.find_configuration(&Scope::All, second.id).await.unwrap().unwrap();
+        assert_eq!((second.activated_at, second.updated_at), (Some(at(14)), at(14)));
+    }
+
+    #[tokio::test]
+    async fn the_database_itself_refuses_a_second_active_configuration() {
+        let (store, first) = TestStore::furnished().await;
+        store.activate(first.workspace_id, first.id, at(10)).await.unwrap();
+        let second = Configuration { status: ConfigurationStatus::Active, ..configuration(first.workspace_id) };
+        assert!(store.insert_configuration(&second).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn content_and_build_change_nothing_else() {
+        let (store, before) = TestStore::furnished().await;
+        let build_id = BuildId::generate();
+        assert!(store.set_content(before.workspace_id, before.id, "sha256:11", at(20)).await.unwrap());
+        assert!(store.set_active_build(before.workspace_id, before.id, build_id).await.unwrap());
+        let expected = Configuration {
+            content_digest: "sha256:11".into(),
+            updated_at: at(20),
+            active_build_id: Some(build_id),
+            ..before.clone()
+        };
+        assert_eq!(store.find_configuration(&Scope::All, before.id).await.unwrap(), Some(expected));
+    }
+}

@@ -1,0 +1,162 @@
+//! The handle on the database: how it is opened, and who may write when.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{ConnectError, StoreError};
+
+/// How long a statement waits for another process (a backup, a shell) that holds the write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A handle on the database; clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    database: DatabaseConnection,
+    writer: Arc<Mutex<()>>,
+}
+
+impl Store {
+    /// Opens `sqlite://<path>`, with at most `pool` connections. A missing file is made when the address ends in
+    /// `?mode=rwc`; its folder must be there.
+    pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
+        // Every connection to a memory database would have one of its own.
+        if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
+            return Err(ConnectError::UnsupportedUrl);
+        }
+        let database = Database::connect(sqlite_options(url, pool)).await?;
+        Ok(Self { database, writer: Arc::default() })
+    }
+
+    /// The database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.database.ping().await?)
+    }
+
+    /// Ends every connection, for this handle and its clones; SQLite then folds its journal into the file.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        Ok(self.database.close_by_ref().await?)
+    }
+
+    pub(super) fn read(&self) -> &DatabaseConnection {
+        &self.database
+    }
+
+    /// SQLite has one writer at a time, and waits for it by polling, in no order. Waiting here is fair and quick.
+    pub(super) async fn write(&self) -> Writer<'_> {
+        Writer { _turn: self.writer.lock().await, database: &self.database }
+    }
+}
+
+fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(pool.max(1)).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+    });
+    options
+}
+
+/// The right to write, for as long as it is held.
+pub(super) struct Writer<'a> {
+    database: &'a DatabaseConnection,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Writer<'_> {
+    /// A transaction that takes the write lock at once: one that begins by reading and asks for it later cannot wait
+    /// for it, and fails as soon as anyone else has written in between.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        let immediate = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
+        Ok(self.database.begin_with_options(options).await?)
+    }
+}
+
+impl Deref for Writer<'_> {
+    type Target = DatabaseConnection;
+
+    fn deref(&self) -> &DatabaseConnection {
+        self.database
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::try_join_all;
+    use sea_orm::{ConnectionTrait, Statement};
+
+    use super::*;
+    use crate::domain::principal::Scope;
+    use crate::domain::run::RunState;
+    use crate::domain::status::RunStatus;
+    use crate::store::ListQuery;
+    use crate::store::fixture::{TestStore, at, configuration, run};
+
+    async fn pragma(store: &Store, name: &str) -> String {
+        let statement = Statement::from_string(
+            sea_orm::DbBackend::Sqlite,
+            format!("select cast({name} as text) as value from pragma_{name}"),
+        );
+        let row = store.read().query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get("", "value").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_set_up_for_a_service() {
+        let store = TestStore::blank().await;
+        store.ping().await.unwrap();
+        assert_eq!(pragma(&store, "journal_mode").await, "wal");
+        assert_eq!(pragma(&store, "synchronous").await, "1", "normal");
+        assert_eq!(pragma(&store, "foreign_keys").await, "1");
+    }
+
+    #[tokio::test]
+    async fn other_databases_and_missing_files_are_refused() {
+        for url in ["postgres://localhost/ade", "sqlite::memory:", "sqlite://x?mode=memory", "ade.db"] {
+            assert!(matches!(Store::connect(url, 1).await, Err(ConnectError::UnsupportedUrl)), "{url}");
+        }
+        let missing = Store::connect("sqlite:///nonexistent/ade.db?mode=rwc", 1).await;
+        assert!(matches!(missing, Err(ConnectError::Database(_))));
+    }
+
+    /// Two handles, so that half of the writers do not wait for each other in memory: SQLite's own lock must do.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_writers_at_once_all_get_their_turn() {
+        let (store, own) = TestStore::furnished().await;
+        let other_process = store.another_handle().await;
+        let rival = configuration(own.workspace_id);
+        store.insert_configuration(&rival).await.unwrap();
+        let writers = (0..20).map(|n| {
+            let store = if n % 2 == 0 { (*store).clone() } else { other_process.clone() };
+            let (own, rival) = (own.clone(), rival.id);
+            tokio::spawn(async move {
+                let running = RunState { status: RunStatus::Running, ..RunState::default() };
+                for sequence in 1..=10 {
+                    let run = run(&own);
+                    store.insert_run(&run).await?;
+                    store.save_run_state(own.workspace_id, run.id, &running, sequence).await?;
+                    let favourite = if n % 2 == 0 { own.id } else { rival };
+                    store.activate(own.workspace_id, favourite, at(n)).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        });
+        for written in try_join_all(writers).await.unwrap() {
+            written.unwrap();
+        }
+        let status = vec![RunStatus::Running];
+        let query = ListQuery { workspace_id: None, configuration_id: None, status, page: 1, per_page: 1 };
+        assert_eq!(store.runs(&Scope::All, &query).await.unwrap().total, 200);
+    }
+}

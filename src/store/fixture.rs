@@ -1,0 +1,143 @@
+//! What the tests of this module share: a store on a real file, and records to put into it.
+
+use std::ops::Deref;
+
+use chrono::{TimeZone, Utc};
+use serde_json::json;
+
+use super::Store;
+use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
+use crate::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
+use crate::domain::id::NodeId;
+use crate::domain::run::{Run, RunOptions, RunState};
+use crate::domain::time::Timestamp;
+use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
+
+pub struct TestStore {
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+impl TestStore {
+    /// Empty, without a schema.
+    pub async fn blank() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { store: connect(&folder).await, folder }
+    }
+
+    /// On the same file, sharing nothing else.
+    pub async fn another_handle(&self) -> Store {
+        connect(&self.folder).await
+    }
+
+    pub async fn open() -> Self {
+        let blank = Self::blank().await;
+        blank.migrate().await.unwrap();
+        blank
+    }
+
+    /// With a workspace and a configuration in it.
+    pub async fn furnished() -> (Self, Configuration) {
+        let store = Self::open().await;
+        let configuration = store.furnish("acme").await;
+        (store, configuration)
+    }
+
+    pub async fn furnish(&self, slug: &str) -> Configuration {
+        let workspace = workspace(slug);
+        let configuration = configuration(workspace.id);
+        self.insert_workspace(&workspace).await.unwrap();
+        self.insert_configuration(&configuration).await.unwrap();
+        configuration
+    }
+}
+
+async fn connect(folder: &tempfile::TempDir) -> Store {
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("ade.db").display());
+    Store::connect(&url, 10).await.unwrap()
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// A moment, `micros` after a fixed one.
+pub fn at(micros: i64) -> Timestamp {
+    Utc.timestamp_micros(1_767_225_600_000_000 + micros).unwrap()
+}
+
+pub fn workspace(slug: &str) -> Workspace {
+    Workspace { id: WorkspaceId::generate(), name: "Acme".into(), slug: slug.into(), created_at: at(1) }
+}
+
+pub fn configuration(workspace_id: WorkspaceId) -> Configuration {
+    Configuration {
+        id: ConfigurationId::generate(),
+        workspace_id,
+        display_name: "Members".into(),
+        status: ConfigurationStatus::Draft,
+        content_digest: "sha256:00".into(),
+        active_build_id: None,
+        created_at: at(2),
+        updated_at: at(3),
+        activated_at: None,
+    }
+}
+
+pub fn document(workspace_id: WorkspaceId) -> Document {
+    Document {
+        id: DocumentId::generate(),
+        workspace_id,
+        name: "../Mitglieder ä.xlsx".into(),
+        content_type: "application/octet-stream".into(),
+        byte_size: 5_000_000_000,
+        sha256: "ab".repeat(32),
+        metadata: json!({"source": "mail", "tags": ["a", null]}),
+        created_at: at(4),
+    }
+}
+
+pub fn run(of: &Configuration) -> Run {
+    Run {
+        id: RunId::generate(),
+        workspace_id: of.workspace_id,
+        configuration_id: of.id,
+        options: RunOptions::default(),
+        attempt: 1,
+        retry_of_run_id: None,
+        node_id: NodeId::generate(),
+        created_at: at(5),
+        log_degraded: false,
+        durable_bytes: None,
+        last_sequence: 0,
+        state: RunState::default(),
+    }
+}
+
+pub fn build(of: &Configuration) -> Build {
+    Build {
+        id: BuildId::generate(),
+        workspace_id: of.workspace_id,
+        configuration_id: of.id,
+        reason: BuildReason::Manual,
+        inputs: BuildInputs {
+            fingerprint: "f1".into(),
+            content_digest: "sha256:00".into(),
+            engine_spec: "builtin".into(),
+            engine_version_hint: None,
+            python_interpreter: "/usr/bin/python3".into(),
+        },
+        reused_build_id: None,
+        node_id: NodeId::generate(),
+        created_at: at(6),
+        venv_present: false,
+        log_degraded: false,
+        durable_bytes: None,
+        last_sequence: 0,
+        state: BuildState::default(),
+    }
+}

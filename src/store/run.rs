@@ -1,0 +1,391 @@
+//! Runs: the request as columns, the state as its log last told.
+
+use entity::run::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set, UpdateMany};
+
+use super::cells::{Cells, json, stored};
+use super::list::{ListQuery, Listed, asked, page, visible};
+use super::{Store, StoreError};
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::id::NodeId;
+use crate::domain::principal::Scope;
+use crate::domain::run::{Run, RunState};
+use crate::domain::status::RunStatus;
+use crate::domain::time::micros;
+use crate::domain::{RunId, WorkspaceId};
+
+impl Store {
+    pub async fn insert_run(&self, run: &Run) -> Result<(), StoreError> {
+        Entity::insert(row(run)).exec_without_returning(&*self.write().await).await?;
+        Ok(())
+    }
+
+    pub async fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>, StoreError> {
+        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
+        select.one(self.read()).await?.map(record).transpose()
+    }
+
+    /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
+    /// further on, or is not there.
+    pub async fn save_run_state(
+        &self,
+        workspace_id: WorkspaceId,
+        id: RunId,
+        state: &RunState,
+        last_sequence: u64,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
+        let older = Column::LastSequence.lt(stored(last_sequence));
+        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Its log failed: only its first `durable_bytes` count. False when there is no such run.
+    pub async fn mark_run_degraded(
+        &self,
+        workspace_id: WorkspaceId,
+        id: RunId,
+        durable_bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel {
+            log_degraded: Set(true),
+            durable_bytes: Set(Some(stored(durable_bytes))),
+            ..ActiveModel::default()
+        };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Every run of a node that has not ended, oldest first.
+    pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
+        let open = RunStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
+        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
+    }
+
+    /// Newest first. Summaries are large and no list shows them, so the items have none.
+    pub async fn runs(&self, scope: &Scope, query: &ListQuery<RunStatus>) -> Result<Listed<Run>, StoreError> {
+        let columns = [Column::WorkspaceId, Column::ConfigurationId, Column::Status];
+        let select = without_summary()
+            .filter(visible(scope, Column::WorkspaceId))
+            .filter(asked(query, columns, RunStatus::as_str))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id);
+        let (rows, total) = page(self.read(), select, query).await?;
+        Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
+    }
+}
+
+fn without_summary() -> Select<Entity> {
+    let others = Column::iter().filter(|column| !matches!(column, Column::Summary));
+    Entity::find().select_only().columns(others).expr_as(Expr::cust("NULL"), "summary")
+}
+
+fn update(workspace_id: WorkspaceId, id: RunId) -> UpdateMany<Entity> {
+    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
+    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+}
+
+fn row(run: &Run) -> ActiveModel {
+    ActiveModel {
+        id: Set(run.id.to_string()),
+        workspace_id: Set(run.workspace_id.to_string()),
+        configuration_id: Set(run.configuration_id.to_string()),
+        options: Set(json(&run.options)),
+        attempt: Set(run.attempt.into()),
+        retry_of_run_id: Set(run.retry_of_run_id.map(|id| id.to_string())),
+        node_id: Set(run.node_id.to_string()),
+        created_at: Set(micros(run.created_at)),
+        log_degraded: Set(run.log_degraded),
+        durable_bytes: Set(run.durable_bytes.map(stored)),
+        last_sequence: Set(stored(run.last_sequence)),
+        ..state_columns(&run.state)
+    }
+}
+
+fn state_columns(state: &RunState) -> ActiveModel {
+    let failure = state.failure.as_ref();
+    ActiveModel {
+        status: Set(state.status.as_str().into()),
+        build_id: Set(state.build_id.map(|id| id.to_string())),
+        failure_code: Set(failure.map(|failure| failure.code.as_str().into())),
+        failure_stage: Set(failure.map(|failure| failure.stage.as_str().into())),
+        failure_message: Set(failure.map(|failure| failure.message.clone())),
+        engine_version: Set(state.engine_version.clone()),
+        config_version: Set(state.config_version.clone()),
+        env_reason: Set(state.env_reason.clone()),
+        env_reused: Set(state.env_reused),
+        started_at: Set(state.started_at.map(micros)),
+        completed_at: Set(state.completed_at.map(micros)),
+        exit_code: Set(state.exit_code),
+        table_count: Set(state.table_count.map(stored)),
+        row_count: Set(state.row_count.map(stored)),
+        sheet_count: Set(state.sheet_count.map(stored)),
+        max_validation_severity: Set(state.max_validation_severity.clone()),
+        output_paths: Set(json(&state.output_paths)),
+        processed_files: Set(json(&state.processed_files)),
+        summary: Set(state.summary.clone()),
+        ..ActiveModel::default()
+    }
+}
+
+fn record(mut row: Model) -> Result<Run, StoreError> {
+    let state = state(&mut row)?;
+    let cells = Cells { table: "runs", id: &row.id };
+    Ok(Run {
+        id: cells.id("id", &row.id)?,
+        workspace_id: cells.id("workspace_id", &row.workspace_id)?,
+        configuration_id: cells.id("configuration_id", &row.configuration_id)?,
+        options: cells.json("options", row.options)?,
+        attempt: cells.count("attempt", row.attempt)?,
+        retry_of_run_id: cells.id_option("retry_of_run_id", row.retry_of_run_id.as_deref())?,
+        node_id: cells.id("node_id", &row.node_id)?,
+        created_at: row.created_at,
+        log_degraded: row.log_degraded,
+        durable_bytes: cells.count_option("durable_bytes", row.durable_bytes)?,
+        last_sequence: cells.count("last_sequence", row.last_sequence)?,
+        state,
+    })
+}
+
+fn state(row: &mut Model) -> Result<RunState, StoreError> {
+    let cells = Cells { table: "runs", id: &row.id };
+    Ok(RunState {
+        status: cells.word("status", RunStatus::parse, &row.status)?,
+        build_id: cells.id_option("build_id", row.build_id.as_deref())?,
+        failure: failure(&cells, row)?,
+        engine_version: row.engine_version.clone(),
+        config_version: row.config_version.clone(),
+        env_reason: row.env_reason.clone(),
+        env_reused: row.env_reused,
+        started_at: row.started_at,
+        completed_at: row.completed_at,
+        exit_code: row.exit_code,
+        table_count: cells.count_option("table_count", row.table_count)?,
+        row_count: cells.count_option("row_count", row.row_count)?,
+        sheet_count: cells.count_option("sheet_count", row.sheet_count)?,
+        max_validation_severity: row.max_validation_severity.clone(),
+        output_paths: cells.json("output_paths", row.output_paths.take())?,
+        processed_files: cells.json("processed_files", row.processed_files.take())?,
+        summary: row.summary.take(),
+    })
+}
+
+fn failure(cells: &Cells<'_>, row: &Model) -> Result<Option<RunFailure>, StoreError> {
+    let Some(code) = &row.failure_code else { return Ok(None) };
+    let code = cells.word("failure_code", RunFailureCode::parse, code)?;
+    let stage = row.failure_stage.as_deref().ok_or_else(|| cells.unreadable("failure_stage"))?;
+    let stage = cells.word("failure_stage", Stage::parse, stage)?;
+    let message = row.failure_message.clone().ok_or_else(|| cells.unreadable("failure_message"))?;
+    Ok(Some(RunFailure { code, stage, message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::run::{LogLevel, RunOptions};
+    use crate::domain::{BuildId, ConfigurationId, DocumentId};
+    use crate::store::fixture::{TestStore, at, run};
+
+    fn full_options() -> RunOptions {
+        RunOptions {
+            dry_run: true,
+            validate_only: true,
+            force_rebuild: true,
+            document_ids: vec![DocumentId::generate(), DocumentId::generate()],
+            input_sheet_names: vec!["Blatt 1".into()],
+            metadata: [("k\"ey".to_owned(), "v\n\té".to_owned())].into(),
+            log_level: Some(LogLevel::Warning),
+        }
+    }
+
+    fn full_state(status: RunStatus) -> RunState {
+        RunState {
+            status,
+            build_id: Some(BuildId::generate()),
+            failure: Some(RunFailure {
+                code: RunFailureCode::EngineError,
+                stage: Stage::Run,
+                message: "it broke".into(),
+            }),
+            engine_version: Some("1.2".into()),
+            config_version: Some("0.1".into()),
+            env_reason: Some("cache_hit".into()),
+            env_reused: Some(false),
+            started_at: Some(at(30)),
+            completed_at: Some(at(1_000_040)),
+            exit_code: Some(-9),
+            table_count: Some(0),
+            row_count: Some(5_000_000_000),
+            sheet_count: Some(3),
+            max_validation_severity: Some("warning".into()),
+            output_paths: vec!["output/a b.xlsx".into()],
+            processed_files: vec!["a.xlsx".into(), "ü.csv".into()],
+            summary: Some(json!({"core": {"rows": 1.5, "none": null}})),
+        }
+    }
+
+    async fn found(store: &Store, id: RunId) -> Run {
+        store.find_run(&Scope::All, id).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_run_comes_back_whole() {
+        let (store, configuration) = TestStore::furnished().await;
+        let sparse = run(&configuration);
+        let full = Run {
+            options: full_options(),
+            attempt: 2,
+            retry_of_run_id: Some(sparse.id),
+            log_degraded: true,
+            durable_bytes: Some(4096),
+            last_sequence: 41,
+            state: full_state(RunStatus::Failed),
+            ..run(&configuration)
+        };
+        for run in [&sparse, &full] {
+            store.insert_run(run).await.unwrap();
+            assert_eq!(found(&store, run.id).await, *run);
+        }
+    }
+
+    #[tokio::test]
+    async fn times_keep_their_microseconds_and_their_order() {
+        let (store, configuration) = TestStore::furnished().await;
+        // As text these have no fraction, three digits and six: 1 s, 1.5 s, 1.500001 s, 2 s.
+        let moments = [1_000_000, 1_500_000, 1_500_001, 2_000_000].map(at);
+        for created_at in [moments[2], moments[0], moments[3], moments[1]] {
+            store.insert_run(&Run { created_at, ..run(&configuration) }).await.unwrap();
+        }
+        let listed = store.runs(&Scope::All, &any()).await.unwrap();
+        let mut times: Vec<_> = listed.items.iter().map(|run| run.created_at).collect();
+        times.reverse();
+        assert_eq!(times, moments);
+    }
+
+    #[tokio::test]
+    async fn a_foreign_run_is_neither_seen_nor_changed() {
+        let (store, own) = TestStore::furnished().await;
+        let foreign = store.furnish("other").await.workspace_id;
+        let run = run(&own);
+        store.insert_run(&run).await.unwrap();
+        for scope in [Scope::Only(vec![]), Scope::Only(vec![foreign])] {
+            assert_eq!(store.find_run(&scope, run.id).await.unwrap(), None);
+            let own_list = ListQuery { workspace_id: Some(own.workspace_id), ..any() };
+            for query in [any(), own_list] {
+                assert_eq!(store.runs(&scope, &query).await.unwrap(), Listed { items: vec![], total: 0 });
+            }
+        }
+        assert!(!store.save_run_state(foreign, run.id, &full_state(RunStatus::Failed), 5).await.unwrap());
+        assert!(!store.mark_run_degraded(foreign, run.id, 1).await.unwrap());
+        assert_eq!(found(&store, run.id).await, run);
+    }
+
+    #[tokio::test]
+    async fn state_only_moves_forward() {
+        let (store, configuration) = TestStore::furnished().await;
+        let run = run(&configuration);
+        store.insert_run(&run).await.unwrap();
+        let (of, id) = (run.workspace_id, run.id);
+        let running = RunState { status: RunStatus::Running, ..RunState::default() };
+        let ended = full_state(RunStatus::Succeeded);
+
+        assert!(store.save_run_state(of, id, &running, 3).await.unwrap());
+        assert!(store.save_run_state(of, id, &ended, 9).await.unwrap());
+        assert!(!store.save_run_state(of, id, &ended, 9).await.unwrap(), "again");
+        assert!(!store.save_run_state(of, id, &running, 4).await.unwrap(), "late");
+        assert_eq!(found(&store, id).await, Run { state: ended, last_sequence: 9, ..run.clone() });
+        assert!(!store.save_run_state(of, RunId::generate(), &running, 99).await.unwrap(), "not there");
+    }
+
+    #[tokio::test]
+    async fn a_saved_state_clears_what_the_log_no_longer_says() {
+        let (store, configuration) = TestStore::furnished().await;
+        let run = Run { state: full_state(RunStatus::Running), last_sequence: 1, ..run(&configuration) };
+        store.insert_run(&run).await.unwrap();
+        store.save_run_state(run.workspace_id, run.id, &RunState::default(), 2).await.unwrap();
+        assert_eq!(found(&store, run.id).await.state, RunState::default());
+    }
+
+    #[tokio::test]
+    async fn degraded_is_set_beside_the_state() {
+        let (store, configuration) = TestStore::furnished().await;
+        let run = run(&configuration);
+        store.insert_run(&run).await.unwrap();
+        assert!(store.mark_run_degraded(run.workspace_id, run.id, 12).await.unwrap());
+        let expected = Run { log_degraded: true, durable_bytes: Some(12), ..run.clone() };
+        assert_eq!(found(&store, run.id).await, expected);
+    }
+
+    #[tokio::test]
+    async fn unfinished_runs_are_those_of_the_node_that_have_not_ended() {
+        let (store, configuration) = TestStore::furnished().await;
+        let node_id = NodeId::generate();
+        for (micros, &status) in RunStatus::ALL.iter().enumerate() {
+            let state = RunState { status, ..RunState::default() };
+            let run = Run { node_id, created_at: at(micros as i64), state, ..run(&configuration) };
+            store.insert_run(&run).await.unwrap();
+        }
+        store.insert_run(&run(&configuration)).await.unwrap();
+        let open = store.unfinished_runs(node_id).await.unwrap();
+        let statuses: Vec<_> = open.iter().map(|run| run.state.status).collect();
+        assert_eq!(statuses, [RunStatus::Queued, RunStatus::Building, RunStatus::Running]);
+    }
+
+    fn any() -> ListQuery<RunStatus> {
+        ListQuery { workspace_id: None, configuration_id: None, status: vec![], page: 1, per_page: 50 }
+    }
+
+    #[tokio::test]
+    async fn pages_are_newest_first_and_the_id_breaks_ties() {
+        let (store, configuration) = TestStore::furnished().await;
+        let mut runs: Vec<_> = (0..7).map(|n| Run { created_at: at(n / 3), ..run(&configuration) }).collect();
+        for run in &runs {
+            store.insert_run(run).await.unwrap();
+        }
+        runs.sort_by_key(|run| std::cmp::Reverse((run.created_at, run.id)));
+        let mut paged = Vec::new();
+        for page in 1..=4 {
+            let listed = store.runs(&Scope::All, &ListQuery { page, per_page: 3, ..any() }).await.unwrap();
+            assert_eq!(listed.total, 7);
+            paged.extend(listed.items);
+        }
+        assert_eq!(paged, runs);
+        let beyond = store.runs(&Scope::All, &ListQuery { page: u64::MAX, ..any() }).await.unwrap();
+        assert_eq!((beyond.items.len(), beyond.total), (0, 7));
+    }
+
+    #[tokio::test]
+    async fn a_list_is_filtered_and_its_items_have_no_summary() {
+        let (store, one) = TestStore::furnished().await;
+        let two = store.furnish("other").await;
+        let failed = Run { state: full_state(RunStatus::Failed), ..run(&two) };
+        for run in [&run(&one), &run(&two), &failed] {
+            store.insert_run(run).await.unwrap();
+        }
+        let total = async |query: ListQuery<RunStatus>| store.runs(&Scope::All, &query).await.unwrap().total;
+        assert_eq!(total(any()).await, 3);
+        assert_eq!(total(ListQuery { workspace_id: Some(two.workspace_id), ..any() }).await, 2);
+        assert_eq!(total(ListQuery { configuration_id: Some(one.id), ..any() }).await, 1);
+        assert_eq!(total(ListQuery { configuration_id: Some(ConfigurationId::generate()), ..any() }).await, 0);
+        let query = ListQuery { status: vec![RunStatus::Failed, RunStatus::Cancelled], ..any() };
+        let mut bare = failed.clone();
+        bare.state.summary = None;
+        assert_eq!(store.runs(&Scope::All, &query).await.unwrap(), Listed { items: vec![bare], total: 1 });
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_row_is_named() {
+        let (store, configuration) = TestStore::furnished().await;
+        let run = run(&configuration);
+        store.insert_run(&run).await.unwrap();
+        store.read().execute_unprepared("update runs set status = 'flying'").await.unwrap();
+        let error = store.find_run(&Scope::All, run.id).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("row {} of table runs has an unreadable status", run.id));
+    }
+}

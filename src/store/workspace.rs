@@ -1,0 +1,112 @@
+//! Workspaces.
+
+use entity::workspace::{ActiveModel, Column, Entity, Model};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, SqlErr};
+
+use super::cells::Cells;
+use super::list::visible;
+use super::{Store, StoreError};
+use crate::domain::WorkspaceId;
+use crate::domain::configuration::Workspace;
+use crate::domain::principal::Scope;
+use crate::domain::time::micros;
+
+#[derive(Debug, thiserror::Error)]
+pub enum InsertWorkspaceError {
+    #[error("another workspace has this slug")]
+    SlugTaken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    pub async fn insert_workspace(&self, workspace: &Workspace) -> Result<(), InsertWorkspaceError> {
+        let inserted = Entity::insert(row(workspace)).exec_without_returning(&*self.write().await).await;
+        match inserted {
+            Ok(_) => Ok(()),
+            Err(error) => match error.sql_err() {
+                Some(SqlErr::UniqueConstraintViolation(of)) if of.contains("slug") => {
+                    Err(InsertWorkspaceError::SlugTaken)
+                }
+                _ => Err(StoreError::from(error).into()),
+            },
+        }
+    }
+
+    pub async fn find_workspace(&self, scope: &Scope, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::Id));
+        select.one(self.read()).await?.map(record).transpose()
+    }
+
+    pub async fn find_workspace_by_slug(&self, scope: &Scope, slug: &str) -> Result<Option<Workspace>, StoreError> {
+        let select = Entity::find().filter(Column::Slug.eq(slug)).filter(visible(scope, Column::Id));
+        select.one(self.read()).await?.map(record).transpose()
+    }
+
+    /// Oldest first.
+    pub async fn workspaces(&self, scope: &Scope) -> Result<Vec<Workspace>, StoreError> {
+        let select = Entity::find().filter(visible(scope, Column::Id));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
+    }
+}
+
+fn row(workspace: &Workspace) -> ActiveModel {
+    ActiveModel {
+        id: Set(workspace.id.to_string()),
+        name: Set(workspace.name.clone()),
+        slug: Set(workspace.slug.clone()),
+        created_at: Set(micros(workspace.created_at)),
+    }
+}
+
+fn record(row: Model) -> Result<Workspace, StoreError> {
+    let cells = Cells { table: "workspaces", id: &row.id };
+    Ok(Workspace { id: cells.id("id", &row.id)?, name: row.name, slug: row.slug, created_at: row.created_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{TestStore, workspace};
+
+    #[tokio::test]
+    async fn a_workspace_comes_back_by_id_and_by_slug() {
+        let store = TestStore::open().await;
+        let acme = workspace("acme");
+        store.insert_workspace(&acme).await.unwrap();
+        let only = Scope::Only(vec![acme.id]);
+        assert_eq!(store.find_workspace(&only, acme.id).await.unwrap(), Some(acme.clone()));
+        assert_eq!(store.find_workspace_by_slug(&Scope::All, "acme").await.unwrap(), Some(acme.clone()));
+        assert_eq!(store.workspaces(&only).await.unwrap(), [acme]);
+    }
+
+    #[tokio::test]
+    async fn a_slug_is_taken_once() {
+        let store = TestStore::open().await;
+        store.insert_workspace(&workspace("acme")).await.unwrap();
+        let again = store.insert_workspace(&workspace("acme")).await;
+        assert!(matches!(again, Err(InsertWorkspaceError::SlugTaken)), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn a_repeated_id_is_not_taken_for_a_repeated_slug() {
+        let store = TestStore::open().await;
+        let first = workspace("acme");
+        store.insert_workspace(&first).await.unwrap();
+        let again = store.insert_workspace(&Workspace { slug: "other".into(), ..first }).await;
+        assert!(matches!(again, Err(InsertWorkspaceError::Store(_))), "{again:?}");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_workspace_is_not_there() {
+        let store = TestStore::open().await;
+        let acme = workspace("acme");
+        store.insert_workspace(&acme).await.unwrap();
+        for scope in [Scope::Only(vec![]), Scope::Only(vec![WorkspaceId::generate()])] {
+            assert_eq!(store.find_workspace(&scope, acme.id).await.unwrap(), None);
+            assert_eq!(store.find_workspace_by_slug(&scope, "acme").await.unwrap(), None);
+            assert_eq!(store.workspaces(&scope).await.unwrap(), []);
+        }
+    }
+}
