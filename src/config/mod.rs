@@ -1,1 +1,225 @@
-//! (to come)
+//! Settings: compiled-in defaults < file < `ADE_*` variables < flags.
+//!
+//! Law: nothing else reads an environment variable. The process's environment is read once at the start,
+//! comes in as a map and stays available as [`Settings::environment`] for what child processes may see.
+
+pub mod value;
+mod reader;
+mod sections;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use reader::{Effective, Reader};
+
+pub use reader::SettingsError;
+pub use sections::{
+    BuildSettings, LimitSettings, LogSettings, RunSettings, ServerSettings, StorageSettings, StreamSettings,
+    TelemetrySettings,
+};
+pub use value::{Durability, Installer, LogFormat};
+
+pub type Environment = BTreeMap<String, String>;
+
+/// A flag that sets a setting: `--data-dir x` is `{name: "--data-dir", key: "data_dir", value: "x"}`.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    pub name: &'static str,
+    pub key: &'static str,
+    pub value: String,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`; else `ADE_CONFIG` of the environment.
+    pub file: Option<PathBuf>,
+    pub environment: Environment,
+    pub flags: Vec<Flag>,
+}
+
+/// Every setting of the service, valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub server: ServerSettings,
+    pub storage: StorageSettings,
+    pub build: BuildSettings,
+    pub run: RunSettings,
+    pub limits: LimitSettings,
+    pub stream: StreamSettings,
+    pub log: LogSettings,
+    pub telemetry: TelemetrySettings,
+    /// The environment of this process, for the allow-lists of children.
+    pub environment: Environment,
+    /// `ADE_*` variables that mean nothing here; worth a warning at start.
+    pub unknown: Vec<String>,
+    effective: Vec<Effective>,
+}
+
+impl Settings {
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(sources)?;
+        // The storage comes first: what follows may speak of <data_dir>.
+        let storage = StorageSettings::read(&mut reader)?;
+        let mut settings = Self {
+            storage,
+            server: ServerSettings::read(&mut reader)?,
+            build: BuildSettings::read(&mut reader)?,
+            run: RunSettings::read(&mut reader)?,
+            limits: LimitSettings::read(&mut reader)?,
+            stream: StreamSettings::read(&mut reader)?,
+            log: LogSettings::read(&mut reader)?,
+            telemetry: TelemetrySettings::read(&mut reader)?,
+            environment: sources.environment.clone(),
+            unknown: Vec::new(),
+            effective: Vec::new(),
+        };
+        (settings.effective, settings.unknown) = reader.finish()?;
+        Ok(settings)
+    }
+
+    /// The effective settings as TOML, each with its source; passwords are masked.
+    pub fn effective(&self) -> String {
+        let mut text = String::new();
+        for Effective { key, literal, origin } in &self.effective {
+            let line = match literal {
+                Some(literal) => format!("{key} = {literal}"),
+                None => format!("# {key} is unset"),
+            };
+            writeln!(text, "{line:<48} # {origin}").expect("a string takes every write");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Sources {
+        let environment = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Sources { environment, ..Sources::default() }
+    }
+
+    fn with_file(text: &str, mut sources: Sources) -> (tempfile::NamedTempFile, Result<Settings, SettingsError>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        sources.file = Some(file.path().to_owned());
+        let settings = Settings::load(&sources);
+        (file, settings)
+    }
+
+    #[test]
+    fn the_defaults_alone_are_a_valid_set() {
+        let settings = Settings::load(&Sources::default()).unwrap();
+        let here = std::path::absolute("./data").unwrap();
+        assert_eq!(settings.server.bind, "127.0.0.1:8000".parse().unwrap());
+        assert_eq!(settings.storage.data_dir, here);
+        assert_eq!(settings.storage.database_url, format!("sqlite://{}/ade.db", here.display()));
+        assert_eq!(settings.build.venvs_dir, here.join("venvs"));
+        assert_eq!(settings.run.timeout, None);
+        assert_eq!(settings.log.durability, Durability::Fsync);
+        assert!(settings.limits.max_concurrency >= 1);
+        assert!(settings.unknown.is_empty());
+    }
+
+    #[test]
+    fn a_later_layer_wins_over_an_earlier_one() {
+        let mut sources = environment(&[("ADE_QUEUE_SIZE", "20"), ("ADE_BUILD_KEEP", "20")]);
+        sources.flags.push(Flag { name: "--keep", key: "build_keep", value: "30".to_owned() });
+        let text = "queue_size = 10\nbuild_keep = 10\ndatabase_pool = 4\n";
+        let settings = with_file(text, sources).1.unwrap();
+        let seen = (settings.storage.database_pool, settings.limits.queue_size, settings.build.keep);
+        assert_eq!(seen, (4, 20, 30));
+    }
+
+    #[test]
+    fn nesting_joins_with_an_underscore_in_files_and_variables() {
+        let text = "[run]\ntimeout = \"2h\"\n[sse]\nheartbeat = 3\n";
+        let settings = with_file(text, environment(&[("ADE_BUILD__TTL", "7d")])).1.unwrap();
+        assert_eq!(settings.run.timeout, Some(Duration::from_secs(7200)));
+        assert_eq!(settings.stream.sse_heartbeat, Duration::from_secs(3));
+        assert_eq!(settings.build.ttl, Some(Duration::from_secs(604_800)));
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_key_its_source_and_what_is_allowed() {
+        let error = Settings::load(&environment(&[("ADE_DRAIN_TIMEOUT", "soon")])).unwrap_err().to_string();
+        assert!(
+            error.contains("drain_timeout is \"soon\" (variable ADE_DRAIN_TIMEOUT); allowed: a duration"),
+            "{error}"
+        );
+
+        let (file, result) = with_file("installer = \"conda\"", Sources::default());
+        let error = result.unwrap_err().to_string();
+        let expected = format!("installer is \"conda\" (file {}); allowed: auto, uv or pip", file.path().display());
+        assert_eq!(error, expected);
+
+        let flags = vec![Flag { name: "--bind", key: "bind", value: "0.0.0.0:80".to_owned() }];
+        let error = Settings::load(&Sources { flags, ..Sources::default() }).unwrap_err().to_string();
+        assert!(error.contains("(flag --bind); allowed: a loopback address"), "{error}");
+
+        let error = Settings::load(&environment(&[("ADE_BIND", "")])).unwrap_err().to_string();
+        assert!(error.contains("bind is set to nothing (variable ADE_BIND)"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_variable_is_listed_and_an_unknown_key_of_a_file_is_an_error() {
+        let settings = Settings::load(&environment(&[("ADE_COLOUR", "red"), ("PATH", "/bin")])).unwrap();
+        assert_eq!(settings.unknown, ["ADE_COLOUR"]);
+        assert_eq!(settings.environment["PATH"], "/bin");
+
+        let error = with_file("run_timout = 3", Sources::default()).1.unwrap_err().to_string();
+        assert!(error.contains("unknown key run_timout (file "), "{error}");
+        assert!(error.contains("run_timeout"), "{error}");
+    }
+
+    #[test]
+    fn a_key_given_plain_and_nested_is_an_error() {
+        let error = with_file("run_timeout = 3\n[run]\ntimeout = 4", Sources::default()).1.unwrap_err().to_string();
+        assert!(error.contains("run_timeout is given twice"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_text_unsets_an_optional_setting() {
+        let settings = with_file("run_timeout = 5", environment(&[("ADE_RUN_TIMEOUT", "")])).1.unwrap();
+        assert_eq!(settings.run.timeout, None);
+    }
+
+    #[test]
+    fn a_missing_or_broken_file_is_named() {
+        let sources = environment(&[("ADE_CONFIG", "/nowhere/ade.toml")]);
+        let error = Settings::load(&sources).unwrap_err().to_string();
+        assert!(error.starts_with("settings file /nowhere/ade.toml: "), "{error}");
+        let (file, result) = with_file("bind = ", Sources::default());
+        assert!(result.unwrap_err().to_string().contains(&file.path().display().to_string()));
+    }
+
+    #[test]
+    fn the_effective_settings_are_toml_that_reads_back_to_the_same() {
+        let given = environment(&[("ADE_RUN_TIMEOUT", "90s"), ("ADE_ENGINE_ENV_ALLOW", "A,B")]);
+        let first = Settings::load(&given).unwrap();
+        assert!(first.effective().contains("# variable ADE_RUN_TIMEOUT"));
+        let second = with_file(&first.effective(), Sources::default()).1.unwrap();
+        let values = |settings: &Settings| settings.effective.iter().map(|e| e.literal.clone()).collect::<Vec<_>>();
+        assert_eq!(values(&first), values(&second));
+        assert_eq!(second.run.env_allow, ["A", "B"]);
+    }
+
+    #[test]
+    fn the_default_file_names_every_setting_once_and_nothing_else() {
+        let mut documented: Vec<_> = include_str!("default.toml")
+            .lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
+            .map(|(key, _)| key)
+            .collect();
+        documented.sort_unstable();
+        let settings = Settings::load(&Sources::default()).unwrap();
+        let mut known: Vec<_> = settings.effective.iter().map(|effective| effective.key).collect();
+        known.sort_unstable();
+        assert_eq!(documented, known);
+    }
+}

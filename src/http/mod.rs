@@ -1,1 +1,4 @@
-//! (to come)
+//! The service over HTTP.
+
+pub mod problem;
+pub mod middleware;

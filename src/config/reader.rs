@@ -1,0 +1,244 @@
+//! The layers, merged, and the one way a setting is taken out of them.
+//!
+//! Law: every value keeps where it came from, so that a wrong one can be found; and a key counts as known
+//! when some section has asked for it, so that there is no second list of names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+
+use super::value::SettingValue;
+use super::{Environment, Flag, Sources};
+
+const DEFAULTS: &str = include_str!("default.toml");
+const PREFIX: &str = "ADE_";
+/// Names the settings file; not a setting itself.
+const CONFIG_VARIABLE: &str = "ADE_CONFIG";
+
+/// Why the settings could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("{key} is {value:?} ({origin}); allowed: {allowed}")]
+    Invalid { key: String, value: String, origin: String, allowed: &'static str },
+    #[error("{key} is set to nothing ({origin}); allowed: {allowed}")]
+    Empty { key: String, origin: String, allowed: &'static str },
+    #[error("unknown key {key} ({origin}){hint}")]
+    UnknownKey { key: String, origin: String, hint: String },
+    #[error("{key} is given twice ({origin}): once plain, once nested")]
+    Twice { key: String, origin: String },
+    #[error("settings file {path}: {reason}")]
+    File { path: PathBuf, reason: String },
+    #[error("layers of settings: {0}")]
+    Layers(#[from] ConfigError),
+}
+
+/// Takes typed settings out of the merged layers.
+pub(super) struct Reader {
+    values: Map<String, Value>,
+    data_dir: PathBuf,
+    asked: BTreeSet<&'static str>,
+    effective: Vec<Effective>,
+}
+
+/// One line of `ade config`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Effective {
+    pub key: &'static str,
+    /// A TOML literal; none for a setting that is unset.
+    pub literal: Option<String>,
+    pub origin: String,
+}
+
+impl Reader {
+    pub fn new(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut builder = config::Config::builder().add_source(Layer::defaults()?);
+        if let Some(path) = settings_file(sources) {
+            builder = builder.add_source(Layer::file(&path)?);
+        }
+        let layers = builder
+            .add_source(Layer::environment(&sources.environment)?)
+            .add_source(Layer::flags(&sources.flags))
+            .build()?;
+        let values = layers.collect()?;
+        Ok(Self { values, data_dir: PathBuf::new(), asked: BTreeSet::new(), effective: Vec::new() })
+    }
+
+    /// A setting that has a default.
+    pub fn required<T: SettingValue>(&mut self, key: &'static str) -> Result<T, SettingsError> {
+        let (text, origin) = self.text(key)?;
+        if text.is_empty() {
+            return Err(SettingsError::Empty { key: key.to_owned(), origin, allowed: T::ALLOWED });
+        }
+        self.typed(key, text, origin)
+    }
+
+    /// A setting that may be unset; an empty text unsets it.
+    pub fn optional<T: SettingValue>(&mut self, key: &'static str) -> Result<Option<T>, SettingsError> {
+        let (text, origin) = self.text(key)?;
+        if text.is_empty() {
+            self.effective.push(Effective { key, literal: None, origin });
+            return Ok(None);
+        }
+        self.typed(key, text, origin).map(Some)
+    }
+
+    /// The folder that `<data_dir>` stands for from here on.
+    pub fn data_dir(&mut self) -> Result<PathBuf, SettingsError> {
+        self.data_dir = self.folder("data_dir")?;
+        Ok(self.data_dir.clone())
+    }
+
+    /// A folder, absolute.
+    pub fn folder(&mut self, key: &'static str) -> Result<PathBuf, SettingsError> {
+        let (text, origin) = self.text(key)?;
+        let folder = std::path::absolute(&text).map_err(|_| SettingsError::Empty {
+            key: key.to_owned(),
+            origin: origin.clone(),
+            allowed: PathBuf::ALLOWED,
+        })?;
+        self.effective.push(Effective { key, literal: Some(folder.to_toml()), origin });
+        Ok(folder)
+    }
+
+    /// What every section has read, and the variables that none of them knows.
+    pub fn finish(self) -> Result<(Vec<Effective>, Vec<String>), SettingsError> {
+        let mut unknown = Vec::new();
+        for (key, value) in &self.values {
+            if self.asked.contains(key.as_str()) {
+                continue;
+            }
+            let origin = origin_of(value);
+            match origin.strip_prefix("variable ") {
+                Some(variable) => unknown.push(variable.to_owned()),
+                None => return Err(SettingsError::UnknownKey { key: key.clone(), origin, hint: self.hint(key) }),
+            }
+        }
+        unknown.sort();
+        Ok((self.effective, unknown))
+    }
+
+    fn text(&mut self, key: &'static str) -> Result<(String, String), SettingsError> {
+        self.asked.insert(key);
+        let Some(value) = self.values.get(key) else { return Ok((String::new(), "default".to_owned())) };
+        let origin = origin_of(value);
+        let text = text_of(value).ok_or_else(|| SettingsError::Invalid {
+            key: key.to_owned(),
+            value: value.to_string(),
+            origin: origin.clone(),
+            allowed: "a text, a number, true or false",
+        })?;
+        Ok((text.replace("<data_dir>", &self.data_dir.to_string_lossy()), origin))
+    }
+
+    fn typed<T: SettingValue>(&mut self, key: &'static str, text: String, origin: String) -> Result<T, SettingsError> {
+        let value = match T::parse(text.trim()) {
+            Some(value) => value,
+            None => {
+                return Err(SettingsError::Invalid { key: key.to_owned(), value: text, origin, allowed: T::ALLOWED });
+            }
+        };
+        self.effective.push(Effective { key, literal: Some(value.to_toml()), origin });
+        Ok(value)
+    }
+
+    /// The known keys that share a word with a wrong one.
+    fn hint(&self, wrong: &str) -> String {
+        let near = self.asked.iter().filter(|known| wrong.split('_').any(|word| known.split('_').any(|w| w == word)));
+        match near.copied().collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => String::new(),
+            names => format!("; known are {names}"),
+        }
+    }
+}
+
+fn settings_file(sources: &Sources) -> Option<PathBuf> {
+    let named = sources.environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty());
+    sources.file.clone().or_else(|| named.map(PathBuf::from))
+}
+
+fn origin_of(value: &Value) -> String {
+    value.origin().unwrap_or("default").to_owned()
+}
+
+/// Scalars as text; a list as its items separated by commas.
+fn text_of(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Array(items) => items.iter().map(text_of).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        ValueKind::Table(_) => None,
+        _ => value.clone().into_string().ok(),
+    }
+}
+
+/// One layer: flat keys, each value with the name of its source.
+#[derive(Clone)]
+struct Layer(Map<String, Value>);
+
+impl Layer {
+    fn defaults() -> Result<Self, SettingsError> {
+        let mut layer = Self(Map::new());
+        layer.flatten("", File::from_str(DEFAULTS, FileFormat::Toml).collect()?, "default")?;
+        Ok(layer)
+    }
+
+    fn file(path: &Path) -> Result<Self, SettingsError> {
+        let wrong = |reason: String| SettingsError::File { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let tables = File::from_str(&text, FileFormat::Toml).collect().map_err(|error| wrong(error.to_string()))?;
+        let mut layer = Self(Map::new());
+        layer.flatten("", tables, &format!("file {}", path.display()))?;
+        Ok(layer)
+    }
+
+    fn environment(environment: &Environment) -> Result<Self, SettingsError> {
+        let mut layer = Self(Map::new());
+        for (name, text) in environment {
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| name != CONFIG_VARIABLE) else { continue };
+            let key = rest.to_ascii_lowercase().replace("__", "_");
+            layer.insert(key, ValueKind::String(text.clone()), &format!("variable {name}"))?;
+        }
+        Ok(layer)
+    }
+
+    fn flags(flags: &[Flag]) -> Self {
+        let value = |flag: &Flag| Value::new(Some(&format!("flag {}", flag.name)), flag.value.clone());
+        Self(flags.iter().map(|flag| (flag.key.to_owned(), value(flag))).collect())
+    }
+
+    /// Nested tables join their names with an underscore.
+    fn flatten(&mut self, prefix: &str, tables: Map<String, Value>, origin: &str) -> Result<(), SettingsError> {
+        // Sorted, so that the same file always complains about the same key.
+        for (name, value) in tables.into_iter().collect::<BTreeMap<_, _>>() {
+            let key = if prefix.is_empty() { name } else { format!("{prefix}_{name}") };
+            match value.kind {
+                ValueKind::Table(inner) => self.flatten(&key, inner, origin)?,
+                kind => self.insert(key, kind, origin)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, key: String, kind: ValueKind, origin: &str) -> Result<(), SettingsError> {
+        match self.0.insert(key.clone(), Value::new(Some(&origin.to_owned()), kind)) {
+            None => Ok(()),
+            Some(_) => Err(SettingsError::Twice { key, origin: origin.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Layer").field(&self.0.keys()).finish()
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}

@@ -1,0 +1,205 @@
+//! One small struct per concern; every field names its variable and default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::reader::{Reader, SettingsError};
+use super::value::{
+    Concurrency, Count, DatabaseUrl, Durability, Installer, LogFilter, LogFormat, LoopbackAddress, Names, Size,
+};
+
+/// Listening and shutting down.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// `ADE_BIND`, `127.0.0.1:8000`. Port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// `ADE_DRAIN_TIMEOUT`, `30s`. How long running work may go on after a graceful stop was asked for.
+    pub drain_timeout: Duration,
+    /// `ADE_UPLOAD_MAX_BYTES`, `25MiB`.
+    pub upload_max_bytes: u64,
+    /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds.
+    pub safe_mode: bool,
+}
+
+/// The data folder and the database.
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    /// `ADE_DATA_DIR`, `./data`. Absolute here, so that no child process depends on the working folder.
+    pub data_dir: PathBuf,
+    /// `ADE_DATABASE_URL`, `sqlite://<data_dir>/ade.db`.
+    pub database_url: String,
+    /// `ADE_DATABASE_POOL`, `10`. Connections.
+    pub database_pool: usize,
+    /// `ADE_AUTO_MIGRATE`, `true`.
+    pub auto_migrate: bool,
+}
+
+/// Python environments.
+#[derive(Debug, Clone)]
+pub struct BuildSettings {
+    /// `ADE_VENVS_DIR`, `<data_dir>/venvs`. Absolute here.
+    pub venvs_dir: PathBuf,
+    /// `ADE_ENGINE_SPEC`, `builtin`.
+    pub engine_spec: String,
+    /// `ADE_PYTHON_BIN`, unset: the first `python3` on the PATH that is 3.11 or newer.
+    pub python_bin: Option<PathBuf>,
+    /// `ADE_INSTALLER`, `auto`.
+    pub installer: Installer,
+    /// `ADE_BUILD_TIMEOUT`, `600s`. A whole build.
+    pub timeout: Duration,
+    /// `ADE_BUILD_ENSURE_WAIT`, `30s`. How long a request that waits for a build is held.
+    pub ensure_wait: Duration,
+    /// `ADE_BUILD_TTL`, unset. An environment older than this is not used again.
+    pub ttl: Option<Duration>,
+    /// `ADE_BUILD_KEEP`, `3`. Finished environments kept for each configuration.
+    pub keep: usize,
+}
+
+/// Engine processes.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// `ADE_RUN_TIMEOUT`, unset.
+    pub timeout: Option<Duration>,
+    /// `ADE_RUN_IDLE_TIMEOUT`, unset. A run that says nothing for this long is ended.
+    pub idle_timeout: Option<Duration>,
+    /// `ADE_CANCEL_GRACE`, `10s`. Between SIGTERM and SIGKILL.
+    pub cancel_grace: Duration,
+    /// `ADE_WORKER_CPU_SECONDS`, unset.
+    pub cpu_seconds: Option<u64>,
+    /// `ADE_WORKER_MEM_MB`, unset.
+    pub memory_mb: Option<u64>,
+    /// `ADE_WORKER_FSIZE_MB`, unset. The largest file that a process may write.
+    pub file_size_mb: Option<u64>,
+    /// `ADE_ENGINE_ENV_ALLOW`, unset. Variables that a process may see besides the built-in few.
+    pub env_allow: Vec<String>,
+}
+
+/// How much at once.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// `ADE_MAX_CONCURRENCY`, `cores`. Runs at the same time.
+    pub max_concurrency: usize,
+    /// `ADE_QUEUE_SIZE`, `1000`. Runs that wait for capacity.
+    pub queue_size: usize,
+    /// `ADE_MAX_SUBSCRIBERS`, `20000`. Readers of one stream.
+    pub max_subscribers: usize,
+}
+
+/// Event streams over HTTP.
+#[derive(Debug, Clone)]
+pub struct StreamSettings {
+    /// `ADE_SSE_HEARTBEAT`, `15s`. A silent stream sends a comment after this.
+    pub sse_heartbeat: Duration,
+    /// `ADE_SSE_STALL_TIMEOUT`, `60s`. A connection that takes no byte for this long is closed.
+    pub sse_stall_timeout: Duration,
+}
+
+/// Event logs on disk.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `ADE_LOG_DURABILITY`, `fsync`.
+    pub durability: Durability,
+    /// `ADE_LOG_COMPRESS_AFTER`, `7d`.
+    pub compress_after: Duration,
+    /// `ADE_LOG_RETENTION`, unset: finished logs are kept.
+    pub retention: Option<Duration>,
+    /// `ADE_FEED_RETENTION`, `30d`.
+    pub feed_retention: Duration,
+}
+
+/// The service's own log.
+#[derive(Debug, Clone)]
+pub struct TelemetrySettings {
+    /// `ADE_LOG_FORMAT`, `text`.
+    pub format: LogFormat,
+    /// `ADE_LOG_LEVEL`, `info`. A level or a filter.
+    pub level: String,
+}
+
+impl ServerSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            bind: reader.required::<LoopbackAddress>("bind")?.0,
+            drain_timeout: reader.required("drain_timeout")?,
+            upload_max_bytes: reader.required::<Size>("upload_max_bytes")?.0,
+            safe_mode: reader.required("safe_mode")?,
+        })
+    }
+}
+
+impl StorageSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            data_dir: reader.data_dir()?,
+            database_url: reader.required::<DatabaseUrl>("database_url")?.0,
+            database_pool: reader.required::<Count>("database_pool")?.0,
+            auto_migrate: reader.required("auto_migrate")?,
+        })
+    }
+}
+
+impl BuildSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            venvs_dir: reader.folder("venvs_dir")?,
+            engine_spec: reader.required("engine_spec")?,
+            python_bin: reader.optional("python_bin")?,
+            installer: reader.required("installer")?,
+            timeout: reader.required("build_timeout")?,
+            ensure_wait: reader.required("build_ensure_wait")?,
+            ttl: reader.optional("build_ttl")?,
+            keep: reader.required::<Count>("build_keep")?.0,
+        })
+    }
+}
+
+impl RunSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            timeout: reader.optional("run_timeout")?,
+            idle_timeout: reader.optional("run_idle_timeout")?,
+            cancel_grace: reader.required("cancel_grace")?,
+            cpu_seconds: reader.optional("worker_cpu_seconds")?,
+            memory_mb: reader.optional("worker_mem_mb")?,
+            file_size_mb: reader.optional("worker_fsize_mb")?,
+            env_allow: reader.optional::<Names>("engine_env_allow")?.unwrap_or_default().0,
+        })
+    }
+}
+
+impl LimitSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            max_concurrency: reader.required::<Concurrency>("max_concurrency")?.0,
+            queue_size: reader.required::<Count>("queue_size")?.0,
+            max_subscribers: reader.required::<Count>("max_subscribers")?.0,
+        })
+    }
+}
+
+impl StreamSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            sse_heartbeat: reader.required("sse_heartbeat")?,
+            sse_stall_timeout: reader.required("sse_stall_timeout")?,
+        })
+    }
+}
+
+impl LogSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            durability: reader.required("log_durability")?,
+            compress_after: reader.required("log_compress_after")?,
+            retention: reader.optional("log_retention")?,
+            feed_retention: reader.required("feed_retention")?,
+        })
+    }
+}
+
+impl TelemetrySettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self { format: reader.required("log_format")?, level: reader.required::<LogFilter>("log_level")?.0 })
+    }
+}

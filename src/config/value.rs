@@ -1,0 +1,358 @@
+//! What the text of a setting may be: every kind of value, its spellings and how it is written back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A kind of value: read from the text of any layer, written back as a TOML literal.
+pub trait SettingValue: Sized {
+    /// What is allowed, in words, for the message about a wrong value.
+    const ALLOWED: &'static str;
+
+    fn parse(text: &str) -> Option<Self>;
+
+    fn to_toml(&self) -> String;
+}
+
+/// A TOML string literal.
+pub fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => literal.extend(['\\', character]),
+            control if control.is_control() => literal.push_str(&format!("\\u{:04X}", u32::from(control))),
+            plain => literal.push(plain),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+impl SettingValue for bool {
+    const ALLOWED: &'static str = "true or false";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// A count of at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub usize);
+
+impl SettingValue for Count {
+    const ALLOWED: &'static str = "a whole number, at least 1";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|&count| count > 0).map(Self)
+    }
+
+    fn to_toml(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A count of at least one, or the number of processors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency(pub usize);
+
+impl SettingValue for Concurrency {
+    const ALLOWED: &'static str = "`cores` or a whole number, at least 1";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "cores" => Some(Self(std::thread::available_parallelism().map_or(1, usize::from))),
+            number => Count::parse(number).map(|count| Self(count.0)),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl SettingValue for u64 {
+    const ALLOWED: &'static str = "a whole number";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn to_toml(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl SettingValue for Duration {
+    const ALLOWED: &'static str = "a duration such as 500ms, 30s, 10m, 2h or 7d, or plain seconds";
+
+    fn parse(text: &str) -> Option<Self> {
+        const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+        with_unit(text, &UNITS, 1_000).map(Self::from_millis)
+    }
+
+    fn to_toml(&self) -> String {
+        match (self.as_secs(), self.subsec_millis()) {
+            (seconds, 0) => quoted(&format!("{seconds}s")),
+            _ => quoted(&format!("{}ms", self.as_millis())),
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl SettingValue for Size {
+    const ALLOWED: &'static str = "a size such as 25MiB, 10MB, 512KiB or 1GiB, or plain bytes";
+
+    fn parse(text: &str) -> Option<Self> {
+        const UNITS: [(&str, u64); 7] = [
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+            ("KB", 1_000),
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+            ("B", 1),
+        ];
+        with_unit(text, &UNITS, 1).map(Self)
+    }
+
+    fn to_toml(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// `12unit` in the smallest unit. The unit is the first whose name follows the digits exactly, case aside.
+fn with_unit(text: &str, units: &[(&str, u64)], plain: u64) -> Option<u64> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "" => plain,
+        unit => units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+impl SettingValue for String {
+    const ALLOWED: &'static str = "a text that is not empty";
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(self)
+    }
+}
+
+impl SettingValue for PathBuf {
+    const ALLOWED: &'static str = "a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::from(text))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.to_string_lossy())
+    }
+}
+
+/// An address to listen on that only this machine reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoopbackAddress(pub SocketAddr);
+
+impl SettingValue for LoopbackAddress {
+    const ALLOWED: &'static str =
+        "a loopback address with a port, such as 127.0.0.1:8000 or [::1]:0 (requests are not authenticated)";
+
+    fn parse(text: &str) -> Option<Self> {
+        let address: SocketAddr = match text.strip_prefix("localhost:") {
+            Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)),
+            None => text.parse().ok()?,
+        };
+        address.ip().is_loopback().then_some(Self(address))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0.to_string())
+    }
+}
+
+/// A database URL of a scheme that the store speaks; the password is masked when it is written back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(pub String);
+
+impl SettingValue for DatabaseUrl {
+    const ALLOWED: &'static str = "a URL sqlite://<path>";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.starts_with("sqlite:").then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&mask_password(&self.0))
+    }
+}
+
+fn mask_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let Some((user_info, _)) = authority.rsplit_once('@') else { return url.to_owned() };
+    let Some((user, password)) = user_info.split_once(':') else { return url.to_owned() };
+    format!("{scheme}://{user}:***{}", &rest[user.len() + 1 + password.len()..])
+}
+
+/// Names, separated by commas or blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names(pub Vec<String>);
+
+impl SettingValue for Names {
+    const ALLOWED: &'static str = "names separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let names = text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        (!names.iter().any(|name| name.contains('='))).then_some(Self(names))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0.join(","))
+    }
+}
+
+/// A filter of the service's own log: `info`, or `info,ade::stream=debug`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(pub String);
+
+impl SettingValue for LogFilter {
+    const ALLOWED: &'static str = "error, warn, info, debug, trace, off, or a filter such as `info,ade::stream=debug`";
+
+    fn parse(text: &str) -> Option<Self> {
+        // A word that is no level would be taken as the name of a target, and the log would fall silent.
+        let directives_mean_something = text.split(',').all(|directive| {
+            let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
+            !level.is_empty() && level.parse::<tracing::level_filters::LevelFilter>().is_ok()
+        });
+        let valid = directives_mean_something && tracing_subscriber::EnvFilter::try_new(text).is_ok();
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident: $allowed:literal { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant),* }
+
+        impl $name {
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+
+        impl SettingValue for $name {
+            const ALLOWED: &'static str = $allowed;
+
+            fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+
+            fn to_toml(&self) -> String {
+                quoted(self.as_str())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// Who installs packages into a new environment.
+    Installer: "auto, uv or pip" { Auto = "auto", Uv = "uv", Pip = "pip" }
+
+    /// What an acknowledged event has survived.
+    Durability: "fsync or write" {
+        /// The loss of the host.
+        Fsync = "fsync",
+        /// The death of the process.
+        Write = "write",
+    }
+
+    /// How the service's own log is written.
+    LogFormat: "text or json" { Text = "text", Json = "json" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_take_units_or_plain_seconds() {
+        let cases =
+            [("500ms", 500), ("30s", 30_000), ("10m", 600_000), ("2h", 7_200_000), ("7d", 604_800_000), ("45", 45_000)];
+        for (text, milliseconds) in cases {
+            assert_eq!(Duration::parse(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for bad in ["", "s", "-1s", "1.5s", "10 parsecs", "1s2", "99999999999999999999d", "18446744073709551615d"] {
+            assert_eq!(Duration::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_take_binary_and_decimal_units_or_plain_bytes() {
+        let cases =
+            [("25MiB", 26_214_400), ("10MB", 10_000_000), ("512kib", 524_288), ("1 GB", 1_000_000_000), ("7", 7)];
+        for (text, bytes) in cases {
+            assert_eq!(Size::parse(text), Some(Size(bytes)), "{text}");
+        }
+        for bad in ["", "MiB", "-5", "5 apples", "99999999999GiB"] {
+            assert_eq!(Size::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_addresses_are_listened_on() {
+        for good in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:8000", "localhost:8000"] {
+            assert!(LoopbackAddress::parse(good).is_some(), "{good}");
+        }
+        for bad in
+            ["0.0.0.0:8000", "[::]:8000", "192.168.1.4:80", "127.0.0.1", "localhost", "localhost:x", "example.org:80"]
+        {
+            assert!(LoopbackAddress::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_log_filter_is_made_of_levels() {
+        for good in ["info", "off", "warn,ade::stream=trace"] {
+            assert!(LogFilter::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "loud", "info,ade=loud", "ade::stream"] {
+            assert!(LogFilter::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_written_back() {
+        assert_eq!(mask_password("postgres://ada:se:cr@et@db/x"), "postgres://ada:***@db/x");
+        assert_eq!(mask_password("postgres://ada@db/x"), "postgres://ada@db/x");
+        assert_eq!(mask_password("sqlite:///tmp/a@b:c.db"), "sqlite:///tmp/a@b:c.db");
+    }
+
+    #[test]
+    fn a_literal_survives_quotes_and_control_characters() {
+        assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000A""#);
+    }
+}

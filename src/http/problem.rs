@@ -1,0 +1,325 @@
+//! Every error answer: one table of codes, written as `application/problem+json`.
+//!
+//! Law: a code has one status and one title, here and nowhere else; `docs/ERRORS.md` is this table.
+//! An answer of 500 and above never shows internals: they are logged once, under the request's id.
+
+use std::fmt;
+
+use actix_web::HttpResponse;
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+macro_rules! codes {
+    ($($variant:ident = $text:literal, $status:literal, $retry:ident, $title:literal, $advice:literal;)*) => {
+        /// What went wrong, for programs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $(#[doc = $title] $variant),* }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The HTTP status, as a number.
+            pub fn status_number(self) -> u16 {
+                match self { $(Self::$variant => $status),* }
+            }
+
+            /// Whether the same request may well succeed later.
+            pub fn is_retryable(self) -> bool {
+                match self { $(Self::$variant => codes!(@retry $retry)),* }
+            }
+
+            /// What happened, in one phrase.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),* }
+            }
+
+            /// What to try.
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice),* }
+            }
+        }
+    };
+    (@retry retry) => { true };
+    (@retry never) => { false };
+}
+
+codes! {
+    BadRequest = "bad_request", 400, never, "The request cannot be read",
+        "Check the request line, the headers and the form of the body.";
+    InvalidQuery = "invalid_query", 400, never, "A query parameter is wrong",
+        "`errors` names the parameter and what is allowed.";
+    PathNotAllowed = "path_not_allowed", 400, never, "An entry of the archive leaves its folder",
+        "Pack plain files and folders only: no links, no absolute names, no `..`.";
+    HostNotAllowed = "host_not_allowed", 403, never, "The `Host` is not a loopback name",
+        "Use `127.0.0.1`, `[::1]` or `localhost`; the service answers its own machine only.";
+    OriginNotAllowed = "origin_not_allowed", 403, never, "The page's origin is not this service",
+        "Call from the service's own console, or from a program that sends no `Origin`.";
+    NotFound = "not_found", 404, never, "There is no such resource",
+        "Check the id and the path; lists show what exists.";
+    NoOutput = "no_output", 404, never, "The run has no such output",
+        "Read the run's outputs first; a run that failed or only validated has none.";
+    MethodNotAllowed = "method_not_allowed", 405, never, "The resource does not take this method",
+        "The `Allow` header lists the methods it takes.";
+    SequenceAhead = "sequence_ahead", 409, never, "The start position is ahead of the log",
+        "`last_sequence` is the log's end; start at or before it.";
+    SlugTaken = "slug_taken", 409, never, "Another workspace has this slug",
+        "Choose another slug, or use the workspace that has it.";
+    RunNotCancellable = "run_not_cancellable", 409, never, "The run has already ended otherwise",
+        "Nothing to cancel; read the run for how it ended.";
+    BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
+        "Nothing to cancel; read the build for how it ended.";
+    Gone = "gone", 410, never, "The log was deleted by retention",
+        "The resource itself is still there; its events are not.";
+    PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
+        "Read it again and repeat with its present `ETag`.";
+    PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",
+        "Send less; `ADE_UPLOAD_MAX_BYTES` is the limit of documents.";
+    ArchiveTooLarge = "archive_too_large", 413, never, "The archive is too large",
+        "At most 50 MiB packed, 200 MiB unpacked and 5,000 entries.";
+    UnsupportedMediaType = "unsupported_media_type", 415, never, "The body has another type than expected",
+        "Send `application/json`, or `multipart/form-data` where a file is taken.";
+    RangeNotSatisfiable = "range_not_satisfiable", 416, never, "The range lies outside the content",
+        "`Content-Range` holds the length.";
+    InvalidId = "invalid_id", 422, never, "The id is malformed",
+        "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
+    InvalidRequest = "invalid_request", 422, never, "The body is not as it should be",
+        "`errors` names each place and what is wrong there.";
+    InputRequired = "input_required", 422, never, "The run needs an input document",
+        "Upload a document and name it in `options.document_ids`.";
+    InputNotFound = "input_not_found", 422, never, "An input document does not exist here",
+        "Documents belong to a workspace; upload it to this one.";
+    TemplateUnknown = "template_unknown", 422, never, "There is no such template",
+        "Use `default`.";
+    InvalidArchive = "invalid_archive", 422, never, "The file is not a zip archive",
+        "Send a zip of the configuration's folder.";
+    ArchiveEmpty = "archive_empty", 422, never, "The archive holds no file to keep",
+        "Folders of version control, environments, caches and builds are left out.";
+    InvalidPackage = "invalid_package", 422, never, "The archive is not a configuration package",
+        "It needs `pyproject.toml` and `src/ade_config/manifest.json`.";
+    PreconditionRequired = "precondition_required", 428, never, "The request needs `If-Match`",
+        "Read the resource and send its `ETag` as `If-Match`.";
+    QueueFull = "queue_full", 429, retry, "Too much work is waiting",
+        "Repeat after the seconds of `Retry-After`.";
+    TooManySubscribers = "too_many_subscribers", 429, retry, "The stream has as many readers as it may",
+        "Repeat after the seconds of `Retry-After`, or raise `ADE_MAX_SUBSCRIBERS`.";
+    Internal = "internal", 500, retry, "Something went wrong inside the service",
+        "Repeat once; then look up `request_id` in the service's log.";
+    Draining = "draining", 503, retry, "The service is shutting down",
+        "Repeat after the seconds of `Retry-After`.";
+    LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
+        "Check the disk; the log is opened again at the next start.";
+}
+
+impl Code {
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The code of an error that came with nothing but a status.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::NotFound,
+            405 => Self::MethodNotAllowed,
+            410 => Self::Gone,
+            412 => Self::PreconditionFailed,
+            413 => Self::PayloadTooLarge,
+            415 => Self::UnsupportedMediaType,
+            416 => Self::RangeNotSatisfiable,
+            422 => Self::InvalidRequest,
+            428 => Self::PreconditionRequired,
+            400..500 => Self::BadRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// One place of a request that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where: a key of the body, the name of a parameter; empty for the whole.
+    pub path: String,
+    pub message: String,
+    pub code: String,
+}
+
+impl FieldError {
+    pub fn new(path: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), code: code.into() }
+    }
+}
+
+/// An error answer.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    pub code: Code,
+    pub detail: String,
+    pub errors: Vec<FieldError>,
+    /// Further members of the answer.
+    pub extra: Map<String, Value>,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+}
+
+impl Problem {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        // Who is told to come back is told when.
+        let retry_after = matches!(code.status_number(), 429 | 503).then_some(1);
+        Self { code, detail: detail.into(), errors: Vec::new(), extra: Map::new(), retry_after }
+    }
+
+    /// A fault of ours: the cause goes to the log, the caller learns that there was one.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        tracing::error!(error = %cause, "request failed");
+        Self::new(Code::Internal, Code::Internal.advice())
+    }
+
+    /// A 404 for one resource.
+    pub fn not_found(what: impl fmt::Display) -> Self {
+        Self::new(Code::NotFound, format!("{what} does not exist"))
+    }
+
+    pub fn sequence_ahead(last_sequence: u64) -> Self {
+        let detail = format!("the log ends at sequence {last_sequence}");
+        Self::new(Code::SequenceAhead, detail).with("last_sequence", last_sequence)
+    }
+
+    pub fn error(mut self, error: FieldError) -> Self {
+        self.errors.push(error);
+        self
+    }
+
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(member.to_owned(), value.into());
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The answer, with what only the request knows.
+    pub fn render(&self, instance: Option<&str>, request_id: Option<&str>) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.code.status());
+        answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        if let Some(seconds) = self.retry_after {
+            answer.insert_header((header::RETRY_AFTER, seconds));
+        }
+        answer.body(self.body(instance, request_id).to_string())
+    }
+
+    fn body(&self, instance: Option<&str>, request_id: Option<&str>) -> Value {
+        let mut body = serde_json::json!({
+            "type": format!("/problems/{}", self.code.as_str()),
+            "title": self.code.title(),
+            "status": self.code.status_number(),
+            "detail": self.detail,
+            "instance": instance,
+            "code": self.code.as_str(),
+            "request_id": request_id,
+            "errors": self.errors,
+        });
+        if let Value::Object(members) = &mut body {
+            members.extend(self.extra.clone());
+        }
+        body
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.render(None, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    const HEAD: &str = "\
+# Error codes
+
+Every error answer is `application/problem+json`: `type` (`/problems/<code>`), `title`, `status`, `detail` (what
+happened this time), `instance` (the path), `code`, `request_id` (also in the `X-Request-ID` header and in the
+service's log) and `errors`, a list of {`path`, `message`, `code`} for each wrong place of the request.
+Retryable means that the same request may succeed later. An answer of 500 and above never shows internals.
+
+This page is the table in `src/http/problem.rs`; a test compares the two.
+
+| code | status | retryable | what happened | what to try |
+| --- | --- | --- | --- | --- |
+";
+
+    fn table() -> String {
+        Code::ALL.iter().fold(HEAD.to_owned(), |mut text, code| {
+            let retryable = if code.is_retryable() { "yes" } else { "no" };
+            let (name, status) = (code.as_str(), code.status_number());
+            writeln!(text, "| `{name}` | {status} | {retryable} | {} | {} |", code.title(), code.advice()).unwrap();
+            text
+        })
+    }
+
+    #[test]
+    fn the_page_of_error_codes_is_the_table() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ERRORS.md")).unwrap();
+        assert!(page == table(), "docs/ERRORS.md is stale; it should be:\n{}", table());
+    }
+
+    #[test]
+    fn a_code_has_one_name_and_a_real_error_status() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| code.status().is_client_error() || code.status().is_server_error()));
+    }
+
+    #[test]
+    fn a_problem_carries_every_member_and_its_own() {
+        let problem = Problem::sequence_ahead(41).error(FieldError::new("after_sequence", "too_large", "at most 41"));
+        let body = problem.body(Some("/api/v1/runs/x/events"), Some("r1"));
+        let expected = serde_json::json!({
+            "type": "/problems/sequence_ahead", "title": "The start position is ahead of the log", "status": 409,
+            "detail": "the log ends at sequence 41", "instance": "/api/v1/runs/x/events", "code": "sequence_ahead",
+            "request_id": "r1", "last_sequence": 41,
+            "errors": [{"path": "after_sequence", "message": "at most 41", "code": "too_large"}],
+        });
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn who_is_refused_for_now_learns_when_to_come_back() {
+        for code in [Code::Draining, Code::TooManySubscribers, Code::QueueFull] {
+            let answer = Problem::new(code, "busy").retry_after(7).render(None, None);
+            assert_eq!(answer.headers().get(header::RETRY_AFTER).unwrap(), "7");
+            assert!(Problem::new(code, "busy").render(None, None).headers().contains_key(header::RETRY_AFTER));
+        }
+    }
+
+    #[test]
+    fn an_internal_problem_does_not_tell_its_cause() {
+        let body = Problem::internal("password is hunter2").body(None, None).to_string();
+        assert!(!body.contains("hunter2"), "{body}");
+    }
+}
