@@ -1,0 +1,3 @@
+//! Real child processes, on the single-threaded runtime that actors use.
+
+mod zoo;
