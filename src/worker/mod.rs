@@ -3,5 +3,6 @@
 //! Law: a worker changes nothing but its own folder, and tells what it does only as event drafts.
 
 pub mod process;
+pub mod environment;
 pub mod run;
 pub mod build;
