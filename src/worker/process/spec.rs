@@ -1,0 +1,99 @@
+//! What to start: data only.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A child process before it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildSpec {
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    pub cwd: PathBuf,
+    /// All that the child will see, but for the marker; nothing is inherited.
+    pub env: BTreeMap<OsString, OsString>,
+    pub marker: Marker,
+    pub limits: ResourceLimits,
+    /// Whether a line that begins like a JSON object may be as long as an event.
+    pub event_lines: bool,
+}
+
+/// An environment variable that children and their children carry, by which they are found again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Marker {
+    pub name: &'static str,
+    pub value: String,
+}
+
+impl Marker {
+    pub fn run(id: crate::domain::RunId) -> Self {
+        Self { name: "ADE_RUN_ID", value: id.to_string() }
+    }
+
+    pub fn build(id: crate::domain::BuildId) -> Self {
+        Self { name: "ADE_BUILD_ID", value: id.to_string() }
+    }
+
+    /// Whether the content of a `/proc/<pid>/environ` has it.
+    pub(super) fn is_in(&self, environ: &[u8]) -> bool {
+        environ.split(|&byte| byte == 0).any(|entry| {
+            entry.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(b"="))
+                == Some(self.value.as_bytes())
+        })
+    }
+}
+
+/// Upper bounds that the kernel keeps, per process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResourceLimits {
+    pub cpu_seconds: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub file_size_bytes: Option<u64>,
+}
+
+impl ResourceLimits {
+    /// Called between fork and exec, so it may neither allocate nor lock.
+    pub(super) fn apply(self) -> std::io::Result<()> {
+        // Past the soft limit a child may still tidy up, a second later the kernel ends it.
+        limit(libc::RLIMIT_CPU, self.cpu_seconds, 1)?;
+        limit(libc::RLIMIT_AS, self.memory_bytes, 0)?;
+        limit(libc::RLIMIT_FSIZE, self.file_size_bytes, 0)
+    }
+}
+
+/// Lowers a limit; one that is lower already stays.
+fn limit(resource: libc::__rlimit_resource_t, value: Option<u64>, slack: u64) -> std::io::Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    let mut current = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both calls only read or write the struct they are given.
+    unsafe {
+        if libc::getrlimit(resource, &mut current) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        let wanted = libc::rlimit {
+            rlim_cur: value.min(current.rlim_cur),
+            rlim_max: value.saturating_add(slack).min(current.rlim_max),
+        };
+        if libc::setrlimit(resource, &wanted) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_matches_a_whole_entry_only() {
+        let marker = Marker { name: "ADE_RUN_ID", value: "run_1".into() };
+        assert!(marker.is_in(b"PATH=/bin\0ADE_RUN_ID=run_1\0HOME=/\0"));
+        assert!(marker.is_in(b"ADE_RUN_ID=run_1"));
+        for other in
+            [&b"ADE_RUN_ID=run_12\0"[..], b"XADE_RUN_ID=run_1\0", b"X=ADE_RUN_ID=run_1\0", b"ADE_RUN_ID\0", b""]
+        {
+            assert!(!marker.is_in(other));
+        }
+    }
+}

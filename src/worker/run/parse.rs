@@ -1,0 +1,301 @@
+//! Lines of an engine to event drafts.
+//!
+//! Laws:
+//! - no line is lost: it becomes an event, a `console.line`, or part of the engine's report;
+//! - an event that needs no rewriting keeps its payload byte for byte, and is not looked into;
+//! - an engine cannot say what only the service may say ([`is_reserved`]).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::phase::PhaseTracker;
+use super::report::{EngineError, EngineReport};
+use super::rewrite::{Names, RawObject, Tables};
+use crate::domain::time::Timestamp;
+use crate::event::payload::PhaseStatus;
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
+use crate::event::payload::run::*;
+use crate::event::{Draft, EventType, Source};
+use crate::worker::process::{Exit, Line};
+
+/// How a line reached the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Stdout,
+    Stderr,
+    /// The file that the engine appends its events to.
+    File,
+}
+
+/// Reads what one engine says, both ways; the order within a way is kept.
+#[derive(Debug, Default)]
+pub struct EngineParser {
+    names: Names,
+    tables: Tables,
+    phases: PhaseTracker,
+    report: EngineReport,
+    /// A line of stdout that is the result if no other follows.
+    held: Option<Line>,
+    /// Per way: the next line goes on one that has been given out.
+    continuing: [bool; 3],
+}
+
+/// The envelope of an engine's event, and of the result line, which has a `status` and no `type`.
+#[derive(Debug, Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+}
+
+/// Keys of the envelope; ids and numbers are the service's own.
+const ENVELOPE: &[&str] = &[
+    "type",
+    "event_id",
+    "created_at",
+    "sequence",
+    "source",
+    "workspace_id",
+    "configuration_id",
+    "run_id",
+    "build_id",
+    "engine_timestamp",
+];
+
+/// A type that only the service may use. (`run.started` and `run.completed` are absorbed, not refused.)
+fn is_reserved(kind: &str) -> bool {
+    matches!(kind, RUN_QUEUED | RUN_WAITING | RUN_CANCELLING)
+        || kind.starts_with("build.")
+        || kind.starts_with("stream.")
+}
+
+/// A type is also a field of a text protocol.
+fn is_plain(kind: &str) -> bool {
+    (1..=200).contains(&kind.len()) && !kind.chars().any(char::is_control)
+}
+
+fn event_type(kind: Cow<'_, str>) -> EventType {
+    const KNOWN: &[&str] = &[
+        CONSOLE_LINE,
+        RUN_PHASE_STARTED,
+        RUN_PHASE_COMPLETED,
+        RUN_TABLE_SUMMARY,
+        RUN_VALIDATION_ISSUE,
+        RUN_VALIDATION_SUMMARY,
+        RUN_ERROR,
+    ];
+    match KNOWN.iter().find(|known| **known == kind) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(kind.into_owned()),
+    }
+}
+
+impl EngineParser {
+    pub fn new(names: Names) -> Self {
+        Self { names, ..Self::default() }
+    }
+
+    /// Appends what the line says to `out`. `now` is when it was read.
+    pub fn line(&mut self, way: Way, line: Line, now: Timestamp, out: &mut Vec<Draft>) {
+        if way == Way::Stdout
+            && let Some(held) = self.held.take()
+        {
+            console(way, &held, None, out);
+        }
+        let continues = std::mem::replace(&mut self.continuing[way as usize], line.continued);
+        if !continues && !line.continued && !line.truncated && line.text.trim_ascii_start().starts_with('{') {
+            self.object(way, line, now, out);
+        } else {
+            console(way, &line, None, out);
+        }
+    }
+
+    /// The engine has ended, and nothing follows any more. A phase that it has left open ends as the run does.
+    pub fn finish(&mut self, exit: Exit, now: Timestamp, out: &mut Vec<Draft>) {
+        if let Some(held) = self.held.take() {
+            let result = RawObject::parse(&held.text).unwrap_or_default();
+            let report = self.read_report(&result);
+            self.report.absorb(report);
+        }
+        let succeeded = self.report.failure(exit).is_none();
+        let status = if succeeded { PhaseStatus::Succeeded } else { PhaseStatus::Failed };
+        out.extend(self.phases.close(status, now).map(|closed| phase_completed(&closed)));
+    }
+
+    /// What the engine has said about itself; complete once [`EngineParser::finish`] was called.
+    pub fn report(&self) -> &EngineReport {
+        &self.report
+    }
+
+    /// The phase that the engine is in.
+    pub fn phase(&self) -> Option<&str> {
+        self.phases.current()
+    }
+
+    fn object(&mut self, way: Way, line: Line, now: Timestamp, out: &mut Vec<Draft>) {
+        let Ok(wire) = serde_json::from_str::<Wire>(&line.text) else { return console(way, &line, None, out) };
+        let Some(kind) = wire.kind else {
+            let status = wire.status.is_some_and(|status| status.get().starts_with('"'));
+            if way == Way::Stdout && status {
+                self.held = Some(line);
+            } else {
+                console(way, &line, None, out);
+            }
+            return;
+        };
+        if is_reserved(&kind) || !is_plain(&kind) {
+            return console(way, &line, Some(Level::Warn), out);
+        }
+        let payload = match wire.payload {
+            Some(payload) if payload.get().starts_with('{') => Cow::Borrowed(payload),
+            other => Cow::Owned(payload_of(&line.text, other)),
+        };
+        let time = wire.created_at.and_then(engine_time);
+        self.event(event_type(kind), payload, time, now, out);
+    }
+
+    fn event(
+        &mut self,
+        kind: EventType,
+        payload: Cow<'_, RawValue>,
+        time: Option<Box<str>>,
+        now: Timestamp,
+        out: &mut Vec<Draft>,
+    ) {
+        let at = || time.as_deref().and_then(|text| text.parse().ok()).unwrap_or(now);
+        match &*kind {
+            RUN_STARTED | RUN_COMPLETED => return self.own_frame(&payload),
+            RUN_PHASE_STARTED => {
+                let closed = phase_name(&payload).and_then(|phase| self.phases.started(&phase, at()));
+                out.extend(closed.map(|closed| phase_completed(&closed)));
+            }
+            RUN_PHASE_COMPLETED => {
+                if let Some(phase) = phase_name(&payload) {
+                    self.phases.completed(&phase);
+                }
+            }
+            _ => {}
+        }
+        let payload = self.rewrite(&kind, payload);
+        out.push(Draft { kind, source: Source::Engine, build_id: None, engine_timestamp: time, payload });
+    }
+
+    /// The engine's own `run.started` or `run.completed`.
+    fn own_frame(&mut self, payload: &RawValue) {
+        let object = RawObject::parse(payload.get()).unwrap_or_default();
+        let mut report = self.read_report(&object);
+        // `in_progress` is no end.
+        report.status = report.status.filter(|status| status != "in_progress");
+        self.report.absorb(report);
+    }
+
+    fn read_report(&self, object: &RawObject) -> EngineReport {
+        let paths = |key| -> Vec<String> {
+            let paths: Vec<String> = object.read(key).unwrap_or_default();
+            paths.iter().map(|path| self.names.path(path).to_owned()).collect()
+        };
+        let mut error = object.read::<Option<EngineError>>("error").flatten();
+        if let Some(message) = error.as_mut().and_then(|error| error.message.as_mut()) {
+            *message = self.names.message(message);
+        }
+        EngineReport {
+            engine_version: object.read("engine_version"),
+            status: object.read("status"),
+            output_paths: paths("output_paths"),
+            processed_files: paths("processed_files"),
+            error,
+        }
+    }
+
+    fn rewrite(&mut self, kind: &str, payload: Cow<'_, RawValue>) -> Box<RawValue> {
+        let rewritten = match kind {
+            CONSOLE_LINE => plain_level(payload.get()),
+            _ if kind == RUN_TABLE_SUMMARY || self.names.concern(payload.get()) => self.rename(kind, payload.get()),
+            _ => None,
+        };
+        rewritten.unwrap_or_else(|| payload.into_owned())
+    }
+
+    fn rename(&mut self, kind: &str, payload: &str) -> Option<Box<RawValue>> {
+        let mut object = RawObject::parse(payload)?;
+        object.rename_paths(&self.names);
+        if kind == RUN_TABLE_SUMMARY {
+            self.tables.rewrite(&mut object);
+        }
+        if kind == RUN_ERROR
+            && let Some(message) = object.read::<String>("message")
+        {
+            object.set("message", &self.names.message(&message));
+        }
+        Some(object.to_raw())
+    }
+}
+
+/// The payload of an event that has none of its own: whatever else stands in the line.
+fn payload_of(line: &str, given: Option<&RawValue>) -> Box<RawValue> {
+    let mut object = RawObject::parse(line).unwrap_or_default().without(ENVELOPE);
+    if given.is_none() {
+        object = object.without(&["payload"]);
+    }
+    object.to_raw()
+}
+
+/// The engine's own time, as it wrote it.
+fn engine_time(value: &RawValue) -> Option<Box<str>> {
+    let text = value.get();
+    if let Some(plain) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+        && !plain.contains('\\')
+    {
+        return Some(plain.into());
+    }
+    (text != "null" && text.len() <= 64).then(|| text.into())
+}
+
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow, default)]
+    phase: Option<Cow<'a, str>>,
+}
+
+fn phase_name(payload: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Named>(payload.get()).ok()?.phase
+}
+
+/// `warning` is spelled `warn` here.
+fn plain_level(payload: &str) -> Option<Box<RawValue>> {
+    memchr::memmem::find(payload.as_bytes(), b"\"warning\"")?;
+    let mut object = RawObject::parse(payload)?;
+    (object.read::<String>("level")? == "warning").then(|| object.set("level", &Level::Warn))?;
+    Some(object.to_raw())
+}
+
+fn phase_completed(closed: &PhaseCompleted) -> Draft {
+    Draft::new(RUN_PHASE_COMPLETED, Source::Api, closed)
+}
+
+/// A line that is no event, in pieces where it is too long for one.
+fn console(way: Way, line: &Line, level: Option<Level>, out: &mut Vec<Draft>) {
+    let (stream, level) = match way {
+        Way::Stdout => (Pipe::Stdout, level),
+        Way::Stderr => (Pipe::Stderr, level),
+        // In a file of events a line that is none is a fault of the engine.
+        Way::File => (Pipe::Stdout, level.or(Some(Level::Warn))),
+    };
+    for (text, continued) in line.pieces() {
+        let mut payload = ConsoleLine { continued, ..ConsoleLine::new(Scope::Run, stream, text) };
+        payload.level = level.unwrap_or(payload.level);
+        payload.truncated = line.truncated && !continued;
+        out.push(Draft::new(CONSOLE_LINE, Source::Engine, &payload));
+    }
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -1,0 +1,271 @@
+//! What is changed in an engine's event: as little as the contract names, and nothing else, not even the spelling
+//! of a number or the order of keys.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// How the run's folder and the staged documents are called to the outside.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Each with a `/` at its end, the longest first.
+    roots: Vec<String>,
+    /// Staged name to original name.
+    documents: BTreeMap<String, String>,
+}
+
+impl Names {
+    /// `folders` are the spellings of the run's folder (as given, and with links resolved).
+    pub fn new(folders: impl IntoIterator<Item = String>, documents: BTreeMap<String, String>) -> Self {
+        let with_end = |folder: String| format!("{}/", folder.trim_end_matches('/'));
+        let mut roots: Vec<_> = folders.into_iter().map(with_end).filter(|root| root != "/").collect();
+        roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
+        Self { roots, documents }
+    }
+
+    /// A document's original name, or the path relative to the run's folder; what lies elsewhere stays.
+    pub fn path<'a>(&'a self, path: &'a str) -> &'a str {
+        let relative = self.roots.iter().find_map(|root| path.strip_prefix(root.as_str())).unwrap_or(path);
+        let staged = relative.strip_prefix("input/").unwrap_or(relative);
+        self.documents.get(staged).map_or(relative, String::as_str)
+    }
+
+    /// A text for people, in which paths and staged names may stand anywhere.
+    pub fn message(&self, text: &str) -> String {
+        let mut text = self.roots.iter().fold(text.to_owned(), |text, root| text.replace(root, ""));
+        for (staged, original) in &self.documents {
+            text = text.replace(&format!("input/{staged}"), original).replace(staged, original);
+        }
+        text
+    }
+
+    /// Whether a payload may hold something to rewrite; a cheap look at its bytes.
+    pub fn concern(&self, payload: &str) -> bool {
+        let found = |text: &str| memchr::memmem::find(payload.as_bytes(), text.as_bytes()).is_some();
+        found("\"source_file\"") || self.roots.iter().any(|root| found(root))
+    }
+}
+
+/// A JSON object whose values are not looked into.
+#[derive(Debug, Default)]
+pub struct RawObject<'a>(Vec<(String, Cow<'a, RawValue>)>);
+
+impl<'a> RawObject<'a> {
+    /// `None` for anything but an object.
+    pub fn parse(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&RawValue> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
+    }
+
+    /// The value as a `T`, if it is one.
+    pub fn read<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(self.get(key)?.get()).ok()
+    }
+
+    /// In the key's place, or at the end.
+    pub fn set(&mut self, key: &str, value: &impl Serialize) {
+        let value = Cow::Owned(to_raw_value(value).expect("plain values serialise to JSON"));
+        match self.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    pub fn rename(&mut self, from: &str, to: &str) {
+        if let Some((name, _)) = self.0.iter_mut().find(|(name, _)| name == from) {
+            *name = to.to_owned();
+        }
+    }
+
+    pub fn without(mut self, keys: &[&str]) -> Self {
+        self.0.retain(|(name, _)| !keys.contains(&name.as_str()));
+        self
+    }
+
+    pub fn to_raw(&self) -> Box<RawValue> {
+        to_raw_value(self).expect("an object of JSON values is JSON")
+    }
+
+    /// Puts the names of the outside into the keys that hold paths.
+    pub fn rename_paths(&mut self, names: &Names) {
+        if let Some(path) = self.read::<String>("source_file") {
+            self.set("source_file", &names.path(&path));
+        }
+        for key in ["output_paths", "processed_files"] {
+            if let Some(paths) = self.read::<Vec<String>>(key) {
+                self.set(key, &paths.iter().map(|path| names.path(path)).collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+impl Serialize for RawObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Vec<(String, Cow<'de, RawValue>)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    entries.push((name, Cow::Borrowed(value)));
+                }
+                Ok(entries)
+            }
+        }
+        deserializer.deserialize_map(Entries).map(Self)
+    }
+}
+
+/// Numbers files, sheets and tables of a run, so that no two tables share an id.
+#[derive(Debug, Default)]
+pub struct Tables {
+    files: Vec<String>,
+    /// The sheets seen of each file.
+    sheets: Vec<Vec<Option<String>>>,
+    given: BTreeSet<String>,
+}
+
+impl Tables {
+    /// Brings a `run.table.summary` into the form of the contract.
+    pub fn rewrite(&mut self, table: &mut RawObject<'_>) {
+        if !table.has("metadata") {
+            table.rename("details", "metadata");
+        }
+        let file = table.read::<String>("source_file").unwrap_or_default();
+        let (file, sheet) = self.place(file, table.read("source_sheet"));
+        let file = index(table, "file_index", file);
+        let sheet = index(table, "sheet_index", sheet);
+        let number = table.read::<u64>("table_index").unwrap_or(0);
+        let id = self.id(table.read("table_id"), file, sheet, number);
+        table.set("table_id", &id);
+    }
+
+    fn place(&mut self, file: String, sheet: Option<String>) -> (u64, u64) {
+        let at = position(&mut self.files, file);
+        if self.sheets.len() <= at {
+            self.sheets.push(Vec::new());
+        }
+        (at as u64, position(&mut self.sheets[at], sheet) as u64)
+    }
+
+    /// An engine's own id stays when it is unique. `tbl_<n>` starts again with every sheet, so it never does.
+    fn id(&mut self, own: Option<String>, file: u64, sheet: u64, table: u64) -> String {
+        let restarts = |id: &str| id.strip_prefix("tbl_").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        if let Some(own) = own.filter(|id| !restarts(id))
+            && self.given.insert(own.clone())
+        {
+            return own;
+        }
+        let numbered = format!("tbl_{file}_{sheet}_{table}");
+        let again = (2..).map(|n| format!("{numbered}_{n}"));
+        let free = std::iter::once(numbered.clone()).chain(again).find(|id| self.given.insert(id.clone()));
+        free.expect("there are more numbers than tables")
+    }
+}
+
+/// The engine's own index, or the counted one.
+fn index(table: &mut RawObject<'_>, key: &str, counted: u64) -> u64 {
+    table.read(key).unwrap_or_else(|| {
+        table.set(key, &counted);
+        counted
+    })
+}
+
+fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+    list.iter().position(|known| *known == item).unwrap_or_else(|| {
+        list.push(item);
+        list.len() - 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let documents = BTreeMap::from([("doc_1.csv".into(), "März \"x\".csv".into())]);
+        Names::new(["/data/run/".into(), "/mnt/real/data/run".into()], documents)
+    }
+
+    #[test]
+    fn paths_of_the_run_lose_their_folder() {
+        let names = names();
+        for (path, expected) in [
+            ("/data/run/input/doc_1.csv", "März \"x\".csv"),
+            ("/mnt/real/data/run/input/doc_1.csv", "März \"x\".csv"),
+            ("doc_1.csv", "März \"x\".csv"),
+            ("/data/run/output/normalized.xlsx", "output/normalized.xlsx"),
+            ("/data/run2/output/x", "/data/run2/output/x"),
+            ("other.csv", "other.csv"),
+        ] {
+            assert_eq!(names.path(path), expected);
+        }
+        let message =
+            "cannot read '/data/run/input/doc_1.csv': doc_1.csv is broken, see /mnt/real/data/run/engine-logs";
+        assert_eq!(names.message(message), "cannot read 'März \"x\".csv': März \"x\".csv is broken, see engine-logs");
+    }
+
+    #[test]
+    fn an_object_keeps_order_numbers_and_unknown_keys() {
+        let json = r#"{"z":1.10,"a":18446744073709551617,"source_file":"/data/run/output/x","n":null}"#;
+        let mut object = RawObject::parse(json).unwrap();
+        object.rename_paths(&names());
+        assert_eq!(object.to_raw().get(), json.replace("/data/run/output/x", "output/x"));
+        assert!(RawObject::parse("[1]").is_none());
+    }
+
+    fn table(tables: &mut Tables, json: &str) -> String {
+        let mut object = RawObject::parse(json).unwrap();
+        tables.rewrite(&mut object);
+        object.to_raw().get().to_owned()
+    }
+
+    #[test]
+    fn table_ids_are_unique_in_the_run() {
+        let mut tables = Tables::default();
+        let mut id = |file: &str, sheet: &str, table_id: &str, index: u64| {
+            let json = format!(
+                r#"{{"table_id":"{table_id}","source_file":"{file}","source_sheet":"{sheet}","table_index":{index}}}"#
+            );
+            let value: serde_json::Value = serde_json::from_str(&table(&mut tables, &json)).unwrap();
+            value["table_id"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(id("a", "One", "tbl_0", 0), "tbl_0_0_0");
+        assert_eq!(id("a", "One", "tbl_1", 1), "tbl_0_0_1");
+        assert_eq!(id("a", "Two", "tbl_0", 0), "tbl_0_1_0");
+        assert_eq!(id("b", "One", "tbl_0", 0), "tbl_1_0_0");
+        assert_eq!(id("b", "One", "mine", 0), "mine");
+        assert_eq!(id("b", "One", "mine", 1), "tbl_1_0_1");
+        assert_eq!(id("a", "One", "tbl_0", 0), "tbl_0_0_0_2");
+    }
+
+    #[test]
+    fn the_engines_own_places_are_kept() {
+        let mut tables = Tables::default();
+        let json = r#"{"table_id":"tbl_0","source_file":"a","source_sheet":null,"table_index":1,"file_index":4,"sheet_index":2,"details":{"header_row":1}}"#;
+        let expected = r#"{"table_id":"tbl_4_2_1","source_file":"a","source_sheet":null,"table_index":1,"file_index":4,"sheet_index":2,"metadata":{"header_row":1}}"#;
+        assert_eq!(table(&mut tables, json), expected);
+    }
+}

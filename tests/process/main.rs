@@ -1,0 +1,4 @@
+//! Real child processes, on the single-threaded runtime that actors use.
+
+mod tail;
+mod zoo;

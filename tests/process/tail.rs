@@ -1,0 +1,80 @@
+//! A file that grows while it is read.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::time::Duration;
+
+use ade::worker::run::tail::Tail;
+
+fn append(path: &std::path::Path, text: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+async fn next(tail: &mut Tail) -> Option<Vec<String>> {
+    let batch = tokio::time::timeout(Duration::from_secs(5), tail.next()).await.expect("lines come in time");
+    batch.map(|batch| batch.lines.into_iter().map(|line| line.text).collect())
+}
+
+#[tokio::test]
+async fn a_file_is_followed_from_before_it_exists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson");
+    let mut tail = Tail::new(path.clone());
+    let early = tokio::time::timeout(Duration::from_millis(50), tail.next()).await;
+    assert!(early.is_err(), "nothing is there yet");
+    append(&path, "one\ntw");
+    assert_eq!(next(&mut tail).await.unwrap(), ["one"]);
+    let half = tokio::time::timeout(Duration::from_millis(50), tail.next()).await;
+    assert!(half.is_err(), "half a line is held back");
+    append(&path, "o\nthree\n");
+    assert_eq!(next(&mut tail).await.unwrap(), ["two", "three"]);
+    append(&path, "last");
+    tail.end();
+    assert_eq!(next(&mut tail).await.unwrap(), ["last"]);
+    assert_eq!(next(&mut tail).await, None);
+    assert_eq!(next(&mut tail).await, None);
+}
+
+#[tokio::test]
+async fn a_large_file_comes_in_bounded_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson");
+    let line = "x".repeat(999);
+    append(&path, &format!("{line}\n").repeat(5000));
+    let mut tail = Tail::new(path);
+    tail.end();
+    let mut count = 0;
+    while let Some(lines) = next(&mut tail).await {
+        assert!(lines.len() <= 140);
+        count += lines.len();
+    }
+    assert_eq!(count, 5000);
+}
+
+#[tokio::test]
+async fn a_file_that_is_begun_again_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson");
+    append(&path, "a long first line\n");
+    let mut tail = Tail::new(path.clone());
+    assert_eq!(next(&mut tail).await.unwrap(), ["a long first line"]);
+    File::create(&path).unwrap().write_all(b"new\n").unwrap();
+    assert_eq!(next(&mut tail).await.unwrap(), ["new"]);
+}
+
+#[tokio::test]
+async fn what_is_no_file_of_its_own_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.ndjson");
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    let mut tail = Tail::new(path);
+    tail.end();
+    assert_eq!(next(&mut tail).await, None);
+
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut tail = Tail::new(pipe);
+    tail.end();
+    assert_eq!(next(&mut tail).await, None);
+}
