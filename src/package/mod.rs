@@ -1,1 +1,20 @@
-//! (to come)
+//! Configuration packages as folders: in and out of zip files, copied, digested, made from a template.
+//!
+//! Laws. A package is its plain files; version control, virtual environments, caches and build products beside them
+//! are no part of it, in whichever way it is read. A folder appears whole and durable or not at all. What comes in a
+//! zip file is refused before it can leave the folder, and counted as it is unpacked, whatever its header says.
+//!
+//! Everything here blocks on the disk.
+
+mod tree;
+mod digest;
+mod staging;
+mod check;
+mod archive;
+mod template;
+
+pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
+pub use check::{InvalidPackage, check_package};
+pub use digest::content_digest;
+pub use template::{Template, TemplateError, templates, write_template};
+pub use tree::{TreeError, copy_package};

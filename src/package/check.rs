@@ -1,0 +1,84 @@
+//! What makes a folder a configuration package.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde_json::Value;
+
+const PROJECT: &str = "pyproject.toml";
+const MANIFEST: &str = "src/ade_config/manifest.json";
+
+/// Both files are written by hand; no sensible one comes near.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A file that a package must have is missing or cannot be read as what it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file} {problem}")]
+pub struct InvalidPackage {
+    pub file: &'static str,
+    pub problem: String,
+}
+
+/// The folder has a `pyproject.toml` that is TOML and a manifest that is a JSON object.
+pub fn check_package(folder: &Path) -> Result<(), InvalidPackage> {
+    let project = text(folder, PROJECT)?;
+    toml::de::DeTable::parse(&project)
+        .map_err(|error| invalid(PROJECT, format!("is not toml: {}", error.message())))?;
+    let manifest = text(folder, MANIFEST)?;
+    match serde_json::from_str(&manifest) {
+        Ok(Value::Object(_)) => Ok(()),
+        Ok(_) => Err(invalid(MANIFEST, "is not a json object")),
+        Err(error) => Err(invalid(MANIFEST, format!("is not json: {error}"))),
+    }
+}
+
+fn invalid(file: &'static str, problem: impl Into<String>) -> InvalidPackage {
+    InvalidPackage { file, problem: problem.into() }
+}
+
+fn text(folder: &Path, file: &'static str) -> Result<String, InvalidPackage> {
+    let mut text = String::new();
+    let opened = File::open(folder.join(file)).map(|file| file.take(LARGEST + 1));
+    match opened.and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(read) if read as u64 > LARGEST => Err(invalid(file, "is too large")),
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(invalid(file, "is missing")),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(invalid(file, "is not utf-8 text")),
+        Err(_) => Err(invalid(file, "cannot be read")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn the_file_at_fault_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |file: &str, content: &[u8]| {
+            let target = folder.path().join(file);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(target, content).unwrap();
+        };
+        let check = || check_package(folder.path()).map_err(|error| error.to_string());
+        let starts = |wanted: &str| assert!(check().unwrap_err().starts_with(wanted), "{:?}", check());
+
+        starts("pyproject.toml is missing");
+        put(PROJECT, b"[project");
+        starts("pyproject.toml is not toml: ");
+        put(PROJECT, b"\xff");
+        starts("pyproject.toml is not utf-8 text");
+        put(PROJECT, &vec![b'#'; LARGEST as usize + 1]);
+        starts("pyproject.toml is too large");
+        put(PROJECT, b"[project]\nname = \"ade_config\"\n");
+        starts("src/ade_config/manifest.json is missing");
+        put(MANIFEST, b"{");
+        starts("src/ade_config/manifest.json is not json: ");
+        put(MANIFEST, b"[]");
+        starts("src/ade_config/manifest.json is not a json object");
+        put(MANIFEST, b"{}");
+        assert_eq!(check(), Ok(()));
+    }
+}

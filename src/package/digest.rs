@@ -1,0 +1,76 @@
+//! What a package's content comes down to.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::tree::{TreeError, files};
+
+/// `sha256:<hex>` over every file of a package in the order of their paths: the path and the content, each after its
+/// length, so that no two packages run together into the same bytes.
+pub fn content_digest(folder: &Path) -> Result<String, TreeError> {
+    let mut sha256 = Sha256::new();
+    for path in files(folder)? {
+        sha256.update((path.len() as u64).to_be_bytes());
+        sha256.update(&path);
+        add_file(&mut sha256, &folder.join(path))?;
+    }
+    Ok(format!("sha256:{:x}", sha256.finalize()))
+}
+
+fn add_file(sha256: &mut Sha256, path: &Path) -> Result<(), TreeError> {
+    let file = File::open(path).map_err(TreeError::io(path))?;
+    let length = file.metadata().map_err(TreeError::io(path))?.len();
+    sha256.update(length.to_be_bytes());
+    let read = io::copy(&mut file.take(length + 1), sha256).map_err(TreeError::io(path))?;
+    if read == length { Ok(()) } else { Err(TreeError::Changed { path: path.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assets;
+    use std::fs;
+
+    fn digest_of(files: &[(&str, &str)]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let target = folder.path().join(path);
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::write(target, content).unwrap();
+        }
+        content_digest(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn it_is_the_same_for_the_same_files_whatever_lies_beside_them() {
+        let plain = digest_of(&[("a/b.py", "x"), ("c.py", "y")]);
+        assert_eq!(plain, digest_of(&[("c.py", "y"), ("a/b.py", "x"), ("a/__pycache__/b.pyc", "z")]));
+        assert!(plain.starts_with("sha256:") && plain.len() == 71);
+    }
+
+    #[test]
+    fn every_name_and_every_byte_counts() {
+        let all = [
+            digest_of(&[]),
+            digest_of(&[("a", "bc")]),
+            digest_of(&[("ab", "c")]),
+            digest_of(&[("a", "b"), ("b", "c")]),
+            digest_of(&[("a", ""), ("b", "bc")]),
+            digest_of(&[("a/b", "c")]),
+            digest_of(&[("a.xlsx", "bc")]),
+        ];
+        for (n, digest) in all.iter().enumerate() {
+            assert!(!all[n + 1..].contains(digest), "{n}");
+        }
+    }
+
+    #[test]
+    fn the_digest_of_the_embedded_engine_is_that_of_its_files_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        assets::write_tree(assets::engine_files(), folder.path()).unwrap();
+        assert_eq!(content_digest(folder.path()).unwrap(), assets::engine_digest());
+    }
+}

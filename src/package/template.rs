@@ -1,0 +1,65 @@
+//! The configurations that ship with the service.
+
+use std::io;
+use std::path::Path;
+
+use super::digest::content_digest;
+use super::staging::Staging;
+use super::tree::TreeError;
+use crate::assets;
+
+/// A configuration to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    pub id: &'static str,
+    pub display_name: &'static str,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("there is no template of this name")]
+    Unknown,
+    #[error("the template cannot be written")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+pub fn templates() -> &'static [Template] {
+    &[Template { id: "default", display_name: "Default" }]
+}
+
+/// Writes a template into a folder that then holds exactly it, and gives its digest.
+pub fn write_template(id: &str, into: &Path) -> Result<String, TemplateError> {
+    let files = assets::template_files(id).ok_or(TemplateError::Unknown)?;
+    let staging = Staging::beside(into)?;
+    assets::write_tree(files, staging.path())?;
+    let digest = content_digest(staging.path())?;
+    staging.commit()?;
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::check_package;
+
+    #[test]
+    fn every_template_is_a_package() {
+        let folder = tempfile::tempdir().unwrap();
+        for template in templates() {
+            let into = folder.path().join(template.id);
+            let digest = write_template(template.id, &into).unwrap();
+            assert_eq!(digest, content_digest(&into).unwrap());
+            check_package(&into).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unknown_template_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("x");
+        assert!(matches!(write_template("../default", &into), Err(TemplateError::Unknown)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
