@@ -1,1 +1,39 @@
-//! (to come)
+//! Logs: one append-only file of events per stream, and the only code that writes them.
+//!
+//! Laws: a batch is answered only when it is durable under the policy, and nothing is answered that a crash could take
+//! back. A log is never rewritten: opening it cuts a torn end, and that is all. A failed write or sync ends the log
+//! until it is opened again, cut to what was durable. A reader never delays a writer.
+//!
+//! ```text
+//! LogWriter::commit --small--> committer --one sync for all--> journal
+//!        |                         '------------------------> the log's file --checkpoint--> synced
+//!        '---large---> direct writer --own syncs------------> the log's file
+//! ```
+//!
+//! What is in the journal and not yet in a synced file is replayed by [`LogRoot::open`], before any log is opened.
+
+pub mod disk;
+mod root;
+mod writer;
+mod commit;
+mod direct;
+mod journal;
+mod record;
+mod replay;
+mod recovery;
+mod scan;
+pub mod reader;
+mod seek;
+pub mod verify;
+mod stream_file;
+mod queue;
+mod counters;
+
+pub use commit::CommitError;
+pub use counters::LogMetrics;
+pub use disk::RealDisk;
+pub use reader::{Chunk, LogReader, Tail};
+pub use recovery::Recovered;
+pub use replay::ReplayReport;
+pub use root::{Durability, LogOptions, LogRoot, OpenLogError, OpenReaderError, OpenRootError};
+pub use writer::{Commit, LogWriter};

@@ -1,0 +1,200 @@
+//! The committer: one thread that takes every batch that waits, makes all of them durable with one sync of the journal,
+//! writes them into their files and answers. Batches that arrive meanwhile join the next round.
+//!
+//! Law: a batch is answered only when it is durable under the policy. A batch whose write or sync failed is never
+//! tried again, and its log takes no more. A failure of the journal is none of the logs': the round goes the direct
+//! way instead, where each log stands for itself, and so does everything after it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::counters::Counters;
+use super::direct::{self, Direct};
+use super::journal::{Appender, Item, Journal};
+use super::queue::Queue;
+use super::record::record_size;
+use super::stream_file::StreamFile;
+
+/// Why a batch is not durable. The log takes no more after any of these but the last two.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    #[error("cannot write to the log: {0}")]
+    Write(Arc<io::Error>),
+    #[error("cannot sync the log: {0}")]
+    Sync(Arc<io::Error>),
+    #[error("the log has failed before")]
+    Failed,
+    #[error("the log is closed")]
+    Closed,
+    /// The caller's mistake; the log is as it was.
+    #[error("a batch of this log is still under way")]
+    Busy,
+    /// The caller's mistake; the log is as it was.
+    #[error("a batch must be made of whole lines")]
+    NotWholeLines,
+}
+
+/// A batch under way.
+pub(super) struct Append {
+    pub(super) stream: Arc<StreamFile>,
+    pub(super) batch: Bytes,
+    pub(super) offset: u64,
+    /// Written is enough.
+    pub(super) unsynced: bool,
+    pub(super) reply: Option<oneshot::Sender<Result<u64, CommitError>>>,
+}
+
+impl Append {
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.batch.len() as u64
+    }
+
+    pub(super) fn finish(mut self, written: Result<(), CommitError>) {
+        match &written {
+            Ok(()) => self.stream.advance(self.end()),
+            Err(_) => {
+                self.stream.fail();
+                // After a failed sync the file reads as if the batch were there, though the disk may not have it; who
+                // opens it next, even after a kill, must not take it over. If this fails too, the limit they are
+                // given still keeps them from it.
+                let _ = self.stream.file.set_len(self.offset);
+            }
+        }
+        // Before the answer: who gets it may send the next batch at once.
+        self.stream.end();
+        if let Some(reply) = self.reply.take() {
+            // Nobody may be waiting any more; the batch is in the log all the same.
+            let _ = reply.send(written.map(|()| self.end()));
+        }
+    }
+}
+
+impl Drop for Append {
+    /// Not finished: the threads are gone, and whether the batch is durable is not known.
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            self.stream.fail();
+            self.stream.end();
+        }
+    }
+}
+
+pub(super) enum Request {
+    Append(Append),
+    /// Voids what the journal says of the log beyond `length`.
+    Cut {
+        stream: Arc<StreamFile>,
+        length: u64,
+        reply: SyncSender<io::Result<()>>,
+    },
+}
+
+impl Request {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Append(append) => record_size(&append.stream.path, append.batch.len()) as u64,
+            Self::Cut { stream, .. } => record_size(&stream.path, 0) as u64,
+        }
+    }
+
+    fn item(&self) -> Item<'_> {
+        match self {
+            Self::Append(Append { stream, offset, batch, .. }) => {
+                Item::Bytes { stream, offset: *offset, bytes: batch }
+            }
+            Self::Cut { stream, length, .. } => Item::Cut { stream, length: *length },
+        }
+    }
+}
+
+pub(super) struct Committer {
+    pub(super) queue: Arc<Queue<Request>>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) appender: Appender,
+    pub(super) direct: Arc<Queue<Direct>>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Committer {
+    /// Runs on a thread of its own until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let limit = self.journal.round_limit() / 2;
+        let mut round = Vec::new();
+        while let Some(waiting) = self.queue.drain() {
+            let mut size = 0;
+            for request in waiting {
+                match request {
+                    Request::Append(append) if append.unsynced => self.write_only(append),
+                    request => {
+                        size += request.size();
+                        round.push(request);
+                    }
+                }
+                if size >= limit {
+                    self.commit(&mut round);
+                    size = 0;
+                }
+            }
+            self.commit(&mut round);
+        }
+    }
+
+    fn write_only(&self, append: Append) {
+        append.stream.set_unsynced(true);
+        self.write_to_file(append);
+    }
+
+    fn commit(&mut self, round: &mut Vec<Request>) {
+        if round.is_empty() {
+            return;
+        }
+        let items: Vec<_> = round.iter().map(Request::item).collect();
+        let journaled = self.appender.append(&items);
+        drop(items);
+        match journaled {
+            Ok(()) => {
+                Counters::add(&self.counters.journal_syncs, 1);
+                round.drain(..).for_each(|request| self.settle(request));
+            }
+            Err(error) => {
+                Counters::add(&self.counters.journal_failures, 1);
+                tracing::error!(%error, "the journal has failed; batches are synced one by one from here on");
+                round.drain(..).for_each(|request| self.divert(request, &error));
+            }
+        }
+    }
+
+    /// Durable; the file gets the bytes without a sync of its own.
+    fn settle(&self, request: Request) {
+        match request {
+            Request::Append(append) => self.write_to_file(append),
+            Request::Cut { reply, .. } => drop(reply.send(Ok(()))),
+        }
+    }
+
+    fn divert(&self, request: Request, error: &io::Error) {
+        match request {
+            Request::Append(append) => direct::send(&self.direct, append),
+            Request::Cut { reply, .. } => drop(reply.send(Err(io::Error::new(error.kind(), error.to_string())))),
+        }
+    }
+
+    fn write_to_file(&self, append: Append) {
+        let written = match append.stream.has_failed() {
+            true => Err(CommitError::Failed),
+            false => append.stream.write(&append.batch, append.offset),
+        };
+        self.counters.finish(append, written);
+    }
+}
+
+impl Drop for Committer {
+    /// Also when it panics: nobody may wait for answers that never come.
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}

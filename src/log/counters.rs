@@ -1,0 +1,60 @@
+//! What the log counts, for the metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::commit::{Append, CommitError};
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) batches: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) failed_batches: AtomicU64,
+    pub(super) direct_batches: AtomicU64,
+    pub(super) journal_syncs: AtomicU64,
+    pub(super) journal_failures: AtomicU64,
+    pub(super) torn_tails: AtomicU64,
+}
+
+/// Totals since the log root was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogMetrics {
+    pub batches: u64,
+    pub bytes: u64,
+    pub failed_batches: u64,
+    /// Of the batches, those that were synced in their own file.
+    pub direct_batches: u64,
+    pub journal_syncs: u64,
+    /// Not 0: the journal is out of use until the next start.
+    pub journal_failures: u64,
+    pub torn_tails: u64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts a batch, then ends it.
+    pub(super) fn finish(&self, append: Append, written: Result<(), CommitError>) {
+        if written.is_ok() {
+            Self::add(&self.batches, 1);
+            Self::add(&self.bytes, append.batch.len() as u64);
+        } else {
+            Self::add(&self.failed_batches, 1);
+        }
+        append.finish(written);
+    }
+
+    pub(super) fn read(&self) -> LogMetrics {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LogMetrics {
+            batches: get(&self.batches),
+            bytes: get(&self.bytes),
+            failed_batches: get(&self.failed_batches),
+            direct_batches: get(&self.direct_batches),
+            journal_syncs: get(&self.journal_syncs),
+            journal_failures: get(&self.journal_failures),
+            torn_tails: get(&self.torn_tails),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The file layer, as a trait: what the log asks of a disk, so that tests can give it one that fails and forgets.
+//!
+//! Law: nothing below promises more than POSIX does. Written bytes are durable after [`DiskFile::sync_data`], a new
+//! name after [`Disk::sync_dir`] of the folder that holds it, and a sync that failed has promised nothing at all.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Must exist; for reading only.
+    Read,
+    /// Must exist; for reading and writing.
+    Write,
+    /// Made empty if absent; for reading and writing.
+    Create,
+}
+
+pub trait Disk: Send + Sync {
+    /// Makes one folder; one that exists is fine.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in this folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+pub trait DiskFile: Send + Sync {
+    fn size(&self) -> io::Result<u64>;
+    /// May read less than asked, nothing only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes everything or fails; what a failed write has left behind is unknown.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    fn set_len(&self, size: u64) -> io::Result<()>;
+    /// Reserves room up to `size`, so that writes below it cannot run out of space.
+    fn allocate(&self, size: u64) -> io::Result<()>;
+    /// Makes the bytes and the size durable.
+    fn sync_data(&self) -> io::Result<()>;
+}
+
+/// Reads until the buffer is full or the file ends; says how much that was.
+pub(super) fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The bytes of a range that must exist.
+pub(super) fn read_range(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (end - start) as usize];
+    if read_full(file, &mut bytes, start)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes)
+}
+
+/// The operating system's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        match std::fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            done => done,
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
+        let writes = mode != Mode::Read;
+        let file = OpenOptions::new().read(true).write(writes).create(mode == Mode::Create).truncate(false).open(path)?;
+        Ok(Arc::new(file))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+}
+
+impl DiskFile for File {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn set_len(&self, size: u64) -> io::Result<()> {
+        File::set_len(self, size)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        Ok(nix::fcntl::posix_fallocate(self, 0, size as libc::off_t)?)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading a log: where it ends, where a sequence begins, and the next lines, as the bytes that were written.
+//!
+//! Law: a reader never writes, takes no lock and knows no writer. How far it may read is told to it by whoever knows
+//! what is durable; of a log that is closed the end is its last whole event.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::{memchr, memrchr};
+
+use super::disk::{DiskFile, read_full};
+use super::scan::scan_end;
+use super::seek;
+
+/// A log opened for reading. Clones share the open file.
+#[derive(Clone)]
+pub struct LogReader {
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
+/// The end of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// 0 if there is no event yet.
+    pub last_sequence: u64,
+    /// Where the last whole event ends; a torn end is not counted.
+    pub bytes: u64,
+    pub last_line: Option<Bytes>,
+}
+
+/// Some whole lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    pub lines: Bytes,
+    pub next_offset: u64,
+}
+
+impl LogReader {
+    pub fn tail(&self) -> io::Result<Tail> {
+        let end = scan_end(&*self.file, self.file.size()?)?;
+        let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);
+        Ok(Tail { last_sequence, bytes: end.bytes, last_line: end.last.map(|last| last.line) })
+    }
+
+    /// The offset of the first line with a sequence above `after`, or `end_bytes` if there is none before it.
+    pub fn seek(&self, after: u64, end_bytes: u64) -> io::Result<u64> {
+        seek::seek(&*self.file, after, end_bytes)
+    }
+
+    /// The whole lines from `offset` on that fit into `max_bytes`, at least one unless `offset` is the end.
+    pub fn read(&self, offset: u64, end_bytes: u64, max_bytes: usize) -> io::Result<Chunk> {
+        read_lines(&*self.file, offset, end_bytes, max_bytes)
+    }
+
+    /// All bytes there are, whole events or not.
+    pub fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+}
+
+pub(super) fn read_lines(file: &dyn DiskFile, offset: u64, end: u64, max_bytes: usize) -> io::Result<Chunk> {
+    let available = end.saturating_sub(offset);
+    let mut bytes = vec![0; available.min(max_bytes.max(1) as u64) as usize];
+    fill(file, &mut bytes, offset)?;
+    let mut size = memrchr(b'\n', &bytes).map(|at| at + 1);
+    while size.is_none() && !bytes.is_empty() {
+        size = extend(file, &mut bytes, offset, available)?;
+    }
+    bytes.truncate(size.unwrap_or(0));
+    Ok(Chunk { next_offset: offset + bytes.len() as u64, lines: bytes.into() })
+}
+
+/// The line is longer than what was read: reads as much again and looks for its end there.
+fn extend(file: &dyn DiskFile, bytes: &mut Vec<u8>, offset: u64, available: u64) -> io::Result<Option<usize>> {
+    let known = bytes.len();
+    let wanted = available.min((known as u64).saturating_mul(2).max(4096)) as usize;
+    if wanted == known {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the log does not end with a whole line"));
+    }
+    bytes.resize(wanted, 0);
+    fill(file, &mut bytes[known..], offset + known as u64)?;
+    Ok(memchr(b'\n', &bytes[known..]).map(|at| known + at + 1))
+}
+
+fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    if read_full(file, buffer, offset)? < buffer.len() {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than it was"));
+    }
+    Ok(())
+}

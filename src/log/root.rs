@@ -1,0 +1,269 @@
+//! The logs of one data folder, and the threads that write them.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::commit::{Committer, Request};
+use super::counters::{Counters, LogMetrics};
+use super::direct::{self, Direct};
+use super::disk::{Disk, DiskFile, Mode};
+use super::journal::{Journal, open_segments};
+use super::queue::Queue;
+use super::reader::LogReader;
+use super::recovery::{Recovered, recover};
+use super::replay::{ReplayReport, replay};
+use super::stream_file::{Claim, StreamFile, Streams, lock};
+use super::writer::LogWriter;
+use crate::domain::StreamKey;
+
+/// When a batch counts as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When it is on the disk.
+    #[default]
+    Fsync,
+    /// When it is written: it survives the death of the process, not that of the host.
+    Write,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    pub durability: Durability,
+    /// The journal has two segments of this size, reserved on the disk.
+    pub segment_bytes: u64,
+    /// Batches from this size on are synced in their own file and not written twice.
+    pub direct_bytes: usize,
+    pub direct_threads: usize,
+    /// How many batches may wait; see [`LogWriter::commit`].
+    pub queue_batches: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            segment_bytes: 32 << 20,
+            direct_bytes: 256 << 10,
+            direct_threads: 4,
+            queue_batches: 1 << 16,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenRootError {
+    #[error("cannot open the journal: {0}")]
+    Journal(#[source] io::Error),
+    #[error("cannot replay the journal: {0}")]
+    Replay(#[source] io::Error),
+    #[error("cannot reset the journal: {0}")]
+    Reset(#[source] io::Error),
+    #[error("cannot start the threads of the log: {0}")]
+    Threads(#[source] io::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenLogError {
+    #[error("the log is open for writing already")]
+    InUse,
+    /// Its last durable bytes are in the journal only, and come back at the next start.
+    #[error("the log cannot be opened again before the next start")]
+    Unavailable,
+    #[error("cannot open the log: {0}")]
+    Io(#[from] io::Error),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenReaderError {
+    #[error("there is no such log")]
+    NotFound,
+    #[error("cannot open the log: {0}")]
+    Io(#[source] io::Error),
+}
+
+/// All logs of a data folder. Clones are the same root; the last one that goes ends the threads.
+#[derive(Clone)]
+pub struct LogRoot {
+    shared: Arc<Shared>,
+    threads: Arc<Threads>,
+}
+
+pub(super) struct Shared {
+    pub(super) options: LogOptions,
+    pub(super) queue: Arc<Queue<Request>>,
+    pub(super) direct: Arc<Queue<Direct>>,
+    pub(super) journal: Arc<Journal>,
+    disk: Arc<dyn Disk>,
+    data_dir: PathBuf,
+    /// Folders shared by many streams that are known to be durable.
+    folders: Mutex<HashSet<PathBuf>>,
+    streams: Arc<Streams>,
+    counters: Arc<Counters>,
+}
+
+impl LogRoot {
+    /// Replays the journal, then is ready to write. The folder must exist. Blocks.
+    pub fn open(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+    ) -> Result<(Self, ReplayReport), OpenRootError> {
+        let folder = data_dir.join("journal");
+        let segments = open_segments(&*disk, &folder).map_err(OpenRootError::Journal)?;
+        let (report, epochs) = replay(&*disk, data_dir, &segments).map_err(OpenRootError::Replay)?;
+        let (journal, appender) = Journal::start(disk.clone(), folder, segments, epochs, options.segment_bytes)
+            .map_err(OpenRootError::Reset)?;
+        let shared = Arc::new(Shared {
+            queue: Arc::new(Queue::new(options.queue_batches)),
+            direct: Arc::new(Queue::new(options.queue_batches)),
+            options,
+            journal: journal.clone(),
+            disk,
+            data_dir: data_dir.to_owned(),
+            folders: Mutex::default(),
+            streams: Arc::default(),
+            counters: Arc::default(),
+        });
+        let (queue, direct) = (shared.queue.clone(), shared.direct.clone());
+        let committer = Committer { queue, direct, journal, appender, counters: shared.counters.clone() };
+        let threads = Threads::start(&shared, committer).map_err(OpenRootError::Threads)?;
+        Ok((Self { shared, threads: Arc::new(threads) }, report))
+    }
+
+    /// Opens a log for writing, and makes it if there is none. Blocks.
+    ///
+    /// With `limit`, what is beyond that many bytes is cut off first.
+    pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter, Recovered), OpenLogError> {
+        let path = key.log_path();
+        let path = path.to_str().expect("log paths are made of ids");
+        let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
+        let limit = self.shared.limit_after_failure(&claim, limit)?;
+        let file = self.shared.open_durably(&key)?;
+        let recovered = recover(&*file, limit).inspect_err(|_| claim.taint())?;
+        let stream = claim.stream(file, recovered.bytes);
+        self.shared.void_journal_beyond(&stream, recovered.bytes)?;
+        claim.forget_failure();
+        Counters::add(&self.shared.counters.torn_tails, u64::from(recovered.torn));
+        Ok((LogWriter::new(self.shared.clone(), stream, claim), recovered))
+    }
+
+    /// Opens a log for reading. Blocks.
+    pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
+        match self.shared.disk.open(&self.shared.data_dir.join(key.log_path()), Mode::Read) {
+            Ok(file) => Ok(LogReader { file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenReaderError::NotFound),
+            Err(error) => Err(OpenReaderError::Io(error)),
+        }
+    }
+
+    pub fn metrics(&self) -> LogMetrics {
+        self.shared.counters.read()
+    }
+
+    /// Ends what is under way, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
+    pub fn close(&self) {
+        self.threads.close();
+    }
+}
+
+impl Shared {
+    /// From this size on a batch goes the direct way; what does not fit into a round does in any case.
+    pub(super) fn direct_bytes(&self) -> usize {
+        self.options.direct_bytes.min((self.journal.round_limit() as usize / 2).saturating_sub(1024))
+    }
+
+    /// A log that failed is taken over only as far as it was durable.
+    fn limit_after_failure(&self, claim: &Claim, limit: Option<u64>) -> Result<Option<u64>, OpenLogError> {
+        let Some(failed) = claim.failed() else { return Ok(limit) };
+        if failed.tainted && (failed.durable.is_none() || self.journal.end_of(&claim.path) > 0) {
+            return Err(OpenLogError::Unavailable);
+        }
+        Ok(limit.into_iter().chain(failed.durable).min())
+    }
+
+    /// Opens the file; it and the folders above it are durable after that, whoever made them.
+    fn open_durably(&self, key: &StreamKey) -> io::Result<Arc<dyn DiskFile>> {
+        let relative = key.log_path();
+        let folders: Vec<_> = relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
+        let shared = key.folder();
+        for folder in folders.iter().rev() {
+            // Those above the folder of the piece of work hold many; there are few of them, so they are remembered.
+            let holds_many = shared.starts_with(folder) && shared != **folder;
+            if holds_many && lock(&self.folders).contains(*folder) {
+                continue;
+            }
+            let folder = self.data_dir.join(folder);
+            self.disk.create_dir(&folder)?;
+            self.disk.sync_dir(folder.parent().unwrap_or(&self.data_dir))?;
+            if holds_many {
+                lock(&self.folders).insert(folder.strip_prefix(&self.data_dir).unwrap_or(&folder).to_owned());
+            }
+        }
+        let path = self.data_dir.join(&relative);
+        let file = self.disk.open(&path, Mode::Create)?;
+        self.disk.sync_dir(path.parent().unwrap_or(&self.data_dir))?;
+        Ok(file)
+    }
+
+    /// If the log was cut below what the journal says of it, says that there too: a replay must not bring it back.
+    fn void_journal_beyond(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
+        if self.journal.end_of(&stream.path) <= length {
+            return Ok(());
+        }
+        let (reply, answer) = sync_channel(1);
+        let request = Request::Cut { stream: stream.clone(), length, reply };
+        let voided = self.queue.push(request).is_ok() && matches!(answer.recv(), Ok(Ok(())));
+        // A journal that has failed may have been given up by now, with nothing left to void.
+        if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
+    }
+}
+
+struct Threads {
+    shared: Arc<Shared>,
+    writing: Mutex<Vec<JoinHandle<()>>>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Threads {
+    fn start(shared: &Arc<Shared>, committer: Committer) -> io::Result<Self> {
+        let threads = Self { shared: shared.clone(), writing: Mutex::default(), checkpointer: Mutex::default() };
+        let journal = shared.journal.clone();
+        *lock(&threads.checkpointer) = Some(spawn("log-checkpoint", move || journal.checkpoint_loop())?);
+        lock(&threads.writing).push(spawn("log-commit", move || committer.run())?);
+        for _ in 0..shared.options.direct_threads.max(1) {
+            let (direct, journal) = (shared.direct.clone(), shared.journal.clone());
+            let counters = shared.counters.clone();
+            lock(&threads.writing).push(spawn("log-direct", move || direct::run(&direct, &journal, &counters))?);
+        }
+        Ok(threads)
+    }
+
+    /// The committer first, since it may hand what it has to the direct writers.
+    fn close(&self) {
+        self.shared.queue.close();
+        let mut writing = std::mem::take(&mut *lock(&self.writing)).into_iter();
+        writing.next().map(JoinHandle::join);
+        self.shared.direct.close();
+        writing.for_each(|thread| drop(thread.join()));
+        self.shared.journal.end(true);
+        let checkpointer = lock(&self.checkpointer).take();
+        checkpointer.map(JoinHandle::join);
+    }
+}
+
+impl Drop for Threads {
+    /// Without [`LogRoot::close`] the threads end by themselves and the journal is left to the next start.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        self.shared.direct.close();
+        self.shared.journal.end(false);
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
+}

@@ -1,0 +1,204 @@
+//! The file of one stream while it is written, and which streams those are.
+//!
+//! Law: a log whose write or sync failed takes no more batches, and what was durable then is remembered until the log
+//! is opened again: only that much of it is taken over. Syncs of a file are made one at a time, so that an error is
+//! known to whoever asks next: the system reports it once.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::commit::CommitError;
+use super::disk::DiskFile;
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) struct StreamFile {
+    /// Relative to the data folder.
+    pub(super) path: Arc<str>,
+    pub(super) file: Arc<dyn DiskFile>,
+    streams: Arc<Streams>,
+    durable: AtomicU64,
+    failed: AtomicBool,
+    /// Holds bytes that were acknowledged as merely written.
+    unsynced: AtomicBool,
+    in_flight: Mutex<bool>,
+    idle: Condvar,
+    /// A sync has failed: what the file holds beyond the durable bytes may not be on the disk, whatever is read.
+    tainted: Mutex<bool>,
+}
+
+impl StreamFile {
+    fn new(streams: &Arc<Streams>, path: &Arc<str>, file: Arc<dyn DiskFile>, durable: u64) -> Arc<Self> {
+        let stream = Arc::new(Self {
+            path: path.clone(),
+            file,
+            streams: streams.clone(),
+            durable: AtomicU64::new(durable),
+            failed: AtomicBool::new(false),
+            unsynced: AtomicBool::new(false),
+            in_flight: Mutex::new(false),
+            idle: Condvar::new(),
+            tainted: Mutex::new(false),
+        });
+        lock(&streams.alive).insert(path.clone(), Arc::downgrade(&stream));
+        stream
+    }
+
+    pub(super) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.unsynced.load(Ordering::Acquire)
+    }
+
+    /// Only for whoever has the batch under way, since a checkpoint may sync the file at any time.
+    pub(super) fn set_unsynced(&self, unsynced: bool) {
+        self.unsynced.store(unsynced, Ordering::Release);
+    }
+
+    /// False if a batch is under way already.
+    pub(super) fn begin(&self) -> bool {
+        !std::mem::replace(&mut *lock(&self.in_flight), true)
+    }
+
+    /// The batch under way is over, one way or the other.
+    pub(super) fn end(&self) {
+        *lock(&self.in_flight) = false;
+        self.idle.notify_all();
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        !*lock(&self.in_flight)
+    }
+
+    fn wait_idle(&self) {
+        let busy = self.idle.wait_while(lock(&self.in_flight), |busy| *busy);
+        drop(busy.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn advance(&self, durable: u64) {
+        self.durable.store(durable, Ordering::Release);
+    }
+
+    /// The log takes no more, and is cut to its durable bytes when it is opened again.
+    pub(super) fn fail(&self) {
+        self.note_failure(false);
+    }
+
+    /// A later owner may have the log by now: then it is that one which ends, and its durable bytes are what counts.
+    fn note_failure(&self, tainted: bool) {
+        self.failed.store(true, Ordering::Release);
+        let newest = lock(&self.streams.alive).get(&self.path).cloned();
+        let is_newest = newest.as_ref().is_some_and(|newest| std::ptr::eq(newest.as_ptr(), self));
+        let durable = if is_newest { Some(self.durable()) } else { self.fail_later_owner(newest) };
+        let mut failed = lock(&self.streams.failed);
+        let tainted = tainted || failed.get(&self.path).is_some_and(|before| before.tainted);
+        failed.insert(self.path.clone(), Failed { durable, tainted });
+    }
+
+    fn fail_later_owner(&self, newest: Option<Weak<StreamFile>>) -> Option<u64> {
+        let owner = newest?.upgrade()?;
+        owner.failed.store(true, Ordering::Release);
+        Some(owner.durable())
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), CommitError> {
+        self.file.write_all_at(bytes, offset).map_err(|error| CommitError::Write(Arc::new(error)))
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let mut tainted = lock(&self.tainted);
+        if *tainted {
+            return Err(io::Error::other("an earlier sync of this log failed"));
+        }
+        if let Err(error) = self.file.sync_data() {
+            *tainted = true;
+            self.note_failure(true);
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for StreamFile {
+    fn drop(&mut self) {
+        let mut alive = lock(&self.streams.alive);
+        if alive.get(&self.path).is_some_and(|newest| std::ptr::eq(newest.as_ptr(), self)) {
+            alive.remove(&self.path);
+        }
+    }
+}
+
+/// What is remembered of a log that failed, until it is open again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    /// None if that cannot be said.
+    pub(super) durable: Option<u64>,
+    /// A sync failed, so what is read from the file may not be what the disk holds.
+    pub(super) tainted: bool,
+}
+
+/// The streams that are being written.
+#[derive(Default)]
+pub(super) struct Streams {
+    claimed: Mutex<HashSet<Arc<str>>>,
+    alive: Mutex<HashMap<Arc<str>, Weak<StreamFile>>>,
+    failed: Mutex<HashMap<Arc<str>, Failed>>,
+}
+
+impl Streams {
+    /// The right to write a log; none if somebody has it. Waits for what a former owner left under way.
+    pub(super) fn claim(self: &Arc<Self>, path: &str) -> Option<Claim> {
+        let path: Arc<str> = path.into();
+        if !lock(&self.claimed).insert(path.clone()) {
+            return None;
+        }
+        let claim = Claim { streams: self.clone(), path };
+        let former = lock(&self.alive).get(&claim.path).and_then(Weak::upgrade);
+        if let Some(former) = former {
+            former.wait_idle();
+        }
+        Some(claim)
+    }
+}
+
+/// Given back on drop.
+pub(super) struct Claim {
+    streams: Arc<Streams>,
+    pub(super) path: Arc<str>,
+}
+
+impl Claim {
+    pub(super) fn stream(&self, file: Arc<dyn DiskFile>, durable: u64) -> Arc<StreamFile> {
+        StreamFile::new(&self.streams, &self.path, file, durable)
+    }
+
+    pub(super) fn failed(&self) -> Option<Failed> {
+        lock(&self.streams.failed).get(&self.path).copied()
+    }
+
+    /// The log could not be synced when it was opened: what it holds is not known to be on the disk.
+    pub(super) fn taint(&self) {
+        lock(&self.streams.failed).insert(self.path.clone(), Failed { durable: None, tainted: true });
+    }
+
+    /// The log is open again and what was not durable is cut off.
+    pub(super) fn forget_failure(&self) {
+        lock(&self.streams.failed).remove(&self.path);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.streams.claimed).remove(&self.path);
+    }
+}

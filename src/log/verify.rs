@@ -1,0 +1,149 @@
+//! Checking a whole log against the law of its file, for those who do not want to take our word for it.
+
+use std::io;
+
+use memchr::memchr_iter;
+use serde::Deserialize;
+
+use super::reader::LogReader;
+use crate::domain::{BuildId, EventId, RunId, StreamKey, WorkspaceId};
+use crate::event::codec::{self, EventRef};
+
+/// What a log was found to be.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogReport {
+    pub events: u64,
+    pub violations: Vec<Violation>,
+}
+
+/// A breach of the law, and the line it was found in, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub line: u64,
+    pub kind: ViolationKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ViolationKind {
+    #[error("the line is not an event")]
+    NotAnEvent,
+    #[error("the event belongs to another stream")]
+    ForeignEvent,
+    #[error("the sequence is {found} instead of {expected}")]
+    Sequence { expected: u64, found: u64 },
+    #[error("the event id is not above the one before")]
+    EventId,
+    #[error("the event stands behind the terminal one")]
+    AfterTerminal,
+    #[error("there is no terminal event")]
+    NoTerminal,
+    #[error("the last line does not end with a newline")]
+    NoNewline,
+}
+
+/// Reads the log from its head. With `must_be_terminal`, its last event has to be the terminal one.
+pub fn verify_log(reader: &LogReader, key: StreamKey, must_be_terminal: bool) -> io::Result<LogReport> {
+    const CHUNK: usize = 1 << 20;
+    let size = reader.size()?;
+    let mut check = Check::new(key);
+    let mut pending = Vec::new();
+    let mut offset = 0;
+    while offset < size {
+        let end = size.min(offset + CHUNK as u64);
+        pending.extend(super::disk::read_range(&*reader.file, offset, end)?);
+        offset = end;
+        let used = check.lines(&pending);
+        pending.drain(..used);
+    }
+    Ok(check.finish(&pending, must_be_terminal))
+}
+
+/// Whose event it is, which the service itself knows from the file's place and does not read from the line.
+#[derive(Deserialize)]
+struct Owner {
+    workspace_id: WorkspaceId,
+    run_id: Option<RunId>,
+    build_id: Option<BuildId>,
+}
+
+impl Owner {
+    fn is(&self, key: StreamKey) -> bool {
+        self.workspace_id == key.workspace_id()
+            && match key {
+                StreamKey::Run { id, .. } => self.run_id == Some(id),
+                StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
+            }
+    }
+}
+
+struct Check {
+    key: StreamKey,
+    line: u64,
+    expected: u64,
+    last_id: Option<EventId>,
+    terminal: bool,
+    report: LogReport,
+}
+
+impl Check {
+    fn new(key: StreamKey) -> Self {
+        Self { key, line: 0, expected: 1, last_id: None, terminal: false, report: LogReport::default() }
+    }
+
+    /// Checks the whole lines and says how many bytes that were.
+    fn lines(&mut self, bytes: &[u8]) -> usize {
+        let mut start = 0;
+        for newline in memchr_iter(b'\n', bytes) {
+            self.line(&bytes[start..newline]);
+            start = newline + 1;
+        }
+        start
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        self.line += 1;
+        match codec::decode(line) {
+            Ok(event) => {
+                self.report.events += 1;
+                self.event(&event, serde_json::from_slice(line).ok());
+            }
+            Err(_) => {
+                self.violation(ViolationKind::NotAnEvent);
+                self.expected += 1;
+            }
+        }
+    }
+
+    fn event(&mut self, event: &EventRef<'_>, owner: Option<Owner>) {
+        if !owner.is_some_and(|owner| owner.is(self.key)) {
+            self.violation(ViolationKind::ForeignEvent);
+        }
+        if event.sequence != self.expected {
+            self.violation(ViolationKind::Sequence { expected: self.expected, found: event.sequence });
+        }
+        if self.last_id.is_some_and(|last| event.event_id <= last) {
+            self.violation(ViolationKind::EventId);
+        }
+        if self.terminal {
+            self.violation(ViolationKind::AfterTerminal);
+        }
+        self.expected = event.sequence.saturating_add(1);
+        self.last_id = Some(event.event_id);
+        self.terminal |= event.is_terminal(self.key);
+    }
+
+    fn violation(&mut self, kind: ViolationKind) {
+        self.report.violations.push(Violation { line: self.line, kind });
+    }
+
+    fn finish(mut self, rest: &[u8], must_be_terminal: bool) -> LogReport {
+        if !rest.is_empty() {
+            self.line += 1;
+            self.violation(ViolationKind::NoNewline);
+        }
+        if must_be_terminal && !self.terminal {
+            self.violation(ViolationKind::NoTerminal);
+        }
+        self.report
+    }
+}

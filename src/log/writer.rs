@@ -1,0 +1,135 @@
+//! The writing end of one log.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::commit::{Append, CommitError, Request};
+use super::direct::{self, Direct};
+use super::root::{Durability, Shared};
+use super::stream_file::{Claim, StreamFile};
+
+/// Appends to one log; there is never a second one for the same log.
+///
+/// Dropping it while a batch is under way is fine: the batch comes to its end, and whoever opens the log next waits
+/// for that.
+pub struct LogWriter {
+    shared: Arc<Shared>,
+    stream: Arc<StreamFile>,
+    /// Held for as long as this lives.
+    _claim: Claim,
+}
+
+impl LogWriter {
+    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamFile>, claim: Claim) -> Self {
+        Self { shared, stream, _claim: claim }
+    }
+
+    /// Sends a batch of whole lines on its way. It resolves to the log's durable bytes once it is one of them.
+    ///
+    /// One batch at a time: the next is refused until this one is over. Under the policy `write` a batch counts as
+    /// durable when it is written, unless `sync` is set.
+    ///
+    /// The batch is queued within this call. The queue has room for one batch of each of far more streams than are
+    /// ever active, so the call waits only if that many batches wait for the disk already.
+    pub fn commit(&mut self, batch: Bytes, sync: bool) -> Commit {
+        match self.admit(&batch) {
+            Ok(None) => {}
+            Ok(Some(durable)) => return Commit(State::Ready(Some(Ok(durable)))),
+            Err(error) => return Commit(State::Ready(Some(Err(error)))),
+        }
+        let unsynced = self.shared.options.durability == Durability::Write && !sync;
+        let (reply, answer) = oneshot::channel();
+        let offset = self.stream.durable();
+        let append = Append { stream: self.stream.clone(), batch, offset, unsynced, reply: Some(reply) };
+        self.send(append);
+        Commit(State::UnderWay(answer))
+    }
+
+    /// How much of the log is durable; after a failure, what it is to be cut to.
+    pub fn durable_bytes(&self) -> u64 {
+        self.stream.durable()
+    }
+
+    /// A batch has failed, or the log's file could not be synced: it takes no more until it is opened again.
+    pub fn has_failed(&self) -> bool {
+        self.stream.has_failed()
+    }
+
+    /// Whether the batch may go; with an answer if there is nothing to do.
+    fn admit(&self, batch: &Bytes) -> Result<Option<u64>, CommitError> {
+        if self.stream.has_failed() {
+            return Err(CommitError::Failed);
+        }
+        if batch.last().is_some_and(|byte| *byte != b'\n') {
+            return Err(CommitError::NotWholeLines);
+        }
+        if batch.is_empty() && !self.stream.is_unsynced() {
+            return Ok(Some(self.stream.durable()));
+        }
+        if self.stream.begin() { Ok(None) } else { Err(CommitError::Busy) }
+    }
+
+    fn send(&self, append: Append) {
+        if !append.unsynced && self.goes_direct(append.batch.len()) {
+            return direct::send(&self.shared.direct, append);
+        }
+        if let Err(Request::Append(append)) = self.shared.queue.push(Request::Append(append)) {
+            append.finish(Err(CommitError::Closed));
+        }
+    }
+
+    /// The journal holds only what is appended to durable bytes: a sync after merely written ones must reach these.
+    fn goes_direct(&self, size: usize) -> bool {
+        size >= self.shared.direct_bytes() || self.stream.is_unsynced() || self.shared.journal.has_failed()
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        // Files of streams that are over stay open until the next checkpoint; that is fine for a few.
+        const FEW: usize = 256;
+        if self.shared.journal.held_files() > FEW {
+            // Closed already: then the last checkpoint does it.
+            let _ = self.shared.direct.push(Direct::Release(self.stream.clone()));
+        }
+    }
+}
+
+/// The outcome of a batch: the durable bytes of the log with it.
+#[must_use = "a batch is durable only when this says so"]
+pub struct Commit(State);
+
+enum State {
+    Ready(Option<Result<u64, CommitError>>),
+    UnderWay(oneshot::Receiver<Result<u64, CommitError>>),
+}
+
+impl Commit {
+    /// Waits on the calling thread.
+    ///
+    /// # Panics
+    /// On a thread that drives asynchronous tasks.
+    pub fn wait(self) -> Result<u64, CommitError> {
+        match self.0 {
+            State::Ready(outcome) => outcome.unwrap_or(Err(CommitError::Closed)),
+            State::UnderWay(answer) => answer.blocking_recv().unwrap_or(Err(CommitError::Closed)),
+        }
+    }
+}
+
+impl Future for Commit {
+    type Output = Result<u64, CommitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Ready(outcome) => Poll::Ready(outcome.take().unwrap_or(Err(CommitError::Closed))),
+            State::UnderWay(answer) => {
+                Pin::new(answer).poll(context).map(|outcome| outcome.unwrap_or(Err(CommitError::Closed)))
+            }
+        }
+    }
+}
