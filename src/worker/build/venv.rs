@@ -1,1 +1,255 @@
+//! The six steps that make a venv, as data: who runs them decides about time, output and events.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::installer::Installer;
+use super::python::Interpreter;
+use super::{args, build_environment, command};
+use crate::domain::BuildId;
+use crate::domain::failure::BuildErrorCode;
+use crate::event::payload::build::{Phase, VenvMetadata};
+use crate::worker::environment::Environment;
+use crate::worker::process::{ChildSpec, Marker};
+
+/// All that the steps depend on.
+#[derive(Debug, Clone)]
+pub struct VenvPlan<'a> {
+    pub build_id: BuildId,
+    /// The build's own folder; the venv is made in its `.venv`.
+    pub folder: &'a Path,
+    pub python: &'a Interpreter,
+    pub installer: &'a Installer,
+    /// As the operator wrote it; for messages.
+    pub engine_spec: &'a str,
+    /// What is handed to the installer: a requirement, or a copy of the engine's files. A copy must stand where its
+    /// content decides its path, since installers remember what they made of a path; and they write into it.
+    pub engine: &'a str,
+    /// A copy of the configuration, for this build alone.
+    pub configuration: &'a Path,
+    pub data: &'a Path,
+    /// The service's own environment.
+    pub service: &'a Environment,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub phase: Phase,
+    pub message: String,
+    pub work: Work,
+    /// Why the build failed, when this step did.
+    pub error: BuildErrorCode,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    Run(Box<ChildSpec>),
+    /// Nothing to do, and why.
+    Skip(&'static str),
+}
+
+/// The last line that this prints is a [`Versions`].
+const VERIFY: &str = "import ade_engine, ade_config\n\
+    import json, platform\n\
+    from importlib import metadata, resources\n\
+    def version(name):\n\
+    \x20   try: return metadata.version(name)\n\
+    \x20   except metadata.PackageNotFoundError: return None\n\
+    def manifest():\n\
+    \x20   try: return json.loads(resources.files('ade_config').joinpath('manifest.json').read_text('utf-8'))\n\
+    \x20   except (OSError, ValueError): return None\n\
+    found = manifest()\n\
+    config = found.get('version') if isinstance(found, dict) else None\n\
+    engine = version('ade-engine') or getattr(ade_engine, '__version__', None)\n\
+    print(json.dumps({'python': platform.python_version(), 'engine': engine, 'config': config}))";
+
+impl VenvPlan<'_> {
+    pub fn venv(&self) -> PathBuf {
+        self.folder.join(".venv")
+    }
+
+    /// The steps, in their order.
+    pub fn steps(&self) -> Vec<Step> {
+        let python = self.venv().join("bin/python");
+        let verify = self.run(&python, args!["-I", "-B", "-c", VERIFY]);
+        let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
+        let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
+        let step = |phase, message: &str, error, work| Step { phase, message: message.to_owned(), work, error };
+        use BuildErrorCode::*;
+        vec![
+            step(Phase::CreateVenv, "creating virtual environment", VenvCreateFailed, self.create_venv()),
+            step(Phase::UpgradePip, "upgrading pip", PipUpgradeFailed, self.upgrade_pip(&python)),
+            step(Phase::InstallEngine, &engine, EngineInstallFailed, self.install(&python, self.engine.into())),
+            step(
+                Phase::InstallConfig,
+                "installing configuration package",
+                ConfigInstallFailed,
+                self.install(&python, self.configuration.into()),
+            ),
+            step(Phase::VerifyImports, "verifying imports of engine and configuration", ImportCheckFailed, verify),
+            step(Phase::CollectMetadata, "collecting metadata", MetadataFailed, version),
+        ]
+    }
+
+    fn create_venv(&self) -> Work {
+        match self.installer {
+            Installer::Uv(uv) => {
+                self.run(uv, args!["venv", "--no-project", "--python", &self.python.path, self.venv()])
+            }
+            Installer::Pip => self.run(&self.python.path, args!["-m", "venv", self.venv()]),
+        }
+    }
+
+    fn upgrade_pip(&self, python: &Path) -> Work {
+        match self.installer {
+            Installer::Uv(_) => Work::Skip("uv installs without pip"),
+            Installer::Pip => self.run(python, args!["-m", "pip", "install", "--no-input", "--upgrade", "pip"]),
+        }
+    }
+
+    fn install(&self, python: &Path, what: OsString) -> Work {
+        match self.installer {
+            Installer::Uv(uv) => self.run(uv, args!["pip", "install", "--python", python, what]),
+            Installer::Pip => {
+                let quiet = ["--no-input", "--disable-pip-version-check"];
+                self.run(python, args!["-m", "pip", "install", quiet[0], quiet[1], what])
+            }
+        }
+    }
+
+    fn run(&self, program: &Path, args: Vec<OsString>) -> Work {
+        let env = build_environment(self.service, self.data);
+        Work::Run(Box::new(command(program, args, self.folder, env, Marker::build(self.build_id))))
+    }
+}
+
+/// What `verify_imports` found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Versions {
+    python: Option<String>,
+    engine: Option<String>,
+    config: Option<String>,
+}
+
+/// What `ade_engine version` says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct EngineVersion {
+    version: String,
+    #[serde(default)]
+    capabilities: Vec<String>,
+}
+
+/// Reads the last lines of the stdout of `verify_imports` and `collect_metadata`; `None` when either is not the
+/// JSON it should be.
+pub fn metadata(verified: &str, collected: &str) -> Option<VenvMetadata> {
+    let versions: Versions = serde_json::from_str(verified).ok()?;
+    let engine: EngineVersion = serde_json::from_str(collected).ok()?;
+    Some(VenvMetadata {
+        python_version: versions.python,
+        engine_version: versions.engine.or(Some(engine.version)),
+        config_version: versions.config,
+        capabilities: engine.capabilities,
+    })
+}
+
+/// A requirement may be an address with a password in it, and messages are for everyone.
+pub fn without_credentials(spec: &str) -> String {
+    let Some((scheme, rest)) = spec.split_once("://") else { return spec.to_owned() };
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..host].rfind('@') {
+        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]),
+        None => spec.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(installer: &Installer) -> Vec<String> {
+        let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into() };
+        let service = [
+            ("PATH", "/bin"),
+            ("PIP_INDEX_URL", "i"),
+            ("PIP_TARGET", "t"),
+            ("ADE_X", "x"),
+            ("UV_INDEX_A_PASSWORD", "p"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        let plan = VenvPlan {
+            build_id: BuildId::generate(),
+            folder: Path::new("/venvs/b"),
+            python: &python,
+            installer,
+            engine_spec: "git+https://me:secret@host/engine.git@main",
+            engine: "git+https://me:secret@host/engine.git@main",
+            configuration: Path::new("/venvs/b/configuration"),
+            data: Path::new("/data"),
+            service: &service,
+        };
+        let steps = plan.steps();
+        assert_eq!(steps.iter().map(|step| step.phase).collect::<Vec<_>>(), Phase::ALL);
+        assert!(steps.iter().all(|step| !step.message.contains("secret")), "{steps:?}");
+        steps.iter().map(|step| line(&step.work)).collect()
+    }
+
+    fn line(work: &Work) -> String {
+        let Work::Run(spec) = work else { return "-".into() };
+        let names: Vec<_> = spec.env.keys().map(|name| name.to_str().unwrap()).collect();
+        assert!(names.contains(&"PIP_INDEX_URL") && names.contains(&"UV_INDEX_A_PASSWORD"), "{names:?}");
+        assert!(!names.contains(&"ADE_X") && !names.contains(&"PIP_TARGET"), "{names:?}");
+        let words = std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(|arg| arg.as_os_str()));
+        let text: Vec<_> = words.map(|word| word.to_str().unwrap()).filter(|word| !word.contains('\n')).collect();
+        text.join(" ")
+    }
+
+    #[test]
+    fn the_steps_with_uv() {
+        let engine = "git+https://me:secret@host/engine.git@main";
+        let expected = [
+            "/opt/uv venv --no-project --python /usr/bin/python3.11 /venvs/b/.venv".into(),
+            "-".into(),
+            format!("/opt/uv pip install --python /venvs/b/.venv/bin/python {engine}"),
+            "/opt/uv pip install --python /venvs/b/.venv/bin/python /venvs/b/configuration".into(),
+            "/venvs/b/.venv/bin/python -I -B -c".into(),
+            "/venvs/b/.venv/bin/python -I -B -m ade_engine version".into(),
+        ];
+        assert_eq!(lines(&Installer::Uv("/opt/uv".into())), expected);
+    }
+
+    #[test]
+    fn the_steps_with_pip() {
+        let lines = lines(&Installer::Pip);
+        assert_eq!(lines[0], "/usr/bin/python3.11 -m venv /venvs/b/.venv");
+        assert_eq!(lines[1], "/venvs/b/.venv/bin/python -m pip install --no-input --upgrade pip");
+        let install = "/venvs/b/.venv/bin/python -m pip install --no-input --disable-pip-version-check";
+        assert_eq!(lines[3], format!("{install} /venvs/b/configuration"));
+    }
+
+    #[test]
+    fn metadata_needs_both_answers() {
+        let verified = r#"{"python": "3.11.7", "engine": "0.2.0", "config": null}"#;
+        let found = metadata(verified, r#"{"version": "0.2.0", "capabilities": ["validate"]}"#).unwrap();
+        assert_eq!(found.engine_version.as_deref(), Some("0.2.0"));
+        assert_eq!((found.config_version, found.capabilities), (None, vec!["validate".to_owned()]));
+        assert!(metadata(verified, r#"{"version": "0.2.0"}"#).unwrap().capabilities.is_empty());
+        assert_eq!(metadata(verified, "usage: ..."), None);
+        assert_eq!(metadata("", r#"{"version": "0.2.0"}"#), None);
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (spec, shown) in [
+            ("ade-engine==1", "ade-engine==1"),
+            ("git+https://host/x@main", "git+https://host/x@main"),
+            ("git+https://u:p@ss@host/x@main", "git+https://***@host/x@main"),
+            ("https://token@host", "https://***@host"),
+        ] {
+            assert_eq!(without_credentials(spec), shown);
+        }
+    }
+}

@@ -36,7 +36,7 @@ pub enum SpawnError {
 }
 
 /// How the main process ended: by itself or by a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Exit {
     pub code: Option<i32>,
     pub signal: Option<i32>,
@@ -280,7 +280,7 @@ fn reap(pid: i32) -> (Exit, Usage) {
     // SAFETY: both pointers are to values that live through the call.
     while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } == -1 {
         if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return (Exit { code: None, signal: None }, Usage::default());
+            return Default::default();
         }
     }
     let exit = Exit {

@@ -14,7 +14,9 @@ pub mod reader;
 pub mod table;
 pub mod kill;
 pub mod child;
+pub mod capture;
 
+pub use capture::{CaptureError, Captured, capture};
 pub use child::{Exit, Outcome, Process, SpawnError, Usage};
 pub use kill::{KillReport, Killer};
 pub use lines::{Line, LineSplitter};

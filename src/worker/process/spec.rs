@@ -34,6 +34,11 @@ impl Marker {
         Self { name: "ADE_BUILD_ID", value: id.to_string() }
     }
 
+    /// For a command that belongs to no run and no build.
+    pub fn probe() -> Self {
+        Self { name: "ADE_PROBE_ID", value: ulid::Ulid::generate().to_string() }
+    }
+
     /// Whether the content of a `/proc/<pid>/environ` has it.
     pub(super) fn is_in(&self, environ: &[u8]) -> bool {
         environ.split(|&byte| byte == 0).any(|entry| {

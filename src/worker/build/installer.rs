@@ -1,0 +1,128 @@
+//! Which program installs packages.
+//!
+//! Law: `uv` where there is one, else one that the service has installed for itself, else pip. The choice is made
+//! once in the life of the service, so that a machine without network pays for the attempt once.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+
+use super::python::{Interpreter, on_path};
+use super::{args, build_environment, command};
+use crate::domain::status::text_enum;
+use crate::worker::environment::Environment;
+use crate::worker::process::{Marker, capture};
+
+/// Fetching uv takes seconds; a network that takes longer is as good as none.
+const FETCH: Duration = Duration::from_secs(120);
+const ASK: Duration = Duration::from_secs(20);
+
+text_enum! {
+    /// What the operator wants.
+    InstallerChoice { Auto = "auto", Uv = "uv", Pip = "pip" }
+}
+
+/// What is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Installer {
+    Uv(PathBuf),
+    Pip,
+}
+
+impl Installer {
+    /// As it counts in a fingerprint.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Uv(_) => "uv",
+            Self::Pip => "pip",
+        }
+    }
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("uv was asked for, but there is none: {0}")]
+pub struct NoInstaller(String);
+
+/// Where installers are found, and what was found.
+#[derive(Debug)]
+pub struct Installers {
+    choice: InstallerChoice,
+    data: PathBuf,
+    service: Environment,
+    found: OnceCell<Result<Installer, NoInstaller>>,
+}
+
+impl Installers {
+    /// `data` is the service's data folder, `service` its environment.
+    pub fn new(choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
+        Self { choice, data, service, found: OnceCell::new() }
+    }
+
+    /// The installer; `python` is used to fetch one if need be.
+    pub async fn get(&self, python: &Interpreter) -> Result<Installer, NoInstaller> {
+        self.found.get_or_init(|| self.find(python)).await.clone()
+    }
+
+    async fn find(&self, python: &Interpreter) -> Result<Installer, NoInstaller> {
+        if self.choice == InstallerChoice::Pip {
+            return Ok(Installer::Pip);
+        }
+        match self.uv(python).await {
+            Ok(path) => Ok(Installer::Uv(path)),
+            Err(reason) if self.choice == InstallerChoice::Uv => Err(NoInstaller(reason)),
+            Err(reason) => {
+                tracing::info!(reason, "packages are installed with pip, since there is no uv");
+                Ok(Installer::Pip)
+            }
+        }
+    }
+
+    async fn uv(&self, python: &Interpreter) -> Result<PathBuf, String> {
+        for path in on_path("uv", &self.service) {
+            if self.runs(&path).await {
+                return Ok(path);
+            }
+        }
+        let tool = self.data.join("tools/uv");
+        let path = tool.join("bin/uv");
+        if !self.runs(&path).await {
+            self.fetch(python, &tool).await?;
+        }
+        if self.runs(&path).await { Ok(path) } else { Err("the fetched one does not run".into()) }
+    }
+
+    async fn runs(&self, uv: &Path) -> bool {
+        let said = capture(&self.command(uv, args!["--version"]), ASK).await;
+        said.is_ok_and(|said| said.exit.succeeded())
+    }
+
+    /// Into a folder beside, which then takes its name: one that was cut short is never taken for a whole one.
+    async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
+        let fresh = tool.with_extension("new");
+        remove(&fresh)?;
+        self.step(&python.path, args!["-m", "venv", &fresh]).await?;
+        let pip = args!["-m", "pip", "install", "--only-binary", ":all:", "--retries", "1", "uv"];
+        self.step(&fresh.join("bin/python"), pip).await?;
+        remove(tool)?;
+        std::fs::rename(&fresh, tool).map_err(|error| error.to_string())
+    }
+
+    async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
+        let said = capture(&self.command(program, args), FETCH).await.map_err(|error| error.to_string())?;
+        let reason = || said.stderr.back().cloned().unwrap_or_else(|| "it could not be installed".into());
+        if said.exit.succeeded() { Ok(()) } else { Err(reason()) }
+    }
+
+    fn command(&self, program: &Path, args: Vec<std::ffi::OsString>) -> crate::worker::process::ChildSpec {
+        let env = build_environment(&self.service, &self.data);
+        command(program, args, Path::new("/"), env, Marker::probe())
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+        _ => Ok(()),
+    }
+}
