@@ -1,1 +1,238 @@
-//! (to come)
+//! The composition root: data folder, store, logs, registry, server; started in this order, stopped in reverse.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use actix_web::dev::{Server, ServerHandle};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::config::{Durability, Settings};
+use crate::domain::id::NodeId;
+use crate::http::server::{self, HttpEnd};
+use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
+use crate::registry::{Arbiters, RegistryHandle, Services};
+use crate::store::{ConnectError, MigrateError, Store, StoreError};
+use crate::worker::WorkContext;
+use crate::worker::build::marker::probe_writable;
+use crate::worker::run::Capacity;
+
+/// The service could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data folder {path} cannot be used: {source}")]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error("the data folder is in use by the server {}", .0.as_ref().map_or("of another process".to_owned(), ToString::to_string))]
+    InUse(Option<Owner>),
+    #[error("ADE_VENVS_DIR {path} cannot be written: {source}")]
+    VenvsDir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the database's schema is old and ADE_AUTO_MIGRATE is false; `ade migrate up` brings it up to date")]
+    OldSchema,
+    #[error(transparent)]
+    Log(#[from] OpenRootError),
+    #[error("{address} cannot be bound: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the server failed: {0}")]
+pub struct RunError(#[from] io::Error);
+
+/// Who holds a data folder; the content of its lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub address: Option<SocketAddr>,
+    pub node_id: NodeId,
+    pub pid: u32,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = self.address.map_or("an address not yet known".to_owned(), |address| format!("http://{address}"));
+        write!(f, "at {address} (process {}, {})", self.pid, self.node_id)
+    }
+}
+
+/// A service that is bound and recovered, and not yet serving.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    stop: watch::Sender<Option<Stop>>,
+    registry: RegistryHandle,
+    log: LogRoot,
+    settings: Arc<Settings>,
+    /// Held as long as the service lives.
+    _lock: File,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Graceful,
+    Now,
+}
+
+/// Stops a running service from elsewhere.
+#[derive(Clone)]
+pub struct StopHandle(watch::Sender<Option<Stop>>);
+
+impl StopHandle {
+    /// Gracefully: running work may end within the drain time. Otherwise it is interrupted at once.
+    pub fn stop(&self, graceful: bool) {
+        self.0.send_replace(Some(if graceful { Stop::Graceful } else { Stop::Now }));
+    }
+}
+
+impl Application {
+    /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
+    /// called within an actix system.
+    pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let data_dir = settings.storage.data_dir.clone();
+        let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+        std::fs::create_dir_all(&data_dir).map_err(unusable)?;
+        let mut lock = lock(&data_dir)?;
+        let node_id = node_id(&data_dir).map_err(unusable)?;
+        let mut owner = Owner { address: None, node_id, pid: std::process::id() };
+        write_owner(&mut lock, &owner).map_err(unusable)?;
+        probe_venvs(&settings)?;
+        let store = open_store(&settings).await?;
+        let log = open_log(&settings)?;
+        let services = services(settings.clone(), store, log.clone(), node_id);
+        let registry = RegistryHandle::start(services);
+        let report = registry.recover().await?;
+        tracing::info!(?report, "recovered");
+        let address = settings.server.bind;
+        let HttpEnd { server, address } =
+            server::bind(registry.clone()).map_err(|source| StartError::Bind { address, source })?;
+        owner.address = Some(address);
+        write_owner(&mut lock, &owner).map_err(unusable)?;
+        tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %settings.build.venvs_dir.display(), "service ready");
+        let (stop, _) = watch::channel(None);
+        Ok(Self { server, address, stop, registry, log, settings, _lock: lock })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn stop_handle(&self) -> StopHandle {
+        StopHandle(self.stop.clone())
+    }
+
+    /// Serves until it is told to stop, then drains: no new work, running work to its end or the end of its
+    /// time, streams told and closed, logs and database closed.
+    pub async fn run(self) -> Result<(), RunError> {
+        let Self { server, stop, registry, log, settings, .. } = self;
+        let handle = server.handle();
+        let draining = actix::spawn(drain(stop, registry.clone(), settings, handle));
+        server.await?;
+        draining.abort();
+        let _ = registry.store().close().await;
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        Ok(())
+    }
+}
+
+async fn drain(stop: watch::Sender<Option<Stop>>, registry: RegistryHandle, settings: Arc<Settings>, server: ServerHandle) {
+    let mut told = stop.subscribe();
+    let first = told.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
+    if first == Some(Stop::Graceful) {
+        tokio::select! {
+            () = registry.drain(settings.server.drain_timeout) => {}
+            // Asked a second time: at once.
+            _ = told.wait_for(|stop| *stop == Some(Stop::Now)) => {}
+        }
+    }
+    registry.drain(std::time::Duration::ZERO).await;
+    server.stop(true).await;
+}
+
+fn lock(data_dir: &Path) -> Result<File, StartError> {
+    let path = data_dir.join(".lock");
+    let failed = |source| StartError::DataDir { path: path.clone(), source };
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse(read_owner(data_dir))),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Who holds a data folder, or held it last.
+pub fn read_owner(data_dir: &Path) -> Option<Owner> {
+    serde_json::from_slice(&std::fs::read(data_dir.join(".lock")).ok()?).ok()
+}
+
+fn write_owner(mut lock: &File, owner: &Owner) -> io::Result<()> {
+    use std::io::Seek;
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(&serde_json::to_vec(owner)?)
+}
+
+/// The identity of the data folder, made once.
+fn node_id(data_dir: &Path) -> io::Result<NodeId> {
+    let path = data_dir.join("node_id");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = NodeId::generate();
+            std::fs::write(&path, id.to_string())?;
+            Ok(id)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn probe_venvs(settings: &Settings) -> Result<(), StartError> {
+    let path = settings.build.venvs_dir.clone();
+    probe_writable(&path).map_err(|source| StartError::VenvsDir { path, source })
+}
+
+async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    let storage = &settings.storage;
+    let store = Store::connect(&storage.database_url, storage.database_pool as u32).await?;
+    let status = store.migration_status().await?;
+    if !status.unknown.is_empty() {
+        tracing::warn!(migrations = ?status.unknown, "the database's schema is newer than this program");
+    }
+    match (status.pending.is_empty(), storage.auto_migrate) {
+        (true, _) => {}
+        (false, true) => drop(store.migrate().await?),
+        (false, false) => return Err(StartError::OldSchema),
+    }
+    Ok(store)
+}
+
+fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {
+    let durability = match settings.log.durability {
+        Durability::Fsync => log::Durability::Fsync,
+        Durability::Write => log::Durability::Write,
+    };
+    let options = LogOptions { durability, ..LogOptions::default() };
+    let (root, replayed) = LogRoot::open(&settings.storage.data_dir, Arc::new(RealDisk), options)?;
+    tracing::info!(?replayed, "journal replayed");
+    Ok(root)
+}
+
+fn services(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Services {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Services {
+        store,
+        log,
+        node_id,
+        arbiters: Arbiters::start(cores),
+        work: Arc::new(WorkContext::new(settings.clone())),
+        capacity: Capacity::new(settings.limits.max_concurrency),
+        settings,
+    }
+}

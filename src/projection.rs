@@ -1,1 +1,139 @@
-//! (to come)
+//! Rows follow logs: one task per stream folds its events and writes the row.
+//!
+//! Law (L6): a row says nothing that its log does not. A projection may be run again from the beginning
+//! at any time; the store takes no state that is older than the one it has.
+
+use std::io;
+
+use tokio::sync::watch;
+
+use crate::domain::sequence::Start;
+use crate::domain::status::BuildStatus;
+use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
+use crate::event::codec::{self, raw_type};
+use crate::store::{Store, StoreError};
+use crate::stream::{Chunk, End, Follow, Item, StreamHandle, SubscribeError};
+use crate::summary::{BuildFold, Fact, RunFold};
+use crate::supervision::{Policy, supervise};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Log(#[from] io::Error),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+}
+
+/// A fold and the row it belongs to.
+pub enum Target {
+    Run { workspace_id: WorkspaceId, id: RunId, fold: Box<RunFold> },
+    Build { workspace_id: WorkspaceId, id: BuildId, fold: BuildFold },
+}
+
+impl Target {
+    pub fn new(key: StreamKey, configuration_id: crate::domain::ConfigurationId) -> Self {
+        match key {
+            StreamKey::Run { workspace_id, id } => {
+                Self::Run { workspace_id, id, fold: Box::new(RunFold::new(id, workspace_id, configuration_id)) }
+            }
+            StreamKey::Build { workspace_id, id } => Self::Build { workspace_id, id, fold: BuildFold::default() },
+        }
+    }
+
+    /// Takes in a chunk; true when the row should be written.
+    fn apply(&mut self, chunk: &Chunk) -> bool {
+        let mut changed = false;
+        chunk.for_each(|_, line| {
+            let kind = raw_type(line);
+            if !self.minds(kind) {
+                return;
+            }
+            if let Ok(event) = codec::decode(line) {
+                self.apply_fact(Fact::from(&event));
+                changed |= self.changes_status(kind);
+            }
+        });
+        changed
+    }
+
+    fn minds(&self, kind: &[u8]) -> bool {
+        match self {
+            Self::Run { .. } => RunFold::minds(kind),
+            Self::Build { .. } => BuildFold::minds(kind),
+        }
+    }
+
+    fn changes_status(&self, kind: &[u8]) -> bool {
+        match self {
+            Self::Run { .. } => RunFold::changes_status(kind),
+            Self::Build { .. } => true,
+        }
+    }
+
+    fn apply_fact(&mut self, fact: Fact<'_>) {
+        match self {
+            Self::Run { fold, .. } => fold.apply(fact),
+            Self::Build { fold, .. } => fold.apply(fact),
+        }
+    }
+
+    /// A build that has become active has just written its venv.
+    fn venv_present(&self) -> Option<bool> {
+        match self {
+            Self::Build { fold, .. } if fold.state().status.is_terminal() => Some(fold.state().status == BuildStatus::Active),
+            _ => None,
+        }
+    }
+
+    async fn save(&self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
+        match self {
+            Self::Run { workspace_id, id, fold } => store.save_run_state(*workspace_id, *id, fold.state(), last_sequence).await,
+            Self::Build { workspace_id, id, fold } => {
+                store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, self.venv_present()).await
+            }
+        }
+        .map(|_| ())
+    }
+}
+
+/// Follows a live stream to its end. The answer turns true when the row is final.
+pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'static) -> watch::Receiver<bool> {
+    let (done, projected) = watch::channel(false);
+    actix::spawn(async move {
+        let policy = Policy::Retry { times: 3, within: std::time::Duration::from_secs(60) };
+        let verdict = supervise(policy, |_, guard| {
+            let (store, follow, target) = (store.clone(), stream.follow(Start::default()), make());
+            async move {
+                let task = actix::spawn(async move {
+                    let _guard = guard;
+                    project(&store, follow?, target).await
+                });
+                task.await.unwrap_or(Ok(()))
+            }
+        })
+        .await;
+        if let crate::supervision::Verdict::NotStarted(error) = &verdict {
+            tracing::error!(stream = %stream.key(), error = %error, "row is behind its log until the next start");
+        }
+        done.send_replace(true);
+    });
+    projected
+}
+
+/// Folds a stream to its end, or to where it halts, and writes the row on the way.
+pub async fn project(store: &Store, mut follow: Follow, mut target: Target) -> Result<(), ProjectionError> {
+    loop {
+        match follow.next().await? {
+            Item::Chunk(chunk) => {
+                if target.apply(&chunk) {
+                    target.save(store, chunk.last()).await?;
+                }
+            }
+            Item::Beat => {}
+            Item::End(End::Closed | End::Halted(_)) => break,
+        }
+    }
+    Ok(target.save(store, follow.position()).await?)
+}

@@ -1,4 +1,16 @@
-//! The service over HTTP.
+//! The service over HTTP: requests become messages to the registry, streams become responses.
+//!
+//! Law: a handler names its caller and finds through the caller's scope; it waits for no work, and its
+//! hang-up stops none.
 
 pub mod problem;
+pub mod errors;
 pub mod middleware;
+pub mod auth;
+pub mod paths;
+pub mod input;
+pub mod cursor;
+pub mod filter;
+pub mod respond;
+pub mod route;
+pub mod server;

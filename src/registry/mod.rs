@@ -1,1 +1,21 @@
-//! (to come)
+//! The registry: who is at work, and the only way to give, watch and stop work.
+//!
+//! Laws. A row is stored before its stream is opened, and its stream before its worker is started; a piece
+//! of work leaves the registry only when its stream has ended and its row is final. A command, once given,
+//! is carried out whether or not its caller stays to hear the answer.
+
+pub mod error;
+pub mod services;
+pub mod slot;
+pub mod message;
+pub mod actor;
+pub mod launch;
+pub mod builds;
+pub mod runs;
+pub mod reading;
+pub mod recovery;
+pub mod handle;
+
+pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError};
+pub use handle::{NewRun, RegistryHandle};
+pub use services::{Arbiters, Services};

@@ -1,8 +1,14 @@
-//! The work itself: child processes, and what runs and builds make of them.
+//! Workers: one actor per piece of work, which can only write drafts into its stream.
 //!
-//! Law: a worker changes nothing but its own folder, and tells what it does only as event drafts.
+//! Law: whatever happens to a worker, its stream gets exactly one terminal event and nothing that it
+//! started is left running. Storage is reached only through the ports that a worker is given.
 
-pub mod process;
 pub mod environment;
-pub mod run;
+pub mod process;
+pub mod emitter;
+pub mod stop;
+pub mod context;
 pub mod build;
+pub mod run;
+
+pub use context::WorkContext;

@@ -52,6 +52,18 @@ pub struct Started {
     pub engine_version: Option<String>,
     pub config_version: Option<String>,
     pub env: Environment,
+    /// The fields of the configuration's manifest, in its order; the run's summary is told by them.
+    #[serde(default)]
+    pub fields: Vec<FieldInfo>,
+}
+
+/// A field of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldInfo {
+    pub field: String,
+    pub label: Option<String>,
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// `run.phase.started`.
@@ -143,10 +155,12 @@ mod tests {
             engine_version: Some("0.2.0".into()),
             config_version: None,
             env: Environment::reused(),
+            fields: vec![FieldInfo { field: "email".into(), label: None, required: true }],
         };
         let expected = json!({
             "status": "in_progress", "mode": "dry_run", "engine_version": "0.2.0", "config_version": null,
             "env": {"reason": "reuse_ok", "reused": true},
+            "fields": [{"field": "email", "label": null, "required": true}],
         });
         assert_eq!(serde_json::to_value(&started).unwrap(), expected);
     }

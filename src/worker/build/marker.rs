@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+use crate::event::payload::build::VenvMetadata;
 
 const NAME: &str = "ade_build.json";
 
@@ -20,6 +21,9 @@ pub struct VenvMarker {
     pub python_version: Option<String>,
     pub engine_version: Option<String>,
     pub fingerprint: String,
+    /// All versions, and what the engine can do.
+    #[serde(default)]
+    pub metadata: VenvMetadata,
 }
 
 /// `<venvs>/<workspace>/<configuration>/<build>`.
@@ -71,6 +75,7 @@ mod tests {
             python_version: Some("3.11.7".into()),
             engine_version: None,
             fingerprint: "f1".into(),
+            metadata: VenvMetadata::default(),
         }
     }
 

@@ -7,6 +7,14 @@ pub mod installer;
 pub mod fingerprint;
 pub mod venv;
 pub mod marker;
+pub mod toolchain;
+pub mod worker;
+pub mod session;
+pub mod ending;
+
+pub use ending::{conclude_build, reused, venv_is_intact, venv_metadata};
+pub use toolchain::{Toolchain, ToolchainError, find_toolchain, inputs};
+pub use worker::{BuildJob, BuildWorker};
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

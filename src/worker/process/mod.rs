@@ -18,7 +18,7 @@ pub mod capture;
 
 pub use capture::{CaptureError, Captured, capture};
 pub use child::{Exit, Outcome, Process, SpawnError, Usage};
-pub use kill::{KillReport, Killer};
+pub use kill::{KillReport, Killer, kill_marked, survivors};
 pub use lines::{Line, LineSplitter};
 pub use reader::LineBatch;
 pub use spec::{ChildSpec, Marker, ResourceLimits};

@@ -1,8 +1,24 @@
-//! Runs: the engine's command, what the engine says, and what of it is passed on.
+//! Runs: from a venv to a normalized workbook.
+//!
+//! Law: a run has one session, a session one end, and only that end is written as `run.completed`. What an
+//! engine says is passed on in its order; what it says about its own end is judged together with its exit.
 
+pub mod capacity;
+pub mod ports;
+pub mod worker;
+pub mod session;
+pub mod environment;
+pub mod inputs;
+pub mod execution;
+pub mod ending;
 pub mod engine;
 pub mod tail;
 pub mod parse;
 pub mod rewrite;
 pub mod report;
 pub mod phase;
+
+pub use capacity::Capacity;
+pub use ending::conclude_run;
+pub use ports::{EnsuredBuild, Progress, RunPorts, Unavailable};
+pub use worker::{RunJob, RunWorker};

@@ -1,0 +1,120 @@
+//! Errors of the operations below as problems: one exhaustive mapping each.
+
+use super::problem::{Code, FieldError, Problem};
+use crate::package::{ImportError, TemplateError};
+use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError};
+use crate::store::{InsertWorkspaceError, StoreError};
+use crate::stream::{AppendError, SubscribeError};
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<InsertWorkspaceError> for Problem {
+    fn from(error: InsertWorkspaceError) -> Self {
+        match error {
+            InsertWorkspaceError::SlugTaken => Self::new(Code::SlugTaken, "another workspace has this slug"),
+            InsertWorkspaceError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<LaunchError> for Problem {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Store(error) => Self::internal(error),
+            LaunchError::Stream(error) => {
+                tracing::error!(error = %error, "stream could not be opened");
+                Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
+            }
+            LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
+            LaunchError::Append(error) => {
+                tracing::error!(error = %error, "first event could not be written");
+                Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
+            }
+        }
+    }
+}
+
+impl From<CreateRunError> for Problem {
+    fn from(error: CreateRunError) -> Self {
+        match error {
+            CreateRunError::ConfigurationNotFound => Self::not_found("the configuration"),
+            CreateRunError::DocumentNotFound(id) => Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
+                .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}"))),
+            CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
+                .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
+            CreateRunError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            CreateRunError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<EnsureBuildError> for Problem {
+    fn from(error: EnsureBuildError) -> Self {
+        match error {
+            EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
+            EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            EnsureBuildError::Package(error) => Self::internal(error),
+            EnsureBuildError::Toolchain(error) => Self::internal(error),
+            EnsureBuildError::Launch(error) => error.into(),
+        }
+    }
+}
+
+/// The problem of a cancel that came too late has the code of what was to be cancelled.
+pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str, too_late: Code) -> Problem {
+    match error {
+        CancelError::NotFound => Problem::not_found(what),
+        CancelError::Ended(status) => Problem::new(too_late, format!("{what} has ended already: {status}")),
+        CancelError::Store(error) => Problem::internal(error),
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound => Self::not_found("the stream"),
+            ReadError::Log(error) => {
+                tracing::error!(error = %error, "log could not be read");
+                Self::new(Code::LogUnavailable, "the log cannot be read")
+            }
+            ReadError::Open(error) => {
+                tracing::error!(error = %error, "log could not be opened");
+                Self::new(Code::LogUnavailable, "the log cannot be read")
+            }
+            ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
+                Self::new(Code::TooManySubscribers, format!("the stream has its {limit} readers"))
+            }
+            ReadError::Subscribe(SubscribeError::Ahead(ahead)) => Self::sequence_ahead(ahead.last),
+            ReadError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<TemplateError> for Problem {
+    fn from(error: TemplateError) -> Self {
+        match error {
+            TemplateError::Unknown => Self::new(Code::TemplateUnknown, error.to_string())
+                .error(FieldError::new("source.template_id", "unknown", error.to_string())),
+            TemplateError::Io(_) | TemplateError::Tree(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ImportError> for Problem {
+    fn from(error: ImportError) -> Self {
+        let code = match &error {
+            ImportError::TooLarge { .. } | ImportError::UnpacksTooLarge { .. } | ImportError::TooManyEntries { .. } => {
+                Code::ArchiveTooLarge
+            }
+            ImportError::PathNotAllowed { .. } => Code::PathNotAllowed,
+            ImportError::Duplicate { .. } | ImportError::Unreadable(_) => Code::InvalidArchive,
+            ImportError::InvalidPackage(_) => Code::InvalidPackage,
+            ImportError::Io(_) | ImportError::Tree(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}

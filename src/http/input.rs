@@ -1,0 +1,220 @@
+//! Reading requests: ids in paths, JSON bodies, list queries, uploaded files.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use actix_multipart::Multipart;
+use actix_web::HttpRequest;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::problem::{Code, FieldError, Problem};
+use crate::domain::id::InvalidId;
+
+/// An id of the path.
+pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: InvalidId| Problem::new(Code::InvalidId, format!("`{text}` is {error}")))
+}
+
+/// A JSON body; one that is left out has its defaults.
+pub fn body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
+    if bytes.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    required_body(bytes)
+}
+
+pub fn required_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = error.to_string();
+        Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
+            .error(FieldError::new("", "invalid", message))
+    })
+}
+
+/// `page`, `perPage` and repeated `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListParameters {
+    pub page: u64,
+    pub per_page: u64,
+    pub status: Vec<String>,
+}
+
+impl ListParameters {
+    pub fn parse(query: &str) -> Result<Self, Problem> {
+        let invalid = |name: &str, allowed: &str| {
+            Problem::new(Code::InvalidRequest, format!("`{name}` must be {allowed}")).error(FieldError::new(name, "invalid", allowed))
+        };
+        let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|_| invalid("query", "percent-encoded pairs"))?;
+        let mut parsed = Self { page: 1, per_page: 50, status: Vec::new() };
+        for (name, value) in pairs.into_inner() {
+            let number = |range: std::ops::RangeInclusive<u64>| value.parse().ok().filter(|number| range.contains(number));
+            match name.as_str() {
+                "page" => parsed.page = number(1..=1_000_000).ok_or_else(|| invalid("page", "a whole number from 1"))?,
+                "perPage" => parsed.per_page = number(1..=200).ok_or_else(|| invalid("perPage", "1 to 200"))?,
+                "status" => parsed.status.push(value),
+                _ => return Err(invalid(&name, "one of page, perPage, status")),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// A file that came in, kept under a name of ours until somebody moves it to its place.
+#[derive(Debug)]
+pub struct Upload {
+    pub path: PathBuf,
+    /// As the client called it; data, never a path.
+    pub name: String,
+    pub content_type: String,
+    pub byte_size: u64,
+    pub sha256: String,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Gone already when it was moved to its place.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The parts of a form: one file and plain texts.
+#[derive(Debug, Default)]
+pub struct Form {
+    pub file: Option<Upload>,
+    pub texts: Vec<(String, String)>,
+}
+
+impl Form {
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn take_file(&mut self) -> Result<Upload, Problem> {
+        let missing = || FieldError::new("file", "required", "a file is needed");
+        self.file.take().ok_or_else(|| Problem::new(Code::InvalidRequest, "the form has no `file`").error(missing()))
+    }
+}
+
+const MAX_TEXT: usize = 64 << 10;
+
+/// Reads a form; its file is streamed to `folder`, at most `limit` bytes of it.
+pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result<Form, Problem> {
+    let broken = |error: &dyn std::fmt::Display| Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"));
+    let mut form = Form::default();
+    while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        let file_name = field.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
+        if name == "file" {
+            let content_type = field.content_type().map_or("application/octet-stream".into(), ToString::to_string);
+            let mut sink = Sink::create(folder, limit).await?;
+            while let Some(chunk) = field.try_next().await.map_err(|error| broken(&error))? {
+                sink = sink.write(chunk).await?;
+            }
+            form.file = Some(sink.finish(file_name.unwrap_or_default(), content_type).await?);
+            continue;
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = field.try_next().await.map_err(|error| broken(&error))? {
+            text.extend_from_slice(&chunk);
+            if text.len() > MAX_TEXT {
+                return Err(Problem::new(Code::PayloadTooLarge, format!("`{name}` is longer than {MAX_TEXT} bytes")));
+            }
+        }
+        form.texts.push((name, String::from_utf8_lossy(&text).into_owned()));
+    }
+    Ok(form)
+}
+
+/// Takes a file chunk by chunk on the blocking pool.
+struct Sink {
+    file: File,
+    upload: Upload,
+    digest: Sha256,
+    limit: u64,
+}
+
+impl Sink {
+    async fn create(folder: &Path, limit: u64) -> Result<Self, Problem> {
+        let path = folder.join(ulid::Ulid::generate().to_string());
+        let created = blocking({
+            let path = path.clone();
+            move || {
+                std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+                File::create_new(path)
+            }
+        });
+        let file = created.await.map_err(Problem::internal)?;
+        let upload = Upload { path, name: String::new(), content_type: String::new(), byte_size: 0, sha256: String::new() };
+        Ok(Self { file, upload, digest: Sha256::new(), limit })
+    }
+
+    async fn write(mut self, chunk: bytes::Bytes) -> Result<Self, Problem> {
+        self.upload.byte_size += chunk.len() as u64;
+        if self.upload.byte_size > self.limit {
+            return Err(Problem::new(Code::PayloadTooLarge, format!("the file is larger than {} bytes", self.limit)));
+        }
+        let written = blocking(move || {
+            self.digest.update(&chunk);
+            self.file.write_all(&chunk)?;
+            Ok(self)
+        });
+        written.await.map_err(Problem::internal)
+    }
+
+    async fn finish(self, name: String, content_type: String) -> Result<Upload, Problem> {
+        let Self { file, mut upload, digest, .. } = self;
+        blocking(move || file.sync_all()).await.map_err(Problem::internal)?;
+        upload.name = name;
+        upload.content_type = content_type;
+        upload.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(upload)
+    }
+}
+
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// The query of a create: `?stream=true` does the same as the body's `stream`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StreamFlag {
+    pub stream: bool,
+}
+
+pub fn stream_flag(request: &HttpRequest) -> Result<StreamFlag, Problem> {
+    let query = actix_web::web::Query::<StreamFlag>::from_query(request.query_string());
+    query.map(|query| query.into_inner()).map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))
+}
+
+/// The statuses that a list is limited to.
+pub fn statuses<S: Copy>(texts: &[String], all: &[S], word: fn(S) -> &'static str) -> Result<Vec<S>, Problem> {
+    let known = || all.iter().map(|&status| word(status)).collect::<Vec<_>>().join(", ");
+    let parse = |text: &String| {
+        all.iter().copied().find(|&status| word(status) == text).ok_or_else(|| {
+            Problem::new(Code::InvalidRequest, format!("`status` must be one of {}", known()))
+                .error(FieldError::new("status", "invalid", format!("one of {}", known())))
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_query_names_what_is_wrong() {
+        let good = ListParameters::parse("page=2&perPage=20&status=failed&status=queued").unwrap();
+        assert_eq!((good.page, good.per_page, good.status.len()), (2, 20, 2));
+        for (query, name) in [("page=0", "page"), ("perPage=201", "perPage"), ("foo=1", "foo")] {
+            assert_eq!(ListParameters::parse(query).unwrap_err().errors[0].path, name);
+        }
+    }
+}

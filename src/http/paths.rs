@@ -1,0 +1,17 @@
+//! Where everything is. Links in resources and routes are made from the same words.
+
+use crate::domain::{BuildId, DocumentId, RunId, WorkspaceId};
+
+pub const API: &str = "/api/v1";
+
+pub fn run(id: RunId) -> String {
+    format!("{API}/runs/{id}")
+}
+
+pub fn build(id: BuildId) -> String {
+    format!("{API}/builds/{id}")
+}
+
+pub fn document(workspace_id: WorkspaceId, id: DocumentId) -> String {
+    format!("{API}/workspaces/{workspace_id}/documents/{id}")
+}

@@ -1,0 +1,152 @@
+//! A file as it is on disk: with its length, a strong `ETag`, and single byte ranges.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use crate::http::problem::{Code, Problem};
+
+/// Read and sent at once.
+const CHUNK: u64 = 256 << 10;
+
+/// Answers with the file, or the part of it that was asked for.
+pub async fn respond(
+    request: &HttpRequest,
+    path: &Path,
+    content_type: &str,
+    download_as: &str,
+) -> Result<HttpResponse, Problem> {
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other).flatten();
+    let (file, length, etag) = opened.map_err(|error| not_there(&error))?;
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(content_type)
+        .insert_header((header::ETAG, etag.clone()))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", plain(download_as))));
+    if names(request.headers(), header::IF_NONE_MATCH, &etag) {
+        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+    }
+    match range(request.headers(), length, &etag) {
+        Asked::Whole => Ok(response.body(FileBody::new(file, 0, length))),
+        Asked::Part(start, end) => {
+            let content_range = format!("bytes {start}-{end}/{length}");
+            let response = response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
+            Ok(response.body(FileBody::new(file, start, end + 1)))
+        }
+        Asked::Beyond => Err(Problem::new(Code::RangeNotSatisfiable, format!("the file has {length} bytes"))),
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, u64, String)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
+    let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
+    Ok((file, metadata.len(), etag))
+}
+
+fn not_there(error: &io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Problem::new(Code::NotFound, "there is no such file"),
+        _ => Problem::internal(error),
+    }
+}
+
+/// A header value must not end its quotes or its line.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if (c.is_ascii_graphic() || c == ' ') && c != '"' && c != '\\' { c } else { '_' }).collect()
+}
+
+fn names(headers: &HeaderMap, header: header::HeaderName, etag: &str) -> bool {
+    let value = headers.get(header).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(',').any(|candidate| candidate.trim() == etag || candidate.trim() == "*")
+}
+
+enum Asked {
+    Whole,
+    /// First and last byte.
+    Part(u64, u64),
+    Beyond,
+}
+
+/// One range is served; several, or none that is understood, get the whole file.
+fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
+    let Some(value) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Asked::Whole };
+    if headers.contains_key(header::IF_RANGE) && !names(headers, header::IF_RANGE, etag) {
+        return Asked::Whole;
+    }
+    match value.parse() {
+        Ok(header::Range::Bytes(ranges)) if ranges.len() == 1 => match ranges[0].to_satisfiable_range(length) {
+            Some((start, end)) => Asked::Part(start, end),
+            None => Asked::Beyond,
+        },
+        _ => Asked::Whole,
+    }
+}
+
+/// Reads the next part while the last one is sent.
+struct FileBody {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    length: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl FileBody {
+    fn new(file: File, start: u64, end: u64) -> Self {
+        Self { file: Arc::new(file), at: start, end, length: end - start, reading: None }
+    }
+
+    fn read_next(&mut self) {
+        if self.at >= self.end {
+            return;
+        }
+        let (file, at, size) = (self.file.clone(), self.at, CHUNK.min(self.end - self.at));
+        self.at += size;
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; size as usize];
+            file.read_exact_at(&mut buffer, at)?;
+            Ok(buffer.into())
+        }));
+    }
+}
+
+impl MessageBody for FileBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let body = self.get_mut();
+        if body.reading.is_none() {
+            body.read_next();
+        }
+        let Some(reading) = &mut body.reading else { return Poll::Ready(None) };
+        let outcome = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+        body.reading = None;
+        if outcome.is_ok() {
+            body.read_next();
+        }
+        Poll::Ready(Some(outcome))
+    }
+}

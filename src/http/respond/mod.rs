@@ -1,0 +1,6 @@
+//! A followed stream as bytes on a connection, one file per form.
+
+pub mod sse;
+pub mod ndjson;
+pub mod page;
+pub mod file;

@@ -1,0 +1,75 @@
+//! The stored lines as they are: followed live, or up to where the stream stands now.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+
+use crate::domain::StreamKind;
+use crate::http::filter::Filter;
+use crate::stream::{Chunk, Follow, Item};
+
+pub const CONTENT_TYPE: &str = "application/x-ndjson";
+
+/// `stay` keeps the response open for what comes.
+pub fn respond(follow: Follow, kind: StreamKind, filter: Option<Filter>, stay: bool) -> HttpResponse {
+    let until = (!stay).then(|| follow.hub().tail().sequence);
+    HttpResponse::Ok()
+        .content_type(CONTENT_TYPE)
+        .insert_header(("Cache-Control", "no-cache, no-transform"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .body(NdjsonBody { follow, kind, filter, until })
+}
+
+struct NdjsonBody {
+    follow: Follow,
+    kind: StreamKind,
+    filter: Option<Filter>,
+    /// Ends after this event; `None` stays for what comes.
+    until: Option<u64>,
+}
+
+impl MessageBody for NdjsonBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let body = self.get_mut();
+        loop {
+            if body.until.is_some_and(|until| body.follow.position() >= until) {
+                return Poll::Ready(None);
+            }
+            match ready!(body.follow.poll_next(context)) {
+                Ok(Item::Chunk(chunk)) => {
+                    let lines = body.lines(&chunk);
+                    if !lines.is_empty() {
+                        return Poll::Ready(Some(Ok(lines)));
+                    }
+                }
+                // A blank line is no event, and tells that the connection lives.
+                Ok(Item::Beat) => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
+                Ok(Item::End(_)) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}
+
+impl NdjsonBody {
+    fn lines(&self, chunk: &Chunk) -> Bytes {
+        match &self.filter {
+            None => chunk.lines(),
+            Some(filter) => chunk.rendered(|out, _, line| {
+                if filter.passes(self.kind, line) {
+                    out.extend_from_slice(line);
+                }
+            }),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Server-sent events.
+//!
+//! Law: every frame that stands for an event carries its sequence as `id`, so what a client repeats as
+//! `Last-Event-ID` is exactly what it has. Control frames and comments carry none.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use bytes::Bytes;
+
+use crate::domain::StreamKind;
+use crate::event::codec::raw_type;
+use crate::http::cursor::EventNames;
+use crate::http::filter::Filter;
+use crate::stream::window::Halt;
+use crate::stream::{Chunk, End, Follow, Item};
+
+/// A filtered reader is told its position at least once in this many events.
+const SILENT_EVENTS: u64 = 1000;
+
+/// The response to a reader: 204 when it has all there will ever be, which stops a browser for good.
+pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Option<Filter>) -> HttpResponse {
+    if follow.is_finished() {
+        return HttpResponse::NoContent().finish();
+    }
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header((CONTENT_ENCODING, "identity"))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+        .body(SseBody { sent: follow.position(), follow, kind, names, filter, state: State::Opening })
+}
+
+struct SseBody {
+    follow: Follow,
+    kind: StreamKind,
+    names: EventNames,
+    filter: Option<Filter>,
+    /// The last position that the client was told.
+    sent: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Opening,
+    Open,
+    Ended,
+}
+
+impl MessageBody for SseBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let body = self.get_mut();
+        match body.state {
+            State::Opening => {
+                body.state = State::Open;
+                Poll::Ready(Some(Ok(opening())))
+            }
+            State::Open => body.poll_open(context).map(|bytes| bytes.map(Ok)),
+            State::Ended => Poll::Ready(None),
+        }
+    }
+}
+
+impl SseBody {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let bytes = match ready!(self.follow.poll_next(context)) {
+                Ok(Item::Chunk(chunk)) => self.frames(&chunk),
+                Ok(Item::Beat) => Some(self.beat()),
+                Ok(Item::End(end)) => return Poll::Ready(self.end(end)),
+                Err(error) => {
+                    tracing::error!(error = %error, "a log could not be read for a subscriber");
+                    return Poll::Ready(self.end(End::Halted(Halt::Degraded)));
+                }
+            };
+            if bytes.is_some() {
+                return Poll::Ready(bytes);
+            }
+        }
+    }
+
+    fn frames(&mut self, chunk: &Chunk) -> Option<Bytes> {
+        let bytes = match (&self.filter, self.names) {
+            (None, EventNames::Constant) => chunk.framed(constant_frame),
+            (None, EventNames::Typed) => chunk.rendered(typed_frame),
+            (Some(filter), names) => chunk.rendered(|out, sequence, line| {
+                if filter.passes(self.kind, line) {
+                    frame(names)(out, sequence, line);
+                }
+            }),
+        };
+        if bytes.is_empty() && chunk.last() - self.sent < SILENT_EVENTS {
+            return None;
+        }
+        self.sent = chunk.last();
+        // A bare id moves the client's position without an event.
+        Some(if bytes.is_empty() { format!("id: {}\n\n", self.sent).into() } else { bytes })
+    }
+
+    fn beat(&mut self) -> Bytes {
+        if self.sent == self.follow.position() {
+            return Bytes::from_static(b":\n\n");
+        }
+        self.sent = self.follow.position();
+        format!("id: {}\n\n", self.sent).into()
+    }
+
+    fn end(&mut self, end: End) -> Option<Bytes> {
+        self.state = State::Ended;
+        let frame: &'static [u8] = match end {
+            End::Closed => return None,
+            End::Halted(Halt::Degraded) => b"event: stream.degraded\ndata: {\"code\":\"log_unavailable\"}\n\n",
+            End::Halted(Halt::Draining) => b"event: stream.draining\ndata: {\"code\":\"draining\"}\n\n",
+        };
+        Some(Bytes::from_static(frame))
+    }
+}
+
+/// Clients of one moment must not all come back in one moment.
+fn opening() -> Bytes {
+    let jitter = ulid::Ulid::generate().random() as u64 % 2000;
+    format!("retry: {}\n\n", 1000 + jitter).into()
+}
+
+fn frame(names: EventNames) -> fn(&mut Vec<u8>, u64, &[u8]) {
+    match names {
+        EventNames::Constant => constant_frame,
+        EventNames::Typed => typed_frame,
+    }
+}
+
+fn constant_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
+    put_id(out, sequence);
+    out.extend_from_slice(b"\nevent: ade.event\ndata: ");
+    out.extend_from_slice(line);
+    out.push(b'\n');
+}
+
+fn typed_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
+    put_id(out, sequence);
+    out.extend_from_slice(b"\nevent: ");
+    out.extend_from_slice(raw_type(line));
+    out.extend_from_slice(b"\ndata: ");
+    out.extend_from_slice(line);
+    out.push(b'\n');
+}
+
+/// By hand: the formatting machinery would cost as much as the rest of the frame.
+fn put_id(out: &mut Vec<u8>, mut sequence: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (sequence % 10) as u8;
+        sequence /= 10;
+        if sequence == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(b"id: ");
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_line_with_its_id() {
+        let mut out = Vec::new();
+        constant_frame(&mut out, 120, b"{\"type\":\"x\"}\n");
+        typed_frame(&mut out, 7, b"{\"type\":\"run.queued\"}\n");
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "id: 120\nevent: ade.event\ndata: {\"type\":\"x\"}\n\nid: 7\nevent: run.queued\ndata: {\"type\":\"run.queued\"}\n\n"
+        );
+    }
+}

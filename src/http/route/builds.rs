@@ -1,0 +1,184 @@
+//! Builds: ensure, show, list, cancel, and their events.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::configurations::workspace;
+use super::events::{self, LogsQuery};
+use super::runs::CancelBody;
+use crate::domain::build::Build;
+use crate::domain::sequence::Start;
+use crate::domain::status::BuildStatus;
+use crate::domain::time;
+use crate::domain::{BuildId, ConfigurationId};
+use crate::http::auth::Caller;
+use crate::http::cursor::Form;
+use crate::http::input::{self, ListParameters};
+use crate::http::problem::{Code, Problem};
+use crate::http::{errors, paths};
+use crate::registry::RegistryHandle;
+use crate::store::ListQuery;
+use crate::stream::Item;
+
+type Registry = web::Data<RegistryHandle>;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/workspaces/{workspace}/configurations/{configuration}/builds")
+                .route(web::post().to(create))
+                .route(web::get().to(list)),
+        )
+        .route("/builds/{build}", web::get().to(show))
+        .route("/builds/{build}/events", web::get().to(all_events))
+        .route("/builds/{build}/events/stream", web::get().to(stream))
+        .route("/builds/{build}/events/download", web::get().to(download))
+        .route("/builds/{build}/logs", web::get().to(logs))
+        .route("/builds/{build}/cancel", web::post().to(cancel));
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct NewBuildBody {
+    stream: bool,
+    options: OptionsBody,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OptionsBody {
+    force: bool,
+    wait: bool,
+}
+
+async fn create(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let query = input::stream_flag(&request)?;
+    let body: NewBuildBody = input::body(&body)?;
+    let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
+    if query.stream || body.stream {
+        return events::respond_created(&registry, &request, build.stream_key()).await;
+    }
+    if body.options.wait {
+        let patience = registry.services().settings.build.ensure_wait;
+        // When it takes longer, the answer is the build as it stands.
+        let _ = timeout(patience, ended(&registry, &build)).await;
+        build = registry.build(&principal, build.id).await?.unwrap_or(build);
+    }
+    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(resource(&build)))
+}
+
+async fn ended(registry: &RegistryHandle, build: &Build) {
+    let Ok(mut follow) = registry.follow(build.stream_key(), Start::default()).await else { return };
+    while !matches!(follow.next().await, Ok(Item::End(_)) | Err(_)) {}
+}
+
+async fn configuration(
+    principal: &crate::domain::principal::Principal,
+    registry: &RegistryHandle,
+    (workspace_text, configuration): &(String, String),
+) -> Result<ConfigurationId, Problem> {
+    let workspace_id = workspace(registry, principal, workspace_text).await?;
+    let id: ConfigurationId = input::id(configuration)?;
+    let found = registry.store().find_configuration(&principal.workspaces, id).await?;
+    let found = found.filter(|found| found.workspace_id == workspace_id);
+    found.map(|found| found.id).ok_or_else(|| Problem::not_found("the configuration"))
+}
+
+async fn list(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
+    let status = input::statuses(&status, BuildStatus::ALL, BuildStatus::as_str)?;
+    let query = ListQuery { workspace_id: None, configuration_id: Some(configuration_id), status, page, per_page };
+    let listed = registry.store().builds(&principal.workspaces, &query).await?;
+    let items = listed.items.iter().map(resource).collect();
+    Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
+}
+
+async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let build = registry.build(&principal, input::id(&path)?).await?;
+    build.map(|build| HttpResponse::Ok().json(resource(&build))).ok_or_else(|| Problem::not_found("the build"))
+}
+
+async fn cancel(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let id: BuildId = input::id(&path)?;
+    let body: CancelBody = input::body(&body)?;
+    let took_effect = registry.cancel_build(principal.clone(), id, body.reason).await;
+    let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
+    let build = registry.build(&principal, id).await?.ok_or_else(|| Problem::not_found("the build"))?;
+    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(response.json(resource(&build)))
+}
+
+async fn all_events(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let build = find(caller, &registry, &path).await?;
+    events::respond(&registry, &request, build.stream_key(), None).await
+}
+
+async fn stream(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let build = find(caller, &registry, &path).await?;
+    events::respond(&registry, &request, build.stream_key(), Some(Form::Sse)).await
+}
+
+async fn download(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let build = find(caller, &registry, &path).await?;
+    events::respond(&registry, &request, build.stream_key(), Some(Form::Ndjson)).await
+}
+
+async fn logs(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    query: web::Query<LogsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let build = find(caller, &registry, &path).await?;
+    events::logs(&registry, build.stream_key(), query).await
+}
+
+async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Build, Problem> {
+    let id: BuildId = input::id(path)?;
+    let found = registry.store().find_build(&principal.workspaces, id).await?;
+    found.ok_or_else(|| Problem::not_found("the build"))
+}
+
+/// The build resource.
+fn resource(build: &Build) -> Value {
+    let state = &build.state;
+    let own = paths::build(build.id);
+    json!({
+        "id": build.id, "object": "ade.build", "workspace_id": build.workspace_id,
+        "configuration_id": build.configuration_id, "status": state.status, "reason": build.reason,
+        "reused_build_id": build.reused_build_id, "fingerprint": build.inputs.fingerprint,
+        "engine_spec": build.inputs.engine_spec, "engine_version": state.engine_version,
+        "python_version": state.python_version, "python_interpreter": build.inputs.python_interpreter,
+        "content_digest": build.inputs.content_digest, "config_version": state.config_version,
+        "venv_present": build.venv_present, "log_degraded": build.log_degraded, "last_sequence": build.last_sequence,
+        "node_id": build.node_id, "created_at": time::format(build.created_at),
+        "started_at": state.started_at.map(time::format), "completed_at": state.completed_at.map(time::format),
+        "duration_ms": state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
+        "exit_code": state.exit_code, "summary": state.summary, "error": state.error,
+        "links": {
+            "self": own, "events": format!("{own}/events"), "events_stream": format!("{own}/events/stream"),
+            "events_download": format!("{own}/events/download"), "logs": format!("{own}/logs"),
+            "cancel": format!("{own}/cancel"),
+        },
+    })
+}

@@ -1,0 +1,170 @@
+//! Configurations: packages made from a template, cloned, or imported.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use actix_multipart::Multipart;
+use actix_web::{HttpResponse, web};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::configuration::{Configuration, ConfigurationStatus};
+use crate::domain::principal::Principal;
+use crate::domain::time;
+use crate::domain::{ConfigurationId, WorkspaceId};
+use crate::http::auth::Caller;
+use crate::http::input;
+use crate::http::paths::API;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::package;
+use crate::registry::RegistryHandle;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/workspaces/{workspace}/configurations").route(web::post().to(create)).route(web::get().to(list)),
+        )
+        .route("/workspaces/{workspace}/configurations/import", web::post().to(import))
+        .route("/workspaces/{workspace}/configurations/{configuration}", web::get().to(show));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewConfiguration {
+    display_name: String,
+    source: Origin,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Origin {
+    Template { template_id: String },
+    Clone { configuration_id: String },
+}
+
+async fn create(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let new: NewConfiguration = input::required_body(&body)?;
+    let configuration = draft(workspace_id, &new.display_name)?;
+    let folder = folder(&registry, &configuration);
+    let digest = match new.source {
+        Origin::Template { template_id } => blocking(move || package::write_template(&template_id, &folder)).await??,
+        Origin::Clone { configuration_id } => {
+            let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
+            let from = self::folder(&registry, &original);
+            blocking(move || package::copy_package(&from, &folder)).await?.map_err(Problem::internal)?
+        }
+    };
+    store(&registry, configuration, digest).await
+}
+
+async fn import(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    multipart: Multipart,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let limits = package::Limits::default();
+    let incoming = registry.services().settings.storage.data_dir.join("incoming");
+    let mut form = input::form(multipart, &incoming, limits.zip_bytes).await?;
+    let upload = form.take_file()?;
+    let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;
+    let folder = folder(&registry, &configuration);
+    let report = blocking(move || {
+        let zip = File::open(&upload.path).map_err(package::ImportError::Io)?;
+        package::import_zip(zip, &folder, limits)
+    });
+    let report = report.await??;
+    store(&registry, configuration, report.content_digest).await
+}
+
+async fn list(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let items: Vec<Value> = registry.store().configurations(workspace_id).await?.iter().map(resource).collect();
+    let total = items.len() as u64;
+    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+}
+
+async fn show(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path.0).await?;
+    let found = find(&registry, &principal, workspace_id, &path.1).await?;
+    Ok(HttpResponse::Ok().json(resource(&found)))
+}
+
+/// The workspace of the path, if the caller may see it.
+pub(super) async fn workspace(registry: &RegistryHandle, principal: &Principal, text: &str) -> Result<WorkspaceId, Problem> {
+    let id = input::id(text)?;
+    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
+}
+
+async fn find(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    workspace_id: WorkspaceId,
+    text: &str,
+) -> Result<Configuration, Problem> {
+    let id: ConfigurationId = input::id(text)?;
+    let found = registry.store().find_configuration(&principal.workspaces, id).await?;
+    found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the configuration"))
+}
+
+fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration, Problem> {
+    let display_name = display_name.trim().to_owned();
+    if !(1..=255).contains(&display_name.chars().count()) {
+        return Err(Problem::new(Code::InvalidRequest, "`display_name` must have 1 to 255 characters")
+            .error(FieldError::new("display_name", "invalid", "1 to 255 characters")));
+    }
+    let now = time::micros(Utc::now());
+    Ok(Configuration {
+        id: ConfigurationId::generate(),
+        workspace_id,
+        display_name,
+        status: ConfigurationStatus::Draft,
+        content_digest: String::new(),
+        active_build_id: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+    })
+}
+
+fn folder(registry: &RegistryHandle, configuration: &Configuration) -> PathBuf {
+    registry.services().settings.storage.data_dir.join(configuration.folder())
+}
+
+async fn store(registry: &RegistryHandle, mut configuration: Configuration, digest: String) -> Result<HttpResponse, Problem> {
+    configuration.content_digest = digest;
+    registry.store().insert_configuration(&configuration).await?;
+    let location = format!("{API}/workspaces/{}/configurations/{}", configuration.workspace_id, configuration.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&configuration)))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
+}
+
+fn resource(configuration: &Configuration) -> Value {
+    json!({
+        "id": configuration.id, "object": "ade.configuration", "workspace_id": configuration.workspace_id,
+        "display_name": configuration.display_name, "status": configuration.status,
+        "content_digest": configuration.content_digest, "active_build_id": configuration.active_build_id,
+        "created_at": time::format(configuration.created_at), "updated_at": time::format(configuration.updated_at),
+        "activated_at": configuration.activated_at.map(time::format),
+    })
+}

@@ -1,0 +1,118 @@
+//! Input documents. The stored name is the id; what the client called it is data.
+
+use actix_multipart::Multipart;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::configurations::workspace;
+use crate::domain::DocumentId;
+use crate::domain::configuration::Document;
+use crate::domain::time;
+use crate::http::auth::Caller;
+use crate::http::input::{self, blocking};
+use crate::http::paths;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::respond::file;
+use crate::registry::RegistryHandle;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)))
+        .route("/workspaces/{workspace}/documents/{document}", web::get().to(show))
+        .route("/workspaces/{workspace}/documents/{document}/download", web::get().to(download));
+}
+
+async fn upload(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    multipart: Multipart,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let settings = &registry.services().settings;
+    let incoming = settings.storage.data_dir.join("incoming");
+    let mut form = input::form(multipart, &incoming, settings.server.upload_max_bytes).await?;
+    let upload = form.take_file()?;
+    let document = Document {
+        id: DocumentId::generate(),
+        workspace_id,
+        name: upload.name.clone(),
+        content_type: upload.content_type.clone(),
+        byte_size: upload.byte_size,
+        sha256: upload.sha256.clone(),
+        metadata: metadata(form.text("metadata"))?,
+        created_at: time::micros(Utc::now()),
+    };
+    let target = settings.storage.data_dir.join(document.path());
+    let moved = blocking(move || {
+        let folder = target.parent().unwrap_or(&target).to_owned();
+        std::fs::create_dir_all(&folder)?;
+        std::fs::rename(&upload.path, &target)?;
+        std::fs::File::open(folder)?.sync_all()
+    });
+    moved.await.map_err(Problem::internal)?;
+    registry.store().insert_document(&document).await?;
+    let location = paths::document(workspace_id, document.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&document)))
+}
+
+fn metadata(text: Option<&str>) -> Result<Value, Problem> {
+    let Some(text) = text else { return Ok(json!({})) };
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => Ok(Value::Object(members)),
+        _ => Err(Problem::new(Code::InvalidRequest, "`metadata` must be a JSON object")
+            .error(FieldError::new("metadata", "invalid", "a JSON object"))),
+    }
+}
+
+async fn list(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let items: Vec<Value> = registry.store().documents(workspace_id).await?.iter().map(resource).collect();
+    let total = items.len() as u64;
+    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+}
+
+async fn show(
+    caller: Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(resource(&find(caller, &registry, &path).await?)))
+}
+
+async fn download(
+    caller: Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let document = find(caller, &registry, &path).await?;
+    let stored = registry.services().settings.storage.data_dir.join(document.path());
+    file::respond(&request, &stored, &document.content_type, &document.name).await
+}
+
+async fn find(
+    Caller(principal): Caller,
+    registry: &RegistryHandle,
+    (workspace_text, document): &(String, String),
+) -> Result<Document, Problem> {
+    let workspace_id = workspace(registry, &principal, workspace_text).await?;
+    let id: DocumentId = input::id(document)?;
+    let found = registry.store().find_document(&principal.workspaces, id).await?;
+    found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
+}
+
+fn resource(document: &Document) -> Value {
+    let path = paths::document(document.workspace_id, document.id);
+    json!({
+        "id": document.id, "object": "ade.document", "workspace_id": document.workspace_id, "name": document.name,
+        "content_type": document.content_type, "byte_size": document.byte_size, "sha256": document.sha256,
+        "metadata": document.metadata, "created_at": time::format(document.created_at),
+        "links": { "self": path, "download": format!("{path}/download") },
+    })
+}

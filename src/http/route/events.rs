@@ -1,0 +1,94 @@
+//! The events of a stream in every form, the same for runs and builds.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::domain::StreamKey;
+use crate::domain::sequence::Start;
+use crate::event::codec;
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine};
+use crate::http::cursor::{EventNames, EventsRequest, Form};
+use crate::http::problem::{Code, Problem};
+use crate::http::respond::{file, ndjson, page, sse};
+use crate::registry::RegistryHandle;
+use crate::stream::{Follow, Item};
+
+/// Answers a request for a stream's events. The caller has found the stream's row.
+pub async fn respond(
+    registry: &RegistryHandle,
+    request: &HttpRequest,
+    key: StreamKey,
+    form: Option<Form>,
+) -> Result<HttpResponse, Problem> {
+    let asked = EventsRequest::parse(request, form)?;
+    let follow = registry.follow(key, asked.start).await?;
+    match asked.form {
+        Form::Sse => Ok(sse::respond(follow, key.kind(), asked.names, asked.filter)),
+        Form::Page => {
+            let answer = page::respond(follow, key.kind(), asked.filter, asked.limit, asked.wait).await;
+            answer.map_err(Problem::internal)
+        }
+        Form::Ndjson if is_whole_file(&asked, &follow) => whole_file(registry, request, key).await,
+        Form::Ndjson => Ok(ndjson::respond(follow, key.kind(), asked.filter, asked.follow)),
+    }
+}
+
+/// A finished log, asked for as it is, has a length and ranges.
+fn is_whole_file(asked: &EventsRequest, follow: &Follow) -> bool {
+    asked.filter.is_none() && asked.start == Start::default() && follow.hub().tail().closed
+}
+
+async fn whole_file(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
+    let path = registry.services().settings.storage.data_dir.join(key.log_path());
+    file::respond(request, &path, ndjson::CONTENT_TYPE, &format!("{key}.events.ndjson")).await
+}
+
+/// The live stream of work that was just created, from its beginning.
+pub async fn respond_created(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
+    let follow = registry.follow(key, Start::default()).await?;
+    let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/x-ndjson") {
+        return Ok(ndjson::respond(follow, key.kind(), None, true));
+    }
+    Ok(sse::respond(follow, key.kind(), EventNames::Constant, None))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogsQuery {
+    #[serde(default)]
+    after_id: u64,
+    limit: Option<usize>,
+}
+
+/// Console lines as plain entries.
+pub async fn logs(registry: &RegistryHandle, key: StreamKey, query: web::Query<LogsQuery>) -> Result<HttpResponse, Problem> {
+    let limit = query.limit.unwrap_or(1000);
+    if !(1..=1000).contains(&limit) {
+        return Err(Problem::new(Code::InvalidQuery, "`limit` must be 1 to 1000"));
+    }
+    let mut follow = registry.follow(key, Start::after(query.after_id)).await?;
+    let (mut entries, mut last) = (Vec::new(), query.after_id);
+    while entries.len() < limit && follow.position() < follow.hub().tail().sequence {
+        let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
+        chunk.for_each(|sequence, line| {
+            if entries.len() < limit {
+                last = sequence;
+                entries.extend(entry(line));
+            }
+        });
+    }
+    Ok(HttpResponse::Ok().json(json!({ "entries": entries, "next_after_id": last })))
+}
+
+fn entry(line: &[u8]) -> Option<Value> {
+    if codec::raw_type(line) != CONSOLE_LINE.as_bytes() {
+        return None;
+    }
+    let event = codec::decode(line).ok()?;
+    let console: ConsoleLine<'_> = serde_json::from_str(event.payload.get()).ok()?;
+    Some(json!({
+        "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": console.scope,
+        "stream": console.stream, "level": console.level, "message": console.message,
+    }))
+}

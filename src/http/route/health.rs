@@ -1,0 +1,71 @@
+//! Is the service alive, and can it do its work.
+
+use std::path::Path;
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::http::input::blocking;
+use crate::registry::RegistryHandle;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .route("/", web::get().to(index))
+        .route("/health/live", web::get().to(live))
+        .route("/health/ready", web::get().to(ready));
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "service": "ade", "version": env!("CARGO_PKG_VERSION"), "api": super::API,
+        "health": ["/health/live", "/health/ready"],
+    }))
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
+    let settings = &registry.services().settings;
+    let database = match registry.store().ping().await {
+        Ok(()) => component("database", "ok", None),
+        Err(error) => {
+            tracing::warn!(error = %error, "database does not answer");
+            component("database", "unavailable", Some("the database does not answer"))
+        }
+    };
+    let work = match registry.observe().await {
+        Some(observed) if observed.draining => component("work", "unavailable", Some("the service is stopping")),
+        Some(_) => component("work", "ok", None),
+        None => component("work", "unavailable", Some("the registry does not answer")),
+    };
+    let components = [
+        database,
+        folder("data_dir", &settings.storage.data_dir).await,
+        folder("venvs_dir", &settings.build.venvs_dir).await,
+        work,
+    ];
+    let all_ok = components.iter().all(|component| component["status"] == "ok");
+    let body = json!({ "status": if all_ok { "ok" } else { "unavailable" }, "components": components });
+    if all_ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}
+
+async fn folder(name: &str, path: &Path) -> Value {
+    let probe = path.join(format!(".probe-{}", ulid::Ulid::generate()));
+    let written = blocking(move || {
+        std::fs::write(&probe, b"")?;
+        std::fs::remove_file(&probe)
+    });
+    match written.await {
+        Ok(()) => component(name, "ok", None),
+        Err(error) => {
+            tracing::warn!(folder = %path.display(), error = %error, "folder cannot be written");
+            component(name, "unavailable", Some("the folder cannot be written"))
+        }
+    }
+}
+
+fn component(name: &str, status: &str, detail: Option<&str>) -> Value {
+    json!({ "name": name, "status": status, "detail": detail })
+}

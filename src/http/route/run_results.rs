@@ -1,0 +1,136 @@
+//! What a run has come to: its summary, its outputs, and how its engine ended.
+
+use std::path::{Component, Path};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::runs::find;
+use crate::domain::run::Run;
+use crate::domain::sequence::Start;
+use crate::event::codec;
+use crate::event::payload::console::CONSOLE_LINE;
+use crate::event::payload::run::RUN_PHASE_COMPLETED;
+use crate::http::auth::Caller;
+use crate::http::input::{self, blocking};
+use crate::http::paths;
+use crate::http::problem::{Code, Problem};
+use crate::http::respond::file;
+use crate::registry::RegistryHandle;
+use crate::stream::Item;
+
+type Registry = web::Data<RegistryHandle>;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .route("/runs/{run}/summary", web::get().to(summary))
+        .route("/runs/{run}/outputs", web::get().to(outputs))
+        .route("/runs/{run}/outputs/{path:.*}", web::get().to(output))
+        .route("/runs/{run}/diagnostics", web::get().to(diagnostics));
+}
+
+async fn summary(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    match run.state.summary {
+        Some(summary) => Ok(HttpResponse::Ok().json(summary)),
+        None => Err(Problem::new(Code::NotFound, "the run has no summary before it has ended")),
+    }
+}
+
+async fn outputs(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let folder = registry.services().settings.storage.data_dir.join(run.stream_key().folder());
+    let listed = blocking(move || Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>()));
+    Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)? })))
+}
+
+/// An output as it is listed; one that has been deleted since is not.
+fn entry(run: &Run, folder: &Path, path: &str) -> Option<Value> {
+    let metadata = std::fs::symlink_metadata(folder.join(path)).ok().filter(std::fs::Metadata::is_file)?;
+    let name = path.strip_prefix("output/")?;
+    let content_type = content_type(name);
+    let kind = (content_type == XLSX).then_some("normalized_workbook");
+    Some(json!({
+        "name": name, "kind": kind, "content_type": content_type, "byte_size": metadata.len(),
+        "download_url": format!("{}/outputs/{}", paths::run(run.id), encode(name)),
+    }))
+}
+
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
+        Some("xlsx") => XLSX,
+        Some("csv") => "text/csv",
+        Some("json") => "application/json",
+        Some("txt" | "log") => "text/plain",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Percent-encodes a path for a link, but for its slashes.
+fn encode(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+async fn output(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let run = find(caller, &registry, &path.0).await?;
+    let absent = || Problem::new(Code::NoOutput, "the run has no such output");
+    let wanted = Path::new(&path.1);
+    if wanted.as_os_str().is_empty() || !wanted.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(absent());
+    }
+    let root = registry.services().settings.storage.data_dir.join(run.stream_key().folder()).join("output");
+    let wanted = root.join(wanted);
+    // A link in the output folder must not lead out of it.
+    let inside = blocking(move || Ok((root.canonicalize()?, wanted.canonicalize()?))).await;
+    let found = inside.ok().filter(|(root, wanted)| wanted.starts_with(root)).map(|(_, wanted)| wanted).ok_or_else(absent)?;
+    let name = found.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
+    file::respond(&request, &found, content_type(&name), &name).await
+}
+
+const LAST_LINES: usize = 50;
+
+/// How the engine ended, and the end of what it said.
+async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let run = find(caller, &registry, &path).await?;
+    let file = registry.services().settings.storage.data_dir.join(run.stream_key().folder()).join("diagnostics.json");
+    let written = blocking(move || std::fs::read(file)).await.ok();
+    let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
+    let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
+    let (mut last_lines, mut phases) = (std::collections::VecDeque::new(), Vec::new());
+    let until = follow.hub().tail();
+    while follow.position() < until.sequence {
+        let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
+        chunk.for_each(|_, line| match codec::raw_type(line) {
+            kind if kind == CONSOLE_LINE.as_bytes() => {
+                last_lines.push_back(line.to_vec());
+                if last_lines.len() > LAST_LINES {
+                    last_lines.pop_front();
+                }
+            }
+            kind if kind == RUN_PHASE_COMPLETED.as_bytes() => phases.extend(payload(line)),
+            _ => {}
+        });
+    }
+    let last_lines: Vec<Value> = last_lines.iter().filter_map(|line| payload(line)).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "run_id": run.id, "engine": engine, "last_lines": last_lines, "phases": phases,
+        "log": { "last_sequence": until.sequence, "bytes": until.bytes, "closed": until.closed },
+    })))
+}
+
+fn payload(line: &[u8]) -> Option<Value> {
+    serde_json::from_str(codec::decode(line).ok()?.payload.get()).ok()
+}

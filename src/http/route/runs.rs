@@ -1,0 +1,327 @@
+//! Runs: create, show, list, cancel, and their events.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::configurations::workspace;
+use super::events::{self, LogsQuery};
+use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::id::NodeId;
+use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
+use crate::domain::status::RunStatus;
+use crate::domain::time;
+use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
+use crate::http::auth::Caller;
+use crate::http::cursor::Form;
+use crate::http::input::{self, ListParameters};
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::{errors, paths};
+use crate::registry::{NewRun, RegistryHandle};
+use crate::store::ListQuery;
+
+type Registry = web::Data<RegistryHandle>;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/configurations/{configuration}/runs").route(web::post().to(create)).route(web::get().to(list_of_configuration)),
+        )
+        .service(
+            web::resource("/workspaces/{workspace}/configurations/{configuration}/runs").route(web::post().to(create_in_workspace)),
+        )
+        .route("/workspaces/{workspace}/runs", web::get().to(list_of_workspace))
+        .route("/runs/{run}", web::get().to(show))
+        .route("/runs/{run}/events", web::get().to(all_events))
+        .route("/runs/{run}/events/stream", web::get().to(stream))
+        .route("/runs/{run}/events/download", web::get().to(download))
+        .route("/runs/{run}/logfile", web::get().to(download))
+        .route("/runs/{run}/logs", web::get().to(logs))
+        .route("/runs/{run}/cancel", web::post().to(cancel));
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct NewRunBody {
+    stream: bool,
+    options: OptionsBody,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OptionsBody {
+    dry_run: bool,
+    validate_only: bool,
+    force_rebuild: bool,
+    document_ids: Vec<String>,
+    input_document_id: Option<String>,
+    input_sheet_name: Option<String>,
+    input_sheet_names: Vec<String>,
+    metadata: BTreeMap<String, String>,
+    log_level: Option<LogLevel>,
+}
+
+impl OptionsBody {
+    /// The older single forms join the lists.
+    fn options(mut self) -> Result<RunOptions, Problem> {
+        self.document_ids.extend(self.input_document_id);
+        self.input_sheet_names.extend(self.input_sheet_name);
+        let mut document_ids: Vec<DocumentId> = Vec::new();
+        for text in &self.document_ids {
+            let id = input::id(text).map_err(|problem| problem.error(FieldError::new("options.document_ids", "invalid_id", "a document id")))?;
+            if !document_ids.contains(&id) {
+                document_ids.push(id);
+            }
+        }
+        Ok(RunOptions {
+            dry_run: self.dry_run,
+            validate_only: self.validate_only,
+            force_rebuild: self.force_rebuild,
+            document_ids,
+            input_sheet_names: self.input_sheet_names,
+            metadata: self.metadata,
+            log_level: self.log_level,
+        })
+    }
+}
+
+async fn create(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    create_run(caller, registry, None, &path, request, body).await
+}
+
+async fn create_in_workspace(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &caller.0, &path.0).await?;
+    create_run(caller, registry, Some(workspace_id), &path.1, request, body).await
+}
+
+async fn create_run(
+    Caller(principal): Caller,
+    registry: Registry,
+    workspace_id: Option<WorkspaceId>,
+    configuration: &str,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let configuration_id = input::id(configuration)?;
+    let query = input::stream_flag(&request)?;
+    let body: NewRunBody = input::body(&body)?;
+    let new = NewRun { workspace_id, configuration_id, options: body.options.options()? };
+    let run = registry.create_run(principal, new).await?;
+    if query.stream || body.stream {
+        return events::respond_created(&registry, &request, run.stream_key()).await;
+    }
+    Ok(HttpResponse::Created().insert_header(("Location", paths::run(run.id))).json(resource(&run)))
+}
+
+async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let id: RunId = input::id(&path)?;
+    let run = registry.run(&principal, id).await?;
+    run.map(|run| HttpResponse::Ok().json(resource(&run))).ok_or_else(|| Problem::not_found("the run"))
+}
+
+async fn list_of_workspace(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path).await?;
+    list(&principal, &registry, Some(workspace_id), None, &request).await
+}
+
+async fn list_of_configuration(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id: ConfigurationId = input::id(&path)?;
+    let found = registry.store().find_configuration(&principal.workspaces, id).await?;
+    found.ok_or_else(|| Problem::not_found("the configuration"))?;
+    list(&principal, &registry, None, Some(id), &request).await
+}
+
+async fn list(
+    principal: &crate::domain::principal::Principal,
+    registry: &RegistryHandle,
+    workspace_id: Option<WorkspaceId>,
+    configuration_id: Option<ConfigurationId>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
+    let status = input::statuses(&status, RunStatus::ALL, RunStatus::as_str)?;
+    let query = ListQuery { workspace_id, configuration_id, status, page, per_page };
+    let listed = registry.store().runs(&principal.workspaces, &query).await?;
+    let items = listed.items.iter().map(resource).collect();
+    Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CancelBody {
+    pub reason: Option<String>,
+}
+
+async fn cancel(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    let id: RunId = input::id(&path)?;
+    let body: CancelBody = input::body(&body)?;
+    let took_effect = registry.cancel_run(principal.clone(), id, body.reason).await;
+    let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
+    let run = registry.run(&principal, id).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(response.json(resource(&run)))
+}
+
+async fn all_events(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    run_events(caller, &registry, &path, &request, None).await
+}
+
+async fn stream(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    run_events(caller, &registry, &path, &request, Some(Form::Sse)).await
+}
+
+async fn download(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    run_events(caller, &registry, &path, &request, Some(Form::Ndjson)).await
+}
+
+async fn run_events(
+    caller: Caller,
+    registry: &RegistryHandle,
+    path: &str,
+    request: &HttpRequest,
+    form: Option<Form>,
+) -> Result<HttpResponse, Problem> {
+    let run = find(caller, registry, path).await?;
+    events::respond(registry, request, run.stream_key(), form).await
+}
+
+async fn logs(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    query: web::Query<LogsQuery>,
+) -> Result<HttpResponse, Problem> {
+    let run = find(caller, &registry, &path).await?;
+    events::logs(&registry, run.stream_key(), query).await
+}
+
+/// The row as it stands, without waiting for a log that is further on.
+pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Run, Problem> {
+    let id: RunId = input::id(path)?;
+    let found = registry.store().find_run(&principal.workspaces, id).await?;
+    found.ok_or_else(|| Problem::not_found("the run"))
+}
+
+/// The run resource.
+#[derive(Serialize)]
+struct RunResource<'a> {
+    id: RunId,
+    object: &'static str,
+    workspace_id: WorkspaceId,
+    configuration_id: ConfigurationId,
+    build_id: Option<BuildId>,
+    status: RunStatus,
+    mode: RunMode,
+    attempt: u32,
+    retry_of_run_id: Option<RunId>,
+    failure_code: Option<RunFailureCode>,
+    failure_stage: Option<Stage>,
+    failure_message: Option<&'a str>,
+    engine_version: Option<&'a str>,
+    config_version: Option<&'a str>,
+    env_reason: Option<&'a str>,
+    env_reused: Option<bool>,
+    log_degraded: bool,
+    last_sequence: u64,
+    table_count: Option<u64>,
+    row_count: Option<u64>,
+    max_validation_severity: Option<&'a str>,
+    events_path: PathBuf,
+    output_paths: &'a [String],
+    node_id: NodeId,
+    created_at: String,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+    duration_ms: Option<u64>,
+    exit_code: Option<i32>,
+    input: Value,
+    output: Value,
+    links: Value,
+}
+
+fn resource(run: &Run) -> Value {
+    let state = &run.state;
+    let failure = state.failure.as_ref();
+    let resource = RunResource {
+        id: run.id,
+        object: "ade.run",
+        workspace_id: run.workspace_id,
+        configuration_id: run.configuration_id,
+        build_id: state.build_id,
+        status: state.status,
+        mode: run.options.mode(),
+        attempt: run.attempt,
+        retry_of_run_id: run.retry_of_run_id,
+        failure_code: failure.map(|failure| failure.code),
+        failure_stage: failure.map(|failure| failure.stage),
+        failure_message: failure.map(|failure| failure.message.as_str()),
+        engine_version: state.engine_version.as_deref(),
+        config_version: state.config_version.as_deref(),
+        env_reason: state.env_reason.as_deref(),
+        env_reused: state.env_reused,
+        log_degraded: run.log_degraded,
+        last_sequence: run.last_sequence,
+        table_count: state.table_count,
+        row_count: state.row_count,
+        max_validation_severity: state.max_validation_severity.as_deref(),
+        events_path: run.stream_key().log_path(),
+        output_paths: &state.output_paths,
+        node_id: run.node_id,
+        created_at: time::format(run.created_at),
+        started_at: state.started_at.map(time::format),
+        completed_at: state.completed_at.map(time::format),
+        duration_ms: state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
+        exit_code: state.exit_code,
+        input: json!({
+            "document_ids": run.options.document_ids, "input_sheet_names": run.options.input_sheet_names,
+            "input_file_count": run.options.document_ids.len(), "input_sheet_count": state.sheet_count,
+        }),
+        output: json!({
+            "has_outputs": !state.output_paths.is_empty(), "output_count": state.output_paths.len(),
+            "processed_files": state.processed_files,
+        }),
+        links: links(run.id),
+    };
+    serde_json::to_value(resource).expect("a resource of plain values serialises")
+}
+
+fn links(id: RunId) -> Value {
+    let own = paths::run(id);
+    let below = ["summary", "events", "logs", "logfile", "outputs", "diagnostics", "cancel"];
+    let mut links: serde_json::Map<String, Value> =
+        below.iter().map(|name| ((*name).to_owned(), format!("{own}/{name}").into())).collect();
+    links.insert("events_stream".into(), format!("{own}/events/stream").into());
+    links.insert("events_download".into(), format!("{own}/events/download").into());
+    links.insert("self".into(), own.into());
+    links.into()
+}

@@ -1,0 +1,79 @@
+//! Workspaces.
+
+use actix_web::{HttpResponse, web};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::domain::WorkspaceId;
+use crate::domain::configuration::Workspace;
+use crate::domain::time;
+use crate::http::auth::Caller;
+use crate::http::input;
+use crate::http::paths::API;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::registry::RegistryHandle;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/workspaces").route(web::post().to(create)).route(web::get().to(list)))
+        .route("/workspaces/{workspace}", web::get().to(show));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewWorkspace {
+    name: String,
+    slug: Option<String>,
+}
+
+async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: web::Bytes) -> Result<HttpResponse, Problem> {
+    let Caller(_principal) = caller;
+    let new: NewWorkspace = input::required_body(&body)?;
+    let name = new.name.trim().to_owned();
+    if !(1..=255).contains(&name.chars().count()) {
+        return Err(invalid("name", "1 to 255 characters"));
+    }
+    let slug = slug(new.slug.as_deref().unwrap_or(&name));
+    if slug.is_empty() {
+        return Err(invalid("slug", "at least one letter or digit"));
+    }
+    let workspace = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
+    registry.store().insert_workspace(&workspace).await?;
+    let location = format!("{API}/workspaces/{}", workspace.id);
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
+}
+
+async fn list(Caller(principal): Caller, registry: web::Data<RegistryHandle>) -> Result<HttpResponse, Problem> {
+    let workspaces = registry.store().workspaces(&principal.workspaces).await?;
+    let items: Vec<Value> = workspaces.iter().map(resource).collect();
+    let total = items.len() as u64;
+    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+}
+
+async fn show(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = input::id(&path)?;
+    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    found.map(|workspace| HttpResponse::Ok().json(resource(&workspace))).ok_or_else(|| Problem::not_found("the workspace"))
+}
+
+fn resource(workspace: &Workspace) -> Value {
+    json!({
+        "id": workspace.id, "object": "ade.workspace", "name": workspace.name, "slug": workspace.slug,
+        "created_at": time::format(workspace.created_at),
+    })
+}
+
+fn invalid(path: &str, allowed: &str) -> Problem {
+    Problem::new(Code::InvalidRequest, format!("`{path}` must have {allowed}")).error(FieldError::new(path, "invalid", allowed))
+}
+
+/// Lower-case letters and digits; every other run of characters becomes one `-`.
+fn slug(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
+}

@@ -1,0 +1,88 @@
+//! What can go wrong at the registry, per operation.
+
+use crate::domain::DocumentId;
+use crate::domain::status::{BuildStatus, RunStatus};
+use crate::log::OpenReaderError;
+use crate::package::TreeError;
+use crate::store::StoreError;
+use crate::stream::{AppendError, OpenStreamError, SubscribeError};
+use crate::worker::build::ToolchainError;
+
+/// Work could not be started, for reasons that are not the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Stream(#[from] OpenStreamError),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateRunError {
+    #[error("there is no such configuration")]
+    ConfigurationNotFound,
+    #[error("there is no document {0} in this workspace")]
+    DocumentNotFound(DocumentId),
+    #[error("a run needs a document to work on")]
+    InputRequired,
+    #[error("the service is stopping and takes no new work")]
+    Draining,
+    #[error("the run could not be started")]
+    Launch(#[from] LaunchError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureBuildError {
+    #[error("there is no such configuration")]
+    ConfigurationNotFound,
+    #[error("the service is stopping and takes no new work")]
+    Draining,
+    #[error("the configuration's files cannot be read: {0}")]
+    Package(#[from] TreeError),
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    #[error("the build could not be started")]
+    Launch(#[from] LaunchError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError<Status> {
+    #[error("there is nothing of that id")]
+    NotFound,
+    #[error("it has already ended otherwise")]
+    Ended(Status),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub type CancelRunError = CancelError<RunStatus>;
+pub type CancelBuildError = CancelError<BuildStatus>;
+
+/// A stream could not be opened for reading.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("there is no such stream")]
+    NotFound,
+    #[error("the log cannot be read: {0}")]
+    Log(#[from] std::io::Error),
+    #[error(transparent)]
+    Open(#[from] OpenReaderError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<StoreError> for CreateRunError {
+    fn from(error: StoreError) -> Self {
+        Self::Launch(error.into())
+    }
+}
+
+impl From<StoreError> for EnsureBuildError {
+    fn from(error: StoreError) -> Self {
+        Self::Launch(error.into())
+    }
+}

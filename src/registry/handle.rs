@@ -1,0 +1,151 @@
+//! All that HTTP holds of the registry. Commands run detached on worker threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+
+use super::actor::Registry;
+use super::builds::{self, Ask, Ensured};
+use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError};
+use super::message::{Drain, Entries, Observe, Observed};
+use super::services::Services;
+use super::{reading, recovery, runs};
+use crate::domain::build::Build;
+use crate::domain::principal::Principal;
+use crate::domain::run::{Run, RunOptions};
+use crate::domain::sequence::Start;
+use crate::domain::{BuildId, ConfigurationId, RunId, StreamKey, WorkspaceId};
+use crate::event::payload::Caller;
+use crate::store::{Store, StoreError};
+use crate::stream::Follow;
+use crate::stream::window::Halt;
+use crate::worker::stop::StopReason;
+
+/// A run that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Given when the path names it; the configuration must belong to it.
+    pub workspace_id: Option<WorkspaceId>,
+    pub configuration_id: ConfigurationId,
+    pub options: RunOptions,
+}
+
+#[derive(Clone)]
+pub struct RegistryHandle {
+    registry: Addr<Registry>,
+    services: Services,
+}
+
+impl RegistryHandle {
+    /// Starts the registry's actor; must be called within an actix system.
+    pub fn start(services: Services) -> Self {
+        Self { registry: Registry::default().start(), services }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.services.store
+    }
+
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || async move { recovery::recover(&services, &registry).await }).await
+    }
+
+    pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Run, CreateRunError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || runs::create(services, registry, principal, new)).await
+    }
+
+    /// Makes sure that a configuration has a venv; the build answered is the one that the caller may watch.
+    pub async fn ensure_build(
+        &self,
+        principal: Principal,
+        configuration_id: ConfigurationId,
+        force: bool,
+    ) -> Result<Build, EnsureBuildError> {
+        let (services, registry) = self.parts();
+        let ask = Ask { scope: principal.workspaces, configuration_id, force, manual: true };
+        let ensured =
+            self.services.arbiters.run(move || async move { builds::ensure(&services, &registry, ask).await }).await?;
+        Ok(match ensured {
+            Ensured::Reused(build) | Ensured::UnderWay { build, .. } => build,
+        })
+    }
+
+    pub async fn cancel_run(&self, principal: Principal, id: RunId, reason: Option<String>) -> Result<bool, CancelRunError> {
+        let (services, registry) = self.parts();
+        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
+        self.services.arbiters.run(move || runs::cancel(services, registry, principal.workspaces, id, stop)).await
+    }
+
+    pub async fn cancel_build(
+        &self,
+        principal: Principal,
+        id: BuildId,
+        reason: Option<String>,
+    ) -> Result<bool, CancelBuildError> {
+        let (services, registry) = self.parts();
+        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
+        self.services.arbiters.run(move || builds::cancel(services, registry, principal.workspaces, id, stop)).await
+    }
+
+    pub async fn run(&self, principal: &Principal, id: RunId) -> Result<Option<Run>, StoreError> {
+        reading::settled_run(&self.services, &self.registry, &principal.workspaces, id).await
+    }
+
+    pub async fn build(&self, principal: &Principal, id: BuildId) -> Result<Option<Build>, StoreError> {
+        reading::settled_build(&self.services, &self.registry, &principal.workspaces, id).await
+    }
+
+    /// Begins to read a stream. The caller has found its row, and so may see it.
+    pub async fn follow(&self, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
+        reading::follow(&self.services, &self.registry, key, start).await
+    }
+
+    pub async fn observe(&self) -> Option<Observed> {
+        self.registry.send(Observe).await.ok()
+    }
+
+    /// Takes no new work, gives running work until `patience` is over, ends what is left as interrupted,
+    /// and tells all readers.
+    pub async fn drain(&self, patience: Duration) {
+        let _ = self.registry.send(Drain).await;
+        let entries = self.entries().await;
+        let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
+        if tokio::time::timeout(patience, all_settled).await.is_err() {
+            self.interrupt().await;
+        }
+        for entry in self.entries().await {
+            entry.stream.hub().set_halt(Halt::Draining);
+        }
+    }
+
+    /// Ends all work now.
+    pub async fn interrupt(&self) {
+        let entries = self.entries().await;
+        entries.iter().for_each(|entry| {
+            entry.stopper.stop(StopReason::Interrupt);
+        });
+        let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
+        let _ = tokio::time::timeout(INTERRUPT, all_settled).await;
+    }
+
+    async fn entries(&self) -> Vec<super::slot::Entry> {
+        self.registry.send(Entries).await.unwrap_or_default()
+    }
+
+    fn parts(&self) -> (Services, Addr<Registry>) {
+        (self.services.clone(), self.registry.clone())
+    }
+}
+
+/// Interrupted work kills its processes and writes its end; what takes longer is left to the next start.
+const INTERRUPT: Duration = Duration::from_secs(5);
+
+/// Shared by all handlers.
+pub type SharedRegistry = Arc<RegistryHandle>;

@@ -1,0 +1,168 @@
+//! Starting a piece of work whose row is stored: stream, projection, worker, in that order; and ending it
+//! properly when its worker dies.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr};
+
+use super::actor::Registry;
+use super::error::LaunchError;
+use super::message::{Deregister, Kind, Register};
+use super::services::Services;
+use super::slot::{Entry, InFlight, Waiters};
+use crate::domain::build::Build;
+use crate::domain::failure::{BuildErrorCode, RunFailureCode};
+use crate::domain::run::Run;
+use crate::domain::{ConfigurationId, StreamKey};
+use crate::event::payload::{Caller, build as build_payload, run as run_payload};
+use crate::event::{Draft, Identity, Source};
+use crate::projection::{self, Target};
+use crate::stream::{self, AppendError, StreamHandle};
+use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
+use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
+use crate::worker::run::{RunJob, RunPorts, RunWorker, conclude_run};
+use crate::worker::stop::{StopSignal, Stopper};
+
+/// Starts a run, or goes on with one that has not begun. Must be called on a worker thread.
+pub async fn launch_run(
+    services: &Services,
+    registry: &Addr<Registry>,
+    ports: Arc<dyn RunPorts>,
+    run: Run,
+    queued_by: Option<Caller>,
+) -> Result<Entry, LaunchError> {
+    let stream = open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
+    if stream.tail().sequence == 0 {
+        let queued = run_payload::Queued { mode: run.options.mode(), options: run.options.clone(), queued_by };
+        stream.append_one(Draft::new(run_payload::RUN_QUEUED, Source::Api, &queued)).await?;
+    }
+    let (entry, signal) = enter(services, stream.clone(), run.configuration_id);
+    register(registry, entry.clone(), Kind::Run).await?;
+    let job = RunJob {
+        run: run.clone(),
+        stream: stream.clone(),
+        signal,
+        ports,
+        capacity: services.capacity.clone(),
+        context: services.work.clone(),
+    };
+    let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
+    actix::spawn(async move {
+        let died = watch_over(|guard| RunWorker::new(job.clone(), guard).start()).await;
+        if died {
+            let failure = RunFailureCode::OrchestrationError;
+            conclude_run(&services.work, &run, &stream, failure, "the run's worker died").await;
+        }
+        close(&services, &registry, entry_at_end).await;
+    });
+    Ok(entry)
+}
+
+/// Starts a build. Must be called on a worker thread.
+pub async fn launch_build(
+    services: &Services,
+    registry: &Addr<Registry>,
+    build: Build,
+    turn: Arc<tokio::sync::Mutex<()>>,
+) -> Result<(Entry, Arc<Waiters>), LaunchError> {
+    let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
+    stream.append_one(created(&build, true)).await?;
+    let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
+    let waiters = Waiters::new(entry.stopper.clone());
+    let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
+    register(registry, entry.clone(), Kind::Build { configuration_id: build.configuration_id, in_flight }).await?;
+    let job = BuildJob { build: build.clone(), stream: stream.clone(), signal, turn, context: services.work.clone() };
+    let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
+    actix::spawn(async move {
+        let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
+        if died {
+            let code = BuildErrorCode::OrchestrationError;
+            conclude_build(&services.work, &build, &stream, code, "the build's worker died").await;
+        }
+        close(&services, &registry, entry_at_end).await;
+    });
+    Ok((entry, waiters))
+}
+
+/// A build that ends at once: its stream says which older one is used again.
+pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
+    let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
+    let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
+    stream.append_one(created(build, false)).await?;
+    stream.append_one(crate::worker::build::reused(of)).await?;
+    let _ = projected.clone().wait_for(|done| *done).await;
+    Ok(())
+}
+
+pub async fn open(
+    services: &Services,
+    key: StreamKey,
+    configuration_id: ConfigurationId,
+    limit: Option<u64>,
+) -> Result<StreamHandle, LaunchError> {
+    let identity = Identity::new(key, configuration_id);
+    let arbiter = services.arbiters.stream();
+    Ok(stream::open(services.log.clone(), identity, limit, services.stream_options(), arbiter).await?)
+}
+
+fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn() -> Target + 'static {
+    let key = stream.key();
+    move || Target::new(key, configuration_id)
+}
+
+fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
+    let (stopper, signal) = Stopper::new();
+    let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, configuration_id));
+    (Entry { stream, stopper, projected }, signal)
+}
+
+async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result<(), LaunchError> {
+    match registry.send(Register { entry, kind }).await {
+        Ok(true) => Ok(()),
+        // The row stays queued: the next start goes on with it.
+        Ok(false) | Err(_) => Err(AppendError::Gone.into()),
+    }
+}
+
+pub fn created(build: &Build, should_build: bool) -> Draft {
+    let payload = build_payload::Created {
+        reason: build.reason,
+        should_build,
+        engine_spec: build.inputs.engine_spec.clone(),
+        engine_version_hint: build.inputs.engine_version_hint.clone(),
+        python_bin: build.inputs.python_interpreter.clone(),
+        fingerprint: build.inputs.fingerprint.clone(),
+    };
+    Draft::new(build_payload::BUILD_CREATED, Source::Builder, &payload).of_build(build.id)
+}
+
+/// Runs a worker to its end; true when it died. Work of these kinds is not begun a second time.
+async fn watch_over<A: Actor>(mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bool {
+    let verdict = supervise(Policy::Never, |_, guard| {
+        let _address = start(guard);
+        async { Ok::<_, std::convert::Infallible>(()) }
+    })
+    .await;
+    verdict == Verdict::GaveUp
+}
+
+/// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.
+async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
+    entry.stream.ended().await;
+    entry.settled().await;
+    if entry.stream.hub().halt() == Some(stream::window::Halt::Degraded) {
+        mark_degraded(services, &entry).await;
+    }
+    let _ = registry.send(Deregister(entry.key())).await;
+}
+
+async fn mark_degraded(services: &Services, entry: &Entry) {
+    let bytes = entry.stream.tail().bytes;
+    let marked = match entry.key() {
+        StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
+        StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+    };
+    if let Err(error) = marked {
+        tracing::error!(stream = %entry.key(), error = %error, "degraded log could not be noted in its row");
+    }
+}

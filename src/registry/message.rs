@@ -1,0 +1,72 @@
+//! What the registry's actor is told and asked.
+
+use actix::Message;
+use serde::Serialize;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+use super::slot::{Entry, InFlight};
+use crate::domain::{BuildId, ConfigurationId, StreamKey};
+
+/// Work has begun. Refused while the service drains.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Register {
+    pub entry: Entry,
+    pub kind: Kind,
+}
+
+pub enum Kind {
+    Run,
+    Build { configuration_id: ConfigurationId, in_flight: InFlight },
+}
+
+/// Its stream has ended and its row is final.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deregister(pub StreamKey);
+
+#[derive(Message)]
+#[rtype(result = "Option<Entry>")]
+pub struct Find(pub StreamKey);
+
+#[derive(Message)]
+#[rtype(result = "Vec<Entry>")]
+pub struct Entries;
+
+/// The builds of a configuration: what is under way, and the locks that order them.
+#[derive(Message)]
+#[rtype(result = "BuildsOf")]
+pub struct LookAtBuilds(pub ConfigurationId);
+
+#[derive(Clone, Default)]
+pub struct BuildsOf {
+    pub in_flight: Vec<InFlight>,
+    /// Held while deciding whether to reuse, join or build.
+    pub decision: Arc<Mutex<()>>,
+    /// Held while building: one build at a time per configuration, in order.
+    pub turn: Arc<Mutex<()>>,
+}
+
+/// Take no new work from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+#[derive(Message)]
+#[rtype(result = "Observed")]
+pub struct Observe;
+
+/// The registry's observable state.
+#[derive(Debug, Clone, Serialize, actix::MessageResponse)]
+pub struct Observed {
+    pub runs: usize,
+    pub builds: usize,
+    pub draining: bool,
+}
+
+impl InFlight {
+    pub fn id(&self) -> BuildId {
+        self.build.id
+    }
+}

@@ -1,0 +1,129 @@
+//! What a start does about work that the last life of the service left behind.
+//!
+//! Law (L4): afterwards every stream of this node either goes on or has its one terminal event, no process
+//! of an earlier life is left, and every row says what its log says.
+
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::actor::Registry;
+use super::error::LaunchError;
+use super::launch;
+use super::runs::Ports;
+use super::services::Services;
+use crate::domain::build::Build;
+use crate::domain::failure::{BuildErrorCode, RunFailureCode};
+use crate::domain::run::Run;
+use crate::domain::{ConfigurationId, StreamKey};
+use crate::event::codec;
+use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
+use crate::projection::{self, Target};
+use crate::store::StoreError;
+use crate::stream::StreamHandle;
+use crate::worker::build::conclude_build;
+use crate::worker::process::{Marker, kill_marked};
+use crate::worker::run::conclude_run;
+
+/// What was found and done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    pub queued_again: usize,
+    pub interrupted: usize,
+    pub rows_corrected: usize,
+    pub processes_killed: usize,
+    /// Left as they are, because log or row could not be opened.
+    pub failed: usize,
+}
+
+const WHY: &str = "the service ended while this was at work";
+
+/// Must be called on a worker thread, before the service listens.
+pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
+    let runs = services.store.unfinished_runs(services.node_id).await?;
+    let builds = services.store.unfinished_builds(services.node_id).await?;
+    let mut report = Report::default();
+    let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
+    let markers: Vec<Marker> = markers.collect();
+    if !markers.is_empty() {
+        report.processes_killed = kill_marked(markers).await.killed.len();
+    }
+    for build in builds {
+        let done = recover_build(services, &build).await;
+        report.count(&build.id, done);
+    }
+    for run in runs {
+        let done = recover_run(services, registry, &run).await;
+        report.count(&run.id, done);
+    }
+    Ok(report)
+}
+
+enum Done {
+    QueuedAgain,
+    Interrupted,
+    Corrected,
+}
+
+impl Report {
+    fn count(&mut self, id: &dyn std::fmt::Display, done: Result<Done, LaunchError>) {
+        match done {
+            Ok(Done::QueuedAgain) => self.queued_again += 1,
+            Ok(Done::Interrupted) => self.interrupted += 1,
+            Ok(Done::Corrected) => self.rows_corrected += 1,
+            Err(error) => {
+                tracing::error!(%id, error = ?error, "work of the last life could not be ended");
+                self.failed += 1;
+            }
+        }
+    }
+}
+
+async fn recover_build(services: &Services, build: &Build) -> Result<Done, LaunchError> {
+    let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
+    if stream.tail().closed {
+        return correct(services, &stream, build.configuration_id).await;
+    }
+    if stream.tail().sequence == 0 {
+        stream.append_one(launch::created(build, true)).await?;
+    }
+    conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
+    correct(services, &stream, build.configuration_id).await?;
+    Ok(Done::Interrupted)
+}
+
+async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
+    if !has_begun(services, run.stream_key()).await {
+        let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
+        launch::launch_run(services, registry, ports, run.clone(), None).await?;
+        return Ok(Done::QueuedAgain);
+    }
+    let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
+    if stream.tail().closed {
+        return correct(services, &stream, run.configuration_id).await;
+    }
+    conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
+    correct(services, &stream, run.configuration_id).await?;
+    Ok(Done::Interrupted)
+}
+
+/// A run that only waited has not begun: it takes its place in the queue again.
+async fn has_begun(services: &Services, key: StreamKey) -> bool {
+    let log = services.log.clone();
+    let last = tokio::task::spawn_blocking(move || log.reader(key).ok()?.tail().ok()?.last_line).await;
+    let Ok(Some(line)) = last else { return false };
+    let kind = codec::raw_type(&line);
+    kind != RUN_QUEUED.as_bytes() && kind != RUN_WAITING.as_bytes()
+}
+
+/// Folds a stream that has ended into its row.
+async fn correct(services: &Services, stream: &StreamHandle, configuration_id: ConfigurationId) -> Result<Done, LaunchError> {
+    let projected = match stream.follow(Default::default()) {
+        Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = projected {
+        tracing::error!(stream = %stream.key(), error = %error, "row could not be corrected from its log");
+    }
+    Ok(Done::Corrected)
+}

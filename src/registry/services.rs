@@ -1,0 +1,81 @@
+//! What work is started with: the store, the logs, the settings, and the threads it runs on.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix::{Arbiter, ArbiterHandle};
+use tokio::sync::oneshot;
+
+use crate::config::Settings;
+use crate::domain::id::NodeId;
+use crate::log::LogRoot;
+use crate::store::Store;
+use crate::stream::StreamOptions;
+use crate::worker::WorkContext;
+use crate::worker::run::Capacity;
+
+/// Shared by all of the registry; cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub store: Store,
+    pub log: LogRoot,
+    pub settings: Arc<Settings>,
+    pub node_id: NodeId,
+    pub arbiters: Arbiters,
+    pub work: Arc<WorkContext>,
+    pub capacity: Capacity,
+}
+
+impl Services {
+    pub fn stream_options(&self) -> StreamOptions {
+        StreamOptions {
+            heartbeat: self.settings.stream.sse_heartbeat,
+            max_subscribers: self.settings.limits.max_subscribers,
+        }
+    }
+}
+
+/// Threads for streams and threads for workers, apart: a worker that parses a child's flood of output
+/// must not hold up the streams of others.
+#[derive(Clone)]
+pub struct Arbiters {
+    streams: Arc<[ArbiterHandle]>,
+    workers: Arc<[ArbiterHandle]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl Arbiters {
+    /// Starts `count` threads of each kind; must be called within an actix system.
+    pub fn start(count: usize) -> Self {
+        let handles = || (0..count.max(1)).map(|_| Arbiter::new().handle()).collect();
+        Self { streams: handles(), workers: handles(), next: Arc::default() }
+    }
+
+    pub fn stream(&self) -> ArbiterHandle {
+        self.pick(&self.streams)
+    }
+
+    pub fn worker(&self) -> ArbiterHandle {
+        self.pick(&self.workers)
+    }
+
+    /// Runs a command to its end on a worker thread, whether or not the caller waits for it.
+    pub async fn run<Fut>(&self, command: impl FnOnce() -> Fut + Send + 'static) -> Fut::Output
+    where
+        Fut: Future + 'static,
+        Fut::Output: Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        self.worker().spawn_fn(move || {
+            actix::spawn(async move {
+                let _ = answer.send(command().await);
+            });
+        });
+        outcome.await.expect("a command ends with an answer unless it panicked")
+    }
+
+    fn pick(&self, handles: &[ArbiterHandle]) -> ArbiterHandle {
+        handles[self.next.fetch_add(1, Ordering::Relaxed) % handles.len()].clone()
+    }
+}

@@ -1,0 +1,226 @@
+//! The actor of one stream: lifecycle and handlers around the pure sequencer.
+//!
+//! Law: a handler numbers and enqueues in one turn and never awaits; the acknowledgement is a future
+//! of its own. At most one commit is in flight, and what arrives meanwhile joins the next (group commit).
+//! A commit in flight belongs to a task of its own, so a panic of the actor cannot lose its outcome:
+//! an acknowledgement that is dropped means that its events were never handed to the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
+use bytes::Bytes;
+use chrono::Utc;
+use tokio::sync::oneshot;
+
+use super::error::AppendError;
+use super::message::{Append, Appended, Panic};
+use super::sequencer::Sequencer;
+use super::window::{Batch, Halt, Hub};
+use crate::domain::EventId;
+use crate::domain::time::micros;
+use crate::event::{Draft, Identity, Source, codec};
+use crate::log::{CommitError, LogWriter};
+use crate::supervision::ExitGuard;
+
+/// Lines waiting for the commit in flight, at most; producers that await their acknowledgements stay far below.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+type Ack = oneshot::Sender<Result<Appended, AppendError>>;
+
+/// Owns the stream: its counter, its log and what readers see.
+pub struct StreamActor {
+    identity: Identity,
+    sequencer: Sequencer,
+    log: LogWriter,
+    hub: Arc<Hub>,
+    heartbeat: Duration,
+    waiting: Waiting,
+    committing: bool,
+    /// Last field: its drop is the exit report, after everything else is gone.
+    _guard: ExitGuard,
+}
+
+/// Numbered and encoded, not yet handed to the log.
+#[derive(Default)]
+struct Waiting {
+    lines: Vec<u8>,
+    ends: Vec<u32>,
+    acks: Vec<(Ack, Appended)>,
+    sync: bool,
+}
+
+/// Handed to the log.
+struct InFlight {
+    batch: Batch,
+    acks: Vec<(Ack, Appended)>,
+    closes: bool,
+}
+
+impl StreamActor {
+    pub fn new(
+        identity: Identity,
+        sequencer: Sequencer,
+        log: LogWriter,
+        hub: Arc<Hub>,
+        heartbeat: Duration,
+        guard: ExitGuard,
+    ) -> Self {
+        Self {
+            identity,
+            sequencer,
+            log,
+            hub,
+            heartbeat,
+            waiting: Waiting::default(),
+            committing: false,
+            _guard: guard,
+        }
+    }
+
+    fn refusal(&self) -> Option<AppendError> {
+        if self.sequencer.is_closed() {
+            return Some(AppendError::Closed);
+        }
+        (self.waiting.lines.len() > MAX_WAITING_BYTES).then_some(AppendError::Overloaded)
+    }
+
+    /// Numbers and encodes; all drafts or, when one comes after the end, none.
+    fn enqueue(&mut self, drafts: &[Draft], ack: Ack) -> Result<(), AppendError> {
+        let mut sequencer = self.sequencer.clone();
+        let (now, fresh) = (micros(Utc::now()), EventId::generate());
+        let (lines_before, ends_before) = (self.waiting.lines.len(), self.waiting.ends.len());
+        for draft in drafts {
+            let Ok(stamp) = sequencer.admit(&draft.kind, now, fresh) else {
+                self.waiting.lines.truncate(lines_before);
+                self.waiting.ends.truncate(ends_before);
+                return Err(AppendError::Closed);
+            };
+            codec::encode(&mut self.waiting.lines, &self.identity, stamp, draft);
+            self.waiting.ends.push(self.waiting.lines.len() as u32);
+            self.waiting.sync |= must_sync(draft);
+        }
+        let appended = Appended { first: self.sequencer.last() + 1, last: sequencer.last(), created_at: now };
+        self.sequencer = sequencer;
+        self.waiting.acks.push((ack, appended));
+        Ok(())
+    }
+
+    fn commit_waiting(&mut self, context: &mut Context<Self>) {
+        if self.committing || self.waiting.acks.is_empty() {
+            return;
+        }
+        let Waiting { lines, ends, acks, sync } = std::mem::take(&mut self.waiting);
+        let lines = Bytes::from(lines);
+        let batch = Batch::new(acks[0].1.first, self.log.durable_bytes(), lines.clone(), ends.into());
+        let in_flight = InFlight { batch, acks, closes: self.sequencer.is_closed() };
+        let commit = self.log.commit(lines, sync);
+        let pipeline = self.hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
+        let hub = self.hub.clone();
+        self.committing = true;
+        let (settled, done) = oneshot::channel();
+        actix::spawn(async move {
+            let _ = settled.send(in_flight.settle(commit.await, &hub));
+            drop(pipeline);
+        });
+        context.spawn(done.into_actor(self).map(|outcome, actor, context| {
+            actor.committed(outcome.unwrap_or(Settled::Failed), context);
+        }));
+    }
+
+    fn committed(&mut self, outcome: Settled, context: &mut Context<Self>) {
+        self.committing = false;
+        match outcome {
+            Settled::Durable => self.commit_waiting(context),
+            Settled::Ended => context.stop(),
+            Settled::Failed => self.give_up(context),
+        }
+    }
+
+    /// Fail-stop: what could not be made durable is never acknowledged, nor tried again.
+    fn give_up(&mut self, context: &mut Context<Self>) {
+        let durable_bytes = self.log.durable_bytes();
+        for (ack, _) in std::mem::take(&mut self.waiting).acks {
+            let _ = ack.send(Err(AppendError::Degraded { durable_bytes }));
+        }
+        context.stop();
+    }
+}
+
+impl InFlight {
+    /// Shows what has become durable and answers its producers; on failure tells both.
+    fn settle(self, outcome: Result<u64, CommitError>, hub: &Hub) -> Settled {
+        let Self { batch, acks, closes } = self;
+        let answer = match outcome {
+            Ok(_) => {
+                hub.publish(Arc::new(batch), closes);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(durable_bytes = batch.offset, error = %error, "log failed, stream is degraded");
+                hub.set_halt(Halt::Degraded);
+                Err(AppendError::Degraded { durable_bytes: batch.offset })
+            }
+        };
+        for (ack, appended) in acks {
+            // A producer that no longer waits has lost nothing: its events are in the log.
+            let _ = ack.send(answer.clone().map(|()| appended));
+        }
+        match answer {
+            Ok(()) if closes => Settled::Ended,
+            Ok(()) => Settled::Durable,
+            Err(_) => Settled::Failed,
+        }
+    }
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy)]
+enum Settled {
+    Durable,
+    /// The terminal event is durable.
+    Ended,
+    Failed,
+}
+
+/// Lifecycle events are always synced; what a child process says follows the configured policy.
+fn must_sync(draft: &Draft) -> bool {
+    draft.source != Source::Engine && draft.kind != "console.line"
+}
+
+impl Actor for StreamActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        if self.sequencer.is_closed() {
+            context.stop();
+            return;
+        }
+        context.run_interval(self.heartbeat, |actor, _| actor.hub.beat());
+    }
+}
+
+impl Handler<Append> for StreamActor {
+    type Result = ResponseFuture<Result<Appended, AppendError>>;
+
+    fn handle(&mut self, Append(drafts): Append, context: &mut Self::Context) -> Self::Result {
+        let (ack, outcome) = oneshot::channel();
+        let refused = match self.refusal() {
+            Some(refusal) => Err(refusal),
+            None => self.enqueue(&drafts, ack),
+        };
+        if let Err(error) = refused {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.commit_waiting(context);
+        Box::pin(async move { outcome.await.unwrap_or(Err(AppendError::Lost)) })
+    }
+}
+
+impl Handler<Panic> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("planned fault of the stream actor");
+    }
+}

@@ -1,0 +1,39 @@
+//! What can go wrong at a stream, per operation.
+
+use crate::log::{OpenLogError, OpenReaderError};
+
+/// An append was not made: nothing of it has a sequence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    #[error("the stream has ended")]
+    Closed,
+    /// The log failed; the events may or may not be in the file, and are never shown.
+    #[error("the log of the stream failed at byte {durable_bytes}")]
+    Degraded { durable_bytes: u64 },
+    /// Producers wait for their acknowledgements, so this means one that does not.
+    #[error("too many events are waiting to be written")]
+    Overloaded,
+    /// The actor died before the events were handed to the log: they are nowhere, and may be sent again.
+    #[error("the stream's actor died before it took the events")]
+    Lost,
+    #[error("the stream's actor is gone for good")]
+    Gone,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    #[error("the stream has its {limit} subscribers already")]
+    TooMany { limit: usize },
+    #[error(transparent)]
+    Ahead(#[from] crate::domain::sequence::SequenceAhead),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenStreamError {
+    #[error(transparent)]
+    Log(#[from] OpenLogError),
+    #[error(transparent)]
+    Reader(#[from] OpenReaderError),
+    #[error("the log could not be opened: {0}")]
+    Io(#[from] std::io::Error),
+}

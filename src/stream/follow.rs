@@ -1,0 +1,241 @@
+//! Following a stream from a position: the file up to the tail, then live, back to the file when behind.
+//!
+//! Law: chunks are contiguous. The first event of each is the one after the last event of the one
+//! before, across every change between file and live (checked at each step).
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::error::SubscribeError;
+use super::window::{Batch, Halt, Hub, Look, Tail};
+use crate::domain::sequence::Start;
+
+/// A run of whole events, in order.
+#[derive(Debug, Clone)]
+pub enum Chunk {
+    /// Events `from..to` of a batch that other readers share.
+    Live { batch: Arc<Batch>, from: usize, to: usize },
+    File { first: u64, last: u64, lines: Bytes },
+}
+
+impl Chunk {
+    pub fn first(&self) -> u64 {
+        match self {
+            Self::Live { batch, from, .. } => batch.first + *from as u64,
+            Self::File { first, .. } => *first,
+        }
+    }
+
+    pub fn last(&self) -> u64 {
+        match self {
+            Self::Live { batch, to, .. } => batch.first + *to as u64 - 1,
+            Self::File { last, .. } => *last,
+        }
+    }
+
+    /// The stored lines, newlines included.
+    pub fn lines(&self) -> Bytes {
+        match self {
+            Self::Live { batch, from, to } => slice(&batch.lines, &batch.ends, *from, *to),
+            Self::File { lines, .. } => lines.clone(),
+        }
+    }
+
+    /// Each event's sequence and line.
+    pub fn for_each(&self, mut visit: impl FnMut(u64, &[u8])) {
+        let lines = self.lines();
+        let mut start = 0;
+        for (sequence, newline) in (self.first()..).zip(memchr::memchr_iter(b'\n', &lines)) {
+            visit(sequence, &lines[start..=newline]);
+            start = newline + 1;
+        }
+    }
+
+    /// The chunk in the form that `frame` gives each event. It is made once per batch for all live
+    /// readers, so every caller must pass the same `frame`.
+    pub fn framed(&self, frame: impl Fn(&mut Vec<u8>, u64, &[u8])) -> Bytes {
+        match self {
+            Self::Live { batch, from, to } => {
+                let framed = batch.framed(frame);
+                slice(&framed.bytes, &framed.ends, *from, *to)
+            }
+            Self::File { .. } => self.rendered(frame),
+        }
+    }
+
+    /// As [`Chunk::framed`], for this reader alone.
+    pub fn rendered(&self, frame: impl Fn(&mut Vec<u8>, u64, &[u8])) -> Bytes {
+        let mut out = Vec::with_capacity(self.lines().len() + 48 * (self.last() - self.first() + 1) as usize);
+        self.for_each(|sequence, line| frame(&mut out, sequence, line));
+        out.into()
+    }
+}
+
+fn slice(bytes: &Bytes, ends: &[u32], from: usize, to: usize) -> Bytes {
+    let start = if from == 0 { 0 } else { ends[from - 1] as usize };
+    bytes.slice(start..ends[to - 1] as usize)
+}
+
+/// Why there is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The terminal event has been delivered.
+    Closed,
+    Halted(Halt),
+}
+
+#[derive(Debug)]
+pub enum Item {
+    Chunk(Chunk),
+    /// Silence for a heartbeat's time.
+    Beat,
+    End(End),
+}
+
+/// Smallest and largest chunk, in bytes of lines.
+const CHUNK: (usize, usize) = (4 << 10, 128 << 10);
+/// A reader that takes longer than this to come back gets the smallest chunks.
+const BRISK: Duration = Duration::from_millis(50);
+
+/// How much a reader is given at once. What it has been given lies in its connection's write buffer
+/// until its socket takes it, so a reader earns larger chunks by having taken many small ones, and
+/// one that never reads costs little more than an idle one.
+#[derive(Debug)]
+struct Pace {
+    given: usize,
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn chunk(&mut self, now: Instant) -> usize {
+        if self.last.is_some_and(|last| now.duration_since(last) > BRISK) {
+            self.given = 0;
+        }
+        self.last = Some(now);
+        (self.given / 64).clamp(CHUNK.0, CHUNK.1)
+    }
+}
+
+/// A reader's position in a stream. It holds no events.
+pub struct Follow {
+    hub: Arc<Hub>,
+    place: usize,
+    after: u64,
+    /// Where the event after `after` begins in the file, once known.
+    offset: Option<u64>,
+    reading: Option<JoinHandle<io::Result<FileRead>>>,
+    pace: Pace,
+}
+
+struct FileRead {
+    first: u64,
+    lines: Bytes,
+    next_offset: u64,
+}
+
+impl Follow {
+    /// Takes a place at the hub and begins at `start`.
+    pub fn new(hub: Arc<Hub>, start: Start, limit: usize) -> Result<Self, SubscribeError> {
+        let place = hub.sit_down(limit)?;
+        let mut follow = Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
+        let tail = follow.hub.tail();
+        follow.after = start.resolve(tail.sequence)?;
+        if follow.after == 0 {
+            follow.offset = Some(0);
+        } else if follow.after == tail.sequence {
+            follow.offset = Some(tail.bytes);
+        }
+        Ok(follow)
+    }
+
+    /// The last event that this reader has.
+    pub fn position(&self) -> u64 {
+        self.after
+    }
+
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// True when everything there will ever be has been delivered.
+    pub fn is_finished(&self) -> bool {
+        let tail = self.hub.tail();
+        self.reading.is_none() && tail.closed && self.after == tail.sequence
+    }
+
+    pub async fn next(&mut self) -> io::Result<Item> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
+        loop {
+            if self.reading.is_some() {
+                return self.poll_file(context).map_ok(Item::Chunk);
+            }
+            match self.hub.look(self.place, self.after, context) {
+                Look::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
+                Look::Behind(tail) => self.start_reading(tail),
+                Look::Closed => return Poll::Ready(Ok(Item::End(End::Closed))),
+                Look::Halted(halt) => return Poll::Ready(Ok(Item::End(End::Halted(halt)))),
+                Look::Beat => return Poll::Ready(Ok(Item::Beat)),
+                Look::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn take_live(&mut self, batch: Arc<Batch>) -> Chunk {
+        let from = (self.after + 1 - batch.first) as usize;
+        let start = if from == 0 { 0 } else { batch.ends[from - 1] as usize };
+        let limit = start + self.pace.chunk(Instant::now());
+        let to = batch.ends.partition_point(|&end| end as usize <= limit).max(from + 1);
+        let end = batch.ends[to - 1] as usize;
+        self.advance(batch.first + to as u64 - 1, batch.offset + end as u64, end - start);
+        Chunk::Live { batch, from, to }
+    }
+
+    fn start_reading(&mut self, tail: Tail) {
+        let reader = self.hub.reader().clone();
+        let (after, offset, max) = (self.after, self.offset, self.pace.chunk(Instant::now()));
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let offset = match offset {
+                Some(offset) => offset,
+                None => reader.seek(after, tail.bytes)?,
+            };
+            let chunk = reader.read(offset, tail.bytes, max)?;
+            Ok(FileRead { first: after + 1, lines: chunk.lines, next_offset: chunk.next_offset })
+        }));
+    }
+
+    fn poll_file(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Chunk>> {
+        let reading = self.reading.as_mut().expect("polled only while reading");
+        let outcome = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        let FileRead { first, lines, next_offset } = outcome.map_err(io::Error::other)??;
+        let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
+        if count == 0 || first != self.after + 1 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than its tail")));
+        }
+        let last = self.after + count;
+        self.advance(last, next_offset, lines.len());
+        Poll::Ready(Ok(Chunk::File { first, last, lines }))
+    }
+
+    fn advance(&mut self, last: u64, offset: u64, bytes: usize) {
+        self.after = last;
+        self.offset = Some(offset);
+        self.pace.given += bytes;
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.hub.stand_up(self.place);
+    }
+}

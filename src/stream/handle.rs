@@ -1,0 +1,226 @@
+//! The only way to a stream: append, follow, and know when it is over.
+//!
+//! A handle survives incarnations of its actor. An append that the dying actor had not yet handed to
+//! the log goes to the next one; one that it had is answered by its commit. So neither is doubled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, ArbiterHandle, MailboxError};
+use tokio::sync::watch;
+
+use super::actor::StreamActor;
+use super::error::{AppendError, OpenStreamError, SubscribeError};
+use super::follow::Follow;
+use super::message::{Append, Appended, Panic};
+use super::sequencer::Sequencer;
+use super::window::{Halt, Hub, Tail};
+use crate::domain::StreamKey;
+use crate::domain::sequence::Start;
+use crate::event::{Draft, Identity, codec};
+use crate::log::{LogRoot, LogWriter, Recovered};
+use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
+
+/// How streams behave; the same for all of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamOptions {
+    pub heartbeat: Duration,
+    pub max_subscribers: usize,
+}
+
+/// A panicking stream actor is made anew, unless it does nothing else.
+const RESTARTS: Policy = Policy::Retry { times: 20, within: Duration::from_secs(60) };
+
+/// Messages that wait for a stream actor, at most; each is a batch whose producer awaits the answer.
+const MAILBOX: usize = 1024;
+
+#[derive(Clone)]
+enum Incarnation {
+    Starting,
+    Live { generation: u64, address: Addr<StreamActor> },
+    Gone,
+}
+
+#[derive(Clone)]
+pub struct StreamHandle {
+    key: StreamKey,
+    hub: Arc<Hub>,
+    options: StreamOptions,
+    incarnation: watch::Receiver<Incarnation>,
+}
+
+/// Opens a stream's log, creating it if it is new, and starts its actor on `arbiter`.
+///
+/// `limit` is the durable length noted for a log that had failed; what is beyond is cut.
+pub async fn open(
+    log: LogRoot,
+    identity: Identity,
+    limit: Option<u64>,
+    options: StreamOptions,
+    arbiter: ArbiterHandle,
+) -> Result<StreamHandle, OpenStreamError> {
+    let key = identity.key();
+    let (writer, recovered) = open_log(log.clone(), key, limit).await?;
+    let reader = log.reader(key)?;
+    let sequencer = resume(key, &recovered);
+    let hub = Hub::new(reader, tail(&sequencer, &recovered));
+    let (announce, incarnation) = watch::channel(Incarnation::Starting);
+    let stream = Stream { log, identity, options, hub: hub.clone(), arbiter, announce };
+    stream.spawn(writer, sequencer);
+    Ok(StreamHandle { key, hub, options, incarnation })
+}
+
+impl StreamHandle {
+    pub fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub fn tail(&self) -> Tail {
+        self.hub.tail()
+    }
+
+    /// Appends events; when it returns, they are durable.
+    pub async fn append(&self, drafts: Arc<[Draft]>) -> Result<Appended, AppendError> {
+        loop {
+            let (generation, address) = self.live().await?;
+            match address.send(Append(drafts.clone())).await {
+                Ok(Err(AppendError::Lost)) | Err(MailboxError::Closed) => self.await_next(generation).await?,
+                Ok(outcome) => return outcome,
+                Err(MailboxError::Timeout) => unreachable!("no timeout is set"),
+            }
+        }
+    }
+
+    pub async fn append_one(&self, draft: Draft) -> Result<Appended, AppendError> {
+        self.append(Arc::from([draft])).await
+    }
+
+    /// Begins to read. Registration and position are taken from the hub at one moment.
+    pub fn follow(&self, start: Start) -> Result<Follow, SubscribeError> {
+        Follow::new(self.hub.clone(), start, self.options.max_subscribers)
+    }
+
+    /// Returns when the stream has its terminal event or its actor is gone for good.
+    pub async fn ended(&self) {
+        let mut incarnation = self.incarnation.clone();
+        let _ = incarnation.wait_for(|incarnation| matches!(incarnation, Incarnation::Gone)).await;
+    }
+
+    /// Makes the actor panic: the planned fault of tests.
+    pub async fn panic(&self) {
+        if let Ok((generation, address)) = self.live().await {
+            let _ = address.send(Panic).await;
+            let _ = self.await_next(generation).await;
+        }
+    }
+
+    async fn live(&self) -> Result<(u64, Addr<StreamActor>), AppendError> {
+        let mut incarnation = self.incarnation.clone();
+        let started = incarnation.wait_for(|incarnation| !matches!(incarnation, Incarnation::Starting)).await;
+        match started.as_deref() {
+            Ok(Incarnation::Live { generation, address }) => Ok((*generation, address.clone())),
+            _ => Err(self.gone()),
+        }
+    }
+
+    fn gone(&self) -> AppendError {
+        let tail = self.hub.tail();
+        match self.hub.halt() {
+            _ if tail.closed => AppendError::Closed,
+            Some(Halt::Degraded) => AppendError::Degraded { durable_bytes: tail.bytes },
+            _ => AppendError::Gone,
+        }
+    }
+
+    async fn await_next(&self, seen: u64) -> Result<(), AppendError> {
+        let mut incarnation = self.incarnation.clone();
+        let changed = incarnation.wait_for(|incarnation| match incarnation {
+            Incarnation::Starting => false,
+            Incarnation::Live { generation, .. } => *generation > seen,
+            Incarnation::Gone => true,
+        });
+        changed.await.map(|_| ()).map_err(|_| self.gone())
+    }
+}
+
+/// What every incarnation of a stream's actor is made from.
+struct Stream {
+    log: LogRoot,
+    identity: Identity,
+    options: StreamOptions,
+    hub: Arc<Hub>,
+    arbiter: ArbiterHandle,
+    announce: watch::Sender<Incarnation>,
+}
+
+impl Stream {
+    /// Runs every incarnation, the first on the log as it was just opened.
+    fn spawn(self, writer: LogWriter, sequencer: Sequencer) {
+        let arbiter = self.arbiter.clone();
+        let stream = Arc::new(self);
+        arbiter.spawn(async move {
+            let mut first = Some((writer, sequencer));
+            let verdict = supervise(RESTARTS, |generation, guard| {
+                let (stream, first) = (stream.clone(), first.take());
+                async move { stream.incarnate(generation, first, guard).await }
+            })
+            .await;
+            stream.over(verdict);
+        });
+    }
+
+    async fn incarnate(
+        &self,
+        generation: u64,
+        opened: Option<(LogWriter, Sequencer)>,
+        guard: ExitGuard,
+    ) -> Result<(), OpenStreamError> {
+        let (writer, sequencer) = match opened {
+            Some(opened) => opened,
+            None => self.reopen().await?,
+        };
+        let (identity, hub, heartbeat) = (self.identity.clone(), self.hub.clone(), self.options.heartbeat);
+        let address = StreamActor::start_in_arbiter(&self.arbiter, move |context| {
+            context.set_mailbox_capacity(MAILBOX);
+            StreamActor::new(identity, sequencer, writer, hub, heartbeat, guard)
+        });
+        self.announce.send_replace(Incarnation::Live { generation, address });
+        Ok(())
+    }
+
+    /// Waits for the dead incarnation's last commit, then continues from what the file holds.
+    async fn reopen(&self) -> Result<(LogWriter, Sequencer), OpenStreamError> {
+        let settled = self.hub.pipeline().lock_owned().await;
+        let (writer, recovered) = open_log(self.log.clone(), self.identity.key(), None).await?;
+        let sequencer = resume(self.identity.key(), &recovered);
+        self.hub.reset(tail(&sequencer, &recovered));
+        drop(settled);
+        Ok((writer, sequencer))
+    }
+
+    fn over(&self, verdict: Verdict<OpenStreamError>) {
+        if !matches!(verdict, Verdict::Stopped) {
+            tracing::error!(stream = %self.identity.key(), ?verdict, "stream is given up");
+            self.hub.set_halt(Halt::Degraded);
+        }
+        self.announce.send_replace(Incarnation::Gone);
+    }
+}
+
+async fn open_log(log: LogRoot, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter, Recovered), OpenStreamError> {
+    let opened = tokio::task::spawn_blocking(move || log.writer(key, limit)).await;
+    Ok(opened.map_err(std::io::Error::other)??)
+}
+
+fn resume(key: StreamKey, recovered: &Recovered) -> Sequencer {
+    let last = recovered.last_line.as_deref().and_then(|line| codec::decode(line).ok());
+    Sequencer::resume(key, last.as_ref())
+}
+
+fn tail(sequencer: &Sequencer, recovered: &Recovered) -> Tail {
+    Tail { sequence: sequencer.last(), bytes: recovered.bytes, closed: sequencer.is_closed() }
+}

@@ -1,0 +1,27 @@
+//! What a stream actor can be told.
+
+use std::sync::Arc;
+
+use actix::Message;
+
+use super::error::AppendError;
+use crate::domain::time::Timestamp;
+use crate::event::Draft;
+
+/// Number these drafts, make them durable, show them. All of them or none.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Appended, AppendError>")]
+pub struct Append(pub Arc<[Draft]>);
+
+/// The events are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    pub first: u64,
+    pub last: u64,
+    pub created_at: Timestamp,
+}
+
+/// The planned fault of tests: the actor panics while it handles this.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Panic;

@@ -1,0 +1,264 @@
+//! The live end of a stream, shared between its actor and its readers.
+//!
+//! Law: the tail and the batches move together under one lock, so a reader that looks finds either
+//! its next event here, or that it must read the file up to a tail that is durable, or that there
+//! is nothing yet and that it will be woken. There is no fourth case, and so no gap and no duplicate.
+//!
+//! Readers own positions, not queues. The window is bounded in bytes; who falls out of it reads the file.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+
+use super::error::SubscribeError;
+use crate::log::LogReader;
+
+/// Bytes of lines that a live window keeps; their SSE form, made on demand, costs about as much again.
+const WINDOW_BYTES: usize = 4 << 20;
+
+/// Events that became durable together.
+#[derive(Debug)]
+pub struct Batch {
+    pub first: u64,
+    /// Where the first line begins in the file.
+    pub offset: u64,
+    pub lines: Bytes,
+    /// Where each line ends in `lines`.
+    pub ends: Box<[u32]>,
+    sse: OnceLock<Framed>,
+}
+
+/// The SSE form of a batch, made once for all its readers.
+#[derive(Debug)]
+pub struct Framed {
+    pub bytes: Bytes,
+    pub ends: Box<[u32]>,
+}
+
+impl Batch {
+    pub fn new(first: u64, offset: u64, lines: Bytes, ends: Box<[u32]>) -> Self {
+        debug_assert!(!ends.is_empty() && ends.last().copied() == Some(lines.len() as u32));
+        Self { first, offset, lines, ends, sse: OnceLock::new() }
+    }
+
+    pub fn last(&self) -> u64 {
+        self.first + self.ends.len() as u64 - 1
+    }
+
+    /// `frame` appends one event's frame; every caller must pass the same one.
+    pub fn framed(&self, frame: impl Fn(&mut Vec<u8>, u64, &[u8])) -> &Framed {
+        self.sse.get_or_init(|| {
+            let mut bytes = Vec::with_capacity(self.lines.len() + 48 * self.ends.len());
+            let mut ends = Vec::with_capacity(self.ends.len());
+            let mut start = 0;
+            for (sequence, &end) in (self.first..).zip(&self.ends) {
+                frame(&mut bytes, sequence, &self.lines[start..end as usize]);
+                ends.push(bytes.len() as u32);
+                start = end as usize;
+            }
+            Framed { bytes: bytes.into(), ends: ends.into() }
+        })
+    }
+}
+
+/// The durable end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tail {
+    pub sequence: u64,
+    /// Length of the durable part of the file.
+    pub bytes: u64,
+    pub closed: bool,
+}
+
+/// Why a stream that has not ended gives no more events here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    Degraded,
+    Draining,
+}
+
+/// What a reader finds when it looks.
+#[derive(Debug)]
+pub enum Look {
+    Live(Arc<Batch>),
+    /// Its next event is in the file only.
+    Behind(Tail),
+    Closed,
+    Halted(Halt),
+    /// Nothing for a heartbeat's time.
+    Beat,
+    /// Nothing yet; the waker is kept.
+    Pending,
+}
+
+/// The meeting point of a stream's actor and its readers. It outlives incarnations of the actor.
+pub struct Hub {
+    reader: LogReader,
+    state: Mutex<State>,
+    /// Held by the commit in flight until its outcome is shown; a new incarnation waits for it.
+    pipeline: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    tail: Tail,
+    batches: VecDeque<Arc<Batch>>,
+    bytes: usize,
+    halt: Option<Halt>,
+    beats: u64,
+    /// Whether anything was published since the last beat.
+    lively: bool,
+    seats: Vec<Seat>,
+    free: Vec<usize>,
+}
+
+/// A reader's place to be woken at.
+#[derive(Default)]
+struct Seat {
+    waker: Option<Waker>,
+    beats: u64,
+}
+
+impl Hub {
+    pub fn new(reader: LogReader, tail: Tail) -> Arc<Self> {
+        Arc::new(Self { reader, state: Mutex::new(State { tail, ..State::default() }), pipeline: Arc::default() })
+    }
+
+    pub fn tail(&self) -> Tail {
+        self.lock().tail
+    }
+
+    pub fn halt(&self) -> Option<Halt> {
+        self.lock().halt
+    }
+
+    pub fn subscribers(&self) -> usize {
+        let state = self.lock();
+        state.seats.len() - state.free.len()
+    }
+
+    pub fn reader(&self) -> &LogReader {
+        &self.reader
+    }
+
+    pub(super) fn pipeline(&self) -> Arc<tokio::sync::Mutex<()>> {
+        self.pipeline.clone()
+    }
+
+    /// A poisoned lock is taken over: no invariant here is broken half-way by a panic of its holder.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Shows a durable batch to the readers.
+    pub(super) fn publish(&self, batch: Arc<Batch>, closed: bool) {
+        let wakers = {
+            let mut state = self.lock();
+            debug_assert_eq!(state.tail.sequence + 1, batch.first, "batches are published in order");
+            let bytes = batch.offset + batch.lines.len() as u64;
+            state.tail = Tail { sequence: batch.last(), bytes, closed };
+            state.lively = true;
+            state.bytes += batch.lines.len();
+            state.batches.push_back(batch);
+            while state.bytes > WINDOW_BYTES && state.batches.len() > 1 {
+                let oldest = state.batches.pop_front().expect("there are at least two");
+                state.bytes -= oldest.lines.len();
+            }
+            state.take_wakers()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A new incarnation of the actor has read its log: what the last one did not publish is in the file.
+    pub(super) fn reset(&self, tail: Tail) {
+        self.change(|state| {
+            state.batches.clear();
+            state.bytes = 0;
+            state.tail = tail;
+        });
+    }
+
+    pub fn set_halt(&self, halt: Halt) {
+        self.change(|state| state.halt = Some(halt));
+    }
+
+    /// Tells readers that the stream is alive, unless it has just shown that itself.
+    pub(super) fn beat(&self) {
+        self.change(|state| {
+            if !std::mem::take(&mut state.lively) {
+                state.beats += 1;
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let wakers = {
+            let mut state = self.lock();
+            change(&mut state);
+            state.take_wakers()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn sit_down(&self, limit: usize) -> Result<usize, SubscribeError> {
+        let mut state = self.lock();
+        if state.seats.len() - state.free.len() >= limit {
+            return Err(SubscribeError::TooMany { limit });
+        }
+        let seat = Seat { waker: None, beats: state.beats };
+        if let Some(place) = state.free.pop() {
+            state.seats[place] = seat;
+            return Ok(place);
+        }
+        state.seats.push(seat);
+        Ok(state.seats.len() - 1)
+    }
+
+    pub(super) fn stand_up(&self, place: usize) {
+        let mut state = self.lock();
+        state.seats[place].waker = None;
+        state.free.push(place);
+    }
+
+    /// What the reader at `place`, which has everything up to `after`, does next.
+    pub(super) fn look(&self, place: usize, after: u64, context: &Context<'_>) -> Look {
+        let mut state = self.lock();
+        if after < state.tail.sequence {
+            return state.next_after(after);
+        }
+        if state.tail.closed {
+            return Look::Closed;
+        }
+        if let Some(halt) = state.halt {
+            return Look::Halted(halt);
+        }
+        let beats = state.beats;
+        let seat = &mut state.seats[place];
+        if seat.beats != beats {
+            seat.beats = beats;
+            return Look::Beat;
+        }
+        match &mut seat.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Look::Pending
+    }
+}
+
+impl State {
+    fn next_after(&self, after: u64) -> Look {
+        let next = after + 1;
+        if self.batches.front().is_none_or(|oldest| next < oldest.first) {
+            return Look::Behind(self.tail);
+        }
+        let index = self.batches.partition_point(|batch| batch.last() < next);
+        Look::Live(self.batches[index].clone())
+    }
+
+    fn take_wakers(&mut self) -> Vec<Waker> {
+        self.seats.iter_mut().filter_map(|seat| seat.waker.take()).collect()
+    }
+}

@@ -1,0 +1,261 @@
+//! The state and the summary (`ade.run_summary/v1`) of a run, folded from its stream.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Fact;
+use super::tables::{Issues, Table, Tables};
+use crate::domain::run::RunState;
+use crate::domain::status::RunStatus;
+use crate::domain::time;
+use crate::domain::{ConfigurationId, RunId, WorkspaceId};
+use crate::event::payload::run::{Completed, Started};
+
+/// Folds one run's stream.
+#[derive(Debug)]
+pub struct RunFold {
+    ids: (RunId, WorkspaceId, ConfigurationId),
+    state: RunState,
+    input_file_count: usize,
+    tables: Tables,
+    /// The engine's own totals win over the sum of the tables'.
+    totals: Option<Issues>,
+}
+
+#[derive(Deserialize)]
+struct Queued {
+    options: QueuedOptions,
+}
+
+#[derive(Deserialize)]
+struct QueuedOptions {
+    #[serde(default)]
+    document_ids: Vec<String>,
+}
+
+impl RunFold {
+    pub fn new(run_id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Self {
+        Self {
+            ids: (run_id, workspace_id, configuration_id),
+            state: RunState::default(),
+            input_file_count: 0,
+            tables: Tables::default(),
+            totals: None,
+        }
+    }
+
+    /// Whether an event of this type can change the state; the many that cannot need not be parsed.
+    pub fn minds(kind: &[u8]) -> bool {
+        matches!(kind, b"run.table.summary" | b"run.validation.summary") || Self::changes_status(kind)
+    }
+
+    /// Whether an event of this type is worth a write of the row.
+    pub fn changes_status(kind: &[u8]) -> bool {
+        matches!(kind, b"run.queued" | b"run.started" | b"run.completed" | b"build.created" | b"build.started")
+    }
+
+    pub fn apply(&mut self, fact: Fact<'_>) {
+        match fact.kind {
+            "run.queued" => self.queued(fact.read()),
+            "build.created" => self.state.build_id = fact.build_id.or(self.state.build_id),
+            "build.started" => self.become_status(RunStatus::Building),
+            "run.started" => self.started(fact.read(), &fact),
+            "run.table.summary" => self.table(fact.read()),
+            "run.validation.summary" => self.totals = fact.read().or(self.totals.take()),
+            "run.completed" => {
+                if let Some(ending) = fact.read() {
+                    self.end(&ending);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the run: the state becomes terminal and gets its summary.
+    pub fn end(&mut self, ending: &Completed) {
+        if !self.state.status.can_become(ending.status) {
+            return;
+        }
+        self.state.status = ending.status;
+        self.state.failure = ending.failure.clone();
+        self.state.exit_code = ending.execution.exit_code;
+        self.state.started_at = ending.execution.started_at.or(self.state.started_at);
+        self.state.completed_at = ending.execution.completed_at;
+        self.state.output_paths = ending.artifacts.output_paths.clone();
+        self.state.processed_files = ending.artifacts.processed_files.clone();
+        self.state.summary = Some(self.summary());
+    }
+
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    fn become_status(&mut self, next: RunStatus) {
+        if self.state.status.can_become(next) {
+            self.state.status = next;
+        }
+    }
+
+    fn queued(&mut self, queued: Option<Queued>) {
+        self.input_file_count = queued.map_or(0, |queued| queued.options.document_ids.len());
+    }
+
+    fn started(&mut self, started: Option<Started>, fact: &Fact<'_>) {
+        self.become_status(RunStatus::Running);
+        self.state.started_at = Some(fact.created_at);
+        self.state.build_id = fact.build_id.or(self.state.build_id);
+        let Some(started) = started else { return };
+        self.state.engine_version = started.engine_version;
+        self.state.config_version = started.config_version;
+        self.state.env_reason = Some(started.env.reason);
+        self.state.env_reused = Some(started.env.reused);
+        self.tables.declare(started.fields);
+    }
+
+    fn table(&mut self, table: Option<Table>) {
+        let Some(table) = table else { return };
+        self.tables.add(table);
+        self.state.table_count = Some(self.tables.count() as u64);
+        self.state.row_count = self.tables.row_count();
+        self.state.sheet_count = Some(self.tables.sheet_count() as u64);
+        self.state.max_validation_severity = self.issues().max_severity();
+    }
+
+    fn issues(&self) -> Issues {
+        self.totals.clone().unwrap_or_else(|| self.tables.issues())
+    }
+
+    fn summary(&mut self) -> Value {
+        self.state.max_validation_severity = self.issues().max_severity();
+        json!({
+            "schema": "ade.run_summary/v1",
+            "version": "1.0.0",
+            "run": self.about_run(),
+            "core": self.core(),
+            "breakdowns": { "by_file": self.tables.by_file(), "by_field": self.tables.by_field() },
+        })
+    }
+
+    fn about_run(&self) -> Value {
+        let state = &self.state;
+        let (run_id, workspace_id, configuration_id) = self.ids;
+        let duration = state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to));
+        json!({
+            "id": run_id, "workspace_id": workspace_id, "configuration_id": configuration_id,
+            "status": state.status,
+            "failure_code": state.failure.as_ref().map(|failure| failure.code),
+            "failure_stage": state.failure.as_ref().map(|failure| failure.stage),
+            "failure_message": state.failure.as_ref().map(|failure| &failure.message),
+            "engine_version": state.engine_version, "config_version": state.config_version,
+            "env_reason": state.env_reason, "env_reused": state.env_reused,
+            "started_at": state.started_at.map(time::format),
+            "completed_at": state.completed_at.map(time::format),
+            "duration_ms": duration,
+            "duration_seconds": duration.map(|ms| ms as f64 / 1000.0),
+        })
+    }
+
+    fn core(&self) -> Value {
+        let issues = self.issues();
+        json!({
+            "input_file_count": self.input_file_count,
+            "input_sheet_count": self.tables.sheet_count(),
+            "table_count": self.tables.count(),
+            "row_count": self.tables.row_count(),
+            "canonical_field_count": self.tables.field_count(),
+            "required_field_count": self.tables.required_field_count(),
+            "mapped_field_count": self.tables.mapped_field_count(),
+            "unmapped_column_count": self.tables.unmapped_column_count(),
+            "validation_issue_count_total": issues.issues_total,
+            "issue_counts_by_severity": issues.issues_by_severity,
+            "issue_counts_by_code": issues.issues_by_code,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use serde_json::value::to_raw_value;
+
+    fn fold(events: &[(&str, Value)]) -> RunFold {
+        let mut fold = RunFold::new(RunId::generate(), WorkspaceId::generate(), ConfigurationId::generate());
+        for (kind, payload) in events {
+            let payload = to_raw_value(payload).unwrap();
+            fold.apply(Fact { kind, created_at: Timestamp::default(), build_id: None, payload: &payload });
+        }
+        fold
+    }
+
+    fn table(id: &str, file: &str, rows: u64, field_issues: Value) -> (&'static str, Value) {
+        let payload = json!({
+            "table_id": id, "source_file": file, "source_sheet": "A", "row_count": rows, "column_count": 2,
+            "mapping": {
+                "mapped_columns": [
+                    {"field": "email", "header": "E-Mail", "source_column_index": 1, "score": 0.9, "is_required": true, "is_satisfied": true},
+                    {"field": "amount", "header": "", "source_column_index": -1, "score": 0.0, "is_required": false, "is_satisfied": false},
+                ],
+                "unmapped_columns": [{"header": "x", "source_column_index": 0, "output_header": "raw_1"}],
+            },
+            "validation": {
+                "issues_total": 2, "issues_by_severity": {"error": 1, "warning": 1}, "issues_by_code": {"bad": 2},
+                "issues_by_field": field_issues, "max_severity": "error",
+            },
+        });
+        ("run.table.summary", payload)
+    }
+
+    fn completed(status: &str) -> (&'static str, Value) {
+        let execution = json!({"exit_code": 0, "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:00:02.5Z", "duration_ms": 2500});
+        ("run.completed", json!({"status": status, "failure": null, "execution": execution, "artifacts": {"output_paths": ["output/normalized.xlsx"], "events_path": "logs/events.ndjson"}, "summary": null}))
+    }
+
+    #[test]
+    fn a_run_of_two_tables_is_summed_up() {
+        let field_issues = json!({"email": {"issues_total": 2, "issues_by_severity": {"error": 1, "warning": 1}, "issues_by_code": {"bad": 2}}});
+        let fields = json!([{"field": "amount", "label": "Amount", "required": false}, {"field": "email", "label": "E-mail", "required": true}]);
+        let fold = fold(&[
+            ("run.queued", json!({"options": {"document_ids": ["doc_1"]}})),
+            ("run.started", json!({"status": "in_progress", "mode": "execute", "engine_version": "1.0.0", "config_version": null, "fields": fields, "env": {"reason": "reuse_ok", "reused": true}})),
+            table("t1", "a.xlsx", 10, field_issues.clone()),
+            table("t2", "a.xlsx", 5, field_issues),
+            completed("succeeded"),
+        ]);
+        let state = fold.state();
+        assert_eq!((state.status, state.table_count, state.row_count), (RunStatus::Succeeded, Some(2), Some(15)));
+        assert_eq!(state.max_validation_severity.as_deref(), Some("error"));
+        let summary = state.summary.as_ref().unwrap();
+        assert_eq!(summary["run"]["duration_ms"], 2500);
+        assert_eq!(summary["core"]["validation_issue_count_total"], 4);
+        assert_eq!(summary["core"]["mapped_field_count"], 1);
+        assert_eq!(summary["core"]["unmapped_column_count"], 2);
+        assert_eq!(summary["core"]["input_sheet_count"], 1);
+        assert_eq!(summary["breakdowns"]["by_file"][0]["issue_counts_by_code"]["bad"], 4);
+        let by_field = summary["breakdowns"]["by_field"].as_array().unwrap();
+        assert_eq!(by_field[0]["field"], "amount", "manifest order");
+        assert_eq!((&by_field[1]["validation_issue_count_total"], &by_field[1]["mapped"]), (&json!(4), &json!(true)));
+    }
+
+    #[test]
+    fn a_missing_row_count_makes_the_total_unknown() {
+        let (kind, mut payload) = table("t1", "a", 1, json!({}));
+        payload["row_count"] = Value::Null;
+        assert_eq!(fold(&[table("t2", "a", 4, json!({})), (kind, payload)]).state().row_count, None);
+    }
+
+    #[test]
+    fn the_engines_totals_win_and_a_terminal_state_stays() {
+        let totals = json!({"issues_total": 9, "issues_by_severity": {"info": 9}, "issues_by_code": {}, "issues_by_field": {}, "max_severity": "info"});
+        let fold = fold(&[
+            ("run.started", json!({})),
+            table("t", "a", 1, json!({})),
+            ("run.validation.summary", totals),
+            completed("succeeded"),
+            completed("failed"),
+        ]);
+        assert_eq!(fold.state().status, RunStatus::Succeeded);
+        assert_eq!(fold.state().summary.as_ref().unwrap()["core"]["validation_issue_count_total"], 9);
+        assert_eq!(fold.state().max_validation_severity.as_deref(), Some("info"));
+    }
+}

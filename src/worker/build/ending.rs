@@ -1,0 +1,119 @@
+//! How a build ends.
+
+use std::time::Duration;
+
+use crate::domain::build::Build;
+use crate::domain::failure::BuildErrorCode;
+use crate::domain::status::BuildStatus;
+use crate::event::payload::Environment;
+use crate::event::payload::build::{BUILD_COMPLETED, BuildErrorPayload, Completed, ErrorDetails, VenvMetadata};
+use crate::event::{Draft, Source};
+use crate::stream::{AppendError, StreamHandle};
+use crate::worker::WorkContext;
+use crate::worker::process::{Marker, kill_marked};
+
+use super::marker::{read_marker, venv_intact};
+
+/// Why a build did not become active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: BuildErrorCode,
+    pub message: String,
+    pub exit_code: Option<i32>,
+}
+
+impl Failure {
+    pub fn new(code: BuildErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), exit_code: None }
+    }
+
+    pub fn exit_code(self, exit_code: Option<i32>) -> Self {
+        Self { exit_code, ..self }
+    }
+
+    pub fn code(self, code: BuildErrorCode) -> Self {
+        Self { code, ..self }
+    }
+}
+
+/// `build.completed` of a build that was made.
+pub fn completed(
+    build: &Build,
+    outcome: Result<VenvMetadata, Failure>,
+    duration: Duration,
+    last_lines: Vec<String>,
+) -> Draft {
+    let env = Environment { reason: build.reason.as_str().into(), reused: false };
+    let duration_ms = Some(duration.as_millis() as u64);
+    let payload = match outcome {
+        Ok(metadata) => Completed {
+            status: BuildStatus::Active,
+            exit_code: Some(0),
+            summary: Some("build succeeded".into()),
+            duration_ms,
+            env,
+            error: None,
+            metadata: Some(metadata),
+        },
+        Err(failure) => Completed {
+            status: match failure.code {
+                BuildErrorCode::BuildCancelled => BuildStatus::Cancelled,
+                _ => BuildStatus::Failed,
+            },
+            exit_code: failure.exit_code,
+            summary: Some(failure.message.clone()),
+            duration_ms,
+            env,
+            error: Some(BuildErrorPayload {
+                code: failure.code,
+                message: failure.message,
+                details: ErrorDetails { exit_code: failure.exit_code, last_lines },
+            }),
+            metadata: None,
+        },
+    };
+    Draft::new(BUILD_COMPLETED, Source::Builder, &payload).of_build(build.id)
+}
+
+/// `build.completed` where an active build is used again.
+pub fn reused(of: &Build) -> Draft {
+    let payload = Completed {
+        status: BuildStatus::Active,
+        exit_code: Some(0),
+        summary: Some("an active build is used again".into()),
+        duration_ms: Some(0),
+        env: Environment::reused(),
+        error: None,
+        metadata: Some(VenvMetadata {
+            python_version: of.state.python_version.clone(),
+            engine_version: of.state.engine_version.clone(),
+            config_version: of.state.config_version.clone(),
+            capabilities: Vec::new(),
+        }),
+    };
+    Draft::new(BUILD_COMPLETED, Source::Builder, &payload).of_build(of.id)
+}
+
+/// What the venv of an active build holds, as its marker says.
+pub async fn venv_metadata(context: &WorkContext, build: &Build) -> VenvMetadata {
+    let folder = context.build_dir(build);
+    let read = tokio::task::spawn_blocking(move || read_marker(&folder)).await;
+    read.ok().flatten().map(|marker| marker.metadata).unwrap_or_default()
+}
+
+/// Whether the venv of an active build is there and whole. Blocks.
+pub fn venv_is_intact(context: &WorkContext, build: &Build) -> bool {
+    venv_intact(&context.build_dir(build), build.id, &build.inputs.fingerprint)
+}
+
+/// Ends a build whose worker is gone.
+pub async fn conclude_build(context: &WorkContext, build: &Build, stream: &StreamHandle, code: BuildErrorCode, message: &str) {
+    kill_marked(vec![Marker::build(build.id)]).await;
+    let folder = context.build_dir(build);
+    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
+    match stream.append_one(draft).await {
+        Ok(_) | Err(AppendError::Closed) => {}
+        Err(error) => tracing::error!(build = %build.id, error = %error, "build could not be given its end"),
+    }
+}

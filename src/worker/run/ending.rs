@@ -1,0 +1,158 @@
+//! How a run ends: what becomes of its status, its failure and its output.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+use super::session::Early;
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::run::Run;
+use crate::domain::sequence::Start;
+use crate::domain::status::RunStatus;
+use crate::domain::time::{Timestamp, duration_ms, micros};
+use crate::event::payload::run::{Artifacts, Completed, Execution, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
+use crate::event::{Draft, Source, codec};
+use crate::stream::{AppendError, Item, StreamHandle};
+use crate::summary::{Fact, RunFold};
+use crate::worker::WorkContext;
+use crate::worker::process::{Marker, kill_marked};
+use crate::worker::stop::StopReason;
+
+/// Where the log of a run is, from its folder.
+const EVENTS_PATH: &str = "logs/events.ndjson";
+
+/// What is known when a run is over.
+pub struct Ending {
+    pub status: RunStatus,
+    pub failure: Option<RunFailure>,
+    pub report: Report,
+    /// Told before the end.
+    pub error_event: Option<Draft>,
+}
+
+/// What the engine left.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub exit_code: Option<i32>,
+    pub processed_files: Vec<String>,
+    /// Whether the output folder is the run's output.
+    pub has_output: bool,
+}
+
+/// A run that ended before its engine did.
+pub fn of_early(early: Early) -> Ending {
+    match early {
+        Early::Stopped(reason) => stopped(&reason, Report::default()),
+        Early::Failed(failure) => of_failure(failure, Report::default()),
+    }
+}
+
+pub fn of_failure(failure: RunFailure, report: Report) -> Ending {
+    let error = RunErrorPayload {
+        stage: failure.stage,
+        phase: None,
+        code: failure.code.as_str().into(),
+        message: failure.message.clone(),
+        details: None,
+    };
+    let error_event = Some(Draft::new(RUN_ERROR, Source::Api, &error));
+    Ending { status: RunStatus::Failed, failure: Some(failure), report, error_event }
+}
+
+pub fn stopped(reason: &StopReason, report: Report) -> Ending {
+    let (status, code, message) = match reason {
+        StopReason::Cancel { reason, .. } => {
+            let message = reason.clone().unwrap_or_else(|| "the run was cancelled".into());
+            (RunStatus::Cancelled, RunFailureCode::RunCancelled, message)
+        }
+        StopReason::Interrupt => {
+            (RunStatus::Failed, RunFailureCode::Interrupted, "the service was stopped while the run was at work".into())
+        }
+    };
+    let failure = RunFailure { code, stage: Stage::Run, message };
+    Ending { status, failure: Some(failure), report, error_event: None }
+}
+
+/// The payload of `run.completed`, but for its summary.
+pub async fn completed(
+    folder: &Path,
+    started_at: Option<Timestamp>,
+    status: RunStatus,
+    failure: Option<RunFailure>,
+    report: Report,
+) -> Completed {
+    let completed_at = micros(Utc::now());
+    let execution = Execution {
+        exit_code: report.exit_code,
+        started_at,
+        completed_at: Some(completed_at),
+        duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
+    };
+    let output_paths = if report.has_output { output_paths(folder).await } else { Vec::new() };
+    let artifacts = Artifacts { output_paths, processed_files: report.processed_files, events_path: EVENTS_PATH.into() };
+    Completed { status, failure, execution, artifacts, summary: None }
+}
+
+async fn output_paths(folder: &Path) -> Vec<String> {
+    let folder = folder.to_owned();
+    let listed = tokio::task::spawn_blocking(move || {
+        let mut found = Vec::new();
+        collect_files(&folder.join("output"), "output", &mut found);
+        found.sort();
+        found
+    });
+    listed.await.unwrap_or_default()
+}
+
+/// Plain files only: a link could lead anywhere.
+fn collect_files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
+        let path = format!("{prefix}/{name}");
+        if kind.is_dir() {
+            collect_files(&entry.path(), &path, found);
+        } else if kind.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+/// Ends a run whose worker is gone: its summary is folded from what its log holds.
+pub async fn conclude_run(context: &WorkContext, run: &Run, stream: &StreamHandle, code: RunFailureCode, message: &str) {
+    kill_marked(vec![Marker::run(run.id)]).await;
+    let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
+    if let Err(error) = fold_so_far(stream, &mut fold).await {
+        tracing::error!(run = %run.id, error = %error, "log could not be folded for the run's summary");
+    }
+    let folder = context.data_dir.join(run.stream_key().folder());
+    let failure = RunFailure { code, stage: Stage::Run, message: message.into() };
+    let started_at = fold.state().started_at;
+    let build_id = fold.state().build_id;
+    let report = Report { has_output: true, ..Report::default() };
+    let mut completed = completed(&folder, started_at, RunStatus::Failed, Some(failure), report).await;
+    fold.end(&completed);
+    completed.summary = fold.state().summary.clone();
+    let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);
+    draft.build_id = build_id;
+    match stream.append(Arc::from([draft])).await {
+        Ok(_) | Err(AppendError::Closed) => {}
+        Err(error) => tracing::error!(run = %run.id, error = %error, "run could not be given its end"),
+    }
+}
+
+async fn fold_so_far(stream: &StreamHandle, fold: &mut RunFold) -> std::io::Result<()> {
+    let mut follow = stream.follow(Start::default()).map_err(std::io::Error::other)?;
+    while follow.position() < stream.tail().sequence {
+        let Item::Chunk(chunk) = follow.next().await? else { break };
+        chunk.for_each(|_, line| {
+            if RunFold::minds(codec::raw_type(line))
+                && let Ok(event) = codec::decode(line)
+            {
+                fold.apply(Fact::from(&event));
+            }
+        });
+    }
+    Ok(())
+}

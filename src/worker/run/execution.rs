@@ -1,0 +1,247 @@
+//! The engine at work: its process, its two ways of telling events, its time limits, and its end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::ending::{self, Ending, Report};
+use super::engine::{EngineCommand, capability};
+use super::environment::ReadyBuild;
+use super::inputs::Staged;
+use super::parse::{EngineParser, Way};
+use super::rewrite::Names;
+use super::session::{Early, Session, failed};
+use super::tail::Tail;
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::run::RunMode;
+use crate::domain::status::RunStatus;
+use crate::domain::time::micros;
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
+use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
+use crate::event::{Draft, Source};
+use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
+use crate::worker::stop::StopReason;
+
+/// Why the engine was told to end.
+#[derive(Debug, Clone)]
+enum Cause {
+    Stopped(StopReason),
+    TooLong(RunFailureCode, Duration),
+}
+
+impl Session {
+    /// Runs the engine to its end and judges it.
+    pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
+        let folder = self.folder();
+        let mode = self.job.run.options.mode();
+        let output = folder.join(if mode == RunMode::DryRun { "dry-run-output" } else { "output" });
+        let spec = self.command(build, &staged, &folder, &output);
+        let names = Names::new([format!("{}/", folder.display())], staged.names);
+        let process = Process::spawn(&spec).map_err(|error| {
+            failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
+        })?;
+        let tail = Tail::new(folder.join("engine-logs/events.ndjson"));
+        let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
+        self.tell_leftovers(&outcome).await;
+        write_diagnostics(&folder, &spec, &outcome, &parser).await;
+        if mode == RunMode::DryRun {
+            let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(output)).await;
+        }
+        Ok(judge(mode, &outcome, &parser, cause))
+    }
+
+    fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
+        let run = &self.job.run;
+        let settings = &self.job.context.settings.run;
+        let venv = self.job.context.build_dir(&build.build).join(".venv");
+        let mebibytes = |count: Option<u64>| count.map(|count| count << 20);
+        let command = EngineCommand {
+            run_id: run.id,
+            build_id: build.build.id,
+            workspace_id: run.workspace_id,
+            configuration_id: run.configuration_id,
+            options: &run.options,
+            venv: &venv,
+            folder,
+            output,
+            service: self.job.context.environment(),
+            allow: &settings.env_allow,
+            limits: ResourceLimits {
+                cpu_seconds: settings.cpu_seconds,
+                memory_bytes: mebibytes(settings.memory_mb),
+                file_size_bytes: mebibytes(settings.file_size_mb),
+            },
+        };
+        let can_validate = build.metadata.capabilities.iter().any(|name| name == capability::VALIDATE);
+        match &staged.input {
+            Some(input) if run.options.mode() != RunMode::ValidateOnly => command.run(input),
+            _ if can_validate => command.validate(),
+            _ => command.check_imports(),
+        }
+    }
+
+    /// Reads both ways until nothing of the engine is left; ends it early when it must.
+    async fn watch(
+        &mut self,
+        mut process: Process,
+        mut tail: Tail,
+        mut parser: EngineParser,
+    ) -> (Outcome, EngineParser, Option<Cause>) {
+        let killer = process.killer();
+        let mut limits = Limits::new(self);
+        let mut cause = None;
+        loop {
+            let (way, batch) = tokio::select! {
+                output = process.next() => match output {
+                    Some((Pipe::Stdout, batch)) => (Way::Stdout, batch),
+                    Some((Pipe::Stderr, batch)) => (Way::Stderr, batch),
+                    None => break,
+                },
+                Some(batch) = tail.next() => (Way::File, batch),
+                found = limits.exceeded(self), if cause.is_none() => {
+                    let grace = self.announce(&found).await;
+                    let killer = killer.clone();
+                    actix::spawn(async move { killer.terminate(grace).await });
+                    cause = Some(found);
+                    continue;
+                }
+            };
+            limits.heard();
+            self.take(&mut parser, way, batch).await;
+        }
+        let outcome = process.outcome().await;
+        tail.end();
+        while let Some(batch) = tail.next().await {
+            self.take(&mut parser, Way::File, batch).await;
+        }
+        let mut rest = Vec::new();
+        parser.finish(outcome.exit, micros(Utc::now()), &mut rest);
+        self.post(rest).await;
+        (outcome, parser, cause)
+    }
+
+    async fn take(&mut self, parser: &mut EngineParser, way: Way, batch: LineBatch) {
+        let now = micros(Utc::now());
+        let mut drafts = Vec::with_capacity(batch.lines.len());
+        for line in batch.lines {
+            parser.line(way, line, now, &mut drafts);
+        }
+        self.post(drafts).await;
+    }
+
+    /// Says what is going to happen to the engine; returns how long it may take to end by itself.
+    async fn announce(&mut self, cause: &Cause) -> Duration {
+        let grace = self.job.context.settings.run.cancel_grace;
+        match cause {
+            Cause::Stopped(StopReason::Cancel { requested_by, .. }) => {
+                let cancelling = Cancelling { requested_by: requested_by.clone(), grace_seconds: grace.as_secs() };
+                self.post(vec![Draft::new(RUN_CANCELLING, Source::Api, &cancelling)]).await;
+                grace
+            }
+            // The service has no more time than this.
+            Cause::Stopped(StopReason::Interrupt) => grace.min(Duration::from_secs(1)),
+            Cause::TooLong(..) => grace,
+        }
+    }
+
+    async fn tell_leftovers(&mut self, outcome: &Outcome) {
+        let mut lines = Vec::new();
+        if outcome.truncated {
+            let text = "output was cut: processes that the engine left behind kept its pipes open";
+            lines.push(ConsoleLine { truncated: true, ..ConsoleLine::new(Scope::Run, Pipe::Stderr, text) });
+        }
+        if !outcome.leftovers.left.is_empty() {
+            let text = format!("processes could not be killed: {:?}", outcome.leftovers.left);
+            lines.push(ConsoleLine::new(Scope::Run, Pipe::Stderr, text).level(Level::Error));
+        }
+        self.post(lines.iter().map(|line| Draft::new(CONSOLE_LINE, Source::Api, line)).collect()).await;
+    }
+}
+
+/// The clocks that an engine runs against.
+struct Limits {
+    total: Option<(Instant, Duration)>,
+    idle: Option<Duration>,
+    heard: Instant,
+}
+
+impl Limits {
+    fn new(session: &Session) -> Self {
+        let (settings, now) = (&session.job.context.settings.run, Instant::now());
+        Self { total: settings.timeout.map(|limit| (now + limit, limit)), idle: settings.idle_timeout, heard: now }
+    }
+
+    fn heard(&mut self) {
+        if self.idle.is_some() {
+            self.heard = Instant::now();
+        }
+    }
+
+    /// Returns when the engine has to end.
+    async fn exceeded(&self, session: &Session) -> Cause {
+        let mut signal = session.job.signal.clone();
+        tokio::select! {
+            reason = signal.stopped() => Cause::Stopped(reason),
+            limit = until(self.total) => Cause::TooLong(RunFailureCode::RunTimeout, limit),
+            limit = until(self.idle.map(|idle| (self.heard + idle, idle))) => Cause::TooLong(RunFailureCode::IdleTimeout, limit),
+        }
+    }
+}
+
+async fn until(limit: Option<(Instant, Duration)>) -> Duration {
+    match limit {
+        Some((at, limit)) => {
+            tokio::time::sleep_until(at).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn judge(mode: RunMode, outcome: &Outcome, parser: &EngineParser, cause: Option<Cause>) -> Ending {
+    let engine = parser.report();
+    let report = Report {
+        exit_code: outcome.exit.status(),
+        processed_files: engine.processed_files.clone(),
+        has_output: mode == RunMode::Execute,
+    };
+    let failure = match cause {
+        Some(Cause::Stopped(reason)) => return ending::stopped(&reason, report),
+        Some(Cause::TooLong(code, limit)) => {
+            let what = if code == RunFailureCode::IdleTimeout { "said nothing for" } else { "took longer than" };
+            Some(RunFailure { code, stage: Stage::Run, message: format!("the engine {what} {} s", limit.as_secs()) })
+        }
+        None => engine.failure(outcome.exit),
+    };
+    match failure {
+        Some(failure) => ending::of_failure(failure, report),
+        None => Ending { status: RunStatus::Succeeded, failure: None, report, error_event: None },
+    }
+}
+
+/// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
+async fn write_diagnostics(folder: &Path, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
+    let engine = parser.report();
+    let command: Vec<_> = std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(AsRef::as_ref)).collect();
+    let text = json!({
+        "command": command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>(),
+        "environment": spec.env.keys().map(|name| name.to_string_lossy()).collect::<Vec<_>>(),
+        "exit": outcome.exit,
+        "usage": outcome.usage,
+        "output_truncated": outcome.truncated,
+        "killed_processes": outcome.leftovers.killed.len(),
+        "result": {
+            "status": engine.status, "engine_version": engine.engine_version, "output_paths": engine.output_paths,
+            "processed_files": engine.processed_files,
+            "error": engine.error.as_ref().map(|error| json!({"code": error.code, "stage": error.stage, "message": error.message})),
+        },
+    });
+    let path = folder.join("diagnostics.json");
+    let written = tokio::task::spawn_blocking(move || std::fs::write(path, text.to_string())).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(error = %error, "diagnostics could not be written");
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run works on: its folders, the staged documents, and the fields of its configuration.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::engine::Input;
+use super::session::{Early, failed};
+use super::worker::RunJob;
+use crate::domain::configuration::Document;
+use crate::domain::failure::{RunFailureCode, Stage};
+use crate::event::payload::run::FieldInfo;
+
+/// The documents as the engine finds them.
+#[derive(Debug)]
+pub struct Staged {
+    /// `None` when there is nothing to work on, as for a validation.
+    pub input: Option<Input>,
+    /// Staged name to original name.
+    pub names: BTreeMap<String, String>,
+}
+
+/// Makes the run's folders and copies its documents in, named by their ids.
+pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
+    let run = &job.run;
+    let ids = run.options.document_ids.clone();
+    let missing = |message: String| failed(RunFailureCode::InputMissing, Stage::Run, message);
+    let found = job.ports.documents(run.workspace_id, ids.clone()).await.map_err(|error| missing(error.to_string()))?;
+    if found.len() < ids.len() {
+        return Err(missing("an input document has been deleted".into()));
+    }
+    let (data_dir, folder) = (job.context.data_dir.clone(), job.context.data_dir.join(run.stream_key().folder()));
+    let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &folder, &found)).await;
+    staged.map_err(io::Error::other).flatten().map_err(|error| missing(format!("the input could not be staged: {error}")))
+}
+
+fn copy_in(data_dir: &Path, folder: &Path, documents: &[Document]) -> io::Result<Staged> {
+    let input = folder.join("input");
+    for name in ["input", "output", "engine-logs"] {
+        std::fs::create_dir_all(folder.join(name))?;
+    }
+    let mut names = BTreeMap::new();
+    for document in documents {
+        let name = document.staged_name();
+        std::fs::copy(data_dir.join(document.path()), input.join(&name))?;
+        names.insert(name, document.name.clone());
+    }
+    let mut staged: Vec<PathBuf> = names.keys().map(|name| input.join(name)).collect();
+    let input = match staged.len() {
+        0 => None,
+        1 => staged.pop().map(Input::File),
+        _ => Some(Input::Folder(input)),
+    };
+    Ok(Staged { input, names })
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    columns: Columns,
+}
+
+#[derive(Deserialize)]
+struct Columns {
+    #[serde(default)]
+    order: Vec<String>,
+    #[serde(default)]
+    fields: BTreeMap<String, Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    label: Option<String>,
+    #[serde(default)]
+    required: bool,
+}
+
+/// The fields that the configuration's manifest names, in its order; none when it cannot be read, which the
+/// engine will say better.
+pub async fn manifest_fields(job: &RunJob) -> Vec<FieldInfo> {
+    let run = &job.run;
+    let folder = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
+    let path = job.context.data_dir.join(folder).join("src/ade_config/manifest.json");
+    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let Ok(Ok(text)) = read else { return Vec::new() };
+    serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns)).unwrap_or_default()
+}
+
+fn fields(mut columns: Columns) -> Vec<FieldInfo> {
+    let info = |(name, field): (String, Field)| FieldInfo { field: name, label: field.label, required: field.required };
+    let ordered: Vec<FieldInfo> =
+        columns.order.iter().filter_map(|name| columns.fields.remove_entry(name)).map(info).collect();
+    ordered.into_iter().chain(columns.fields.into_iter().map(info)).collect()
+}

@@ -1,0 +1,52 @@
+//! What a run's worker needs from outside, given to it as ports.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::build::Build;
+use crate::domain::configuration::Document;
+use crate::domain::run::{Run, RunState};
+use crate::domain::{ConfigurationId, DocumentId, WorkspaceId};
+use crate::stream::StreamHandle;
+
+/// A venv for a configuration, there or being made.
+pub struct EnsuredBuild {
+    pub build: Build,
+    pub progress: Progress,
+}
+
+pub enum Progress {
+    /// An active build is used again.
+    Reused,
+    /// The build is under way: its stream tells the rest.
+    UnderWay { stream: StreamHandle, interest: Interest },
+}
+
+/// Holding this keeps a build going; it is cancelled when nobody does any more.
+pub type Interest = Arc<dyn Any + Send + Sync>;
+
+/// The venv cannot be had; the message is for people.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+pub trait RunPorts: Send + Sync + 'static {
+    fn ensure_build(
+        &self,
+        workspace_id: WorkspaceId,
+        configuration_id: ConfigurationId,
+        force: bool,
+    ) -> BoxFuture<'static, Result<EnsuredBuild, Unavailable>>;
+
+    /// The documents in the order asked for; one that is gone is missing from the answer.
+    fn documents(
+        &self,
+        workspace_id: WorkspaceId,
+        ids: Vec<DocumentId>,
+    ) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>>;
+
+    /// The log takes nothing more, so the row is told how the run ended.
+    fn record_end(&self, run: &Run, state: RunState, last_sequence: u64) -> BoxFuture<'static, ()>;
+}

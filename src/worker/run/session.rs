@@ -1,0 +1,160 @@
+//! One run from its venv to its end: wait for the build, for capacity, stage, run the engine, conclude.
+//!
+//! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
+
+use std::path::PathBuf;
+
+use chrono::Utc;
+
+use super::capacity::Slot;
+use super::ending::{self, Ending};
+use super::inputs;
+use super::worker::RunJob;
+use super::environment::ReadyBuild;
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::time::{Timestamp, micros};
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
+use crate::event::payload::run::{RUN_QUEUED, RUN_STARTED, RUN_WAITING, Queued, Started, WaitReason, Waiting};
+use crate::event::{Draft, Source};
+use crate::summary::{Fact, RunFold};
+use crate::worker::emitter::Emitter;
+use crate::worker::stop::StopReason;
+
+/// How often a waiting run is told its changed position.
+const POSITION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Why a run ends before its engine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Early {
+    Stopped(StopReason),
+    Failed(RunFailure),
+}
+
+pub struct Session {
+    pub job: RunJob,
+    emitter: Emitter,
+    fold: RunFold,
+    pub started_at: Option<Timestamp>,
+    /// Known once there is a build.
+    pub build_id: Option<crate::domain::BuildId>,
+}
+
+/// Does a run. When this returns, its stream has its terminal event, or its log has failed.
+pub async fn drive(job: RunJob) {
+    let mut session = Session::new(job);
+    let ending = match session.work().await {
+        Ok(ending) => ending,
+        Err(early) => ending::of_early(early),
+    };
+    session.complete(ending).await;
+}
+
+impl Session {
+    fn new(job: RunJob) -> Self {
+        let emitter = Emitter::new(job.stream.clone());
+        let fold = RunFold::new(job.run.id, job.run.workspace_id, job.run.configuration_id);
+        let mut session = Self { job, emitter, fold, started_at: None, build_id: None };
+        // The queued event is in the log already; the fold must know it too.
+        let (options, mode) = (session.job.run.options.clone(), session.job.run.options.mode());
+        session.see(&Draft::new(RUN_QUEUED, Source::Api, &Queued { mode, options, queued_by: None }));
+        session
+    }
+
+    async fn work(&mut self) -> Result<Ending, Early> {
+        let build = self.environment().await?;
+        let _slot = self.slot().await?;
+        let staged = inputs::stage(&self.job).await?;
+        self.start(&build).await;
+        self.engine(&build, staged).await
+    }
+
+    /// Gives events to the stream, and to the fold that the summary is made from.
+    pub async fn post(&mut self, mut drafts: Vec<Draft>) {
+        for draft in &mut drafts {
+            draft.build_id = draft.build_id.or(self.build_id);
+            self.see(draft);
+        }
+        self.emitter.post(drafts).await;
+    }
+
+    fn see(&mut self, draft: &Draft) {
+        if RunFold::minds(draft.kind.as_bytes()) {
+            let created_at = micros(Utc::now());
+            self.fold.apply(Fact { kind: &draft.kind, created_at, build_id: draft.build_id, payload: &draft.payload });
+        }
+    }
+
+    /// Waits for something that a stop cuts short.
+    pub async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Early> {
+        let mut signal = self.job.signal.clone();
+        tokio::select! {
+            biased;
+            reason = signal.stopped() => Err(Early::Stopped(reason)),
+            value = wanted => Ok(value),
+        }
+    }
+
+    async fn slot(&mut self) -> Result<Slot, Early> {
+        if let Some(slot) = self.job.capacity.try_take() {
+            return Ok(slot);
+        }
+        let place = self.job.capacity.queue();
+        let mut taking = std::pin::pin!(place.take());
+        let mut told = None;
+        loop {
+            let position = place.position();
+            if told.replace(position) != Some(position) {
+                self.post(vec![self.waiting(WaitReason::Capacity, Some(position))]).await;
+            }
+            let next = tokio::time::timeout(POSITION_INTERVAL, &mut taking);
+            if let Ok(slot) = self.unless_stopped(next).await? {
+                return Ok(slot);
+            }
+        }
+    }
+
+    pub fn waiting(&self, reason: WaitReason, position: Option<u64>) -> Draft {
+        Draft::new(RUN_WAITING, Source::Scheduler, &Waiting { reason, position, build_id: self.build_id })
+    }
+
+    async fn start(&mut self, build: &ReadyBuild) {
+        let line = ConsoleLine::new(Scope::Run, Pipe::Stdout, "Configuration build completed; starting ADE run.");
+        self.post(vec![Draft::new(CONSOLE_LINE, Source::Api, &line)]).await;
+        let started = Started {
+            mode: self.job.run.options.mode(),
+            engine_version: build.metadata.engine_version.clone(),
+            config_version: build.metadata.config_version.clone(),
+            env: build.env.clone(),
+            fields: inputs::manifest_fields(&self.job).await,
+        };
+        let mut draft = Draft::new(RUN_STARTED, Source::Api, &started);
+        draft.build_id = self.build_id;
+        self.see(&draft);
+        let appended = self.emitter.emit(draft).await;
+        self.started_at = Some(appended.map_or_else(|_| micros(Utc::now()), |appended| appended.created_at));
+    }
+
+    /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
+    async fn complete(&mut self, ending: Ending) {
+        self.post(ending.error_event.into_iter().collect()).await;
+        let mut completed = ending::completed(&self.folder(), self.started_at, ending.status, ending.failure, ending.report).await;
+        self.fold.end(&completed);
+        completed.summary = self.fold.state().summary.clone();
+        let mut draft = Draft::new(crate::event::payload::run::RUN_COMPLETED, Source::Api, &completed);
+        draft.build_id = self.build_id;
+        if let Err(error) = self.emitter.emit(draft).await {
+            tracing::error!(run = %self.job.run.id, error = %error, "run ended without its terminal event");
+            // One further on than the log, so that no fold of it takes this back.
+            let last_sequence = self.job.stream.tail().sequence + 1;
+            self.job.ports.record_end(&self.job.run, self.fold.state().clone(), last_sequence).await;
+        }
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.job.context.data_dir.join(self.job.run.stream_key().folder())
+    }
+}
+
+pub fn failed(code: RunFailureCode, stage: Stage, message: impl Into<String>) -> Early {
+    Early::Failed(RunFailure { code, stage, message: message.into() })
+}

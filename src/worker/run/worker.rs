@@ -1,0 +1,45 @@
+//! The actor of one run: it starts the session and stops when that has ended.
+
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+
+use super::capacity::Capacity;
+use super::ports::RunPorts;
+use super::session;
+use crate::domain::run::Run;
+use crate::stream::StreamHandle;
+use crate::supervision::ExitGuard;
+use crate::worker::WorkContext;
+use crate::worker::stop::StopSignal;
+
+/// A run to be done, and all it takes.
+#[derive(Clone)]
+pub struct RunJob {
+    pub run: Run,
+    pub stream: StreamHandle,
+    pub signal: StopSignal,
+    pub ports: Arc<dyn RunPorts>,
+    pub capacity: Capacity,
+    pub context: Arc<WorkContext>,
+}
+
+pub struct RunWorker {
+    job: Option<RunJob>,
+    _guard: ExitGuard,
+}
+
+impl RunWorker {
+    pub fn new(job: RunJob, guard: ExitGuard) -> Self {
+        Self { job: Some(job), _guard: guard }
+    }
+}
+
+impl Actor for RunWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let job = self.job.take().expect("an actor is started once");
+        context.spawn(session::drive(job).into_actor(self).map(|(), _, context| context.stop()));
+    }
+}
