@@ -125,7 +125,7 @@ fn table_line(payload: &Value) -> String {
 }
 
 /// Without escape sequences and other controls: what a child wrote must not steer the terminal.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::{ApiClient, ClientError, Upload};
 use super::folder::{PackError, zip_folder};
 use super::follow::{Follower, Target};
-use super::progress::{Progress, say};
+use super::progress::{Progress, printable, say};
 use super::report::Report;
 use super::service::{Service, attach_or_start};
 use super::{CommandError, Exit};
@@ -225,10 +225,10 @@ impl Session<'_> {
 
 fn show_failure(report: &Report) {
     match &report.failure {
-        Some(failure) => eprintln!("{}: {}", failure.code, failure.message),
+        Some(failure) => eprintln!("{}: {}", failure.code, printable(&failure.message)),
         None => eprintln!("the run ended as {}", report.status.as_deref().unwrap_or("unknown")),
     }
-    report.last_lines.iter().for_each(|line| eprintln!("  {line}"));
+    report.last_lines.iter().for_each(|line| eprintln!("  {}", printable(line)));
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunFileError> {
