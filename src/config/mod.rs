@@ -79,6 +79,11 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether nothing has set this key.
+    pub fn is_default(&self, key: &str) -> bool {
+        self.effective.iter().any(|effective| effective.key == key && effective.origin == "default")
+    }
+
     /// The effective settings as TOML, each with its source; passwords are masked.
     pub fn effective(&self) -> String {
         let mut text = String::new();

@@ -1,0 +1,181 @@
+//! A client of the service's own HTTP interface.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use awc::error::PayloadError;
+use awc::http::StatusCode;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::LocalBoxStream;
+use serde_json::Value;
+
+const BODY_MAX: usize = 256 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a request brought no answer of use.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("no answer from {url}: {reason}")]
+    Transport { url: String, reason: String },
+    #[error("{code}: {detail} ({status})")]
+    Refused { status: u16, code: String, detail: String },
+    #[error("the answer of {url} makes no sense: {reason}")]
+    Answer { url: String, reason: String },
+}
+
+impl ClientError {
+    /// Coming back may help: the service is away, is stopping, or is busy.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Answer { .. } => false,
+        }
+    }
+}
+
+/// A file to send.
+pub struct Upload<'a> {
+    pub name: &'a str,
+    pub content_type: &'a str,
+    pub content: &'a [u8],
+}
+
+/// A live body: each piece as it arrives.
+pub type Pieces = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
+
+/// Talks to one service.
+#[derive(Clone)]
+pub struct ApiClient {
+    base_url: String,
+    http: awc::Client,
+}
+
+impl ApiClient {
+    pub fn new(base_url: &str) -> Self {
+        // Requests have no limit in time: a stream is open as long as its run lasts.
+        let connector = awc::Connector::new().timeout(CONNECT_TIMEOUT);
+        let http = awc::Client::builder().connector(connector).disable_timeout().finish();
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), http }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, ClientError> {
+        let body = self.bytes(path).await?;
+        self.json(path, &body)
+    }
+
+    /// The whole body of an answer.
+    pub async fn bytes(&self, path: &str) -> Result<Bytes, ClientError> {
+        let answer = self.http.get(self.url(path)).send().await;
+        self.accepted(path, answer).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        let answer = self.http.post(self.url(path)).send_json(body).await;
+        let body = self.accepted(path, answer).await?;
+        self.json(path, &body)
+    }
+
+    /// Sends a form with text fields and one `file`.
+    pub async fn upload(&self, path: &str, fields: &[(&str, &str)], file: &Upload<'_>) -> Result<Value, ClientError> {
+        let boundary = format!("ade-{}", ulid::Ulid::generate());
+        let request = self.http.post(self.url(path));
+        let request =
+            request.insert_header((header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}")));
+        let answer = request.send_body(form(&boundary, fields, file)).await;
+        let body = self.accepted(path, answer).await?;
+        self.json(path, &body)
+    }
+
+    /// Opens an event stream behind `last_id`; none when there is nothing more to come (204).
+    pub async fn stream(&self, path: &str, last_id: Option<u64>) -> Result<Option<Pieces>, ClientError> {
+        let mut request = self.http.get(self.url(path)).insert_header((header::ACCEPT, "text/event-stream"));
+        if let Some(id) = last_id {
+            request = request.insert_header(("Last-Event-ID", id.to_string()));
+        }
+        let answer = request.send().await.map_err(|error| self.transport(path, error))?;
+        match answer.status() {
+            StatusCode::OK => Ok(Some(answer.boxed_local())),
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => self.accepted(path, Ok(answer)).await.and_then(|_| Err(self.nonsense(path, "not an event stream"))),
+        }
+    }
+
+    /// The first item of a list, all its pages, that `wanted` holds for.
+    pub async fn find(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>, ClientError> {
+        let mut page = 1;
+        loop {
+            let list = match page {
+                1 => self.get(path).await?,
+                page => self.get(&format!("{path}?page={page}")).await?,
+            };
+            let items = list["items"].as_array().ok_or_else(|| self.nonsense(path, "a list without items"))?;
+            if let Some(item) = items.iter().find(|item| wanted(item)) {
+                return Ok(Some(item.clone()));
+            }
+            if items.is_empty() || page >= list["pageCount"].as_u64().unwrap_or(1) {
+                return Ok(None);
+            }
+            page += 1;
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    async fn accepted<S>(
+        &self,
+        path: &str,
+        answer: Result<awc::ClientResponse<S>, awc::error::SendRequestError>,
+    ) -> Result<Bytes, ClientError>
+    where
+        S: futures_util::Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let mut answer = answer.map_err(|error| self.transport(path, error))?;
+        let body = answer.body().limit(BODY_MAX).await.map_err(|error| self.transport(path, error))?;
+        if answer.status().is_success() { Ok(body) } else { Err(refusal(answer.status(), &body)) }
+    }
+
+    fn json(&self, path: &str, body: &[u8]) -> Result<Value, ClientError> {
+        serde_json::from_slice(body).map_err(|error| self.nonsense(path, &error.to_string()))
+    }
+
+    fn transport(&self, path: &str, error: impl std::fmt::Display) -> ClientError {
+        ClientError::Transport { url: self.url(path), reason: error.to_string() }
+    }
+
+    fn nonsense(&self, path: &str, reason: &str) -> ClientError {
+        ClientError::Answer { url: self.url(path), reason: reason.to_owned() }
+    }
+}
+
+/// What a problem says; an answer that is none is told by its status.
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |member: &str| problem[member].as_str().map(str::to_owned);
+    ClientError::Refused {
+        status: status.as_u16(),
+        code: text("code").unwrap_or_else(|| "refused".to_owned()),
+        detail: text("detail").unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned()),
+    }
+}
+
+fn form(boundary: &str, fields: &[(&str, &str)], file: &Upload<'_>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(file.content.len() + 1024);
+    for (name, value) in fields {
+        let part = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(part.as_bytes());
+    }
+    // Quotes and line ends would break out of the header.
+    let name = file.name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+    let head = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: {}\r\n\r\n",
+        file.content_type
+    );
+    body.extend_from_slice(head.as_bytes());
+    body.extend_from_slice(file.content);
+    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    body
+}

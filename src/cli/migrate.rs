@@ -1,0 +1,50 @@
+//! `ade migrate`: the schema of the database.
+
+use clap::Subcommand;
+
+use super::progress::say;
+use super::{CommandError, Exit};
+use crate::config::Settings;
+use crate::store::{SchemaStatus, Store};
+
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Bring the schema up to this program.
+    Up,
+    /// Take back the newest migrations, and their data with them.
+    Down {
+        #[arg(default_value_t = 1)]
+        steps: u32,
+    },
+    /// Tell where the schema stands; changes nothing.
+    Status,
+}
+
+pub async fn migrate(action: &MigrateCommand, settings: &Settings) -> Result<Exit, CommandError> {
+    let data_dir = &settings.storage.data_dir;
+    std::fs::create_dir_all(data_dir)
+        .map_err(|error| CommandError::failed(format!("data folder {}: {error}", data_dir.display())))?;
+    let url = creating(&settings.storage.database_url);
+    let store = Store::connect(&url, 1).await.map_err(CommandError::failed)?;
+    let status = match action {
+        MigrateCommand::Up => store.migrate_up(None).await.map_err(CommandError::failed),
+        MigrateCommand::Down { steps } => store.migrate_down(*steps).await.map_err(CommandError::failed),
+        MigrateCommand::Status => store.migration_status().await.map_err(CommandError::failed),
+    };
+    let closed = store.close().await.map_err(CommandError::failed);
+    show(&status?);
+    closed.map(|()| Exit::Succeeded)
+}
+
+/// The address, with leave to make the file.
+fn creating(url: &str) -> String {
+    if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") }
+}
+
+fn show(status: &SchemaStatus) {
+    let lists = [("applied", &status.applied), ("pending", &status.pending), ("unknown (newer)", &status.unknown)];
+    for (word, names) in lists {
+        names.iter().for_each(|name| say(&format!("{word:<16} {name}")));
+    }
+    say(&format!("{} applied, {} pending", status.applied.len(), status.pending.len()));
+}

@@ -1,0 +1,61 @@
+//! `ade serve`: the service, until a signal ends it.
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::progress::say;
+use super::{CommandError, Exit};
+use crate::app::Application;
+use crate::config::Settings;
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<String>,
+}
+
+/// The first signal asks for a graceful end, a second one for an end at once.
+pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
+    telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
+    for variable in &settings.unknown {
+        tracing::warn!(variable, "not a setting");
+    }
+    let mut signals = Signals::new().map_err(CommandError::failed)?;
+    let application = Application::build(settings).await.map_err(CommandError::failed)?;
+    let stop = application.stop_handle();
+    let address = application.address();
+    let mut running = std::pin::pin!(application.run());
+    say(&format!("listening on http://{address}"));
+    let mut graceful = true;
+    loop {
+        tokio::select! {
+            ended = &mut running => return ended.map(|()| Exit::Succeeded).map_err(CommandError::failed),
+            () = signals.next() => {
+                tracing::info!(graceful, "stop asked for by a signal");
+                stop.stop(graceful);
+                graceful = false;
+            }
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The service that a command talks to: the one that owns the data folder, else one inside this process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use actix_rt::task::JoinHandle;
+use serde::Deserialize;
+
+use super::client::ApiClient;
+use crate::app::{Application, RunError, StartError, StopHandle};
+use crate::config::Settings;
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running service; [`Service::close`] ends it if it is ours.
+pub struct Service {
+    pub base_url: String,
+    guard: Option<Embedded>,
+}
+
+struct Embedded {
+    stop: StopHandle,
+    running: JoinHandle<Result<(), RunError>>,
+}
+
+/// What the owner of a data folder writes into its lock file.
+#[derive(Debug, Deserialize)]
+struct Lock {
+    address: String,
+}
+
+impl Service {
+    /// The service at `url`, whoever started it.
+    pub fn remote(url: &str) -> Self {
+        Self { base_url: url.trim_end_matches('/').to_owned(), guard: None }
+    }
+
+    pub fn client(&self) -> ApiClient {
+        ApiClient::new(&self.base_url)
+    }
+
+    /// Ends an embedded service in good order and waits for it; leaves any other alone.
+    pub async fn close(mut self) {
+        let Some(Embedded { stop, running }) = self.guard.take() else { return };
+        stop.stop(true);
+        if let Ok(Err(error)) = running.await {
+            tracing::warn!(%error, "embedded service ended badly");
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(Embedded { stop, .. }) = &self.guard {
+            stop.stop(false);
+        }
+    }
+}
+
+/// The live service of the data folder; without one, an embedded service on a free port.
+pub async fn attach_or_start(mut settings: Settings) -> Result<Service, StartError> {
+    if let Some(base_url) = running_service(&settings.storage.data_dir).await {
+        return Ok(Service::remote(&base_url));
+    }
+    settings.server.bind.set_port(0);
+    let application = Application::build(settings).await?;
+    let base_url = format!("http://{}", application.address());
+    let stop = application.stop_handle();
+    let running = actix_rt::spawn(application.run());
+    Ok(Service { base_url, guard: Some(Embedded { stop, running }) })
+}
+
+/// The base URL of the service that holds the folder's lock and answers.
+async fn running_service(data_dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(data_dir.join(".lock")).ok()?;
+    let lock: Lock = serde_json::from_str(&text).ok()?;
+    let base_url = format!("http://{}", lock.address);
+    let client = ApiClient::new(&base_url);
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, client.bytes("/health/live")).await;
+    matches!(answer, Ok(Ok(_))).then_some(base_url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flag, Sources};
+
+    fn settings(data_dir: &Path) -> Settings {
+        let value = data_dir.display().to_string();
+        let flags = vec![Flag { name: "--data-dir", key: "data_dir", value }];
+        Settings::load(&Sources { flags, ..Sources::default() }).unwrap()
+    }
+
+    #[actix_web::test]
+    async fn a_live_owner_of_the_folder_is_used_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = attach_or_start(settings(folder.path())).await.unwrap();
+        assert!(owner.guard.is_some());
+        let address = owner.base_url.strip_prefix("http://").unwrap();
+        let lock = serde_json::json!({"address": address, "node_id": "node_x", "pid": 1});
+        std::fs::write(folder.path().join(".lock"), lock.to_string()).unwrap();
+        let second = attach_or_start(settings(folder.path())).await.unwrap();
+        assert!(second.guard.is_none() && second.base_url == owner.base_url);
+        second.close().await;
+        assert!(owner.client().bytes("/health/live").await.is_ok());
+        owner.close().await;
+    }
+
+    #[actix_web::test]
+    async fn a_lock_that_nobody_answers_for_is_no_service() {
+        let folder = tempfile::tempdir().unwrap();
+        // A port that was free a moment ago, and is closed again.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for lock in [format!("{{\"address\":\"{address}\"}}"), "not json".to_owned(), String::new()] {
+            std::fs::write(folder.path().join(".lock"), lock).unwrap();
+            assert_eq!(running_service(folder.path()).await, None);
+        }
+    }
+}

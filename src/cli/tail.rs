@@ -1,0 +1,62 @@
+//! `ade tail`: the events of a run or a build, to its end.
+
+use clap::Args;
+
+use super::client::ClientError;
+use super::follow::{Follower, Target};
+use super::progress::{line_of, say};
+use super::report::Report;
+use super::service::{Service, attach_or_start};
+use super::{CommandError, Exit};
+use crate::config::Settings;
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Id of a run or a build.
+    id: String,
+    /// Begin behind this sequence.
+    #[arg(long, value_name = "N")]
+    after: Option<u64>,
+    /// Only these types, such as `run.*,console.line`; the last event always comes.
+    #[arg(long, value_name = "TYPES")]
+    types: Option<String>,
+    /// Print the lines of the log as they are.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn tail(arguments: &TailArgs, settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
+    let target = Target::parse(&arguments.id)
+        .ok_or_else(|| CommandError::Usage(format!("{:?} is not the id of a run or a build", arguments.id)))?;
+    telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
+    let service = match server {
+        Some(url) => Service::remote(url),
+        None => attach_or_start(settings).await.map_err(CommandError::failed)?,
+    };
+    let result = tokio::select! {
+        result = follow(arguments, &target, &service) => result.map_err(CommandError::failed),
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+    };
+    service.close().await;
+    result
+}
+
+async fn follow(arguments: &TailArgs, target: &Target, service: &Service) -> Result<Exit, ClientError> {
+    let client = service.client();
+    let mut follower = Follower::new(client.clone(), target, arguments.after, arguments.types.as_deref());
+    let mut report = Report::default();
+    while let Some(received) = follower.next().await? {
+        report.apply(&received.event);
+        if arguments.json {
+            say(&received.line);
+        } else if let Some(line) = line_of(&received.event) {
+            say(&format!("{:>6} {line}", received.event["sequence"]));
+        }
+    }
+    if report.status.is_none() {
+        // The position given was the end already; the resource knows how it ended.
+        report.status = client.get(&target.path()).await?["status"].as_str().map(str::to_owned);
+    }
+    Ok(Exit::of_success(report.succeeded()))
+}
