@@ -70,7 +70,7 @@ async fn a_uv_on_the_path_is_used_if_it_runs() {
     fs::create_dir_all(&good).unwrap();
     script(&broken, "uv", "#!/bin/sh\nexit 1\n");
     let uv = script(&good, "uv", "#!/bin/sh\necho uv 0.0.0\n");
-    let none = Interpreter { path: "/no/python".into(), version: String::new() };
+    let none = Interpreter { path: "/no/python".into(), version: String::new(), pip: false };
     let find = async |choice, folders: &[&Path]| {
         Installers::new(choice, folder.path().to_owned(), with_path(folders)).get(&none).await
     };

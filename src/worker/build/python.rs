@@ -20,8 +20,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Of a venv's interpreter, this tells the one below it.
 const QUESTION: &str = "import sys, os, json, venv, ensurepip\n\
+    try: from pip import __version__ as pip\n\
+    except ImportError: pip = '0.0'\n\
+    pip = [int(part) for part in pip.split('.')[:2]] >= [22, 3]\n\
     path = os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable)\n\
-    print(json.dumps({'path': path, 'version': list(sys.version_info[:3])}))";
+    print(json.dumps({'path': path, 'version': list(sys.version_info[:3]), 'pip': pip}))";
 
 /// A usable interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Interpreter {
     pub path: PathBuf,
     /// `3.11.7`.
     pub version: String,
+    /// It has a pip of its own that can install into another's venv.
+    pub pip: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,8 @@ fn located(given: &Path, service: &Environment) -> PathBuf {
 struct Answer {
     path: PathBuf,
     version: (u32, u32, u32),
+    #[serde(default)]
+    pip: bool,
 }
 
 async fn ask(path: &Path, service: &Environment) -> Result<Interpreter, String> {
@@ -86,11 +93,11 @@ async fn ask(path: &Path, service: &Environment) -> Result<Interpreter, String> 
         return Err(said.stderr.back().cloned().unwrap_or_else(|| "it does not run".into()));
     }
     let answer = said.stdout.back().and_then(|line| serde_json::from_str::<Answer>(line).ok());
-    let Answer { path, version: (major, minor, patch) } = answer.ok_or("it gives no answer")?;
+    let Answer { path, version: (major, minor, patch), pip } = answer.ok_or("it gives no answer")?;
     let version = format!("{major}.{minor}.{patch}");
     if (major, minor) < OLDEST {
         Err(format!("version {version} is too old"))
     } else {
-        Ok(Interpreter { path, version })
+        Ok(Interpreter { path, version, pip })
     }
 }

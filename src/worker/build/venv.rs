@@ -99,6 +99,10 @@ impl VenvPlan<'_> {
             Installer::Uv(uv) => {
                 self.run(uv, args!["venv", "--no-project", "--python", &self.python.path, self.venv()])
             }
+            // Unpacking the bundled pip takes most of the time; the next step brings a newer one anyway.
+            Installer::Pip if self.python.pip => {
+                self.run(&self.python.path, args!["-m", "venv", "--without-pip", self.venv()])
+            }
             Installer::Pip => self.run(&self.python.path, args!["-m", "venv", self.venv()]),
         }
     }
@@ -106,7 +110,14 @@ impl VenvPlan<'_> {
     fn upgrade_pip(&self, python: &Path) -> Work {
         match self.installer {
             Installer::Uv(_) => Work::Skip("uv installs without pip"),
-            Installer::Pip => self.run(python, args!["-m", "pip", "install", "--no-input", "--upgrade", "pip"]),
+            Installer::Pip => {
+                let mut args = args!["-m", "pip", "install", "--no-input", "--upgrade", "pip"];
+                if !self.python.pip {
+                    return self.run(python, args);
+                }
+                args.splice(2..2, args!["--python", python]);
+                self.run(&self.python.path, args)
+            }
         }
     }
 
@@ -169,8 +180,8 @@ pub fn without_credentials(spec: &str) -> String {
 mod tests {
     use super::*;
 
-    fn lines(installer: &Installer) -> Vec<String> {
-        let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into() };
+    fn lines(installer: &Installer, pip: bool) -> Vec<String> {
+        let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into(), pip };
         let service = [
             ("PATH", "/bin"),
             ("PIP_INDEX_URL", "i"),
@@ -218,12 +229,17 @@ mod tests {
             "/venvs/b/.venv/bin/python -I -B -c".into(),
             "/venvs/b/.venv/bin/python -I -B -m ade_engine version".into(),
         ];
-        assert_eq!(lines(&Installer::Uv("/opt/uv".into())), expected);
+        assert_eq!(lines(&Installer::Uv("/opt/uv".into()), true), expected);
     }
 
     #[test]
     fn the_steps_with_pip() {
-        let lines = lines(&Installer::Pip);
+        let quick = lines(&Installer::Pip, true);
+        assert_eq!(quick[0], "/usr/bin/python3.11 -m venv --without-pip /venvs/b/.venv");
+        let python = "/venvs/b/.venv/bin/python";
+        assert_eq!(quick[1], format!("/usr/bin/python3.11 -m pip --python {python} install --no-input --upgrade pip"));
+        let lines = lines(&Installer::Pip, false);
+        assert_eq!(lines[2..], quick[2..]);
         assert_eq!(lines[0], "/usr/bin/python3.11 -m venv /venvs/b/.venv");
         assert_eq!(lines[1], "/venvs/b/.venv/bin/python -m pip install --no-input --upgrade pip");
         let install = "/venvs/b/.venv/bin/python -m pip install --no-input --disable-pip-version-check";

@@ -61,7 +61,7 @@ impl Stat {
     }
 }
 
-/// Every living process of our own user that `target` matches, but for ourselves and our own session.
+/// Every living process that `target` matches, but for ourselves and our own session.
 pub fn find(target: &Target) -> Vec<Stat> {
     matching(target, &processes())
 }
@@ -72,14 +72,13 @@ pub fn hold(found: &[Stat]) -> Vec<Held> {
 }
 
 fn processes() -> Vec<Stat> {
-    // SAFETY: these two calls cannot fail and touch no memory.
-    let (user, own) = unsafe { (libc::geteuid(), libc::getpid()) };
+    // SAFETY: cannot fail and touches no memory.
+    let own = unsafe { libc::getpid() };
     let own_session = Stat::of(own).map(|stat| stat.session);
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&pid| fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == user))
         .filter_map(Stat::of)
         .filter(|stat| stat.is_alive() && stat.pid != own && Some(stat.session) != own_session)
         .collect()
@@ -98,15 +97,22 @@ fn matching(target: &Target, processes: &[Stat]) -> Vec<Stat> {
     }
 }
 
+/// Nobody can enter a session from outside, but anybody can set a variable: a marker counts only for our own user.
 fn carries(target: &Target, stat: &Stat) -> bool {
     if target.session == Some(stat.session) {
         return true;
     }
-    if target.markers.is_empty() {
+    if target.markers.is_empty() || !is_ours(stat.pid) {
         return false;
     }
     let Ok(environ) = fs::read(format!("/proc/{}/environ", stat.pid)) else { return false };
     target.markers.iter().any(|marker| marker.is_in(&environ))
+}
+
+fn is_ours(pid: i32) -> bool {
+    // SAFETY: cannot fail and touches no memory.
+    let user = unsafe { libc::geteuid() };
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == user)
 }
 
 fn open(stat: &Stat) -> Option<Held> {

@@ -72,7 +72,7 @@ impl EngineCommand<'_> {
     pub fn check_imports(&self) -> ChildSpec {
         let script = "import ade_engine, ade_config, importlib.resources as r, json; \
                       json.loads(r.files('ade_config').joinpath('manifest.json').read_text('utf-8'))";
-        self.spec(Args(["-B", "-c", script].map(OsString::from).into()))
+        self.spec(Args(["-I", "-B", "-c", script].map(OsString::from).into()))
     }
 
     /// The folder that the engine writes its events to.
@@ -103,8 +103,7 @@ impl EngineCommand<'_> {
     }
 
     fn environment(&self) -> Environment {
-        // The service's own variables stay its own, even when the operator names them by mistake.
-        let listed = |name: &str| !name.starts_with("ADE_") && self.allow.iter().any(|allowed| allowed == name);
+        let listed = |name: &str| self.allow.iter().any(|allowed| allowed == name);
         let mut env = environment::allowed(self.service, listed);
         environment::prepend_path(&mut env, &self.venv.join("bin"));
         let mut set = |name: &str, value: &OsStr| {
@@ -159,9 +158,15 @@ mod tests {
     use super::*;
 
     fn with_command<T>(options: RunOptions, check: impl FnOnce(&EngineCommand) -> T) -> T {
-        let service = [("PATH", "/usr/bin"), ("ADE_API_KEY", "secret"), ("MINE", "m"), ("AWS_SECRET", "s")]
-            .map(|(name, value)| (name.into(), value.into()))
-            .into();
+        let service = [
+            ("PATH", "/usr/bin"),
+            ("ADE_API_KEY", "secret"),
+            ("MINE", "m"),
+            ("AWS_SECRET", "s"),
+            ("ADE_RUN_ID", "forged"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
         check(&EngineCommand {
             run_id: RunId::generate(),
             build_id: BuildId::generate(),
@@ -172,7 +177,7 @@ mod tests {
             folder: Path::new("/data/run"),
             output: Path::new("/data/run/output"),
             service: &service,
-            allow: &["MINE".into(), "ADE_API_KEY".into()],
+            allow: &["MINE".into(), "ADE_RUN_ID".into()],
             limits: ResourceLimits::default(),
         })
     }

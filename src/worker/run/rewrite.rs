@@ -2,8 +2,9 @@
 //! of a number or the order of keys.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -141,10 +142,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
 /// Numbers files, sheets and tables of a run, so that no two tables share an id.
 #[derive(Debug, Default)]
 pub struct Tables {
-    files: Vec<String>,
+    files: HashMap<String, u64>,
     /// The sheets seen of each file.
-    sheets: Vec<Vec<Option<String>>>,
-    given: BTreeSet<String>,
+    sheets: HashMap<u64, HashMap<Option<String>, u64>>,
+    given: HashSet<String>,
+    /// How often a place was told.
+    told: HashMap<(u64, u64, u64), u64>,
 }
 
 impl Tables {
@@ -163,11 +166,8 @@ impl Tables {
     }
 
     fn place(&mut self, file: String, sheet: Option<String>) -> (u64, u64) {
-        let at = position(&mut self.files, file);
-        if self.sheets.len() <= at {
-            self.sheets.push(Vec::new());
-        }
-        (at as u64, position(&mut self.sheets[at], sheet) as u64)
+        let file = position(&mut self.files, file);
+        (file, position(self.sheets.entry(file).or_default(), sheet))
     }
 
     /// An engine's own id stays when it is unique. `tbl_<n>` starts again with every sheet, so it never does.
@@ -178,10 +178,15 @@ impl Tables {
         {
             return own;
         }
-        let numbered = format!("tbl_{file}_{sheet}_{table}");
-        let again = (2..).map(|n| format!("{numbered}_{n}"));
-        let free = std::iter::once(numbered.clone()).chain(again).find(|id| self.given.insert(id.clone()));
-        free.expect("there are more numbers than tables")
+        loop {
+            let told = self.told.entry((file, sheet, table)).or_default();
+            *told += 1;
+            let again = if *told > 1 { format!("_{told}") } else { String::new() };
+            let id = format!("tbl_{file}_{sheet}_{table}{again}");
+            if self.given.insert(id.clone()) {
+                return id;
+            }
+        }
     }
 }
 
@@ -193,11 +198,9 @@ fn index(table: &mut RawObject<'_>, key: &str, counted: u64) -> u64 {
     })
 }
 
-fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
-    list.iter().position(|known| *known == item).unwrap_or_else(|| {
-        list.push(item);
-        list.len() - 1
-    })
+fn position<T: Eq + Hash>(known: &mut HashMap<T, u64>, item: T) -> u64 {
+    let next = known.len() as u64;
+    *known.entry(item).or_insert(next)
 }
 
 #[cfg(test)]
