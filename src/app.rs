@@ -142,7 +142,12 @@ impl Application {
     }
 }
 
-async fn drain(stop: watch::Sender<Option<Stop>>, registry: RegistryHandle, settings: Arc<Settings>, server: ServerHandle) {
+async fn drain(
+    stop: watch::Sender<Option<Stop>>,
+    registry: RegistryHandle,
+    settings: Arc<Settings>,
+    server: ServerHandle,
+) {
     let mut told = stop.subscribe();
     let first = told.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
     if first == Some(Stop::Graceful) {

@@ -82,14 +82,18 @@ impl Target {
     /// A build that has become active has just written its venv.
     fn venv_present(&self) -> Option<bool> {
         match self {
-            Self::Build { fold, .. } if fold.state().status.is_terminal() => Some(fold.state().status == BuildStatus::Active),
+            Self::Build { fold, .. } if fold.state().status.is_terminal() => {
+                Some(fold.state().status == BuildStatus::Active)
+            }
             _ => None,
         }
     }
 
     async fn save(&self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
         match self {
-            Self::Run { workspace_id, id, fold } => store.save_run_state(*workspace_id, *id, fold.state(), last_sequence).await,
+            Self::Run { workspace_id, id, fold } => {
+                store.save_run_state(*workspace_id, *id, fold.state(), last_sequence).await
+            }
             Self::Build { workspace_id, id, fold } => {
                 store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, self.venv_present()).await
             }

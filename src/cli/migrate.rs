@@ -24,8 +24,7 @@ pub async fn migrate(action: &MigrateCommand, settings: &Settings) -> Result<Exi
     let data_dir = &settings.storage.data_dir;
     std::fs::create_dir_all(data_dir)
         .map_err(|error| CommandError::failed(format!("data folder {}: {error}", data_dir.display())))?;
-    let url = creating(&settings.storage.database_url);
-    let store = Store::connect(&url, 1).await.map_err(CommandError::failed)?;
+    let store = Store::connect(&settings.storage.database_url, 1).await.map_err(CommandError::failed)?;
     let status = match action {
         MigrateCommand::Up => store.migrate_up(None).await.map_err(CommandError::failed),
         MigrateCommand::Down { steps } => store.migrate_down(*steps).await.map_err(CommandError::failed),
@@ -34,11 +33,6 @@ pub async fn migrate(action: &MigrateCommand, settings: &Settings) -> Result<Exi
     let closed = store.close().await.map_err(CommandError::failed);
     show(&status?);
     closed.map(|()| Exit::Succeeded)
-}
-
-/// The address, with leave to make the file.
-fn creating(url: &str) -> String {
-    if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") }
 }
 
 fn show(status: &SchemaStatus) {

@@ -201,7 +201,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (uri, name) in [("/?after_sequence=-1", "after_sequence"), ("/?tail=x", "tail"), ("/?wait=31", "wait"), ("/?limit=0", "limit"), ("/?foo=1", "foo"), ("/?level=loud", "level")] {
+        for (uri, name) in [
+            ("/?after_sequence=-1", "after_sequence"),
+            ("/?tail=x", "tail"),
+            ("/?wait=31", "wait"),
+            ("/?limit=0", "limit"),
+            ("/?foo=1", "foo"),
+            ("/?level=loud", "level"),
+        ] {
             let problem = parse(uri, &[]).unwrap_err();
             assert!(problem.to_string().contains(name), "{uri}: {problem}");
         }

@@ -42,8 +42,10 @@ impl From<CreateRunError> for Problem {
     fn from(error: CreateRunError) -> Self {
         match error {
             CreateRunError::ConfigurationNotFound => Self::not_found("the configuration"),
-            CreateRunError::DocumentNotFound(id) => Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
-                .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}"))),
+            CreateRunError::DocumentNotFound(id) => {
+                Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
+                    .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}")))
+            }
             CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
                 .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
             CreateRunError::Draining => Self::new(Code::Draining, "the service is stopping"),
@@ -97,8 +99,11 @@ impl From<ReadError> for Problem {
 impl From<TemplateError> for Problem {
     fn from(error: TemplateError) -> Self {
         match error {
-            TemplateError::Unknown => Self::new(Code::TemplateUnknown, error.to_string())
-                .error(FieldError::new("source.template_id", "unknown", error.to_string())),
+            TemplateError::Unknown => Self::new(Code::TemplateUnknown, error.to_string()).error(FieldError::new(
+                "source.template_id",
+                "unknown",
+                error.to_string(),
+            )),
             TemplateError::Io(_) | TemplateError::Tree(_) => Self::internal(error),
         }
     }

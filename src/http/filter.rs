@@ -20,9 +20,13 @@ pub struct Filter {
 
 impl Filter {
     pub fn parse(types: Option<String>, scope: Option<String>, level: Option<String>) -> Result<Option<Self>, Problem> {
-        let types = types.map(|text| text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect());
-        let scope = scope.map(|text| Scope::parse(&text).ok_or_else(|| invalid("scope", "build or run"))).transpose()?;
-        let level = level.map(|text| Level::parse(&text).ok_or_else(|| invalid("level", "debug, info, warn or error"))).transpose()?;
+        let types = types
+            .map(|text| text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect());
+        let scope =
+            scope.map(|text| Scope::parse(&text).ok_or_else(|| invalid("scope", "build or run"))).transpose()?;
+        let level = level
+            .map(|text| Level::parse(&text).ok_or_else(|| invalid("level", "debug, info, warn or error")))
+            .transpose()?;
         let filter = Self { types: types.unwrap_or_default(), scope, level };
         let idle = filter.types.is_empty() && filter.scope.is_none() && filter.level.is_none();
         Ok((!idle).then_some(filter))

@@ -47,15 +47,19 @@ pub struct ListParameters {
 impl ListParameters {
     pub fn parse(query: &str) -> Result<Self, Problem> {
         let invalid = |name: &str, allowed: &str| {
-            Problem::new(Code::InvalidRequest, format!("`{name}` must be {allowed}")).error(FieldError::new(name, "invalid", allowed))
+            Problem::new(Code::InvalidRequest, format!("`{name}` must be {allowed}"))
+                .error(FieldError::new(name, "invalid", allowed))
         };
         let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(query)
             .map_err(|_| invalid("query", "percent-encoded pairs"))?;
         let mut parsed = Self { page: 1, per_page: 50, status: Vec::new() };
         for (name, value) in pairs.into_inner() {
-            let number = |range: std::ops::RangeInclusive<u64>| value.parse().ok().filter(|number| range.contains(number));
+            let number =
+                |range: std::ops::RangeInclusive<u64>| value.parse().ok().filter(|number| range.contains(number));
             match name.as_str() {
-                "page" => parsed.page = number(1..=1_000_000).ok_or_else(|| invalid("page", "a whole number from 1"))?,
+                "page" => {
+                    parsed.page = number(1..=1_000_000).ok_or_else(|| invalid("page", "a whole number from 1"))?
+                }
                 "perPage" => parsed.per_page = number(1..=200).ok_or_else(|| invalid("perPage", "1 to 200"))?,
                 "status" => parsed.status.push(value),
                 _ => return Err(invalid(&name, "one of page, perPage, status")),
@@ -105,11 +109,13 @@ const MAX_TEXT: usize = 64 << 10;
 
 /// Reads a form; its file is streamed to `folder`, at most `limit` bytes of it.
 pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result<Form, Problem> {
-    let broken = |error: &dyn std::fmt::Display| Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"));
+    let broken =
+        |error: &dyn std::fmt::Display| Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"));
     let mut form = Form::default();
     while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
-        let file_name = field.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
+        let file_name =
+            field.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
         if name == "file" {
             let content_type = field.content_type().map_or("application/octet-stream".into(), ToString::to_string);
             let mut sink = Sink::create(folder, limit).await?;
@@ -150,7 +156,8 @@ impl Sink {
             }
         });
         let file = created.await.map_err(Problem::internal)?;
-        let upload = Upload { path, name: String::new(), content_type: String::new(), byte_size: 0, sha256: String::new() };
+        let upload =
+            Upload { path, name: String::new(), content_type: String::new(), byte_size: 0, sha256: String::new() };
         Ok(Self { file, upload, digest: Sha256::new(), limit })
     }
 
@@ -196,12 +203,13 @@ pub fn stream_flag(request: &HttpRequest) -> Result<StreamFlag, Problem> {
 /// The statuses that a list is limited to.
 pub fn statuses<S: Copy>(texts: &[String], all: &[S], word: fn(S) -> &'static str) -> Result<Vec<S>, Problem> {
     let known = || all.iter().map(|&status| word(status)).collect::<Vec<_>>().join(", ");
-    let parse = |text: &String| {
-        all.iter().copied().find(|&status| word(status) == text).ok_or_else(|| {
-            Problem::new(Code::InvalidRequest, format!("`status` must be one of {}", known()))
-                .error(FieldError::new("status", "invalid", format!("one of {}", known())))
-        })
-    };
+    let parse =
+        |text: &String| {
+            all.iter().copied().find(|&status| word(status) == text).ok_or_else(|| {
+                Problem::new(Code::InvalidRequest, format!("`status` must be one of {}", known()))
+                    .error(FieldError::new("status", "invalid", format!("one of {}", known())))
+            })
+        };
     texts.iter().map(parse).collect()
 }
 

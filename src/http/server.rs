@@ -60,7 +60,10 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
 fn tune(connection: &dyn Any, stall: Duration) {
     let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
     let socket = socket2::SockRef::from(stream);
-    let tuned = socket.set_tcp_nodelay(true).and(socket.set_send_buffer_size(SEND_BUFFER)).and(socket.set_tcp_user_timeout(Some(stall)));
+    let tuned = socket
+        .set_tcp_nodelay(true)
+        .and(socket.set_send_buffer_size(SEND_BUFFER))
+        .and(socket.set_tcp_user_timeout(Some(stall)));
     if let Err(error) = tuned {
         tracing::debug!(error = %error, "connection could not be tuned");
     }

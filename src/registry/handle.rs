@@ -77,7 +77,12 @@ impl RegistryHandle {
         })
     }
 
-    pub async fn cancel_run(&self, principal: Principal, id: RunId, reason: Option<String>) -> Result<bool, CancelRunError> {
+    pub async fn cancel_run(
+        &self,
+        principal: Principal,
+        id: RunId,
+        reason: Option<String>,
+    ) -> Result<bool, CancelRunError> {
         let (services, registry) = self.parts();
         let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
         self.services.arbiters.run(move || runs::cancel(services, registry, principal.workspaces, id, stop)).await

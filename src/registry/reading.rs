@@ -31,7 +31,8 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
 fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     let reader = log.reader(key)?;
     let end = reader.tail()?;
-    let closed = end.last_line.as_deref().and_then(|line| codec::decode(line).ok()).is_some_and(|event| event.is_terminal(key));
+    let closed =
+        end.last_line.as_deref().and_then(|line| codec::decode(line).ok()).is_some_and(|event| event.is_terminal(key));
     let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed });
     if !closed {
         // Nobody will append here: a log that has failed, or work that the next start will end.
@@ -40,7 +41,12 @@ fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     Ok(hub)
 }
 
-pub async fn follow(services: &Services, registry: &Addr<Registry>, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
+pub async fn follow(
+    services: &Services,
+    registry: &Addr<Registry>,
+    key: StreamKey,
+    start: Start,
+) -> Result<Follow, ReadError> {
     let hub = hub(services, registry, key).await?;
     Ok(Follow::new(hub, start, services.stream_options().max_subscribers)?)
 }

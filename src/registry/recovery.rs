@@ -117,7 +117,11 @@ async fn has_begun(services: &Services, key: StreamKey) -> bool {
 }
 
 /// Folds a stream that has ended into its row.
-async fn correct(services: &Services, stream: &StreamHandle, configuration_id: ConfigurationId) -> Result<Done, LaunchError> {
+async fn correct(
+    services: &Services,
+    stream: &StreamHandle,
+    configuration_id: ConfigurationId,
+) -> Result<Done, LaunchError> {
     let projected = match stream.follow(Default::default()) {
         Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
         Err(error) => Err(error.into()),

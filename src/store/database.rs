@@ -24,8 +24,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `sqlite://<path>`, with at most `pool` connections. A missing file is made when the address ends in
-    /// `?mode=rwc`; its folder must be there.
+    /// Opens `sqlite://<path>`, with at most `pool` connections. A missing file is made; its
+    /// folder must be there.
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
         // Every connection to a memory database would have one of its own.
         if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
@@ -59,6 +59,7 @@ fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options.max_connections(pool.max(1)).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
         sqlite
+            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)

@@ -66,16 +66,7 @@ impl StreamActor {
         heartbeat: Duration,
         guard: ExitGuard,
     ) -> Self {
-        Self {
-            identity,
-            sequencer,
-            log,
-            hub,
-            heartbeat,
-            waiting: Waiting::default(),
-            committing: false,
-            _guard: guard,
-        }
+        Self { identity, sequencer, log, hub, heartbeat, waiting: Waiting::default(), committing: false, _guard: guard }
     }
 
     fn refusal(&self) -> Option<AppendError> {
@@ -115,7 +106,8 @@ impl StreamActor {
         let batch = Batch::new(acks[0].1.first, self.log.durable_bytes(), lines.clone(), ends.into());
         let in_flight = InFlight { batch, acks, closes: self.sequencer.is_closed() };
         let commit = self.log.commit(lines, sync);
-        let pipeline = self.hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
+        let pipeline =
+            self.hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
         let hub = self.hub.clone();
         self.committing = true;
         let (settled, done) = oneshot::channel();

@@ -21,8 +21,16 @@ use crate::domain::sequence::Start;
 #[derive(Debug, Clone)]
 pub enum Chunk {
     /// Events `from..to` of a batch that other readers share.
-    Live { batch: Arc<Batch>, from: usize, to: usize },
-    File { first: u64, last: u64, lines: Bytes },
+    Live {
+        batch: Arc<Batch>,
+        from: usize,
+        to: usize,
+    },
+    File {
+        first: u64,
+        last: u64,
+        lines: Bytes,
+    },
 }
 
 impl Chunk {
@@ -144,7 +152,8 @@ impl Follow {
     /// Takes a place at the hub and begins at `start`.
     pub fn new(hub: Arc<Hub>, start: Start, limit: usize) -> Result<Self, SubscribeError> {
         let place = hub.sit_down(limit)?;
-        let mut follow = Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
+        let mut follow =
+            Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
         let tail = follow.hub.tail();
         follow.after = start.resolve(tail.sequence)?;
         if follow.after == 0 {

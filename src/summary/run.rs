@@ -208,7 +208,10 @@ mod tests {
 
     fn completed(status: &str) -> (&'static str, Value) {
         let execution = json!({"exit_code": 0, "started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:00:02.5Z", "duration_ms": 2500});
-        ("run.completed", json!({"status": status, "failure": null, "execution": execution, "artifacts": {"output_paths": ["output/normalized.xlsx"], "events_path": "logs/events.ndjson"}, "summary": null}))
+        (
+            "run.completed",
+            json!({"status": status, "failure": null, "execution": execution, "artifacts": {"output_paths": ["output/normalized.xlsx"], "events_path": "logs/events.ndjson"}, "summary": null}),
+        )
     }
 
     #[test]
@@ -217,7 +220,10 @@ mod tests {
         let fields = json!([{"field": "amount", "label": "Amount", "required": false}, {"field": "email", "label": "E-mail", "required": true}]);
         let fold = fold(&[
             ("run.queued", json!({"options": {"document_ids": ["doc_1"]}})),
-            ("run.started", json!({"status": "in_progress", "mode": "execute", "engine_version": "1.0.0", "config_version": null, "fields": fields, "env": {"reason": "reuse_ok", "reused": true}})),
+            (
+                "run.started",
+                json!({"status": "in_progress", "mode": "execute", "engine_version": "1.0.0", "config_version": null, "fields": fields, "env": {"reason": "reuse_ok", "reused": true}}),
+            ),
             table("t1", "a.xlsx", 10, field_issues.clone()),
             table("t2", "a.xlsx", 5, field_issues),
             completed("succeeded"),

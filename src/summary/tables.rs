@@ -76,7 +76,8 @@ enum FieldIssues {
 
 impl Issues {
     pub fn max_severity(&self) -> Option<String> {
-        let rank = |severity: &str| ["info", "warning", "error", "critical"].iter().position(|&known| known == severity);
+        let rank =
+            |severity: &str| ["info", "warning", "error", "critical"].iter().position(|&known| known == severity);
         let present = self.issues_by_severity.iter().filter(|&(_, &count)| count > 0);
         present.map(|(severity, _)| severity).max_by_key(|severity| rank(severity)).cloned()
     }

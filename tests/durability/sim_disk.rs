@@ -157,11 +157,7 @@ fn strikes(countdown: &mut Option<u64>) -> bool {
 }
 
 /// Each name that differs from what is durable is decided by itself; what is in a folder that is gone is gone too.
-fn lose_names(
-    random: &mut Random,
-    names: &mut BTreeMap<PathBuf, Node>,
-    durable: &mut BTreeMap<PathBuf, Node>,
-) {
+fn lose_names(random: &mut Random, names: &mut BTreeMap<PathBuf, Node>, durable: &mut BTreeMap<PathBuf, Node>) {
     let all: Vec<PathBuf> = names.keys().chain(durable.keys()).cloned().collect();
     let mut kept: BTreeMap<PathBuf, Node> = BTreeMap::new();
     for path in all {
@@ -303,7 +299,8 @@ impl Disk for SimDisk {
         let within = |name: &PathBuf| name.parent() == Some(path);
         if !*lies {
             durable_names.retain(|name, _| !within(name) || names.contains_key(name));
-            durable_names.extend(names.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), *node)));
+            durable_names
+                .extend(names.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), *node)));
         }
         Ok(())
     }

@@ -44,7 +44,8 @@ pub async fn respond(
         Asked::Whole => Ok(response.body(FileBody::new(file, 0, length))),
         Asked::Part(start, end) => {
             let content_range = format!("bytes {start}-{end}/{length}");
-            let response = response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
+            let response =
+                response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
             Ok(response.body(FileBody::new(file, start, end + 1)))
         }
         Asked::Beyond => Err(Problem::new(Code::RangeNotSatisfiable, format!("the file has {length} bytes"))),

@@ -44,7 +44,13 @@ impl Page {
     }
 
     /// Reads what is there.
-    async fn read(&mut self, follow: &mut Follow, kind: StreamKind, filter: Option<&Filter>, limit: usize) -> io::Result<()> {
+    async fn read(
+        &mut self,
+        follow: &mut Follow,
+        kind: StreamKind,
+        filter: Option<&Filter>,
+        limit: usize,
+    ) -> io::Result<()> {
         while !self.is_full(limit) && follow.position() < follow.hub().tail().sequence {
             match follow.next().await? {
                 Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),
@@ -56,7 +62,13 @@ impl Page {
     }
 
     /// Waits until there is something to show, or there never will be.
-    async fn read_first(&mut self, follow: &mut Follow, kind: StreamKind, filter: Option<&Filter>, limit: usize) -> io::Result<()> {
+    async fn read_first(
+        &mut self,
+        follow: &mut Follow,
+        kind: StreamKind,
+        filter: Option<&Filter>,
+        limit: usize,
+    ) -> io::Result<()> {
         while self.count == 0 {
             match follow.next().await? {
                 Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),

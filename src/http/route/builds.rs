@@ -128,17 +128,32 @@ async fn cancel(
     Ok(response.json(resource(&build)))
 }
 
-async fn all_events(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn all_events(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let build = find(caller, &registry, &path).await?;
     events::respond(&registry, &request, build.stream_key(), None).await
 }
 
-async fn stream(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn stream(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let build = find(caller, &registry, &path).await?;
     events::respond(&registry, &request, build.stream_key(), Some(Form::Sse)).await
 }
 
-async fn download(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn download(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let build = find(caller, &registry, &path).await?;
     events::respond(&registry, &request, build.stream_key(), Some(Form::Ndjson)).await
 }

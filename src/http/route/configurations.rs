@@ -23,7 +23,9 @@ use crate::registry::RegistryHandle;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/workspaces/{workspace}/configurations").route(web::post().to(create)).route(web::get().to(list)),
+            web::resource("/workspaces/{workspace}/configurations")
+                .route(web::post().to(create))
+                .route(web::get().to(list)),
         )
         .route("/workspaces/{workspace}/configurations/import", web::post().to(import))
         .route("/workspaces/{workspace}/configurations/{configuration}", web::get().to(show));
@@ -107,7 +109,11 @@ async fn show(
 }
 
 /// The workspace of the path, if the caller may see it.
-pub(super) async fn workspace(registry: &RegistryHandle, principal: &Principal, text: &str) -> Result<WorkspaceId, Problem> {
+pub(super) async fn workspace(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    text: &str,
+) -> Result<WorkspaceId, Problem> {
     let id = input::id(text)?;
     let found = registry.store().find_workspace(&principal.workspaces, id).await?;
     found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
@@ -148,7 +154,11 @@ fn folder(registry: &RegistryHandle, configuration: &Configuration) -> PathBuf {
     registry.services().settings.storage.data_dir.join(configuration.folder())
 }
 
-async fn store(registry: &RegistryHandle, mut configuration: Configuration, digest: String) -> Result<HttpResponse, Problem> {
+async fn store(
+    registry: &RegistryHandle,
+    mut configuration: Configuration,
+    digest: String,
+) -> Result<HttpResponse, Problem> {
     configuration.content_digest = digest;
     registry.store().insert_configuration(&configuration).await?;
     let location = format!("{API}/workspaces/{}/configurations/{}", configuration.workspace_id, configuration.id);

@@ -18,7 +18,9 @@ use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)))
+        .service(
+            web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)),
+        )
         .route("/workspaces/{workspace}/documents/{document}", web::get().to(show))
         .route("/workspaces/{workspace}/documents/{document}/download", web::get().to(download));
 }
@@ -61,8 +63,11 @@ fn metadata(text: Option<&str>) -> Result<Value, Problem> {
     let Some(text) = text else { return Ok(json!({})) };
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => Ok(Value::Object(members)),
-        _ => Err(Problem::new(Code::InvalidRequest, "`metadata` must be a JSON object")
-            .error(FieldError::new("metadata", "invalid", "a JSON object"))),
+        _ => Err(Problem::new(Code::InvalidRequest, "`metadata` must be a JSON object").error(FieldError::new(
+            "metadata",
+            "invalid",
+            "a JSON object",
+        ))),
     }
 }
 

@@ -44,7 +44,11 @@ async fn whole_file(registry: &RegistryHandle, request: &HttpRequest, key: Strea
 }
 
 /// The live stream of work that was just created, from its beginning.
-pub async fn respond_created(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
+pub async fn respond_created(
+    registry: &RegistryHandle,
+    request: &HttpRequest,
+    key: StreamKey,
+) -> Result<HttpResponse, Problem> {
     let follow = registry.follow(key, Start::default()).await?;
     let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("application/x-ndjson") {
@@ -62,7 +66,11 @@ pub struct LogsQuery {
 }
 
 /// Console lines as plain entries.
-pub async fn logs(registry: &RegistryHandle, key: StreamKey, query: web::Query<LogsQuery>) -> Result<HttpResponse, Problem> {
+pub async fn logs(
+    registry: &RegistryHandle,
+    key: StreamKey,
+    query: web::Query<LogsQuery>,
+) -> Result<HttpResponse, Problem> {
     let limit = query.limit.unwrap_or(1000);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::new(Code::InvalidQuery, "`limit` must be 1 to 1000"));

@@ -29,7 +29,11 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .route("/runs/{run}/diagnostics", web::get().to(diagnostics));
 }
 
-async fn summary(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn summary(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
     match run.state.summary {
         Some(summary) => Ok(HttpResponse::Ok().json(summary)),
@@ -37,10 +41,16 @@ async fn summary(Caller(principal): Caller, registry: Registry, path: web::Path<
     }
 }
 
-async fn outputs(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn outputs(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let folder = registry.services().settings.storage.data_dir.join(run.stream_key().folder());
-    let listed = blocking(move || Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>()));
+    let listed = blocking(move || {
+        Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
+    });
     Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)? })))
 }
 
@@ -95,7 +105,8 @@ async fn output(
     let wanted = root.join(wanted);
     // A link in the output folder must not lead out of it.
     let inside = blocking(move || Ok((root.canonicalize()?, wanted.canonicalize()?))).await;
-    let found = inside.ok().filter(|(root, wanted)| wanted.starts_with(root)).map(|(_, wanted)| wanted).ok_or_else(absent)?;
+    let found =
+        inside.ok().filter(|(root, wanted)| wanted.starts_with(root)).map(|(_, wanted)| wanted).ok_or_else(absent)?;
     let name = found.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
     file::respond(&request, &found, content_type(&name), &name).await
 }

@@ -28,10 +28,13 @@ type Registry = web::Data<RegistryHandle>;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/configurations/{configuration}/runs").route(web::post().to(create)).route(web::get().to(list_of_configuration)),
+            web::resource("/configurations/{configuration}/runs")
+                .route(web::post().to(create))
+                .route(web::get().to(list_of_configuration)),
         )
         .service(
-            web::resource("/workspaces/{workspace}/configurations/{configuration}/runs").route(web::post().to(create_in_workspace)),
+            web::resource("/workspaces/{workspace}/configurations/{configuration}/runs")
+                .route(web::post().to(create_in_workspace)),
         )
         .route("/workspaces/{workspace}/runs", web::get().to(list_of_workspace))
         .route("/runs/{run}", web::get().to(show))
@@ -71,7 +74,9 @@ impl OptionsBody {
         self.input_sheet_names.extend(self.input_sheet_name);
         let mut document_ids: Vec<DocumentId> = Vec::new();
         for text in &self.document_ids {
-            let id = input::id(text).map_err(|problem| problem.error(FieldError::new("options.document_ids", "invalid_id", "a document id")))?;
+            let id = input::id(text).map_err(|problem| {
+                problem.error(FieldError::new("options.document_ids", "invalid_id", "a document id"))
+            })?;
             if !document_ids.contains(&id) {
                 document_ids.push(id);
             }
@@ -192,15 +197,30 @@ async fn cancel(
     Ok(response.json(resource(&run)))
 }
 
-async fn all_events(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn all_events(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     run_events(caller, &registry, &path, &request, None).await
 }
 
-async fn stream(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn stream(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     run_events(caller, &registry, &path, &request, Some(Form::Sse)).await
 }
 
-async fn download(caller: Caller, registry: Registry, path: web::Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn download(
+    caller: Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     run_events(caller, &registry, &path, &request, Some(Form::Ndjson)).await
 }
 

@@ -27,7 +27,11 @@ struct NewWorkspace {
     slug: Option<String>,
 }
 
-async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: web::Bytes) -> Result<HttpResponse, Problem> {
+async fn create(
+    caller: Caller,
+    registry: web::Data<RegistryHandle>,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
     let Caller(_principal) = caller;
     let new: NewWorkspace = input::required_body(&body)?;
     let name = new.name.trim().to_owned();
@@ -58,7 +62,9 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let id = input::id(&path)?;
     let found = registry.store().find_workspace(&principal.workspaces, id).await?;
-    found.map(|workspace| HttpResponse::Ok().json(resource(&workspace))).ok_or_else(|| Problem::not_found("the workspace"))
+    found
+        .map(|workspace| HttpResponse::Ok().json(resource(&workspace)))
+        .ok_or_else(|| Problem::not_found("the workspace"))
 }
 
 fn resource(workspace: &Workspace) -> Value {
@@ -69,7 +75,8 @@ fn resource(workspace: &Workspace) -> Value {
 }
 
 fn invalid(path: &str, allowed: &str) -> Problem {
-    Problem::new(Code::InvalidRequest, format!("`{path}` must have {allowed}")).error(FieldError::new(path, "invalid", allowed))
+    Problem::new(Code::InvalidRequest, format!("`{path}` must have {allowed}"))
+        .error(FieldError::new(path, "invalid", allowed))
 }
 
 /// Lower-case letters and digits; every other run of characters becomes one `-`.

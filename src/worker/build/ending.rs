@@ -107,7 +107,13 @@ pub fn venv_is_intact(context: &WorkContext, build: &Build) -> bool {
 }
 
 /// Ends a build whose worker is gone.
-pub async fn conclude_build(context: &WorkContext, build: &Build, stream: &StreamHandle, code: BuildErrorCode, message: &str) {
+pub async fn conclude_build(
+    context: &WorkContext,
+    build: &Build,
+    stream: &StreamHandle,
+    code: BuildErrorCode,
+    message: &str,
+) {
     kill_marked(vec![Marker::build(build.id)]).await;
     let folder = context.build_dir(build);
     let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;

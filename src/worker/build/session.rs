@@ -17,7 +17,8 @@ use super::worker::BuildJob;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::build::{
-    BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, BUILD_STARTED, Phase, PhaseCompleted, PhaseStarted, Started, VenvMetadata,
+    BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, BUILD_STARTED, Phase, PhaseCompleted, PhaseStarted, Started,
+    VenvMetadata,
 };
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::{Draft, Source};
@@ -89,7 +90,10 @@ impl Session {
         let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
         let copied = tokio::task::spawn_blocking(move || {
             probe_writable(&folder).map_err(|error| {
-                Failure::new(BuildErrorCode::VenvsDirUnwritable, format!("the folder of venvs cannot be written: {error}"))
+                Failure::new(
+                    BuildErrorCode::VenvsDirUnwritable,
+                    format!("the folder of venvs cannot be written: {error}"),
+                )
             })?;
             let copy = folder.join("configuration");
             let unreadable = |message: String| Failure::new(BuildErrorCode::ConfigInstallFailed, message);
@@ -152,7 +156,9 @@ impl Session {
         let status = if outcome.is_ok() { PhaseStatus::Succeeded } else { PhaseStatus::Failed };
         let why = outcome.as_ref().err().map(|failure| failure.message.clone());
         self.phase_completed(phase, status, started.elapsed(), exit_code, why).await;
-        outcome.map_err(|failure| if failure.code == BuildErrorCode::OrchestrationError { failure.code(error) } else { failure })
+        outcome.map_err(
+            |failure| if failure.code == BuildErrorCode::OrchestrationError { failure.code(error) } else { failure },
+        )
     }
 
     async fn phase_completed(
@@ -169,8 +175,8 @@ impl Session {
     }
 
     async fn run(&mut self, spec: &ChildSpec, phase: Phase) -> Result<StepOutcome, Failure> {
-        let mut process =
-            Process::spawn(spec).map_err(|error| Failure::new(BuildErrorCode::OrchestrationError, error.to_string()))?;
+        let mut process = Process::spawn(spec)
+            .map_err(|error| Failure::new(BuildErrorCode::OrchestrationError, error.to_string()))?;
         let killer = process.killer();
         let (mut cut_short, mut last_line) = (None, String::new());
         loop {
@@ -232,7 +238,9 @@ impl Session {
             write_marker(&folder, &marker)
         });
         let written = written.await.map_err(std::io::Error::other).flatten();
-        written.map_err(|error| Failure::new(BuildErrorCode::MetadataFailed, format!("the marker cannot be written: {error}")))
+        written.map_err(|error| {
+            Failure::new(BuildErrorCode::MetadataFailed, format!("the marker cannot be written: {error}"))
+        })
     }
 
     async fn complete(&mut self, outcome: Result<VenvMetadata, Failure>) {

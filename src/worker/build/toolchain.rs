@@ -97,7 +97,11 @@ fn write_builtin(place: &Path) -> io::Result<()> {
 }
 
 /// What a build of this configuration would be made from. Blocks.
-pub fn inputs(context: &WorkContext, toolchain: &Toolchain, content_digest: String) -> Result<BuildInputs, ToolchainError> {
+pub fn inputs(
+    context: &WorkContext,
+    toolchain: &Toolchain,
+    content_digest: String,
+) -> Result<BuildInputs, ToolchainError> {
     let spec = &context.settings.build.engine_spec;
     let engine = ready_engine(&context.data_dir, spec)?;
     let print = fingerprint(&FingerprintInputs {

@@ -90,7 +90,8 @@ pub async fn completed(
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
     let output_paths = if report.has_output { output_paths(folder).await } else { Vec::new() };
-    let artifacts = Artifacts { output_paths, processed_files: report.processed_files, events_path: EVENTS_PATH.into() };
+    let artifacts =
+        Artifacts { output_paths, processed_files: report.processed_files, events_path: EVENTS_PATH.into() };
     Completed { status, failure, execution, artifacts, summary: None }
 }
 
@@ -120,7 +121,13 @@ fn collect_files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
 }
 
 /// Ends a run whose worker is gone: its summary is folded from what its log holds.
-pub async fn conclude_run(context: &WorkContext, run: &Run, stream: &StreamHandle, code: RunFailureCode, message: &str) {
+pub async fn conclude_run(
+    context: &WorkContext,
+    run: &Run,
+    stream: &StreamHandle,
+    code: RunFailureCode,
+    message: &str,
+) {
     kill_marked(vec![Marker::run(run.id)]).await;
     let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
     if let Err(error) = fold_so_far(stream, &mut fold).await {

@@ -53,9 +53,16 @@ impl Session {
     }
 
     /// Passes the build's events on as the run's own, until the build has ended.
-    async fn watch_build(&mut self, build: Build, stream: StreamHandle, _interest: Interest) -> Result<ReadyBuild, Early> {
+    async fn watch_build(
+        &mut self,
+        build: Build,
+        stream: StreamHandle,
+        _interest: Interest,
+    ) -> Result<ReadyBuild, Early> {
         self.post(vec![self.waiting(WaitReason::Build, None)]).await;
-        let broken = |error: io::Error| failed(RunFailureCode::BuildFailed, Stage::Build, format!("the build cannot be followed: {error}"));
+        let broken = |error: io::Error| {
+            failed(RunFailureCode::BuildFailed, Stage::Build, format!("the build cannot be followed: {error}"))
+        };
         let mut follow = stream.follow(Start::default()).map_err(|error| broken(io::Error::other(error)))?;
         loop {
             let item = self.unless_stopped(follow.next()).await?;
@@ -83,13 +90,8 @@ impl Session {
             Some(error) => (error.code.as_str(), error.message.as_str(), serde_json::to_value(&error.details).ok()),
             None => ("build_failed", "the build did not succeed", None),
         };
-        let error = RunErrorPayload {
-            stage: Stage::Build,
-            phase: None,
-            code: code.into(),
-            message: message.into(),
-            details,
-        };
+        let error =
+            RunErrorPayload { stage: Stage::Build, phase: None, code: code.into(), message: message.into(), details };
         self.post(vec![Draft::new(RUN_ERROR, Source::Api, &error)]).await;
         Err(failed(RunFailureCode::BuildFailed, Stage::Build, message))
     }

@@ -225,7 +225,8 @@ fn judge(mode: RunMode, outcome: &Outcome, parser: &EngineParser, cause: Option<
 /// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
 async fn write_diagnostics(folder: &Path, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
     let engine = parser.report();
-    let command: Vec<_> = std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(AsRef::as_ref)).collect();
+    let command: Vec<_> =
+        std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(AsRef::as_ref)).collect();
     let text = json!({
         "command": command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>(),
         "environment": spec.env.keys().map(|name| name.to_string_lossy()).collect::<Vec<_>>(),

@@ -33,7 +33,10 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     }
     let (data_dir, folder) = (job.context.data_dir.clone(), job.context.data_dir.join(run.stream_key().folder()));
     let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &folder, &found)).await;
-    staged.map_err(io::Error::other).flatten().map_err(|error| missing(format!("the input could not be staged: {error}")))
+    staged
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(|error| missing(format!("the input could not be staged: {error}")))
 }
 
 fn copy_in(data_dir: &Path, folder: &Path, documents: &[Document]) -> io::Result<Staged> {

@@ -8,13 +8,13 @@ use chrono::Utc;
 
 use super::capacity::Slot;
 use super::ending::{self, Ending};
+use super::environment::ReadyBuild;
 use super::inputs;
 use super::worker::RunJob;
-use super::environment::ReadyBuild;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::time::{Timestamp, micros};
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
-use crate::event::payload::run::{RUN_QUEUED, RUN_STARTED, RUN_WAITING, Queued, Started, WaitReason, Waiting};
+use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_STARTED, RUN_WAITING, Started, WaitReason, Waiting};
 use crate::event::{Draft, Source};
 use crate::summary::{Fact, RunFold};
 use crate::worker::emitter::Emitter;
@@ -137,7 +137,8 @@ impl Session {
     /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
     async fn complete(&mut self, ending: Ending) {
         self.post(ending.error_event.into_iter().collect()).await;
-        let mut completed = ending::completed(&self.folder(), self.started_at, ending.status, ending.failure, ending.report).await;
+        let mut completed =
+            ending::completed(&self.folder(), self.started_at, ending.status, ending.failure, ending.report).await;
         self.fold.end(&completed);
         completed.summary = self.fold.state().summary.clone();
         let mut draft = Draft::new(crate::event::payload::run::RUN_COMPLETED, Source::Api, &completed);
