@@ -16,7 +16,7 @@ use super::error::SubscribeError;
 use crate::log::LogReader;
 
 /// Bytes of lines that a live window keeps; their SSE form, made on demand, costs about as much again.
-const WINDOW_BYTES: usize = 4 << 20;
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// Events that became durable together.
 #[derive(Debug)]
@@ -137,6 +137,11 @@ impl Hub {
     pub fn subscribers(&self) -> usize {
         let state = self.lock();
         state.seats.len() - state.free.len()
+    }
+
+    /// Bytes of lines in the live window: at most [`WINDOW_BYTES`], or one batch that is larger.
+    pub fn window_bytes(&self) -> usize {
+        self.lock().bytes
     }
 
     pub fn reader(&self) -> &LogReader {
