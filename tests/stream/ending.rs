@@ -2,7 +2,7 @@
 
 use ade::stream::{AppendError, End, Item};
 
-use super::support::{World, in_system, last_word, line};
+use super::support::{Given, World, in_system, last_word, line};
 
 #[test]
 fn nothing_is_appended_behind_the_end() {
@@ -39,5 +39,21 @@ fn an_append_that_goes_on_behind_the_end_is_refused_as_a_whole() {
         life.end().await;
         let tags: Vec<_> = world.events(false).unwrap().into_iter().map(|event| event.tag).collect();
         assert_eq!(tags, ["c"]);
+    });
+}
+
+#[test]
+fn an_append_of_nothing_is_nothing() {
+    in_system(async {
+        let world = World::new();
+        let life = world.live().await;
+        life.stream.append_one(line("a", 10)).await.unwrap();
+        let nothing = life.stream.append([].into()).await.unwrap();
+        assert_eq!((nothing.first, nothing.last), (2, 1));
+        assert_eq!(life.stream.append_one(last_word("end")).await.unwrap().first, 2);
+        let mut given = Given::after(0);
+        assert_eq!(given.catch_up(&mut life.follow(0)).await, Some(End::Closed));
+        life.end().await;
+        given.check(&world.events(true).unwrap()).unwrap();
     });
 }
