@@ -185,8 +185,13 @@ impl Hub {
         });
     }
 
+    /// A stream that is degraded stays so.
     pub fn set_halt(&self, halt: Halt) {
-        self.change(|state| state.halt = Some(halt));
+        self.change(|state| {
+            if state.halt != Some(Halt::Degraded) {
+                state.halt = Some(halt);
+            }
+        });
     }
 
     /// Tells readers that the stream is alive, unless it has just shown that itself.

@@ -138,3 +138,30 @@ fn a_failed_disk_ends_the_stream_until_it_is_opened_again() {
         }
     });
 }
+
+/// Nothing of what failed is there, and nothing is taken after it, though another actor could open the log.
+#[test]
+fn a_commit_that_fails_for_a_dead_actor_ends_the_stream_too() {
+    in_system(async {
+        for fault in [Fault::Sync, Fault::LogWrite] {
+            let (disk, gate) = GatedDisk::new();
+            let world = World::on(disk);
+            let life = world.live().await;
+            life.stream.append_one(line("before", 10)).await.unwrap();
+            gate.shut();
+            let stream = life.stream.clone();
+            let failing = actix::spawn(async move { stream.append_one(line("failing", 10)).await });
+            gate.blocked().await;
+            let stream = life.stream.clone();
+            let dying = actix::spawn(async move { stream.panic().await });
+            life.round_trip().await;
+            gate.break_down(fault);
+            assert!(matches!(failing.await.unwrap(), Err(AppendError::Degraded { .. })));
+            gate.open();
+            dying.await.unwrap();
+            let durable_bytes = is_degraded(&life, 1).await;
+            life.end().await;
+            goes_on_after(&world, durable_bytes, 1).await;
+        }
+    });
+}

@@ -64,3 +64,18 @@ fn a_second_owner_of_a_log_is_refused() {
         life.end().await;
     });
 }
+
+#[test]
+fn numbers_are_not_given_again_when_the_file_is_cut_under_a_running_stream() {
+    in_system(async {
+        let world = World::unsynced();
+        let life = world.live().await;
+        life.stream.append([line("a", 10), line("b", 10)].into()).await.unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(world.path()).unwrap();
+        file.set_len(life.stream.tail().bytes / 2).unwrap();
+        life.stream.panic().await;
+        let refused = life.stream.append_one(line("c", 10)).await;
+        assert!(matches!(refused, Err(AppendError::Degraded { .. })), "{refused:?}");
+        life.end().await;
+    });
+}

@@ -87,3 +87,53 @@ fn a_stream_that_dies_too_often_is_given_up_and_says_so() {
         assert_eq!(world.events(false).unwrap().len(), 2);
     });
 }
+
+#[test]
+fn a_stream_is_given_up_only_when_its_last_commit_is_known() {
+    in_system(async {
+        let (disk, gate) = GatedDisk::new();
+        let world = World::on(disk);
+        let life = world.live().await;
+        die(&life.stream, RESTARTS).await;
+        gate.shut();
+        let stream = life.stream.clone();
+        let in_flight = actix::spawn(async move { stream.append_one(line("in flight", 10)).await });
+        gate.blocked().await;
+        let stream = life.stream.clone();
+        let dying = actix::spawn(async move { stream.panic().await });
+        let stream = life.stream.clone();
+        let told = actix::spawn(async move {
+            stream.ended().await;
+            stream.tail()
+        });
+        life.round_trip().await;
+        tokio::task::yield_now().await;
+        gate.open();
+        dying.await.unwrap();
+        assert_eq!(in_flight.await.unwrap().unwrap().last, 1);
+        // Whoever is told of the end notes this length, and the next start cuts the log to it.
+        let tail = told.await.unwrap();
+        assert_eq!(tail.sequence, 1, "an acknowledged event counts as durable when the stream is given up");
+        life.end().await;
+        let life = world.live_within(Some(tail.bytes)).await;
+        assert_eq!(life.stream.tail().sequence, 1);
+        life.end().await;
+    });
+}
+
+#[test]
+fn a_degraded_stream_stays_so_while_the_service_drains() {
+    in_system(async {
+        let (disk, gate) = GatedDisk::new();
+        let world = World::on(disk);
+        let life = world.live().await;
+        gate.break_down(super::gated_disk::Fault::Sync);
+        assert!(life.stream.append_one(line("x", 10)).await.is_err());
+        life.stream.ended().await;
+        life.stream.hub().set_halt(Halt::Draining);
+        assert!(matches!(life.follow(0).next().await.unwrap(), Item::End(End::Halted(Halt::Degraded))));
+        assert_eq!(life.stream.append_one(line("x", 10)).await, Err(AppendError::Degraded { durable_bytes: 0 }));
+        gate.open();
+        life.end().await;
+    });
+}
