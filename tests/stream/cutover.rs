@@ -3,7 +3,7 @@
 use ade::stream::{End, Follow, Item, StreamHandle};
 use futures_util::future::join_all;
 
-use super::support::{Given, OPTIONS, World, in_system, last_word, line, new_identity, poll_once};
+use super::support::{Given, OPTIONS, World, in_system, last_word, line, poll_once};
 
 /// A move of one of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,12 +80,12 @@ async fn play(stream: StreamHandle, schedule: &[Move], start: u64) -> (Given, Op
 
 fn in_every_order(theirs: &[Move]) {
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         let schedules = schedules(theirs, 6);
         let cases = schedules.iter().flat_map(|schedule| [0, 1, 3].map(|start| (schedule, start)));
         let played = cases.map(async |(schedule, start)| {
-            let identity = new_identity();
+            let identity = world.sibling();
             let stream = ade::stream::open(life.root.clone(), identity, None, OPTIONS, life.arbiter.handle());
             let (given, end) = play(stream.await.unwrap(), schedule, start).await;
             let appends = theirs.iter().filter(|next| **next == Move::Append).count() as u64;

@@ -180,8 +180,7 @@ struct Play {
 }
 
 impl Play {
-    async fn begin(durability: Durability) -> Self {
-        let world = World { durability, ..World::new() };
+    async fn begin(world: World) -> Self {
         let life = world.live().await;
         Self {
             lives: watch::channel(life.stream.clone()).0,
@@ -285,9 +284,10 @@ impl Outcome {
     }
 }
 
-fn play(steps: &[Step], durability: Durability) -> Result<(), String> {
+fn play(steps: &[Step], durability: Durability, quick: bool) -> Result<(), String> {
     in_system(async {
-        let mut play = Play::begin(durability).await;
+        let world = if quick { World::quick() } else { World::new() };
+        let mut play = Play::begin(World { durability, ..world }).await;
         for step in steps {
             play.step(step).await;
         }
@@ -299,9 +299,10 @@ fn play(steps: &[Step], durability: Durability) -> Result<(), String> {
 fn every_reader_has_every_event_once_and_every_answer_is_true() {
     let cases = from_environment("ADE_CASES", 40);
     let config = Config { cases, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
-    let synced = prop_oneof![Just(Durability::Fsync), Just(Durability::Write)];
+    let durability = prop_oneof![Just(Durability::Fsync), Just(Durability::Write)];
+    let plays = (steps(), durability, prop::bool::weighted(0.85));
     let outcome = TestRunner::new(config)
-        .run(&(steps(), synced), |(steps, durability)| play(&steps, durability).map_err(TestCaseError::fail));
+        .run(&plays, |(steps, durability, quick)| play(&steps, durability, quick).map_err(TestCaseError::fail));
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
@@ -312,7 +313,7 @@ fn every_reader_has_every_event_once_and_every_answer_is_true() {
 fn a_missing_a_doubled_and_a_moved_event_are_found_out() {
     let lawful = || {
         in_system(async {
-            let mut play = Play::begin(Durability::Write).await;
+            let mut play = Play::begin(World::quick()).await;
             play.step(&Step::Subscribe { percent: 0, pace: Pace::Brisk }).await;
             play.step(&Step::Append { producer: 1, small: 3, large: false }).await;
             play.end().await.unwrap()

@@ -126,7 +126,7 @@ fn queued(id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationI
 fn recorded_world(count: usize) -> World {
     let (run_id, workspace_id, configuration_id) = ids(RECORDED);
     let identity = Identity::new(StreamKey::run(workspace_id, run_id), configuration_id);
-    let world = World { identity, ..World::unsynced() };
+    let world = World { identity, ..World::quick() };
     std::fs::create_dir_all(world.path().parent().unwrap()).unwrap();
     let beginning: Vec<u8> = lines(RECORDED).take(count).flatten().copied().collect();
     std::fs::write(world.path(), beginning).unwrap();

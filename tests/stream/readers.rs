@@ -11,7 +11,7 @@ fn ten_thousand_appends_do_not_wait_for_a_reader_that_never_reads() {
     const PRODUCERS: u64 = 8;
     const EACH: u64 = 1250;
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         let (mut never, mut once) = (life.follow(0), life.follow(0));
         assert!(poll_once(&mut once).is_none());
@@ -46,7 +46,7 @@ fn a_reader_is_a_position() {
 #[test]
 fn one_batch_larger_than_the_window_is_all_that_it_keeps() {
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         let mut follow = life.follow(0);
         for round in 0..3 {
@@ -77,7 +77,7 @@ async fn sources(follow: &mut Follow, given: &mut Given) -> Vec<&'static str> {
 #[test]
 fn a_reader_behind_the_window_is_demoted_and_comes_back() {
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         let append = async |count: usize, padding| {
             for _ in 0..count {
@@ -100,7 +100,7 @@ fn a_reader_behind_the_window_is_demoted_and_comes_back() {
 #[test]
 fn places_are_bounded_and_given_back() {
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         let mut readers: Vec<_> = (0..OPTIONS.max_subscribers).map(|_| life.follow(0)).collect();
         let refused = life.stream.follow(Default::default());

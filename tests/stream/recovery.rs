@@ -4,7 +4,7 @@ use ade::log::LogRoot;
 use ade::stream::{AppendError, open};
 use futures_util::future::join_all;
 
-use super::support::{Given, Life, OPTIONS, World, in_system, line, new_identity};
+use super::support::{Given, Life, OPTIONS, World, in_system, line};
 
 const RECORDS: u64 = 6;
 
@@ -19,11 +19,11 @@ async fn record() -> Vec<u8> {
 }
 
 /// Opens a log that holds these bytes, appends to it, and reads everything.
-async fn goes_on(life: &Life, folder: &std::path::Path, bytes: &[u8]) {
+async fn goes_on(world: &World, life: &Life, bytes: &[u8]) {
     let whole = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
     let valid = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let identity = new_identity();
-    let path = folder.join(identity.key().log_path());
+    let identity = world.sibling();
+    let path = world.folder.path().join(identity.key().log_path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
     let stream = open(life.root.clone(), identity, None, OPTIONS, life.arbiter.handle()).await.unwrap();
@@ -40,12 +40,11 @@ fn a_log_cut_at_any_byte_of_its_last_three_records_goes_on() {
     in_system(async {
         let bytes = record().await;
         let ends: Vec<_> = memchr::memchr_iter(b'\n', &bytes).map(|at| at + 1).collect();
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
-        let folder = world.folder.path();
         let cuts: Vec<_> = (ends[ends.len() - 4]..=bytes.len()).collect();
         for some in cuts.chunks(64) {
-            join_all(some.iter().map(|&cut| goes_on(&life, folder, &bytes[..cut]))).await;
+            join_all(some.iter().map(|&cut| goes_on(&world, &life, &bytes[..cut]))).await;
         }
         assert!(life.root.metrics().torn_tails as usize >= cuts.len() - 4);
         life.end().await;
@@ -68,7 +67,7 @@ fn a_second_owner_of_a_log_is_refused() {
 #[test]
 fn numbers_are_not_given_again_when_the_file_is_cut_under_a_running_stream() {
     in_system(async {
-        let world = World::unsynced();
+        let world = World::quick();
         let life = world.live().await;
         life.stream.append([line("a", 10), line("b", 10)].into()).await.unwrap();
         let file = std::fs::OpenOptions::new().write(true).open(world.path()).unwrap();

@@ -17,6 +17,8 @@ use ade::log::{Durability, LogOptions, LogRoot, RealDisk};
 use ade::stream::{Chunk, End, Follow, Item, StreamHandle, StreamOptions, open};
 use serde_json::json;
 
+use super::gated_disk::GatedDisk;
+
 /// Nothing here takes this long unless it hangs.
 const LONG: Duration = Duration::from_secs(120);
 
@@ -60,16 +62,21 @@ impl World {
 
     pub fn on(disk: Arc<dyn Disk>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, identity: new_identity(), durability: Durability::Fsync, disk }
+        Self { folder, identity: new_identity(WorkspaceId::generate()), durability: Durability::Fsync, disk }
     }
 
-    /// Under the policy `write`, for tests of other promises than that of the disk.
-    pub fn unsynced() -> Self {
-        Self { durability: Durability::Write, ..Self::new() }
+    /// On real files that are never synced, for tests of other promises than that of the disk.
+    pub fn quick() -> Self {
+        Self::on(GatedDisk::quick())
     }
 
     pub fn key(&self) -> StreamKey {
         self.identity.key()
+    }
+
+    /// For another stream in the same folder.
+    pub fn sibling(&self) -> Identity {
+        new_identity(self.key().workspace_id())
     }
 
     pub fn path(&self) -> PathBuf {
@@ -105,8 +112,8 @@ impl World {
     }
 }
 
-pub fn new_identity() -> Identity {
-    Identity::new(StreamKey::run(WorkspaceId::generate(), RunId::generate()), ConfigurationId::generate())
+fn new_identity(workspace_id: WorkspaceId) -> Identity {
+    Identity::new(StreamKey::run(workspace_id, RunId::generate()), ConfigurationId::generate())
 }
 
 /// One opening of the world's log, from start to stop.
