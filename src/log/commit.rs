@@ -103,9 +103,7 @@ impl Request {
 
     fn item(&self) -> Item<'_> {
         match self {
-            Self::Append(Append { stream, offset, batch, .. }) => {
-                Item::Bytes { stream, offset: *offset, bytes: batch }
-            }
+            Self::Append(Append { stream, offset, batch, .. }) => Item::Bytes { stream, offset: *offset, bytes: batch },
             Self::Cut { stream, length, .. } => Item::Cut { stream, length: *length },
         }
     }

@@ -83,7 +83,8 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let writes = mode != Mode::Read;
-        let file = OpenOptions::new().read(true).write(writes).create(mode == Mode::Create).truncate(false).open(path)?;
+        let file =
+            OpenOptions::new().read(true).write(writes).create(mode == Mode::Create).truncate(false).open(path)?;
         Ok(Arc::new(file))
     }
 

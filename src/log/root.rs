@@ -47,8 +47,8 @@ impl Default for LogOptions {
         Self {
             durability: Durability::default(),
             segment_bytes: 32 << 20,
-            direct_bytes: 256 << 10,
-            direct_threads: 4,
+            direct_bytes: 128 << 10,
+            direct_threads: 8,
             queue_batches: 1 << 16,
         }
     }

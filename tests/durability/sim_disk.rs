@@ -56,6 +56,8 @@ struct FileState {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// A sync has failed, and the next cut will too.
+    stuck: bool,
 }
 
 #[derive(Clone)]
@@ -104,6 +106,7 @@ impl SimDisk {
         let mut state = self.lock();
         state.life += 1;
         (state.off, state.struck, state.faults) = (false, false, Faults::default());
+        state.files.values_mut().for_each(|file| file.stuck = false);
         Self { state: self.state.clone(), life: state.life }
     }
 
@@ -157,11 +160,7 @@ fn strikes(countdown: &mut Option<u64>) -> bool {
 }
 
 /// Each name that differs from what is durable is decided by itself; what is in a folder that is gone is gone too.
-fn lose_names(
-    random: &mut Random,
-    names: &mut BTreeMap<PathBuf, Node>,
-    durable: &mut BTreeMap<PathBuf, Node>,
-) {
+fn lose_names(random: &mut Random, names: &mut BTreeMap<PathBuf, Node>, durable: &mut BTreeMap<PathBuf, Node>) {
     let all: Vec<PathBuf> = names.keys().chain(durable.keys()).cloned().collect();
     let mut kept: BTreeMap<PathBuf, Node> = BTreeMap::new();
     for path in all {
@@ -200,6 +199,7 @@ impl FileState {
     /// The kernel reports the error once and takes the pages for clean: they are never written.
     fn fail_sync(&mut self, random: &mut Random) {
         self.survive_in_part(random);
+        self.stuck = random.chance(50);
     }
 
     fn lose_power(&mut self, random: &mut Random) {
@@ -303,7 +303,8 @@ impl Disk for SimDisk {
         let within = |name: &PathBuf| name.parent() == Some(path);
         if !*lies {
             durable_names.retain(|name, _| !within(name) || names.contains_key(name));
-            durable_names.extend(names.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), *node)));
+            durable_names
+                .extend(names.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), *node)));
         }
         Ok(())
     }
@@ -392,7 +393,11 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, size: u64) -> io::Result<()> {
         let (mut state, cut) = self.disk.change()?;
-        state.files.get_mut(&self.id).expect("files are never forgotten").change(Change::SetLen(size));
+        let file = state.files.get_mut(&self.id).expect("files are never forgotten");
+        if std::mem::take(&mut file.stuck) {
+            return Err(io::Error::other("the cut failed"));
+        }
+        file.change(Change::SetLen(size));
         if cut { Err(power_is_off()) } else { Ok(()) }
     }
 
