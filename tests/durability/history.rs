@@ -162,6 +162,7 @@ pub fn live(seed: u64, lying_disk: bool) -> Result<Seen, String> {
         segment_bytes: [16 << 10, 32 << 10, 64 << 10][random.below(3) as usize],
         direct_bytes: [2 << 10, 8 << 10][random.below(2) as usize],
         direct_threads: 1 + random.below(2) as usize,
+        idle_files: random.below(4) as usize,
         queue_batches: 64,
     };
     let policy = options.durability;
