@@ -23,14 +23,18 @@ pub struct Recovered {
     pub torn: bool,
 }
 
-/// Cuts what is beyond `limit`, then what is torn.
-pub(super) fn recover(file: &dyn DiskFile, limit: Option<u64>) -> io::Result<Recovered> {
+/// Cuts what is beyond `limit`, then what is torn; then syncs.
+pub(super) fn recover(
+    file: &dyn DiskFile,
+    limit: Option<u64>,
+    sync: impl FnOnce() -> io::Result<()>,
+) -> io::Result<Recovered> {
     let size = file.size()?;
     let end = scan_end(file, limit.map_or(size, |limit| limit.min(size)))?;
     if end.bytes < size {
         file.set_len(end.bytes)?;
     }
-    file.sync_data()?;
+    sync()?;
     Ok(Recovered {
         last_sequence: end.last.as_ref().map_or(0, |last| last.sequence),
         bytes: end.bytes,
@@ -47,7 +51,7 @@ mod tests {
 
     fn recovered(sample: &Sample, content: &[u8]) -> Recovered {
         let file = sample.file(content);
-        let recovered = recover(&*file, None).unwrap();
+        let recovered = recover(&*file, None, || file.sync_data()).unwrap();
         assert_eq!(file.size().unwrap(), recovered.bytes);
         assert_eq!(sample.content(), content[..recovered.bytes as usize], "nothing but a cut");
         recovered
@@ -153,9 +157,9 @@ mod tests {
         let whole = sample.lines(6, 30);
         let ends = ends(&whole);
         let file = sample.file(&whole);
-        let found = recover(&*file, Some(ends[4] as u64 + 3)).unwrap();
+        let found = recover(&*file, Some(ends[4] as u64 + 3), || Ok(())).unwrap();
         assert_eq!((found.last_sequence, found.cut_bytes), (4, (whole.len() - ends[4]) as u64));
-        let found = recover(&*file, Some(u64::MAX)).unwrap();
+        let found = recover(&*file, Some(u64::MAX), || Ok(())).unwrap();
         assert_eq!((found.last_sequence, found.cut_bytes), (4, 0));
     }
 }

@@ -146,7 +146,7 @@ impl LogRoot {
         let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
         let file = self.shared.open_durably(&key)?;
-        let recovered = recover(&*file, limit).inspect_err(|_| claim.taint())?;
+        let recovered = recover(&*file, limit, || claim.sync(&*file))?;
         let stream = claim.stream(file, recovered.bytes);
         self.shared.void_journal_beyond(&stream, recovered.bytes)?;
         claim.forget_failure();
