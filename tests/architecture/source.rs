@@ -1,0 +1,381 @@
+//! Reads the source of a crate: which module names which other, and which names are used where.
+//!
+//! It knows of Rust only what that takes: comments, literals, `use` trees, inline modules and what is only for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Names, and the modules they belong to or are kept out of. `a::` is a path through `a`; `a*` is whatever begins so.
+pub struct Rules<'a> {
+    pub only_in: &'a [(&'a str, &'a [&'a str])],
+    pub never_in: &'a [(&'a str, &'a [&'a str])],
+    pub nowhere: &'a [&'a str],
+}
+
+/// The files of a crate that are not only for tests, without what in them is.
+pub struct Source(Vec<File>);
+
+struct File {
+    path: PathBuf,
+    /// `["http", "route", "runs"]`; `main.rs` is `["main"]`.
+    module: Vec<String>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Token {
+    text: String,
+    line: usize,
+}
+
+/// One module names another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    pub from: String,
+    pub to: String,
+    pub place: String,
+}
+
+impl Source {
+    pub fn of_this_crate() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        collect(&root, &mut files);
+        let texts = files.into_iter().map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.strip_prefix(&root).unwrap().to_owned(), text)
+        });
+        Self::parse(texts.collect())
+    }
+
+    pub fn parse(texts: Vec<(PathBuf, String)>) -> Self {
+        let mut files = Vec::new();
+        let mut only_for_tests = BTreeSet::new();
+        for (path, text) in texts {
+            let module = module_of(&path);
+            let tokens = without_tests(tokens(&text), |name| {
+                let folder =
+                    if is_root_of_folder(&path) { path.parent().unwrap().into() } else { path.with_extension("") };
+                // Where a `#[path]` leads is beside the file.
+                only_for_tests.extend([folder.join(format!("{name}.rs")), path.with_file_name(format!("{name}.rs"))]);
+                only_for_tests
+                    .insert(path.with_file_name(format!("{}_{name}.rs", path.file_stem().unwrap().display())));
+            });
+            files.push(File { path, module, tokens });
+        }
+        files.retain(|file| !only_for_tests.contains(&file.path));
+        Self(files)
+    }
+
+    fn modules(&self) -> BTreeSet<String> {
+        self.0.iter().filter_map(|file| file.module.first().cloned()).collect()
+    }
+
+    pub fn imports(&self) -> Vec<Import> {
+        let modules = self.modules();
+        let found = self.0.iter().flat_map(|file| file.imports(&modules));
+        found.filter(|import| import.from != import.to).collect()
+    }
+
+    pub fn import_violations(&self, table: &[(&str, &[&str])], accepted: &[(&str, &str, &str)]) -> Vec<String> {
+        let row = |name: &str| table.iter().find(|(module, _)| *module == name).map(|(_, may)| *may);
+        let mut violations: Vec<_> = self
+            .modules()
+            .into_iter()
+            .filter(|name| row(name).is_none())
+            .map(|name| format!("{name} is not in the table"))
+            .collect();
+        for Import { from, to, place } in self.imports() {
+            let may = row(&from).is_some_and(|may| may.contains(&to.as_str()));
+            let accepted = accepted.iter().any(|(of, what, _)| *of == from && *what == to);
+            if !may && !accepted {
+                violations.push(format!("{place}: {from} imports {to}"));
+            }
+        }
+        violations
+    }
+
+    pub fn name_violations(&self, rules: &Rules) -> Vec<String> {
+        let mut violations = Vec::new();
+        for file in self.0.iter().filter(|file| !file.module.is_empty()) {
+            let module = file.module[0].as_str();
+            let only = rules.only_in.iter().filter(|(_, may)| !may.contains(&module)).map(|(name, _)| *name);
+            let never = rules.never_in.iter().filter(|(_, not)| not.contains(&module)).map(|(name, _)| *name);
+            for name in only.chain(never).chain(rules.nowhere.iter().copied()) {
+                violations.extend(
+                    file.uses(name).map(|line| format!("{}:{line}: {module} uses {name}", file.path.display())),
+                );
+            }
+        }
+        violations
+    }
+}
+
+impl File {
+    /// Every top-level module that a path in this file leads to, or `crate` if it leads to the root itself.
+    fn imports(&self, modules: &BTreeSet<String>) -> Vec<Import> {
+        let from = self.module.first().cloned().unwrap_or_else(|| "lib".into());
+        let import = |(path, line): (Vec<String>, usize)| {
+            let first = path.into_iter().next().unwrap_or_else(|| "crate".into());
+            let to = if modules.contains(&first) { first } else { "crate".into() };
+            Import { from: from.clone(), to, place: format!("{}:{line}", self.path.display()) }
+        };
+        self.paths().into_iter().map(import).collect()
+    }
+
+    /// All paths that begin with `crate`, `self` or `super`, from the root of the crate.
+    fn paths(&self) -> Vec<(Vec<String>, usize)> {
+        let mut paths = Vec::new();
+        let (mut inline, mut depth) = (Vec::<(String, usize)>::new(), 0);
+        let mut at = 0;
+        while let Some(Token { text, line }) = self.tokens.get(at) {
+            let module: Vec<_> =
+                self.module.iter().cloned().chain(inline.iter().map(|(name, _)| name.clone())).collect();
+            match text.as_str() {
+                "{" => depth += 1,
+                "}" => {
+                    depth -= 1;
+                    inline.pop_if(|(_, opened)| *opened == depth);
+                }
+                "mod" if self.text(at + 2) == "{" => inline.push((self.text(at + 1).to_owned(), depth)),
+                "use" if self.text(at.wrapping_sub(1)) != "<" => {
+                    let mut leaves = Vec::new();
+                    at = use_tree(&self.tokens, at + 1, &[], &mut leaves);
+                    paths.extend(leaves.into_iter().filter_map(|leaf| Some((resolve(&leaf, &module)?, *line))));
+                    continue;
+                }
+                "crate" | "self" | "super" | "ade"
+                    if self.text(at + 1) == "::" && self.text(at.wrapping_sub(1)) != "::" =>
+                {
+                    let mut leaf = Vec::new();
+                    at = use_tree(&self.tokens, at, &[], &mut leaf);
+                    paths.extend(leaf.into_iter().filter_map(|leaf| Some((resolve(&leaf, &module)?, *line))));
+                    continue;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        paths
+    }
+
+    fn text(&self, at: usize) -> &str {
+        self.tokens.get(at).map_or("", |token| &token.text)
+    }
+
+    /// The lines in which a name is used: `a::b`, `a::` with anything behind, `a*` as the beginning of a name.
+    fn uses(&self, name: &str) -> impl Iterator<Item = usize> {
+        let wanted: Vec<_> = tokens(name.trim_end_matches('*')).into_iter().map(|token| token.text).collect();
+        let begins = name.ends_with('*');
+        self.tokens.windows(wanted.len()).filter_map(move |window| {
+            let same = window.iter().zip(&wanted).all(|(token, wanted)| {
+                if begins { token.text.starts_with(wanted.as_str()) } else { token.text == *wanted }
+            });
+            same.then_some(window[0].line)
+        })
+    }
+}
+
+/// Reads a path, or a tree of paths in braces, from `at`; says where it ends.
+fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec<Vec<String>>) -> usize {
+    let mut path = prefix.to_vec();
+    let is_name = |text: &str| text.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    loop {
+        match tokens.get(at).map_or("", |token| &token.text) {
+            "{" => {
+                at += 1;
+                while tokens.get(at).is_some_and(|token| token.text != "}") {
+                    at = use_tree(tokens, at, &path, leaves);
+                    at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
+                }
+                return at + 1;
+            }
+            "::" => {}
+            "*" => path.push("*".into()),
+            name if is_name(name) => path.push(name.into()),
+            _ => break,
+        }
+        at += 1;
+        if tokens.get(at).is_none_or(|token| token.text != "::") && tokens[at - 1].text != "::" {
+            break;
+        }
+    }
+    leaves.push(path);
+    if tokens.get(at).is_some_and(|token| token.text == "as") {
+        at += 2;
+    }
+    // A tree that cannot be read must not be read for ever.
+    at.max(1)
+}
+
+/// From the root of this crate; none if the path leads out of it.
+fn resolve(path: &[String], module: &[String]) -> Option<Vec<String>> {
+    let (mut base, mut rest) = match path.split_first()? {
+        (first, rest) if first == "crate" || (first == "ade" && module.first().is_some_and(|name| name == "main")) => {
+            (Vec::new(), rest)
+        }
+        (first, rest) if first == "self" => (module.to_vec(), rest),
+        (first, _) if first == "super" => (module.to_vec(), path),
+        _ => return None,
+    };
+    while rest.first().is_some_and(|part| part == "super") {
+        base.pop();
+        rest = &rest[1..];
+    }
+    base.extend(rest.iter().filter(|part| *part != "self").cloned());
+    Some(base)
+}
+
+/// A way through imports that comes back to where it began.
+pub fn cycle(imports: &[Import]) -> Option<Vec<String>> {
+    let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for import in imports {
+        next.entry(&import.from).or_default().insert(&import.to);
+    }
+    next.keys().find_map(|start| {
+        let mut ways = vec![vec![*start]];
+        let mut seen = BTreeSet::new();
+        while let Some(way) = ways.pop() {
+            for to in next.get(way.last().expect("a way has a start")).into_iter().flatten() {
+                let longer = [&way[..], &[*to]].concat();
+                if to == start {
+                    return Some(longer.into_iter().map(String::from).collect());
+                }
+                if seen.insert(*to) {
+                    ways.push(longer);
+                }
+            }
+        }
+        None
+    })
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            _ if path.is_dir() => collect(&path, files),
+            Some(extension) if extension == "rs" => files.push(path),
+            _ => {}
+        }
+    }
+}
+
+fn is_root_of_folder(path: &Path) -> bool {
+    ["mod.rs", "lib.rs", "main.rs"].iter().any(|name| path.ends_with(name))
+}
+
+fn module_of(path: &Path) -> Vec<String> {
+    let stem = path.with_extension("");
+    let mut module: Vec<_> = stem.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+    module.pop_if(|last| last == "mod" || last == "lib");
+    module
+}
+
+/// Leaves out every item behind `#[cfg(test)]`, and tells the names of modules among them that are files.
+fn without_tests(tokens: Vec<Token>, mut file_of_tests: impl FnMut(&str)) -> Vec<Token> {
+    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let mut kept = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let marked =
+            tokens[at..].len() > MARK.len() && tokens[at..].iter().zip(MARK).all(|(token, mark)| token.text == mark);
+        if !marked {
+            kept.push(tokens[at].clone());
+            at += 1;
+            continue;
+        }
+        let end = end_of_item(&tokens, at + MARK.len());
+        let item = &tokens[at + MARK.len()..end];
+        if let Some(name) = item.iter().position(|token| token.text == "mod").filter(|_| tokens[end - 1].text == ";") {
+            file_of_tests(&item[name + 1].text);
+        }
+        at = end;
+    }
+    kept
+}
+
+/// Behind the `;` or the closing brace of the item that begins here, with its further attributes.
+fn end_of_item(tokens: &[Token], from: usize) -> usize {
+    let mut depth = 0;
+    for (at, token) in tokens.iter().enumerate().skip(from) {
+        match token.text.as_str() {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && matches!(token.text.as_str(), ";" | "}") {
+            return at + 1;
+        }
+    }
+    tokens.len()
+}
+
+/// Names, `::` and single signs; no comments, no literals.
+fn tokens(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let (mut rest, mut line) = (text, 1);
+    while let Some(first) = rest.chars().next() {
+        let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let (size, token) = match first {
+            _ if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), false),
+            _ if rest.starts_with("/*") => (end_of_comment(rest), false),
+            _ if raw_string(rest).is_some() => (raw_string(rest).unwrap(), false),
+            '"' => (end_of_quoted(rest, '"'), false),
+            '\'' if is_char(rest) => (end_of_quoted(rest, '\''), false),
+            _ if name > 0 => (name, true),
+            _ if rest.starts_with("::") => (2, true),
+            _ => (first.len_utf8(), !first.is_whitespace()),
+        };
+        if token {
+            tokens.push(Token { text: rest[..size].into(), line });
+        }
+        line += rest[..size].matches('\n').count();
+        rest = &rest[size..];
+    }
+    tokens
+}
+
+fn end_of_comment(text: &str) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    loop {
+        match &text.as_bytes()[at..] {
+            [] => return at,
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            _ => at += 1,
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+}
+
+/// The size of `r"..."`, `r#"..."#`, or one of bytes, at the beginning.
+fn raw_string(text: &str) -> Option<usize> {
+    let body = text.strip_prefix("br").or(text.strip_prefix("r"))?;
+    let hashes = body.find(|c| c != '#')?;
+    body[hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    let start = text.len() - body.len() + hashes + 1;
+    Some(text[start..].find(&end).map_or(text.len(), |at| start + at + end.len()))
+}
+
+fn end_of_quoted(text: &str, quote: char) -> usize {
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, next)) = chars.next() {
+        match next {
+            '\\' => drop(chars.next()),
+            _ if next == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Not a lifetime.
+fn is_char(text: &str) -> bool {
+    let mut chars = text.chars().skip(1);
+    chars.next() == Some('\\') || chars.next() == Some('\'')
+}
