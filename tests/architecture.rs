@@ -85,6 +85,22 @@ fn every_accepted_deviation_is_still_one() {
 }
 
 #[test]
+fn the_documented_map_is_the_table() {
+    let text = include_str!("../docs/ARCHITECTURE.md");
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let name = cells.first()?.strip_prefix('`')?.strip_suffix('`')?;
+        let may = cells.get(2)?.split(", ").filter(|may| *may != "-").collect();
+        Some((name, may))
+    });
+    let table = MAY_IMPORT.iter().filter(|(name, _)| *name != "main").map(|(name, may)| (*name, may.to_vec()));
+    assert_eq!(rows.collect::<Vec<(_, Vec<_>)>>(), table.collect::<Vec<_>>());
+    for (from, to, _) in ACCEPTED {
+        assert!(text.contains(&format!("- `{from}` imports `{to}`")), "{from} -> {to} is not in the document");
+    }
+}
+
+#[test]
 fn modules_form_no_cycle() {
     let source = Source::of_this_crate();
     assert_eq!(cycle(&source.imports()), None);
