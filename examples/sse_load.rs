@@ -72,6 +72,9 @@ struct Options {
     /// Process of the server, to tell its memory.
     #[arg(long)]
     server_pid: Option<u32>,
+    /// The last line tells everything as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -149,6 +152,8 @@ struct Tally {
     failures: Vec<String>,
     first: Option<Instant>,
     last: Option<Instant>,
+    /// When the last event came, in nanoseconds since 1970.
+    last_unix: u64,
     /// Microseconds.
     latency: Histogram<u64>,
 }
@@ -167,6 +172,7 @@ impl Tally {
             failures: Vec::new(),
             first: None,
             last: None,
+            last_unix: 0,
             latency,
         }
     }
@@ -180,6 +186,7 @@ impl Tally {
         let now = Instant::now();
         self.first.get_or_insert(now);
         self.last = Some(now);
+        self.last_unix = unix_now();
         self.deliveries += std::mem::take(&mut batch.events);
         self.gaps += std::mem::take(&mut batch.gaps);
         self.repeats += std::mem::take(&mut batch.repeats);
@@ -204,7 +211,22 @@ impl Tally {
             println!("latency us p50 {p50} p90 {p90} p99 {p99} p99.9 {p999} max {}", self.latency.max());
         }
         println!("{}", if complete { "complete" } else { "INCOMPLETE" });
+        if options.json {
+            println!("{}", self.summary(complete, whole, last_id, seconds));
+        }
         complete
+    }
+
+    fn summary(&self, complete: bool, whole: usize, last_id: u64, seconds: f64) -> serde_json::Value {
+        let latency = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)]
+            .map(|(name, quantile)| (name.to_owned(), self.latency.value_at_quantile(quantile).into()));
+        serde_json::json!({
+            "complete": complete, "whole": whole, "gaps": self.gaps, "repeats": self.repeats, "last_id": last_id,
+            "reconnects": self.reconnects, "failures": self.failures.len(), "deliveries": self.deliveries,
+            "seconds": seconds, "deliveries_per_second": self.deliveries as f64 / seconds, "bytes": self.bytes,
+            "last_unix_ns": self.last_unix, "marks": self.latency.len(),
+            "latency_us": serde_json::Map::from_iter(latency),
+        })
     }
 }
 
@@ -480,8 +502,7 @@ impl Scan {
     fn mark(&mut self, nanoseconds: u64) {
         // Anything that is no time of this century is no mark.
         if nanoseconds > 1_000_000_000_000_000_000 {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-            self.batch.latencies.push(now.saturating_sub(nanoseconds) / 1000);
+            self.batch.latencies.push(unix_now().saturating_sub(nanoseconds) / 1000);
         }
     }
 
@@ -496,6 +517,10 @@ impl Scan {
             self.next_id = id + 1;
         }
     }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
 fn digits(text: &[u8]) -> u64 {
