@@ -3,6 +3,7 @@
 #
 #   benches/all.sh [--quick] [program ...]
 #
+# Without names: all of ADE's own. `rival` puts the same questions to durable-streams-server, which must be installed.
 # Tables go to the terminal and to <target>/bench/<time>.md, figures as JSON lines to <target>/bench/<time>.jsonl.
 # A program that fails does not keep the others from running; the exit code tells.
 set -uo pipefail

@@ -72,6 +72,9 @@ struct Options {
     /// Process of the server, to tell its memory.
     #[arg(long)]
     server_pid: Option<u32>,
+    /// For servers whose events have no ids: every mark counts as an event, and a reader leaves after `last_id` of them.
+    #[arg(long, requires = "last_id")]
+    unnumbered: bool,
     /// The last line tells everything as one JSON object.
     #[arg(long)]
     json: bool,
@@ -313,7 +316,7 @@ struct Reader<'o> {
 impl<'o> Reader<'o> {
     fn new(number: usize, options: &'o Options) -> Self {
         let pause = (number < options.slow).then(|| Duration::from_millis(options.slow_pause_ms));
-        Self { options, pause, scan: Scan::new(options.first_id), connected: false }
+        Self { options, pause, scan: Scan::new(options.first_id, options.unnumbered), connected: false }
     }
 
     async fn connection(&mut self, target: &Target, tally: &RefCell<Tally>) -> std::io::Result<Leave> {
@@ -333,7 +336,7 @@ impl<'o> Reader<'o> {
         let mut buffer = vec![0; self.options.buffer];
         let mut body = Body::new(head.chunked);
         let mut of_connection = self.take(&head.rest, &mut body, tally);
-        while !body.is_done() {
+        while !body.is_done() && !(self.options.unnumbered && self.scan.last_id() >= self.options.last_id) {
             if self.options.reconnect_every > 0 && of_connection >= self.options.reconnect_every {
                 return Ok(Leave::HungUp);
             }
@@ -444,6 +447,7 @@ struct Batch {
 
 /// Reads the lines of a stream: `id:` must go up by one, `data:` may carry a mark.
 struct Scan {
+    unnumbered: bool,
     next_id: u64,
     has_data: bool,
     id_of_block: Option<u64>,
@@ -452,8 +456,9 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(first_id: u64) -> Self {
-        Self { next_id: first_id, has_data: false, id_of_block: None, partial: Vec::new(), batch: Batch::default() }
+    fn new(first_id: u64, unnumbered: bool) -> Self {
+        let batch = Batch::default();
+        Self { unnumbered, next_id: first_id, has_data: false, id_of_block: None, partial: Vec::new(), batch }
     }
 
     fn last_id(&self) -> u64 {
@@ -491,12 +496,21 @@ impl Scan {
         }
         if let Some(value) = line.strip_prefix(b"id:") {
             self.id_of_block = Some(digits(value.strip_prefix(b" ").unwrap_or(value)));
+        } else if line.starts_with(b"data:") && self.unnumbered {
+            // Several events may stand in one line.
+            memmem::find_iter(line, b"t=").for_each(|at| self.count(digits(&line[at + 2..])));
         } else if line.starts_with(b"data:") {
             self.has_data = true;
             if let Some(at) = memmem::find(line, b"t=") {
                 self.mark(digits(&line[at + 2..]));
             }
         }
+    }
+
+    fn count(&mut self, nanoseconds: u64) {
+        self.mark(nanoseconds);
+        self.next_id += 1;
+        self.batch.events += 1;
     }
 
     fn mark(&mut self, nanoseconds: u64) {
@@ -566,7 +580,7 @@ mod tests {
     use super::*;
 
     fn scanned(pieces: &[&str]) -> Scan {
-        let mut scan = Scan::new(1);
+        let mut scan = Scan::new(1, false);
         pieces.iter().for_each(|piece| scan.push(piece.as_bytes()));
         scan
     }
@@ -579,6 +593,15 @@ mod tests {
             let Batch { events, gaps, repeats, latencies } = &scan.batch;
             assert_eq!((*events, *gaps, *repeats, latencies.len(), scan.last_id()), (2, 0, 0, 1, 2), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn without_numbers_every_mark_counts() {
+        let mut scan = Scan::new(1, true);
+        scan.push(
+            b"event: data\ndata:[\"t=1700000000000000000\",\"t=1700000000000000001\"]\n\nevent: control\ndata:{}\n\n",
+        );
+        assert_eq!((scan.batch.events, scan.batch.latencies.len(), scan.last_id()), (2, 2, 2));
     }
 
     #[test]

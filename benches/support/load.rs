@@ -21,13 +21,18 @@ pub struct Load {
 impl Load {
     /// Starts readers of `url`; `arguments` are those of the example.
     pub fn start(bench: &Bench, url: &str, arguments: &[(&str, u64)]) -> Outcome<Self> {
+        Self::start_with(bench, url, arguments, &[])
+    }
+
+    /// As [`Load::start`], with flags that have no value.
+    pub fn start_with(bench: &Bench, url: &str, arguments: &[(&str, u64)], flags: &[&str]) -> Outcome<Self> {
         let (ready, said) = (bench.fresh_path("ready"), bench.fresh_path("said"));
         let mut command = Command::new(program()?);
         command.args(["--json", "--timeout", "1800", "--url", url]).arg("--ready-file").arg(&ready);
         for (name, value) in arguments {
             command.arg(format!("--{name}")).arg(value.to_string());
         }
-        command.stdin(Stdio::null()).stdout(std::fs::File::create_new(&said)?);
+        command.args(flags).stdin(Stdio::null()).stdout(std::fs::File::create_new(&said)?);
         Ok(Self { process: Owned::spawn(&mut command, Duration::from_secs(2))?, ready, said })
     }
 
