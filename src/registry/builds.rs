@@ -63,6 +63,10 @@ impl Ensured {
 pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) -> Result<Ensured, EnsureBuildError> {
     let found = services.store.find_configuration(&ask.scope, ask.configuration_id).await?;
     let configuration = found.ok_or(EnsureBuildError::ConfigurationNotFound)?;
+    // A queued run that is here has been admitted before.
+    if ask.manual && services.settings.server.safe_mode {
+        return Err(EnsureBuildError::SafeMode);
+    }
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
     // What was under way may have changed while another decision was taken.

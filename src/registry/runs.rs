@@ -78,6 +78,7 @@ pub async fn create(
         .filter(|found| new.workspace_id.is_none_or(|id| id == found.workspace_id))
         .ok_or(CreateRunError::ConfigurationNotFound)?;
     check_inputs(&services, configuration.workspace_id, &new).await?;
+    check_admission(&services)?;
     let run = Run {
         id: RunId::generate(),
         workspace_id: configuration.workspace_id,
@@ -96,6 +97,17 @@ pub async fn create(
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     launch::launch_run(&services, &registry, ports, run.clone(), Some(Caller::from(&principal))).await?;
     Ok(Run { last_sequence: 1, ..run })
+}
+
+fn check_admission(services: &Services) -> Result<(), CreateRunError> {
+    if services.settings.server.safe_mode {
+        return Err(CreateRunError::SafeMode);
+    }
+    let waiting = services.capacity.waiting();
+    if waiting >= services.settings.limits.queue_size {
+        return Err(CreateRunError::QueueFull { waiting });
+    }
+    Ok(())
 }
 
 async fn check_inputs(services: &Services, workspace_id: WorkspaceId, new: &NewRun) -> Result<(), CreateRunError> {
