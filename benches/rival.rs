@@ -173,20 +173,20 @@ impl Connection {
     }
 
     async fn request(&mut self, method: &str, body: &[u8]) -> Outcome {
-        let Self { address, path, .. } = &self;
+        let Self { socket, address, path, answer } = self;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        self.socket.write_all(&[head.as_bytes(), body].concat()).await?;
-        self.answer.clear();
+        socket.write_all(&[head.as_bytes(), body].concat()).await?;
+        answer.clear();
         // Neither answer has a body.
-        while memmem::find(&self.answer, b"\r\n\r\n").is_none() {
-            if self.socket.read_buf(&mut self.answer).await? == 0 {
+        while memmem::find(answer, b"\r\n\r\n").is_none() {
+            if socket.read_buf(answer).await? == 0 {
                 return Err("the rival hung up".into());
             }
         }
-        let answer = String::from_utf8_lossy(&self.answer);
+        let answer = String::from_utf8_lossy(answer);
         if answer.starts_with("HTTP/1.1 2") { Ok(()) } else { Err(format!("{method} {path}: {answer}").into()) }
     }
 }
