@@ -336,7 +336,7 @@ impl<'o> Reader<'o> {
         let mut buffer = vec![0; self.options.buffer];
         let mut body = Body::new(head.chunked);
         let mut of_connection = self.take(&head.rest, &mut body, tally);
-        while !body.is_done() && !(self.options.unnumbered && self.scan.last_id() >= self.options.last_id) {
+        while !self.has_all(&body) {
             if self.options.reconnect_every > 0 && of_connection >= self.options.reconnect_every {
                 return Ok(Leave::HungUp);
             }
@@ -350,6 +350,10 @@ impl<'o> Reader<'o> {
             }
         }
         Ok(Leave::Ended)
+    }
+
+    fn has_all(&self, body: &Body) -> bool {
+        body.is_done() || (self.options.unnumbered && self.scan.last_id() >= self.options.last_id)
     }
 
     /// The number of events that these bytes completed.
