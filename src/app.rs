@@ -128,6 +128,11 @@ impl Application {
         StopHandle(self.stop.clone())
     }
 
+    /// What is going on in the service, also for whoever embeds it.
+    pub fn registry(&self) -> &RegistryHandle {
+        &self.registry
+    }
+
     /// Serves until it is told to stop, then drains: no new work, running work to its end or the end of its
     /// time, streams told and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
