@@ -138,6 +138,7 @@ impl Application {
     pub async fn run(self) -> Result<(), RunError> {
         let Self { server, stop, registry, log, settings, .. } = self;
         let handle = server.handle();
+        find_toolchain_early(&registry);
         let draining = actix::spawn(drain(stop, registry.clone(), settings, handle));
         server.await?;
         draining.abort();
@@ -145,6 +146,18 @@ impl Application {
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
         Ok(())
     }
+}
+
+/// So that the first run need not wait for an installer to be fetched. When it fails, that run tells why.
+fn find_toolchain_early(registry: &RegistryHandle) {
+    let services = registry.services().clone();
+    registry.services().arbiters.worker().spawn_fn(move || {
+        actix::spawn(async move {
+            if let Err(error) = services.work.toolchain().await {
+                tracing::warn!(error = %error, "nothing can be built");
+            }
+        });
+    });
 }
 
 async fn drain(

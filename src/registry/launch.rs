@@ -2,6 +2,7 @@
 //! properly when its worker dies.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr};
 
@@ -45,6 +46,7 @@ pub async fn launch_run(
         ports,
         capacity: services.capacity.clone(),
         context: services.work.clone(),
+        suspended: Arc::default(),
     };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {
@@ -52,6 +54,9 @@ pub async fn launch_run(
         if died {
             let failure = RunFailureCode::OrchestrationError;
             conclude_run(&services.work, &run, &stream, failure, "the run's worker died").await;
+        }
+        if job.suspended.load(Ordering::Acquire) {
+            return suspend(&registry, entry_at_end).await;
         }
         close(&services, &registry, entry_at_end).await;
     });
@@ -144,6 +149,13 @@ async fn watch_over<A: Actor>(mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bo
     })
     .await;
     verdict == Verdict::GaveUp
+}
+
+/// Lets go of a run that stays queued: its readers are told to come back.
+async fn suspend(registry: &Addr<Registry>, entry: Entry) {
+    entry.stream.hub().set_halt(stream::window::Halt::Draining);
+    entry.settled().await;
+    let _ = registry.send(Deregister(entry.key())).await;
 }
 
 /// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.

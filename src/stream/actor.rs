@@ -112,8 +112,9 @@ impl StreamActor {
         self.committing = true;
         let (settled, done) = oneshot::channel();
         actix::spawn(async move {
-            let _ = settled.send(in_flight.settle(commit.await, &hub));
+            let outcome = in_flight.settle(commit.await, &hub);
             drop(pipeline);
+            let _ = settled.send(outcome);
         });
         context.spawn(done.into_actor(self).map(|outcome, actor, context| {
             actor.committed(outcome.unwrap_or(Settled::Failed), context);

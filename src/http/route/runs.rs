@@ -17,7 +17,7 @@ use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::cursor::Form;
-use crate::http::input::{self, ListParameters};
+use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::{errors, paths};
 use crate::registry::{NewRun, RegistryHandle};
@@ -36,14 +36,14 @@ pub fn mount(config: &mut web::ServiceConfig) {
             web::resource("/workspaces/{workspace}/configurations/{configuration}/runs")
                 .route(web::post().to(create_in_workspace)),
         )
-        .route("/workspaces/{workspace}/runs", web::get().to(list_of_workspace))
-        .route("/runs/{run}", web::get().to(show))
-        .route("/runs/{run}/events", web::get().to(all_events))
-        .route("/runs/{run}/events/stream", web::get().to(stream))
-        .route("/runs/{run}/events/download", web::get().to(download))
-        .route("/runs/{run}/logfile", web::get().to(download))
-        .route("/runs/{run}/logs", web::get().to(logs))
-        .route("/runs/{run}/cancel", web::post().to(cancel));
+        .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
+        .service(web::resource("/runs/{run}").route(web::get().to(show)))
+        .service(web::resource("/runs/{run}/events").route(web::get().to(all_events)))
+        .service(web::resource("/runs/{run}/events/stream").route(web::get().to(stream)))
+        .service(web::resource("/runs/{run}/events/download").route(web::get().to(download)))
+        .service(web::resource("/runs/{run}/logfile").route(web::get().to(download)))
+        .service(web::resource("/runs/{run}/logs").route(web::get().to(logs)))
+        .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)));
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +98,7 @@ async fn create(
     registry: Registry,
     path: web::Path<String>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     create_run(caller, registry, None, &path, request, body).await
 }
@@ -108,7 +108,7 @@ async fn create_in_workspace(
     registry: Registry,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &caller.0, &path.0).await?;
     create_run(caller, registry, Some(workspace_id), &path.1, request, body).await
@@ -120,11 +120,11 @@ async fn create_run(
     workspace_id: Option<WorkspaceId>,
     configuration: &str,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = input::id(configuration)?;
     let query = input::stream_flag(&request)?;
-    let body: NewRunBody = input::body(&body)?;
+    let body: NewRunBody = body.or_default()?;
     let new = NewRun { workspace_id, configuration_id, options: body.options.options()? };
     let run = registry.create_run(principal, new).await?;
     if query.stream || body.stream {
@@ -186,10 +186,10 @@ async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
     path: web::Path<String>,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
-    let body: CancelBody = input::body(&body)?;
+    let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_run(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
     let run = registry.run(&principal, id).await?.ok_or_else(|| Problem::not_found("the run"))?;
