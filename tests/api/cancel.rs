@@ -3,7 +3,8 @@
 use crate::support::{Project, Request, TestApp, Value, eventually, json, kind, types};
 
 fn processes_of(id: &str) -> Vec<u32> {
-    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &u32| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.windows(id.len()).any(|window| window == id.as_bytes())

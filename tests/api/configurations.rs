@@ -91,7 +91,9 @@ fn an_archive_that_reaches_outside_is_refused() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     let link = zip_with(|zip| zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap());
-    for zip in [zip_with_file("../escaped.py"), zip_with_file("a/../../escaped.py"), zip_with_file("/etc/escaped"), link] {
+    for zip in
+        [zip_with_file("../escaped.py"), zip_with_file("a/../../escaped.py"), zip_with_file("/etc/escaped"), link]
+    {
         app.import(&workspace, &zip).problem(400, "path_not_allowed");
     }
     let folder = app.data_dir().join("workspaces").join(&workspace).join("configurations");
@@ -158,7 +160,8 @@ fn what_is_no_source_is_refused() {
     let unknown = json!({"type": "clone", "configuration_id": "cfg_01J00000000000000000000000"});
     create(&app, workspace, unknown).problem(404, "not_found");
     create(&app, workspace, json!({"type": "magic"})).problem(422, "invalid_request");
-    create(&app, workspace, json!({"type": "template", "template_id": "default", "x": 1})).problem(422, "invalid_request");
+    create(&app, workspace, json!({"type": "template", "template_id": "default", "x": 1}))
+        .problem(422, "invalid_request");
     let target = format!("/api/v1/workspaces/{workspace}/configurations");
     let nameless = json!({"display_name": " ", "source": {"type": "template", "template_id": "default"}});
     app.post(&target, &nameless).problem(422, "invalid_request");

@@ -25,7 +25,8 @@ fn a_roster_becomes_a_normalized_workbook() {
     let project = default_project(&app);
     for name in ["roster.xlsx", "roster.csv"] {
         let run = run_fixture(&app, &project, name);
-        assert_eq!(run["status"], "succeeded", "{run}");
+        let log = app.run_log(&project, run["id"].as_str().unwrap());
+        assert_eq!(run["status"], "succeeded", "{log}");
         assert!(run["table_count"].as_u64().unwrap() >= 1 && run["row_count"].as_u64().unwrap() >= 1, "{run}");
         let id = run["id"].as_str().unwrap();
         let files = app.get(&format!("/api/v1/runs/{id}/outputs")).expect(200).json()["files"].clone();

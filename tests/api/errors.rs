@@ -21,9 +21,8 @@ fn every_error_is_a_problem_with_the_id_of_its_request() {
 #[test]
 fn a_request_without_an_id_is_given_one() {
     let app = TestApp::start();
-    let ids: Vec<String> = ["/health/live", "/nowhere"]
-        .map(|path| app.get(path).header("x-request-id").unwrap().to_owned())
-        .into();
+    let ids: Vec<String> =
+        ["/health/live", "/nowhere"].map(|path| app.get(path).header("x-request-id").unwrap().to_owned()).into();
     assert!(ids.iter().all(|id| !id.is_empty()) && ids[0] != ids[1], "{ids:?}");
     let insane = app.send(&Request::get("/nowhere").header("X-Request-ID", "a b\"c"));
     assert_ne!(insane.header("x-request-id"), Some("a b\"c"));
@@ -54,8 +53,7 @@ fn a_body_of_another_type_is_415() {
     let app = TestApp::start();
     let body = r#"{"name": "x"}"#;
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
-        app.send(&Request::post("/api/v1/workspaces").body(content_type, body))
-            .problem(415, "unsupported_media_type");
+        app.send(&Request::post("/api/v1/workspaces").body(content_type, body)).problem(415, "unsupported_media_type");
     }
     let charset = Request::post("/api/v1/workspaces").body("application/json; charset=utf-8", body);
     app.send(&charset).expect(201);
@@ -66,7 +64,8 @@ fn a_body_that_is_too_large_is_413_and_one_that_is_no_json_422() {
     let app = TestApp::start();
     let large = json!({"name": "x".repeat(2 << 20)});
     app.post("/api/v1/workspaces", &large).problem(413, "payload_too_large");
-    let problem = app.send(&Request::post("/api/v1/workspaces").body("application/json", "{")).problem(422, "invalid_request");
+    let problem =
+        app.send(&Request::post("/api/v1/workspaces").body("application/json", "{")).problem(422, "invalid_request");
     assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
     app.post("/api/v1/workspaces", &json!({"name": "still here"})).expect(201);
 }

@@ -78,9 +78,8 @@ fn an_event_stream_says_how_it_is_to_be_treated() {
     assert!(matches!(stream.head.header("content-encoding"), None | Some("identity")));
     let frames = stream.frames();
     assert!(frames[0].retry.is_some_and(|retry| (500..30_000).contains(&retry)), "{:?}", frames[0]);
-    let retries: std::collections::HashSet<_> = (0..5)
-        .map(|_| it.app.stream(&Request::get(it.target("/stream"))).frame().unwrap().retry)
-        .collect();
+    let retries: std::collections::HashSet<_> =
+        (0..5).map(|_| it.app.stream(&Request::get(it.target("/stream"))).frame().unwrap().retry).collect();
     assert!(retries.len() > 1, "clients of one moment come back in one moment: {retries:?}");
 }
 
@@ -138,7 +137,8 @@ fn a_reader_starts_where_it_says() {
             page = page.header("Last-Event-ID", id);
         }
         let lines = it.app.send(&lines).expect(200);
-        let read = lines.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["sequence"].as_u64().unwrap());
+        let read =
+            lines.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["sequence"].as_u64().unwrap());
         assert_eq!(read.collect::<Vec<_>>(), from(first), "lines {query} {header:?}");
         let page = it.app.send(&page).expect(200).json();
         let read = page["items"].as_array().unwrap().iter().map(|event| event["sequence"].as_u64().unwrap());

@@ -31,13 +31,25 @@ fn filters_work_on_every_transport_and_let_the_end_pass() {
         ("types=run.note", Box::new(|event: &Value| kind(event) == "run.note") as Box<dyn Fn(&Value) -> bool>),
         ("types=run.*", Box::new(|event| kind(event).starts_with("run."))),
         ("types=build.created,run.not*", Box::new(|event| matches!(kind(event), "build.created" | "run.note"))),
-        ("types=console.line&scope=run", Box::new(|event| event["payload"]["scope"] == "run" && kind(event) == "console.line")),
-        ("types=console.line&scope=build", Box::new(|event| event["payload"]["scope"] == "build" && kind(event) == "console.line")),
-        ("types=console.line&level=warn", Box::new(|event| {
-            kind(event) == "console.line" && matches!(event["payload"]["level"].as_str(), Some("warn" | "error"))
-        })),
+        (
+            "types=console.line&scope=run",
+            Box::new(|event| event["payload"]["scope"] == "run" && kind(event) == "console.line"),
+        ),
+        (
+            "types=console.line&scope=build",
+            Box::new(|event| event["payload"]["scope"] == "build" && kind(event) == "console.line"),
+        ),
+        (
+            "types=console.line&level=warn",
+            Box::new(|event| {
+                kind(event) == "console.line" && matches!(event["payload"]["level"].as_str(), Some("warn" | "error"))
+            }),
+        ),
         ("types=nothing", Box::new(|_| false)),
-        ("types=console.line&level=error", Box::new(|event| event["payload"]["level"] == "error" && kind(event) == "console.line")),
+        (
+            "types=console.line&level=error",
+            Box::new(|event| event["payload"]["level"] == "error" && kind(event) == "console.line"),
+        ),
     ] {
         let expected: Vec<Value> =
             all.iter().filter(|event| wanted(event) || kind(event) == "run.completed").cloned().collect();

@@ -48,7 +48,18 @@ fn what_does_not_exist_is_404_and_what_is_no_id_422() {
     let other = app.create_workspace("Other");
     let foreign = format!("/api/v1/workspaces/{other}/configurations/{}/runs", project.configuration);
     app.post(&foreign, &validate).problem(404, "not_found");
-    for below in ["", "/summary", "/events", "/events/stream", "/events/download", "/logs", "/logfile", "/outputs", "/outputs/x", "/diagnostics"] {
+    for below in [
+        "",
+        "/summary",
+        "/events",
+        "/events/stream",
+        "/events/download",
+        "/logs",
+        "/logfile",
+        "/outputs",
+        "/outputs/x",
+        "/diagnostics",
+    ] {
         app.get(&format!("/api/v1/runs/run_01J00000000000000000000000{below}")).problem(404, "not_found");
         app.get(&format!("/api/v1/runs/run_x{below}")).problem(422, "invalid_id");
     }
@@ -114,7 +125,12 @@ fn described(app: &TestApp, project: &Project, options: Value) -> Value {
 
 #[test]
 fn an_engine_gets_its_options_and_nothing_of_the_services_secrets() {
-    let secrets = [("ADE_OPENAI_API_KEY", "hush"), ("AWS_SECRET_ACCESS_KEY", "hush"), ("MINE", "m"), ("ADE_ENGINE_ENV_ALLOW", "MINE")];
+    let secrets = [
+        ("ADE_OPENAI_API_KEY", "hush"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("MINE", "m"),
+        ("ADE_ENGINE_ENV_ALLOW", "MINE"),
+    ];
     let app = TestApp::with(&secrets);
     let project = app.project();
     let options = json!({"input_sheet_name": "One", "input_sheet_names": ["Two"], "metadata": {"k": "v=1"}});
@@ -126,14 +142,22 @@ fn an_engine_gets_its_options_and_nothing_of_the_services_secrets() {
     let sheets: Vec<String> = serde_json::from_str(environment["ADE_RUN_INPUT_SHEETS"].as_str().unwrap()).unwrap();
     assert_eq!((sheets.contains(&"One".into()), sheets.contains(&"Two".into()), sheets.len()), (true, true, 2));
     assert_eq!((&environment["PYTHONUNBUFFERED"], &environment["ADE_RUN_DRY_RUN"]), (&json!("1"), &Value::Null));
-    assert!(environment["PATH"].as_str().unwrap().starts_with(&format!("{}/bin:", environment["VIRTUAL_ENV"].as_str().unwrap())));
-    let arguments: Vec<&str> = told["arguments"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert!(
+        environment["PATH"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{}/bin:", environment["VIRTUAL_ENV"].as_str().unwrap()))
+    );
+    let arguments: Vec<&str> =
+        told["arguments"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     let after = |option: &str| -> Vec<&str> {
         arguments.windows(2).filter(|pair| pair[0] == option).map(|pair| pair[1]).collect()
     };
     assert_eq!(after("--input-sheet").len(), 2);
     let metadata = after("--metadata");
-    assert!(metadata.contains(&"k=v=1") && metadata.contains(&format!("run_id={}", run["id"].as_str().unwrap()).as_str()));
+    assert!(
+        metadata.contains(&"k=v=1") && metadata.contains(&format!("run_id={}", run["id"].as_str().unwrap()).as_str())
+    );
     assert_eq!(after("--output-dir"), [format!("{}/output", told["folder"].as_str().unwrap())]);
 }
 

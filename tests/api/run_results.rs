@@ -54,7 +54,8 @@ fn a_run_that_goes_on_has_no_summary_yet() {
 fn outputs_are_listed_and_come_whole_or_in_part() {
     let app = TestApp::start();
     let project = app.project();
-    let run = app.run(&project, &json!([["output", "normalized.xlsx", "0123456789"], ["output", "more/a b%.csv", "x"]]));
+    let run =
+        app.run(&project, &json!([["output", "normalized.xlsx", "0123456789"], ["output", "more/a b%.csv", "x"]]));
     let files = app.get(&path(&run, "/outputs")).expect(200).json()["files"].clone();
     assert_eq!(files.as_array().unwrap().len(), 2, "{files}");
     for file in files.as_array().unwrap() {
@@ -92,11 +93,22 @@ fn outputs_are_listed_and_come_whole_or_in_part() {
 fn nothing_outside_the_output_folder_is_an_output() {
     let app = TestApp::start();
     let project = app.project();
-    let run = app.run(&project, &json!([["output", "x.csv", "1"], ["link", "leak", "/etc/passwd"], ["link", "up", ".."]]));
+    let run =
+        app.run(&project, &json!([["output", "x.csv", "1"], ["link", "leak", "/etc/passwd"], ["link", "up", ".."]]));
     assert_eq!(run["output_paths"], json!(["output/x.csv"]));
     for below in [
-        "nothing.csv", "../logs/events.ndjson", "..%2Flogs%2Fevents.ndjson", "%2e%2e/logs/events.ndjson", "/etc/passwd",
-        "%2Fetc%2Fpasswd", "leak", "up/logs/events.ndjson", "x.csv/y", ".", "", "x%00.csv",
+        "nothing.csv",
+        "../logs/events.ndjson",
+        "..%2Flogs%2Fevents.ndjson",
+        "%2e%2e/logs/events.ndjson",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "leak",
+        "up/logs/events.ndjson",
+        "x.csv/y",
+        ".",
+        "",
+        "x%00.csv",
     ] {
         let answer = app.get(&path(&run, &format!("/outputs/{below}")));
         assert!(answer.status() == 404, "{below}: {answer}");
@@ -107,7 +119,10 @@ fn nothing_outside_the_output_folder_is_an_output() {
 fn logs_are_the_console_lines_in_pages() {
     let app = TestApp::start();
     let project = app.project();
-    let run = app.run(&project, &json!([["say", "one"], ["complain", "two"], ["event", {"type": "run.note", "payload": {}}], ["say", "three"]]));
+    let run = app.run(
+        &project,
+        &json!([["say", "one"], ["complain", "two"], ["event", {"type": "run.note", "payload": {}}], ["say", "three"]]),
+    );
     let logs = app.get(&path(&run, "/logs")).expect(200).json();
     let entries = logs["entries"].as_array().unwrap();
     let keys: Vec<_> = entries[0].as_object().unwrap().keys().map(String::as_str).collect();
@@ -146,11 +161,14 @@ fn the_log_file_is_the_download() {
 fn diagnostics_tell_how_the_engine_ended_and_no_values_of_its_environment() {
     let app = TestApp::with(&[("MINE", "hush"), ("ADE_ENGINE_ENV_ALLOW", "MINE")]);
     let project = app.project();
-    let run = app.run(&project, &json!([
-        ["event", {"type": "run.phase.started", "payload": {"phase": "extracting"}}],
-        ["complain", "it broke"],
-        ["exit", 5],
-    ]));
+    let run = app.run(
+        &project,
+        &json!([
+            ["event", {"type": "run.phase.started", "payload": {"phase": "extracting"}}],
+            ["complain", "it broke"],
+            ["exit", 5],
+        ]),
+    );
     let text = app.get(&path(&run, "/diagnostics")).expect(200);
     assert!(!text.text().contains("hush"));
     let told = text.json();

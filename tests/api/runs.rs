@@ -24,11 +24,38 @@ fn a_run_in_the_background_has_every_field_from_the_start() {
     let run = created.json();
     let keys: Vec<&str> = run.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
-        "attempt", "build_id", "completed_at", "config_version", "configuration_id", "created_at", "duration_ms",
-        "engine_version", "env_reason", "env_reused", "events_path", "exit_code", "failure_code", "failure_message",
-        "failure_stage", "id", "input", "last_sequence", "links", "log_degraded", "max_validation_severity", "mode",
-        "node_id", "object", "output", "output_paths", "retry_of_run_id", "row_count", "started_at", "status",
-        "table_count", "workspace_id",
+        "attempt",
+        "build_id",
+        "completed_at",
+        "config_version",
+        "configuration_id",
+        "created_at",
+        "duration_ms",
+        "engine_version",
+        "env_reason",
+        "env_reused",
+        "events_path",
+        "exit_code",
+        "failure_code",
+        "failure_message",
+        "failure_stage",
+        "id",
+        "input",
+        "last_sequence",
+        "links",
+        "log_degraded",
+        "max_validation_severity",
+        "mode",
+        "node_id",
+        "object",
+        "output",
+        "output_paths",
+        "retry_of_run_id",
+        "row_count",
+        "started_at",
+        "status",
+        "table_count",
+        "workspace_id",
     ];
     assert_eq!(keys, expected);
     let id = run["id"].as_str().unwrap();
@@ -36,10 +63,22 @@ fn a_run_in_the_background_has_every_field_from_the_start() {
     assert_eq!((&run["object"], &run["mode"], &run["attempt"]), (&json!("ade.run"), &json!("execute"), &json!(1)));
     assert!(STATES.contains(&run["status"].as_str().unwrap()), "{run}");
     assert_eq!((&run["completed_at"], &run["exit_code"]), (&Value::Null, &Value::Null));
-    assert_eq!((&run["workspace_id"], &run["configuration_id"]), (&json!(project.workspace), &json!(project.configuration)));
+    assert_eq!(
+        (&run["workspace_id"], &run["configuration_id"]),
+        (&json!(project.workspace), &json!(project.configuration))
+    );
     let links: Vec<&str> = run["links"].as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
-        "cancel", "diagnostics", "events", "events_download", "events_stream", "logfile", "logs", "outputs", "self", "summary",
+        "cancel",
+        "diagnostics",
+        "events",
+        "events_download",
+        "events_stream",
+        "logfile",
+        "logs",
+        "outputs",
+        "self",
+        "summary",
     ];
     assert_eq!(links, expected);
 
@@ -143,7 +182,10 @@ fn a_second_run_uses_the_venv_again() {
     let expected = ["run.queued", "build.created", "build.completed", "console.line", "run.started", "run.completed"];
     assert_eq!(types(&events), expected);
     assert_eq!(events[1]["payload"]["should_build"], false);
-    assert_eq!((&events[2]["payload"]["status"], &events[2]["payload"]["env"]["reused"]), (&json!("active"), &json!(true)));
+    assert_eq!(
+        (&events[2]["payload"]["status"], &events[2]["payload"]["env"]["reused"]),
+        (&json!("active"), &json!(true))
+    );
     assert_eq!(app.list_builds(&project).len(), 1);
 }
 
@@ -182,7 +224,8 @@ fn a_run_can_be_watched_as_lines() {
     let project = app.project();
     let document = app.upload(&project, "steps.json", br#"[["say", "hello"]]"#);
     let body = json!({"stream": true, "options": {"document_ids": [document]}});
-    let answer = app.send(&Request::post(project.runs()).header("Accept", "application/x-ndjson").json(&body)).expect(200);
+    let answer =
+        app.send(&Request::post(project.runs()).header("Accept", "application/x-ndjson").json(&body)).expect(200);
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
     let first: Value = serde_json::from_str(answer.text().lines().next().unwrap()).unwrap();
     assert_eq!(answer.text(), app.run_log(&project, first["run_id"].as_str().unwrap()));
@@ -246,7 +289,11 @@ fn runs_are_listed_where_they_belong() {
     }
     assert_eq!(app.get(&format!("{}?status=failed&status=succeeded", two.runs())).json()["total"], 1);
     let problem = app.get(&format!("{}?colour=red", one.runs())).problem(422, "invalid_request");
-    assert!(problem["detail"].as_str().unwrap().contains("perPage") || problem["errors"][0]["message"].as_str().unwrap().contains("perPage"), "{problem}");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("perPage")
+            || problem["errors"][0]["message"].as_str().unwrap().contains("perPage"),
+        "{problem}"
+    );
     app.get(&format!("{}?perPage=201", one.runs())).problem(422, "invalid_request");
     app.get(&format!("{}?status=lost", one.runs())).problem(422, "invalid_request");
 }
@@ -255,11 +302,14 @@ fn runs_are_listed_where_they_belong() {
 fn an_engine_that_fails_fails_its_run_and_leaves_its_words() {
     let app = TestApp::start();
     let project = app.project();
-    let told = app.run(&project, &json!([
-        ["complain", "no header row"],
-        ["result", {"status": "failed", "error": {"code": "bad_input", "stage": "run", "message": "no header"}}],
-        ["exit", 1],
-    ]));
+    let told = app.run(
+        &project,
+        &json!([
+            ["complain", "no header row"],
+            ["result", {"status": "failed", "error": {"code": "bad_input", "stage": "run", "message": "no header"}}],
+            ["exit", 1],
+        ]),
+    );
     assert_eq!((&told["status"], &told["exit_code"]), (&json!("failed"), &json!(1)));
     assert_eq!((&told["failure_code"], &told["failure_stage"]), (&json!("engine_error"), &json!("run")));
     assert!(told["failure_message"].as_str().unwrap().contains("no header"), "{told}");

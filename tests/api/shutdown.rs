@@ -51,7 +51,7 @@ fn a_run_that_does_not_end_in_time_is_interrupted_once() {
     let took = app.stop_gracefully();
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(6), "{took:?}");
     let frames = reader.join().unwrap();
-    let last = frames.iter().filter(|frame| frame.data.is_some()).next_back().unwrap();
+    let last = frames.iter().rfind(|frame| frame.data.is_some()).unwrap();
     let is_end = last.id.is_some() && last.json()["type"] == "run.completed";
     assert!(is_end || last.event.as_deref() == Some("stream.draining"), "{last:?}");
 
@@ -86,7 +86,10 @@ fn work_that_only_waited_goes_on_after_the_next_start() {
     let mut stream = app.run_stream(&second);
     let seen = stream.until(|event| event["payload"]["reason"] == "capacity").len();
     app.allow_open_logs();
+    let reader = std::thread::spawn(move || stream.frames());
     app.stop_gracefully();
+    let last = reader.join().unwrap().pop().unwrap();
+    assert_eq!((last.event.as_deref(), last.id), (Some("stream.draining"), None));
     let app = app.restart();
     assert_eq!(app.show_run(&first)["failure_code"], "interrupted");
     let second = app.finish_run(&second);

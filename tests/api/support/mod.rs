@@ -168,7 +168,12 @@ impl Drop for TestApp {
 /// The settings of every test, and what this one adds.
 fn environment(folder: &Path, own: &[(String, String)]) -> Environment {
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut environment = Environment::from([
+    let to_the_index = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        ["SSL_CERT_", "UV_", "PIP_"].iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("_PROXY")
+    };
+    let mut environment: Environment = std::env::vars().filter(|(name, _)| to_the_index(name)).collect();
+    environment.extend([
         ("PATH".into(), format!("{}:{path}", tools::uv_folder().display())),
         ("HOME".into(), folder.display().to_string()),
         ("ADE_BIND".into(), "127.0.0.1:0".into()),

@@ -132,11 +132,6 @@ impl TestApp {
         self.stream(&Request::get(format!("/api/v1/runs/{run}/events/stream")))
     }
 
-    #[track_caller]
-    pub fn build_stream(&self, build: &str) -> EventStream {
-        self.stream(&Request::get(format!("/api/v1/builds/{build}/events/stream")))
-    }
-
     /// The resource of a run, once its end has been seen.
     #[track_caller]
     pub fn finish_run(&self, run: &str) -> Value {
