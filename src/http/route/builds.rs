@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::configurations::workspace;
-use super::events::{self, LogsQuery};
+use super::events;
 use super::runs::CancelBody;
 use crate::domain::build::Build;
 use crate::domain::sequence::Start;
@@ -14,7 +14,6 @@ use crate::domain::status::BuildStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId};
 use crate::http::auth::Caller;
-use crate::http::cursor::Form;
 use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, Problem};
 use crate::http::{errors, paths};
@@ -32,10 +31,6 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .route(web::get().to(list)),
         )
         .service(web::resource("/builds/{build}").route(web::get().to(show)))
-        .service(web::resource("/builds/{build}/events").route(web::get().to(all_events)))
-        .service(web::resource("/builds/{build}/events/stream").route(web::get().to(stream)))
-        .service(web::resource("/builds/{build}/events/download").route(web::get().to(download)))
-        .service(web::resource("/builds/{build}/logs").route(web::get().to(logs)))
         .service(web::resource("/builds/{build}/cancel").route(web::post().to(cancel)));
 }
 
@@ -126,52 +121,6 @@ async fn cancel(
     let build = registry.build(&principal, id).await?.ok_or_else(|| Problem::not_found("the build"))?;
     let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
     Ok(response.json(resource(&build)))
-}
-
-async fn all_events(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), None).await
-}
-
-async fn stream(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), Some(Form::Sse)).await
-}
-
-async fn download(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), Some(Form::Ndjson)).await
-}
-
-async fn logs(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    query: web::Query<LogsQuery>,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::logs(&registry, build.stream_key(), query).await
-}
-
-async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Build, Problem> {
-    let id: BuildId = input::id(path)?;
-    let found = registry.store().find_build(&principal.workspaces, id).await?;
-    found.ok_or_else(|| Problem::not_found("the build"))
 }
 
 /// The build resource.

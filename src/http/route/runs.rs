@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::configurations::workspace;
-use super::events::{self, LogsQuery};
+use super::events;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::id::NodeId;
 use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
@@ -16,7 +16,6 @@ use crate::domain::status::RunStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
-use crate::http::cursor::Form;
 use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::{errors, paths};
@@ -38,11 +37,6 @@ pub fn mount(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
         .service(web::resource("/runs/{run}").route(web::get().to(show)))
-        .service(web::resource("/runs/{run}/events").route(web::get().to(all_events)))
-        .service(web::resource("/runs/{run}/events/stream").route(web::get().to(stream)))
-        .service(web::resource("/runs/{run}/events/download").route(web::get().to(download)))
-        .service(web::resource("/runs/{run}/logfile").route(web::get().to(download)))
-        .service(web::resource("/runs/{run}/logs").route(web::get().to(logs)))
         .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)));
 }
 
@@ -195,54 +189,6 @@ async fn cancel(
     let run = registry.run(&principal, id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
     Ok(response.json(resource(&run)))
-}
-
-async fn all_events(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, None).await
-}
-
-async fn stream(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, Some(Form::Sse)).await
-}
-
-async fn download(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, Some(Form::Ndjson)).await
-}
-
-async fn run_events(
-    caller: Caller,
-    registry: &RegistryHandle,
-    path: &str,
-    request: &HttpRequest,
-    form: Option<Form>,
-) -> Result<HttpResponse, Problem> {
-    let run = find(caller, registry, path).await?;
-    events::respond(registry, request, run.stream_key(), form).await
-}
-
-async fn logs(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    query: web::Query<LogsQuery>,
-) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path).await?;
-    events::logs(&registry, run.stream_key(), query).await
 }
 
 /// The row as it stands, without waiting for a log that is further on.
