@@ -167,7 +167,7 @@ fn find_toolchain_early(registry: &RegistryHandle) {
 }
 
 /// For what is on its way to clients when everything has ended.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 async fn drain(stop: watch::Sender<Option<Stop>>, registry: &RegistryHandle, settings: Arc<Settings>) {
     let mut told = stop.subscribe();

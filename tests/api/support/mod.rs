@@ -125,8 +125,7 @@ impl TestApp {
     pub fn stop_gracefully(&mut self) -> Duration {
         let began = Instant::now();
         self.stop.stop(true);
-        self.join();
-        began.elapsed()
+        self.join().map_or(Duration::ZERO, |ended| ended - began)
     }
 
     /// Begins to stop in good order.
@@ -139,11 +138,14 @@ impl TestApp {
         self.join();
     }
 
-    fn join(&mut self) {
-        let Some(service) = self.service.take() else { return };
+    /// Checks what is left; answers when the service had ended.
+    fn join(&mut self) -> Option<Instant> {
+        let service = self.service.take()?;
         let Aftermath { runs, builds } = service.join().expect("the service does not panic");
+        let ended = Instant::now();
         assert_eq!((runs, builds), (0, 0), "live runs and builds after the stop");
         aftermath::check(self.folder(), self.allows_open_logs);
+        Some(ended)
     }
 
     /// Logs may stay open: of work that waits for the next start.
