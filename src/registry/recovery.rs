@@ -122,7 +122,7 @@ async fn correct(
     stream: &StreamHandle,
     configuration_id: ConfigurationId,
 ) -> Result<Done, LaunchError> {
-    let projected = match stream.follow(Default::default()) {
+    let projected = match stream.follow_inside(Default::default()) {
         Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
         Err(error) => Err(error.into()),
     };

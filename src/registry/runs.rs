@@ -103,7 +103,7 @@ pub async fn create(
 }
 
 /// Asked before the row is stored: a row that is there will be worked on at the next start.
-async fn is_draining(registry: &Addr<Registry>) -> bool {
+pub async fn is_draining(registry: &Addr<Registry>) -> bool {
     registry.send(Observe).await.is_ok_and(|observed| observed.draining)
 }
 

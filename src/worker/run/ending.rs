@@ -141,7 +141,7 @@ pub async fn conclude_run(
 }
 
 async fn fold_so_far(stream: &StreamHandle, fold: &mut RunFold) -> std::io::Result<()> {
-    let mut follow = stream.follow(Start::default()).map_err(std::io::Error::other)?;
+    let mut follow = stream.follow_inside(Start::default()).map_err(std::io::Error::other)?;
     while follow.position() < stream.tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {

@@ -5,7 +5,7 @@ use std::io;
 use super::ports::{EnsuredBuild, Interest, Progress};
 use super::session::{Early, Session, failed};
 use crate::domain::build::{Build, BuildReason};
-use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
 use crate::event::payload::Environment;
@@ -63,7 +63,7 @@ impl Session {
         let broken = |error: io::Error| {
             failed(RunFailureCode::BuildFailed, Stage::Build, format!("the build cannot be followed: {error}"))
         };
-        let mut follow = stream.follow(Start::default()).map_err(|error| broken(io::Error::other(error)))?;
+        let mut follow = stream.follow_inside(Start::default()).map_err(|error| broken(io::Error::other(error)))?;
         loop {
             let item = self.unless_stopped(follow.next()).await?;
             match item.map_err(broken)? {
@@ -93,7 +93,8 @@ impl Session {
         let error =
             RunErrorPayload { stage: Stage::Build, phase: None, code: code.into(), message: message.into(), details };
         self.post(vec![Draft::new(RUN_ERROR, Source::Api, &error)]).await;
-        Err(failed(RunFailureCode::BuildFailed, Stage::Build, message))
+        let failure = RunFailure { code: RunFailureCode::BuildFailed, stage: Stage::Build, message: message.into() };
+        Err(Early::FailedAndTold(failure))
     }
 }
 
