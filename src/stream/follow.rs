@@ -173,10 +173,11 @@ impl Follow {
         &self.hub
     }
 
-    /// True when everything there will ever be has been delivered.
+    /// True when everything that this log will ever hold has been delivered; one that has failed takes no more.
     pub fn is_finished(&self) -> bool {
         let tail = self.hub.tail();
-        self.reading.is_none() && tail.closed && self.after == tail.sequence
+        let over = tail.closed || self.hub.halt() == Some(Halt::Degraded);
+        self.reading.is_none() && over && self.after == tail.sequence
     }
 
     pub async fn next(&mut self) -> io::Result<Item> {
