@@ -120,6 +120,8 @@ impl RegistryHandle {
     /// and tells all readers.
     pub async fn drain(&self, patience: Duration) {
         let _ = self.registry.send(Drain).await;
+        // Runs that wait for a slot are left to the next start.
+        self.services.capacity.close();
         let entries = self.entries().await;
         let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
         if tokio::time::timeout(patience, all_settled).await.is_err() {

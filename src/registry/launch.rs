@@ -17,6 +17,7 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
 use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
+use crate::stream::window::Halt;
 use crate::stream::{self, AppendError, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
 use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
@@ -148,9 +149,14 @@ async fn watch_over<A: Actor>(mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bo
 
 /// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.
 async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
-    entry.stream.ended().await;
+    if !entry.stream.tail().closed && entry.stream.hub().halt().is_none() {
+        // Its worker has left it for the next start.
+        entry.stream.hub().set_halt(Halt::Draining);
+    } else {
+        entry.stream.ended().await;
+    }
     entry.settled().await;
-    if entry.stream.hub().halt() == Some(stream::window::Halt::Degraded) {
+    if entry.stream.hub().halt() == Some(Halt::Degraded) {
         mark_degraded(services, &entry).await;
     }
     let _ = registry.send(Deregister(entry.key())).await;

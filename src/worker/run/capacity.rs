@@ -39,6 +39,15 @@ impl Capacity {
         self.slots.clone().try_acquire_owned().ok().map(Slot)
     }
 
+    /// From here on nobody gets a slot, those who wait for one included.
+    pub fn close(&self) {
+        self.slots.close();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.slots.is_closed()
+    }
+
     /// Goes to the end of the queue.
     pub fn queue(&self) -> Place {
         let mut queue = self.lock();
@@ -60,10 +69,10 @@ impl Place {
         queue.waiting.iter().take_while(|&&number| number != self.number).count() as u64 + 1
     }
 
-    /// Waits for the slot. The semaphore serves in the order of first polls, which is that of the queue
+    /// Waits for the slot; none when no more are given. The semaphore serves in the order of first polls, which is that of the queue
     /// as long as every place is polled soon after it is taken.
-    pub async fn take(&self) -> Slot {
-        Slot(self.capacity.slots.clone().acquire_owned().await.expect("the semaphore is never closed"))
+    pub async fn take(&self) -> Option<Slot> {
+        self.capacity.slots.clone().acquire_owned().await.ok().map(Slot)
     }
 }
 
@@ -85,10 +94,23 @@ mod tests {
         let (first, second) = (capacity.queue(), capacity.queue());
         assert_eq!((first.position(), second.position()), (1, 2));
         drop(slot);
-        let slot = first.take().await;
+        let slot = first.take().await.unwrap();
         drop(first);
         assert_eq!(second.position(), 1);
         drop(slot);
-        second.take().await;
+        second.take().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn once_closed_it_gives_nothing_to_those_who_wait_or_come() {
+        let capacity = Capacity::new(1);
+        let slot = capacity.try_take().unwrap();
+        let place = capacity.queue();
+        let mut waiting = std::pin::pin!(place.take());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        capacity.close();
+        assert!(waiting.await.is_none());
+        drop(slot);
+        assert!(capacity.try_take().is_none() && capacity.queue().take().await.is_none());
     }
 }

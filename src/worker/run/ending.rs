@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use super::session::Early;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -38,14 +37,6 @@ pub struct Report {
     pub processed_files: Vec<String>,
     /// Whether the output folder is the run's output.
     pub has_output: bool,
-}
-
-/// A run that ended before its engine did.
-pub fn of_early(early: Early) -> Ending {
-    match early {
-        Early::Stopped(reason) => stopped(&reason, Report::default()),
-        Early::Failed(failure) => of_failure(failure, Report::default()),
-    }
 }
 
 pub fn of_failure(failure: RunFailure, report: Report) -> Ending {

@@ -1,6 +1,7 @@
 //! One run from its venv to its end: wait for the build, for capacity, stage, run the engine, conclude.
 //!
-//! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
+//! Law: every way through here but one ends in [`Session::complete`], and only that writes `run.completed`. A run
+//! that still waits for its slot when the service stops is left as it is.
 
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ const POSITION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5)
 pub enum Early {
     Stopped(StopReason),
     Failed(RunFailure),
+    /// The service stops before the run has begun: it stays queued, and the next start goes on with it.
+    Parked,
 }
 
 pub struct Session {
@@ -39,12 +42,14 @@ pub struct Session {
     pub build_id: Option<crate::domain::BuildId>,
 }
 
-/// Does a run. When this returns, its stream has its terminal event, or its log has failed.
+/// Does a run. When this returns, its stream has its terminal event, or its log has failed, or the run is parked.
 pub async fn drive(job: RunJob) {
     let mut session = Session::new(job);
     let ending = match session.work().await {
         Ok(ending) => ending,
-        Err(early) => ending::of_early(early),
+        Err(Early::Stopped(reason)) => ending::stopped(&reason, Default::default()),
+        Err(Early::Failed(failure)) => ending::of_failure(failure, Default::default()),
+        Err(Early::Parked) => return,
     };
     session.complete(ending).await;
 }
@@ -108,7 +113,7 @@ impl Session {
             }
             let next = tokio::time::timeout(POSITION_INTERVAL, &mut taking);
             if let Ok(slot) = self.unless_stopped(next).await? {
-                return Ok(slot);
+                return slot.ok_or(Early::Parked);
             }
         }
     }
