@@ -62,7 +62,8 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
     let local = server.is_none().then_some(data_dir.as_path());
     let session = Session { client: service.client(), arguments, local };
     let result = session.run(&content).await;
-    service.close().await;
+    // Whoever interrupts a second time does not wait for the engine.
+    service.close(!matches!(result, Ok(Exit::Interrupted))).await;
     result.map_err(CommandError::failed)
 }
 
