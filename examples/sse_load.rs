@@ -72,6 +72,12 @@ struct Options {
     /// Process of the server, to tell its memory.
     #[arg(long)]
     server_pid: Option<u32>,
+    /// For servers whose events have no ids: every mark counts as an event, and a reader leaves after `last_id` of them.
+    #[arg(long, requires = "last_id")]
+    unnumbered: bool,
+    /// The last line tells everything as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -149,6 +155,8 @@ struct Tally {
     failures: Vec<String>,
     first: Option<Instant>,
     last: Option<Instant>,
+    /// When the last event came, in nanoseconds since 1970.
+    last_unix: u64,
     /// Microseconds.
     latency: Histogram<u64>,
 }
@@ -167,6 +175,7 @@ impl Tally {
             failures: Vec::new(),
             first: None,
             last: None,
+            last_unix: 0,
             latency,
         }
     }
@@ -180,6 +189,7 @@ impl Tally {
         let now = Instant::now();
         self.first.get_or_insert(now);
         self.last = Some(now);
+        self.last_unix = unix_now();
         self.deliveries += std::mem::take(&mut batch.events);
         self.gaps += std::mem::take(&mut batch.gaps);
         self.repeats += std::mem::take(&mut batch.repeats);
@@ -204,7 +214,22 @@ impl Tally {
             println!("latency us p50 {p50} p90 {p90} p99 {p99} p99.9 {p999} max {}", self.latency.max());
         }
         println!("{}", if complete { "complete" } else { "INCOMPLETE" });
+        if options.json {
+            println!("{}", self.summary(complete, whole, last_id, seconds));
+        }
         complete
+    }
+
+    fn summary(&self, complete: bool, whole: usize, last_id: u64, seconds: f64) -> serde_json::Value {
+        let latency = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)]
+            .map(|(name, quantile)| (name.to_owned(), self.latency.value_at_quantile(quantile).into()));
+        serde_json::json!({
+            "complete": complete, "whole": whole, "gaps": self.gaps, "repeats": self.repeats, "last_id": last_id,
+            "reconnects": self.reconnects, "failures": self.failures.len(), "deliveries": self.deliveries,
+            "seconds": seconds, "deliveries_per_second": self.deliveries as f64 / seconds, "bytes": self.bytes,
+            "last_unix_ns": self.last_unix, "marks": self.latency.len(),
+            "latency_us": serde_json::Map::from_iter(latency),
+        })
     }
 }
 
@@ -291,7 +316,7 @@ struct Reader<'o> {
 impl<'o> Reader<'o> {
     fn new(number: usize, options: &'o Options) -> Self {
         let pause = (number < options.slow).then(|| Duration::from_millis(options.slow_pause_ms));
-        Self { options, pause, scan: Scan::new(options.first_id), connected: false }
+        Self { options, pause, scan: Scan::new(options.first_id, options.unnumbered), connected: false }
     }
 
     async fn connection(&mut self, target: &Target, tally: &RefCell<Tally>) -> std::io::Result<Leave> {
@@ -311,7 +336,7 @@ impl<'o> Reader<'o> {
         let mut buffer = vec![0; self.options.buffer];
         let mut body = Body::new(head.chunked);
         let mut of_connection = self.take(&head.rest, &mut body, tally);
-        while !body.is_done() {
+        while !self.has_all(&body) {
             if self.options.reconnect_every > 0 && of_connection >= self.options.reconnect_every {
                 return Ok(Leave::HungUp);
             }
@@ -325,6 +350,10 @@ impl<'o> Reader<'o> {
             }
         }
         Ok(Leave::Ended)
+    }
+
+    fn has_all(&self, body: &Body) -> bool {
+        body.is_done() || (self.options.unnumbered && self.scan.last_id() >= self.options.last_id)
     }
 
     /// The number of events that these bytes completed.
@@ -422,6 +451,7 @@ struct Batch {
 
 /// Reads the lines of a stream: `id:` must go up by one, `data:` may carry a mark.
 struct Scan {
+    unnumbered: bool,
     next_id: u64,
     has_data: bool,
     id_of_block: Option<u64>,
@@ -430,8 +460,9 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(first_id: u64) -> Self {
-        Self { next_id: first_id, has_data: false, id_of_block: None, partial: Vec::new(), batch: Batch::default() }
+    fn new(first_id: u64, unnumbered: bool) -> Self {
+        let batch = Batch::default();
+        Self { unnumbered, next_id: first_id, has_data: false, id_of_block: None, partial: Vec::new(), batch }
     }
 
     fn last_id(&self) -> u64 {
@@ -469,6 +500,9 @@ impl Scan {
         }
         if let Some(value) = line.strip_prefix(b"id:") {
             self.id_of_block = Some(digits(value.strip_prefix(b" ").unwrap_or(value)));
+        } else if line.starts_with(b"data:") && self.unnumbered {
+            // Several events may stand in one line.
+            memmem::find_iter(line, b"t=").for_each(|at| self.count(digits(&line[at + 2..])));
         } else if line.starts_with(b"data:") {
             self.has_data = true;
             if let Some(at) = memmem::find(line, b"t=") {
@@ -477,11 +511,16 @@ impl Scan {
         }
     }
 
+    fn count(&mut self, nanoseconds: u64) {
+        self.mark(nanoseconds);
+        self.next_id += 1;
+        self.batch.events += 1;
+    }
+
     fn mark(&mut self, nanoseconds: u64) {
         // Anything that is no time of this century is no mark.
         if nanoseconds > 1_000_000_000_000_000_000 {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-            self.batch.latencies.push(now.saturating_sub(nanoseconds) / 1000);
+            self.batch.latencies.push(unix_now().saturating_sub(nanoseconds) / 1000);
         }
     }
 
@@ -496,6 +535,10 @@ impl Scan {
             self.next_id = id + 1;
         }
     }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
 fn digits(text: &[u8]) -> u64 {
@@ -541,7 +584,7 @@ mod tests {
     use super::*;
 
     fn scanned(pieces: &[&str]) -> Scan {
-        let mut scan = Scan::new(1);
+        let mut scan = Scan::new(1, false);
         pieces.iter().for_each(|piece| scan.push(piece.as_bytes()));
         scan
     }
@@ -554,6 +597,15 @@ mod tests {
             let Batch { events, gaps, repeats, latencies } = &scan.batch;
             assert_eq!((*events, *gaps, *repeats, latencies.len(), scan.last_id()), (2, 0, 0, 1, 2), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn without_numbers_every_mark_counts() {
+        let mut scan = Scan::new(1, true);
+        scan.push(
+            b"event: data\ndata:[\"t=1700000000000000000\",\"t=1700000000000000001\"]\n\nevent: control\ndata:{}\n\n",
+        );
+        assert_eq!((scan.batch.events, scan.batch.latencies.len(), scan.last_id()), (2, 2, 2));
     }
 
     #[test]

@@ -14,11 +14,8 @@ use crate::config::{Durability, Settings};
 use crate::domain::id::NodeId;
 use crate::http::server::{self, HttpEnd};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
-use crate::registry::{Arbiters, RegistryHandle, Services};
+use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{ConnectError, MigrateError, Store, StoreError};
-use crate::worker::WorkContext;
-use crate::worker::build::marker::probe_writable;
-use crate::worker::run::Capacity;
 
 /// The service could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -99,14 +96,15 @@ impl Application {
         let data_dir = settings.storage.data_dir.clone();
         let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
         std::fs::create_dir_all(&data_dir).map_err(unusable)?;
-        let mut lock = lock(&data_dir)?;
+        let lock = lock(&data_dir)?;
         let node_id = node_id(&data_dir).map_err(unusable)?;
         let mut owner = Owner { address: None, node_id, pid: std::process::id() };
-        write_owner(&mut lock, &owner).map_err(unusable)?;
-        probe_venvs(&settings)?;
+        write_owner(&lock, &owner).map_err(unusable)?;
+        probe_venvs(&settings)
+            .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
         let store = open_store(&settings).await?;
         let log = open_log(&settings)?;
-        let services = services(settings.clone(), store, log.clone(), node_id);
+        let services = Services::new(settings.clone(), store, log.clone(), node_id);
         let registry = RegistryHandle::start(services);
         let report = registry.recover().await?;
         tracing::info!(?report, "recovered");
@@ -114,7 +112,7 @@ impl Application {
         let HttpEnd { server, address } =
             server::bind(registry.clone()).map_err(|source| StartError::Bind { address, source })?;
         owner.address = Some(address);
-        write_owner(&mut lock, &owner).map_err(unusable)?;
+        write_owner(&lock, &owner).map_err(unusable)?;
         tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %settings.build.venvs_dir.display(), "service ready");
         let (stop, _) = watch::channel(None);
         Ok(Self { server, address, stop, registry, log, settings, _lock: lock })
@@ -133,6 +131,7 @@ impl Application {
     pub async fn run(self) -> Result<(), RunError> {
         let Self { server, stop, registry, log, settings, .. } = self;
         let handle = server.handle();
+        find_toolchain_early(&registry);
         let draining = actix::spawn(drain(stop, registry.clone(), settings, handle));
         server.await?;
         draining.abort();
@@ -140,6 +139,18 @@ impl Application {
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
         Ok(())
     }
+}
+
+/// So that the first run need not wait for an installer to be fetched. When it fails, that run tells why.
+fn find_toolchain_early(registry: &RegistryHandle) {
+    let services = registry.services().clone();
+    registry.services().arbiters.worker().spawn_fn(move || {
+        actix::spawn(async move {
+            if let Err(error) = services.work.toolchain().await {
+                tracing::warn!(error = %error, "nothing can be built");
+            }
+        });
+    });
 }
 
 async fn drain(
@@ -198,11 +209,6 @@ fn node_id(data_dir: &Path) -> io::Result<NodeId> {
     }
 }
 
-fn probe_venvs(settings: &Settings) -> Result<(), StartError> {
-    let path = settings.build.venvs_dir.clone();
-    probe_writable(&path).map_err(|source| StartError::VenvsDir { path, source })
-}
-
 async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     let storage = &settings.storage;
     let store = Store::connect(&storage.database_url, storage.database_pool as u32).await?;
@@ -227,17 +233,4 @@ fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {
     let (root, replayed) = LogRoot::open(&settings.storage.data_dir, Arc::new(RealDisk), options)?;
     tracing::info!(?replayed, "journal replayed");
     Ok(root)
-}
-
-fn services(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Services {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    Services {
-        store,
-        log,
-        node_id,
-        arbiters: Arbiters::start(cores),
-        work: Arc::new(WorkContext::new(settings.clone())),
-        capacity: Capacity::new(settings.limits.max_concurrency),
-        settings,
-    }
 }

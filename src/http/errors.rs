@@ -48,6 +48,10 @@ impl From<CreateRunError> for Problem {
             }
             CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
                 .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
+            CreateRunError::QueueFull { waiting } => {
+                Self::new(Code::QueueFull, format!("{waiting} runs are waiting already"))
+            }
+            CreateRunError::SafeMode => Self::new(Code::SafeModeEnabled, error.to_string()),
             CreateRunError::Draining => Self::new(Code::Draining, "the service is stopping"),
             CreateRunError::Launch(error) => error.into(),
         }
@@ -58,6 +62,7 @@ impl From<EnsureBuildError> for Problem {
     fn from(error: EnsureBuildError) -> Self {
         match error {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
+            EnsureBuildError::SafeMode => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
             EnsureBuildError::Package(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::internal(error),

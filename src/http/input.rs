@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use actix_multipart::Multipart;
-use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use bytes::Bytes;
 use futures_util::TryStreamExt;
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -20,20 +23,44 @@ pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error: InvalidId| Problem::new(Code::InvalidId, format!("`{text}` is {error}")))
 }
 
-/// A JSON body; one that is left out has its defaults.
-pub fn body<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.trim_ascii().is_empty() {
-        return Ok(T::default());
+/// A JSON body. Any other type is refused, not guessed: a form could come from a foreign page.
+#[derive(Debug)]
+pub struct Json(Bytes);
+
+impl Json {
+    /// One that is left out has its defaults.
+    pub fn or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
+        if self.0.trim_ascii().is_empty() {
+            return Ok(T::default());
+        }
+        self.required()
     }
-    required_body(bytes)
+
+    pub fn required<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_slice(&self.0).map_err(|error| {
+            let message = error.to_string();
+            Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
+                .error(FieldError::new("", "invalid", message))
+        })
+    }
 }
 
-pub fn required_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let message = error.to_string();
-        Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
-            .error(FieldError::new("", "invalid", message))
-    })
+impl FromRequest for Json {
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let content_type = request.content_type().to_ascii_lowercase();
+        let body = Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let body = body.await?;
+            let is_json = content_type == "application/json" || content_type.ends_with("+json");
+            if is_json || body.is_empty() {
+                return Ok(Self(body));
+            }
+            Err(Problem::new(Code::UnsupportedMediaType, "the body must be application/json").into())
+        })
+    }
 }
 
 /// `page`, `perPage` and repeated `status`.

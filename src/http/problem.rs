@@ -75,6 +75,8 @@ codes! {
         "Nothing to cancel; read the run for how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
         "Nothing to cancel; read the build for how it ended.";
+    SafeModeEnabled = "safe_mode_enabled", 409, never, "Safe mode is on, no new work is taken",
+        "Ask the operator; reading keeps working. `ADE_SAFE_MODE` is the switch.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",

@@ -264,7 +264,15 @@ pub(super) fn open_segments(disk: &dyn Disk, folder: &Path) -> io::Result<[Arc<d
 /// Does the same for each of many files, where most of the time is spent waiting; the first error, if any.
 pub(super) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> io::Result<()> + Sync) -> io::Result<()> {
     const THREADS: usize = 8;
-    let all = |part: &[T]| part.iter().map(&work).fold(Ok(()), |first: io::Result<()>, next| first.and(next));
+    // All are done, whatever becomes of the first.
+    let all = |part: &[T]| {
+        let mut outcome = Ok(());
+        for item in part {
+            let done = work(item);
+            outcome = outcome.and(done);
+        }
+        outcome
+    };
     if items.len() < 2 * THREADS {
         return all(items);
     }

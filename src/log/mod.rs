@@ -28,6 +28,8 @@ pub mod verify;
 mod stream_file;
 mod queue;
 mod counters;
+#[cfg(test)]
+mod sample;
 
 pub use commit::CommitError;
 pub use counters::LogMetrics;

@@ -104,3 +104,52 @@ fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::Sample;
+
+    #[test]
+    fn chunks_are_whole_lines_and_together_the_log() {
+        let sample = Sample::new();
+        let content: Vec<u8> = (1..=80).flat_map(|n| sample.line(n, (n as usize * 37) % 900)).collect();
+        let reader = sample.reader(&content);
+        let end = content.len() as u64;
+        for max_bytes in [0, 1, 300, 2000, 10_000, 1 << 20] {
+            let (mut read, mut offset) = (Vec::new(), 0);
+            while offset < end {
+                let chunk = reader.read(offset, end, max_bytes).unwrap();
+                let count = memchr::memchr_iter(b'\n', &chunk.lines).count();
+                assert!(chunk.lines.ends_with(b"\n") && (chunk.lines.len() <= max_bytes || count == 1));
+                assert_eq!(chunk.next_offset, offset + chunk.lines.len() as u64);
+                offset = chunk.next_offset;
+                read.extend_from_slice(&chunk.lines);
+            }
+            assert_eq!(read, content);
+        }
+        assert!(reader.read(end, end, 100).unwrap().lines.is_empty());
+    }
+
+    #[test]
+    fn a_log_that_is_not_what_it_was_said_to_be_is_an_error_and_no_endless_wait() {
+        let sample = Sample::new();
+        let content = sample.lines(3, 10);
+        let reader = sample.reader(&content);
+        let size = content.len() as u64;
+        assert!(reader.read(0, size + 10, 1 << 20).is_err(), "shorter than said");
+        assert!(reader.read(size - 20, size - 5, 1 << 20).is_err(), "an end inside a line");
+    }
+
+    #[test]
+    fn the_tail_is_the_last_whole_event_and_the_file_is_left_as_it_is() {
+        let sample = Sample::new();
+        let whole = sample.lines(9, 50);
+        let torn = [&whole[..], b"{\"type\":\"x", &[0; 5000]].concat();
+        let tail = sample.reader(&torn).tail().unwrap();
+        assert_eq!((tail.last_sequence, tail.bytes), (9, whole.len() as u64));
+        assert_eq!(tail.last_line.as_deref(), whole.split_inclusive(|byte| *byte == b'\n').next_back());
+        assert_eq!(sample.content(), torn);
+        let empty = sample.reader(b"").tail().unwrap();
+        assert_eq!((empty.last_sequence, empty.bytes, empty.last_line), (0, 0, None));
+    }
+}

@@ -38,6 +38,8 @@ pub struct LogOptions {
     /// Batches from this size on are synced in their own file and not written twice.
     pub direct_bytes: usize,
     pub direct_threads: usize,
+    /// Logs without a writer that may stay open until the next checkpoint; beyond that each is synced and closed.
+    pub idle_files: usize,
     /// How many batches may wait; see [`LogWriter::commit`].
     pub queue_batches: usize,
 }
@@ -47,8 +49,9 @@ impl Default for LogOptions {
         Self {
             durability: Durability::default(),
             segment_bytes: 32 << 20,
-            direct_bytes: 256 << 10,
-            direct_threads: 4,
+            direct_bytes: 128 << 10,
+            direct_threads: 8,
+            idle_files: 256,
             queue_batches: 1 << 16,
         }
     }
@@ -143,7 +146,7 @@ impl LogRoot {
         let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
         let file = self.shared.open_durably(&key)?;
-        let recovered = recover(&*file, limit).inspect_err(|_| claim.taint())?;
+        let recovered = recover(&*file, limit, || claim.sync(&*file))?;
         let stream = claim.stream(file, recovered.bytes);
         self.shared.void_journal_beyond(&stream, recovered.bytes)?;
         claim.forget_failure();
@@ -162,7 +165,7 @@ impl LogRoot {
 
     /// Ends what is under way, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
-        self.threads.close();
+        self.threads.stop(true);
     }
 }
 
@@ -238,25 +241,24 @@ impl Threads {
         Ok(threads)
     }
 
-    /// The committer first, since it may hand what it has to the direct writers.
-    fn close(&self) {
+    /// Ends what is under way. The committer first, since it may hand what it has to the direct writers, and wait for
+    /// the checkpointer.
+    fn stop(&self, checkpoint: bool) {
         self.shared.queue.close();
         let mut writing = std::mem::take(&mut *lock(&self.writing)).into_iter();
         writing.next().map(JoinHandle::join);
         self.shared.direct.close();
         writing.for_each(|thread| drop(thread.join()));
-        self.shared.journal.end(true);
+        self.shared.journal.end(checkpoint);
         let checkpointer = lock(&self.checkpointer).take();
         checkpointer.map(JoinHandle::join);
     }
 }
 
 impl Drop for Threads {
-    /// Without [`LogRoot::close`] the threads end by themselves and the journal is left to the next start.
+    /// Without [`LogRoot::close`] the journal is left to the next start. Waits only for what is under way.
     fn drop(&mut self) {
-        self.shared.queue.close();
-        self.shared.direct.close();
-        self.shared.journal.end(false);
+        self.stop(false);
     }
 }
 

@@ -105,3 +105,72 @@ fn leading_sequence(head: &[u8]) -> Option<u64> {
     let digits = &rest[..rest.iter().position(|byte| *byte == b',')?];
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::sample::Sample;
+    use super::*;
+
+    /// The law, without any cleverness.
+    fn linear(content: &[u8], after: u64) -> u64 {
+        let mut offset = 0;
+        for line in content.split_inclusive(|byte| *byte == b'\n') {
+            if codec::decode(line).unwrap().sequence > after {
+                break;
+            }
+            offset += line.len() as u64;
+        }
+        offset
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn bisection_finds_what_a_walk_finds(
+            paddings in prop::collection::vec(prop_oneof![8 => 0usize..400, 2 => 400usize..9000, 1 => 9000usize..200_000], 0..60)
+        ) {
+            let sample = Sample::new();
+            let numbered = (1..).zip(&paddings);
+            let content: Vec<u8> = numbered.flat_map(|(sequence, padding)| sample.line(sequence, *padding)).collect();
+            let file = sample.file(&content);
+            for after in 0..=paddings.len() as u64 + 1 {
+                prop_assert_eq!(seek(&*file, after, content.len() as u64).unwrap(), linear(&content, after), "after {}", after);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_beyond_the_end_are_not_there() {
+        let sample = Sample::new();
+        let content = sample.lines(100, 200);
+        let file = sample.file(&content);
+        let end = linear(&content, 60);
+        assert_eq!(seek(&*file, 59, end).unwrap(), linear(&content, 59));
+        assert_eq!(seek(&*file, 60, end).unwrap(), end);
+        assert_eq!(seek(&*file, 99, end).unwrap(), end);
+    }
+
+    #[test]
+    fn a_damaged_line_on_the_way_is_stepped_over() {
+        let sample = Sample::new();
+        let mut content = sample.lines(2000, 50);
+        let whole = content.clone();
+        let from = linear(&whole, 999) as usize;
+        content[from + 5..from + 3000].fill(0);
+        let file = sample.file(&content);
+        for after in [1, 500, 900, 1100, 1500, 1999, 2000] {
+            assert_eq!(seek(&*file, after, content.len() as u64).unwrap(), linear(&whole, after), "after {after}");
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_line_tells_its_sequence() {
+        let sample = Sample::new();
+        assert_eq!(leading_sequence(&sample.line(1234, 10)), Some(1234));
+        assert_eq!(leading_sequence(&sample.event("odd \"type\"", 7, 0)), Some(7));
+        assert_eq!(leading_sequence(b"{\"sequence\":5}\n"), None);
+        assert_eq!(leading_sequence(&sample.line(1234, 10)[..100]), None);
+    }
+}

@@ -27,24 +27,23 @@ pub(super) struct StreamFile {
     unsynced: AtomicBool,
     in_flight: Mutex<bool>,
     idle: Condvar,
-    /// A sync has failed: what the file holds beyond the durable bytes may not be on the disk, whatever is read.
-    tainted: Mutex<bool>,
+    syncs: Arc<Syncs>,
 }
 
 impl StreamFile {
-    fn new(streams: &Arc<Streams>, path: &Arc<str>, file: Arc<dyn DiskFile>, durable: u64) -> Arc<Self> {
+    fn new(claim: &Claim, file: Arc<dyn DiskFile>, durable: u64) -> Arc<Self> {
         let stream = Arc::new(Self {
-            path: path.clone(),
+            path: claim.path.clone(),
             file,
-            streams: streams.clone(),
+            streams: claim.streams.clone(),
             durable: AtomicU64::new(durable),
             failed: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
             in_flight: Mutex::new(false),
             idle: Condvar::new(),
-            tainted: Mutex::new(false),
+            syncs: claim.syncs.clone(),
         });
-        lock(&streams.alive).insert(path.clone(), Arc::downgrade(&stream));
+        lock(&claim.streams.alive).insert(claim.path.clone(), Arc::downgrade(&stream));
         stream
     }
 
@@ -116,16 +115,7 @@ impl StreamFile {
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        let mut tainted = lock(&self.tainted);
-        if *tainted {
-            return Err(io::Error::other("an earlier sync of this log failed"));
-        }
-        if let Err(error) = self.file.sync_data() {
-            *tainted = true;
-            self.note_failure(true);
-            return Err(error);
-        }
-        Ok(())
+        self.syncs.sync(&*self.file, || self.note_failure(true))
     }
 }
 
@@ -135,6 +125,27 @@ impl Drop for StreamFile {
         if alive.get(&self.path).is_some_and(|newest| std::ptr::eq(newest.as_ptr(), self)) {
             alive.remove(&self.path);
         }
+    }
+}
+
+/// The syncs of one log, whoever makes them: its owner, the checkpoint of what a former owner wrote, or recovery.
+#[derive(Default)]
+struct Syncs {
+    /// One has failed: what the file holds beyond the durable bytes may not be on the disk, whatever is read.
+    tainted: Mutex<bool>,
+}
+
+impl Syncs {
+    /// The system tells of an error once, so nobody else may ask before it is noted.
+    fn sync(&self, file: &dyn DiskFile, note_failure: impl FnOnce()) -> io::Result<()> {
+        let mut tainted = lock(&self.tainted);
+        if *tainted {
+            return Err(io::Error::other("an earlier sync of this log failed"));
+        }
+        file.sync_data().inspect_err(|_| {
+            *tainted = true;
+            note_failure();
+        })
     }
 }
 
@@ -162,10 +173,14 @@ impl Streams {
         if !lock(&self.claimed).insert(path.clone()) {
             return None;
         }
-        let claim = Claim { streams: self.clone(), path };
+        let mut claim = Claim { streams: self.clone(), path, syncs: Arc::default() };
         let former = lock(&self.alive).get(&claim.path).and_then(Weak::upgrade);
         if let Some(former) = former {
             former.wait_idle();
+            // If a sync of the former has failed, it is only opened again if nothing of it still counts.
+            if !*lock(&former.syncs.tainted) {
+                claim.syncs = former.syncs.clone();
+            }
         }
         Some(claim)
     }
@@ -175,20 +190,23 @@ impl Streams {
 pub(super) struct Claim {
     streams: Arc<Streams>,
     pub(super) path: Arc<str>,
+    syncs: Arc<Syncs>,
 }
 
 impl Claim {
     pub(super) fn stream(&self, file: Arc<dyn DiskFile>, durable: u64) -> Arc<StreamFile> {
-        StreamFile::new(&self.streams, &self.path, file, durable)
+        StreamFile::new(self, file, durable)
     }
 
     pub(super) fn failed(&self) -> Option<Failed> {
         lock(&self.streams.failed).get(&self.path).copied()
     }
 
-    /// The log could not be synced when it was opened: what it holds is not known to be on the disk.
-    pub(super) fn taint(&self) {
-        lock(&self.streams.failed).insert(self.path.clone(), Failed { durable: None, tainted: true });
+    /// Before the log is taken over. If it fails, what the file holds is not known to be on the disk.
+    pub(super) fn sync(&self, file: &dyn DiskFile) -> io::Result<()> {
+        self.syncs.sync(file, || {
+            lock(&self.streams.failed).insert(self.path.clone(), Failed { durable: None, tainted: true });
+        })
     }
 
     /// The log is open again and what was not durable is cut off.

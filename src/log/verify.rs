@@ -147,3 +147,40 @@ impl Check {
         self.report
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::Sample;
+    use super::*;
+
+    fn found(sample: &Sample, lines: &[Vec<u8>], must_be_terminal: bool) -> Vec<(u64, ViolationKind)> {
+        let report = verify_log(&sample.reader(&lines.concat()), sample.key, must_be_terminal).unwrap();
+        report.violations.into_iter().map(|violation| (violation.line, violation.kind)).collect()
+    }
+
+    #[test]
+    fn a_good_log_has_no_violations() {
+        let sample = Sample::new();
+        let mut lines: Vec<_> = (1..=3000).map(|n| sample.line(n, 600)).collect();
+        lines.push(sample.event("run.completed", 3001, 0));
+        let report = verify_log(&sample.reader(&lines.concat()), sample.key, true).unwrap();
+        assert_eq!(report, LogReport { events: 3001, violations: vec![] });
+    }
+
+    #[test]
+    fn every_breach_is_named_with_its_line() {
+        let sample = Sample::new();
+        let line = |sequence| sample.line(sequence, 10);
+        let end = |sequence| sample.event("run.completed", sequence, 0);
+        assert_eq!(found(&sample, &[line(1), line(2)], true), [(2, ViolationKind::NoTerminal)]);
+        assert_eq!(found(&sample, &[line(1), b"{}\n".to_vec(), line(3)], false), [(2, ViolationKind::NotAnEvent)]);
+        let gap = ViolationKind::Sequence { expected: 2, found: 4 };
+        assert_eq!(found(&sample, &[line(1), line(4), line(5)], false), [(2, gap)]);
+        let again = ViolationKind::Sequence { expected: 2, found: 1 };
+        assert_eq!(found(&sample, &[line(1), line(1)], false), [(2, again), (2, ViolationKind::EventId)]);
+        assert_eq!(found(&sample, &[end(1), line(2)], true), [(2, ViolationKind::AfterTerminal)]);
+        assert_eq!(found(&sample, &[line(1), line(2)[..50].to_vec()], false), [(2, ViolationKind::NoNewline)]);
+        let foreign = Sample::new().line(2, 0);
+        assert_eq!(found(&sample, &[line(1), foreign], false), [(2, ViolationKind::ForeignEvent)]);
+    }
+}

@@ -90,9 +90,7 @@ impl LogWriter {
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
-        // Files of streams that are over stay open until the next checkpoint; that is fine for a few.
-        const FEW: usize = 256;
-        if self.shared.journal.held_files() > FEW {
+        if self.shared.journal.held_files() > self.shared.options.idle_files {
             // Closed already: then the last checkpoint does it.
             let _ = self.shared.direct.push(Direct::Release(self.stream.clone()));
         }

@@ -63,10 +63,15 @@ impl Ensured {
 pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) -> Result<Ensured, EnsureBuildError> {
     let found = services.store.find_configuration(&ask.scope, ask.configuration_id).await?;
     let configuration = found.ok_or(EnsureBuildError::ConfigurationNotFound)?;
+    // A queued run that is here has been admitted before.
+    if ask.manual && services.settings.server.safe_mode {
+        return Err(EnsureBuildError::SafeMode);
+    }
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
     // What was under way may have changed while another decision was taken.
     let builds = look(registry, configuration.id).await?;
+    settle(registry, &builds).await;
     let inputs = inputs(services, &configuration).await?;
     let reason = match (ask.force, ask.manual) {
         (true, _) => BuildReason::ForceRebuild,
@@ -86,6 +91,15 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
 
 async fn look(registry: &Addr<Registry>, id: ConfigurationId) -> Result<BuildsOf, EnsureBuildError> {
     registry.send(LookAtBuilds(id)).await.map_err(|_| EnsureBuildError::Draining)
+}
+
+/// A build that has ended is not joined but found, so its row must say that it has ended.
+async fn settle(registry: &Addr<Registry>, builds: &BuildsOf) {
+    for ended in builds.in_flight.iter().filter(|in_flight| in_flight.stream.tail().closed) {
+        if let Ok(Some(entry)) = registry.send(Find(ended.stream.key())).await {
+            entry.settled().await;
+        }
+    }
 }
 
 /// The digest is taken from the files each time, so that a change on disk is never overlooked.
@@ -108,7 +122,7 @@ async fn inputs(services: &Services, configuration: &Configuration) -> Result<Bu
 fn join(builds: &BuildsOf, inputs: &BuildInputs) -> Option<Ensured> {
     let joinable = |in_flight: &InFlight| {
         let waiters = in_flight.waiters.upgrade()?;
-        let same = in_flight.build.inputs.fingerprint == inputs.fingerprint;
+        let same = !in_flight.stream.tail().closed && in_flight.build.inputs.fingerprint == inputs.fingerprint;
         same.then(|| Ensured::UnderWay { build: in_flight.build.clone(), stream: in_flight.stream.clone(), waiters })
     };
     builds.in_flight.iter().rev().find_map(joinable)

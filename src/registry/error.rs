@@ -27,6 +27,10 @@ pub enum CreateRunError {
     DocumentNotFound(DocumentId),
     #[error("a run needs a document to work on")]
     InputRequired,
+    #[error("{waiting} runs are waiting already")]
+    QueueFull { waiting: usize },
+    #[error("safe mode is on: no new work is taken")]
+    SafeMode,
     #[error("the service is stopping and takes no new work")]
     Draining,
     #[error("the run could not be started")]
@@ -37,6 +41,8 @@ pub enum CreateRunError {
 pub enum EnsureBuildError {
     #[error("there is no such configuration")]
     ConfigurationNotFound,
+    #[error("safe mode is on: no new work is taken")]
+    SafeMode,
     #[error("the service is stopping and takes no new work")]
     Draining,
     #[error("the configuration's files cannot be read: {0}")]

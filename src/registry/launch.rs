@@ -2,6 +2,7 @@
 //! properly when its worker dies.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr};
 
@@ -17,7 +18,6 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
 use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
-use crate::stream::window::Halt;
 use crate::stream::{self, AppendError, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
 use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
@@ -46,6 +46,7 @@ pub async fn launch_run(
         ports,
         capacity: services.capacity.clone(),
         context: services.work.clone(),
+        suspended: Arc::default(),
     };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {
@@ -53,6 +54,9 @@ pub async fn launch_run(
         if died {
             let failure = RunFailureCode::OrchestrationError;
             conclude_run(&services.work, &run, &stream, failure, "the run's worker died").await;
+        }
+        if job.suspended.load(Ordering::Acquire) {
+            return suspend(&registry, entry_at_end).await;
         }
         close(&services, &registry, entry_at_end).await;
     });
@@ -147,16 +151,18 @@ async fn watch_over<A: Actor>(mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bo
     verdict == Verdict::GaveUp
 }
 
+/// Lets go of a run that stays queued: its readers are told to come back.
+async fn suspend(registry: &Addr<Registry>, entry: Entry) {
+    entry.stream.hub().set_halt(stream::window::Halt::Draining);
+    entry.settled().await;
+    let _ = registry.send(Deregister(entry.key())).await;
+}
+
 /// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.
 async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
-    if !entry.stream.tail().closed && entry.stream.hub().halt().is_none() {
-        // Its worker has left it for the next start.
-        entry.stream.hub().set_halt(Halt::Draining);
-    } else {
-        entry.stream.ended().await;
-    }
+    entry.stream.ended().await;
     entry.settled().await;
-    if entry.stream.hub().halt() == Some(Halt::Degraded) {
+    if entry.stream.hub().halt() == Some(stream::window::Halt::Degraded) {
         mark_degraded(services, &entry).await;
     }
     let _ = registry.send(Deregister(entry.key())).await;

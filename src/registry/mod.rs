@@ -18,4 +18,4 @@ pub mod handle;
 
 pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError};
 pub use handle::{NewRun, RegistryHandle};
-pub use services::{Arbiters, Services};
+pub use services::{Arbiters, Services, probe_venvs};

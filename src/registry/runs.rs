@@ -11,7 +11,7 @@ use super::builds::{self, Ask};
 use super::error::{CancelError, CancelRunError, CreateRunError};
 use super::handle::NewRun;
 use super::launch;
-use super::message::Find;
+use super::message::{Find, Observe};
 use super::services::Services;
 use crate::domain::configuration::Document;
 use crate::domain::principal::{Principal, Scope};
@@ -83,6 +83,10 @@ pub async fn create(
         .filter(|found| new.workspace_id.is_none_or(|id| id == found.workspace_id))
         .ok_or(CreateRunError::ConfigurationNotFound)?;
     check_inputs(&services, configuration.workspace_id, &new).await?;
+    check_admission(&services)?;
+    if is_draining(&registry).await {
+        return Err(CreateRunError::Draining);
+    }
     let run = Run {
         id: RunId::generate(),
         workspace_id: configuration.workspace_id,
@@ -101,6 +105,22 @@ pub async fn create(
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     launch::launch_run(&services, &registry, ports, run.clone(), Some(Caller::from(&principal))).await?;
     Ok(Run { last_sequence: 1, ..run })
+}
+
+/// Asked before the row is stored: a row that is there will be worked on at the next start.
+async fn is_draining(registry: &Addr<Registry>) -> bool {
+    registry.send(Observe).await.is_ok_and(|observed| observed.draining)
+}
+
+fn check_admission(services: &Services) -> Result<(), CreateRunError> {
+    if services.settings.server.safe_mode {
+        return Err(CreateRunError::SafeMode);
+    }
+    let waiting = services.capacity.waiting();
+    if waiting >= services.settings.limits.queue_size {
+        return Err(CreateRunError::QueueFull { waiting });
+    }
+    Ok(())
 }
 
 async fn check_inputs(services: &Services, workspace_id: WorkspaceId, new: &NewRun) -> Result<(), CreateRunError> {

@@ -1,6 +1,7 @@
 //! What work is started with: the store, the logs, the settings, and the threads it runs on.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +14,7 @@ use crate::log::LogRoot;
 use crate::store::Store;
 use crate::stream::StreamOptions;
 use crate::worker::WorkContext;
+use crate::worker::build::marker::probe_writable;
 use crate::worker::run::Capacity;
 
 /// Shared by all of the registry; cheap to clone.
@@ -28,12 +30,31 @@ pub struct Services {
 }
 
 impl Services {
+    /// Starts the threads of streams and workers; must be called within an actix system.
+    pub fn new(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            store,
+            log,
+            node_id,
+            arbiters: Arbiters::start(cores),
+            work: Arc::new(WorkContext::new(settings.clone())),
+            capacity: Capacity::new(settings.limits.max_concurrency),
+            settings,
+        }
+    }
+
     pub fn stream_options(&self) -> StreamOptions {
         StreamOptions {
             heartbeat: self.settings.stream.sse_heartbeat,
             max_subscribers: self.settings.limits.max_subscribers,
         }
     }
+}
+
+/// Builds need a folder that can be written: better told at the start than by the first of them.
+pub fn probe_venvs(settings: &Settings) -> io::Result<()> {
+    probe_writable(&settings.build.venvs_dir)
 }
 
 /// Threads for streams and threads for workers, apart: a worker that parses a child's flood of output

@@ -76,6 +76,12 @@ impl StreamActor {
         (self.waiting.lines.len() > MAX_WAITING_BYTES).then_some(AppendError::Overloaded)
     }
 
+    /// The answer to an append of no drafts: where they would have begun.
+    fn nothing(&self) -> Appended {
+        let last = self.sequencer.last();
+        Appended { first: last + 1, last, created_at: micros(Utc::now()) }
+    }
+
     /// Numbers and encodes; all drafts or, when one comes after the end, none.
     fn enqueue(&mut self, drafts: &[Draft], ack: Ack) -> Result<(), AppendError> {
         let mut sequencer = self.sequencer.clone();
@@ -105,15 +111,17 @@ impl StreamActor {
         let lines = Bytes::from(lines);
         let batch = Batch::new(acks[0].1.first, self.log.durable_bytes(), lines.clone(), ends.into());
         let in_flight = InFlight { batch, acks, closes: self.sequencer.is_closed() };
-        let commit = self.log.commit(lines, sync);
-        let pipeline =
-            self.hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
         let hub = self.hub.clone();
+        let pipeline =
+            hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
+        // From here to the task nothing may fail: an acknowledgement that is lost now would be given twice.
+        let commit = self.log.commit(lines, sync);
         self.committing = true;
         let (settled, done) = oneshot::channel();
         actix::spawn(async move {
-            let _ = settled.send(in_flight.settle(commit.await, &hub));
+            let outcome = in_flight.settle(commit.await, &hub);
             drop(pipeline);
+            let _ = settled.send(outcome);
         });
         context.spawn(done.into_actor(self).map(|outcome, actor, context| {
             actor.committed(outcome.unwrap_or(Settled::Failed), context);
@@ -197,12 +205,13 @@ impl Handler<Append> for StreamActor {
 
     fn handle(&mut self, Append(drafts): Append, context: &mut Self::Context) -> Self::Result {
         let (ack, outcome) = oneshot::channel();
-        let refused = match self.refusal() {
-            Some(refusal) => Err(refusal),
-            None => self.enqueue(&drafts, ack),
+        let answered = match self.refusal() {
+            Some(refusal) => Some(Err(refusal)),
+            None if drafts.is_empty() => Some(Ok(self.nothing())),
+            None => self.enqueue(&drafts, ack).err().map(Err),
         };
-        if let Err(error) = refused {
-            return Box::pin(std::future::ready(Err(error)));
+        if let Some(answer) = answered {
+            return Box::pin(std::future::ready(answer));
         }
         self.commit_waiting(context);
         Box::pin(async move { outcome.await.unwrap_or(Err(AppendError::Lost)) })

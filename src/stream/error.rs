@@ -16,6 +16,7 @@ pub enum AppendError {
     /// The actor died before the events were handed to the log: they are nowhere, and may be sent again.
     #[error("the stream's actor died before it took the events")]
     Lost,
+    /// The threads of the service have ended under it; what became of the events is not known.
     #[error("the stream's actor is gone for good")]
     Gone,
 }
@@ -36,4 +37,10 @@ pub enum OpenStreamError {
     Reader(#[from] OpenReaderError),
     #[error("the log could not be opened: {0}")]
     Io(#[from] std::io::Error),
+    /// Its log failed under the actor before this one; only the next start takes it up again.
+    #[error("the stream is degraded")]
+    Degraded,
+    /// Something other than this service has cut the file; the numbers given so far would be given again.
+    #[error("the log has {found} bytes, and {shown} were shown already")]
+    Shrunk { found: u64, shown: u64 },
 }

@@ -173,7 +173,7 @@ impl Follow {
         &self.hub
     }
 
-    /// True when everything that this log will ever hold has been delivered; one that has failed takes no more.
+    /// True when everything there will ever be has been delivered: up to the end, or to where the log failed.
     pub fn is_finished(&self) -> bool {
         let tail = self.hub.tail();
         let over = tail.closed || self.hub.halt() == Some(Halt::Degraded);

@@ -123,7 +123,8 @@ impl StreamHandle {
         let started = incarnation.wait_for(|incarnation| !matches!(incarnation, Incarnation::Starting)).await;
         match started.as_deref() {
             Ok(Incarnation::Live { generation, address }) => Ok((*generation, address.clone())),
-            _ => Err(self.gone()),
+            Ok(_) => Err(self.gone()),
+            Err(_) => Err(AppendError::Gone),
         }
     }
 
@@ -143,7 +144,7 @@ impl StreamHandle {
             Incarnation::Live { generation, .. } => *generation > seen,
             Incarnation::Gone => true,
         });
-        changed.await.map(|_| ()).map_err(|_| self.gone())
+        changed.await.map(|_| ()).map_err(|_| AppendError::Gone)
     }
 }
 
@@ -169,7 +170,7 @@ impl Stream {
                 async move { stream.incarnate(generation, first, guard).await }
             })
             .await;
-            stream.over(verdict);
+            stream.over(verdict).await;
         });
     }
 
@@ -195,18 +196,28 @@ impl Stream {
     /// Waits for the dead incarnation's last commit, then continues from what the file holds.
     async fn reopen(&self) -> Result<(LogWriter, Sequencer), OpenStreamError> {
         let settled = self.hub.pipeline().lock_owned().await;
+        if self.hub.halt() == Some(Halt::Degraded) {
+            return Err(OpenStreamError::Degraded);
+        }
         let (writer, recovered) = open_log(self.log.clone(), self.identity.key(), None).await?;
+        let (found, shown) = (recovered.bytes, self.hub.tail().bytes);
+        if found < shown {
+            return Err(OpenStreamError::Shrunk { found, shown });
+        }
         let sequencer = resume(self.identity.key(), &recovered);
         self.hub.reset(tail(&sequencer, &recovered));
         drop(settled);
         Ok((writer, sequencer))
     }
 
-    fn over(&self, verdict: Verdict<OpenStreamError>) {
-        if !matches!(verdict, Verdict::Stopped) {
+    /// Tells readers and producers, once the last commit is known: the tail that they then find is what counts.
+    async fn over(&self, verdict: Verdict<OpenStreamError>) {
+        let settled = self.hub.pipeline().lock_owned().await;
+        if !self.hub.tail().closed {
             tracing::error!(stream = %self.identity.key(), ?verdict, "stream is given up");
             self.hub.set_halt(Halt::Degraded);
         }
+        drop(settled);
         self.announce.send_replace(Incarnation::Gone);
     }
 }

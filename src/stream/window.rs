@@ -16,7 +16,7 @@ use super::error::SubscribeError;
 use crate::log::LogReader;
 
 /// Bytes of lines that a live window keeps; their SSE form, made on demand, costs about as much again.
-const WINDOW_BYTES: usize = 4 << 20;
+pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// Events that became durable together.
 #[derive(Debug)]
@@ -139,6 +139,11 @@ impl Hub {
         state.seats.len() - state.free.len()
     }
 
+    /// Bytes of lines in the live window: at most [`WINDOW_BYTES`], or one batch that is larger.
+    pub fn window_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     pub fn reader(&self) -> &LogReader {
         &self.reader
     }
@@ -180,8 +185,13 @@ impl Hub {
         });
     }
 
+    /// A stream that is degraded stays so.
     pub fn set_halt(&self, halt: Halt) {
-        self.change(|state| state.halt = Some(halt));
+        self.change(|state| {
+            if state.halt != Some(Halt::Degraded) {
+                state.halt = Some(halt);
+            }
+        });
     }
 
     /// Tells readers that the stream is alive, unless it has just shown that itself.

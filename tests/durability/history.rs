@@ -59,10 +59,12 @@ struct Stream {
     pending: Vec<u8>,
     /// A batch has failed in this life, with the writer still there to say so.
     failed: bool,
+    /// One had failed in the life before, and its owner has noted what was durable: it is cut to that.
+    degraded: bool,
     /// The host went down under the policy that does not cover it.
     unsound: bool,
     /// Opening it failed, maybe when it was synced: if the process is killed now, the next one reads what the disk may
-    /// not hold, and cannot know.
+    /// not hold, and cannot know. Likewise a batch whose failure nobody heard of.
     doubtful: bool,
     writer: Option<LogWriter>,
 }
@@ -79,6 +81,7 @@ impl Stream {
             last_sequence: 0,
             pending: Vec::new(),
             failed: false,
+            degraded: false,
             unsound: false,
             doubtful: false,
             writer: None,
@@ -86,11 +89,11 @@ impl Stream {
     }
 
     fn batch(&self, random: &mut Random) -> Vec<u8> {
-        let lines = if random.chance(20) { 10 + random.below(30) } else { 1 + random.below(4) };
+        let lines = if random.chance(20) { 4 + random.below(12) } else { 1 + random.below(3) };
         let mut batch = Vec::new();
         for sequence in (self.last_sequence + 1..).take(lines as usize) {
             let event_id = EventId::from_ulid(Ulid::from_parts(sequence, u128::from(random.next())));
-            let padding = "x".repeat(random.below(400) as usize);
+            let padding = "x".repeat(random.below(900) as usize);
             let stamp = codec::Stamp { sequence, event_id, created_at: time::micros(chrono::DateTime::UNIX_EPOCH) };
             let draft = Draft::new("console.line", Source::Engine, &json!({ "message": padding }));
             codec::encode(&mut batch, &self.identity, stamp, &draft);
@@ -122,6 +125,7 @@ impl Stream {
         self.last_sequence = recovered.last_sequence;
         self.pending.clear();
         self.failed = false;
+        self.degraded = false;
         self.doubtful = false;
         Ok(survivor)
     }
@@ -158,6 +162,7 @@ pub fn live(seed: u64, lying_disk: bool) -> Result<Seen, String> {
         segment_bytes: [16 << 10, 32 << 10, 64 << 10][random.below(3) as usize],
         direct_bytes: [2 << 10, 8 << 10][random.below(2) as usize],
         direct_threads: 1 + random.below(2) as usize,
+        idle_files: random.below(4) as usize,
         queue_batches: 64,
     };
     let policy = options.durability;
@@ -206,7 +211,7 @@ impl History {
                 self.open(root, index)?;
             }
         }
-        for _ in 0..self.random.below(30) {
+        for _ in 0..self.random.below(24) {
             if self.disk.is_off() {
                 break;
             }
@@ -221,7 +226,8 @@ impl History {
         let merely_written = self.options.durability == Durability::Write && !stream.pending.is_empty();
         stream.unsound |= merely_written && self.disk.has_struck();
         let acknowledged = stream.acknowledged.len() as u64;
-        let limit = (!stream.unsound && self.random.chance(25)).then_some(acknowledged);
+        let limit = stream.degraded || (!stream.unsound && self.random.chance(25));
+        let limit = limit.then_some(acknowledged);
         stream.writer = None;
         match root.writer(stream.key, limit) {
             Ok((writer, recovered)) => {
@@ -325,8 +331,9 @@ impl History {
         let uncovered = (power_cut || self.disk.has_struck()) && self.options.durability == Durability::Write;
         for stream in &mut self.streams {
             stream.writer = None;
-            stream.failed = false;
-            stream.unsound |= stream.doubtful && !power_cut;
+            stream.degraded |= std::mem::take(&mut stream.failed);
+            let unheard = !stream.degraded && !stream.pending.is_empty() && self.disk.has_struck();
+            stream.unsound |= (stream.doubtful || unheard) && !power_cut;
             stream.unsound |= uncovered && stream.synced < stream.acknowledged.len() + stream.pending.len();
         }
         self.seen.power_cuts += u64::from(power_cut);

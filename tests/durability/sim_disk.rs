@@ -56,6 +56,8 @@ struct FileState {
     bytes: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// A sync has failed, and the next cut will too.
+    stuck: bool,
 }
 
 #[derive(Clone)]
@@ -104,6 +106,7 @@ impl SimDisk {
         let mut state = self.lock();
         state.life += 1;
         (state.off, state.struck, state.faults) = (false, false, Faults::default());
+        state.files.values_mut().for_each(|file| file.stuck = false);
         Self { state: self.state.clone(), life: state.life }
     }
 
@@ -196,6 +199,7 @@ impl FileState {
     /// The kernel reports the error once and takes the pages for clean: they are never written.
     fn fail_sync(&mut self, random: &mut Random) {
         self.survive_in_part(random);
+        self.stuck = random.chance(50);
     }
 
     fn lose_power(&mut self, random: &mut Random) {
@@ -389,7 +393,11 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, size: u64) -> io::Result<()> {
         let (mut state, cut) = self.disk.change()?;
-        state.files.get_mut(&self.id).expect("files are never forgotten").change(Change::SetLen(size));
+        let file = state.files.get_mut(&self.id).expect("files are never forgotten");
+        if std::mem::take(&mut file.stuck) {
+            return Err(io::Error::other("the cut failed"));
+        }
+        file.change(Change::SetLen(size));
         if cut { Err(power_is_off()) } else { Ok(()) }
     }
 

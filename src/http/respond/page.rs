@@ -52,10 +52,8 @@ impl Page {
         limit: usize,
     ) -> io::Result<()> {
         while !self.is_full(limit) && follow.position() < follow.hub().tail().sequence {
-            match follow.next().await? {
-                Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),
-                Item::Beat => {}
-                Item::End(_) => break,
+            if !self.step(follow, kind, filter, limit).await? {
+                break;
             }
         }
         Ok(())
@@ -69,14 +67,24 @@ impl Page {
         filter: Option<&Filter>,
         limit: usize,
     ) -> io::Result<()> {
-        while self.count == 0 {
-            match follow.next().await? {
-                Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),
-                Item::Beat => {}
-                Item::End(_) => break,
-            }
-        }
+        while self.count == 0 && self.step(follow, kind, filter, limit).await? {}
         Ok(())
+    }
+
+    /// False when there is no more.
+    async fn step(
+        &mut self,
+        follow: &mut Follow,
+        kind: StreamKind,
+        filter: Option<&Filter>,
+        limit: usize,
+    ) -> io::Result<bool> {
+        match follow.next().await? {
+            Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),
+            Item::Beat => {}
+            Item::End(_) => return Ok(false),
+        }
+        Ok(true)
     }
 
     fn take(&mut self, chunk: &Chunk, kind: StreamKind, filter: Option<&Filter>, limit: usize) {

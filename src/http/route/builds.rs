@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::configurations::workspace;
-use super::events::{self, LogsQuery};
+use super::events;
 use super::runs::CancelBody;
 use crate::domain::build::Build;
 use crate::domain::sequence::Start;
@@ -14,8 +14,7 @@ use crate::domain::status::BuildStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId};
 use crate::http::auth::Caller;
-use crate::http::cursor::Form;
-use crate::http::input::{self, ListParameters};
+use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, Problem};
 use crate::http::{errors, paths};
 use crate::registry::RegistryHandle;
@@ -31,12 +30,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .route(web::post().to(create))
                 .route(web::get().to(list)),
         )
-        .route("/builds/{build}", web::get().to(show))
-        .route("/builds/{build}/events", web::get().to(all_events))
-        .route("/builds/{build}/events/stream", web::get().to(stream))
-        .route("/builds/{build}/events/download", web::get().to(download))
-        .route("/builds/{build}/logs", web::get().to(logs))
-        .route("/builds/{build}/cancel", web::post().to(cancel));
+        .service(web::resource("/builds/{build}").route(web::get().to(show)))
+        .service(web::resource("/builds/{build}/cancel").route(web::post().to(cancel)));
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,11 +53,11 @@ async fn create(
     registry: Registry,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
     let query = input::stream_flag(&request)?;
-    let body: NewBuildBody = input::body(&body)?;
+    let body: NewBuildBody = body.or_default()?;
     let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
     if query.stream || body.stream {
         return events::respond_created(&registry, &request, build.stream_key()).await;
@@ -117,61 +112,15 @@ async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
     path: web::Path<String>,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: BuildId = input::id(&path)?;
-    let body: CancelBody = input::body(&body)?;
+    let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_build(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
     let build = registry.build(&principal, id).await?.ok_or_else(|| Problem::not_found("the build"))?;
     let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
     Ok(response.json(resource(&build)))
-}
-
-async fn all_events(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), None).await
-}
-
-async fn stream(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), Some(Form::Sse)).await
-}
-
-async fn download(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::respond(&registry, &request, build.stream_key(), Some(Form::Ndjson)).await
-}
-
-async fn logs(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    query: web::Query<LogsQuery>,
-) -> Result<HttpResponse, Problem> {
-    let build = find(caller, &registry, &path).await?;
-    events::logs(&registry, build.stream_key(), query).await
-}
-
-async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Build, Problem> {
-    let id: BuildId = input::id(path)?;
-    let found = registry.store().find_build(&principal.workspaces, id).await?;
-    found.ok_or_else(|| Problem::not_found("the build"))
 }
 
 /// The build resource.

@@ -14,7 +14,7 @@ use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
-use crate::http::input;
+use crate::http::input::{self, Json};
 use crate::http::paths::API;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::package;
@@ -27,8 +27,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .route(web::post().to(create))
                 .route(web::get().to(list)),
         )
-        .route("/workspaces/{workspace}/configurations/import", web::post().to(import))
-        .route("/workspaces/{workspace}/configurations/{configuration}", web::get().to(show));
+        .service(web::resource("/workspaces/{workspace}/configurations/import").route(web::post().to(import)))
+        .service(web::resource("/workspaces/{workspace}/configurations/{configuration}").route(web::get().to(show)));
 }
 
 #[derive(Deserialize)]
@@ -49,10 +49,10 @@ async fn create(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let new: NewConfiguration = input::required_body(&body)?;
+    let new: NewConfiguration = body.required()?;
     let configuration = draft(workspace_id, &new.display_name)?;
     let folder = folder(&registry, &configuration);
     let digest = match new.source {

@@ -21,8 +21,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)),
         )
-        .route("/workspaces/{workspace}/documents/{document}", web::get().to(show))
-        .route("/workspaces/{workspace}/documents/{document}/download", web::get().to(download));
+        .service(web::resource("/workspaces/{workspace}/documents/{document}").route(web::get().to(show)))
+        .service(web::resource("/workspaces/{workspace}/documents/{document}/download").route(web::get().to(download)));
 }
 
 async fn upload(

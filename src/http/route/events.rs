@@ -1,20 +1,71 @@
-//! The events of a stream in every form, the same for runs and builds.
+//! The events of runs and builds, in every form.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::domain::StreamKey;
 use crate::domain::sequence::Start;
+use crate::domain::{BuildId, RunId, StreamKey};
 use crate::event::codec;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine};
+use crate::http::auth::Caller;
 use crate::http::cursor::{EventNames, EventsRequest, Form};
+use crate::http::input;
 use crate::http::problem::{Code, Problem};
 use crate::http::respond::{file, ndjson, page, sse};
 use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
 
-/// Answers a request for a stream's events. The caller has found the stream's row.
-pub async fn respond(
+type Registry = web::Data<RegistryHandle>;
+/// `runs` or `builds`, and the id.
+type Work = web::Path<(String, String)>;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    let resource = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
+    config
+        .service(resource("events").route(web::get().to(any_form)))
+        .service(resource("events/stream").route(web::get().to(stream)))
+        .service(resource("events/download").route(web::get().to(download)))
+        .service(resource("logfile").route(web::get().to(download)))
+        .service(resource("logs").route(web::get().to(logs)));
+}
+
+async fn any_form(
+    caller: Caller,
+    registry: Registry,
+    path: Work,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    respond(&registry, &request, key(caller, &registry, &path).await?, None).await
+}
+
+async fn stream(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Sse)).await
+}
+
+async fn download(
+    caller: Caller,
+    registry: Registry,
+    path: Work,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Ndjson)).await
+}
+
+/// The stream of work that the caller may see.
+async fn key(
+    Caller(principal): Caller,
+    registry: &RegistryHandle,
+    (collection, id): &(String, String),
+) -> Result<StreamKey, Problem> {
+    if collection == "runs" {
+        let found = registry.store().find_run(&principal.workspaces, input::id::<RunId>(id)?).await?;
+        return found.map(|run| run.stream_key()).ok_or_else(|| Problem::not_found("the run"));
+    }
+    let found = registry.store().find_build(&principal.workspaces, input::id::<BuildId>(id)?).await?;
+    found.map(|build| build.stream_key()).ok_or_else(|| Problem::not_found("the build"))
+}
+
+async fn respond(
     registry: &RegistryHandle,
     request: &HttpRequest,
     key: StreamKey,
@@ -59,18 +110,20 @@ pub async fn respond_created(
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogsQuery {
+struct LogsQuery {
     #[serde(default)]
     after_id: u64,
     limit: Option<usize>,
 }
 
 /// Console lines as plain entries.
-pub async fn logs(
-    registry: &RegistryHandle,
-    key: StreamKey,
+async fn logs(
+    caller: Caller,
+    registry: Registry,
+    path: Work,
     query: web::Query<LogsQuery>,
 ) -> Result<HttpResponse, Problem> {
+    let key = key(caller, &registry, &path).await?;
     let limit = query.limit.unwrap_or(1000);
     if !(1..=1000).contains(&limit) {
         return Err(Problem::new(Code::InvalidQuery, "`limit` must be 1 to 1000"));

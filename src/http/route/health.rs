@@ -10,9 +10,9 @@ use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/", web::get().to(index))
-        .route("/health/live", web::get().to(live))
-        .route("/health/ready", web::get().to(ready));
+        .service(web::resource("/").route(web::get().to(index)))
+        .service(web::resource("/health/live").route(web::get().to(live)))
+        .service(web::resource("/health/ready").route(web::get().to(ready)));
 }
 
 async fn index() -> HttpResponse {

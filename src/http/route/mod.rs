@@ -22,7 +22,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(documents::mount)
             .configure(runs::mount)
             .configure(run_results::mount)
-            .configure(builds::mount),
+            .configure(builds::mount)
+            .configure(events::mount),
     );
 }
 

@@ -23,10 +23,10 @@ type Registry = web::Data<RegistryHandle>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .route("/runs/{run}/summary", web::get().to(summary))
-        .route("/runs/{run}/outputs", web::get().to(outputs))
-        .route("/runs/{run}/outputs/{path:.*}", web::get().to(output))
-        .route("/runs/{run}/diagnostics", web::get().to(diagnostics));
+        .service(web::resource("/runs/{run}/summary").route(web::get().to(summary)))
+        .service(web::resource("/runs/{run}/outputs").route(web::get().to(outputs)))
+        .service(web::resource("/runs/{run}/outputs/{path:.*}").route(web::get().to(output)))
+        .service(web::resource("/runs/{run}/diagnostics").route(web::get().to(diagnostics)));
 }
 
 async fn summary(

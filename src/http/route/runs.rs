@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::configurations::workspace;
-use super::events::{self, LogsQuery};
+use super::events;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::id::NodeId;
 use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
@@ -16,8 +16,7 @@ use crate::domain::status::RunStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
-use crate::http::cursor::Form;
-use crate::http::input::{self, ListParameters};
+use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::{errors, paths};
 use crate::registry::{NewRun, RegistryHandle};
@@ -36,14 +35,9 @@ pub fn mount(config: &mut web::ServiceConfig) {
             web::resource("/workspaces/{workspace}/configurations/{configuration}/runs")
                 .route(web::post().to(create_in_workspace)),
         )
-        .route("/workspaces/{workspace}/runs", web::get().to(list_of_workspace))
-        .route("/runs/{run}", web::get().to(show))
-        .route("/runs/{run}/events", web::get().to(all_events))
-        .route("/runs/{run}/events/stream", web::get().to(stream))
-        .route("/runs/{run}/events/download", web::get().to(download))
-        .route("/runs/{run}/logfile", web::get().to(download))
-        .route("/runs/{run}/logs", web::get().to(logs))
-        .route("/runs/{run}/cancel", web::post().to(cancel));
+        .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
+        .service(web::resource("/runs/{run}").route(web::get().to(show)))
+        .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)));
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +92,7 @@ async fn create(
     registry: Registry,
     path: web::Path<String>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     create_run(caller, registry, None, &path, request, body).await
 }
@@ -108,7 +102,7 @@ async fn create_in_workspace(
     registry: Registry,
     path: web::Path<(String, String)>,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &caller.0, &path.0).await?;
     create_run(caller, registry, Some(workspace_id), &path.1, request, body).await
@@ -120,11 +114,11 @@ async fn create_run(
     workspace_id: Option<WorkspaceId>,
     configuration: &str,
     request: HttpRequest,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = input::id(configuration)?;
     let query = input::stream_flag(&request)?;
-    let body: NewRunBody = input::body(&body)?;
+    let body: NewRunBody = body.or_default()?;
     let new = NewRun { workspace_id, configuration_id, options: body.options.options()? };
     let run = registry.create_run(principal, new).await?;
     if query.stream || body.stream {
@@ -186,63 +180,15 @@ async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
     path: web::Path<String>,
-    body: web::Bytes,
+    body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
-    let body: CancelBody = input::body(&body)?;
+    let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_run(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
     let run = registry.run(&principal, id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
     Ok(response.json(resource(&run)))
-}
-
-async fn all_events(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, None).await
-}
-
-async fn stream(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, Some(Form::Sse)).await
-}
-
-async fn download(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    run_events(caller, &registry, &path, &request, Some(Form::Ndjson)).await
-}
-
-async fn run_events(
-    caller: Caller,
-    registry: &RegistryHandle,
-    path: &str,
-    request: &HttpRequest,
-    form: Option<Form>,
-) -> Result<HttpResponse, Problem> {
-    let run = find(caller, registry, path).await?;
-    events::respond(registry, request, run.stream_key(), form).await
-}
-
-async fn logs(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    query: web::Query<LogsQuery>,
-) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path).await?;
-    events::logs(&registry, run.stream_key(), query).await
 }
 
 /// The row as it stands, without waiting for a log that is further on.

@@ -9,7 +9,7 @@ use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
 use crate::domain::time;
 use crate::http::auth::Caller;
-use crate::http::input;
+use crate::http::input::{self, Json};
 use crate::http::paths::API;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::registry::RegistryHandle;
@@ -17,7 +17,7 @@ use crate::registry::RegistryHandle;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/workspaces").route(web::post().to(create)).route(web::get().to(list)))
-        .route("/workspaces/{workspace}", web::get().to(show));
+        .service(web::resource("/workspaces/{workspace}").route(web::get().to(show)));
 }
 
 #[derive(Deserialize)]
@@ -27,13 +27,9 @@ struct NewWorkspace {
     slug: Option<String>,
 }
 
-async fn create(
-    caller: Caller,
-    registry: web::Data<RegistryHandle>,
-    body: web::Bytes,
-) -> Result<HttpResponse, Problem> {
+async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json) -> Result<HttpResponse, Problem> {
     let Caller(_principal) = caller;
-    let new: NewWorkspace = input::required_body(&body)?;
+    let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
     if !(1..=255).contains(&name.chars().count()) {
         return Err(invalid("name", "1 to 255 characters"));

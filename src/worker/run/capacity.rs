@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 /// The running slots of a service.
 #[derive(Debug, Clone)]
@@ -22,6 +22,17 @@ struct Queue {
 #[derive(Debug)]
 pub struct Slot(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
+/// Why there is no slot at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    Taken,
+    Closed,
+}
+
+/// No slot will be given any more: the service is going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
 /// A place in the queue; it is given up when this is dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -35,17 +46,11 @@ impl Capacity {
     }
 
     /// A slot, when one is free and nobody waits for it.
-    pub fn try_take(&self) -> Option<Slot> {
-        self.slots.clone().try_acquire_owned().ok().map(Slot)
-    }
-
-    /// From here on nobody gets a slot, those who wait for one included.
-    pub fn close(&self) {
-        self.slots.close();
-    }
-
-    pub fn is_closed(&self) -> bool {
-        self.slots.is_closed()
+    pub fn try_take(&self) -> Result<Slot, Unavailable> {
+        self.slots.clone().try_acquire_owned().map(Slot).map_err(|error| match error {
+            TryAcquireError::NoPermits => Unavailable::Taken,
+            TryAcquireError::Closed => Unavailable::Closed,
+        })
     }
 
     /// Goes to the end of the queue.
@@ -55,6 +60,20 @@ impl Capacity {
         queue.next += 1;
         queue.waiting.push_back(number);
         Place { capacity: self.clone(), number }
+    }
+
+    /// Gives out no more slots: whoever waits is told, whoever has one keeps it.
+    pub fn close(&self) {
+        self.slots.close();
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.slots.is_closed()
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -69,10 +88,10 @@ impl Place {
         queue.waiting.iter().take_while(|&&number| number != self.number).count() as u64 + 1
     }
 
-    /// Waits for the slot; none when no more are given. The semaphore serves in the order of first polls, which is that of the queue
+    /// Waits for the slot. The semaphore serves in the order of first polls, which is that of the queue
     /// as long as every place is polled soon after it is taken.
-    pub async fn take(&self) -> Option<Slot> {
-        self.capacity.slots.clone().acquire_owned().await.ok().map(Slot)
+    pub async fn take(&self) -> Result<Slot, Closed> {
+        self.capacity.slots.clone().acquire_owned().await.map(Slot).map_err(|_| Closed)
     }
 }
 
@@ -90,27 +109,15 @@ mod tests {
     async fn slots_are_given_in_turn_and_come_back() {
         let capacity = Capacity::new(1);
         let slot = capacity.try_take().unwrap();
-        assert!(capacity.try_take().is_none());
+        assert_eq!(capacity.try_take().unwrap_err(), Unavailable::Taken);
         let (first, second) = (capacity.queue(), capacity.queue());
         assert_eq!((first.position(), second.position()), (1, 2));
         drop(slot);
         let slot = first.take().await.unwrap();
         drop(first);
         assert_eq!(second.position(), 1);
-        drop(slot);
-        second.take().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn once_closed_it_gives_nothing_to_those_who_wait_or_come() {
-        let capacity = Capacity::new(1);
-        let slot = capacity.try_take().unwrap();
-        let place = capacity.queue();
-        let mut waiting = std::pin::pin!(place.take());
-        assert!(futures_util::poll!(&mut waiting).is_pending());
         capacity.close();
-        assert!(waiting.await.is_none());
+        assert_eq!(second.take().await.unwrap_err(), Closed, "who waits is told");
         drop(slot);
-        assert!(capacity.try_take().is_none() && capacity.queue().take().await.is_none());
     }
 }

@@ -32,7 +32,7 @@ impl Session {
         let EnsuredBuild { build, progress } = match ensured {
             Ok(ensured) => ensured,
             // A service that stops begins no build, which is no fault of this run.
-            Err(_) if self.job.capacity.is_closed() => return Err(Early::Parked),
+            Err(_) if self.job.capacity.is_closed() => return Err(Early::Suspended),
             Err(error) => return Err(failed(RunFailureCode::BuildFailed, Stage::Build, error.to_string())),
         };
         self.build_id = Some(build.id);

@@ -1,14 +1,14 @@
 //! One run from its venv to its end: wait for the build, for capacity, stage, run the engine, conclude.
 //!
-//! Law: every way through here but one ends in [`Session::complete`], and only that writes `run.completed`. A run
-//! that still waits for its slot when the service stops is left as it is.
+//! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use chrono::Utc;
 
-use super::capacity::Slot;
-use super::ending::{self, Ending};
+use super::capacity::{Slot, Unavailable};
+use super::ending::{self, Ending, Report};
 use super::environment::ReadyBuild;
 use super::inputs;
 use super::worker::RunJob;
@@ -29,8 +29,8 @@ const POSITION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5)
 pub enum Early {
     Stopped(StopReason),
     Failed(RunFailure),
-    /// The service stops before the run has begun: it stays queued, and the next start goes on with it.
-    Parked,
+    /// The service goes down before the run has had its turn: it stays queued for the next start.
+    Suspended,
 }
 
 pub struct Session {
@@ -42,14 +42,14 @@ pub struct Session {
     pub build_id: Option<crate::domain::BuildId>,
 }
 
-/// Does a run. When this returns, its stream has its terminal event, or its log has failed, or the run is parked.
+/// Does a run. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
 pub async fn drive(job: RunJob) {
     let mut session = Session::new(job);
     let ending = match session.work().await {
         Ok(ending) => ending,
-        Err(Early::Stopped(reason)) => ending::stopped(&reason, Default::default()),
-        Err(Early::Failed(failure)) => ending::of_failure(failure, Default::default()),
-        Err(Early::Parked) => return,
+        Err(Early::Stopped(reason)) => ending::stopped(&reason, Report::default()),
+        Err(Early::Failed(failure)) => ending::of_failure(failure, Report::default()),
+        Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
     };
     session.complete(ending).await;
 }
@@ -100,8 +100,10 @@ impl Session {
     }
 
     async fn slot(&mut self) -> Result<Slot, Early> {
-        if let Some(slot) = self.job.capacity.try_take() {
-            return Ok(slot);
+        match self.job.capacity.try_take() {
+            Ok(slot) => return Ok(slot),
+            Err(Unavailable::Closed) => return Err(Early::Suspended),
+            Err(Unavailable::Taken) => {}
         }
         let place = self.job.capacity.queue();
         let mut taking = std::pin::pin!(place.take());
@@ -112,8 +114,8 @@ impl Session {
                 self.post(vec![self.waiting(WaitReason::Capacity, Some(position))]).await;
             }
             let next = tokio::time::timeout(POSITION_INTERVAL, &mut taking);
-            if let Ok(slot) = self.unless_stopped(next).await? {
-                return slot.ok_or(Early::Parked);
+            if let Ok(taken) = self.unless_stopped(next).await? {
+                return taken.map_err(|_| Early::Suspended);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The actor of one run: it starts the session and stops when that has ended.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
@@ -22,6 +23,8 @@ pub struct RunJob {
     pub ports: Arc<dyn RunPorts>,
     pub capacity: Capacity,
     pub context: Arc<WorkContext>,
+    /// Set by a session that leaves its run queued for the next start.
+    pub suspended: Arc<AtomicBool>,
 }
 
 pub struct RunWorker {

@@ -1,0 +1,70 @@
+//! One run and many readers: the time from the engine's write to the reader's receipt at 50 events a second, and
+//! deliveries a second when the engine prints as fast as it can.
+//!
+//! `cargo bench --bench fanout -- [--quick]`, after `cargo build --release --example sse_load`.
+
+mod support;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::load::{Load, number};
+use support::service::Site;
+use support::{Bench, Outcome};
+
+const LIMIT: Duration = Duration::from_secs(900);
+const RATE: u64 = 50;
+
+fn main() -> ExitCode {
+    support::run("fanout", measure)
+}
+
+fn measure(bench: &mut Bench) -> Outcome {
+    let site = Site::scripted(bench, &[])?;
+    let seconds = bench.pick(20, 4);
+    for readers in [1, 100, 1000] {
+        let name = format!("{readers} readers, {RATE} events/s");
+        for _ in 0..if bench.wants(&name) { bench.runs(3) } else { 0 } {
+            let orders = [("mode", "paced".into()), ("rate", RATE.to_string()), ("seconds", seconds.to_string())];
+            let result = run(bench, &site, readers, &orders)?;
+            expect_marks(&result, readers * RATE * seconds)?;
+            for quantile in ["p50", "p99"] {
+                let latency = number(&result, &format!("/latency_us/{quantile}"))? / 1000.0;
+                bench.report.add(&format!("{name}, {quantile}"), "ms", latency);
+            }
+        }
+    }
+    let (name, events) = ("1000 readers, as fast as possible", bench.pick(30_000, 2000));
+    for _ in 0..if bench.wants(name) { bench.runs(3) } else { 0 } {
+        let result = run(bench, &site, 1000, &[("mode", "flood".into()), ("events", u64::to_string(&events))])?;
+        let rate = number(&result, "/deliveries_per_second")?;
+        bench.report.add(name, "deliveries/s", rate);
+        bench.report.add(
+            &format!("{name}, bytes"),
+            "MB/s",
+            number(&result, "/bytes")? / number(&result, "/seconds")? / 1e6,
+        );
+    }
+    Ok(())
+}
+
+/// What the readers of one run tell; the engine waits until all of them are there.
+fn run(bench: &Bench, site: &Site, readers: u64, orders: &[(&str, String)]) -> Outcome<Value> {
+    let gate = bench.fresh_path("gate");
+    let mut orders = orders.to_vec();
+    orders.push(("gate", gate.display().to_string()));
+    let run = site.start_run(&orders)?;
+    let mut load = Load::start(bench, &site.stream_url(&run), &[("readers", readers)])?;
+    load.await_ready()?;
+    std::fs::write(&gate, "")?;
+    let result = load.finish(LIMIT)?;
+    site.finished_run(&run, LIMIT)?;
+    Ok(result)
+}
+
+/// Every event came to every reader with its mark.
+fn expect_marks(result: &Value, expected: u64) -> Outcome {
+    let marks = number(result, "/marks")? as u64;
+    if marks == expected { Ok(()) } else { Err(format!("{marks} of {expected} events arrived").into()) }
+}

@@ -1,0 +1,266 @@
+//! Finished logs: replay to one reader, download beside nginx, and the last page of a long one.
+//!
+//! `cargo bench --bench replay -- [--quick]`, after `cargo build --release --example sse_load`. nginx is left out
+//! where there is none.
+
+mod support;
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::id::NodeId;
+use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::status::RunStatus;
+use ade::domain::time::micros;
+use ade::domain::{ConfigurationId, EventId, RunId, WorkspaceId};
+use ade::event::{Draft, Identity, Source, codec};
+use ade::store::Store;
+use ade::stream::sequencer::Sequencer;
+use chrono::Utc;
+use serde_json::json;
+use support::child::Owned;
+use support::http::Client;
+use support::load::{Load, number};
+use support::report::histogram;
+use support::service::Service;
+use support::{Bench, Outcome};
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+fn main() -> ExitCode {
+    support::run("replay", measure)
+}
+
+fn measure(bench: &mut Bench) -> Outcome {
+    let data = bench.folder("data")?;
+    let (short, long) = (bench.pick(1_000_000, 100_000), bench.pick(10_000_000, 300_000));
+    let mut library = Library::open(&data)?;
+    let runs = [library.add(short)?, library.add(long)?];
+    library.close()?;
+    let service = Service::start(&data, &[])?;
+    for _ in 0..if bench.wants("replay") { bench.runs(5) } else { 0 } {
+        let url = service.url(&format!("/api/v1/runs/{}/events/stream", runs[0].id));
+        let arguments = [("readers", 1), ("buffer", 256 << 10), ("last-id", short)];
+        let result = Load::start(bench, &url, &arguments)?.finish(LIMIT)?;
+        bench.report.add(&format!("replay of {short} events"), "events/s", number(&result, "/deliveries_per_second")?);
+    }
+    if bench.wants("download") {
+        downloads(bench, &service, &data, &runs[0])?;
+    }
+    for (run, events) in [(&runs[0], short), (&runs[1], long)] {
+        if bench.wants("page") {
+            pages(bench, &service, run, events)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same file from the service and from nginx, in turns.
+fn downloads(bench: &mut Bench, service: &Service, data: &Path, run: &Run) -> Outcome {
+    let (path, length) =
+        (run.stream_key().log_path(), std::fs::metadata(data.join(run.stream_key().log_path()))?.len());
+    let nginx = Nginx::start(bench, data)?;
+    if nginx.is_none() {
+        eprintln!("  there is no nginx");
+    }
+    for _ in 0..bench.runs(5) {
+        let rate = rate(service.address, &format!("/api/v1/runs/{}/events/download", run.id), length)?;
+        bench.report.add("download", "MB/s", rate);
+        if let Some(nginx) = &nginx {
+            bench.report.add(
+                "download from nginx",
+                "MB/s",
+                self::rate(nginx.address, &format!("/{}", path.display()), length)?,
+            );
+        }
+    }
+    Ok(())
+}
+
+fn rate(address: SocketAddr, path: &str, length: u64) -> Outcome<f64> {
+    let mut client = Client::connect(address)?;
+    let begin = Instant::now();
+    let bytes = client.download(path)?;
+    if bytes != length {
+        return Err(format!("{bytes} of {length} bytes came").into());
+    }
+    Ok(bytes as f64 / 1e6 / begin.elapsed().as_secs_f64())
+}
+
+/// Pages at the end of a log and within it, over one connection.
+fn pages(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcome {
+    let base = format!("/api/v1/runs/{}/events?format=json", run.id);
+    let asked = |query: String| format!("{base}&{query}");
+    let last = asked(format!("after_sequence={}", events - 1000));
+    let tail = asked("tail=1000".into());
+    let one = asked(format!("after_sequence={}", events - 1));
+    // Anywhere: steps by a number that has no divisor in common with the length.
+    let within = |number: u64| asked(format!("after_sequence={}&limit=100", number * 7_919_987 % (events - 100)));
+    let cases: [(&str, &dyn Fn(u64) -> String); 4] = [
+        ("last page, after_sequence", &|_| last.clone()),
+        ("last page, tail=1000", &|_| tail.clone()),
+        ("last event", &|_| one.clone()),
+        ("100 events anywhere", &within),
+    ];
+    for (name, path) in cases {
+        for _ in 0..bench.runs(3) {
+            let latency = requests(service, bench.pick(300, 50), path)?;
+            bench.report.add_latency(&format!("{name}, {events} events"), &latency);
+        }
+    }
+    Ok(())
+}
+
+fn requests(service: &Service, count: u64, path: &dyn Fn(u64) -> String) -> Outcome<hdrhistogram::Histogram<u64>> {
+    const WARM: u64 = 20;
+    let (mut client, mut latency) = (service.client()?, histogram());
+    for number in 0..WARM + count {
+        let path = path(number);
+        let begin = Instant::now();
+        client.download(&path)?;
+        if number >= WARM {
+            latency.saturating_record(begin.elapsed().as_micros() as u64);
+        }
+    }
+    Ok(latency)
+}
+
+/// Finished runs, put where a service finds them.
+struct Library<'d> {
+    data: &'d Path,
+    system: actix_web::rt::SystemRunner,
+    store: Store,
+    configuration: Configuration,
+}
+
+impl<'d> Library<'d> {
+    fn open(data: &'d Path) -> Outcome<Self> {
+        let system = actix_web::rt::System::new();
+        let url = format!("sqlite://{}", data.join("ade.db").display());
+        let now = micros(Utc::now());
+        let workspace =
+            Workspace { id: WorkspaceId::generate(), name: "bench".into(), slug: "bench".into(), created_at: now };
+        let configuration = configuration(workspace.id);
+        let store = system.block_on(async {
+            let store = Store::connect(&url, 1).await?;
+            store.migrate().await?;
+            store.insert_workspace(&workspace).await?;
+            store.insert_configuration(&configuration).await?;
+            Outcome::Ok(store)
+        })?;
+        Ok(Self { data, system, store, configuration })
+    }
+
+    /// A run whose log has so many events, the last of which ends it.
+    fn add(&mut self, events: u64) -> Outcome<Run> {
+        let run = self.run(events);
+        let path = self.data.join(run.stream_key().log_path());
+        std::fs::create_dir_all(path.parent().ok_or("a log is in a folder")?)?;
+        let begin = Instant::now();
+        write_log(&path, &run, events)?;
+        eprintln!("  wrote a log of {events} events in {:.1} s", begin.elapsed().as_secs_f64());
+        self.system.block_on(self.store.insert_run(&run))?;
+        Ok(run)
+    }
+
+    fn run(&self, events: u64) -> Run {
+        let now = micros(Utc::now());
+        Run {
+            id: RunId::generate(),
+            workspace_id: self.configuration.workspace_id,
+            configuration_id: self.configuration.id,
+            options: RunOptions::default(),
+            attempt: 1,
+            retry_of_run_id: None,
+            node_id: NodeId::generate(),
+            created_at: now,
+            log_degraded: false,
+            durable_bytes: None,
+            last_sequence: events,
+            state: RunState { status: RunStatus::Succeeded, completed_at: Some(now), ..RunState::default() },
+        }
+    }
+
+    fn close(self) -> Outcome {
+        Ok(self.system.block_on(self.store.close())?)
+    }
+}
+
+fn configuration(workspace_id: WorkspaceId) -> Configuration {
+    let now = micros(Utc::now());
+    Configuration {
+        id: ConfigurationId::generate(),
+        workspace_id,
+        display_name: "bench".into(),
+        status: ConfigurationStatus::Draft,
+        content_digest: "sha256:00".into(),
+        active_build_id: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+    }
+}
+
+/// The lines that a stream would have written, without a stream.
+fn write_log(path: &Path, run: &Run, events: u64) -> Outcome {
+    let key = run.stream_key();
+    let (identity, mut sequencer) = (Identity::new(key, run.configuration_id), Sequencer::resume(key, None));
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let row = Draft::new("run.row", Source::Engine, &json!({"i": 1, "text": "x".repeat(105)}));
+    let end = Draft::new("run.completed", Source::Api, &json!({"status": "succeeded"}));
+    let (mut line, fresh) = (Vec::new(), EventId::generate());
+    for number in 1..=events {
+        let draft = if number == events { &end } else { &row };
+        let stamp = sequencer.admit(&draft.kind, run.created_at, fresh).map_err(|_| "the log has ended already")?;
+        line.clear();
+        codec::encode(&mut line, &identity, stamp, draft);
+        file.write_all(&line)?;
+    }
+    Ok(file.into_inner()?.sync_all()?)
+}
+
+/// Serves the data folder, with a configuration of its own.
+struct Nginx {
+    address: SocketAddr,
+    _process: Owned,
+}
+
+impl Nginx {
+    fn start(bench: &Bench, data: &Path) -> Outcome<Option<Self>> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let folder = bench.folder("nginx")?;
+        let settings = folder.join("nginx.conf");
+        std::fs::write(&settings, nginx_settings(&folder, data, address))?;
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(&folder).arg("-c").arg(&settings).arg("-e").arg(folder.join("error.log"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(process) = Owned::spawn(&mut command, Duration::from_secs(5)) else { return Ok(None) };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Client::connect(address).is_err() {
+            if Instant::now() > deadline {
+                let error = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+                return Err(format!("nginx does not start: {error}").into());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(Some(Self { address, _process: process }))
+    }
+}
+
+fn nginx_settings(folder: &Path, data: &Path, address: SocketAddr) -> String {
+    let (folder, data) = (folder.display(), data.display());
+    // One process, which ends with the one that started it.
+    format!(
+        "daemon off; master_process off; pid {folder}/pid;\n\
+         events {{ worker_connections 1024; }}\n\
+         http {{ access_log off; sendfile on; tcp_nopush on; default_type application/x-ndjson;\n\
+         client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;\n\
+         uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
+         server {{ listen {address}; root {data}; }} }}\n"
+    )
+}

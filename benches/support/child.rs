@@ -1,0 +1,80 @@
+//! A process that does not outlive the program that started it.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use super::Outcome;
+
+pub struct Owned {
+    child: Child,
+    /// How long it may take to end itself.
+    grace: Duration,
+}
+
+impl Owned {
+    /// Must be called on the main thread: the process ends with the thread that started it.
+    pub fn spawn(command: &mut Command, grace: Duration) -> Outcome<Self> {
+        // SAFETY: the call is async-signal-safe, and touches no memory.
+        unsafe {
+            command.pre_exec(|| {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        Ok(Self { child, grace })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Waits for the end, at most so long.
+    pub fn wait(&mut self, limit: Duration) -> Outcome<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                return Err(format!("process {} did not end in {limit:?}", self.id()).into());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // SAFETY: the process is a child of ours that has not been waited for, so the id is still its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        if self.wait(self.grace).is_err() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Waits until there is a file, or the process that should make it is gone.
+pub fn await_file(path: &Path, maker: &mut Owned, limit: Duration) -> Outcome {
+    let deadline = Instant::now() + limit;
+    while !path.exists() {
+        if let Some(status) = maker.child.try_wait()? {
+            return Err(format!("process {} ended with {status} before it was ready", maker.id()).into());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("process {} was not ready in {limit:?}", maker.id()).into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}

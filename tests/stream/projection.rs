@@ -1,0 +1,212 @@
+//! Rows and summaries are folds of logs: the same log gives the same row, however often and from wherever it is folded.
+
+use std::sync::Arc;
+
+use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::id::NodeId;
+use ade::domain::principal::Scope;
+use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::sequence::Start;
+use ade::domain::status::RunStatus;
+use ade::domain::time::{Timestamp, micros};
+use ade::domain::{ConfigurationId, RunId, StreamKey, WorkspaceId};
+use ade::event::payload::run::Completed;
+use ade::event::{Draft, Identity, Source, codec};
+use ade::projection::{self, Target};
+use ade::store::Store;
+use ade::summary::{Fact, RunFold};
+use serde_json::{Value, json};
+
+use super::support::{World, in_system, line};
+
+/// A log as the service wrote it.
+const RECORDED: &[u8] = include_bytes!("recorded_run.ndjson");
+
+fn lines(log: &[u8]) -> impl Iterator<Item = &[u8]> {
+    log.split_inclusive(|&byte| byte == b'\n')
+}
+
+fn payload(line: &[u8]) -> Value {
+    serde_json::from_str(codec::decode(line).unwrap().payload.get()).unwrap()
+}
+
+/// Whose log it is.
+fn ids(log: &[u8]) -> (RunId, WorkspaceId, ConfigurationId) {
+    let first: Value = serde_json::from_slice(lines(log).next().unwrap()).unwrap();
+    let id = |name: &str| first[name].as_str().unwrap().to_owned();
+    (id("run_id").parse().unwrap(), id("workspace_id").parse().unwrap(), id("configuration_id").parse().unwrap())
+}
+
+fn fold(log: &[u8]) -> RunState {
+    let (run, workspace, configuration) = ids(log);
+    let mut fold = RunFold::new(run, workspace, configuration);
+    for line in lines(log) {
+        fold.apply(Fact::from(&codec::decode(line).unwrap()));
+    }
+    fold.state().clone()
+}
+
+#[test]
+fn the_summary_in_the_terminal_event_is_the_fold_of_the_log_before_it() {
+    let last = lines(RECORDED).last().unwrap();
+    let completed: Completed = serde_json::from_value(payload(last)).unwrap();
+    let state = fold(RECORDED);
+    assert_eq!(state.status, RunStatus::Succeeded);
+    assert!(state.row_count.is_some_and(|rows| rows > 0), "the recorded run has read something");
+    assert_eq!(state.summary, completed.summary);
+}
+
+#[test]
+fn what_a_fold_does_not_mind_changes_nothing() {
+    let minded: Vec<u8> =
+        lines(RECORDED).filter(|line| RunFold::minds(codec::raw_type(line))).flatten().copied().collect();
+    assert!(lines(&minded).count() < lines(RECORDED).count());
+    assert_eq!(fold(&minded), fold(RECORDED));
+}
+
+/// A database in which the run is queued.
+struct Rows {
+    store: Store,
+    run: Run,
+    _folder: tempfile::TempDir,
+}
+
+impl Rows {
+    async fn with(run_id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ade.db").display());
+        let store = Store::connect(&url, 4).await.unwrap();
+        store.migrate().await.unwrap();
+        let now = micros(chrono::Utc::now());
+        let workspace = Workspace { id: workspace_id, name: "Acme".into(), slug: "acme".into(), created_at: now };
+        store.insert_workspace(&workspace).await.unwrap();
+        store.insert_configuration(&configuration(configuration_id, workspace_id, now)).await.unwrap();
+        let run = queued(run_id, workspace_id, configuration_id, now);
+        store.insert_run(&run).await.unwrap();
+        Self { store, run, _folder: folder }
+    }
+
+    async fn row(&self) -> Run {
+        self.store.find_run(&Scope::All, self.run.id).await.unwrap().unwrap()
+    }
+}
+
+fn configuration(id: ConfigurationId, workspace_id: WorkspaceId, now: Timestamp) -> Configuration {
+    Configuration {
+        id,
+        workspace_id,
+        display_name: "Members".into(),
+        status: ConfigurationStatus::Draft,
+        content_digest: "sha256:00".into(),
+        active_build_id: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+    }
+}
+
+fn queued(id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId, now: Timestamp) -> Run {
+    Run {
+        id,
+        workspace_id,
+        configuration_id,
+        options: RunOptions::default(),
+        attempt: 1,
+        retry_of_run_id: None,
+        node_id: NodeId::generate(),
+        created_at: now,
+        log_degraded: false,
+        durable_bytes: None,
+        last_sequence: 0,
+        state: RunState::default(),
+    }
+}
+
+/// A world with the first `count` events of the recorded log in its file.
+fn recorded_world(count: usize) -> World {
+    let (run_id, workspace_id, configuration_id) = ids(RECORDED);
+    let identity = Identity::new(StreamKey::run(workspace_id, run_id), configuration_id);
+    let world = World { identity, ..World::quick() };
+    std::fs::create_dir_all(world.path().parent().unwrap()).unwrap();
+    let beginning: Vec<u8> = lines(RECORDED).take(count).flatten().copied().collect();
+    std::fs::write(world.path(), beginning).unwrap();
+    world
+}
+
+/// Folds what the log holds into the row, as a start of the service does.
+async fn project(rows: &Rows, world: &World) {
+    let life = world.live().await;
+    let follow = life.stream.follow(Start::default()).unwrap();
+    if !life.stream.tail().closed {
+        life.stream.hub().set_halt(ade::stream::window::Halt::Draining);
+    }
+    let target = Target::new(world.key(), rows.run.configuration_id);
+    projection::project(&rows.store, follow, target).await.unwrap();
+    life.end().await;
+}
+
+#[test]
+fn a_row_is_the_fold_of_its_log_and_stays_so_when_it_is_folded_again() {
+    in_system(async {
+        let (run_id, workspace_id, configuration_id) = ids(RECORDED);
+        let rows = Rows::with(run_id, workspace_id, configuration_id).await;
+        let count = lines(RECORDED).count();
+        let world = recorded_world(count);
+        project(&rows, &world).await;
+        let row = rows.row().await;
+        assert_eq!((&row.state, row.last_sequence), (&fold(RECORDED), count as u64));
+        project(&rows, &world).await;
+        assert_eq!(rows.row().await, row);
+    });
+}
+
+#[test]
+fn a_row_that_stopped_anywhere_is_completed_and_an_older_fold_never_takes_it_back() {
+    in_system(async {
+        let (run_id, workspace_id, configuration_id) = ids(RECORDED);
+        let rows = Rows::with(run_id, workspace_id, configuration_id).await;
+        let count = lines(RECORDED).count();
+        let minded = lines(RECORDED).enumerate().filter(|(_, line)| RunFold::minds(codec::raw_type(line)));
+        for (index, _) in minded {
+            let world = recorded_world(index + 1);
+            let beginning: Vec<u8> = lines(RECORDED).take(index + 1).flatten().copied().collect();
+            project(&rows, &world).await;
+            let row = rows.row().await;
+            assert_eq!((row.state, row.last_sequence), (fold(&beginning), index as u64 + 1));
+        }
+        let row = rows.row().await;
+        assert_eq!(row.last_sequence, count as u64);
+        project(&rows, &recorded_world(count / 2)).await;
+        assert_eq!(rows.row().await, row);
+    });
+}
+
+#[test]
+fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
+    in_system(async {
+        let world = World::new();
+        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
+        let configuration_id = ConfigurationId::generate();
+        let rows = Rows::with(id, workspace_id, configuration_id).await;
+        let life = world.live().await;
+        let key = world.key();
+        let make = move || Target::new(key, configuration_id);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        let say = async |kind: &'static str, payload: Value| {
+            life.stream.append_one(Draft::new(kind, Source::Api, &payload)).await.unwrap();
+            life.stream.panic().await;
+        };
+        say("run.queued", json!({"options": {"document_ids": ["doc_1"]}})).await;
+        say("run.started", json!({"status": "in_progress", "mode": "execute", "engine_version": "1", "config_version": null, "env": {"reason": "reuse_ok", "reused": true}})).await;
+        life.stream.append((0..100).map(|index| line(format!("{index}"), 100)).collect::<Arc<[_]>>()).await.unwrap();
+        say("run.completed", json!({"status": "failed", "failure": null, "execution": {"exit_code": 3, "duration_ms": 1}, "artifacts": {"output_paths": [], "events_path": "logs/events.ndjson"}, "summary": null})).await;
+        projected.wait_for(|done| *done).await.unwrap();
+        let row = rows.row().await;
+        assert_eq!((row.state.status, row.state.exit_code, row.last_sequence), (RunStatus::Failed, Some(3), 103));
+        life.end().await;
+        let mut fold = RunFold::new(id, workspace_id, configuration_id);
+        let log = std::fs::read(world.path()).unwrap();
+        lines(&log).for_each(|line| fold.apply(Fact::from(&codec::decode(line).unwrap())));
+        assert_eq!(&row.state, fold.state());
+    });
+}
