@@ -341,7 +341,7 @@ mod tests {
         store.save_run_state(run.workspace_id, run.id, &ended, 9).await.unwrap();
         let expected = Run { state: ended, last_sequence: 9, ..expected };
         assert_eq!(store.degraded_runs(NodeId::generate()).await.unwrap(), []);
-        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), [expected.clone()]);
+        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), std::slice::from_ref(&expected));
         assert!(store.clear_run_degraded(run.workspace_id, run.id).await.unwrap());
         assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), []);
         assert_eq!(found(&store, run.id).await, Run { log_degraded: false, durable_bytes: None, ..expected });
