@@ -157,9 +157,7 @@ impl Session {
         draft.build_id = self.build_id;
         if let Err(error) = self.emitter.emit(draft).await {
             tracing::error!(run = %self.job.run.id, error = %error, "run ended without its terminal event");
-            // One further on than the log, so that no fold of it takes this back.
-            let last_sequence = self.job.stream.tail().sequence + 1;
-            self.job.ports.record_end(&self.job.run, self.fold.state().clone(), last_sequence).await;
+            self.job.ports.record_end(&self.job.run, self.fold.state().clone(), self.job.stream.tail()).await;
         }
     }
 
