@@ -167,11 +167,11 @@ impl Site {
         }
         let mut load = Load { appended: 0, rate: 0.0, latency: histogram() };
         for share in shares {
-            let Share { appended, latency } = share.await??;
+            let Share { appended, in_time, latency } = share.await??;
             load.appended += appended;
+            load.rate += in_time as f64 / phases.1.as_secs_f64();
             load.latency.add(latency)?;
         }
-        load.rate = load.latency.len() as f64 / phases.1.as_secs_f64();
         Ok(load)
     }
 
@@ -191,6 +191,9 @@ impl Site {
 /// What the producers of one thread have measured.
 struct Share {
     appended: u64,
+    /// Acknowledged within the measured time.
+    in_time: u64,
+    /// Of those that were begun within it, also when they ended later.
     latency: Histogram<u64>,
 }
 
@@ -200,7 +203,7 @@ async fn produce(
     begin: Instant,
     end: Instant,
 ) -> Result<Share, stream::AppendError> {
-    let share = Rc::new(RefCell::new(Share { appended: 0, latency: histogram() }));
+    let share = Rc::new(RefCell::new(Share { appended: 0, in_time: 0, latency: histogram() }));
     let drafts: Arc<[Draft]> = Arc::from([draft()]);
     let one = |stream: StreamHandle| {
         let (share, drafts) = (share.clone(), drafts.clone());
@@ -213,7 +216,8 @@ async fn produce(
                 stream.append(drafts.clone()).await?;
                 let (answered, mut share) = (Instant::now(), share.borrow_mut());
                 share.appended += 1;
-                if asked >= begin && answered < end {
+                share.in_time += u64::from(answered >= begin && answered < end);
+                if asked >= begin {
                     share.latency.saturating_record((answered - asked).as_micros() as u64);
                 }
             }
@@ -224,8 +228,7 @@ async fn produce(
     for ended in join_all(tasks).await {
         ended.expect("a producer does not panic")?;
     }
-    let share = share.borrow();
-    Ok(Share { appended: share.appended, latency: share.latency.clone() })
+    Ok(share.replace(Share { appended: 0, in_time: 0, latency: histogram() }))
 }
 
 fn draft() -> Draft {

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::{Durability, Settings};
 use crate::domain::id::NodeId;
-use crate::http::server::{self, HttpEnd};
+use crate::http::server::{self, Connections, HttpEnd};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{ConnectError, MigrateError, Store, StoreError};
@@ -63,6 +64,7 @@ impl std::fmt::Display for Owner {
 pub struct Application {
     server: Server,
     address: SocketAddr,
+    connections: Connections,
     stop: watch::Sender<Option<Stop>>,
     registry: RegistryHandle,
     log: LogRoot,
@@ -109,13 +111,13 @@ impl Application {
         let report = registry.recover().await?;
         tracing::info!(?report, "recovered");
         let address = settings.server.bind;
-        let HttpEnd { server, address } =
+        let HttpEnd { server, address, connections } =
             server::bind(registry.clone()).map_err(|source| StartError::Bind { address, source })?;
         owner.address = Some(address);
         write_owner(&lock, &owner).map_err(unusable)?;
         tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %settings.build.venvs_dir.display(), "service ready");
         let (stop, _) = watch::channel(None);
-        Ok(Self { server, address, stop, registry, log, settings, _lock: lock })
+        Ok(Self { server, address, connections, stop, registry, log, settings, _lock: lock })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -126,13 +128,24 @@ impl Application {
         StopHandle(self.stop.clone())
     }
 
+    /// What is going on in the service, also for whoever embeds it.
+    pub fn registry(&self) -> &RegistryHandle {
+        &self.registry
+    }
+
     /// Serves until it is told to stop, then drains: no new work, running work to its end or the end of its
     /// time, streams told and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { server, stop, registry, log, settings, .. } = self;
-        let handle = server.handle();
+        let Self { server, connections, stop, registry, log, settings, .. } = self;
+        let (handle, registry_to_drain) = (server.handle(), registry.clone());
         find_toolchain_early(&registry);
-        let draining = actix::spawn(drain(stop, registry.clone(), settings, handle));
+        let draining = actix::spawn(async move {
+            drain(stop, &registry_to_drain, settings).await;
+            // Streams have ended by now; what they said last goes out, and whoever does not take it is cut off.
+            // The server's own graceful stop looks once a second, and waits for idle connections too.
+            let _ = tokio::time::timeout(LAST_WORDS, connections.none()).await;
+            handle.stop(false).await;
+        });
         server.await?;
         draining.abort();
         let _ = registry.store().close().await;
@@ -153,12 +166,10 @@ fn find_toolchain_early(registry: &RegistryHandle) {
     });
 }
 
-async fn drain(
-    stop: watch::Sender<Option<Stop>>,
-    registry: RegistryHandle,
-    settings: Arc<Settings>,
-    server: ServerHandle,
-) {
+/// For what is on its way to clients when everything has ended.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
+async fn drain(stop: watch::Sender<Option<Stop>>, registry: &RegistryHandle, settings: Arc<Settings>) {
     let mut told = stop.subscribe();
     let first = told.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
     if first == Some(Stop::Graceful) {
@@ -168,8 +179,7 @@ async fn drain(
             _ = told.wait_for(|stop| *stop == Some(Stop::Now)) => {}
         }
     }
-    registry.drain(std::time::Duration::ZERO).await;
-    server.stop(true).await;
+    registry.drain(Duration::ZERO).await;
 }
 
 fn lock(data_dir: &Path) -> Result<File, StartError> {

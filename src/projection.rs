@@ -108,7 +108,7 @@ pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'st
     actix::spawn(async move {
         let policy = Policy::Retry { times: 3, within: std::time::Duration::from_secs(60) };
         let verdict = supervise(policy, |_, guard| {
-            let (store, follow, target) = (store.clone(), stream.follow(Start::default()), make());
+            let (store, follow, target) = (store.clone(), stream.follow_inside(Start::default()), make());
             async move {
                 let task = actix::spawn(async move {
                     let _guard = guard;

@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// What is done in spite of the table, and why.
 const ACCEPTED: &[(&str, &str, &str)] = &[
     ("worker", "summary", "run.completed carries the summary of its own run, folded while the run is at work"),
+    ("cli", "package", "a folder is packed for import, and recognised again, as the service does it"),
     ("app", "domain", "the data folder's node id is made and kept where the folder is locked"),
 ];
 

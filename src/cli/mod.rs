@@ -145,7 +145,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
     match &command {
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Config => Ok(show_settings(&settings()?)),
-        Command::Verify(arguments) => verify::verify(arguments, &settings()?),
+        Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
         Command::Serve(_) => serve::serve(settings()?).await,
         Command::Run(arguments) => run::run(arguments, settings()?, server).await,

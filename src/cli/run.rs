@@ -10,6 +10,7 @@ use super::folder::{PackError, zip_folder};
 use super::follow::{Follower, Target};
 use super::progress::{Progress, printable, say};
 use super::report::Report;
+use super::serve::Signals;
 use super::service::{Service, attach_or_start};
 use super::{CommandError, Exit};
 use crate::config::Settings;
@@ -54,6 +55,8 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
     // Before anything is started: the likeliest mistake is a wrong name.
     let content = read(&arguments.file).map_err(|error| CommandError::Usage(error.to_string()))?;
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
+    // From here on an interrupt does not just end this process, which may have engines to end first.
+    let mut signals = Signals::new().map_err(CommandError::failed)?;
     let data_dir = settings.storage.data_dir.clone();
     let service = match server {
         Some(url) => Service::remote(url),
@@ -61,8 +64,9 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
     };
     let local = server.is_none().then_some(data_dir.as_path());
     let session = Session { client: service.client(), arguments, local };
-    let result = session.run(&content).await;
-    service.close().await;
+    let result = session.run(&content, &mut signals).await;
+    // Whoever interrupts a second time does not wait for the engine.
+    service.close(!matches!(result, Ok(Exit::Interrupted))).await;
     result.map_err(CommandError::failed)
 }
 
@@ -75,7 +79,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn run(&self, content: &[u8]) -> Result<Exit, RunFileError> {
+    async fn run(&self, content: &[u8], signals: &mut Signals) -> Result<Exit, RunFileError> {
         let mut progress = Progress::new();
         let workspace = self.workspace().await?;
         let workspace_path = format!("/api/v1/workspaces/{}", text(&workspace, "id")?);
@@ -84,7 +88,7 @@ impl Session<'_> {
         let run = self.create(&configuration, &document).await?;
         let id = text(&run, "id")?;
         progress.note(&format!("run {id}"));
-        let followed = self.follow(id, &mut progress).await;
+        let followed = self.follow(id, &mut progress, signals).await;
         progress.finish();
         let Some((report, interrupted)) = followed? else { return Ok(Exit::Interrupted) };
         say(&report.to_table());
@@ -156,7 +160,12 @@ impl Session<'_> {
     }
 
     /// What came of the run, and whether it was interrupted; none when the second Ctrl-C ended the waiting too.
-    async fn follow(&self, id: &str, progress: &mut Progress) -> Result<Option<(Report, bool)>, RunFileError> {
+    async fn follow(
+        &self,
+        id: &str,
+        progress: &mut Progress,
+        signals: &mut Signals,
+    ) -> Result<Option<(Report, bool)>, RunFileError> {
         let target = Target::parse(id).ok_or(RunFileError::Missing("run id"))?;
         let mut follower = Follower::new(self.client.clone(), &target, None, None);
         let mut report = Report::default();
@@ -170,7 +179,7 @@ impl Session<'_> {
                     }
                     None => return Ok(Some((report, interrupted))),
                 },
-                _ = tokio::signal::ctrl_c() => {
+                () = signals.next() => {
                     if std::mem::replace(&mut interrupted, true) {
                         return Ok(None);
                     }
@@ -274,7 +283,8 @@ mod tests {
 
     async fn session(arguments: &RunArgs, url: &str) -> Result<Exit, RunFileError> {
         let content = read(&arguments.file)?;
-        Session { client: ApiClient::new(url), arguments, local: None }.run(&content).await
+        let mut signals = Signals::new().unwrap();
+        Session { client: ApiClient::new(url), arguments, local: None }.run(&content, &mut signals).await
     }
 
     #[actix_web::test]

@@ -41,18 +41,18 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     }
 }
 
-/// SIGTERM and SIGINT.
-struct Signals {
+/// SIGTERM and SIGINT. One that comes while nobody waits is remembered.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -39,10 +39,11 @@ impl Service {
         ApiClient::new(&self.base_url)
     }
 
-    /// Ends an embedded service in good order and waits for it; leaves any other alone.
-    pub async fn close(mut self) {
+    /// Ends an embedded service and waits for it; leaves any other alone. In good order, work that goes on there may
+    /// end first; else it is ended.
+    pub async fn close(mut self, in_good_order: bool) {
         let Some(Embedded { stop, running }) = self.guard.take() else { return };
-        stop.stop(true);
+        stop.stop(in_good_order);
         if let Ok(Err(error)) = running.await {
             tracing::warn!(%error, "embedded service ended badly");
         }
@@ -101,9 +102,9 @@ mod tests {
         std::fs::write(folder.path().join(".lock"), lock.to_string()).unwrap();
         let second = attach_or_start(settings(folder.path())).await.unwrap();
         assert!(second.guard.is_none() && second.base_url == owner.base_url);
-        second.close().await;
+        second.close(true).await;
         assert!(owner.client().bytes("/health/live").await.is_ok());
-        owner.close().await;
+        owner.close(true).await;
     }
 
     #[actix_web::test]

@@ -38,7 +38,7 @@ pub async fn tail(arguments: &TailArgs, settings: Settings, server: Option<&str>
         result = follow(arguments, &target, &service) => result.map_err(CommandError::failed),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
     };
-    service.close().await;
+    service.close(true).await;
     result
 }
 

@@ -1,16 +1,24 @@
-//! `ade verify`: checks every event log of a data folder, without a service and without changing anything.
+//! `ade verify`: checks every event log of a data folder and the rows that are folded from them, without a service.
+//! It changes nothing, and may look at the folder of a service at work.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::progress::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
+use crate::domain::principal::Scope;
 use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec;
+use crate::log::verify::{ViolationKind, verify_log};
+use crate::log::{LogReader, OpenReaderError};
+use crate::store::{ConnectError, ListQuery, Store, StoreError};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -18,45 +26,165 @@ pub struct VerifyArgs {
     folder: Option<PathBuf>,
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("{path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("database: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+}
+
 /// What was found in a data folder.
 #[derive(Debug, Default)]
 pub struct Report {
     pub logs: u64,
     pub events: u64,
-    /// Without a terminal event: still running, or its service died; a start of the service ends them.
-    pub open: Vec<StreamKey>,
+    /// Not as they should be, and known to be so: a start of the service does what is left to do.
+    pub notes: Vec<String>,
     pub violations: Vec<String>,
 }
 
-pub fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
+pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
-    let report =
-        verify_data_dir(folder).map_err(|error| CommandError::failed(format!("{}: {error}", folder.display())))?;
+    let checked = async {
+        let store = open_store(&database_url(arguments, settings)).await?;
+        verify_data_dir(folder, store.as_ref(), settings.log.retention.is_some()).await
+    };
+    let report = checked.await.map_err(CommandError::failed)?;
     report.violations.iter().for_each(|violation| say(violation));
-    report.open.iter().for_each(|key| say(&format!("{key:?}: no terminal event yet")));
+    report.notes.iter().for_each(|note| say(note));
     let (logs, events, violations) = (report.logs, report.events, report.violations.len());
     say(&format!("{logs} logs, {events} events, {violations} violations"));
     Ok(Exit::of_success(report.violations.is_empty()))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs`.
-pub fn verify_data_dir(data_dir: &Path) -> io::Result<Report> {
-    fs::read_dir(data_dir)?;
+/// A folder that is named has a database of its own, unless the settings say where that is.
+fn database_url(arguments: &VerifyArgs, settings: &Settings) -> String {
+    match &arguments.folder {
+        Some(folder) if settings.is_default("database_url") => format!("sqlite://{}/ade.db", folder.display()),
+        _ => settings.storage.database_url.clone(),
+    }
+}
+
+/// None when there is no database, or one whose schema this program cannot read.
+async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
+    let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+    if file.is_some_and(|file| !Path::new(file).exists()) {
+        return Ok(None);
+    }
+    let store = Store::connect(url, 1).await?;
+    let status = store.migration_status().await?;
+    Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
+}
+
+/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too. With `deletes`, an old
+/// log may be gone.
+pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bool) -> Result<Report, VerifyError> {
     let mut report = Report::default();
-    for (name, workspace) in folders(&data_dir.join("workspaces"))? {
-        let Ok(workspace_id) = WorkspaceId::parse(&name) else { continue };
-        for (name, folder) in folders(&workspace.join("runs"))? {
-            if let Ok(id) = RunId::parse(&name) {
-                report.check(StreamKey::run(workspace_id, id), &folder)?;
+    if store.is_none() {
+        report.notes.push("no database that this program can read: rows are not checked".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for key in keys(data_dir).map_err(|source| VerifyError::Read { path: data_dir.to_owned(), source })? {
+        // The row first: while a service is at work, its log may be further on, never the other way round.
+        let row = match store {
+            Some(store) => row(store, key).await?,
+            None => None,
+        };
+        let wrong = |source| VerifyError::Read { path: data_dir.join(key.log_path()), source };
+        match LogReader::open(&data_dir.join(key.log_path())) {
+            Ok(reader) => {
+                seen.insert(key);
+                report.check(key, &reader, row.as_ref(), store.is_some()).map_err(wrong)?;
             }
+            Err(OpenReaderError::NotFound) => {}
+            Err(OpenReaderError::Io(error)) => return Err(wrong(error)),
         }
-        for (name, folder) in folders(&workspace.join("builds"))? {
-            if let Ok(id) = BuildId::parse(&name) {
-                report.check(StreamKey::build(workspace_id, id), &folder)?;
-            }
+    }
+    if let Some(store) = store {
+        for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
+            report.without_log(key, &row, deletes);
         }
     }
     Ok(report)
+}
+
+/// What a row says of its log.
+#[derive(Debug)]
+struct Row {
+    status: &'static str,
+    is_terminal: bool,
+    failure: Option<&'static str>,
+    last_sequence: u64,
+    degraded: bool,
+}
+
+impl From<&crate::domain::run::Run> for Row {
+    fn from(run: &crate::domain::run::Run) -> Self {
+        Self {
+            status: run.state.status.as_str(),
+            is_terminal: run.state.status.is_terminal(),
+            failure: run.state.failure.as_ref().map(|failure| failure.code.as_str()),
+            last_sequence: run.last_sequence,
+            degraded: run.log_degraded,
+        }
+    }
+}
+
+impl From<&crate::domain::build::Build> for Row {
+    fn from(build: &crate::domain::build::Build) -> Self {
+        Self {
+            status: build.state.status.as_str(),
+            is_terminal: build.state.status.is_terminal(),
+            failure: build.state.error.as_ref().map(|error| error.code.as_str()),
+            last_sequence: build.last_sequence,
+            degraded: build.log_degraded,
+        }
+    }
+}
+
+async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
+    let scope = Scope::Only(vec![key.workspace_id()]);
+    Ok(match key {
+        StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
+    })
+}
+
+async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
+    let mut rows = Vec::new();
+    for page in 1.. {
+        let runs = store.runs(&Scope::All, &any(page)).await?.items;
+        let builds = store.builds(&Scope::All, &any(page)).await?.items;
+        if runs.is_empty() && builds.is_empty() {
+            break;
+        }
+        rows.extend(runs.iter().map(|run| (run.stream_key(), Row::from(run))));
+        rows.extend(builds.iter().map(|build| (build.stream_key(), Row::from(build))));
+    }
+    Ok(rows)
+}
+
+fn any<Status>(page: u64) -> ListQuery<Status> {
+    ListQuery { workspace_id: None, configuration_id: None, status: Vec::new(), page, per_page: 1000 }
+}
+
+/// Every run and build that has a folder, sorted.
+fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
+    fs::read_dir(data_dir)?;
+    let mut keys = Vec::new();
+    for (name, workspace) in folders(&data_dir.join("workspaces"))? {
+        let Ok(workspace_id) = WorkspaceId::parse(&name) else { continue };
+        let runs = folders(&workspace.join("runs"))?;
+        let ids = runs.iter().filter_map(|(name, _)| RunId::parse(name).ok());
+        keys.extend(ids.map(|id| StreamKey::run(workspace_id, id)));
+        let builds = folders(&workspace.join("builds"))?;
+        let ids = builds.iter().filter_map(|(name, _)| BuildId::parse(name).ok());
+        keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
+    }
+    Ok(keys)
 }
 
 /// Sorted by name; none when there is no such folder.
@@ -76,41 +204,94 @@ fn folders(parent: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// How a log ended.
+struct End {
+    sequence: u64,
+    status: String,
+    failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    status: String,
+    #[serde(alias = "error")]
+    failure: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    code: String,
+}
+
+fn end(key: StreamKey, line: Option<&[u8]>) -> Option<End> {
+    let event = codec::decode(line?).ok().filter(|event| event.is_terminal(key))?;
+    let ending: Ending = serde_json::from_str(event.payload.get()).ok()?;
+    Some(End { sequence: event.sequence, status: ending.status, failure: ending.failure.map(|failure| failure.code) })
+}
+
 impl Report {
-    /// Dense sequences from 1, whole lines, at most one terminal event, and that at the end.
-    fn check(&mut self, key: StreamKey, folder: &Path) -> io::Result<()> {
-        let file = match File::open(folder.join("logs/events.ndjson")) {
-            // Its work never began, or retention has deleted the log.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
+    fn check(&mut self, key: StreamKey, reader: &LogReader, row: Option<&Row>, has_rows: bool) -> io::Result<()> {
+        let degraded = row.is_some_and(|row| row.degraded);
+        let must_have_ended = !degraded && row.is_some_and(|row| row.is_terminal);
+        let found = verify_log(reader, key, must_have_ended)?;
         self.logs += 1;
-        let (mut reader, mut line) = (BufReader::new(file), Vec::new());
-        let (mut expected, mut ended) = (1, false);
-        while reader.read_until(b'\n', &mut line)? > 0 {
-            let violation = match codec::decode(&line) {
-                _ if !line.ends_with(b"\n") => Some("the last line is torn".to_owned()),
-                Err(error) => Some(error.to_string()),
-                Ok(_) if ended => Some("an event behind the terminal one".to_owned()),
-                Ok(event) if event.sequence != expected => {
-                    Some(format!("sequence {} instead of {expected}", event.sequence))
-                }
-                Ok(event) => {
-                    ended = event.is_terminal(key);
-                    None
-                }
-            };
-            if let Some(violation) = violation {
-                self.violations.push(format!("{key:?} line {expected}: {violation}"));
+        self.events += found.events;
+        for violation in found.violations {
+            // A write that failed may have left its beginning, which is cut before the log is used again.
+            if !(degraded && violation.kind == ViolationKind::NoNewline) {
+                self.violation(key, format_args!("line {}: {}", violation.line, violation.kind));
             }
-            self.events += 1;
-            expected += 1;
-            line.clear();
         }
-        if !ended {
-            self.open.push(key);
+        let tail = reader.tail()?;
+        let end = end(key, tail.last_line.as_deref());
+        match row {
+            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service ends it"),
+            Some(row) => self.compare(key, row, end, tail.last_sequence),
+            None if has_rows => self.violation(key, "there is no row of it"),
+            None if end.is_none() => self.note(key, "no terminal event yet"),
+            None => {}
         }
         Ok(())
+    }
+
+    fn compare(&mut self, key: StreamKey, row: &Row, end: Option<End>, last_sequence: u64) {
+        match end {
+            Some(end) if row.is_terminal => {
+                if row.status != end.status || row.failure != end.failure.as_deref() {
+                    let (said, log) = ((row.status, row.failure), (end.status, end.failure));
+                    self.violation(key, format_args!("the row says {said:?}, its log {log:?}"));
+                }
+                if row.last_sequence != end.sequence {
+                    let (at, end) = (row.last_sequence, end.sequence);
+                    self.violation(key, format_args!("the row stands at {at}, its log ends at {end}"));
+                }
+            }
+            Some(_) => self.note(key, "the row is behind its log, which has ended"),
+            None if row.last_sequence > last_sequence => {
+                let at = row.last_sequence;
+                self.violation(key, format_args!("the row stands at {at}, beyond its log's {last_sequence}"));
+            }
+            // That it must have ended has been said.
+            None if row.is_terminal => {}
+            None => self.note(key, "no terminal event yet"),
+        }
+    }
+
+    fn without_log(&mut self, key: StreamKey, row: &Row, deletes: bool) {
+        match row {
+            Row { is_terminal: true, .. } if deletes => self.note(key, "the log has been deleted"),
+            Row { degraded: true, .. } => self.note(key, "the log is degraded and empty"),
+            Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not begun"),
+            _ => self.violation(key, "there is no log of it"),
+        }
+    }
+
+    fn violation(&mut self, key: StreamKey, what: impl Display) {
+        self.violations.push(format!("{key}: {what}"));
+    }
+
+    fn note(&mut self, key: StreamKey, what: &str) {
+        self.notes.push(format!("{key}: {what}"));
     }
 }
 
@@ -127,10 +308,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (workspace_id, id) = (WorkspaceId::generate(), RunId::generate());
         let identity = Identity::new(StreamKey::run(workspace_id, id), ConfigurationId::generate());
+        let mut ids: Vec<_> = events.iter().map(|_| EventId::generate()).collect();
+        ids.sort();
         let mut log = Vec::new();
-        for &(sequence, kind) in events {
-            let stamp = Stamp { sequence, event_id: EventId::generate(), created_at: micros(chrono::Utc::now()) };
-            encode(&mut log, &identity, stamp, &Draft::new(kind, Source::Api, &serde_json::json!({})));
+        for (&(sequence, kind), event_id) in events.iter().zip(ids) {
+            let stamp = Stamp { sequence, event_id, created_at: micros(chrono::Utc::now()) };
+            encode(
+                &mut log,
+                &identity,
+                stamp,
+                &Draft::new(kind, Source::Api, &serde_json::json!({"status": "failed"})),
+            );
         }
         log.extend_from_slice(tail.as_bytes());
         let logs = folder.path().join(format!("workspaces/{workspace_id}/runs/{id}/logs"));
@@ -139,35 +327,59 @@ mod tests {
         folder
     }
 
-    fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
-        verify_data_dir(with_log(events, tail).path()).unwrap()
+    async fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
+        verify_data_dir(with_log(events, tail).path(), None, false).await.unwrap()
     }
 
-    #[test]
-    fn a_whole_log_has_nothing_to_report() {
-        let report = report(&[(1, "run.queued"), (2, "build.completed"), (3, "run.completed")], "");
-        assert_eq!((report.logs, report.events, report.open.len()), (1, 3, 0));
+    #[tokio::test]
+    async fn a_whole_log_has_nothing_to_report() {
+        let report = report(&[(1, "run.queued"), (2, "build.completed"), (3, "run.completed")], "").await;
+        assert_eq!((report.logs, report.events, report.notes.len()), (1, 3, 1));
         assert_eq!(report.violations, [""; 0]);
     }
 
-    #[test]
-    fn holes_repeats_torn_lines_and_late_events_are_found() {
-        assert_eq!(report(&[(1, "a"), (3, "b")], "").violations.len(), 1);
-        assert_eq!(report(&[(1, "a"), (1, "a")], "").violations.len(), 1);
-        assert_eq!(report(&[(1, "a")], "{\"type\":").violations.len(), 1);
-        assert_eq!(report(&[(1, "a")], "not json\n").violations.len(), 1);
-        assert_eq!(report(&[(1, "run.completed"), (2, "a")], "").violations.len(), 1);
+    #[tokio::test]
+    async fn holes_repeats_torn_lines_and_late_events_are_found() {
+        assert_eq!(report(&[(1, "a"), (3, "b")], "").await.violations.len(), 1);
+        assert_eq!(report(&[(1, "a"), (1, "a")], "").await.violations.len(), 1);
+        assert_eq!(report(&[(1, "a")], "{\"type\":").await.violations.len(), 1);
+        assert_eq!(report(&[(1, "a")], "not json\n").await.violations.len(), 1);
+        assert_eq!(report(&[(1, "run.completed"), (2, "a")], "").await.violations.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_log_without_its_end_is_open_and_no_violation() {
+        let report = report(&[(1, "run.queued")], "").await;
+        assert_eq!((report.notes.len(), report.violations.len()), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, false).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, false).await.unwrap().logs, 0);
     }
 
     #[test]
-    fn a_log_without_its_end_is_open_and_no_violation() {
-        let report = report(&[(1, "run.queued")], "");
-        assert_eq!((report.open.len(), report.violations.len()), (1, 0));
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all")).is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path()).unwrap().logs, 0);
+    fn a_row_that_says_something_else_than_its_log_is_found() {
+        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let row = Row {
+            status: "failed",
+            is_terminal: true,
+            failure: Some("interrupted"),
+            last_sequence: 7,
+            degraded: false,
+        };
+        let end = |sequence, status: &str, failure: &str| {
+            Some(End { sequence, status: status.to_owned(), failure: Some(failure.to_owned()) })
+        };
+        let violations = |end| {
+            let mut report = Report::default();
+            report.compare(key, &row, end, 7);
+            report.violations.len()
+        };
+        assert_eq!(violations(end(7, "failed", "interrupted")), 0);
+        assert_eq!(violations(end(7, "failed", "engine_error")), 1);
+        assert_eq!(violations(end(7, "succeeded", "interrupted")), 1);
+        assert_eq!(violations(end(8, "failed", "interrupted")), 1);
     }
 }

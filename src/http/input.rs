@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use actix_multipart::Multipart;
+use actix_multipart::{Multipart, MultipartError};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
@@ -37,12 +37,17 @@ impl Json {
     }
 
     pub fn required<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.0).map_err(|error| {
-            let message = error.to_string();
-            Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
-                .error(FieldError::new("", "invalid", message))
-        })
+        // Else the elements of an array would be taken for the fields, by position.
+        if !self.0.trim_ascii_start().starts_with(b"{") {
+            return Err(not_as_it_should_be("a JSON object is expected".to_owned()));
+        }
+        serde_json::from_slice(&self.0).map_err(|error| not_as_it_should_be(error.to_string()))
     }
+}
+
+fn not_as_it_should_be(message: String) -> Problem {
+    Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
+        .error(FieldError::new("", "invalid", message))
 }
 
 impl FromRequest for Json {
@@ -136,8 +141,13 @@ const MAX_TEXT: usize = 64 << 10;
 
 /// Reads a form; its file is streamed to `folder`, at most `limit` bytes of it.
 pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result<Form, Problem> {
-    let broken =
-        |error: &dyn std::fmt::Display| Problem::new(Code::BadRequest, format!("the form cannot be read: {error}"));
+    let broken = |error: &MultipartError| {
+        let code = match error {
+            MultipartError::ContentTypeMissing | MultipartError::ContentTypeIncompatible => Code::UnsupportedMediaType,
+            _ => Code::BadRequest,
+        };
+        Problem::new(code, format!("the form cannot be read: {error}"))
+    };
     let mut form = Form::default();
     while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();

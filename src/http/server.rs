@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use tokio::sync::watch;
 
 use super::middleware::{configure_errors, loopback_only, request_context};
 use super::route;
@@ -23,6 +24,32 @@ const MAX_BODY: usize = 1 << 20;
 pub struct HttpEnd {
     pub server: Server,
     pub address: SocketAddr,
+    pub connections: Connections,
+}
+
+/// How many connections are open.
+#[derive(Clone, Default)]
+pub struct Connections(watch::Sender<usize>);
+
+/// Lives as long as its connection.
+struct Connected(Connections);
+
+impl Connections {
+    /// Returns when none is open.
+    pub async fn none(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    fn enter(&self) -> Connected {
+        self.0.send_modify(|open| *open += 1);
+        Connected(self.clone())
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|open| *open -= 1);
+    }
 }
 
 /// Binds the address and prepares the server.
@@ -32,6 +59,8 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
     let address = listener.local_addr()?;
     let stall = settings.stream.sse_stall_timeout;
     let registry = web::Data::new(registry);
+    let connections = Connections::default();
+    let counted = connections.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(registry.clone())
@@ -41,7 +70,10 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
             .configure(configure_errors)
             .configure(route::mount)
     })
-    .on_connect(move |connection, _| tune(connection, stall))
+    .on_connect(move |connection, extensions| {
+        tune(connection, stall);
+        extensions.insert(counted.enter());
+    })
     // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
     .h1_allow_half_closed(false)
     .h1_write_buffer_size(WRITE_BUFFER)
@@ -49,11 +81,9 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
     .max_connections(50_000)
     .backlog(4096)
     .disable_signals()
-    // Streams end themselves when the service drains; what then still hangs is cut.
-    .shutdown_timeout(1)
     .listen(listener)?
     .run();
-    Ok(HttpEnd { server, address })
+    Ok(HttpEnd { server, address, connections })
 }
 
 /// A body is not asked for more while its socket takes nothing, so only the kernel can notice a stalled reader.

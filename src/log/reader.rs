@@ -4,12 +4,14 @@
 //! what is durable; of a log that is closed the end is its last whole event.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
-use super::disk::{DiskFile, read_full};
+use super::disk::{Disk, DiskFile, Mode, RealDisk, read_full};
+use super::root::OpenReaderError;
 use super::scan::scan_end;
 use super::seek;
 
@@ -37,6 +39,19 @@ pub struct Chunk {
 }
 
 impl LogReader {
+    /// Opens the file of one log by itself, beside whoever writes it. Blocks.
+    pub fn open(path: &Path) -> Result<Self, OpenReaderError> {
+        Self::from_disk(&RealDisk, path)
+    }
+
+    pub(super) fn from_disk(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
+        match disk.open(path, Mode::Read) {
+            Ok(file) => Ok(Self { file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenReaderError::NotFound),
+            Err(error) => Err(OpenReaderError::Io(error)),
+        }
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
         let end = scan_end(&*self.file, self.file.size()?)?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);

@@ -156,11 +156,7 @@ impl LogRoot {
 
     /// Opens a log for reading. Blocks.
     pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
-        match self.shared.disk.open(&self.shared.data_dir.join(key.log_path()), Mode::Read) {
-            Ok(file) => Ok(LogReader { file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenReaderError::NotFound),
-            Err(error) => Err(OpenReaderError::Io(error)),
-        }
+        LogReader::from_disk(&*self.shared.disk, &self.shared.data_dir.join(key.log_path()))
     }
 
     pub fn metrics(&self) -> LogMetrics {

@@ -32,7 +32,7 @@ impl Handler<Register> for Registry {
             return false;
         }
         if let Kind::Build { configuration_id, in_flight } = kind {
-            self.builds.entry(configuration_id).or_default().in_flight.push(in_flight);
+            self.builds.entry(configuration_id).or_default().in_flight.push(*in_flight);
         }
         self.slots.insert(entry.key(), entry);
         true

@@ -67,6 +67,9 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
     if ask.manual && services.settings.server.safe_mode {
         return Err(EnsureBuildError::SafeMode);
     }
+    if ask.manual && super::runs::is_draining(registry).await {
+        return Err(EnsureBuildError::Draining);
+    }
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
     // What was under way may have changed while another decision was taken.

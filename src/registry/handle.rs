@@ -20,6 +20,7 @@ use crate::event::payload::Caller;
 use crate::store::{Store, StoreError};
 use crate::stream::Follow;
 use crate::stream::window::Halt;
+use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
 
 /// A run that somebody asks for.
@@ -120,6 +121,7 @@ impl RegistryHandle {
     /// and tells all readers.
     pub async fn drain(&self, patience: Duration) {
         let _ = self.registry.send(Drain).await;
+        // Runs that wait for a slot are left to the next start.
         self.services.capacity.close();
         let entries = self.entries().await;
         let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
@@ -137,8 +139,12 @@ impl RegistryHandle {
         entries.iter().for_each(|entry| {
             entry.stopper.stop(StopReason::Interrupt);
         });
-        let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
-        let _ = tokio::time::timeout(INTERRUPT, all_settled).await;
+        let all_settled = || futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
+        if tokio::time::timeout(INTERRUPT, all_settled()).await.is_err() {
+            // Work that is being cancelled has its own time to end; there is none left.
+            kill_marked(entries.iter().map(|entry| Marker::of(entry.key())).collect()).await;
+            let _ = tokio::time::timeout(LAST, all_settled()).await;
+        }
     }
 
     async fn entries(&self) -> Vec<super::slot::Entry> {
@@ -150,8 +156,10 @@ impl RegistryHandle {
     }
 }
 
-/// Interrupted work kills its processes and writes its end; what takes longer is left to the next start.
-const INTERRUPT: Duration = Duration::from_secs(5);
+/// Interrupted work kills its processes and writes its end.
+const INTERRUPT: Duration = Duration::from_secs(4);
+/// What takes longer even with its processes killed is left to the next start.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Shared by all handlers.
 pub type SharedRegistry = Arc<RegistryHandle>;

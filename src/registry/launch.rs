@@ -75,7 +75,12 @@ pub async fn launch_build(
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
     let waiters = Waiters::new(entry.stopper.clone());
     let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
-    register(registry, entry.clone(), Kind::Build { configuration_id: build.configuration_id, in_flight }).await?;
+    register(
+        registry,
+        entry.clone(),
+        Kind::Build { configuration_id: build.configuration_id, in_flight: Box::new(in_flight) },
+    )
+    .await?;
     let job = BuildJob { build: build.clone(), stream: stream.clone(), signal, turn, context: services.work.clone() };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {

@@ -18,7 +18,7 @@ pub struct Register {
 
 pub enum Kind {
     Run,
-    Build { configuration_id: ConfigurationId, in_flight: InFlight },
+    Build { configuration_id: ConfigurationId, in_flight: Box<InFlight> },
 }
 
 /// Its stream has ended and its row is final.

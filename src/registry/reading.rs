@@ -14,6 +14,7 @@ use crate::domain::{BuildId, RunId, StreamKey};
 use crate::event::codec;
 use crate::log::LogRoot;
 use crate::store::StoreError;
+use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, Tail};
 use std::sync::Arc;
 
@@ -24,7 +25,21 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
     }
     let log = services.log.clone();
     let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key)).await;
-    sealed.map_err(std::io::Error::other)?
+    let hub = sealed.map_err(std::io::Error::other)??;
+    if !hub.tail().closed {
+        hub.set_halt(why_open(services, key).await?);
+    }
+    Ok(hub)
+}
+
+/// Why nobody appends to a log that has not ended: it has failed, or its work waits for the next start.
+async fn why_open(services: &Services, key: StreamKey) -> Result<Halt, StoreError> {
+    let store = &services.store;
+    let degraded = match key {
+        StreamKey::Run { id, .. } => store.find_run(&Scope::All, id).await?.is_some_and(|run| run.log_degraded),
+        StreamKey::Build { id, .. } => store.find_build(&Scope::All, id).await?.is_some_and(|build| build.log_degraded),
+    };
+    Ok(if degraded { Halt::Degraded } else { Halt::Draining })
 }
 
 /// A stream without an actor is read from its file.
@@ -33,12 +48,7 @@ fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     let end = reader.tail()?;
     let closed =
         end.last_line.as_deref().and_then(|line| codec::decode(line).ok()).is_some_and(|event| event.is_terminal(key));
-    let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed });
-    if !closed {
-        // Nobody will append here: a log that has failed, or work that the next start will end.
-        hub.set_halt(crate::stream::window::Halt::Degraded);
-    }
-    Ok(hub)
+    Ok(Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }))
 }
 
 pub async fn follow(

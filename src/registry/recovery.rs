@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::stream::StreamHandle;
 use crate::worker::build::conclude_build;
 use crate::worker::process::{Marker, kill_marked};
-use crate::worker::run::conclude_run;
+use crate::worker::run::{conclude_run, end_of_run};
 
 /// What was found and done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Report {
     pub queued_again: usize,
     pub interrupted: usize,
     pub rows_corrected: usize,
+    /// Logs that had failed and now have their end.
+    pub logs_completed: usize,
     pub processes_killed: usize,
     /// Left as they are, because log or row could not be opened.
     pub failed: usize,
@@ -42,6 +44,7 @@ const WHY: &str = "the service ended while this was at work";
 pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
+    let degraded = services.store.degraded_runs(services.node_id).await?;
     let mut report = Report::default();
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
@@ -56,6 +59,10 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
         let done = recover_run(services, registry, &run).await;
         report.count(&run.id, done);
     }
+    for run in degraded {
+        let done = complete_log(services, &run).await;
+        report.count(&run.id, done);
+    }
     Ok(report)
 }
 
@@ -63,6 +70,7 @@ enum Done {
     QueuedAgain,
     Interrupted,
     Corrected,
+    LogCompleted,
 }
 
 impl Report {
@@ -71,6 +79,7 @@ impl Report {
             Ok(Done::QueuedAgain) => self.queued_again += 1,
             Ok(Done::Interrupted) => self.interrupted += 1,
             Ok(Done::Corrected) => self.rows_corrected += 1,
+            Ok(Done::LogCompleted) => self.logs_completed += 1,
             Err(error) => {
                 tracing::error!(%id, error = ?error, "work of the last life could not be ended");
                 self.failed += 1;
@@ -104,7 +113,21 @@ async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) 
     }
     conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
     correct(services, &stream, run.configuration_id).await?;
+    if run.log_degraded {
+        services.store.clear_run_degraded(run.workspace_id, run.id).await?;
+    }
     Ok(Done::Interrupted)
+}
+
+/// A run that went on when its log had failed: the row says how it ended, and now the log does too.
+async fn complete_log(services: &Services, run: &Run) -> Result<Done, LaunchError> {
+    let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
+    if !stream.tail().closed {
+        stream.append_one(end_of_run(run)).await?;
+    }
+    correct(services, &stream, run.configuration_id).await?;
+    services.store.clear_run_degraded(run.workspace_id, run.id).await?;
+    Ok(Done::LogCompleted)
 }
 
 /// A run that only waited has not begun: it takes its place in the queue again.
@@ -122,7 +145,7 @@ async fn correct(
     stream: &StreamHandle,
     configuration_id: ConfigurationId,
 ) -> Result<Done, LaunchError> {
-    let projected = match stream.follow(Default::default()) {
+    let projected = match stream.follow_inside(Default::default()) {
         Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
         Err(error) => Err(error.into()),
     };

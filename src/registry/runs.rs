@@ -20,6 +20,7 @@ use crate::domain::status::RunStatus;
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::event::payload::Caller;
+use crate::stream::Tail;
 use crate::worker::run::{EnsuredBuild, RunPorts, Unavailable};
 use crate::worker::stop::StopReason;
 
@@ -57,10 +58,14 @@ impl RunPorts for Ports {
         })
     }
 
-    fn record_end(&self, run: &Run, state: RunState, last_sequence: u64) -> BoxFuture<'static, ()> {
+    fn record_end(&self, run: &Run, state: RunState, log: Tail) -> BoxFuture<'static, ()> {
         let (store, workspace_id, id) = (self.services.store.clone(), run.workspace_id, run.id);
         Box::pin(async move {
-            if let Err(error) = store.save_run_state(workspace_id, id, &state, last_sequence).await {
+            // First what the next start needs to end the log: a row that has ended is not looked at without it.
+            let marked = store.mark_run_degraded(workspace_id, id, log.bytes).await;
+            // One further on than the log, so that no fold of it takes this back.
+            let saved = store.save_run_state(workspace_id, id, &state, log.sequence + 1).await;
+            if let Err(error) = marked.and(saved) {
                 tracing::error!(run = %id, error = %error, "end of a run without a log could not be recorded");
             }
         })
@@ -103,7 +108,7 @@ pub async fn create(
 }
 
 /// Asked before the row is stored: a row that is there will be worked on at the next start.
-async fn is_draining(registry: &Addr<Registry>) -> bool {
+pub async fn is_draining(registry: &Addr<Registry>) -> bool {
     registry.send(Observe).await.is_ok_and(|observed| observed.draining)
 }
 

@@ -57,6 +57,22 @@ impl Store {
         Ok(updated.rows_affected > 0)
     }
 
+    /// Its log is whole again.
+    pub async fn clear_run_degraded(&self, workspace_id: WorkspaceId, id: RunId) -> Result<bool, StoreError> {
+        let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Every run of a node that has ended and whose log has failed, oldest first.
+    pub async fn degraded_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
+        let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
+        let select = Entity::find().filter(Column::Status.is_in(over)).filter(Column::LogDegraded.eq(true));
+        let select = select.filter(Column::NodeId.eq(node_id.to_string()));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
+    }
+
     /// Every run of a node that has not ended, oldest first.
     pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
         let open = RunStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
@@ -320,6 +336,15 @@ mod tests {
         assert!(store.mark_run_degraded(run.workspace_id, run.id, 12).await.unwrap());
         let expected = Run { log_degraded: true, durable_bytes: Some(12), ..run.clone() };
         assert_eq!(found(&store, run.id).await, expected);
+        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), [], "it has not ended");
+        let ended = full_state(RunStatus::Succeeded);
+        store.save_run_state(run.workspace_id, run.id, &ended, 9).await.unwrap();
+        let expected = Run { state: ended, last_sequence: 9, ..expected };
+        assert_eq!(store.degraded_runs(NodeId::generate()).await.unwrap(), []);
+        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), std::slice::from_ref(&expected));
+        assert!(store.clear_run_degraded(run.workspace_id, run.id).await.unwrap());
+        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), []);
+        assert_eq!(found(&store, run.id).await, Run { log_degraded: false, durable_bytes: None, ..expected });
     }
 
     #[tokio::test]

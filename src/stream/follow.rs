@@ -149,9 +149,19 @@ struct FileRead {
 }
 
 impl Follow {
-    /// Takes a place at the hub and begins at `start`.
+    /// Takes one of the `limit` places at the hub and begins at `start`.
     pub fn new(hub: Arc<Hub>, start: Start, limit: usize) -> Result<Self, SubscribeError> {
-        let place = hub.sit_down(limit)?;
+        let place = hub.sit_down(Some(limit))?;
+        Self::at(hub, place, start)
+    }
+
+    /// For the service itself, which must never be crowded out by readers: takes none of their places.
+    pub fn inside(hub: Arc<Hub>, start: Start) -> Result<Self, SubscribeError> {
+        let place = hub.sit_down(None)?;
+        Self::at(hub, place, start)
+    }
+
+    fn at(hub: Arc<Hub>, place: usize, start: Start) -> Result<Self, SubscribeError> {
         let mut follow =
             Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
         let tail = follow.hub.tail();

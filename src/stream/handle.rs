@@ -104,6 +104,11 @@ impl StreamHandle {
         Follow::new(self.hub.clone(), start, self.options.max_subscribers)
     }
 
+    /// As [`StreamHandle::follow`], for the service itself: however many readers there are.
+    pub fn follow_inside(&self, start: Start) -> Result<Follow, SubscribeError> {
+        Follow::inside(self.hub.clone(), start)
+    }
+
     /// Returns when the stream has its terminal event or its actor is gone for good.
     pub async fn ended(&self) {
         let mut incarnation = self.incarnation.clone();

@@ -112,11 +112,14 @@ struct State {
     lively: bool,
     seats: Vec<Seat>,
     free: Vec<usize>,
+    /// Taken seats that count towards the limit.
+    guests: usize,
 }
 
 /// A reader's place to be woken at.
 #[derive(Default)]
 struct Seat {
+    is_guest: bool,
     waker: Option<Waker>,
     beats: u64,
 }
@@ -212,12 +215,14 @@ impl Hub {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn sit_down(&self, limit: usize) -> Result<usize, SubscribeError> {
+    /// With a limit, a place as long as fewer than that many of these are taken; without one, always.
+    pub(super) fn sit_down(&self, limit: Option<usize>) -> Result<usize, SubscribeError> {
         let mut state = self.lock();
-        if state.seats.len() - state.free.len() >= limit {
+        if let Some(limit) = limit.filter(|limit| state.guests >= *limit) {
             return Err(SubscribeError::TooMany { limit });
         }
-        let seat = Seat { waker: None, beats: state.beats };
+        state.guests += usize::from(limit.is_some());
+        let seat = Seat { waker: None, beats: state.beats, is_guest: limit.is_some() };
         if let Some(place) = state.free.pop() {
             state.seats[place] = seat;
             return Ok(place);
@@ -229,6 +234,7 @@ impl Hub {
     pub(super) fn stand_up(&self, place: usize) {
         let mut state = self.lock();
         state.seats[place].waker = None;
+        state.guests -= usize::from(state.seats[place].is_guest);
         state.free.push(place);
     }
 

@@ -48,8 +48,18 @@ pub async fn respond(
                 response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
             Ok(response.body(FileBody::new(file, start, end + 1)))
         }
-        Asked::Beyond => Err(Problem::new(Code::RangeNotSatisfiable, format!("the file has {length} bytes"))),
+        Asked::Beyond => Ok(beyond(length)),
     }
+}
+
+/// The problem, and in a header how far the file goes.
+fn beyond(length: u64) -> HttpResponse {
+    let problem = Problem::new(Code::RangeNotSatisfiable, format!("the file has {length} bytes"));
+    let mut answer = HttpResponse::from_error(problem);
+    if let Ok(value) = format!("bytes */{length}").parse() {
+        answer.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    answer
 }
 
 fn open(path: &Path) -> io::Result<(File, u64, String)> {

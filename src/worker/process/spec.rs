@@ -34,6 +34,14 @@ impl Marker {
         Self { name: "ADE_BUILD_ID", value: id.to_string() }
     }
 
+    /// Of the work whose stream this is.
+    pub fn of(key: crate::domain::StreamKey) -> Self {
+        match key {
+            crate::domain::StreamKey::Run { id, .. } => Self::run(id),
+            crate::domain::StreamKey::Build { id, .. } => Self::build(id),
+        }
+    }
+
     /// For a command that belongs to no run and no build.
     pub fn probe() -> Self {
         Self { name: "ADE_PROBE_ID", value: ulid::Ulid::generate().to_string() }

@@ -67,6 +67,10 @@ impl Capacity {
         self.slots.close();
     }
 
+    pub fn is_closed(&self) -> bool {
+        self.slots.is_closed()
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()

@@ -140,8 +140,29 @@ pub async fn conclude_run(
     }
 }
 
+/// `run.completed` of a run that ended while its log took nothing: what its row says.
+pub fn end_of_run(run: &Run) -> Draft {
+    let state = &run.state;
+    let execution = Execution {
+        exit_code: state.exit_code,
+        started_at: state.started_at,
+        completed_at: state.completed_at,
+        duration_ms: state.started_at.zip(state.completed_at).map(|(from, to)| duration_ms(from, to)),
+    };
+    let artifacts = Artifacts {
+        output_paths: state.output_paths.clone(),
+        processed_files: state.processed_files.clone(),
+        events_path: EVENTS_PATH.into(),
+    };
+    let (status, failure, summary) = (state.status, state.failure.clone(), state.summary.clone());
+    let mut draft =
+        Draft::new(RUN_COMPLETED, Source::Api, &Completed { status, failure, execution, artifacts, summary });
+    draft.build_id = state.build_id;
+    draft
+}
+
 async fn fold_so_far(stream: &StreamHandle, fold: &mut RunFold) -> std::io::Result<()> {
-    let mut follow = stream.follow(Start::default()).map_err(std::io::Error::other)?;
+    let mut follow = stream.follow_inside(Start::default()).map_err(std::io::Error::other)?;
     while follow.position() < stream.tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {

@@ -5,7 +5,7 @@ use std::io;
 use super::ports::{EnsuredBuild, Interest, Progress};
 use super::session::{Early, Session, failed};
 use crate::domain::build::{Build, BuildReason};
-use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
 use crate::event::payload::Environment;
@@ -29,8 +29,12 @@ impl Session {
         let run = &self.job.run;
         let ensuring = self.job.ports.ensure_build(run.workspace_id, run.configuration_id, run.options.force_rebuild);
         let ensured = self.unless_stopped(ensuring).await?;
-        let EnsuredBuild { build, progress } =
-            ensured.map_err(|error| failed(RunFailureCode::BuildFailed, Stage::Build, error.to_string()))?;
+        let EnsuredBuild { build, progress } = match ensured {
+            Ok(ensured) => ensured,
+            // A service that stops begins no build, which is no fault of this run.
+            Err(_) if self.job.capacity.is_closed() => return Err(Early::Suspended),
+            Err(error) => return Err(failed(RunFailureCode::BuildFailed, Stage::Build, error.to_string())),
+        };
         self.build_id = Some(build.id);
         match progress {
             Progress::Reused => Ok(self.reuse(build).await),
@@ -63,7 +67,7 @@ impl Session {
         let broken = |error: io::Error| {
             failed(RunFailureCode::BuildFailed, Stage::Build, format!("the build cannot be followed: {error}"))
         };
-        let mut follow = stream.follow(Start::default()).map_err(|error| broken(io::Error::other(error)))?;
+        let mut follow = stream.follow_inside(Start::default()).map_err(|error| broken(io::Error::other(error)))?;
         loop {
             let item = self.unless_stopped(follow.next()).await?;
             match item.map_err(broken)? {
@@ -93,7 +97,8 @@ impl Session {
         let error =
             RunErrorPayload { stage: Stage::Build, phase: None, code: code.into(), message: message.into(), details };
         self.post(vec![Draft::new(RUN_ERROR, Source::Api, &error)]).await;
-        Err(failed(RunFailureCode::BuildFailed, Stage::Build, message))
+        let failure = RunFailure { code: RunFailureCode::BuildFailed, stage: Stage::Build, message: message.into() };
+        Err(Early::FailedAndTold(failure))
     }
 }
 

@@ -19,6 +19,6 @@ pub mod report;
 pub mod phase;
 
 pub use capacity::Capacity;
-pub use ending::conclude_run;
+pub use ending::{conclude_run, end_of_run};
 pub use ports::{EnsuredBuild, Progress, RunPorts, Unavailable};
 pub use worker::{RunJob, RunWorker};

@@ -9,7 +9,7 @@ use crate::domain::build::Build;
 use crate::domain::configuration::Document;
 use crate::domain::run::{Run, RunState};
 use crate::domain::{ConfigurationId, DocumentId, WorkspaceId};
-use crate::stream::StreamHandle;
+use crate::stream::{StreamHandle, Tail};
 
 /// A venv for a configuration, there or being made.
 pub struct EnsuredBuild {
@@ -47,6 +47,6 @@ pub trait RunPorts: Send + Sync + 'static {
         ids: Vec<DocumentId>,
     ) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>>;
 
-    /// The log takes nothing more, so the row is told how the run ended.
-    fn record_end(&self, run: &Run, state: RunState, last_sequence: u64) -> BoxFuture<'static, ()>;
+    /// The log takes nothing more beyond `log`, so the row is told that, and how the run ended.
+    fn record_end(&self, run: &Run, state: RunState, log: Tail) -> BoxFuture<'static, ()>;
 }

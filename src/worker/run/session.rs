@@ -29,6 +29,8 @@ const POSITION_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5)
 pub enum Early {
     Stopped(StopReason),
     Failed(RunFailure),
+    /// As [`Early::Failed`], and its `run.error` has been written already.
+    FailedAndTold(RunFailure),
     /// The service goes down before the run has had its turn: it stays queued for the next start.
     Suspended,
 }
@@ -49,6 +51,9 @@ pub async fn drive(job: RunJob) {
         Ok(ending) => ending,
         Err(Early::Stopped(reason)) => ending::stopped(&reason, Report::default()),
         Err(Early::Failed(failure)) => ending::of_failure(failure, Report::default()),
+        Err(Early::FailedAndTold(failure)) => {
+            Ending { error_event: None, ..ending::of_failure(failure, Report::default()) }
+        }
         Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
     };
     session.complete(ending).await;
@@ -152,9 +157,7 @@ impl Session {
         draft.build_id = self.build_id;
         if let Err(error) = self.emitter.emit(draft).await {
             tracing::error!(run = %self.job.run.id, error = %error, "run ended without its terminal event");
-            // One further on than the log, so that no fold of it takes this back.
-            let last_sequence = self.job.stream.tail().sequence + 1;
-            self.job.ports.record_end(&self.job.run, self.fold.state().clone(), last_sequence).await;
+            self.job.ports.record_end(&self.job.run, self.fold.state().clone(), self.job.stream.tail()).await;
         }
     }
 

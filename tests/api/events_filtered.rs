@@ -1,0 +1,90 @@
+//! Filters: they change what is sent, never where the reader stands.
+
+use crate::support::{Request, TestApp, Value, json, kind, types};
+
+fn with_notes(notes: u64) -> (TestApp, String, u64) {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.run(&project, &json!([["emit", notes], ["complain", "odd"], ["say", "fine"]]));
+    let (id, last) = (run["id"].as_str().unwrap().to_owned(), run["last_sequence"].as_u64().unwrap());
+    (app, format!("/api/v1/runs/{id}/events"), last)
+}
+
+/// What each transport lets through.
+fn on_every_transport(app: &TestApp, target: &str, filter: &str) -> Vec<Value> {
+    let page = app.get(&format!("{target}?{filter}")).expect(200).json()["items"].as_array().unwrap().clone();
+    let lines = app.get(&format!("{target}?format=ndjson&{filter}")).expect(200);
+    let lines: Vec<Value> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let frames = app.stream(&Request::get(format!("{target}/stream?{filter}"))).rest();
+    let frames: Vec<Value> = frames.iter().map(crate::support::Frame::json).collect();
+    assert_eq!(page, lines, "{filter}");
+    assert_eq!(page, frames, "{filter}");
+    page
+}
+
+#[test]
+fn filters_work_on_every_transport_and_let_the_end_pass() {
+    let (app, target, last) = with_notes(5);
+    let all = on_every_transport(&app, &target, "");
+    assert_eq!(all.len() as u64, last);
+    for (filter, wanted) in [
+        ("types=run.note", Box::new(|event: &Value| kind(event) == "run.note") as Box<dyn Fn(&Value) -> bool>),
+        ("types=run.*", Box::new(|event| kind(event).starts_with("run."))),
+        ("types=build.created,run.not*", Box::new(|event| matches!(kind(event), "build.created" | "run.note"))),
+        (
+            "types=console.line&scope=run",
+            Box::new(|event| event["payload"]["scope"] == "run" && kind(event) == "console.line"),
+        ),
+        (
+            "types=console.line&scope=build",
+            Box::new(|event| event["payload"]["scope"] == "build" && kind(event) == "console.line"),
+        ),
+        (
+            "types=console.line&level=warn",
+            Box::new(|event| {
+                kind(event) == "console.line" && matches!(event["payload"]["level"].as_str(), Some("warn" | "error"))
+            }),
+        ),
+        ("types=nothing", Box::new(|_| false)),
+        (
+            "types=console.line&level=error",
+            Box::new(|event| event["payload"]["level"] == "error" && kind(event) == "console.line"),
+        ),
+    ] {
+        let expected: Vec<Value> =
+            all.iter().filter(|event| wanted(event) || kind(event) == "run.completed").cloned().collect();
+        assert_eq!(types(&on_every_transport(&app, &target, filter)), types(&expected), "{filter}");
+        assert_eq!(on_every_transport(&app, &target, filter), expected, "{filter}");
+    }
+}
+
+#[test]
+fn a_filtered_page_moves_its_reader_on() {
+    let (app, target, last) = with_notes(50);
+    let (mut after, mut found, mut pages) = (0, 0, 0);
+    while after < last {
+        let page = app.get(&format!("{target}?types=run.note&limit=20&after_sequence={after}")).expect(200).json();
+        let next = page["next_after_sequence"].as_u64().unwrap();
+        assert!(next > after, "{page}");
+        after = next;
+        found += page["items"].as_array().unwrap().iter().filter(|event| kind(event) == "run.note").count();
+        pages += 1;
+    }
+    assert_eq!((found, pages), (50, 3));
+}
+
+#[test]
+fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
+    let (app, target, last) = with_notes(20_000);
+    let mut stream = app.stream(&Request::get(format!("{target}/stream?types=run.queued")));
+    let frames = stream.frames();
+    let bare: Vec<u64> = frames.iter().filter(|frame| frame.data.is_none()).filter_map(|frame| frame.id).collect();
+    assert!(!bare.is_empty(), "no bare id in {} frames", frames.len());
+    let data: Vec<u64> = frames.iter().filter(|frame| frame.data.is_some()).filter_map(|frame| frame.id).collect();
+    assert_eq!(data, [1, last]);
+    let ids: Vec<u64> = frames.iter().filter_map(|frame| frame.id).collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+    let resumed = Request::get(format!("{target}/stream?types=run.queued")).header("Last-Event-ID", bare[0]);
+    let rest: Vec<_> = app.stream(&resumed).rest().iter().map(|frame| frame.id.unwrap()).collect();
+    assert_eq!(rest, [last]);
+}

@@ -1,0 +1,196 @@
+//! The events of a stream that goes on.
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use crate::support::{PATIENCE, Request, TestApp, Value, json};
+
+fn events_of(run: &str) -> String {
+    format!("/api/v1/runs/{run}/events")
+}
+
+#[test]
+fn a_reader_sees_what_was_and_what_comes_each_once() {
+    let app = TestApp::start();
+    let project = app.project();
+    app.build(&project, &json!({}));
+    let steps = json!([["emit", 500], ["say", "here"], ["await", app.path("go")], ["emit", 500]]);
+    let run = app.create_run(&project, &steps);
+    let mut early = app.run_stream(&run);
+    let seen = early.until(|event| event["payload"]["message"] == "here").len() as u64;
+    let mut late = app.run_stream(&run);
+    let resumed = Request::get(format!("{}/stream", events_of(&run))).header("Last-Event-ID", seen);
+    let mut resumed = app.stream(&resumed);
+    app.touch("go");
+    let rest: Vec<u64> = early.rest().iter().map(|frame| frame.id.unwrap()).collect();
+    let last = rest[rest.len() - 1];
+    assert!(last > seen + 500);
+    assert!(rest.iter().copied().eq(seen + 1..=last));
+    assert!(late.rest().iter().map(|frame| frame.id.unwrap()).eq(1..=last));
+    assert!(resumed.rest().iter().map(|frame| frame.id.unwrap()).eq(seen + 1..=last));
+}
+
+#[test]
+fn a_position_ahead_of_a_live_log_is_409_at_once() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let ahead = format!("{}/stream?after_sequence={}", events_of(&run), last + 1);
+    assert_eq!(app.get(&ahead).problem(409, "sequence_ahead")["last_sequence"], last);
+    // At its end is no error: the reader waits for what comes.
+    let mut stream = app.stream(&Request::get(format!("{}/stream?after_sequence={last}", events_of(&run))));
+    app.touch("go");
+    assert_eq!(stream.event().unwrap().id, Some(last + 1));
+}
+
+#[test]
+fn a_silent_stream_has_a_heartbeat() {
+    let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "1s")]);
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let mut stream = app.stream(&Request::get(format!("{}/stream?after_sequence={last}", events_of(&run))));
+    assert!(stream.frame().unwrap().retry.is_some());
+    let began = Instant::now();
+    let beat = stream.frame().unwrap();
+    assert!(beat.is_comment && beat.id.is_none() && beat.data.is_none(), "{beat:?}");
+    assert!(began.elapsed() > Duration::from_millis(500));
+    assert!(stream.frame().unwrap().is_comment);
+    app.touch("go");
+    stream.until_type("run.completed");
+}
+
+#[test]
+fn a_long_poll_wakes_for_an_event_and_for_the_end() {
+    let app = TestApp::start();
+    let project = app.project();
+    let steps = json!([["say", "here"], ["await", app.path("one")], ["say", "more"], ["await", app.path("two")]]);
+    let run = app.create_run(&project, &steps);
+    app.run_stream(&run).until(|event| event["payload"]["message"] == "here");
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let poll = |after: u64, rest: &str| {
+        app.get(&format!("{}?after_sequence={after}&wait=30{rest}", events_of(&run))).expect(200).json()
+    };
+
+    // With something there already, nobody waits.
+    let began = Instant::now();
+    assert_eq!(poll(0, "")["items"].as_array().unwrap().len() as u64, last);
+    let page = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| poll(last, ""));
+        let none = app.get(&format!("{}?after_sequence={last}", events_of(&run))).expect(200).json();
+        assert_eq!((&none["items"], &none["closed"]), (&json!([]), &json!(false)));
+        app.touch("one");
+        waiting.join().unwrap()
+    });
+    assert_eq!(page["items"][0]["payload"]["message"], "more");
+    assert_eq!((&page["closed"], &page["next_after_sequence"]), (&json!(false), &json!(last + 1)));
+
+    let page = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| poll(last + 1, "&types=nothing"));
+        app.touch("two");
+        waiting.join().unwrap()
+    });
+    assert_eq!(page["items"][0]["type"], "run.completed", "{page}");
+    assert_eq!(page["closed"], true);
+    // At the end of all, there is nothing to wait for.
+    assert_eq!(poll(page["last_sequence"].as_u64().unwrap(), "")["items"], json!([]));
+    assert!(began.elapsed() < Duration::from_secs(25), "somebody waited in vain");
+}
+
+#[test]
+fn a_long_poll_in_vain_ends_in_time_and_moves_on() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let began = Instant::now();
+    let page = app.get(&format!("{}?types=nothing&wait=1", events_of(&run))).expect(200).json();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!((&page["items"], &page["next_after_sequence"]), (&json!([]), &json!(last)));
+    app.touch("go");
+    app.finish_run(&run);
+}
+
+#[test]
+fn lines_can_be_followed_or_taken_as_they_are() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let now = app.get(&format!("{}/download", events_of(&run))).expect(200);
+    assert_eq!(now.text().lines().count() as u64, last);
+
+    let request = Request::get(format!("{}?format=ndjson&follow=true", events_of(&run)));
+    let mut followed = BufReader::new(request.open(app.address).unwrap()).lines().map(Result::unwrap);
+    let mut text = String::new();
+    for line in followed.by_ref().take(last as usize) {
+        text += &(line + "\n");
+    }
+    assert_eq!(text, now.text());
+    app.touch("go");
+    // A blank line is a heartbeat.
+    for line in followed.filter(|line| !line.is_empty()) {
+        text += &(line + "\n");
+    }
+    app.finish_run(&run);
+    assert_eq!(text, app.run_log(&project, &run));
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_up_nobody() {
+    let app = TestApp::start();
+    let project = app.project();
+    app.build(&project, &json!({}));
+    let steps = json!([["say", "here"], ["await", app.path("go")], ["emit", 2000, 4000]]);
+    let run = app.create_run(&project, &steps);
+    app.run_stream(&run).until(|event| event["payload"]["message"] == "here");
+    let mut stalled = app.run_stream(&run);
+    app.touch("go");
+    let began = Instant::now();
+    let finished = app.finish_run(&run);
+    assert!(began.elapsed() < PATIENCE);
+    let last = finished["last_sequence"].as_u64().unwrap();
+    let ids: Vec<u64> = stalled.rest().iter().map(|frame| frame.id.unwrap()).collect();
+    assert!(ids.iter().copied().eq(1..=last), "{} of {last}", ids.len());
+}
+
+#[test]
+fn a_crowd_of_readers_sees_the_same() {
+    let app = TestApp::start();
+    let project = app.project();
+    app.build(&project, &json!({}));
+    let run = app.create_run(&project, &json!([["emit", 300], ["emit", 300], ["emit", 300]]));
+    let read = || -> Vec<Value> { app.run_stream(&run).rest().iter().map(crate::support::Frame::json).collect() };
+    let seen: Vec<Vec<Value>> = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..20).map(|_| scope.spawn(read)).collect();
+        readers.into_iter().map(|reader| reader.join().unwrap()).collect()
+    });
+    assert!(seen[0].len() > 900);
+    assert!(seen.iter().all(|events| *events == seen[0]));
+}
+
+#[test]
+fn a_stream_takes_so_many_readers_and_says_so() {
+    let app = TestApp::with(&[("ADE_MAX_SUBSCRIBERS", "2")]);
+    let project = app.project();
+    let run = app.held_run(&project);
+    let target = format!("{}/stream", events_of(&run));
+    let open = || Request::get(&target).open(app.address).unwrap();
+    let mut readers = Vec::new();
+    // The reader that waited for the run to begin may not have left yet.
+    crate::support::eventually("two readers are in", || {
+        let answer = open();
+        if answer.head.status == 200 {
+            readers.push(answer);
+        }
+        readers.len() == 2
+    });
+    let third = open().read_all().unwrap();
+    assert!(third.header("retry-after").is_some());
+    third.problem(429, "too_many_subscribers");
+    readers.pop();
+    crate::support::eventually("there is room again", || open().head.status == 200);
+    app.touch("go");
+    crate::support::eventually("it has ended", || app.show_run(&run)["status"] == "succeeded");
+}

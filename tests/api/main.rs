@@ -1,0 +1,20 @@
+//! The service as its clients see it: black box, over HTTP, one file per resource.
+
+mod support;
+
+mod builds;
+mod cancel;
+mod capacity;
+mod configurations;
+mod default_engine;
+mod documents;
+mod errors;
+mod events;
+mod events_filtered;
+mod events_live;
+mod health;
+mod run_options;
+mod run_results;
+mod runs;
+mod shutdown;
+mod workspaces;

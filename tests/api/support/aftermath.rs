@@ -1,0 +1,56 @@
+//! What must hold when a service has stopped: of its processes and of its logs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub fn check(folder: &Path, allows_open_logs: bool) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !processes_with(&folder.display().to_string()).is_empty() {
+        assert!(Instant::now() < deadline, "left alive: {:?}", processes_with(&folder.display().to_string()));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut logs = Vec::new();
+    find_logs(&folder.join("data/workspaces"), &mut logs);
+    for log in logs {
+        check_log(&log, allows_open_logs);
+    }
+}
+
+/// Processes, zombies aside, whose environment holds this text.
+pub fn processes_with(text: &str) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let marked = |pid: &u32| {
+        // The environment of a zombie is empty.
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    pids.filter(|&pid| pid != std::process::id()).filter(marked).collect()
+}
+
+fn find_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.ends_with("logs/events.ndjson") {
+            logs.push(path);
+        } else if path.is_dir() && !path.is_symlink() {
+            find_logs(&path, logs);
+        }
+    }
+}
+
+fn check_log(path: &Path, may_be_open: bool) {
+    let name = path.display();
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "{name} has half a line");
+    let is_run = text.starts_with(r#"{"type":"run.queued""#);
+    let terminal = if is_run { "run.completed" } else { "build.completed" };
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sequences: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    assert!(sequences.iter().copied().eq(1..=events.len() as u64), "{name} has holes: {sequences:?}");
+    let ends: Vec<_> = events.iter().filter(|event| event["type"] == terminal).collect();
+    assert!(ends.len() == 1 || (may_be_open && ends.is_empty()), "{name} has {} ends", ends.len());
+    assert!(ends.is_empty() || events[events.len() - 1]["type"] == terminal, "{name} goes on after its end");
+}

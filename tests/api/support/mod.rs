@@ -1,0 +1,233 @@
+//! A service of its own for each test, over real HTTP, files, database and child processes.
+//!
+//! Law: when a service has been stopped, nothing of it is left. Its registry is empty, none of its processes
+//! lives, and every log in its data folder is dense and ends with its one terminal event.
+
+pub mod http;
+pub mod sse;
+pub mod tools;
+mod aftermath;
+mod verbs;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ade::app::{Application, StartError, StopHandle};
+use ade::config::{Environment, Settings, Sources};
+use tempfile::TempDir;
+
+pub use http::{PATIENCE, Request, Response};
+pub use serde_json::{Value, json};
+pub use sse::{EventStream, Frame, kind};
+pub use verbs::{Project, types};
+
+/// A running service. Dropping it stops it and checks that nothing is left.
+pub struct TestApp {
+    pub address: SocketAddr,
+    folder: Arc<TempDir>,
+    settings: Vec<(String, String)>,
+    stop: StopHandle,
+    service: Option<JoinHandle<Aftermath>>,
+    allows_open_logs: bool,
+}
+
+/// What the registry still held when the service had stopped.
+#[derive(Debug)]
+struct Aftermath {
+    runs: usize,
+    builds: usize,
+}
+
+impl TestApp {
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings beside those of every test.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::try_start(folder, own).unwrap()
+    }
+
+    /// On the embedded engine, whose packages come from an index the first time.
+    pub fn with_builtin_engine() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache");
+        fs::create_dir_all(&shared).unwrap();
+        fs::create_dir_all(folder.path().join("data/cache")).unwrap();
+        std::os::unix::fs::symlink(shared, folder.path().join("data/cache/uv")).unwrap();
+        Self::try_start(folder, vec![("ADE_ENGINE_SPEC".into(), "builtin".into())]).unwrap()
+    }
+
+    /// What a start with these settings fails with.
+    pub fn refused(settings: &[(&str, &str)]) -> String {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::try_start(folder, own).map(drop).unwrap_err()
+    }
+
+    /// A second service on this one's data folder.
+    pub fn start_beside(&self) -> Result<Self, String> {
+        Self::try_start(self.folder.clone(), self.settings.clone())
+    }
+
+    /// The same folder and settings again, after this one has stopped.
+    pub fn restart(mut self) -> Self {
+        self.allows_open_logs = true;
+        self.stop_now();
+        Self::try_start(self.folder.clone(), self.settings.clone()).unwrap()
+    }
+
+    fn try_start(folder: Arc<TempDir>, settings: Vec<(String, String)>) -> Result<Self, String> {
+        let engine = folder.path().join("engine");
+        tools::write_files(&engine, &tools::files_of("engine"));
+        let environment = environment(folder.path(), &settings);
+        let loaded = Settings::load(&Sources { environment, ..Sources::default() });
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        let (started, start) = mpsc::channel();
+        let service = std::thread::spawn(move || serve(loaded, &started));
+        match start.recv().expect("a start has an outcome") {
+            Ok((address, stop)) => {
+                Ok(Self { address, folder, settings, stop, service: Some(service), allows_open_logs: false })
+            }
+            Err(error) => {
+                service.join().unwrap();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Everything of this service is below.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    /// A path that only this test uses, as text for scripts.
+    pub fn path(&self, name: &str) -> String {
+        self.folder().join(name).display().to_string()
+    }
+
+    pub fn touch(&self, name: &str) {
+        fs::write(self.path(name), "").unwrap();
+    }
+
+    /// Stops in good order, and tells how long that took.
+    pub fn stop_gracefully(&mut self) -> Duration {
+        let began = Instant::now();
+        self.stop.stop(true);
+        self.join().map_or(Duration::ZERO, |ended| ended - began)
+    }
+
+    /// Begins to stop in good order.
+    pub fn begin_stop(&self) {
+        self.stop.stop(true);
+    }
+
+    pub fn stop_now(&mut self) {
+        self.stop.stop(false);
+        self.join();
+    }
+
+    /// Checks what is left; answers when the service had ended.
+    fn join(&mut self) -> Option<Instant> {
+        let service = self.service.take()?;
+        let Aftermath { runs, builds } = service.join().expect("the service does not panic");
+        let ended = Instant::now();
+        assert_eq!((runs, builds), (0, 0), "live runs and builds after the stop");
+        aftermath::check(self.folder(), self.allows_open_logs);
+        Some(ended)
+    }
+
+    /// Logs may stay open: of work that waits for the next start.
+    pub fn allow_open_logs(&mut self) {
+        self.allows_open_logs = true;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stop.stop(false);
+            if let Some(service) = self.service.take() {
+                let _ = service.join();
+            }
+        } else {
+            self.stop_now();
+        }
+    }
+}
+
+/// The settings of every test, and what this one adds.
+fn environment(folder: &Path, own: &[(String, String)]) -> Environment {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let to_the_index = |name: &str| {
+        let name = name.to_ascii_uppercase();
+        ["SSL_CERT_", "UV_", "PIP_"].iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("_PROXY")
+    };
+    let mut environment: Environment = std::env::vars().filter(|(name, _)| to_the_index(name)).collect();
+    environment.extend([
+        ("PATH".into(), format!("{}:{path}", tools::uv_folder().display())),
+        ("HOME".into(), folder.display().to_string()),
+        ("ADE_BIND".into(), "127.0.0.1:0".into()),
+        ("ADE_DATA_DIR".into(), folder.join("data").display().to_string()),
+        ("ADE_ENGINE_SPEC".into(), folder.join("engine").display().to_string()),
+        ("ADE_PYTHON_BIN".into(), tools::python().into()),
+        ("ADE_INSTALLER".into(), "uv".into()),
+        ("ADE_CANCEL_GRACE".into(), "1s".into()),
+        ("ADE_MAX_CONCURRENCY".into(), "4".into()),
+        ("ADE_DATABASE_POOL".into(), "4".into()),
+    ]);
+    environment.extend(own.iter().cloned());
+    environment
+}
+
+type Started = Result<(SocketAddr, StopHandle), StartError>;
+
+/// The life of a service, on a thread of its own.
+fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
+    let system = actix::System::new();
+    let aftermath = system.block_on(async {
+        let application = match Application::build(settings).await {
+            Ok(application) => application,
+            Err(error) => {
+                started.send(Err(error)).unwrap();
+                return Aftermath { runs: 0, builds: 0 };
+            }
+        };
+        let registry = application.registry().clone();
+        started.send(Ok((application.address(), application.stop_handle()))).unwrap();
+        application.run().await.expect("the service ends well");
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let observed = registry.observe().await.expect("the registry answers");
+            let aftermath = Aftermath { runs: observed.runs, builds: observed.builds };
+            if aftermath.runs + aftermath.builds == 0 || Instant::now() > deadline {
+                return aftermath;
+            }
+            actix::clock::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    actix::System::current().stop();
+    system.run().expect("the system ends well");
+    aftermath
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,134 @@
+//! The disk is full: a log that cannot be written says so to its readers, its run goes on and its row tells how it
+//! ended; and when there is room again, the log gets its end.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::log::{self, Log};
+use crate::support::server::{Server, Settings, ade, settings};
+use crate::support::sse::Subscriber;
+use crate::support::work::{Place, Run};
+use crate::support::{eventually, http, process};
+
+/// A small disk of its own.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where this user may not mount. The journal alone takes 64 MiB.
+    fn mount(path: &Path) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=88m", "tmpfs"]).arg(path).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(path.to_owned()))
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+
+    /// Leaves not one free block.
+    fn fill(&self) {
+        let mut file = File::create(self.ballast()).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Logs on the small disk; database, venvs and the service's own log elsewhere.
+fn on(disk: &SmallDisk, beside: &Path) -> Settings {
+    let mut settings = settings();
+    settings.insert("ADE_DATABASE_URL", format!("sqlite://{}", beside.join("ade.db").display()));
+    settings.insert("ADE_VENVS_DIR", beside.join("venvs").display().to_string());
+    settings.insert("ADE_DATA_DIR", disk.0.display().to_string());
+    settings
+}
+
+#[test]
+fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
+    for killed in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+            eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+            return;
+        };
+        let settings = on(&disk, folder.path());
+        let server = Server::start_with(folder.path(), &settings);
+        let place = Place::make(&server);
+        place.warm_up(&server);
+        let (run, subscriber) = degrade(&server, &disk, &place, &folder.path().join("gate"));
+        let last = told(&server, &run, subscriber);
+        verify(folder.path(), &settings, "degraded");
+        assert_eq!(server.get("/health/live")["status"], "ok");
+        disk.free();
+        assert_eq!(place.run(&server, "print room again").ended(&server)["status"], "succeeded");
+        if killed {
+            server.kill();
+        } else {
+            server.stop();
+        }
+        let server = Server::start_with(folder.path(), &settings);
+        completed(&server, &disk, &run, last);
+        server.stop();
+        verify(folder.path(), &settings, " 0 violations");
+    }
+}
+
+/// A run whose log fails half-way; it ends well all the same.
+fn degrade(server: &Server, disk: &SmallDisk, place: &Place, gate: &Path) -> (Run, Subscriber) {
+    let run = place.run(server, &format!("emit 10\nprint ready\nwait {}\nemit 3000\ndaemon", gate.display()));
+    let subscriber = run.subscribe(server, None);
+    run.await_line(server, "ready");
+    disk.fill();
+    std::fs::write(gate, "").unwrap();
+    let row = run.ended(server);
+    assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(true)), "{row}");
+    assert!(process::of_run(&run.id).is_empty());
+    (run, subscriber)
+}
+
+/// Readers are told that there is no more for now; the last event that they got.
+fn told(server: &Server, run: &Run, subscriber: Subscriber) -> u64 {
+    let seen = subscriber.finish();
+    assert_eq!((seen.whole, seen.controls.as_slice()), (true, ["stream.degraded".to_owned()].as_slice()));
+    let last = seen.last_id().unwrap();
+    let late = eventually("the run has left the registry", || {
+        let late = run.subscribe(server, None).finish();
+        (late.controls == ["stream.degraded"]).then_some(late)
+    });
+    assert_eq!(late.events, seen.events, "what was seen is there, and nothing else");
+    let path = run.events_path();
+    let id = last.to_string();
+    let answer = http::send(&server.address, "GET", &path, &[("Last-Event-ID", id.as_str())], b"").unwrap();
+    assert_eq!(answer.status, 204, "who has all durable events need not come back");
+    last
+}
+
+fn completed(server: &Server, disk: &SmallDisk, run: &Run, last: u64) {
+    let row = run.show(server);
+    assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(false)), "{row}");
+    let log = Log::read(&disk.0, &row);
+    let end = log.assert_ended();
+    assert_eq!(end["payload"]["status"], "succeeded");
+    assert_eq!(row["last_sequence"], log.lines.len(), "{row}");
+    let rest = run.subscribe(server, Some(last)).finish();
+    assert_eq!(rest.events, [(last + 1, log.lines.last().unwrap().clone())], "the end is all that was missing");
+    assert!(log::path(&disk.0, &row).exists());
+}
+
+fn verify(beside: &Path, settings: &Settings, wanted: &str) {
+    let verified = ade(beside, settings).arg("verify").output().unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && said.contains(wanted), "{said}");
+}

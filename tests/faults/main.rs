@@ -1,0 +1,10 @@
+//! What must hold when things go wrong: the real program, real processes, real disks.
+
+mod cancel;
+mod crash;
+mod degraded;
+mod endings;
+mod owner;
+mod panic;
+mod shutdown;
+mod support;

@@ -1,0 +1,127 @@
+//! The actor of a run panics: the run ends as failed, once, and what it had started is gone.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use actix::Actor;
+use ade::config::{Flag, Settings, Sources};
+use ade::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
+use ade::domain::failure::RunFailureCode;
+use ade::domain::id::NodeId;
+use ade::domain::principal::Scope;
+use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::status::RunStatus;
+use ade::domain::time::micros;
+use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
+use ade::log::{LogOptions, LogRoot, RealDisk};
+use ade::registry::actor::Registry;
+use ade::registry::launch::launch_run;
+use ade::registry::{Arbiters, Services};
+use ade::store::Store;
+use ade::stream::Tail;
+use ade::worker::WorkContext;
+use ade::worker::run::{Capacity, EnsuredBuild, RunPorts, Unavailable};
+use futures_util::future::BoxFuture;
+
+use crate::support::log::Log;
+use crate::support::{eventually, process};
+
+/// What a worker asks for is answered with a panic.
+struct Panicking;
+
+impl RunPorts for Panicking {
+    fn ensure_build(
+        &self,
+        _: WorkspaceId,
+        _: ConfigurationId,
+        _: bool,
+    ) -> BoxFuture<'static, Result<EnsuredBuild, Unavailable>> {
+        Box::pin(async { panic!("planned fault of a run's worker") })
+    }
+
+    fn documents(&self, _: WorkspaceId, _: Vec<DocumentId>) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>> {
+        unreachable!("no run gets so far")
+    }
+
+    fn record_end(&self, _: &Run, _: RunState, _: Tail) -> BoxFuture<'static, ()> {
+        unreachable!("the log works")
+    }
+}
+
+#[actix_web::test]
+async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = services(folder.path()).await;
+    let run = stored_run(&services).await;
+    let id = run.id.to_string();
+    // In another session, as every child of the service is.
+    let mut child = Command::new("setsid").args(["sleep", "1000"]).env("ADE_RUN_ID", &id).spawn().unwrap();
+    eventually("the process of the run", || (!process::of_run(&id).is_empty()).then_some(()));
+
+    let (inner, registry, started) = (services.clone(), Registry::default().start(), run.clone());
+    let launched = services
+        .arbiters
+        .run(move || async move { launch_run(&inner, &registry, Arc::new(Panicking), started, None).await });
+    let entry = launched.await.unwrap();
+    entry.stream.ended().await;
+    entry.settled().await;
+    child.wait().unwrap();
+    assert!(process::of_run(&id).is_empty());
+    let row = services.store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
+    assert_eq!(row.state.status, RunStatus::Failed);
+    assert_eq!(row.state.failure.unwrap().code, RunFailureCode::OrchestrationError);
+    let resource = serde_json::json!({"id": run.id, "workspace_id": run.workspace_id});
+    let log = Log::read(folder.path(), &resource);
+    assert_eq!(log.assert_ended()["payload"]["failure"]["code"], "orchestration_error");
+}
+
+async fn services(data_dir: &std::path::Path) -> Services {
+    let flags = vec![Flag { name: "--data-dir", key: "data_dir", value: data_dir.display().to_string() }];
+    let settings = Arc::new(Settings::load(&Sources { flags, ..Sources::default() }).unwrap());
+    let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
+    store.migrate().await.unwrap();
+    let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk), LogOptions::default()).unwrap();
+    Services {
+        store,
+        log,
+        node_id: NodeId::generate(),
+        arbiters: Arbiters::start(1),
+        work: Arc::new(WorkContext::new(settings.clone())),
+        capacity: Capacity::new(1),
+        settings,
+    }
+}
+
+async fn stored_run(services: &Services) -> Run {
+    let now = micros(chrono::Utc::now());
+    let workspace = Workspace { id: WorkspaceId::generate(), name: "w".into(), slug: "w".into(), created_at: now };
+    let configuration = Configuration {
+        id: ConfigurationId::generate(),
+        workspace_id: workspace.id,
+        display_name: "c".into(),
+        status: ConfigurationStatus::Draft,
+        content_digest: String::new(),
+        active_build_id: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+    };
+    let run = Run {
+        id: RunId::generate(),
+        workspace_id: workspace.id,
+        configuration_id: configuration.id,
+        options: RunOptions::default(),
+        attempt: 1,
+        retry_of_run_id: None,
+        node_id: services.node_id,
+        created_at: now,
+        log_degraded: false,
+        durable_bytes: None,
+        last_sequence: 0,
+        state: RunState::default(),
+    };
+    services.store.insert_workspace(&workspace).await.unwrap();
+    services.store.insert_configuration(&configuration).await.unwrap();
+    services.store.insert_run(&run).await.unwrap();
+    run
+}

@@ -1,0 +1,119 @@
+//! Asked to stop, the service finishes what it has begun; asked again, it leaves at once.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::log::Log;
+use crate::support::server::Server;
+use crate::support::work::Place;
+use crate::support::{eventually, http, process};
+
+/// What takes "under a second" on a machine that does nothing else.
+const SOON: Duration = Duration::from_secs(4);
+
+#[test]
+fn with_nothing_to_do_it_ends_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let run = place.run(&server, "emit 20000");
+    assert_eq!(run.ended(&server)["status"], "succeeded");
+    // One who never reads, and one who asks for nothing.
+    let mut stalled = TcpStream::connect(&server.address).unwrap();
+    write!(stalled, "GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", run.events_path(), server.address).unwrap();
+    let _idle = TcpStream::connect(&server.address).unwrap();
+    stalled.peek(&mut [0]).unwrap();
+    let asked = Instant::now();
+    server.signal(libc::SIGTERM);
+    assert!(server.wait(SOON).success());
+    eprintln!("ended after {:?}", asked.elapsed());
+}
+
+#[test]
+fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let gate = folder.path().join("gate");
+    let run = place.run(&server, &format!("print ready\nwait {}\nemit 50", gate.display()));
+    let subscriber = run.subscribe(&server, None);
+    run.await_line(&server, "ready");
+    server.signal(libc::SIGTERM);
+    eventually("the service says that it stops", || {
+        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
+        (ready.status == 503).then_some(())
+    });
+    let body = json!({"options": {"validate_only": true}}).to_string();
+    let path = format!("/api/v1/configurations/{}/runs", place.configuration);
+    let json = [("Content-Type", "application/json")];
+    let refused = http::send(&server.address, "POST", &path, &json, body.as_bytes()).unwrap();
+    assert_eq!(refused.status, 503, "new work is refused");
+    assert_eq!(run.show(&server)["status"], "running", "reading goes on");
+    std::fs::write(gate, "").unwrap();
+    assert!(server.wait(Duration::from_secs(15)).success());
+    let seen = subscriber.finish();
+    assert!(seen.whole && seen.events.last().unwrap().1.contains("\"run.completed\""), "{seen:?}");
+    drop(server);
+    let server = Server::start(folder.path());
+    assert_eq!(run.show(&server)["status"], "succeeded");
+    server.stop();
+}
+
+#[test]
+fn asked_twice_it_leaves_at_once_and_takes_its_processes_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path());
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let run = place.run(&server, "ignore\ndaemon\ngroup\nprint ready\nsleep 1000");
+    let subscriber = run.subscribe(&server, None);
+    run.await_line(&server, "ready");
+    server.signal(libc::SIGTERM);
+    eventually("the service says that it stops", || {
+        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
+        (ready.status == 503).then_some(())
+    });
+    server.signal(libc::SIGTERM);
+    let asked = Instant::now();
+    assert!(server.wait(Duration::from_secs(12)).success());
+    eprintln!("ended after {:?}", asked.elapsed());
+    let seen = subscriber.finish();
+    assert!(seen.whole, "readers are told and closed");
+    let left = process::of_run(&run.id);
+    assert!(left.is_empty(), "{}", process::describe(&left));
+    drop(server);
+    let server = Server::start(folder.path());
+    let row = run.show(&server);
+    assert_eq!((&row["status"], &row["failure_code"]), (&json!("failed"), &json!("interrupted")), "{row}");
+    Log::read(folder.path(), &row).assert_ended();
+    server.stop();
+}
+
+#[test]
+fn what_runs_longer_than_the_drain_time_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = crate::support::server::settings();
+    settings.insert("ADE_DRAIN_TIMEOUT", "2s".into());
+    settings.insert("ADE_MAX_CONCURRENCY", "1".into());
+    let mut server = Server::start_with(folder.path(), &settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let run = place.run(&server, "daemon\nprint ready\nsleep 1000");
+    run.await_line(&server, "ready");
+    let queued = place.run(&server, "print second");
+    queued.await_event(&server, "wait for the slot", |event| event["payload"]["reason"] == "capacity");
+    server.signal(libc::SIGTERM);
+    assert!(server.wait(Duration::from_secs(15)).success());
+    assert!(process::of_run(&run.id).is_empty());
+    drop(server);
+    let server = Server::start_with(folder.path(), &settings);
+    let row = run.show(&server);
+    assert_eq!((&row["status"], &row["failure_code"]), (&json!("failed"), &json!("interrupted")), "{row}");
+    assert_eq!(queued.ended(&server)["status"], "succeeded", "queued work stays queued");
+    server.stop();
+}

@@ -1,0 +1,1 @@
+"""A configuration that configures nothing."""

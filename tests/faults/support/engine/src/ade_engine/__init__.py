@@ -1,0 +1,1 @@
+"""An engine that does what its input file says, line by line."""

@@ -1,0 +1,55 @@
+//! The lines of a log on disk, and what must hold for them whatever has happened.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub struct Log {
+    pub lines: Vec<String>,
+    pub events: Vec<Value>,
+}
+
+impl Log {
+    /// Reads a log that is at rest.
+    pub fn read(data_dir: &Path, resource: &Value) -> Self {
+        let path = path(data_dir, resource);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(text.ends_with('\n'), "the last line is whole: {}", path.display());
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let events = lines.iter().map(|line| serde_json::from_str(line).expect("each line is json")).collect();
+        Self { lines, events }
+    }
+
+    /// Dense from 1, and one terminal event, the last.
+    pub fn assert_ended(&self) -> &Value {
+        for (event, n) in self.events.iter().zip(1u64..) {
+            assert_eq!(event["sequence"], n, "sequences are dense");
+        }
+        let ends = |event: &&Value| event["type"] == terminal(event);
+        assert_eq!(self.events.iter().filter(ends).count(), 1, "one terminal event");
+        let last = self.events.last().expect("there are events");
+        assert!(ends(&last), "the terminal event is the last");
+        last
+    }
+
+    pub fn of(&self, kind: &str) -> Vec<&Value> {
+        self.events.iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The text of console lines from one pipe.
+    pub fn console(&self, pipe: &str) -> Vec<&str> {
+        let lines = self.of("console.line").into_iter().filter(|event| event["payload"]["stream"] == pipe);
+        lines.filter_map(|event| event["payload"]["message"].as_str()).collect()
+    }
+}
+
+fn terminal(event: &Value) -> &'static str {
+    if event["run_id"].is_null() { "build.completed" } else { "run.completed" }
+}
+
+/// Where the log of a run or a build is.
+pub fn path(data_dir: &Path, resource: &Value) -> PathBuf {
+    let text = |key: &str| resource[key].as_str().expect("a resource has ids").to_owned();
+    let kind = if text("id").starts_with("run_") { "runs" } else { "builds" };
+    data_dir.join(format!("workspaces/{}/{kind}/{}/logs/events.ndjson", text("workspace_id"), text("id")))
+}

@@ -1,0 +1,144 @@
+//! The real program, as a child process.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{http, process, tools, within};
+
+/// Settings of the service, by the names of their variables.
+pub type Settings = BTreeMap<&'static str, String>;
+
+/// Quick, quiet and with the scripted engine.
+pub fn settings() -> Settings {
+    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/engine");
+    Settings::from([
+        ("ADE_ENGINE_SPEC", engine.display().to_string()),
+        ("ADE_CANCEL_GRACE", "1s".into()),
+        ("ADE_MAX_CONCURRENCY", "4".into()),
+        ("ADE_DRAIN_TIMEOUT", "20s".into()),
+    ])
+}
+
+/// The program with nothing of this test's environment but what it needs.
+pub fn ade(data_dir: &Path, settings: &Settings) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ade"));
+    let kept = ["HOME", "LANG", "TMPDIR", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+    let more = ["no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "PIP_CONFIG_FILE", "PIP_CERT"];
+    let index = ["PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_CONFIG_FILE", "PIP_EXTRA_INDEX_URL"];
+    command.env_clear().env("PATH", tools::path()).env("ADE_DATA_DIR", data_dir).env("ADE_BIND", "127.0.0.1:0");
+    for name in kept.into_iter().chain(more).chain(index) {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command.envs(settings).stdin(Stdio::null());
+    command
+}
+
+/// A running service; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    pub data_dir: PathBuf,
+    /// Held, since a write into a closed pipe would end the service.
+    _stdout: Box<dyn Read + Send>,
+}
+
+impl Server {
+    pub fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &settings())
+    }
+
+    /// Returns when the service says that it listens. What it logs goes to a file in the data folder.
+    pub fn start_with(data_dir: &Path, settings: &Settings) -> Self {
+        let log = File::options().create(true).append(true).open(log_path(data_dir)).expect("a file for the log");
+        let mut command = ade(data_dir, settings);
+        let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the service says something");
+        let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
+            let _ = child.wait();
+            panic!("no service: {line:?}\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap_or_default());
+        };
+        Self { child, address, data_dir: data_dir.to_owned(), _stdout: Box::new(stdout) }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What `kill -9` does: nothing is said, nothing is finished.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+
+    pub fn signal(&self, signal: i32) {
+        process::signal(self.child.id(), signal);
+    }
+
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is ours")
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        within(limit, "end of the service", || self.has_ended())
+    }
+
+    /// A stop in good order.
+    pub fn stop(mut self) {
+        self.signal(libc::SIGTERM);
+        assert!(self.wait(Duration::from_secs(40)).success());
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let response = http::send(&self.address, "GET", path, &[], b"").expect("an answer");
+        assert_eq!(response.status, 200, "GET {path}");
+        response.json()
+    }
+
+    pub fn try_get(&self, path: &str) -> Option<Value> {
+        let response = http::send(&self.address, "GET", path, &[], b"").ok()?;
+        (response.status == 200).then(|| response.json())
+    }
+
+    /// Status and answer.
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let json = [("Content-Type", "application/json")];
+        let response = http::send(&self.address, "POST", path, &json, body.to_string().as_bytes());
+        let response = response.expect("an answer");
+        (response.status, response.json())
+    }
+
+    pub fn upload(&self, path: &str, fields: &[(&str, &str)], name: &str, content: &[u8]) -> Value {
+        let (content_type, body) = http::form(fields, name, content);
+        let headers = [("Content-Type", content_type.as_str())];
+        let response = http::send(&self.address, "POST", path, &headers, &body).expect("an answer");
+        let (status, answer) = (response.status, response.json());
+        assert_eq!(status, 201, "POST {path}: {answer}");
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(log_path(&self.data_dir)).unwrap_or_default();
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("the end of the service's log:");
+            lines.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+fn log_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("service.log")
+}
