@@ -13,6 +13,7 @@ pub struct Gate {
     state: Mutex<State>,
     changed: Condvar,
     waiting: watch::Sender<usize>,
+    passed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -33,7 +34,12 @@ pub enum Fault {
 
 impl Gate {
     fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), waiting: watch::channel(0).0 })
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            waiting: watch::channel(0).0,
+            passed: watch::channel(0).0,
+        })
     }
 
     pub fn shut(&self) {
@@ -56,8 +62,10 @@ impl Gate {
 
     /// Lets the one sync that waits pass.
     pub async fn let_pass(&self) {
+        let mut passed = self.passed.subscribe();
+        let before = *passed.borrow_and_update();
         self.change(|state| state.may_pass = 1);
-        self.waiting.subscribe().wait_for(|&waiting| waiting == 0).await.unwrap();
+        passed.wait_for(|&passed| passed > before).await.unwrap();
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -72,6 +80,7 @@ impl Gate {
             state = self.changed.wait_while(state, |state| state.shut && state.may_pass == 0).unwrap();
             state.may_pass = state.may_pass.saturating_sub(1);
             self.waiting.send_modify(|waiting| *waiting -= 1);
+            self.passed.send_modify(|passed| *passed += 1);
         }
         drop(state);
         self.check(Fault::Sync)

@@ -297,7 +297,7 @@ fn play(steps: &[Step], durability: Durability, quick: bool) -> Result<(), Strin
 
 #[test]
 fn every_reader_has_every_event_once_and_every_answer_is_true() {
-    let cases = from_environment("ADE_CASES", 40);
+    let cases = from_environment("ADE_CASES", 24);
     let config = Config { cases, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     let durability = prop_oneof![Just(Durability::Fsync), Just(Durability::Write)];
     let plays = (steps(), durability, prop::bool::weighted(0.85));
