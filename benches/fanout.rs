@@ -24,7 +24,7 @@ fn measure(bench: &mut Bench) -> Outcome {
     let site = Site::scripted(bench, &[])?;
     let seconds = bench.pick(20, 4);
     for readers in [1, 100, 1000] {
-        let name = format!("{readers} readers, {RATE} events/s");
+        let name = format!("{readers} reader{}, {RATE} events/s", if readers == 1 { "" } else { "s" });
         for _ in 0..if bench.wants(&name) { bench.runs(3) } else { 0 } {
             let orders = [("mode", "paced".into()), ("rate", RATE.to_string()), ("seconds", seconds.to_string())];
             let result = run(bench, &site, readers, &orders)?;
