@@ -15,6 +15,9 @@ use crate::registry::RegistryHandle;
 
 /// What a connection's kernel buffer holds for a reader that does not read.
 const SEND_BUFFER: usize = 32 << 10;
+/// Largest segment of a connection. On loopback it would be twice what [`SEND_BUFFER`] takes: the kernel would send
+/// one piece, wait for a delayed acknowledgement, and send 25 pieces a second. Networks have smaller ones anyway.
+const SEGMENT: u32 = 16 << 10;
 /// A body is asked for more only when less than this is waiting to be sent.
 const WRITE_BUFFER: usize = 4 << 10;
 /// JSON bodies; uploads have limits of their own.
@@ -56,6 +59,7 @@ impl Drop for Connected {
 pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
     let settings = registry.services().settings.clone();
     let listener = TcpListener::bind(settings.server.bind)?;
+    socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
     let address = listener.local_addr()?;
     let stall = settings.stream.sse_stall_timeout;
     let registry = web::Data::new(registry);
