@@ -301,3 +301,34 @@ async fn children_of_an_earlier_life_are_found_by_their_marker() {
     first.wait().unwrap();
     second.wait().unwrap();
 }
+
+/// Nobody is the same process for long: a look into the process table that takes its time finds only the dead.
+#[tokio::test]
+async fn a_chain_of_orphans_that_fork_and_leave_is_ended_by_its_marker() {
+    for round in 0..20 {
+        let marker = Marker::run(RunId::generate());
+        let session = if round % 2 == 0 { "os.setsid()" } else { "pass" };
+        let script = format!(
+            "import os, signal, time\n\
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+            end = time.monotonic() + 30\n\
+            if os.fork() != 0: os._exit(0)\n\
+            os.setsid()\n\
+            while time.monotonic() < end:\n\
+            \x20   time.sleep(0.001)\n\
+            \x20   if os.fork() != 0: os._exit(0)\n\
+            \x20   {session}"
+        );
+        let mut first = std::process::Command::new("/usr/bin/python3")
+            .args(["-I", "-c", &script])
+            .env(marker.name, &marker.value)
+            .spawn()
+            .unwrap();
+        first.wait().unwrap();
+        let report = kill_marked(vec![marker.clone()]).await;
+        assert!(report.left.is_empty(), "{report:?}");
+        for _ in 0..50 {
+            assert_eq!(survivors(vec![marker.clone()]).await, [0; 0], "round {round}");
+        }
+    }
+}

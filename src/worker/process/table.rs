@@ -1,8 +1,10 @@
 //! The kernel's table of processes, as far as finding one's own children goes.
 //!
 //! Law: a process is signalled through a descriptor that was proven, after it was opened, to be the process that
-//! was looked at; a number that was given to another one in between hits nobody.
+//! was looked at; a number that was given to another one in between hits nobody. And "none is left" is said only
+//! after a look during which no process appeared: one that forks and leaves is a new number every time.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -63,7 +65,7 @@ impl Stat {
 
 /// Every living process that `target` matches, but for ourselves and our own session.
 pub fn find(target: &Target) -> Vec<Stat> {
-    matching(target, &processes())
+    matching(&processes(target))
 }
 
 /// Those of `found` that are still there, held fast.
@@ -71,21 +73,41 @@ pub fn hold(found: &[Stat]) -> Vec<Held> {
     found.iter().filter_map(open).collect()
 }
 
-fn processes() -> Vec<Stat> {
+/// Looks at the table at most this often for one answer, however much is started meanwhile.
+const LOOKS: usize = 64;
+
+/// A living process, and whether it carries the session or a marker itself.
+type Seen = (Stat, bool);
+
+/// A process that forks and ends between our listing the numbers and our reading its line is gone by then, and its
+/// child was not in the list. So what has come since is looked at too, until nothing has: each look is shorter than
+/// the one before, and soon shorter than any process's life.
+fn processes(target: &Target) -> Vec<Seen> {
     // SAFETY: cannot fail and touches no memory.
     let own = unsafe { libc::getpid() };
     let own_session = Stat::of(own).map(|stat| stat.session);
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(Stat::of)
-        .filter(|stat| stat.is_alive() && stat.pid != own && Some(stat.session) != own_session)
-        .collect()
+    let (mut known, mut seen) = (HashSet::new(), Vec::new());
+    for _ in 0..LOOKS {
+        let fresh: Vec<i32> = numbers().filter(|&pid| known.insert(pid)).collect();
+        if fresh.is_empty() {
+            break;
+        }
+        let stats = fresh.into_iter().filter_map(Stat::of);
+        let others = stats.filter(|stat| stat.is_alive() && stat.pid != own && Some(stat.session) != own_session);
+        seen.extend(others.map(|stat| (stat, carries(target, &stat))));
+    }
+    seen
 }
 
-fn matching(target: &Target, processes: &[Stat]) -> Vec<Stat> {
-    let (mut found, mut others): (Vec<Stat>, Vec<Stat>) = processes.iter().partition(|stat| carries(target, stat));
+fn numbers() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What carries a mark, and all that descends from it.
+fn matching(seen: &[Seen]) -> Vec<Stat> {
+    let stats = |marked| seen.iter().filter(move |(_, carries)| *carries == marked).map(|(stat, _)| *stat);
+    let (mut found, mut others): (Vec<Stat>, Vec<Stat>) = (stats(true).collect(), stats(false).collect());
     loop {
         let (children, rest): (Vec<Stat>, Vec<Stat>) =
             others.into_iter().partition(|stat: &Stat| found.iter().any(|parent| parent.pid == stat.parent));
@@ -168,8 +190,8 @@ mod tests {
     fn descendants_of_what_matches_match_too() {
         let stat = |pid, parent, session| Stat { pid, parent, session, state: b'S', group: pid, start: 1 };
         let table = [stat(40, 30, 40), stat(10, 1, 10), stat(20, 10, 10), stat(30, 20, 30), stat(50, 1, 50)];
-        let target = Target { session: Some(10), markers: Vec::new() };
-        let mut pids: Vec<_> = matching(&target, &table).iter().map(|stat| stat.pid).collect();
+        let table = table.map(|stat| (stat, stat.session == 10));
+        let mut pids: Vec<_> = matching(&table).iter().map(|stat| stat.pid).collect();
         pids.sort_unstable();
         assert_eq!(pids, [10, 20, 30, 40]);
     }
