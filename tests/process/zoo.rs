@@ -312,8 +312,8 @@ async fn a_chain_of_orphans_that_fork_and_leave_is_ended_by_its_marker() {
             "import os, signal, time\n\
             signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
             end = time.monotonic() + 30\n\
-            if os.fork() != 0: os._exit(0)\n\
             os.setsid()\n\
+            if os.fork() != 0: os._exit(0)\n\
             while time.monotonic() < end:\n\
             \x20   time.sleep(0.001)\n\
             \x20   if os.fork() != 0: os._exit(0)\n\
