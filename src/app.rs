@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::config::{Durability, Settings};
 use crate::domain::id::NodeId;
-use crate::http::server::{self, Connections, HttpEnd};
+use crate::http::connection::Connections;
+use crate::http::server::{self, HttpEnd};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{ConnectError, MigrateError, Store, StoreError};

@@ -13,4 +13,6 @@ pub mod cursor;
 pub mod filter;
 pub mod respond;
 pub mod route;
+pub mod connection;
+pub mod push;
 pub mod server;

@@ -1,15 +1,20 @@
 //! The HTTP server: its routes, its limits, and how each connection behaves.
 
-use std::any::Any;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{ServiceFactoryExt as _, map_config};
+use actix_web::dev::{AppConfig, Server, fn_service};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
-use tokio::sync::watch;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
 
+use super::connection::{Connection, Connections};
 use super::middleware::{configure_errors, loopback_only, request_context};
+use super::push::hand_over;
 use super::route;
 use crate::registry::RegistryHandle;
 
@@ -20,6 +25,8 @@ const SEND_BUFFER: usize = 32 << 10;
 const SEGMENT: u32 = 16 << 10;
 /// A body is asked for more only when less than this is waiting to be sent.
 const WRITE_BUFFER: usize = 4 << 10;
+/// Requests and streams together.
+const MAX_CONNECTIONS: usize = 50_000;
 /// JSON bodies; uploads have limits of their own.
 const MAX_BODY: usize = 1 << 20;
 
@@ -30,33 +37,8 @@ pub struct HttpEnd {
     pub connections: Connections,
 }
 
-/// How many connections are open.
-#[derive(Clone, Default)]
-pub struct Connections(watch::Sender<usize>);
-
-/// Lives as long as its connection.
-struct Connected(Connections);
-
-impl Connections {
-    /// Returns when none is open.
-    pub async fn none(&self) {
-        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
-    }
-
-    fn enter(&self) -> Connected {
-        self.0.send_modify(|open| *open += 1);
-        Connected(self.clone())
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|open| *open -= 1);
-    }
-}
-
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
+pub fn bind(registry: RegistryHandle) -> io::Result<HttpEnd> {
     let settings = registry.services().settings.clone();
     let listener = TcpListener::bind(settings.server.bind)?;
     socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
@@ -65,34 +47,54 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
     let registry = web::Data::new(registry);
     let connections = Connections::default();
     let counted = connections.clone();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(registry.clone())
-            .app_data(web::PayloadConfig::new(MAX_BODY))
-            .wrap(from_fn(loopback_only))
-            .wrap(from_fn(request_context))
-            .configure(configure_errors)
-            .configure(route::mount)
-    })
-    .on_connect(move |connection, extensions| {
-        tune(connection, stall);
-        extensions.insert(counted.enter());
-    })
-    // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
-    .h1_allow_half_closed(false)
-    .h1_write_buffer_size(WRITE_BUFFER)
-    .client_request_timeout(Duration::from_secs(30))
-    .max_connections(50_000)
-    .backlog(4096)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let server = Server::build()
+        .max_concurrent_connections(MAX_CONNECTIONS)
+        .backlog(4096)
+        .disable_signals()
+        .listen("http", listener, move || {
+            let registry = registry.clone();
+            let app = App::new()
+                .app_data(registry)
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .wrap(from_fn(loopback_only))
+                .wrap(from_fn(request_context))
+                .wrap(from_fn(hand_over))
+                .configure(configure_errors)
+                .configure(route::mount);
+            let http = HttpService::build()
+                // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
+                .h1_allow_half_closed(false)
+                .h1_write_buffer_size(WRITE_BUFFER)
+                .client_request_timeout(Duration::from_secs(30))
+                .client_disconnect_timeout(Duration::from_secs(1))
+                .on_connect_ext(|connection: &Connection, extensions| {
+                    extensions.insert(connection.line());
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            let counted = counted.clone();
+            let accept = move |stream: TcpStream| {
+                let accepted = accept(stream, &counted, stall);
+                async move { accepted.map_err(DispatchError::Io) }
+            };
+            fn_service(accept).and_then(http)
+        })?
+        .run();
     Ok(HttpEnd { server, address, connections })
 }
 
+fn accept(
+    stream: TcpStream,
+    connections: &Connections,
+    stall: Duration,
+) -> io::Result<(Connection, Option<SocketAddr>)> {
+    tune(&stream, stall);
+    let peer = stream.peer_addr().ok();
+    let connection = Connection::accept(stream, connections, MAX_CONNECTIONS);
+    Ok((connection.ok_or_else(|| io::Error::other("too many connections"))?, peer))
+}
+
 /// A body is not asked for more while its socket takes nothing, so only the kernel can notice a stalled reader.
-fn tune(connection: &dyn Any, stall: Duration) {
-    let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() else { return };
+fn tune(stream: &TcpStream, stall: Duration) {
     let socket = socket2::SockRef::from(stream);
     let tuned = socket
         .set_tcp_nodelay(true)

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub trait DiskFile: Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// May read less than asked, nothing only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As `read_at`, but fails with `WouldBlock` where that would wait for a device.
+    fn read_cached_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
     /// Writes everything or fails; what a failed write has left behind is unknown.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     fn set_len(&self, size: u64) -> io::Result<()>;
@@ -100,6 +105,18 @@ impl DiskFile for File {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
+    }
+
+    fn read_cached_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        // SAFETY: one slice is given and one is said to be given, and it is `buffer`, borrowed for the call.
+        let count =
+            unsafe { libc::preadv2(self.as_raw_fd(), &raw const slice, 1, offset as libc::off_t, libc::RWF_NOWAIT) };
+        usize::try_from(count).map_err(|_| match io::Error::last_os_error() {
+            // Not every file system can tell.
+            error if error.kind() == io::ErrorKind::Unsupported => io::ErrorKind::WouldBlock.into(),
+            error => error,
+        })
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

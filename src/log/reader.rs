@@ -68,6 +68,15 @@ impl LogReader {
         read_lines(&*self.file, offset, end_bytes, max_bytes)
     }
 
+    /// As [`LogReader::read`], without ever waiting for a device: `None` when the kernel does not have the bytes in
+    /// memory, or when the next line is longer than `max_bytes`.
+    pub fn read_cached(&self, offset: u64, end_bytes: u64, max_bytes: usize) -> Option<Chunk> {
+        let mut bytes = vec![0; end_bytes.saturating_sub(offset).min(max_bytes as u64) as usize];
+        let count = self.file.read_cached_at(&mut bytes, offset).ok()?;
+        bytes.truncate(memrchr(b'\n', &bytes[..count])? + 1);
+        Some(Chunk { next_offset: offset + bytes.len() as u64, lines: bytes.into() })
+    }
+
     /// All bytes there are, whole events or not.
     pub fn size(&self) -> io::Result<u64> {
         self.file.size()
@@ -122,6 +131,9 @@ mod tests {
                 let count = memchr::memchr_iter(b'\n', &chunk.lines).count();
                 assert!(chunk.lines.ends_with(b"\n") && (chunk.lines.len() <= max_bytes || count == 1));
                 assert_eq!(chunk.next_offset, offset + chunk.lines.len() as u64);
+                // What was just read is in memory, and nothing else may come of reading it from there.
+                let cached = reader.read_cached(offset, end, max_bytes);
+                assert!(cached.is_none_or(|cached| cached == chunk));
                 offset = chunk.next_offset;
                 read.extend_from_slice(&chunk.lines);
             }

@@ -48,6 +48,17 @@ impl Chunk {
         }
     }
 
+    /// How many bytes of lines.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Live { batch, from, to } => {
+                let start = if *from == 0 { 0 } else { batch.ends[from - 1] };
+                (batch.ends[to - 1] - start) as usize
+            }
+            Self::File { lines, .. } => lines.len(),
+        }
+    }
+
     /// The stored lines, newlines included.
     pub fn lines(&self) -> Bytes {
         match self {
@@ -131,6 +142,9 @@ impl Pace {
     }
 }
 
+/// How much a reader is given before others have their turn, in bytes of lines.
+const TURN: usize = 64 << 10;
+
 /// A reader's position in a stream. It holds no events.
 pub struct Follow {
     hub: Arc<Hub>,
@@ -140,6 +154,8 @@ pub struct Follow {
     offset: Option<u64>,
     reading: Option<JoinHandle<io::Result<FileRead>>>,
     pace: Pace,
+    /// Bytes given since this last let others have their turn.
+    turn: usize,
 }
 
 struct FileRead {
@@ -163,7 +179,7 @@ impl Follow {
 
     fn at(hub: Arc<Hub>, place: usize, start: Start) -> Result<Self, SubscribeError> {
         let mut follow =
-            Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
+            Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None }, turn: 0 };
         let tail = follow.hub.tail();
         follow.after = start.resolve(tail.sequence)?;
         if follow.after == 0 {
@@ -195,13 +211,31 @@ impl Follow {
     }
 
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
+        if self.turn >= TURN {
+            self.turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = self.poll_item(context);
+        match &polled {
+            Poll::Ready(Ok(Item::Chunk(chunk))) => self.turn += chunk.bytes(),
+            _ => self.turn = 0,
+        }
+        polled
+    }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
         loop {
             if self.reading.is_some() {
                 return self.poll_file(context).map_ok(Item::Chunk);
             }
             match self.hub.look(self.place, self.after, context) {
                 Look::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
-                Look::Behind(tail) => self.start_reading(tail),
+                Look::Behind(tail) => {
+                    if let Some(read) = self.read_cached(tail) {
+                        return Poll::Ready(self.take_file(read).map(Item::Chunk));
+                    }
+                }
                 Look::Closed => return Poll::Ready(Ok(Item::End(End::Closed))),
                 Look::Halted(halt) => return Poll::Ready(Ok(Item::End(End::Halted(halt)))),
                 Look::Beat => return Poll::Ready(Ok(Item::Beat)),
@@ -220,9 +254,19 @@ impl Follow {
         Chunk::Live { batch, from, to }
     }
 
-    fn start_reading(&mut self, tail: Tail) {
+    /// What is in memory is read here and now: a thread would cost more than the reading. Otherwise one is asked.
+    fn read_cached(&mut self, tail: Tail) -> Option<FileRead> {
+        let max = self.pace.chunk(Instant::now());
+        let cached = self.offset.and_then(|offset| self.hub.reader().read_cached(offset, tail.bytes, max));
+        if cached.is_none() {
+            self.start_reading(tail, max);
+        }
+        cached.map(|chunk| FileRead { first: self.after + 1, lines: chunk.lines, next_offset: chunk.next_offset })
+    }
+
+    fn start_reading(&mut self, tail: Tail, max: usize) {
         let reader = self.hub.reader().clone();
-        let (after, offset, max) = (self.after, self.offset, self.pace.chunk(Instant::now()));
+        let (after, offset) = (self.after, self.offset);
         self.reading = Some(tokio::task::spawn_blocking(move || {
             let offset = match offset {
                 Some(offset) => offset,
@@ -237,14 +281,17 @@ impl Follow {
         let reading = self.reading.as_mut().expect("polled only while reading");
         let outcome = ready!(Pin::new(reading).poll(context));
         self.reading = None;
-        let FileRead { first, lines, next_offset } = outcome.map_err(io::Error::other)??;
+        Poll::Ready(self.take_file(outcome.map_err(io::Error::other)??))
+    }
+
+    fn take_file(&mut self, FileRead { first, lines, next_offset }: FileRead) -> io::Result<Chunk> {
         let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
         if count == 0 || first != self.after + 1 {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than its tail")));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than its tail"));
         }
         let last = self.after + count;
         self.advance(last, next_offset, lines.len());
-        Poll::Ready(Ok(Chunk::File { first, last, lines }))
+        Ok(Chunk::File { first, last, lines })
     }
 
     fn advance(&mut self, last: u64, offset: u64, bytes: usize) {

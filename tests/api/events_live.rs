@@ -1,6 +1,6 @@
 //! The events of a stream that goes on.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, Request, TestApp, Value, json};
@@ -193,4 +193,44 @@ fn a_stream_takes_so_many_readers_and_says_so() {
     crate::support::eventually("there is room again", || open().head.status == 200);
     app.touch("go");
     crate::support::eventually("it has ended", || app.show_run(&run)["status"] == "succeeded");
+}
+
+/// Everything that comes back on one connection, until the service closes it.
+fn said_on_one_connection(app: &TestApp, requests: &str) -> String {
+    let mut connection = std::net::TcpStream::connect(app.address).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_all(requests.as_bytes()).unwrap();
+    let mut said = String::new();
+    connection.read_to_string(&mut said).expect("the service closes the connection");
+    said
+}
+
+#[test]
+fn a_stream_may_follow_other_requests_on_its_connection() {
+    let app = TestApp::start();
+    let project = app.project();
+    app.build(&project, &json!({}));
+    let run = app.create_run(&project, &json!([["emit", 50]]));
+    let last = app.finish_run(&run)["last_sequence"].as_u64().unwrap();
+    let show = format!("GET /api/v1/runs/{run} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let stream = format!("GET {}/stream HTTP/1.1\r\nHost: localhost\r\n\r\n", events_of(&run));
+    let said = said_on_one_connection(&app, &format!("{show}{show}{stream}"));
+    assert_eq!(said.matches("HTTP/1.1 200 OK\r\n").count(), 3);
+    assert!(said.to_ascii_lowercase().contains("\r\nconnection: close\r\n"));
+    assert_eq!(said.matches("\nid: ").count() as u64, last);
+    assert!(said.ends_with("\r\n0\r\n\r\n"), "the last chunk says that this is all");
+}
+
+#[test]
+fn a_client_that_knows_no_chunks_gets_none() {
+    let app = TestApp::start();
+    let project = app.project();
+    app.build(&project, &json!({}));
+    let run = app.create_run(&project, &json!([["emit", 5]]));
+    app.finish_run(&run);
+    let said = said_on_one_connection(&app, &format!("GET {} HTTP/1.0\r\nHost: localhost\r\n\r\n", events_of(&run)));
+    let said_as_stream =
+        said_on_one_connection(&app, &format!("GET {}/stream HTTP/1.0\r\nHost: localhost\r\n\r\n", events_of(&run)));
+    assert!(!said.to_ascii_lowercase().contains("chunked") && !said_as_stream.to_ascii_lowercase().contains("chunked"));
+    assert!(said_as_stream.ends_with("}\n\n"), "the stream ends with its last event");
 }

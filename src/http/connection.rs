@@ -1,0 +1,132 @@
+//! Connections, and the way a response takes over the socket of its own.
+//!
+//! Law: a socket has one owner. It is the HTTP machinery's from accept on, until somebody takes it through the
+//! connection's [`Line`]; from then on the machinery finds a connection that is at its end, and what it still wants
+//! to write is dropped. A socket is given only when all that was written before has left.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+/// How many connections are open.
+#[derive(Clone, Default)]
+pub struct Connections(watch::Sender<usize>);
+
+/// Lives as long as its connection.
+pub struct Counted(Connections);
+
+impl Connections {
+    /// Returns when none is open.
+    pub async fn none(&self) {
+        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// `None` when there are `limit` already.
+    fn enter(&self, limit: usize) -> Option<Counted> {
+        let entered = self.0.send_if_modified(|open| {
+            let room = *open < limit;
+            *open += usize::from(room);
+            room
+        });
+        entered.then(|| Counted(self.clone()))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|open| *open -= 1);
+    }
+}
+
+/// A socket that counts as open, and all there is to a connection once it has been taken.
+pub struct Socket {
+    pub stream: TcpStream,
+    _counted: Counted,
+}
+
+/// What the HTTP machinery reads from and writes to.
+pub struct Connection(Line);
+
+/// The way to the socket of a connection.
+#[derive(Clone)]
+pub struct Line(Rc<Shared>);
+
+struct Shared {
+    socket: RefCell<Option<Socket>>,
+    /// Whether the machinery has written all it had since this was last cleared.
+    flushed: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Connection {
+    /// `None` when `limit` connections are open already.
+    pub fn accept(stream: TcpStream, connections: &Connections, limit: usize) -> Option<Self> {
+        let socket = Socket { stream, _counted: connections.enter(limit)? };
+        let (socket, flushed) = (RefCell::new(Some(socket)), Cell::new(false));
+        Some(Self(Line(Rc::new(Shared { socket, flushed, waiting: RefCell::default() }))))
+    }
+
+    pub fn line(&self) -> Line {
+        self.0.clone()
+    }
+
+    /// Does something with the socket, or what is fit for a connection that is at its end.
+    fn with<T>(&self, taken: T, act: impl FnOnce(Pin<&mut TcpStream>) -> T) -> T {
+        match &mut *self.0.0.socket.borrow_mut() {
+            Some(socket) => act(Pin::new(&mut socket.stream)),
+            None => taken,
+        }
+    }
+}
+
+impl Line {
+    /// Waits until the machinery has written what it has now. It must be in a position to go on meanwhile.
+    pub fn begin_flush(&self) {
+        self.0.flushed.set(false);
+    }
+
+    pub fn poll_flushed(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.0.flushed.get() {
+            return Poll::Ready(());
+        }
+        self.0.waiting.replace(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// The socket, unless it has been taken before.
+    pub fn take(&self) -> Option<Socket> {
+        self.0.socket.borrow_mut().take()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(Poll::Ready(Ok(())), |stream| stream.poll_read(context, buffer))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(Poll::Ready(Ok(bytes.len())), |stream| stream.poll_write(context, bytes))
+    }
+
+    /// Called when every byte has been accepted by the socket.
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.with(Poll::Ready(Ok(())), |stream| stream.poll_flush(context)))?;
+        self.0.0.flushed.set(true);
+        if let Some(waker) = self.0.0.waiting.take() {
+            waker.wake();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(Poll::Ready(Ok(())), |stream| stream.poll_shutdown(context))
+    }
+}
