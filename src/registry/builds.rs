@@ -12,6 +12,7 @@ use super::actor::Registry;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
 use super::launch;
 use super::message::{BuildsOf, Find, LookAtBuilds};
+use super::runs::Ports;
 use super::services::Services;
 use super::slot::{Entry, InFlight, Waiters};
 use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
@@ -63,12 +64,9 @@ impl Ensured {
 pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) -> Result<Ensured, EnsureBuildError> {
     let found = services.store.find_configuration(&ask.scope, ask.configuration_id).await?;
     let configuration = found.ok_or(EnsureBuildError::ConfigurationNotFound)?;
-    // A queued run that is here has been admitted before.
-    if ask.manual && services.settings.server.safe_mode {
-        return Err(EnsureBuildError::SafeMode);
-    }
-    if ask.manual && super::runs::is_draining(registry).await {
-        return Err(EnsureBuildError::Draining);
+    // A queued run that is here has been admitted before; its build waits at the gate.
+    if let Some(safe_mode) = services.safe_mode.refusal().filter(|_| ask.manual) {
+        return Err(EnsureBuildError::SafeMode(safe_mode));
     }
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
@@ -76,6 +74,8 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
     let builds = look(registry, configuration.id).await?;
     settle(registry, &builds).await;
     let inputs = inputs(services, &configuration).await?;
+    // Only now: what comes before may take long, and a service that stops would wait for it.
+    let _admitted = services.admission.enter().await.ok_or(EnsureBuildError::Draining)?;
     let reason = match (ask.force, ask.manual) {
         (true, _) => BuildReason::ForceRebuild,
         (false, true) => BuildReason::Manual,
@@ -203,7 +203,8 @@ async fn start(
     manual: bool,
 ) -> Result<Ensured, EnsureBuildError> {
     services.store.insert_build(&build).await?;
-    let (entry, waiters) = launch::launch_build(services, registry, build.clone(), builds.turn).await?;
+    let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
+    let (entry, waiters) = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await?;
     actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));
     Ok(Ensured::UnderWay { build, stream: entry.stream, waiters })
 }

@@ -18,10 +18,10 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
 use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
-use crate::stream::{self, AppendError, StreamHandle};
+use crate::stream::{self, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
-use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
-use crate::worker::run::{RunJob, RunPorts, RunWorker, conclude_run};
+use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, conclude_build};
+use crate::worker::run::{Place, RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
 
 /// Starts a run, or goes on with one that has not begun. Must be called on a worker thread.
@@ -30,6 +30,7 @@ pub async fn launch_run(
     registry: &Addr<Registry>,
     ports: Arc<dyn RunPorts>,
     run: Run,
+    place: Place,
     queued_by: Option<Caller>,
 ) -> Result<Entry, LaunchError> {
     let stream = open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
@@ -38,13 +39,14 @@ pub async fn launch_run(
         stream.append_one(Draft::new(run_payload::RUN_QUEUED, Source::Api, &queued)).await?;
     }
     let (entry, signal) = enter(services, stream.clone(), run.configuration_id);
-    register(registry, entry.clone(), Kind::Run).await?;
+    register(registry, entry.clone(), Kind::Run).await;
     let job = RunJob {
         run: run.clone(),
         stream: stream.clone(),
         signal,
         ports,
         capacity: services.capacity.clone(),
+        place: Arc::new(place),
         context: services.work.clone(),
         suspended: Arc::default(),
     };
@@ -67,6 +69,7 @@ pub async fn launch_run(
 pub async fn launch_build(
     services: &Services,
     registry: &Addr<Registry>,
+    ports: Arc<dyn BuildPorts>,
     build: Build,
     turn: Arc<tokio::sync::Mutex<()>>,
 ) -> Result<(Entry, Arc<Waiters>), LaunchError> {
@@ -80,8 +83,16 @@ pub async fn launch_build(
         entry.clone(),
         Kind::Build { configuration_id: build.configuration_id, in_flight: Box::new(in_flight) },
     )
-    .await?;
-    let job = BuildJob { build: build.clone(), stream: stream.clone(), signal, turn, context: services.work.clone() };
+    .await;
+    let job = BuildJob {
+        build: build.clone(),
+        stream: stream.clone(),
+        signal,
+        turn,
+        gate: services.capacity.gate().clone(),
+        ports,
+        context: services.work.clone(),
+    };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {
         let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
@@ -126,11 +137,10 @@ fn enter(services: &Services, stream: StreamHandle, configuration_id: Configurat
     (Entry { stream, stopper, projected }, signal)
 }
 
-async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result<(), LaunchError> {
-    match registry.send(Register { entry, kind }).await {
-        Ok(true) => Ok(()),
-        // The row stays queued: the next start goes on with it.
-        Ok(false) | Err(_) => Err(AppendError::Gone.into()),
+async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
+    let key = entry.key();
+    if let Err(error) = registry.send(Register { entry, kind }).await {
+        tracing::error!(stream = %key, error = %error, "work begins that nobody can find");
     }
 }
 
