@@ -61,7 +61,11 @@ impl Store {
         let transaction = writer.begin().await?;
         Entity::delete_many().filter(Column::RunId.eq(id.to_string())).exec(&transaction).await?;
         let deleted = run::delete(workspace_id, id).exec(&transaction).await?.rows_affected > 0;
-        if deleted { transaction.commit().await? } else { transaction.rollback().await? }
+        if deleted {
+            transaction.commit().await?
+        } else {
+            transaction.rollback().await?
+        }
         Ok(deleted)
     }
 

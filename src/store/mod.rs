@@ -21,9 +21,9 @@ mod claim;
 #[cfg(test)]
 mod fixture;
 
+pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
-pub use claim::InsertRunError;
 pub use list::{ListQuery, Listed};
 pub use schema::SchemaStatus;
 pub use workspace::InsertWorkspaceError;

@@ -3,7 +3,8 @@
 use entity::run::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, Insert, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set, UpdateMany,
+    ColumnTrait, DeleteMany, EntityTrait, Insert, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    UpdateMany,
 };
 
 use super::cells::{Cells, json, stored};

@@ -14,7 +14,8 @@ fn id(run: &Value) -> &str {
 fn the_same_request_gets_the_same_answer_also_after_a_restart() {
     let app = TestApp::start();
     let project = app.project();
-    let request = app.run_request(&project, &json!([]), json!({"metadata": {"k": "v"}})).header("Idempotency-Key", "a-1");
+    let request =
+        app.run_request(&project, &json!([]), json!({"metadata": {"k": "v"}})).header("Idempotency-Key", "a-1");
     let first = app.send(&request).expect(201);
     assert_eq!(first.header("idempotency-replayed"), None);
     let again = |app: &TestApp| {
@@ -83,10 +84,12 @@ fn twins_at_the_same_time_make_one_run() {
         let request = Request::post(project.runs()).json(&json!({"options": {"validate_only": true}}));
         let request = request.header("Idempotency-Key", format!("twin-{round}"));
         let address = app.address;
-        let twins: Vec<_> = (0..8).map(|_| {
-            let request = request.clone();
-            std::thread::spawn(move || request.open(address).unwrap().read_all().unwrap().expect(201))
-        }).collect();
+        let twins: Vec<_> = (0..8)
+            .map(|_| {
+                let request = request.clone();
+                std::thread::spawn(move || request.open(address).unwrap().read_all().unwrap().expect(201))
+            })
+            .collect();
         let answers: Vec<_> = twins.into_iter().map(|twin| twin.join().unwrap()).collect();
         assert!(answers.iter().all(|answer| answer.body == answers[0].body));
         let fresh = answers.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count();

@@ -22,11 +22,17 @@ fn a_retry_is_a_new_run_with_the_same_options() {
     let app = TestApp::start();
     let project = app.project();
     let first = failed_run(&app, &project);
-    assert_eq!((&first["status"], &first["attempt"], &first["retry_of_run_id"]), (&json!("failed"), &json!(1), &Value::Null));
+    assert_eq!(
+        (&first["status"], &first["attempt"], &first["retry_of_run_id"]),
+        (&json!("failed"), &json!(1), &Value::Null)
+    );
     let answer = retry(&app, &id(&first)).expect(201);
     let second = answer.json();
     assert_eq!(answer.header("location"), Some(format!("/api/v1/runs/{}", id(&second)).as_str()));
-    assert_eq!((&second["status"], &second["attempt"], &second["retry_of_run_id"]), (&json!("queued"), &json!(2), &first["id"]));
+    assert_eq!(
+        (&second["status"], &second["attempt"], &second["retry_of_run_id"]),
+        (&json!("queued"), &json!(2), &first["id"])
+    );
     let same = |key: &str| assert_eq!(first[key], second[key], "{key}");
     ["workspace_id", "configuration_id", "mode"].into_iter().for_each(same);
     assert_eq!(first["input"]["document_ids"], second["input"]["document_ids"]);

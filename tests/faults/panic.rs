@@ -58,12 +58,10 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     eventually("the process of the run", || (!process::of_run(&id).is_empty()).then_some(()));
 
     let (inner, registry, started) = (services.clone(), Registry::default().start(), run.clone());
-    let launched = services
-        .arbiters
-        .run(move || async move {
-            let place = inner.capacity.enlist_again(started.workspace_id);
-            launch_run(&inner, &registry, Arc::new(Panicking), started, place, None).await
-        });
+    let launched = services.arbiters.run(move || async move {
+        let place = inner.capacity.enlist_again(started.workspace_id);
+        launch_run(&inner, &registry, Arc::new(Panicking), started, place, None).await
+    });
     let entry = launched.await.unwrap();
     entry.stream.ended().await;
     entry.settled().await;

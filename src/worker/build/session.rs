@@ -68,7 +68,11 @@ impl Session {
     /// Waits for the builds before it, and until work may begin.
     async fn turn(&self) -> Result<OwnedMutexGuard<()>, Failure> {
         let turn = self.unless_stopped(self.job.turn.clone().lock_owned()).await?;
-        if self.unless_stopped(self.job.gate.passed()).await? { Ok(turn) } else { Err(Failure::stopped(&StopReason::Interrupt)) }
+        if self.unless_stopped(self.job.gate.passed()).await? {
+            Ok(turn)
+        } else {
+            Err(Failure::stopped(&StopReason::Interrupt))
+        }
     }
 
     async fn work(&mut self) -> Result<VenvMetadata, Failure> {

@@ -60,7 +60,8 @@ impl<W: Copy + Eq + Hash> FairQueue<W> {
 
     /// Everybody's place, from 1, in one pass over all.
     pub fn positions(&self) -> HashMap<Ticket, u64> {
-        let mut lines: VecDeque<_> = self.turns.iter().filter_map(|turn| self.lines.get(turn)).map(BTreeSet::iter).collect();
+        let mut lines: VecDeque<_> =
+            self.turns.iter().filter_map(|turn| self.lines.get(turn)).map(BTreeSet::iter).collect();
         let mut positions = HashMap::with_capacity(self.len());
         while let Some(mut line) = lines.pop_front() {
             if let Some(&ticket) = line.next() {
