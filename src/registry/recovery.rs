@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::Deserialize;
 
 use super::actor::Registry;
@@ -26,7 +27,7 @@ use crate::store::StoreError;
 use crate::stream::StreamHandle;
 use crate::worker::build::{conclude_build, end_of_build};
 use crate::worker::process::{Marker, kill_marked};
-use crate::worker::run::{conclude_run, end_of_run};
+use crate::worker::run::{Place, conclude_run, end_of_run};
 
 /// What was found and done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub struct Report {
     /// Left as they are, because log or row could not be opened.
     pub failed: usize,
 }
+
+/// So many runs are opened at a time, since each waits for the disk. They are enlisted in their order all the same.
+const AT_ONCE: usize = 8;
 
 const WHY: &str = "the service ended while this was at work";
 
@@ -60,9 +64,11 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
         let done = recover_build(services, &build).await;
         report.count(&build.id, done);
     }
-    for run in runs {
-        let done = recover_run(services, registry, &run).await;
-        report.count(&run.id, done);
+    let places = runs.iter().map(|run| (run, services.capacity.enlist_again(run.workspace_id)));
+    let recovering = places.map(|(run, place)| recover_run(services, registry, run, place).map(|done| (run.id, done)));
+    let mut recovered = stream::iter(recovering).buffered(AT_ONCE);
+    while let Some((id, done)) = recovered.next().await {
+        report.count(&id, done);
     }
     for run in degraded {
         let done = complete_log(services, &run).await;
@@ -113,10 +119,14 @@ async fn recover_build(services: &Services, build: &Build) -> Result<Done, Launc
     Ok(Done::Interrupted)
 }
 
-async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
+async fn recover_run(
+    services: &Services,
+    registry: &Addr<Registry>,
+    run: &Run,
+    place: Place,
+) -> Result<Done, LaunchError> {
     if !has_begun(services, run.stream_key()).await {
         let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
-        let place = services.capacity.enlist_again(run.workspace_id);
         launch::launch_run(services, registry, ports, run.clone(), place, None).await?;
         return Ok(Done::QueuedAgain);
     }

@@ -14,6 +14,7 @@ mod events_filtered;
 mod events_live;
 mod health;
 mod idempotency;
+mod limits;
 mod retry;
 mod run_options;
 mod run_results;

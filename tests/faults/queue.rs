@@ -22,7 +22,7 @@ fn many_queued_runs_are_served_in_turn_and_a_kill_loses_none() {
     settings.insert("ADE_MAX_CONCURRENCY", SLOTS.to_string());
     settings.insert("ADE_QUEUE_SIZE", count.to_string());
     let server = Server::start_with(folder.path(), &settings);
-    let [first, second, modest] = [(); 3].map(|()| Crowd::make(&server));
+    let [first, second, modest] = ["first", "second", "modest"].map(|name| Crowd::make(&server, name));
     let gate = folder.path().join("gate");
     make_engines_quick(&folder.path().join("venvs"), &gate);
 
@@ -76,8 +76,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn make(server: &Server) -> Self {
-        let place = Place::make(server);
+    fn make(server: &Server, name: &str) -> Self {
+        let place = Place::named(server, name);
         place.warm_up(server);
         let path = format!("/api/v1/workspaces/{}/documents", place.workspace);
         let document = id(&server.upload(&path, &[], "script.txt", b"print quick"));

@@ -89,7 +89,7 @@ pub fn reused(of: &Build) -> Draft {
             python_version: of.state.python_version.clone(),
             engine_version: of.state.engine_version.clone(),
             config_version: of.state.config_version.clone(),
-            capabilities: Vec::new(),
+            capabilities: None,
         }),
     };
     Draft::new(BUILD_COMPLETED, Source::Builder, &payload).of_build(of.id)
@@ -107,7 +107,7 @@ pub fn end_of_build(build: &Build) -> Draft {
         python_version: state.python_version.clone(),
         engine_version: state.engine_version.clone(),
         config_version: state.config_version.clone(),
-        capabilities: Vec::new(),
+        capabilities: None,
     };
     let payload = Completed {
         status: state.status,

@@ -18,6 +18,8 @@ pub mod parse;
 pub mod rewrite;
 pub mod report;
 pub mod phase;
+pub mod words;
+pub mod exhaustion;
 
 pub use capacity::{Capacity, Place};
 pub use ending::{conclude_run, end_of_run};

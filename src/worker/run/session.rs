@@ -9,10 +9,12 @@ use chrono::Utc;
 
 use super::capacity::Obstacle;
 use super::ending::{self, Ending, Report};
+use super::engine::capability;
 use super::environment::ReadyBuild;
 use super::inputs;
 use super::worker::RunJob;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::run::RunMode;
 use crate::domain::time::{Timestamp, micros};
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_STARTED, RUN_WAITING, Started, WaitReason, Waiting};
@@ -76,6 +78,7 @@ impl Session {
     async fn work(&mut self) -> Result<Ending, Early> {
         self.admission().await?;
         let build = self.environment().await?;
+        self.check_documents(&build)?;
         self.slot().await?;
         let staged = inputs::stage(&self.job).await?;
         self.start(&build).await;
@@ -115,6 +118,18 @@ impl Session {
             self.post(vec![self.waiting(WaitReason::SafeMode, None)]).await;
         }
         if self.unless_stopped(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
+    }
+
+    /// Several documents go to the engine in a folder. An engine that tells what it can do, and not this, would fail
+    /// with less to say; one that tells nothing has the command line of old, which takes a folder.
+    fn check_documents(&self, build: &ReadyBuild) -> Result<(), Early> {
+        let options = &self.job.run.options;
+        let several = options.document_ids.len() > 1 && options.mode() != RunMode::ValidateOnly;
+        if several && build.metadata.can(capability::INPUT_DIR) == Some(false) {
+            let message = "this engine takes one document at a time: start a run for each document";
+            return Err(failed(RunFailureCode::EngineError, Stage::Run, message));
+        }
+        Ok(())
     }
 
     /// Waits for a slot, and says so when there is none at once.

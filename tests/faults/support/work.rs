@@ -19,7 +19,12 @@ pub struct Place {
 
 impl Place {
     pub fn make(server: &Server) -> Self {
-        let (status, workspace) = server.post("/api/v1/workspaces", &json!({"name": "faults"}));
+        Self::named(server, "faults")
+    }
+
+    /// As [`Place::make`], beside others.
+    pub fn named(server: &Server, name: &str) -> Self {
+        let (status, workspace) = server.post("/api/v1/workspaces", &json!({"name": name}));
         assert_eq!(status, 201, "{workspace}");
         let workspace = id(&workspace);
         let path = format!("/api/v1/workspaces/{workspace}/configurations/import");
