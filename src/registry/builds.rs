@@ -171,7 +171,10 @@ async fn reuse(
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
     services.store.insert_build(&build).await?;
-    launch::record_reuse(services, &build, &active).await?;
+    if let Err(error) = launch::record_reuse(services, &build, &active).await {
+        take_back(services, &build).await;
+        return Err(error.into());
+    }
     let scope = Scope::Only(vec![build.workspace_id]);
     let settled = services.store.find_build(&scope, build.id).await?;
     Ok(Ensured::Reused(settled.unwrap_or(build)))
@@ -204,9 +207,25 @@ async fn start(
 ) -> Result<Ensured, EnsureBuildError> {
     services.store.insert_build(&build).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
-    let (entry, waiters) = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await?;
+    let launched = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await;
+    let (entry, waiters) = match launched {
+        Ok(launched) => launched,
+        Err(error) => {
+            take_back(services, &build).await;
+            return Err(error.into());
+        }
+    };
     actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));
     Ok(Ensured::UnderWay { build, stream: entry.stream, waiters })
+}
+
+/// The caller is told that there is no build, so no row may say that one is queued.
+async fn take_back(services: &Services, build: &Build) {
+    if let Err(error) = services.store.delete_build(build.workspace_id, build.id).await {
+        tracing::error!(build = %build.id, error = %error, "a build that could not be started stays queued");
+        return;
+    }
+    launch::remove_folder(services, build.stream_key()).await;
 }
 
 /// When a build has become active, its configuration points to it. A manual build has its own interest in itself.

@@ -153,8 +153,7 @@ impl Creation {
             tracing::error!(run = %run.id, error = %error, "a run that could not be started stays queued");
             return;
         }
-        let folder = self.services.work.data_dir.join(run.stream_key().folder());
-        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+        launch::remove_folder(&self.services, run.stream_key()).await;
     }
 
     async fn check_inputs(&self, wanted: &Wanted) -> Result<(), CreateRunError> {

@@ -126,6 +126,12 @@ pub async fn open(
     Ok(stream::open(services.log.clone(), identity, limit, services.stream_options(), arbiter).await?)
 }
 
+/// What is left of work that could not be begun: a log without a row would belong to nobody.
+pub async fn remove_folder(services: &Services, key: StreamKey) {
+    let folder = services.work.data_dir.join(key.folder());
+    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+}
+
 fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn() -> Target + 'static {
     let key = stream.key();
     move || Target::new(key, configuration_id)

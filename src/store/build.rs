@@ -25,6 +25,13 @@ impl Store {
         select.one(self.read()).await?.map(record).transpose()
     }
 
+    /// Takes a build back that has never begun. False when there is no such build.
+    pub async fn delete_build(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
+        let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
+        let delete = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string()));
+        Ok(delete.exec(&*self.write().await).await?.rows_affected > 0)
+    }
+
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
     /// further on, or is not there. `venv_present` stays as it is when not given.
     pub async fn save_build_state(
@@ -275,7 +282,11 @@ mod tests {
         assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
         assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
         assert!(!store.mark_build_degraded(foreign, build.id, 1).await.unwrap());
+        assert!(!store.clear_build_degraded(foreign, build.id).await.unwrap());
+        assert!(!store.delete_build(foreign, build.id).await.unwrap());
         assert_eq!(found(&store, build.id).await, build);
+        assert!(store.delete_build(build.workspace_id, build.id).await.unwrap());
+        assert_eq!(store.find_build(&Scope::All, build.id).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -50,9 +50,7 @@ pub struct Session {
 /// Does a run. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
 pub async fn drive(job: RunJob) {
     let mut session = Session::new(job);
-    let outcome = session.work().await;
-    session.job.place.leave();
-    let ending = match outcome {
+    let ending = match session.work().await {
         Ok(ending) => ending,
         Err(Early::Stopped(reason)) => ending::stopped(&reason, Report::default()),
         Err(Early::Failed(failure)) => ending::of_failure(failure, Report::default()),
@@ -62,6 +60,8 @@ pub async fn drive(job: RunJob) {
         Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
     };
     session.complete(ending).await;
+    // Not before: of runs that take turns, one has ended when the next starts, also by what their events say.
+    session.job.place.leave();
 }
 
 impl Session {
