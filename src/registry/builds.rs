@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use actix::Addr;
 use chrono::Utc;
+use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
-use super::launch;
+use super::launch::{self, LaunchedBuild};
 use super::message::{BuildsOf, Find, LookAtBuilds};
 use super::runs::Ports;
 use super::services::Services;
@@ -208,15 +209,16 @@ async fn start(
     services.store.insert_build(&build).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     let launched = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await;
-    let (entry, waiters) = match launched {
+    let LaunchedBuild { entry, waiters, work } = match launched {
         Ok(launched) => launched,
         Err(error) => {
             take_back(services, &build).await;
             return Err(error.into());
         }
     };
-    actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));
-    Ok(Ensured::UnderWay { build, stream: entry.stream, waiters })
+    let stream = entry.stream.clone();
+    actix::spawn(adopt(services.clone(), build.clone(), entry, work, manual.then(|| waiters.clone())));
+    Ok(Ensured::UnderWay { build, stream, waiters })
 }
 
 /// The caller is told that there is no build, so no row may say that one is queued.
@@ -229,9 +231,19 @@ async fn take_back(services: &Services, build: &Build) {
 }
 
 /// When a build has become active, its configuration points to it. A manual build has its own interest in itself.
-async fn adopt(services: Services, build: Build, entry: Entry, interest: Option<Arc<Waiters>>) {
+async fn adopt(
+    services: Services,
+    build: Build,
+    entry: Entry,
+    work: JoinHandle<()>,
+    interest: Option<Arc<Waiters>>,
+) {
     entry.stream.ended().await;
     entry.settled().await;
+    if !entry.stream.tail().closed {
+        // Its log has failed; the build itself goes on.
+        let _ = work.await;
+    }
     drop(interest);
     let scope = Scope::Only(vec![build.workspace_id]);
     if let Ok(Some(row)) = services.store.find_build(&scope, build.id).await

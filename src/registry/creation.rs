@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::actor::Registry;
+use super::admission::Admitted;
 use super::error::{CreateRunError, RetryRunError};
 use super::handle::{Created, NewRun};
 use super::services::Services;
@@ -22,6 +23,7 @@ use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, RunId, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::store::InsertRunError;
+use crate::worker::run::Place;
 
 pub async fn create(
     services: Services,
@@ -119,12 +121,7 @@ impl Creation {
     async fn start(&self, wanted: Wanted, claim: Option<&Claim>) -> Result<Run, CreateRunError> {
         let services = &self.services;
         self.check_inputs(&wanted).await?;
-        if let Some(safe_mode) = services.safe_mode.refusal() {
-            return Err(CreateRunError::SafeMode(safe_mode));
-        }
-        let _admitted = services.admission.enter().await.ok_or(CreateRunError::Draining)?;
-        let place = services.capacity.enlist(wanted.workspace_id);
-        let place = place.map_err(|full| CreateRunError::QueueFull { waiting: full.waiting })?;
+        let (_admitted, place) = self.admit(wanted.workspace_id).await?;
         let run = wanted.into_run(services);
         self.insert(&run, claim).await?;
         let ports = Arc::new(Ports { services: services.clone(), registry: self.registry.clone() });
@@ -136,6 +133,15 @@ impl Creation {
                 Err(error.into())
             }
         }
+    }
+
+    async fn admit(&self, workspace_id: WorkspaceId) -> Result<(Admitted, Place), CreateRunError> {
+        if let Some(safe_mode) = self.services.safe_mode.refusal() {
+            return Err(CreateRunError::SafeMode(safe_mode));
+        }
+        let admitted = self.services.admission.enter().await.ok_or(CreateRunError::Draining)?;
+        let place = self.services.capacity.enlist(workspace_id);
+        Ok((admitted, place.map_err(|full| CreateRunError::QueueFull { waiting: full.waiting })?))
     }
 
     async fn insert(&self, run: &Run, claim: Option<&Claim>) -> Result<(), CreateRunError> {

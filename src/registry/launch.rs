@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr};
+use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::LaunchError;
@@ -65,6 +66,14 @@ pub async fn launch_run(
     Ok(entry)
 }
 
+/// A build that has begun.
+pub struct LaunchedBuild {
+    pub entry: Entry,
+    pub waiters: Arc<Waiters>,
+    /// Ends with its worker, whatever has become of its log, when its row is final.
+    pub work: JoinHandle<()>,
+}
+
 /// Starts a build. Must be called on a worker thread.
 pub async fn launch_build(
     services: &Services,
@@ -72,7 +81,7 @@ pub async fn launch_build(
     ports: Arc<dyn BuildPorts>,
     build: Build,
     turn: Arc<tokio::sync::Mutex<()>>,
-) -> Result<(Entry, Arc<Waiters>), LaunchError> {
+) -> Result<LaunchedBuild, LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     stream.append_one(created(&build, true)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
@@ -94,7 +103,7 @@ pub async fn launch_build(
         context: services.work.clone(),
     };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
-    actix::spawn(async move {
+    let work = actix::spawn(async move {
         let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
         if died {
             let code = BuildErrorCode::OrchestrationError;
@@ -102,7 +111,7 @@ pub async fn launch_build(
         }
         close(&services, &registry, entry_at_end).await;
     });
-    Ok((entry, waiters))
+    Ok(LaunchedBuild { entry, waiters, work })
 }
 
 /// A build that ends at once: its stream says which older one is used again.

@@ -1,5 +1,7 @@
 //! Capacity: so many engines at once, the others in line, workspaces in turn.
 
+use ade::domain::time::Timestamp;
+
 use crate::support::{Project, TestApp, Value, eventually, json, kind};
 
 fn waits(events: &[Value]) -> Vec<Value> {
@@ -65,6 +67,12 @@ fn a_position_that_has_changed_is_told_again() {
     app.cancel_run(&second).expect(202);
     let seen = stream.until(|event| event["payload"]["position"] == 1);
     assert_eq!(waits(&seen), [2, 1]);
+    let told: Vec<Timestamp> = seen
+        .iter()
+        .filter(|event| event["payload"]["reason"] == "capacity")
+        .map(|event| event["created_at"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!((told[1] - told[0]).num_seconds() >= 5, "at most every five seconds: {told:?}");
     app.touch("go");
     for run in [&held, &third] {
         assert_eq!(app.finish_run(run)["status"], "succeeded");

@@ -1,5 +1,8 @@
 //! A create that is sent twice under one key makes one run.
 
+use ade::domain::time::micros;
+use ade::store::Store;
+
 use crate::support::{Project, Request, TestApp, Value, json};
 
 fn total(app: &TestApp, project: &Project) -> Value {
@@ -109,6 +112,25 @@ fn a_request_that_failed_has_used_no_key_and_a_replay_needs_no_admission() {
     let run = app.send(&request(json!({"validate_only": true}))).expect(201).json();
     app.send(&Request::new("PUT", "/api/v1/system/safe-mode").json(&json!({"enabled": true}))).expect(200);
     assert_eq!(app.send(&request(json!({"validate_only": true}))).expect(201).json(), run);
+}
+
+#[test]
+fn a_key_that_was_forgotten_makes_another_run() {
+    let app = TestApp::start();
+    let project = app.project();
+    let request = Request::post(project.runs()).json(&json!({"options": {"validate_only": true}}));
+    let request = request.header("Idempotency-Key", "old");
+    let first = app.send(&request).expect(201).json();
+    app.finish_run(id(&first));
+    let database = format!("sqlite://{}", app.data_dir().join("ade.db").display());
+    let forgotten = actix_web::rt::System::new().block_on(async {
+        let store = Store::connect(&database, 1).await.unwrap();
+        store.prune_idempotency_keys(micros(chrono::Utc::now())).await.unwrap()
+    });
+    assert_eq!(forgotten, 1);
+    let second = app.send(&request).expect(201);
+    assert_eq!((second.header("idempotency-replayed"), total(&app, &project)), (None, json!(2)));
+    app.finish_run(id(&second.json()));
 }
 
 #[test]
