@@ -8,3 +8,5 @@ pub mod configuration;
 pub mod document;
 pub mod build;
 pub mod run;
+pub mod system_setting;
+pub mod idempotency_key;

@@ -1,6 +1,7 @@
 //! `ade serve`: the service, until a signal ends it.
 
 use clap::Args;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::progress::say;
@@ -22,6 +23,7 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     for variable in &settings.unknown {
         tracing::warn!(variable, "not a setting");
     }
+    raise_open_files();
     let mut signals = Signals::new().map_err(CommandError::failed)?;
     let application = Application::build(settings).await.map_err(CommandError::failed)?;
     let stop = application.stop_handle();
@@ -38,6 +40,17 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
                 graceful = false;
             }
         }
+    }
+}
+
+/// A log that is open takes two files, a reader's connection one, and a full queue has a thousand logs: more than the
+/// 1024 files that a process is usually given, and far fewer than it may ask for.
+fn raise_open_files() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(soft, hard, error = %error, "the limit of open files could not be raised");
     }
 }
 

@@ -18,7 +18,7 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// `ADE_UPLOAD_MAX_BYTES`, `25MiB`.
     pub upload_max_bytes: u64,
-    /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds.
+    /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds; until it is switched for the first time.
     pub safe_mode: bool,
 }
 
@@ -80,7 +80,7 @@ pub struct RunSettings {
 pub struct LimitSettings {
     /// `ADE_MAX_CONCURRENCY`, `cores`. Runs at the same time.
     pub max_concurrency: usize,
-    /// `ADE_QUEUE_SIZE`, `1000`. Runs that wait for capacity.
+    /// `ADE_QUEUE_SIZE`, `1000`. Runs that are queued, for whatever they wait.
     pub queue_size: usize,
     /// `ADE_MAX_SUBSCRIBERS`, `20000`. Readers of one stream.
     pub max_subscribers: usize,

@@ -31,4 +31,9 @@ impl Principal {
     pub fn local() -> Self {
         Self { key_id: None, name: "local".into(), workspaces: Scope::All }
     }
+
+    /// The same for every request of one caller, and for nobody else's.
+    pub fn identity(&self) -> String {
+        self.key_id.map_or_else(|| "local".to_owned(), |id| id.to_string())
+    }
 }

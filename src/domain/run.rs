@@ -66,6 +66,11 @@ impl Run {
     pub fn stream_key(&self) -> StreamKey {
         StreamKey::run(self.workspace_id, self.id)
     }
+
+    /// As it was when it had just been created: queued, with one event.
+    pub fn as_created(self) -> Self {
+        Self { log_degraded: false, durable_bytes: None, last_sequence: 1, state: RunState::default(), ..self }
+    }
 }
 
 /// The part of a run that its log decides: the same log gives the same state.

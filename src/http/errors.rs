@@ -2,7 +2,7 @@
 
 use super::problem::{Code, FieldError, Problem};
 use crate::package::{ImportError, TemplateError};
-use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError};
+use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError, RetryRunError};
 use crate::store::{InsertWorkspaceError, StoreError};
 use crate::stream::{AppendError, SubscribeError};
 
@@ -51,9 +51,22 @@ impl From<CreateRunError> for Problem {
             CreateRunError::QueueFull { waiting } => {
                 Self::new(Code::QueueFull, format!("{waiting} runs are waiting already"))
             }
-            CreateRunError::SafeMode => Self::new(Code::SafeModeEnabled, error.to_string()),
+            CreateRunError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
+            CreateRunError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             CreateRunError::Draining => Self::new(Code::Draining, "the service is stopping"),
             CreateRunError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryRunError> for Problem {
+    fn from(error: RetryRunError) -> Self {
+        match error {
+            RetryRunError::NotFound => Self::not_found("the run"),
+            RetryRunError::NotEnded(status) => {
+                Self::new(Code::RunNotEnded, format!("the run has not ended: it is {status}"))
+            }
+            RetryRunError::Create(error) => error.into(),
         }
     }
 }
@@ -62,7 +75,7 @@ impl From<EnsureBuildError> for Problem {
     fn from(error: EnsureBuildError) -> Self {
         match error {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
-            EnsureBuildError::SafeMode => Self::new(Code::SafeModeEnabled, error.to_string()),
+            EnsureBuildError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
             EnsureBuildError::Package(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::internal(error),

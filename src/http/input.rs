@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::id::InvalidId;
+use crate::domain::idempotency::IdempotencyKey;
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
@@ -235,6 +236,21 @@ pub struct StreamFlag {
 pub fn stream_flag(request: &HttpRequest) -> Result<StreamFlag, Problem> {
     let query = actix_web::web::Query::<StreamFlag>::from_query(request.query_string());
     query.map(|query| query.into_inner()).map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))
+}
+
+/// The `Idempotency-Key` header. One that cannot be kept is refused, since its sender counts on it.
+pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
+    const HEADER: &str = "Idempotency-Key";
+    let invalid = |message: String| {
+        Problem::new(Code::InvalidRequest, format!("`{HEADER}` must be {message}"))
+            .error(FieldError::new(HEADER, "invalid", message))
+    };
+    let mut given = request.headers().get_all(HEADER);
+    let key = given.next().map(|value| IdempotencyKey::parse(value.as_bytes())).transpose();
+    match given.next() {
+        Some(_) => Err(invalid("given once".to_owned())),
+        None => key.map_err(|error| invalid(error.to_string())),
+    }
 }
 
 /// The statuses that a list is limited to.

@@ -75,8 +75,12 @@ codes! {
         "Nothing to cancel; read the run for how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
         "Nothing to cancel; read the build for how it ended.";
+    RunNotEnded = "run_not_ended", 409, never, "The run has not ended yet",
+        "Wait for its end, or cancel it; then it can be retried.";
+    IdempotencyKeyReused = "idempotency_key_reused", 409, never, "The key was used for another request",
+        "Use a new `Idempotency-Key` for each request; repeat a request as it was.";
     SafeModeEnabled = "safe_mode_enabled", 409, never, "Safe mode is on, no new work is taken",
-        "Ask the operator; reading keeps working. `ADE_SAFE_MODE` is the switch.";
+        "Reading keeps working. `PUT /api/v1/system/safe-mode` is the switch.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",

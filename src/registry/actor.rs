@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix::{Actor, Context, Handler, MessageResult};
 
-use super::message::{BuildsOf, Deregister, Drain, Entries, Find, Kind, LookAtBuilds, Observe, Observed, Register};
+use super::message::{BuildsOf, Deregister, Entries, Find, Kind, LookAtBuilds, Observe, Observed, Register};
 use super::slot::Entry;
 use crate::domain::{ConfigurationId, StreamKey, StreamKind};
 
@@ -12,7 +12,6 @@ use crate::domain::{ConfigurationId, StreamKey, StreamKind};
 pub struct Registry {
     slots: HashMap<StreamKey, Entry>,
     builds: HashMap<ConfigurationId, BuildsOf>,
-    draining: bool,
 }
 
 impl Actor for Registry {
@@ -25,17 +24,13 @@ impl Actor for Registry {
 }
 
 impl Handler<Register> for Registry {
-    type Result = bool;
+    type Result = ();
 
-    fn handle(&mut self, Register { entry, kind }: Register, _: &mut Self::Context) -> bool {
-        if self.draining {
-            return false;
-        }
+    fn handle(&mut self, Register { entry, kind }: Register, _: &mut Self::Context) {
         if let Kind::Build { configuration_id, in_flight } = kind {
             self.builds.entry(configuration_id).or_default().in_flight.push(*in_flight);
         }
         self.slots.insert(entry.key(), entry);
-        true
     }
 }
 
@@ -80,19 +75,11 @@ impl Handler<LookAtBuilds> for Registry {
     }
 }
 
-impl Handler<Drain> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        self.draining = true;
-    }
-}
-
 impl Handler<Observe> for Registry {
     type Result = Observed;
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Observed {
         let count = |kind| self.slots.keys().filter(|key| key.kind() == kind).count();
-        Observed { runs: count(StreamKind::Run), builds: count(StreamKind::Build), draining: self.draining }
+        Observed { runs: count(StreamKind::Run), builds: count(StreamKind::Build) }
     }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use actix::Addr;
 use chrono::Utc;
+use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
-use super::launch;
+use super::launch::{self, LaunchedBuild};
 use super::message::{BuildsOf, Find, LookAtBuilds};
+use super::runs::Ports;
 use super::services::Services;
 use super::slot::{Entry, InFlight, Waiters};
 use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
@@ -63,12 +65,9 @@ impl Ensured {
 pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) -> Result<Ensured, EnsureBuildError> {
     let found = services.store.find_configuration(&ask.scope, ask.configuration_id).await?;
     let configuration = found.ok_or(EnsureBuildError::ConfigurationNotFound)?;
-    // A queued run that is here has been admitted before.
-    if ask.manual && services.settings.server.safe_mode {
-        return Err(EnsureBuildError::SafeMode);
-    }
-    if ask.manual && super::runs::is_draining(registry).await {
-        return Err(EnsureBuildError::Draining);
+    // A queued run that is here has been admitted before; its build waits at the gate.
+    if let Some(safe_mode) = services.safe_mode.refusal().filter(|_| ask.manual) {
+        return Err(EnsureBuildError::SafeMode(safe_mode));
     }
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
@@ -76,6 +75,8 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
     let builds = look(registry, configuration.id).await?;
     settle(registry, &builds).await;
     let inputs = inputs(services, &configuration).await?;
+    // Only now: what comes before may take long, and a service that stops would wait for it.
+    let _admitted = services.admission.enter().await.ok_or(EnsureBuildError::Draining)?;
     let reason = match (ask.force, ask.manual) {
         (true, _) => BuildReason::ForceRebuild,
         (false, true) => BuildReason::Manual,
@@ -171,7 +172,10 @@ async fn reuse(
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
     services.store.insert_build(&build).await?;
-    launch::record_reuse(services, &build, &active).await?;
+    if let Err(error) = launch::record_reuse(services, &build, &active).await {
+        take_back(services, &build).await;
+        return Err(error.into());
+    }
     let scope = Scope::Only(vec![build.workspace_id]);
     let settled = services.store.find_build(&scope, build.id).await?;
     Ok(Ensured::Reused(settled.unwrap_or(build)))
@@ -203,15 +207,43 @@ async fn start(
     manual: bool,
 ) -> Result<Ensured, EnsureBuildError> {
     services.store.insert_build(&build).await?;
-    let (entry, waiters) = launch::launch_build(services, registry, build.clone(), builds.turn).await?;
-    actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));
-    Ok(Ensured::UnderWay { build, stream: entry.stream, waiters })
+    let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
+    let launched = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await;
+    let LaunchedBuild { entry, waiters, work } = match launched {
+        Ok(launched) => launched,
+        Err(error) => {
+            take_back(services, &build).await;
+            return Err(error.into());
+        }
+    };
+    let stream = entry.stream.clone();
+    actix::spawn(adopt(services.clone(), build.clone(), entry, work, manual.then(|| waiters.clone())));
+    Ok(Ensured::UnderWay { build, stream, waiters })
+}
+
+/// The caller is told that there is no build, so no row may say that one is queued.
+async fn take_back(services: &Services, build: &Build) {
+    if let Err(error) = services.store.delete_build(build.workspace_id, build.id).await {
+        tracing::error!(build = %build.id, error = %error, "a build that could not be started stays queued");
+        return;
+    }
+    launch::remove_folder(services, build.stream_key()).await;
 }
 
 /// When a build has become active, its configuration points to it. A manual build has its own interest in itself.
-async fn adopt(services: Services, build: Build, entry: Entry, interest: Option<Arc<Waiters>>) {
+async fn adopt(
+    services: Services,
+    build: Build,
+    entry: Entry,
+    work: JoinHandle<()>,
+    interest: Option<Arc<Waiters>>,
+) {
     entry.stream.ended().await;
     entry.settled().await;
+    if !entry.stream.tail().closed {
+        // Its log has failed; the build itself goes on.
+        let _ = work.await;
+    }
     drop(interest);
     let scope = Scope::Only(vec![build.workspace_id]);
     if let Ok(Some(row)) = services.store.find_build(&scope, build.id).await

@@ -1,6 +1,7 @@
 //! What can go wrong at the registry, per operation.
 
 use crate::domain::DocumentId;
+use crate::domain::safe_mode::SafeMode;
 use crate::domain::status::{BuildStatus, RunStatus};
 use crate::log::OpenReaderError;
 use crate::package::TreeError;
@@ -29,8 +30,10 @@ pub enum CreateRunError {
     InputRequired,
     #[error("{waiting} runs are waiting already")]
     QueueFull { waiting: usize },
-    #[error("safe mode is on: no new work is taken")]
-    SafeMode,
+    #[error("{}", .0.reason())]
+    SafeMode(SafeMode),
+    #[error("the key was used for another request")]
+    KeyReused,
     #[error("the service is stopping and takes no new work")]
     Draining,
     #[error("the run could not be started")]
@@ -38,11 +41,21 @@ pub enum CreateRunError {
 }
 
 #[derive(Debug, thiserror::Error)]
+pub enum RetryRunError {
+    #[error("there is no such run")]
+    NotFound,
+    #[error("it has not ended")]
+    NotEnded(RunStatus),
+    #[error(transparent)]
+    Create(#[from] CreateRunError),
+}
+
+#[derive(Debug, thiserror::Error)]
 pub enum EnsureBuildError {
     #[error("there is no such configuration")]
     ConfigurationNotFound,
-    #[error("safe mode is on: no new work is taken")]
-    SafeMode,
+    #[error("{}", .0.reason())]
+    SafeMode(SafeMode),
     #[error("the service is stopping and takes no new work")]
     Draining,
     #[error("the configuration's files cannot be read: {0}")]
@@ -84,6 +97,12 @@ pub enum ReadError {
 impl From<StoreError> for CreateRunError {
     fn from(error: StoreError) -> Self {
         Self::Launch(error.into())
+    }
+}
+
+impl From<StoreError> for RetryRunError {
+    fn from(error: StoreError) -> Self {
+        Self::Create(error.into())
     }
 }
 

@@ -7,13 +7,15 @@ use actix::{Actor, Addr};
 
 use super::actor::Registry;
 use super::builds::{self, Ask, Ensured};
-use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError};
-use super::message::{Drain, Entries, Observe, Observed};
+use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
+use super::message::{Entries, Observe, Observed};
 use super::services::Services;
-use super::{reading, recovery, runs};
+use super::{creation, reading, recovery, runs};
 use crate::domain::build::Build;
+use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
 use crate::domain::run::{Run, RunOptions};
+use crate::domain::safe_mode::SafeMode;
 use crate::domain::sequence::Start;
 use crate::domain::{BuildId, ConfigurationId, RunId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
@@ -30,6 +32,15 @@ pub struct NewRun {
     pub workspace_id: Option<WorkspaceId>,
     pub configuration_id: ConfigurationId,
     pub options: RunOptions,
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A run as it was when it had been created.
+#[derive(Debug, Clone)]
+pub struct Created {
+    pub run: Run,
+    /// It was created by an earlier request under the same key.
+    pub replayed: bool,
 }
 
 #[derive(Clone)]
@@ -57,9 +68,30 @@ impl RegistryHandle {
         self.services.arbiters.run(move || async move { recovery::recover(&services, &registry).await }).await
     }
 
-    pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Run, CreateRunError> {
+    pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Created, CreateRunError> {
         let (services, registry) = self.parts();
-        self.services.arbiters.run(move || runs::create(services, registry, principal, new)).await
+        self.services.arbiters.run(move || creation::create(services, registry, principal, new)).await
+    }
+
+    /// A new run with the options of one that has ended.
+    pub async fn retry_run(
+        &self,
+        principal: Principal,
+        id: RunId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Created, RetryRunError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || creation::retry(services, registry, principal, id, key)).await
+    }
+
+    pub fn safe_mode(&self) -> SafeMode {
+        self.services.safe_mode.current()
+    }
+
+    /// Turns safe mode on or off, also for later lives of the service.
+    pub async fn set_safe_mode(&self, principal: Principal, wanted: SafeMode) -> Result<(), StoreError> {
+        let switch = self.services.safe_mode.clone();
+        self.services.arbiters.run(move || async move { switch.set(wanted, &principal).await }).await
     }
 
     /// Makes sure that a configuration has a venv; the build answered is the one that the caller may watch.
@@ -117,12 +149,18 @@ impl RegistryHandle {
         self.registry.send(Observe).await.ok()
     }
 
+    /// Whether the service is going down.
+    pub fn is_draining(&self) -> bool {
+        self.services.admission.is_closed()
+    }
+
     /// Takes no new work, gives running work until `patience` is over, ends what is left as interrupted,
     /// and tells all readers.
     pub async fn drain(&self, patience: Duration) {
-        let _ = self.registry.send(Drain).await;
-        // Runs that wait for a slot are left to the next start.
+        // Runs that wait for a slot are left to the next start. First, since a run whose build is refused from now on
+        // looks here for why.
         self.services.capacity.close();
+        self.services.admission.close().await;
         let entries = self.entries().await;
         let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
         if tokio::time::timeout(patience, all_settled).await.is_err() {

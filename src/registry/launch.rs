@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr};
+use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::LaunchError;
@@ -18,10 +19,10 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
 use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
-use crate::stream::{self, AppendError, StreamHandle};
+use crate::stream::{self, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
-use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
-use crate::worker::run::{RunJob, RunPorts, RunWorker, conclude_run};
+use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, conclude_build};
+use crate::worker::run::{Place, RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
 
 /// Starts a run, or goes on with one that has not begun. Must be called on a worker thread.
@@ -30,6 +31,7 @@ pub async fn launch_run(
     registry: &Addr<Registry>,
     ports: Arc<dyn RunPorts>,
     run: Run,
+    place: Place,
     queued_by: Option<Caller>,
 ) -> Result<Entry, LaunchError> {
     let stream = open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
@@ -38,13 +40,14 @@ pub async fn launch_run(
         stream.append_one(Draft::new(run_payload::RUN_QUEUED, Source::Api, &queued)).await?;
     }
     let (entry, signal) = enter(services, stream.clone(), run.configuration_id);
-    register(registry, entry.clone(), Kind::Run).await?;
+    register(registry, entry.clone(), Kind::Run).await;
     let job = RunJob {
         run: run.clone(),
         stream: stream.clone(),
         signal,
         ports,
         capacity: services.capacity.clone(),
+        place: Arc::new(place),
         context: services.work.clone(),
         suspended: Arc::default(),
     };
@@ -63,13 +66,22 @@ pub async fn launch_run(
     Ok(entry)
 }
 
+/// A build that has begun.
+pub struct LaunchedBuild {
+    pub entry: Entry,
+    pub waiters: Arc<Waiters>,
+    /// Ends with its worker, whatever has become of its log, when its row is final.
+    pub work: JoinHandle<()>,
+}
+
 /// Starts a build. Must be called on a worker thread.
 pub async fn launch_build(
     services: &Services,
     registry: &Addr<Registry>,
+    ports: Arc<dyn BuildPorts>,
     build: Build,
     turn: Arc<tokio::sync::Mutex<()>>,
-) -> Result<(Entry, Arc<Waiters>), LaunchError> {
+) -> Result<LaunchedBuild, LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     stream.append_one(created(&build, true)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
@@ -80,10 +92,18 @@ pub async fn launch_build(
         entry.clone(),
         Kind::Build { configuration_id: build.configuration_id, in_flight: Box::new(in_flight) },
     )
-    .await?;
-    let job = BuildJob { build: build.clone(), stream: stream.clone(), signal, turn, context: services.work.clone() };
+    .await;
+    let job = BuildJob {
+        build: build.clone(),
+        stream: stream.clone(),
+        signal,
+        turn,
+        gate: services.capacity.gate().clone(),
+        ports,
+        context: services.work.clone(),
+    };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
-    actix::spawn(async move {
+    let work = actix::spawn(async move {
         let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
         if died {
             let code = BuildErrorCode::OrchestrationError;
@@ -91,7 +111,7 @@ pub async fn launch_build(
         }
         close(&services, &registry, entry_at_end).await;
     });
-    Ok((entry, waiters))
+    Ok(LaunchedBuild { entry, waiters, work })
 }
 
 /// A build that ends at once: its stream says which older one is used again.
@@ -115,6 +135,12 @@ pub async fn open(
     Ok(stream::open(services.log.clone(), identity, limit, services.stream_options(), arbiter).await?)
 }
 
+/// What is left of work that could not be begun: a log without a row would belong to nobody.
+pub async fn remove_folder(services: &Services, key: StreamKey) {
+    let folder = services.work.data_dir.join(key.folder());
+    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+}
+
 fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn() -> Target + 'static {
     let key = stream.key();
     move || Target::new(key, configuration_id)
@@ -126,11 +152,10 @@ fn enter(services: &Services, stream: StreamHandle, configuration_id: Configurat
     (Entry { stream, stopper, projected }, signal)
 }
 
-async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result<(), LaunchError> {
-    match registry.send(Register { entry, kind }).await {
-        Ok(true) => Ok(()),
-        // The row stays queued: the next start goes on with it.
-        Ok(false) | Err(_) => Err(AppendError::Gone.into()),
+async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
+    let key = entry.key();
+    if let Err(error) = registry.send(Register { entry, kind }).await {
+        tracing::error!(stream = %key, error = %error, "work begins that nobody can find");
     }
 }
 

@@ -8,9 +8,9 @@ use tokio::sync::Mutex;
 use super::slot::{Entry, InFlight};
 use crate::domain::{BuildId, ConfigurationId, StreamKey};
 
-/// Work has begun. Refused while the service drains.
+/// Work has begun.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "()")]
 pub struct Register {
     pub entry: Entry,
     pub kind: Kind,
@@ -48,11 +48,6 @@ pub struct BuildsOf {
     pub turn: Arc<Mutex<()>>,
 }
 
-/// Take no new work from now on.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain;
-
 #[derive(Message)]
 #[rtype(result = "Observed")]
 pub struct Observe;
@@ -62,7 +57,6 @@ pub struct Observe;
 pub struct Observed {
     pub runs: usize,
     pub builds: usize,
-    pub draining: bool,
 }
 
 impl InFlight {

@@ -5,6 +5,9 @@
 //! is carried out whether or not its caller stays to hear the answer.
 
 pub mod error;
+pub mod admission;
+pub mod safe_mode;
+pub mod repeats;
 pub mod services;
 pub mod slot;
 pub mod message;
@@ -12,10 +15,11 @@ pub mod actor;
 pub mod launch;
 pub mod builds;
 pub mod runs;
+pub mod creation;
 pub mod reading;
 pub mod recovery;
 pub mod handle;
 
-pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError};
-pub use handle::{NewRun, RegistryHandle};
+pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
+pub use handle::{Created, NewRun, RegistryHandle};
 pub use services::{Arbiters, Services, probe_venvs};

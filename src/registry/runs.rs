@@ -1,26 +1,21 @@
-//! Creating and cancelling runs.
-
-use std::sync::Arc;
+//! What workers get from the registry, and cancelling runs.
 
 use actix::Addr;
-use chrono::Utc;
 use futures_util::future::BoxFuture;
 
 use super::actor::Registry;
 use super::builds::{self, Ask};
-use super::error::{CancelError, CancelRunError, CreateRunError};
-use super::handle::NewRun;
-use super::launch;
-use super::message::{Find, Observe};
+use super::error::{CancelError, CancelRunError};
+use super::message::Find;
 use super::services::Services;
+use crate::domain::build::{Build, BuildState};
 use crate::domain::configuration::Document;
-use crate::domain::principal::{Principal, Scope};
-use crate::domain::run::{Run, RunMode, RunState};
-use crate::domain::status::RunStatus;
-use crate::domain::time::micros;
+use crate::domain::principal::Scope;
+use crate::domain::run::{Run, RunState};
+use crate::domain::status::{BuildStatus, RunStatus};
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
-use crate::event::payload::Caller;
 use crate::stream::Tail;
+use crate::worker::build::BuildPorts;
 use crate::worker::run::{EnsuredBuild, RunPorts, Unavailable};
 use crate::worker::stop::StopReason;
 
@@ -72,66 +67,18 @@ impl RunPorts for Ports {
     }
 }
 
-pub async fn create(
-    services: Services,
-    registry: Addr<Registry>,
-    principal: Principal,
-    new: NewRun,
-) -> Result<Run, CreateRunError> {
-    let configuration = services.store.find_configuration(&principal.workspaces, new.configuration_id).await?;
-    let configuration = configuration
-        .filter(|found| new.workspace_id.is_none_or(|id| id == found.workspace_id))
-        .ok_or(CreateRunError::ConfigurationNotFound)?;
-    check_inputs(&services, configuration.workspace_id, &new).await?;
-    check_admission(&services)?;
-    if is_draining(&registry).await {
-        return Err(CreateRunError::Draining);
-    }
-    let run = Run {
-        id: RunId::generate(),
-        workspace_id: configuration.workspace_id,
-        configuration_id: configuration.id,
-        options: new.options,
-        attempt: 1,
-        retry_of_run_id: None,
-        node_id: services.node_id,
-        created_at: micros(Utc::now()),
-        log_degraded: false,
-        durable_bytes: None,
-        last_sequence: 0,
-        state: RunState::default(),
-    };
-    services.store.insert_run(&run).await?;
-    let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
-    launch::launch_run(&services, &registry, ports, run.clone(), Some(Caller::from(&principal))).await?;
-    Ok(Run { last_sequence: 1, ..run })
-}
-
-/// Asked before the row is stored: a row that is there will be worked on at the next start.
-pub async fn is_draining(registry: &Addr<Registry>) -> bool {
-    registry.send(Observe).await.is_ok_and(|observed| observed.draining)
-}
-
-fn check_admission(services: &Services) -> Result<(), CreateRunError> {
-    if services.settings.server.safe_mode {
-        return Err(CreateRunError::SafeMode);
-    }
-    let waiting = services.capacity.waiting();
-    if waiting >= services.settings.limits.queue_size {
-        return Err(CreateRunError::QueueFull { waiting });
-    }
-    Ok(())
-}
-
-async fn check_inputs(services: &Services, workspace_id: WorkspaceId, new: &NewRun) -> Result<(), CreateRunError> {
-    let ids = &new.options.document_ids;
-    if ids.is_empty() && new.options.mode() != RunMode::ValidateOnly {
-        return Err(CreateRunError::InputRequired);
-    }
-    let found = services.store.find_documents(workspace_id, ids).await?;
-    match ids.iter().find(|id| !found.iter().any(|document| document.id == **id)) {
-        Some(missing) => Err(CreateRunError::DocumentNotFound(*missing)),
-        None => Ok(()),
+impl BuildPorts for Ports {
+    fn record_end(&self, build: &Build, state: BuildState, log: Tail) -> BoxFuture<'static, ()> {
+        let (store, workspace_id, id) = (self.services.store.clone(), build.workspace_id, build.id);
+        Box::pin(async move {
+            // In this order, and one further on, for the same reasons as a run's.
+            let marked = store.mark_build_degraded(workspace_id, id, log.bytes).await;
+            let present = Some(state.status == BuildStatus::Active);
+            let saved = store.save_build_state(workspace_id, id, &state, log.sequence + 1, present).await;
+            if let Err(error) = marked.and(saved) {
+                tracing::error!(build = %id, error = %error, "end of a build without a log could not be recorded");
+            }
+        })
     }
 }
 

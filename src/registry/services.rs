@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
+use super::admission::Admission;
+use super::repeats::Repeats;
+use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
 use crate::log::LogRoot;
@@ -27,19 +30,31 @@ pub struct Services {
     pub arbiters: Arbiters,
     pub work: Arc<WorkContext>,
     pub capacity: Capacity,
+    pub admission: Admission,
+    pub safe_mode: SafeModeSwitch,
+    pub repeats: Repeats,
 }
 
 impl Services {
     /// Starts the threads of streams and workers; must be called within an actix system.
     pub fn new(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self::on(Arbiters::start(cores), settings, store, log, node_id)
+    }
+
+    /// As [`Services::new`], on threads that are there.
+    pub fn on(arbiters: Arbiters, settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
+        let capacity = Capacity::new(settings.limits.max_concurrency, settings.limits.queue_size);
         Self {
+            safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
+            work: Arc::new(WorkContext::new(settings.clone())),
+            admission: Admission::default(),
+            repeats: Repeats::default(),
             store,
             log,
             node_id,
-            arbiters: Arbiters::start(cores),
-            work: Arc::new(WorkContext::new(settings.clone())),
-            capacity: Capacity::new(settings.limits.max_concurrency),
+            arbiters,
+            capacity,
             settings,
         }
     }

@@ -25,6 +25,13 @@ impl Store {
         select.one(self.read()).await?.map(record).transpose()
     }
 
+    /// Takes a build back that has never begun. False when there is no such build.
+    pub async fn delete_build(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
+        let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
+        let delete = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string()));
+        Ok(delete.exec(&*self.write().await).await?.rows_affected > 0)
+    }
+
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
     /// further on, or is not there. `venv_present` stays as it is when not given.
     pub async fn save_build_state(
@@ -70,6 +77,22 @@ impl Store {
         };
         let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
         Ok(updated.rows_affected > 0)
+    }
+
+    /// Its log is whole again.
+    pub async fn clear_build_degraded(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
+        let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
+        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        Ok(updated.rows_affected > 0)
+    }
+
+    /// Every build of a node that has ended and whose log has failed, oldest first.
+    pub async fn degraded_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
+        let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
+        let select = Entity::find().filter(Column::Status.is_in(over)).filter(Column::LogDegraded.eq(true));
+        let select = select.filter(Column::NodeId.eq(node_id.to_string()));
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
     }
 
     /// The newest active build made from these inputs. One that only points to another has no venv and is left out;
@@ -259,7 +282,11 @@ mod tests {
         assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
         assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
         assert!(!store.mark_build_degraded(foreign, build.id, 1).await.unwrap());
+        assert!(!store.clear_build_degraded(foreign, build.id).await.unwrap());
+        assert!(!store.delete_build(foreign, build.id).await.unwrap());
         assert_eq!(found(&store, build.id).await, build);
+        assert!(store.delete_build(build.workspace_id, build.id).await.unwrap());
+        assert_eq!(store.find_build(&Scope::All, build.id).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -287,6 +314,14 @@ mod tests {
         assert!(store.mark_build_degraded(build.workspace_id, build.id, 12).await.unwrap());
         let expected = Build { venv_present: true, log_degraded: true, durable_bytes: Some(12), ..build.clone() };
         assert_eq!(found(&store, build.id).await, expected);
+        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), [], "it is still at work");
+        let active = full_state(BuildStatus::Active);
+        store.save_build_state(build.workspace_id, build.id, &active, 7, None).await.unwrap();
+        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), [found(&store, build.id).await]);
+        assert_eq!(store.degraded_builds(NodeId::generate()).await.unwrap(), []);
+        assert!(store.clear_build_degraded(build.workspace_id, build.id).await.unwrap());
+        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), []);
+        assert_eq!(found(&store, build.id).await.durable_bytes, None);
     }
 
     #[tokio::test]

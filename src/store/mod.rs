@@ -1,4 +1,5 @@
-//! The rows: workspaces, configurations, documents, builds and runs, in and out of the database as domain records.
+//! The rows: workspaces, configurations, documents, builds, runs and what is switched or remembered beside them, in and
+//! out of the database as domain records.
 //!
 //! Laws. Only this module names the database crates. A finder takes what the caller may see first, and a row outside
 //! of it does not exist for that caller. What a log decides is saved with the sequence it stands at and never goes
@@ -14,10 +15,13 @@ mod configuration;
 mod document;
 mod build;
 mod run;
+mod setting;
+mod claim;
 
 #[cfg(test)]
 mod fixture;
 
+pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
 pub use list::{ListQuery, Listed};

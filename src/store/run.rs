@@ -2,7 +2,10 @@
 
 use entity::run::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set, UpdateMany};
+use sea_orm::{
+    ColumnTrait, DeleteMany, EntityTrait, Insert, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    UpdateMany,
+};
 
 use super::cells::{Cells, json, stored};
 use super::list::{ListQuery, Listed, asked, page, visible};
@@ -17,7 +20,7 @@ use crate::domain::{RunId, WorkspaceId};
 
 impl Store {
     pub async fn insert_run(&self, run: &Run) -> Result<(), StoreError> {
-        Entity::insert(row(run)).exec_without_returning(&*self.write().await).await?;
+        insert(run).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
@@ -92,6 +95,15 @@ impl Store {
         let (rows, total) = page(self.read(), select, query).await?;
         Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
     }
+}
+
+pub(super) fn insert(run: &Run) -> Insert<ActiveModel> {
+    Entity::insert(row(run))
+}
+
+pub(super) fn delete(workspace_id: WorkspaceId, id: RunId) -> DeleteMany<Entity> {
+    let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
+    delete.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
 }
 
 fn without_summary() -> Select<Entity> {

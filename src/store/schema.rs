@@ -123,6 +123,8 @@ mod tests {
         assert_same_columns(&store, entity::document::Entity).await;
         assert_same_columns(&store, entity::build::Entity).await;
         assert_same_columns(&store, entity::run::Entity).await;
+        assert_same_columns(&store, entity::system_setting::Entity).await;
+        assert_same_columns(&store, entity::idempotency_key::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

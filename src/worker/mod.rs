@@ -7,6 +7,7 @@ pub mod environment;
 pub mod process;
 pub mod emitter;
 pub mod stop;
+pub mod gate;
 pub mod context;
 pub mod build;
 pub mod run;

@@ -246,6 +246,18 @@ fn a_build_can_be_waited_for_and_watched() {
 }
 
 #[test]
+fn a_build_whose_log_cannot_be_made_leaves_nothing_behind() {
+    let app = TestApp::start();
+    let project = app.project();
+    let builds = app.data_dir().join("workspaces").join(&project.workspace).join("builds");
+    fs::write(&builds, "not a folder").unwrap();
+    app.post(&project.builds(), &json!({})).problem(503, "log_unavailable");
+    assert_eq!(app.list_builds(&project).len(), 0);
+    fs::remove_file(&builds).unwrap();
+    assert_eq!(app.build(&project, &json!({}))["status"], "active");
+}
+
+#[test]
 fn a_wait_that_takes_too_long_answers_the_build_as_it_stands() {
     let app = TestApp::with(&[("ADE_BUILD_ENSURE_WAIT", "1s")]);
     let project = app.project_building(&json!({"await": app.path("go")}));

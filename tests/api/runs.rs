@@ -324,6 +324,23 @@ fn an_engine_that_fails_fails_its_run_and_leaves_its_words() {
 }
 
 #[test]
+fn a_run_whose_log_cannot_be_made_leaves_nothing_behind() {
+    let app = TestApp::start();
+    let project = app.project();
+    let runs = app.data_dir().join("workspaces").join(&project.workspace).join("runs");
+    std::fs::write(&runs, "not a folder").unwrap();
+    let request = Request::post(project.runs()).json(&json!({"options": {"validate_only": true}}));
+    let request = request.header("Idempotency-Key", "k");
+    app.send(&request).problem(503, "log_unavailable");
+    assert_eq!(app.get(&project.runs()).json()["total"], 0);
+    std::fs::remove_file(&runs).unwrap();
+    let run = app.send(&request).expect(201);
+    assert_eq!(run.header("idempotency-replayed"), None, "what has failed has used no key");
+    assert_eq!(app.finish_run(run.json()["id"].as_str().unwrap())["status"], "succeeded");
+    assert_eq!(app.restart().get(&project.runs()).json()["total"], 1);
+}
+
+#[test]
 fn an_engine_cannot_speak_for_the_service() {
     let app = TestApp::start();
     let project = app.project();

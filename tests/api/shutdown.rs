@@ -100,6 +100,46 @@ fn work_that_only_waited_goes_on_after_the_next_start() {
 }
 
 #[test]
+fn what_was_accepted_is_done_and_what_was_refused_is_not() {
+    let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "5s"), ("ADE_MAX_CONCURRENCY", "1")]);
+    let project = app.project();
+    app.run(&project, &json!([]));
+    app.allow_open_logs();
+    let (address, target) = (app.address, project.runs());
+    let request = Request::post(target).json(&json!({"options": {"validate_only": true}}));
+    let (told, accepted) = std::sync::mpsc::channel();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (request, told) = (request.clone(), told.clone());
+            std::thread::spawn(move || {
+                // Until it is refused, or nobody is there any more.
+                while let Ok(answer) = request.open(address).and_then(|incoming| incoming.read_all()) {
+                    if answer.status() != 201 {
+                        return answer.problem(503, "draining");
+                    }
+                    told.send(answer.json()["id"].as_str().unwrap().to_owned()).unwrap();
+                }
+                Value::Null
+            })
+        })
+        .collect();
+    let mut accepted_runs: Vec<String> = accepted.iter().take(12).collect();
+    app.begin_stop();
+    for client in clients {
+        client.join().unwrap();
+    }
+    drop(told);
+    accepted_runs.extend(accepted.iter());
+    app.stop_gracefully();
+    let app = app.restart();
+    for run in &accepted_runs {
+        assert_eq!(app.finish_run(run)["status"], "succeeded");
+    }
+    let total = app.get(&format!("{}?perPage=1", project.runs())).json()["total"].clone();
+    assert_eq!(total, json!(accepted_runs.len() + 1), "of what was refused nothing is left");
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     let app = TestApp::start();
     let project = app.project();

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::Subscriber;
-use crate::support::work::{Place, Run};
+use crate::support::work::{Place, Run, id};
 use crate::support::{eventually, http, process};
 
 /// A small disk of its own.
@@ -83,6 +83,48 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
         server.stop();
         verify(folder.path(), &settings, " 0 violations");
     }
+}
+
+#[test]
+fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+        return;
+    };
+    let settings = on(&disk, folder.path());
+    let server = Server::start_with(folder.path(), &settings);
+    let gate = folder.path().join("gate");
+    let place = Place::make(&server).building_until(&server, &gate);
+    let (status, build) = server.post(&place.builds_path(), &json!({}));
+    assert_eq!(status, 201, "{build}");
+    let path = format!("/api/v1/builds/{}", id(&build));
+    let at_its_check = || {
+        let page = server.get(&format!("{path}/events"));
+        page["items"].as_array()?.iter().any(|event| event["payload"]["phase"] == "verify_imports").then_some(())
+    };
+    eventually("the build checks its imports", at_its_check);
+    disk.fill();
+    std::fs::write(&gate, "").unwrap();
+    let row = eventually("end of the build", || {
+        let row = server.get(&path);
+        (row["status"] != "building").then_some(row)
+    });
+    assert_eq!((&row["status"], &row["log_degraded"]), (&json!("active"), &json!(true)), "{row}");
+    assert_eq!(row["venv_present"], true, "{row}");
+    verify(folder.path(), &settings, "degraded");
+    disk.free();
+    // The venv is as good as any, whatever became of the log.
+    assert_eq!(place.run(&server, "print room again").ended(&server)["build_id"], row["id"]);
+    server.stop();
+    let server = Server::start_with(folder.path(), &settings);
+    let row = server.get(&path);
+    assert_eq!((&row["status"], &row["log_degraded"]), (&json!("active"), &json!(false)), "{row}");
+    let log = Log::read(&disk.0, &row);
+    assert_eq!(log.assert_ended()["payload"]["status"], "active");
+    assert_eq!(row["last_sequence"], log.lines.len(), "{row}");
+    server.stop();
+    verify(folder.path(), &settings, " 0 violations");
 }
 
 /// A run whose log fails half-way; it ends well all the same.

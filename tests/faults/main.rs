@@ -6,5 +6,6 @@ mod degraded;
 mod endings;
 mod owner;
 mod panic;
+mod queue;
 mod shutdown;
 mod support;

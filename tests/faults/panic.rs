@@ -19,8 +19,7 @@ use ade::registry::launch::launch_run;
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
 use ade::stream::Tail;
-use ade::worker::WorkContext;
-use ade::worker::run::{Capacity, EnsuredBuild, RunPorts, Unavailable};
+use ade::worker::run::{EnsuredBuild, RunPorts, Unavailable};
 use futures_util::future::BoxFuture;
 
 use crate::support::log::Log;
@@ -59,9 +58,10 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     eventually("the process of the run", || (!process::of_run(&id).is_empty()).then_some(()));
 
     let (inner, registry, started) = (services.clone(), Registry::default().start(), run.clone());
-    let launched = services
-        .arbiters
-        .run(move || async move { launch_run(&inner, &registry, Arc::new(Panicking), started, None).await });
+    let launched = services.arbiters.run(move || async move {
+        let place = inner.capacity.enlist_again(started.workspace_id);
+        launch_run(&inner, &registry, Arc::new(Panicking), started, place, None).await
+    });
     let entry = launched.await.unwrap();
     entry.stream.ended().await;
     entry.settled().await;
@@ -81,15 +81,7 @@ async fn services(data_dir: &std::path::Path) -> Services {
     let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
     store.migrate().await.unwrap();
     let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk), LogOptions::default()).unwrap();
-    Services {
-        store,
-        log,
-        node_id: NodeId::generate(),
-        arbiters: Arbiters::start(1),
-        work: Arc::new(WorkContext::new(settings.clone())),
-        capacity: Capacity::new(1),
-        settings,
-    }
+    Services::on(Arbiters::start(1), settings, store, log, NodeId::generate())
 }
 
 async fn stored_run(services: &Services) -> Run {

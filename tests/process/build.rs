@@ -129,7 +129,7 @@ async fn a_venv_is_made_and_told_about() {
     assert_eq!(found.python_version.as_deref(), Some(python.version.as_str()));
     assert_eq!(found.engine_version.as_deref(), Some("0.2.0"));
     assert_eq!(found.config_version.as_deref(), Some("4.5.6"));
-    assert_eq!(found.capabilities, ["validate"]);
+    assert_eq!(found.capabilities, Some(vec!["validate".to_owned()]));
 }
 
 /// Packages of the usual form, from source.

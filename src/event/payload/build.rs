@@ -93,8 +93,16 @@ pub struct VenvMetadata {
     pub python_version: Option<String>,
     pub engine_version: Option<String>,
     pub config_version: Option<String>,
+    /// What the engine can do beyond `run`, if it tells.
     #[serde(default)]
-    pub capabilities: Vec<String>,
+    pub capabilities: Option<Vec<String>>,
+}
+
+impl VenvMetadata {
+    /// Nothing when the engine does not tell what it can do.
+    pub fn can(&self, capability: &str) -> Option<bool> {
+        self.capabilities.as_ref().map(|told| told.iter().any(|name| name == capability))
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
         }
     };
     let work = match registry.observe().await {
-        Some(observed) if observed.draining => component("work", "unavailable", Some("the service is stopping")),
+        Some(_) if registry.is_draining() => component("work", "unavailable", Some("the service is stopping")),
         Some(_) => component("work", "ok", None),
         None => component("work", "unavailable", Some("the registry does not answer")),
     };
@@ -45,10 +45,21 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
         folder("data_dir", &settings.storage.data_dir).await,
         folder("venvs_dir", &settings.build.venvs_dir).await,
         work,
+        safe_mode(&registry),
     ];
-    let all_ok = components.iter().all(|component| component["status"] == "ok");
-    let body = json!({ "status": if all_ok { "ok" } else { "unavailable" }, "components": components });
-    if all_ok { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    let any = |status: &str| components.iter().any(|component| component["status"] == status);
+    let status = ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok");
+    let body = json!({ "status": status, "components": components });
+    if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
+}
+
+/// On purpose: the service answers, and takes no new work.
+fn safe_mode(registry: &RegistryHandle) -> Value {
+    let safe_mode = registry.safe_mode();
+    match safe_mode.enabled {
+        true => component("safe_mode", "degraded", Some(safe_mode.reason())),
+        false => component("safe_mode", "ok", None),
+    }
 }
 
 async fn folder(name: &str, path: &Path) -> Value {

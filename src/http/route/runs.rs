@@ -1,8 +1,9 @@
-//! Runs: create, show, list, cancel, and their events.
+//! Runs: create, retry, show, list, cancel.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,10 +20,12 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, Json, ListParameters};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::{errors, paths};
-use crate::registry::{NewRun, RegistryHandle};
+use crate::registry::{Created, NewRun, RegistryHandle};
 use crate::store::ListQuery;
 
 type Registry = web::Data<RegistryHandle>;
+
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -37,7 +40,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
         .service(web::resource("/runs/{run}").route(web::get().to(show)))
-        .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)));
+        .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)))
+        .service(web::resource("/runs/{run}/retry").route(web::post().to(retry)));
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,12 +123,48 @@ async fn create_run(
     let configuration_id = input::id(configuration)?;
     let query = input::stream_flag(&request)?;
     let body: NewRunBody = body.or_default()?;
-    let new = NewRun { workspace_id, configuration_id, options: body.options.options()? };
-    let run = registry.create_run(principal, new).await?;
-    if query.stream || body.stream {
-        return events::respond_created(&registry, &request, run.stream_key()).await;
+    let key = input::idempotency_key(&request)?;
+    let new = NewRun { workspace_id, configuration_id, options: body.options.options()?, key };
+    let created = registry.create_run(principal, new).await?;
+    respond_created(&registry, &request, created, query.stream || body.stream).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RetryBody {
+    stream: bool,
+}
+
+async fn retry(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let id: RunId = input::id(&path)?;
+    let query = input::stream_flag(&request)?;
+    let body: RetryBody = body.or_default()?;
+    let created = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
+    respond_created(&registry, &request, created, query.stream || body.stream).await
+}
+
+/// The run as it was created, or its stream from the beginning.
+async fn respond_created(
+    registry: &RegistryHandle,
+    request: &HttpRequest,
+    Created { run, replayed }: Created,
+    stream: bool,
+) -> Result<HttpResponse, Problem> {
+    let mut answer = if stream {
+        events::respond_created(registry, request, run.stream_key()).await?
+    } else {
+        HttpResponse::Created().insert_header(("Location", paths::run(run.id))).json(resource(&run))
+    };
+    if replayed {
+        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
-    Ok(HttpResponse::Created().insert_header(("Location", paths::run(run.id))).json(resource(&run)))
+    Ok(answer)
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {

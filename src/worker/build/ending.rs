@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::status::BuildStatus;
+use crate::domain::time::duration_ms;
 use crate::event::payload::Environment;
 use crate::event::payload::build::{BUILD_COMPLETED, BuildErrorPayload, Completed, ErrorDetails, VenvMetadata};
 use crate::event::{Draft, Source};
@@ -88,10 +89,36 @@ pub fn reused(of: &Build) -> Draft {
             python_version: of.state.python_version.clone(),
             engine_version: of.state.engine_version.clone(),
             config_version: of.state.config_version.clone(),
-            capabilities: Vec::new(),
+            capabilities: None,
         }),
     };
     Draft::new(BUILD_COMPLETED, Source::Builder, &payload).of_build(of.id)
+}
+
+/// `build.completed` of a build that ended while its log took nothing: what its row says.
+pub fn end_of_build(build: &Build) -> Draft {
+    let state = &build.state;
+    let error = state.error.as_ref().map(|error| BuildErrorPayload {
+        code: error.code,
+        message: error.message.clone(),
+        details: ErrorDetails { exit_code: state.exit_code, last_lines: Vec::new() },
+    });
+    let metadata = VenvMetadata {
+        python_version: state.python_version.clone(),
+        engine_version: state.engine_version.clone(),
+        config_version: state.config_version.clone(),
+        capabilities: None,
+    };
+    let payload = Completed {
+        status: state.status,
+        exit_code: state.exit_code,
+        summary: state.summary.clone(),
+        duration_ms: state.started_at.zip(state.completed_at).map(|(from, to)| duration_ms(from, to)),
+        env: Environment { reason: build.reason.as_str().into(), reused: false },
+        error,
+        metadata: (state.status == BuildStatus::Active).then_some(metadata),
+    };
+    Draft::new(BUILD_COMPLETED, Source::Builder, &payload).of_build(build.id)
 }
 
 /// What the venv of an active build holds, as its marker says.

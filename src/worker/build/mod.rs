@@ -8,11 +8,13 @@ pub mod fingerprint;
 pub mod venv;
 pub mod marker;
 pub mod toolchain;
+pub mod ports;
 pub mod worker;
 pub mod session;
 pub mod ending;
 
-pub use ending::{conclude_build, reused, venv_is_intact, venv_metadata};
+pub use ending::{conclude_build, end_of_build, reused, venv_is_intact, venv_metadata};
+pub use ports::BuildPorts;
 pub use toolchain::{Toolchain, ToolchainError, find_toolchain, inputs};
 pub use worker::{BuildJob, BuildWorker};
 

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::Utc;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::ending::{self, Failure};
@@ -15,6 +17,7 @@ use super::toolchain::ready_engine;
 use super::venv::{self, Step, VenvPlan, Work};
 use super::worker::BuildJob;
 use crate::domain::failure::BuildErrorCode;
+use crate::domain::time::micros;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::build::{
     BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, BUILD_STARTED, Phase, PhaseCompleted, PhaseStarted, Started,
@@ -23,6 +26,7 @@ use crate::event::payload::build::{
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::{Draft, Source};
 use crate::package;
+use crate::summary::{BuildFold, Fact};
 use crate::worker::emitter::Emitter;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::stop::{StopReason, StopSignal};
@@ -33,6 +37,8 @@ const LAST_LINES: usize = 20;
 struct Session {
     job: BuildJob,
     emitter: Emitter,
+    /// What the row is told when the log takes nothing more.
+    fold: BuildFold,
     folder: PathBuf,
     began: Instant,
     deadline: Instant,
@@ -49,9 +55,9 @@ struct StepOutcome {
 pub async fn drive(job: BuildJob) {
     let folder = job.context.build_dir(&job.build);
     let (emitter, began) = (Emitter::new(job.stream.clone()), Instant::now());
-    let turn = job.turn.clone();
-    let mut session = Session { job, emitter, folder, began, deadline: began, last_lines: VecDeque::new() };
-    let outcome = match session.unless_stopped(turn.lock_owned()).await {
+    let fold = BuildFold::default();
+    let mut session = Session { job, emitter, fold, folder, began, deadline: began, last_lines: VecDeque::new() };
+    let outcome = match session.turn().await {
         Ok(_turn) => session.work().await,
         Err(failure) => Err(failure),
     };
@@ -59,10 +65,22 @@ pub async fn drive(job: BuildJob) {
 }
 
 impl Session {
+    /// Waits for the builds before it, and until work may begin.
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, Failure> {
+        let turn = self.unless_stopped(self.job.turn.clone().lock_owned()).await?;
+        if self.unless_stopped(self.job.gate.passed()).await? {
+            Ok(turn)
+        } else {
+            Err(Failure::stopped(&StopReason::Interrupt))
+        }
+    }
+
     async fn work(&mut self) -> Result<VenvMetadata, Failure> {
         let timeout = self.job.context.settings.build.timeout;
         (self.began, self.deadline) = (Instant::now(), Instant::now() + timeout);
-        self.post(vec![self.draft(BUILD_STARTED, &Started { reason: self.job.build.reason })]).await;
+        let started = self.draft(BUILD_STARTED, &Started { reason: self.job.build.reason });
+        self.see(&started);
+        self.post(vec![started]).await;
         let configuration = self.prepare().await?;
         let (mut verified, mut collected) = (String::new(), String::new());
         for step in self.steps(&configuration).await? {
@@ -250,9 +268,16 @@ impl Session {
         }
         let last_lines = std::mem::take(&mut self.last_lines).into();
         let draft = ending::completed(&self.job.build, outcome, self.began.elapsed(), last_lines);
+        self.see(&draft);
         if let Err(error) = self.emitter.emit(draft).await {
             tracing::error!(build = %self.job.build.id, error = %error, "build ended without its terminal event");
+            self.job.ports.record_end(&self.job.build, self.fold.state().clone(), self.job.stream.tail()).await;
         }
+    }
+
+    fn see(&mut self, draft: &Draft) {
+        let created_at = micros(Utc::now());
+        self.fold.apply(Fact { kind: &draft.kind, created_at, build_id: draft.build_id, payload: &draft.payload });
     }
 
     async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Failure> {

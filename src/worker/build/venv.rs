@@ -150,7 +150,7 @@ struct Versions {
 struct EngineVersion {
     version: String,
     #[serde(default)]
-    capabilities: Vec<String>,
+    capabilities: Option<Vec<String>>,
 }
 
 /// Reads the last lines of the stdout of `verify_imports` and `collect_metadata`; `None` when either is not the
@@ -251,8 +251,8 @@ mod tests {
         let verified = r#"{"python": "3.11.7", "engine": "0.2.0", "config": null}"#;
         let found = metadata(verified, r#"{"version": "0.2.0", "capabilities": ["validate"]}"#).unwrap();
         assert_eq!(found.engine_version.as_deref(), Some("0.2.0"));
-        assert_eq!((found.config_version, found.capabilities), (None, vec!["validate".to_owned()]));
-        assert!(metadata(verified, r#"{"version": "0.2.0"}"#).unwrap().capabilities.is_empty());
+        assert_eq!((found.config_version, found.capabilities), (None, Some(vec!["validate".to_owned()])));
+        assert!(metadata(verified, r#"{"version": "0.2.0"}"#).unwrap().capabilities.is_none());
         assert_eq!(metadata(verified, "usage: ..."), None);
         assert_eq!(metadata("", r#"{"version": "0.2.0"}"#), None);
     }

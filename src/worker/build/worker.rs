@@ -5,11 +5,13 @@ use std::sync::Arc;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::Mutex;
 
+use super::ports::BuildPorts;
 use super::session;
 use crate::domain::build::Build;
 use crate::stream::StreamHandle;
 use crate::supervision::ExitGuard;
 use crate::worker::WorkContext;
+use crate::worker::gate::Gate;
 use crate::worker::stop::StopSignal;
 
 /// A build to be done, and all it takes.
@@ -20,6 +22,9 @@ pub struct BuildJob {
     pub signal: StopSignal,
     /// Held while building: one build of a configuration at a time, in the order they were asked for.
     pub turn: Arc<Mutex<()>>,
+    /// Passed before the build begins.
+    pub gate: Gate,
+    pub ports: Arc<dyn BuildPorts>,
     pub context: Arc<WorkContext>,
 }
 

@@ -1,103 +1,247 @@
-//! How many engines run at once. Whoever waits longest is next.
+//! How many engines run at once, who of the others is next, and how many may wait.
+//!
+//! Laws. At most so many places hold a slot as there are slots, and none is given while the gate is not open. A place
+//! that is dropped gives back whatever it had. Places are told where they stand from one list for all, which is made
+//! anew at most once a second however many ask.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::Notify;
 
-/// The running slots of a service.
+use super::queue::{FairQueue, Ticket};
+use crate::domain::WorkspaceId;
+use crate::worker::gate::{Gate, Passage};
+
+/// How old a list of positions may be.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The running slots of a service, and everybody who is queued for one.
 #[derive(Debug, Clone)]
 pub struct Capacity {
-    slots: Arc<Semaphore>,
-    queue: Arc<Mutex<Queue>>,
+    state: Arc<Mutex<State>>,
+    gate: Gate,
+    queue_size: usize,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    next: u64,
-    waiting: VecDeque<u64>,
-}
-
-/// A slot; it is free again when this is dropped.
 #[derive(Debug)]
-pub struct Slot(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+struct State {
+    free: usize,
+    next: Ticket,
+    queue: FairQueue<WorkspaceId>,
+    places: HashMap<Ticket, Standing>,
+    /// Places without a slot.
+    queued: usize,
+    told: Positions,
+}
 
-/// Why there is no slot at once.
+#[derive(Debug)]
+struct Standing {
+    workspace_id: WorkspaceId,
+    step: Step,
+    granted: Arc<Notify>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unavailable {
-    Taken,
-    Closed,
+enum Step {
+    /// Not ready to run: it waits for its build, say.
+    Preparing,
+    InLine,
+    Granted,
+}
+
+#[derive(Debug)]
+struct Positions {
+    made: Instant,
+    of: HashMap<Ticket, u64>,
+}
+
+/// As many are queued as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    pub waiting: usize,
 }
 
 /// No slot will be given any more: the service is going down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
-/// A place in the queue; it is given up when this is dropped.
+/// What keeps a place from its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    SafeMode,
+    /// From 1, the next to be served.
+    Line(u64),
+}
+
+/// A place among the queued, later a slot; given up when this is dropped or [`Place::leave`] is called.
 #[derive(Debug)]
 pub struct Place {
     capacity: Capacity,
-    number: u64,
+    ticket: Ticket,
+    granted: Arc<Notify>,
 }
 
 impl Capacity {
-    pub fn new(slots: usize) -> Self {
-        Self { slots: Arc::new(Semaphore::new(slots)), queue: Arc::default() }
+    pub fn new(slots: usize, queue_size: usize) -> Self {
+        let state = State {
+            free: slots,
+            next: 0,
+            queue: FairQueue::default(),
+            places: HashMap::new(),
+            queued: 0,
+            told: Positions { made: Instant::now(), of: HashMap::new() },
+        };
+        Self { state: Arc::new(Mutex::new(state)), gate: Gate::default(), queue_size }
     }
 
-    /// A slot, when one is free and nobody waits for it.
-    pub fn try_take(&self) -> Result<Slot, Unavailable> {
-        self.slots.clone().try_acquire_owned().map(Slot).map_err(|error| match error {
-            TryAcquireError::NoPermits => Unavailable::Taken,
-            TryAcquireError::Closed => Unavailable::Closed,
-        })
+    /// A place for a new run. Everything counts that is queued, for whatever it waits; a slot that is free is room for
+    /// one more.
+    pub fn enlist(&self, workspace_id: WorkspaceId) -> Result<Place, Full> {
+        let mut state = self.lock();
+        if state.queued >= self.queue_size + state.free {
+            return Err(Full { waiting: state.queued });
+        }
+        Ok(self.place(&mut state, workspace_id))
     }
 
-    /// Goes to the end of the queue.
-    pub fn queue(&self) -> Place {
-        let mut queue = self.lock();
-        let number = queue.next;
-        queue.next += 1;
-        queue.waiting.push_back(number);
-        Place { capacity: self.clone(), number }
+    /// A place for a run that was admitted in an earlier life, however many there are.
+    pub fn enlist_again(&self, workspace_id: WorkspaceId) -> Place {
+        self.place(&mut self.lock(), workspace_id)
+    }
+
+    /// What runs and builds that are queued have to pass before they begin.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Gives out no slots until [`Capacity::release`].
+    pub fn hold(&self) {
+        self.gate.set(Passage::Held);
+    }
+
+    pub fn release(&self) {
+        self.gate.set(Passage::Open);
+        self.lock().serve(&self.gate);
     }
 
     /// Gives out no more slots: whoever waits is told, whoever has one keeps it.
     pub fn close(&self) {
-        self.slots.close();
+        self.gate.set(Passage::Closed);
+        self.lock().places.values().for_each(|standing| standing.granted.notify_one());
     }
 
     pub fn is_closed(&self) -> bool {
-        self.slots.is_closed()
+        self.gate.passage() == Passage::Closed
     }
 
-    /// How many wait.
+    /// How many are queued.
     pub fn waiting(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().queued
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn place(&self, state: &mut State, workspace_id: WorkspaceId) -> Place {
+        let (ticket, granted) = (state.next, Arc::new(Notify::new()));
+        state.next += 1;
+        state.queued += 1;
+        let standing = Standing { workspace_id, step: Step::Preparing, granted: granted.clone() };
+        state.places.insert(ticket, standing);
+        Place { capacity: self.clone(), ticket, granted }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    /// Gives every free slot to the next in line.
+    fn serve(&mut self, gate: &Gate) {
+        while self.free > 0 && gate.passage() == Passage::Open {
+            let Some(ticket) = self.queue.pop() else { break };
+            let standing = self.places.get_mut(&ticket).expect("who is in line has a place");
+            standing.step = Step::Granted;
+            standing.granted.notify_one();
+            self.free -= 1;
+            self.queued -= 1;
+        }
+    }
+
+    fn leave(&mut self, ticket: Ticket) {
+        let Some(standing) = self.places.remove(&ticket) else { return };
+        match standing.step {
+            Step::Preparing => self.queued -= 1,
+            Step::InLine => {
+                self.queue.remove(standing.workspace_id, ticket);
+                self.queued -= 1;
+            }
+            Step::Granted => self.free += 1,
+        }
+    }
+
+    fn step(&self, ticket: Ticket) -> Option<Step> {
+        self.places.get(&ticket).map(|standing| standing.step)
+    }
+
+    fn position(&mut self, ticket: Ticket) -> Option<u64> {
+        if !self.told.of.contains_key(&ticket) || self.told.made.elapsed() > FRESH {
+            self.told = Positions { made: Instant::now(), of: self.queue.positions() };
+        }
+        self.told.of.get(&ticket).copied()
     }
 }
 
 impl Place {
-    /// From 1, the next to be served.
-    pub fn position(&self) -> u64 {
-        let queue = self.capacity.lock();
-        queue.waiting.iter().take_while(|&&number| number != self.number).count() as u64 + 1
+    /// Ready to run: from now on it stands in line, at its place by when it was enlisted.
+    pub fn stand(&self) {
+        let mut state = self.capacity.lock();
+        let Some(standing) = state.places.get_mut(&self.ticket) else { return };
+        if standing.step == Step::Preparing {
+            standing.step = Step::InLine;
+            let workspace_id = standing.workspace_id;
+            state.queue.push(workspace_id, self.ticket);
+            state.serve(&self.capacity.gate);
+        }
     }
 
-    /// Waits for the slot. The semaphore serves in the order of first polls, which is that of the queue
-    /// as long as every place is polled soon after it is taken.
-    pub async fn take(&self) -> Result<Slot, Closed> {
-        self.capacity.slots.clone().acquire_owned().await.map(Slot).map_err(|_| Closed)
+    /// What it waits for at present; nothing when it has its slot.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let mut state = self.capacity.lock();
+        if state.step(self.ticket) != Some(Step::InLine) {
+            return None;
+        }
+        if self.capacity.gate.passage() == Passage::Held {
+            return Some(Obstacle::SafeMode);
+        }
+        state.position(self.ticket).map(Obstacle::Line)
+    }
+
+    /// Waits for the slot.
+    pub async fn granted(&self) -> Result<(), Closed> {
+        loop {
+            // What is told between this look and the wait is kept, and ends the wait.
+            if self.capacity.lock().step(self.ticket) == Some(Step::Granted) {
+                return Ok(());
+            }
+            if self.capacity.is_closed() {
+                return Err(Closed);
+            }
+            self.granted.notified().await;
+        }
+    }
+
+    /// Gives up the place, or the slot.
+    pub fn leave(&self) {
+        let mut state = self.capacity.lock();
+        state.leave(self.ticket);
+        state.serve(&self.capacity.gate);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.capacity.lock().waiting.retain(|&number| number != self.number);
+        self.leave();
     }
 }
 
@@ -105,19 +249,69 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn in_line(capacity: &Capacity, workspace_id: WorkspaceId) -> Place {
+        let place = capacity.enlist(workspace_id).unwrap();
+        place.stand();
+        place
+    }
+
     #[tokio::test]
     async fn slots_are_given_in_turn_and_come_back() {
-        let capacity = Capacity::new(1);
-        let slot = capacity.try_take().unwrap();
-        assert_eq!(capacity.try_take().unwrap_err(), Unavailable::Taken);
-        let (first, second) = (capacity.queue(), capacity.queue());
-        assert_eq!((first.position(), second.position()), (1, 2));
-        drop(slot);
-        let slot = first.take().await.unwrap();
-        drop(first);
-        assert_eq!(second.position(), 1);
+        let (capacity, [greedy, modest]) = (Capacity::new(1, 10), [(); 2].map(|()| WorkspaceId::generate()));
+        let running = in_line(&capacity, greedy);
+        assert_eq!((running.granted().await, running.obstacle()), (Ok(()), None));
+        let [second, third, other] = [greedy, greedy, modest].map(|id| in_line(&capacity, id));
+        assert_eq!(second.obstacle(), Some(Obstacle::Line(1)));
+        assert_eq!(other.obstacle(), Some(Obstacle::Line(2)));
+        assert_eq!(third.obstacle(), Some(Obstacle::Line(3)));
+        drop(running);
+        assert_eq!(second.granted().await, Ok(()));
+        second.leave();
+        second.leave();
+        assert_eq!(other.granted().await, Ok(()), "a slot that is given back twice is one slot");
+        assert!(third.obstacle().is_some());
         capacity.close();
-        assert_eq!(second.take().await.unwrap_err(), Closed, "who waits is told");
-        drop(slot);
+        assert_eq!(third.granted().await, Err(Closed), "who waits is told");
+        assert_eq!(other.granted().await, Ok(()), "who has one keeps it");
+    }
+
+    #[tokio::test]
+    async fn who_was_enlisted_first_is_first_however_late_it_is_ready() {
+        let (capacity, id) = (Capacity::new(1, 10), WorkspaceId::generate());
+        let running = in_line(&capacity, id);
+        let first = capacity.enlist(id).unwrap();
+        let second = in_line(&capacity, id);
+        first.stand();
+        drop(running);
+        assert_eq!(first.granted().await, Ok(()));
+        assert!(second.obstacle().is_some());
+        drop(first);
+        assert_eq!(second.granted().await, Ok(()), "one that is not ready holds up nobody");
+    }
+
+    #[test]
+    fn all_that_is_queued_counts_and_free_slots_are_room() {
+        let (capacity, id) = (Capacity::new(2, 1), WorkspaceId::generate());
+        let running = [(); 2].map(|()| in_line(&capacity, id));
+        let preparing = capacity.enlist(id).unwrap();
+        assert_eq!((capacity.enlist(id).unwrap_err(), capacity.waiting()), (Full { waiting: 1 }, 1));
+        let again = capacity.enlist_again(id);
+        assert_eq!(capacity.enlist(id).unwrap_err(), Full { waiting: 2 });
+        drop((again, preparing));
+        drop(running);
+        let admitted = [(); 3].map(|()| capacity.enlist(id).unwrap());
+        assert_eq!(capacity.enlist(id).unwrap_err(), Full { waiting: 3 });
+        drop(admitted);
+        assert_eq!(capacity.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_served_while_the_gate_is_held() {
+        let (capacity, id) = (Capacity::new(1, 10), WorkspaceId::generate());
+        capacity.hold();
+        let place = in_line(&capacity, id);
+        assert_eq!(place.obstacle(), Some(Obstacle::SafeMode));
+        capacity.release();
+        assert_eq!((place.granted().await, place.obstacle()), (Ok(()), None));
     }
 }

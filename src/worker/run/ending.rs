@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
+use super::execution::DRY_RUN_OUTPUT;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -125,6 +126,8 @@ pub async fn conclude_run(
         tracing::error!(run = %run.id, error = %error, "log could not be folded for the run's summary");
     }
     let folder = context.data_dir.join(run.stream_key().folder());
+    let discarded = folder.join(DRY_RUN_OUTPUT);
+    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(discarded)).await;
     let failure = RunFailure { code, stage: Stage::Run, message: message.into() };
     let started_at = fold.state().started_at;
     let build_id = fold.state().build_id;

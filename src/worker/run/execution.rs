@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::ending::{self, Ending, Report};
 use super::engine::{EngineCommand, capability};
 use super::environment::ReadyBuild;
+use super::exhaustion;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
 use super::rewrite::Names;
@@ -25,6 +26,9 @@ use crate::event::{Draft, Source};
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::stop::StopReason;
 
+/// Where a dry run writes, in the run's folder; gone when the run has ended.
+pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
+
 /// Why the engine was told to end.
 #[derive(Debug, Clone)]
 enum Cause {
@@ -37,9 +41,10 @@ impl Session {
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
         let folder = self.folder();
         let mode = self.job.run.options.mode();
-        let output = folder.join(if mode == RunMode::DryRun { "dry-run-output" } else { "output" });
+        let output = folder.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
         let spec = self.command(build, &staged, &folder, &output);
         let names = Names::new([format!("{}/", folder.display())], staged.names);
+        let limits = spec.limits;
         let process = Process::spawn(&spec).map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
@@ -50,7 +55,7 @@ impl Session {
         if mode == RunMode::DryRun {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(output)).await;
         }
-        Ok(judge(mode, &outcome, &parser, cause))
+        Ok(judge(mode, limits, &outcome, &parser, cause))
     }
 
     fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
@@ -75,7 +80,7 @@ impl Session {
                 file_size_bytes: mebibytes(settings.file_size_mb),
             },
         };
-        let can_validate = build.metadata.capabilities.iter().any(|name| name == capability::VALIDATE);
+        let can_validate = build.metadata.can(capability::VALIDATE) == Some(true);
         match &staged.input {
             Some(input) if run.options.mode() != RunMode::ValidateOnly => command.run(input),
             _ if can_validate => command.validate(),
@@ -201,7 +206,13 @@ async fn until(limit: Option<(Instant, Duration)>) -> Duration {
     }
 }
 
-fn judge(mode: RunMode, outcome: &Outcome, parser: &EngineParser, cause: Option<Cause>) -> Ending {
+fn judge(
+    mode: RunMode,
+    limits: ResourceLimits,
+    outcome: &Outcome,
+    parser: &EngineParser,
+    cause: Option<Cause>,
+) -> Ending {
     let engine = parser.report();
     let report = Report {
         exit_code: outcome.exit.status(),
@@ -214,11 +225,23 @@ fn judge(mode: RunMode, outcome: &Outcome, parser: &EngineParser, cause: Option<
             let what = if code == RunFailureCode::IdleTimeout { "said nothing for" } else { "took longer than" };
             Some(RunFailure { code, stage: Stage::Run, message: format!("the engine {what} {} s", limit.as_secs()) })
         }
-        None => engine.failure(outcome.exit),
+        None => engine.failure(outcome.exit).map(|failure| explained(failure, limits, outcome, parser)),
     };
     match failure {
+        // The engine has told the same in the stream.
+        Some(failure) if parser.words().have_told(&failure, engine) => {
+            Ending { error_event: None, ..ending::of_failure(failure, report) }
+        }
         Some(failure) => ending::of_failure(failure, report),
         None => Ending { status: RunStatus::Succeeded, failure: None, report, error_event: None },
+    }
+}
+
+/// A failure that comes from a resource limit says so, since it is the operator who can do something about it.
+fn explained(failure: RunFailure, limits: ResourceLimits, outcome: &Outcome, parser: &EngineParser) -> RunFailure {
+    match exhaustion::explanation(limits, outcome.exit, outcome.usage, &failure.message, parser.words()) {
+        Some(why) => RunFailure { message: format!("{why}: {}", failure.message), ..failure },
+        None => failure,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Law: a run has one session, a session one end, and only that end is written as `run.completed`. What an
 //! engine says is passed on in its order; what it says about its own end is judged together with its exit.
 
+pub mod queue;
 pub mod capacity;
 pub mod ports;
 pub mod worker;
@@ -17,8 +18,10 @@ pub mod parse;
 pub mod rewrite;
 pub mod report;
 pub mod phase;
+pub mod words;
+pub mod exhaustion;
 
-pub use capacity::Capacity;
+pub use capacity::{Capacity, Place};
 pub use ending::{conclude_run, end_of_run};
 pub use ports::{EnsuredBuild, Progress, RunPorts, Unavailable};
 pub use worker::{RunJob, RunWorker};

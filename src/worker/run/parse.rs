@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::phase::PhaseTracker;
 use super::report::{EngineError, EngineReport};
 use super::rewrite::{Names, RawObject, Tables};
+use super::words::LastWords;
 use crate::domain::time::Timestamp;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
@@ -36,6 +37,7 @@ pub struct EngineParser {
     tables: Tables,
     phases: PhaseTracker,
     report: EngineReport,
+    words: LastWords,
     /// A line of stdout that is the result if no other follows.
     held: Option<Line>,
     /// Per way: the next line goes on one that has been given out.
@@ -109,6 +111,9 @@ impl EngineParser {
         {
             console(way, &held, None, out);
         }
+        if way == Way::Stderr {
+            self.words.complaint(&line.text);
+        }
         let continues = std::mem::replace(&mut self.continuing[way as usize], line.continued);
         if !continues && !line.continued && !line.truncated && line.text.trim_ascii_start().starts_with('{') {
             self.object(way, line, now, out);
@@ -132,6 +137,11 @@ impl EngineParser {
     /// What the engine has said about itself; complete once [`EngineParser::finish`] was called.
     pub fn report(&self) -> &EngineReport {
         &self.report
+    }
+
+    /// What it said about its trouble.
+    pub fn words(&self) -> &LastWords {
+        &self.words
     }
 
     /// The phase that the engine is in.
@@ -184,6 +194,9 @@ impl EngineParser {
             _ => {}
         }
         let payload = self.rewrite(&kind, payload);
+        if kind == RUN_ERROR {
+            self.words.error(&payload);
+        }
         out.push(Draft { kind, source: Source::Engine, build_id: None, engine_timestamp: time, payload });
     }
 

@@ -1,4 +1,4 @@
-//! One run from its venv to its end: wait for the build, for capacity, stage, run the engine, conclude.
+//! One run from its venv to its end: wait at the gate, for the build, for capacity, stage, run the engine, conclude.
 //!
 //! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
 
@@ -7,18 +7,21 @@ use std::sync::atomic::Ordering;
 
 use chrono::Utc;
 
-use super::capacity::{Slot, Unavailable};
+use super::capacity::Obstacle;
 use super::ending::{self, Ending, Report};
+use super::engine::capability;
 use super::environment::ReadyBuild;
 use super::inputs;
 use super::worker::RunJob;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::run::RunMode;
 use crate::domain::time::{Timestamp, micros};
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_STARTED, RUN_WAITING, Started, WaitReason, Waiting};
 use crate::event::{Draft, Source};
 use crate::summary::{Fact, RunFold};
 use crate::worker::emitter::Emitter;
+use crate::worker::gate::Passage;
 use crate::worker::stop::StopReason;
 
 /// How often a waiting run is told its changed position.
@@ -57,6 +60,8 @@ pub async fn drive(job: RunJob) {
         Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
     };
     session.complete(ending).await;
+    // Not before: of runs that take turns, one has ended when the next starts, also by what their events say.
+    session.job.place.leave();
 }
 
 impl Session {
@@ -71,8 +76,10 @@ impl Session {
     }
 
     async fn work(&mut self) -> Result<Ending, Early> {
+        self.admission().await?;
         let build = self.environment().await?;
-        let _slot = self.slot().await?;
+        self.check_documents(&build)?;
+        self.slot().await?;
         let staged = inputs::stage(&self.job).await?;
         self.start(&build).await;
         self.engine(&build, staged).await
@@ -104,24 +111,49 @@ impl Session {
         }
     }
 
-    async fn slot(&mut self) -> Result<Slot, Early> {
-        match self.job.capacity.try_take() {
-            Ok(slot) => return Ok(slot),
-            Err(Unavailable::Closed) => return Err(Early::Suspended),
-            Err(Unavailable::Taken) => {}
+    /// Begins nothing while safe mode is on.
+    async fn admission(&mut self) -> Result<(), Early> {
+        let gate = self.job.capacity.gate().clone();
+        if gate.passage() == Passage::Held {
+            self.post(vec![self.waiting(WaitReason::SafeMode, None)]).await;
         }
-        let place = self.job.capacity.queue();
-        let mut taking = std::pin::pin!(place.take());
+        if self.unless_stopped(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
+    }
+
+    /// Several documents go to the engine in a folder. An engine that tells what it can do, and not this, would fail
+    /// with less to say; one that tells nothing has the command line of old, which takes a folder.
+    fn check_documents(&self, build: &ReadyBuild) -> Result<(), Early> {
+        let options = &self.job.run.options;
+        let several = options.document_ids.len() > 1 && options.mode() != RunMode::ValidateOnly;
+        if several && build.metadata.can(capability::INPUT_DIR) == Some(false) {
+            let message = "this engine takes one document at a time: start a run for each document";
+            return Err(failed(RunFailureCode::EngineError, Stage::Run, message));
+        }
+        Ok(())
+    }
+
+    /// Waits for a slot, and says so when there is none at once.
+    async fn slot(&mut self) -> Result<(), Early> {
+        let place = self.job.place.clone();
+        place.stand();
         let mut told = None;
         loop {
-            let position = place.position();
-            if told.replace(position) != Some(position) {
-                self.post(vec![self.waiting(WaitReason::Capacity, Some(position))]).await;
+            let obstacle = place.obstacle();
+            if let Some(obstacle) = obstacle.filter(|_| told != obstacle) {
+                self.post(vec![self.in_the_way(obstacle)]).await;
+                told = Some(obstacle);
             }
-            let next = tokio::time::timeout(POSITION_INTERVAL, &mut taking);
-            if let Ok(taken) = self.unless_stopped(next).await? {
-                return taken.map_err(|_| Early::Suspended);
+            let next = tokio::time::timeout(POSITION_INTERVAL, place.granted());
+            if let Ok(granted) = self.unless_stopped(next).await? {
+                return granted.map_err(|_| Early::Suspended);
             }
+        }
+    }
+
+    fn in_the_way(&self, obstacle: Obstacle) -> Draft {
+        match obstacle {
+            Obstacle::SafeMode => self.waiting(WaitReason::SafeMode, None),
+            Obstacle::Line(position) => self.waiting(WaitReason::Capacity, Some(position)),
         }
     }
 

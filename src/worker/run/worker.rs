@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
-use super::capacity::Capacity;
+use super::capacity::{Capacity, Place};
 use super::ports::RunPorts;
 use super::session;
 use crate::domain::run::Run;
@@ -22,6 +22,8 @@ pub struct RunJob {
     pub signal: StopSignal,
     pub ports: Arc<dyn RunPorts>,
     pub capacity: Capacity,
+    /// Among the queued since the run was admitted.
+    pub place: Arc<Place>,
     pub context: Arc<WorkContext>,
     /// Set by a session that leaves its run queued for the next start.
     pub suspended: Arc<AtomicBool>,

@@ -44,6 +44,10 @@ impl Request {
         self.header("Content-Type", content_type)
     }
 
+    pub fn with_query(&self, query: &str) -> Self {
+        Self { target: format!("{}?{query}", self.target), ..self.clone() }
+    }
+
     /// A form of parts: name, file name, content.
     pub fn form(self, parts: &[(&str, Option<&str>, &[u8])]) -> Self {
         let mut body = Vec::new();

@@ -19,14 +19,29 @@ pub struct Place {
 
 impl Place {
     pub fn make(server: &Server) -> Self {
-        let (status, workspace) = server.post("/api/v1/workspaces", &json!({"name": "faults"}));
+        Self::named(server, "faults")
+    }
+
+    /// As [`Place::make`], beside others.
+    pub fn named(server: &Server, name: &str) -> Self {
+        let (status, workspace) = server.post("/api/v1/workspaces", &json!({"name": name}));
         assert_eq!(status, 201, "{workspace}");
         let workspace = id(&workspace);
-        let path = format!("/api/v1/workspaces/{workspace}/configurations/import");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
-        let zip = export_zip(&folder, Cursor::new(Vec::new())).expect("a configuration can be packed").into_inner();
-        let configuration = server.upload(&path, &[("display_name", "scripted")], "configuration.zip", &zip);
-        Self { workspace, configuration: id(&configuration) }
+        let configuration = import(server, &workspace, &folder);
+        Self { workspace, configuration }
+    }
+
+    /// Another configuration of the same workspace, whose builds wait at their check of the imports until there is such
+    /// a file.
+    pub fn building_until(&self, server: &Server, gate: &Path) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
+        let files = export_zip(&folder, Cursor::new(Vec::new())).expect("a configuration can be packed");
+        zip::ZipArchive::new(files).unwrap().extract(copy.path()).unwrap();
+        let code = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
+        std::fs::write(copy.path().join("src/ade_config/__init__.py"), code).unwrap();
+        Self { workspace: self.workspace.clone(), configuration: import(server, &self.workspace, copy.path()) }
     }
 
     pub fn builds_path(&self) -> String {
@@ -53,6 +68,12 @@ impl Place {
         let ended = self.run(server, "print warm").ended(server);
         assert_eq!(ended["status"], "succeeded", "{ended}");
     }
+}
+
+fn import(server: &Server, workspace: &str, folder: &Path) -> String {
+    let path = format!("/api/v1/workspaces/{workspace}/configurations/import");
+    let zip = export_zip(folder, Cursor::new(Vec::new())).expect("a configuration can be packed").into_inner();
+    id(&server.upload(&path, &[("display_name", "scripted")], "configuration.zip", &zip))
 }
 
 #[derive(Clone, Debug)]

@@ -77,13 +77,29 @@ def describe(name):
     output(name, json.dumps(told))
 
 
+def burn():
+    """CPU time without end."""
+    while True:
+        pass
+
+
+def hoard(megabytes):
+    bytearray(megabytes << 20)
+
+
+def grow(name, megabytes):
+    with open(args.output_dir / name, "wb") as file:
+        for _ in range(megabytes):
+            file.write(b"x" * (1 << 20))
+
+
 def result(**told):
     say(json.dumps(told))
 
 
 STEPS = {"event": event, "emit": emit, "say": say, "complain": complain, "touch": touch, "await": wait_for,
          "output": output, "link": link, "stubborn": stubborn, "spawn": spawn, "describe": describe,
-         "result": lambda told: result(**told), "exit": sys.exit}
+         "result": lambda told: result(**told), "exit": sys.exit, "burn": burn, "hoard": hoard, "grow": grow}
 
 
 def run():

@@ -1,0 +1,17 @@
+//! Safe mode: the service answers, and begins nothing new.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SafeMode {
+    pub enabled: bool,
+    /// Why, for those who are refused.
+    pub detail: Option<String>,
+}
+
+impl SafeMode {
+    /// What somebody who is refused is told.
+    pub fn reason(&self) -> &str {
+        self.detail.as_deref().unwrap_or("safe mode is on: no new work is taken")
+    }
+}

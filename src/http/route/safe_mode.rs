@@ -1,0 +1,44 @@
+//! The switch of safe mode.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+
+use crate::domain::safe_mode::SafeMode;
+use crate::http::auth::Caller;
+use crate::http::input::Json;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::registry::RegistryHandle;
+
+/// The longest detail, in characters.
+const MAX_DETAIL: usize = 500;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/system/safe-mode").route(web::get().to(show)).route(web::put().to(switch)));
+}
+
+async fn show(_: Caller, registry: web::Data<RegistryHandle>) -> HttpResponse {
+    HttpResponse::Ok().json(registry.safe_mode())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    enabled: bool,
+    detail: Option<String>,
+}
+
+async fn switch(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let Switch { enabled, detail } = body.required()?;
+    let detail = detail.map(|detail| detail.trim().to_owned()).filter(|detail| !detail.is_empty());
+    if detail.as_ref().is_some_and(|detail| detail.chars().count() > MAX_DETAIL) {
+        let message = format!("at most {MAX_DETAIL} characters");
+        return Err(Problem::new(Code::InvalidRequest, format!("`detail` must be {message}"))
+            .error(FieldError::new("detail", "invalid", message)));
+    }
+    registry.set_safe_mode(principal, SafeMode { enabled, detail }).await?;
+    Ok(HttpResponse::Ok().json(registry.safe_mode()))
+}
