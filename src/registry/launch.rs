@@ -20,7 +20,7 @@ use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
 use crate::stream::{self, AppendError, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
-use crate::worker::build::{BuildJob, BuildWorker, conclude_build};
+use crate::worker::build::{BuildJob, BuildWorker, Engine, Turns, conclude_build};
 use crate::worker::run::{RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
 
@@ -68,10 +68,11 @@ pub async fn launch_build(
     services: &Services,
     registry: &Addr<Registry>,
     build: Build,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    engine: Engine,
+    turns: &Turns,
 ) -> Result<(Entry, Arc<Waiters>), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
-    stream.append_one(created(&build, true)).await?;
+    stream.append_one(created(&build)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
     let waiters = Waiters::new(entry.stopper.clone());
     let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
@@ -81,10 +82,12 @@ pub async fn launch_build(
         Kind::Build { configuration_id: build.configuration_id, in_flight: Box::new(in_flight) },
     )
     .await?;
-    let job = BuildJob { build: build.clone(), stream: stream.clone(), signal, turn, context: services.work.clone() };
+    let (stream_of_job, context, place) = (stream.clone(), services.work.clone(), turns.queue());
+    let mut job = Some(BuildJob { build: build.clone(), engine, stream: stream_of_job, signal, place, context });
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {
-        let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
+        let mut take = || job.take().expect("a worker is started once");
+        let died = watch_over(|guard| BuildWorker::new(take(), guard).start()).await;
         if died {
             let code = BuildErrorCode::OrchestrationError;
             conclude_build(&services.work, &build, &stream, code, "the build's worker died").await;
@@ -98,7 +101,7 @@ pub async fn launch_build(
 pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
-    stream.append_one(created(build, false)).await?;
+    stream.append_one(created(build)).await?;
     stream.append_one(crate::worker::build::reused(of)).await?;
     let _ = projected.clone().wait_for(|done| *done).await;
     Ok(())
@@ -134,10 +137,10 @@ async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result
     }
 }
 
-pub fn created(build: &Build, should_build: bool) -> Draft {
+pub fn created(build: &Build) -> Draft {
     let payload = build_payload::Created {
         reason: build.reason,
-        should_build,
+        should_build: build.reused_build_id.is_none(),
         engine_spec: build.inputs.engine_spec.clone(),
         engine_version_hint: build.inputs.engine_version_hint.clone(),
         python_bin: build.inputs.python_interpreter.clone(),

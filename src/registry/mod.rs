@@ -7,15 +7,20 @@
 pub mod error;
 pub mod services;
 pub mod slot;
+pub mod leases;
 pub mod message;
 pub mod actor;
 pub mod launch;
 pub mod builds;
+pub mod pruning;
 pub mod runs;
 pub mod reading;
+pub mod leftovers;
 pub mod recovery;
 pub mod handle;
 
 pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError};
 pub use handle::{NewRun, RegistryHandle};
+pub use leftovers::INCOMING;
+pub use pruning::PruneReport;
 pub use services::{Arbiters, Services, probe_venvs};

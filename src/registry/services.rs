@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
+use super::leases::Leases;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
 use crate::log::LogRoot;
@@ -27,6 +28,7 @@ pub struct Services {
     pub arbiters: Arbiters,
     pub work: Arc<WorkContext>,
     pub capacity: Capacity,
+    pub leases: Leases,
 }
 
 impl Services {
@@ -40,6 +42,7 @@ impl Services {
             arbiters: Arbiters::start(cores),
             work: Arc::new(WorkContext::new(settings.clone())),
             capacity: Capacity::new(settings.limits.max_concurrency),
+            leases: Leases::default(),
             settings,
         }
     }

@@ -16,6 +16,7 @@ use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::registry::actor::Registry;
 use ade::registry::launch::launch_run;
+use ade::registry::leases::Leases;
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
 use ade::stream::Tail;
@@ -88,6 +89,7 @@ async fn services(data_dir: &std::path::Path) -> Services {
         arbiters: Arbiters::start(1),
         work: Arc::new(WorkContext::new(settings.clone())),
         capacity: Capacity::new(1),
+        leases: Leases::default(),
         settings,
     }
 }

@@ -4,16 +4,21 @@
 
 pub mod python;
 pub mod installer;
+pub mod engine;
 pub mod fingerprint;
 pub mod venv;
 pub mod marker;
 pub mod toolchain;
+pub mod turn;
+pub mod pruning;
 pub mod worker;
 pub mod session;
 pub mod ending;
 
 pub use ending::{conclude_build, reused, venv_is_intact, venv_metadata};
+pub use engine::Engine;
 pub use toolchain::{Toolchain, ToolchainError, find_toolchain, inputs};
+pub use turn::Turns;
 pub use worker::{BuildJob, BuildWorker};
 
 use std::ffi::OsString;

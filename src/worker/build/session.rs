@@ -5,24 +5,27 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ending::{self, Failure};
+use super::engine::Engine;
 use super::marker::{VenvMarker, probe_writable, write_marker};
-use super::toolchain::ready_engine;
 use super::venv::{self, Step, VenvPlan, Work};
 use super::worker::BuildJob;
+use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::build::{
     BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, BUILD_STARTED, Phase, PhaseCompleted, PhaseStarted, Started,
     VenvMetadata,
 };
-use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::{Draft, Source};
 use crate::package;
+use crate::worker::WorkContext;
 use crate::worker::emitter::Emitter;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::stop::{StopReason, StopSignal};
@@ -31,7 +34,10 @@ use crate::worker::stop::{StopReason, StopSignal};
 const LAST_LINES: usize = 20;
 
 struct Session {
-    job: BuildJob,
+    build: Build,
+    engine: Engine,
+    signal: StopSignal,
+    context: Arc<WorkContext>,
     emitter: Emitter,
     folder: PathBuf,
     began: Instant,
@@ -47,11 +53,12 @@ struct StepOutcome {
 
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) {
-    let folder = job.context.build_dir(&job.build);
-    let (emitter, began) = (Emitter::new(job.stream.clone()), Instant::now());
-    let turn = job.turn.clone();
-    let mut session = Session { job, emitter, folder, began, deadline: began, last_lines: VecDeque::new() };
-    let outcome = match session.unless_stopped(turn.lock_owned()).await {
+    let BuildJob { build, engine, stream, signal, place, context } = job;
+    let folder = context.build_dir(&build);
+    let (emitter, began) = (Emitter::new(stream), Instant::now());
+    let (deadline, last_lines) = (began, VecDeque::new());
+    let mut session = Session { build, engine, signal, context, emitter, folder, began, deadline, last_lines };
+    let outcome = match session.unless_stopped(place.reached()).await {
         Ok(_turn) => session.work().await,
         Err(failure) => Err(failure),
     };
@@ -60,9 +67,9 @@ pub async fn drive(job: BuildJob) {
 
 impl Session {
     async fn work(&mut self) -> Result<VenvMetadata, Failure> {
-        let timeout = self.job.context.settings.build.timeout;
+        let timeout = self.context.settings.build.timeout;
         (self.began, self.deadline) = (Instant::now(), Instant::now() + timeout);
-        self.post(vec![self.draft(BUILD_STARTED, &Started { reason: self.job.build.reason })]).await;
+        self.post(vec![self.draft(BUILD_STARTED, &Started { reason: self.build.reason })]).await;
         let configuration = self.prepare().await?;
         let (mut verified, mut collected) = (String::new(), String::new());
         for step in self.steps(&configuration).await? {
@@ -84,9 +91,9 @@ impl Session {
 
     /// Makes the build's folder and a copy of the configuration: installers write into what they install from.
     async fn prepare(&self) -> Result<PathBuf, Failure> {
-        let build = &self.job.build;
+        let build = &self.build;
         let original = format!("workspaces/{}/configurations/{}", build.workspace_id, build.configuration_id);
-        let original = self.job.context.data_dir.join(original);
+        let original = self.context.data_dir.join(original);
         let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
         let copied = tokio::task::spawn_blocking(move || {
             probe_writable(&folder).map_err(|error| {
@@ -109,22 +116,20 @@ impl Session {
     }
 
     async fn steps(&self, configuration: &Path) -> Result<Vec<Step>, Failure> {
-        let context = &self.job.context;
+        let context = &self.context;
         let toolchain = context.toolchain().await;
         let toolchain = toolchain.map_err(|error| Failure::new(BuildErrorCode::VenvCreateFailed, error.to_string()))?;
-        let (data_dir, spec) = (context.data_dir.clone(), self.job.build.inputs.engine_spec.clone());
-        let engine = tokio::task::spawn_blocking(move || ready_engine(&data_dir, &spec)).await;
-        let engine = engine
-            .map_err(|error| error.to_string())
-            .and_then(|engine| engine.map_err(|error| error.to_string()))
-            .map_err(|message| Failure::new(BuildErrorCode::EngineInstallFailed, message))?;
+        if let Some(regret) = &toolchain.regret {
+            let line = ConsoleLine::new(Scope::Build, Pipe::Stderr, regret.as_str()).level(Level::Warn);
+            self.post(vec![self.draft(CONSOLE_LINE, &line)]).await;
+        }
         let plan = VenvPlan {
-            build_id: self.job.build.id,
+            build_id: self.build.id,
             folder: &self.folder,
             python: &toolchain.python,
             installer: &toolchain.installer,
-            engine_spec: &self.job.build.inputs.engine_spec,
-            engine: &engine.install,
+            engine_spec: &self.build.inputs.engine_spec,
+            engine: self.engine.install.as_deref().map_err(String::as_str),
             configuration,
             data: &context.data_dir,
             service: context.environment(),
@@ -137,14 +142,14 @@ impl Session {
         let Step { phase, message, work, error } = step;
         self.post(vec![self.draft(BUILD_PHASE_STARTED, &PhaseStarted { phase, message: message.clone() })]).await;
         let started = Instant::now();
-        let spec = match work {
-            Work::Run(spec) => spec,
+        let outcome = match work {
+            Work::Run(spec) => self.run(&spec, phase).await,
+            Work::Refuse(why) => Err(Failure::new(error, why)),
             Work::Skip(why) => {
                 self.phase_completed(phase, PhaseStatus::Skipped, Duration::ZERO, None, Some(why.into())).await;
                 return Ok(String::new());
             }
         };
-        let outcome = self.run(&spec, phase).await;
         let exit_code = outcome.as_ref().ok().and_then(|outcome| outcome.exit_code);
         let outcome = outcome.and_then(|outcome| match outcome.exit_code {
             Some(0) => Ok(outcome.last_line),
@@ -185,8 +190,8 @@ impl Session {
                     Some((pipe, batch)) => self.take_lines(pipe, batch, phase, &mut last_line).await,
                     None => break,
                 },
-                failure = over(self.job.signal.clone(), self.deadline, self.job.context.settings.build.timeout), if cut_short.is_none() => {
-                    let grace = failure.grace(self.job.context.settings.run.cancel_grace);
+                failure = over(self.signal.clone(), self.deadline, self.context.settings.build.timeout), if cut_short.is_none() => {
+                    let grace = failure.grace(self.context.settings.run.cancel_grace);
                     let killer = killer.clone();
                     actix::spawn(async move { killer.terminate(grace).await });
                     cut_short = Some(failure);
@@ -222,7 +227,7 @@ impl Session {
 
     /// The marker is the venv's commit; the copy of the configuration has served.
     async fn commit(&self, metadata: &VenvMetadata) -> Result<(), Failure> {
-        let build = &self.job.build;
+        let build = &self.build;
         let marker = VenvMarker {
             build_id: build.id,
             workspace_id: build.workspace_id,
@@ -249,14 +254,14 @@ impl Session {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         }
         let last_lines = std::mem::take(&mut self.last_lines).into();
-        let draft = ending::completed(&self.job.build, outcome, self.began.elapsed(), last_lines);
+        let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
         if let Err(error) = self.emitter.emit(draft).await {
-            tracing::error!(build = %self.job.build.id, error = %error, "build ended without its terminal event");
+            tracing::error!(build = %self.build.id, error = %error, "build ended without its terminal event");
         }
     }
 
     async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Failure> {
-        let mut signal = self.job.signal.clone();
+        let mut signal = self.signal.clone();
         tokio::select! {
             biased;
             reason = signal.stopped() => Err(Failure::stopped(&reason)),
@@ -265,7 +270,7 @@ impl Session {
     }
 
     fn draft(&self, kind: &'static str, payload: &impl serde::Serialize) -> Draft {
-        Draft::new(kind, Source::Builder, payload).of_build(self.job.build.id)
+        Draft::new(kind, Source::Builder, payload).of_build(self.build.id)
     }
 
     async fn post(&self, drafts: Vec<Draft>) {

@@ -26,7 +26,8 @@ pub struct VenvPlan<'a> {
     pub engine_spec: &'a str,
     /// What is handed to the installer: a requirement, or a copy of the engine's files. A copy must stand where its
     /// content decides its path, since installers remember what they made of a path; and they write into it.
-    pub engine: &'a str,
+    /// Where there is none, the message for the step that would install it.
+    pub engine: Result<&'a str, &'a str>,
     /// A copy of the configuration, for this build alone.
     pub configuration: &'a Path,
     pub data: &'a Path,
@@ -49,6 +50,8 @@ pub enum Work {
     Run(Box<ChildSpec>),
     /// Nothing to do, and why.
     Skip(&'static str),
+    /// It cannot be done, and why.
+    Refuse(String),
 }
 
 /// The last line that this prints is a [`Versions`].
@@ -77,12 +80,16 @@ impl VenvPlan<'_> {
         let verify = self.run(&python, args!["-I", "-B", "-c", VERIFY]);
         let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
         let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
+        let install_engine = match self.engine {
+            Ok(engine) => self.install(&python, engine.into()),
+            Err(why) => Work::Refuse(why.to_owned()),
+        };
         let step = |phase, message: &str, error, work| Step { phase, message: message.to_owned(), work, error };
         use BuildErrorCode::*;
         vec![
             step(Phase::CreateVenv, "creating virtual environment", VenvCreateFailed, self.create_venv()),
             step(Phase::UpgradePip, "upgrading pip", PipUpgradeFailed, self.upgrade_pip(&python)),
-            step(Phase::InstallEngine, &engine, EngineInstallFailed, self.install(&python, self.engine.into())),
+            step(Phase::InstallEngine, &engine, EngineInstallFailed, install_engine),
             step(
                 Phase::InstallConfig,
                 "installing configuration package",
@@ -197,7 +204,7 @@ mod tests {
             python: &python,
             installer,
             engine_spec: "git+https://me:secret@host/engine.git@main",
-            engine: "git+https://me:secret@host/engine.git@main",
+            engine: Ok("git+https://me:secret@host/engine.git@main"),
             configuration: Path::new("/venvs/b/configuration"),
             data: Path::new("/data"),
             service: &service,

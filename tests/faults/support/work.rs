@@ -1,7 +1,6 @@
 //! Work for the service: a configuration, documents that are scripts, and runs of them.
 
 use std::io::Cursor;
-use std::path::Path;
 
 use ade::package::export_zip;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::eventually;
 use super::server::Server;
 use super::sse::Subscriber;
+use super::tools;
 
 /// A workspace with the scripted engine's configuration.
 #[derive(Clone, Debug)]
@@ -23,8 +23,9 @@ impl Place {
         assert_eq!(status, 201, "{workspace}");
         let workspace = id(&workspace);
         let path = format!("/api/v1/workspaces/{workspace}/configurations/import");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
-        let zip = export_zip(&folder, Cursor::new(Vec::new())).expect("a configuration can be packed").into_inner();
+        let zip = export_zip(&tools::package("configuration"), Cursor::new(Vec::new()))
+            .expect("a configuration can be packed")
+            .into_inner();
         let configuration = server.upload(&path, &[("display_name", "scripted")], "configuration.zip", &zip);
         Self { workspace, configuration: id(&configuration) }
     }
