@@ -11,6 +11,8 @@ use crate::package::STAGING;
 
 /// Files that come in are kept here until they are complete.
 pub const INCOMING: &str = "incoming";
+/// Of a data folder, where builds keep what they share.
+const TOOLS: [&str; 3] = ["cache/engine", "cache/wheels", "tools"];
 /// Of the probes whether a folder can be written.
 const PROBE: &str = ".probe-";
 
@@ -21,8 +23,8 @@ pub fn sweep(data_dir: &Path, venvs_dir: &Path) -> usize {
     for workspace in entries(&data_dir.join("workspaces")) {
         found.extend(half_made(&workspace.join("configurations")));
     }
-    for folder in [data_dir, venvs_dir, &data_dir.join("cache/engine"), &data_dir.join("tools")] {
-        found.extend(half_made(folder));
+    for folder in [data_dir, venvs_dir].into_iter().map(Path::to_owned).chain(TOOLS.map(|name| data_dir.join(name))) {
+        found.extend(half_made(&folder));
     }
     found.iter().filter(|path| removed(path)).count()
 }
@@ -86,6 +88,7 @@ mod tests {
             plant(&data, &format!("{INCOMING}/{}", Ulid::generate())),
             plant(&data, &format!("workspaces/w/configurations/{staging}/pyproject.toml")),
             plant(&data, &format!("cache/engine/{staging}/src/x.py")),
+            plant(&data, &format!("cache/wheels/{staging}/x.whl")),
             plant(&data, &format!("tools/{staging}/bin/python")),
             plant(&venvs, &format!("{PROBE}{}", Ulid::generate())),
         ];

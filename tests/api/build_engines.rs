@@ -102,7 +102,7 @@ fn an_engine_is_a_pinned_requirement_from_an_index() {
         (&run["status"], &run["build_id"], &run["engine_version"]),
         (&json!("succeeded"), &build["id"], &json!("7.1.0"))
     );
-    assert_eq!(index.times_served("ade-engine"), 1);
+    assert!(index.times_served("ade-engine") > 0, "it comes from the index");
 
     let absent = on_index(&index, &[("ADE_ENGINE_SPEC", "ade-engine==99")]);
     let build = absent.build(&absent.project(), &json!({}));

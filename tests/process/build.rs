@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ade::domain::BuildId;
 use ade::event::payload::build::Phase;
+use ade::worker::build::engine::Source;
 use ade::worker::build::installer::{Found, Installer, InstallerChoice, Installers};
 use ade::worker::build::python::{Interpreter, NoInterpreter, find};
 use ade::worker::build::venv::{Step, VenvPlan, Work, metadata};
@@ -117,7 +118,7 @@ async fn a_venv_is_made_and_told_about() {
         python: &python,
         installer: &Installer::Pip,
         engine_spec: "builtin",
-        engine: Ok("unused"),
+        engine: Err("unused"),
         configuration: folder.path(),
         data: folder.path(),
         service: &service,
@@ -172,7 +173,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
             python: &python,
             installer: &installer,
             engine_spec: "builtin",
-            engine: Ok(engine.to_str().unwrap()),
+            engine: Ok(&Source::Plain(engine.display().to_string())),
             configuration: &configuration,
             data: &data,
             service: &service,

@@ -34,11 +34,20 @@ pub enum NoEngine {
     Io(#[from] io::Error),
 }
 
+/// What an installer gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A requirement, or the path of an archive.
+    Plain(String),
+    /// A folder that its content names: what was made of it once is good for ever.
+    Copy(PathBuf),
+}
+
 /// What is handed to the installer as the engine, and what identifies it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
-    /// A requirement or a path; or why there is none, which is for the build to tell.
-    pub install: Result<String, String>,
+    /// Or why there is none, which is for the build to tell.
+    pub install: Result<Source, String>,
     pub digest: Option<String>,
     pub version_hint: Option<String>,
 }
@@ -69,16 +78,18 @@ impl EngineSpec {
     }
 
     /// What the installer gets, and its digest where the files are at hand. Blocks.
-    fn source(&self, data_dir: &Path) -> Result<(String, Option<String>), NoEngine> {
-        let (path, digest) = match self {
-            Self::Requirement(requirement) => return Ok((requirement.clone(), None)),
-            Self::Builtin => write_builtin(data_dir)?,
-            Self::Path(path) if path.is_file() => (path.clone(), package::file_digest(path)?),
-            Self::Path(path) if !path.exists() => return Err(NoEngine::Missing(path.clone())),
-            Self::Path(path) if !is_package(path) => return Err(NoEngine::NoPackage(path.clone())),
-            Self::Path(folder) => copy_folder(data_dir, folder)?,
-        };
-        Ok((path.display().to_string(), Some(digest)))
+    fn source(&self, data_dir: &Path) -> Result<(Source, Option<String>), NoEngine> {
+        let copied = |(path, digest)| (Source::Copy(path), Some(digest));
+        match self {
+            Self::Requirement(requirement) => Ok((Source::Plain(requirement.clone()), None)),
+            Self::Builtin => Ok(copied(write_builtin(data_dir)?)),
+            Self::Path(path) if path.is_file() => {
+                Ok((Source::Plain(path.display().to_string()), Some(package::file_digest(path)?)))
+            }
+            Self::Path(path) if !path.exists() => Err(NoEngine::Missing(path.clone())),
+            Self::Path(path) if !is_package(path) => Err(NoEngine::NoPackage(path.clone())),
+            Self::Path(folder) => Ok(copied(copy_folder(data_dir, folder)?)),
+        }
     }
 }
 
@@ -190,8 +201,8 @@ mod tests {
         let first = ready_engine(&data, &spec);
         assert_eq!(ready_engine(&data, &spec), first);
         assert_eq!(first.version_hint.as_deref(), Some("2.0"));
-        let copy = PathBuf::from(first.install.clone().unwrap());
-        assert_eq!(package::content_digest(&copy).unwrap(), first.digest.clone().unwrap());
+        let Ok(Source::Copy(copy)) = &first.install else { panic!("{first:?}") };
+        assert_eq!(package::content_digest(copy).unwrap(), first.digest.clone().unwrap());
         fs::write(folder.join("x.py"), "").unwrap();
         let second = ready_engine(&data, &spec);
         assert!(second.install != first.install && second.digest != first.digest);
@@ -221,7 +232,7 @@ mod tests {
         let first = ready_engine(root.path(), &wheel.display().to_string());
         fs::write(&wheel, "two").unwrap();
         let second = ready_engine(root.path(), &wheel.display().to_string());
-        assert_eq!(first.install.as_deref(), Ok(wheel.to_str().unwrap()));
+        assert_eq!(first.install, Ok(Source::Plain(wheel.display().to_string())));
         assert!(first.install == second.install && first.digest != second.digest);
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::ending::{self, Failure};
 use super::engine::Engine;
 use super::marker::{VenvMarker, probe_writable, write_marker};
-use super::venv::{self, Step, VenvPlan, Work};
+use super::venv::{self, Step, VenvPlan, WheelInstall, Work};
 use super::worker::BuildJob;
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
@@ -129,7 +129,7 @@ impl Session {
             python: &toolchain.python,
             installer: &toolchain.installer,
             engine_spec: &self.build.inputs.engine_spec,
-            engine: self.engine.install.as_deref().map_err(String::as_str),
+            engine: self.engine.install.as_ref().map_err(String::as_str),
             configuration,
             data: &context.data_dir,
             service: context.environment(),
@@ -144,6 +144,7 @@ impl Session {
         let started = Instant::now();
         let outcome = match work {
             Work::Run(spec) => self.run(&spec, phase).await,
+            Work::Wheel(wheel) => self.install_wheel(*wheel, phase).await,
             Work::Refuse(why) => Err(Failure::new(error, why)),
             Work::Skip(why) => {
                 self.phase_completed(phase, PhaseStatus::Skipped, Duration::ZERO, None, Some(why.into())).await;
@@ -177,6 +178,24 @@ impl Session {
         let duration_ms = duration.as_millis() as u64;
         let completed = PhaseCompleted { phase, status, duration_ms, exit_code, message };
         self.post(vec![self.draft(BUILD_PHASE_COMPLETED, &completed)]).await;
+    }
+
+    async fn install_wheel(&mut self, wheel: WheelInstall, phase: Phase) -> Result<StepOutcome, Failure> {
+        let WheelInstall { kept, fresh, make, mut install } = wheel;
+        if wheels_in(&kept).is_empty() {
+            let made = self.run(&make, phase).await?;
+            if made.exit_code != Some(0) {
+                let _ = std::fs::remove_dir_all(&fresh);
+                return Ok(made);
+            }
+        }
+        let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept)).await;
+        let wheels = wheels.map_err(std::io::Error::other).flatten().map_err(|error| {
+            let message = format!("the engine's wheel cannot be kept: {error}");
+            Failure::new(BuildErrorCode::EngineInstallFailed, message)
+        })?;
+        install.args.extend(wheels.into_iter().map(PathBuf::into_os_string));
+        self.run(&install, phase).await
     }
 
     async fn run(&mut self, spec: &ChildSpec, phase: Phase) -> Result<StepOutcome, Failure> {
@@ -276,6 +295,23 @@ impl Session {
     async fn post(&self, drafts: Vec<Draft>) {
         self.emitter.post(drafts).await;
     }
+}
+
+/// The wheels in the folder where they are kept, once those that were just made are there. Another may have been
+/// quicker with the same content.
+fn keep_wheels(fresh: &Path, kept: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if fresh.is_dir() && wheels_in(kept).is_empty() {
+        let _ = std::fs::remove_dir_all(kept);
+        std::fs::rename(fresh, kept).or_else(|error| if kept.is_dir() { Ok(()) } else { Err(error) })?;
+    }
+    let _ = std::fs::remove_dir_all(fresh);
+    let wheels = wheels_in(kept);
+    if wheels.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(wheels) }
+}
+
+fn wheels_in(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "whl")).collect()
 }
 
 /// Returns when the build has to end early.

@@ -141,8 +141,9 @@ pub fn uv_wheel() -> (String, Vec<u8>) {
     let program = std::fs::read(tools::uv_folder().join("uv")).unwrap();
     let info = "uv-0.0.1.dist-info";
     let mut zip = ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
     let mut put = |name: String, content: &[u8]| {
-        zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+        zip.start_file(name, options).unwrap();
         zip.write_all(content).unwrap();
     };
     put("uv-0.0.1.data/scripts/uv".into(), &program);
