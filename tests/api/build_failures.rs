@@ -64,6 +64,18 @@ fn an_interpreter_that_makes_no_venv() {
 }
 
 #[test]
+fn without_an_interpreter_there_is_no_build() {
+    let app = TestApp::with(&[("ADE_PYTHON_BIN", "/nowhere/python")]);
+    let project = app.project();
+    let problem = app.post(&project.builds(), &json!({})).problem(503, "builds_unavailable");
+    assert!(problem["detail"].as_str().unwrap().contains("/nowhere/python"), "{problem}");
+    let run = app.run(&project, &json!([]));
+    assert_eq!((&run["status"], &run["failure_code"]), (&json!("failed"), &json!("build_failed")));
+    assert!(run["failure_message"].as_str().unwrap().contains("/nowhere/python"), "{run}");
+    assert_eq!(app.list_builds(&project).len(), 0);
+}
+
+#[test]
 fn a_pip_that_cannot_be_had() {
     let index = Index::serving([]);
     let of_index = index.settings();
@@ -181,6 +193,9 @@ fn a_build_is_cancelled_in_whichever_step_it_is() {
         assert_eq!((kind(last), &last["payload"]["phase"]), ("build.phase.completed", &json!(phase)));
         assert_eq!(last["payload"]["status"], "failed");
         assert_nothing_left(&app, &project, &build);
+        let wheels = fs::read_dir(app.data_dir().join("cache/wheels")).into_iter().flatten().flatten();
+        let half_made = wheels.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"."));
+        assert_eq!(half_made.count(), 0, "{phase}");
     }
 }
 

@@ -183,10 +183,10 @@ impl Session {
     async fn install_wheel(&mut self, wheel: WheelInstall, phase: Phase) -> Result<StepOutcome, Failure> {
         let WheelInstall { kept, fresh, make, mut install } = wheel;
         if wheels_in(&kept).is_empty() {
-            let made = self.run(&make, phase).await?;
-            if made.exit_code != Some(0) {
-                let _ = std::fs::remove_dir_all(&fresh);
-                return Ok(made);
+            let made = self.run(&make, phase).await;
+            if !made.as_ref().is_ok_and(|made| made.exit_code == Some(0)) {
+                let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(fresh)).await;
+                return made;
             }
         }
         let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept)).await;
