@@ -139,7 +139,7 @@ impl Application {
     pub async fn run(self) -> Result<(), RunError> {
         let Self { server, connections, stop, registry, log, settings, .. } = self;
         let (handle, registry_to_drain) = (server.handle(), registry.clone());
-        find_toolchain_early(&registry);
+        prepare(&registry);
         let draining = actix::spawn(async move {
             drain(stop, &registry_to_drain, settings).await;
             // Streams have ended by now; what they said last goes out, and whoever does not take it is cut off.
@@ -155,14 +155,20 @@ impl Application {
     }
 }
 
-/// So that the first run need not wait for an installer to be fetched. When it fails, that run tells why.
-fn find_toolchain_early(registry: &RegistryHandle) {
-    let services = registry.services().clone();
-    registry.services().arbiters.worker().spawn_fn(move || {
+/// What may take a while and nobody waits for: the first run finds its installer fetched, and what a crash has left
+/// of venvs goes. When nothing can be built, the first build tells why too.
+fn prepare(registry: &RegistryHandle) {
+    let (registry, worker) = (registry.clone(), registry.services().arbiters.worker());
+    worker.spawn_fn(move || {
         actix::spawn(async move {
-            if let Err(error) = services.work.toolchain().await {
+            let work = &registry.services().work;
+            if let Err(error) = work.toolchain().await {
                 tracing::warn!(error = %error, "nothing can be built");
             }
+            if let Err(why) = work.engine().await.install {
+                tracing::warn!(error = %why, "nothing can be built");
+            }
+            registry.prune_builds().await;
         });
     });
 }

@@ -52,6 +52,11 @@ impl Build {
     pub fn stream_key(&self) -> StreamKey {
         StreamKey::build(self.workspace_id, self.id)
     }
+
+    /// The build whose venv this one offers: its own, or that of the older one it points at.
+    pub fn venv_build_id(&self) -> BuildId {
+        self.reused_build_id.unwrap_or(self.id)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -78,7 +78,7 @@ impl From<EnsureBuildError> for Problem {
             EnsureBuildError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
             EnsureBuildError::Package(error) => Self::internal(error),
-            EnsureBuildError::Toolchain(error) => Self::internal(error),
+            EnsureBuildError::Toolchain(error) => Self::new(Code::BuildsUnavailable, error.to_string()),
             EnsureBuildError::Launch(error) => error.into(),
         }
     }

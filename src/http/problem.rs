@@ -119,6 +119,8 @@ codes! {
         "Repeat once; then look up `request_id` in the service's log.";
     Draining = "draining", 503, retry, "The service is shutting down",
         "Repeat after the seconds of `Retry-After`.";
+    BuildsUnavailable = "builds_unavailable", 503, never, "There is nothing to build with",
+        "Builds need Python 3.11 or newer with `venv`, and with `ADE_INSTALLER=uv` a uv; `detail` says what is missing.";
     LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
         "Check the disk; the log is opened again at the next start.";
 }

@@ -20,6 +20,13 @@ pub fn content_digest(folder: &Path) -> Result<String, TreeError> {
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
 
+/// `sha256:<hex>` of one file's content.
+pub fn file_digest(path: &Path) -> io::Result<String> {
+    let mut sha256 = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut sha256)?;
+    Ok(format!("sha256:{:x}", sha256.finalize()))
+}
+
 fn add_file(sha256: &mut Sha256, path: &Path) -> Result<(), TreeError> {
     let file = File::open(path).map_err(TreeError::io(path))?;
     let length = file.metadata().map_err(TreeError::io(path))?.len();

@@ -15,6 +15,7 @@ mod template;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
-pub use digest::content_digest;
+pub use digest::{content_digest, file_digest};
+pub use staging::{STAGING, Staging};
 pub use template::{Template, TemplateError, templates, write_template};
 pub use tree::{TreeError, copy_package};

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use ulid::Ulid;
 
+/// How the name of a folder in the making begins; the rest is a ULID.
+pub const STAGING: &str = ".staging-";
+
 /// Removed again when dropped, unless committed.
 pub struct Staging {
     path: PathBuf,
@@ -19,7 +22,7 @@ impl Staging {
     pub fn beside(target: &Path) -> io::Result<Self> {
         let parent = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
         create_folders(parent)?;
-        let path = parent.join(format!(".staging-{}", Ulid::generate()));
+        let path = parent.join(format!("{STAGING}{}", Ulid::generate()));
         fs::create_dir(&path)?;
         Ok(Self { path, target: target.to_owned() })
     }

@@ -45,7 +45,7 @@ impl Handler<Deregister> for Registry {
                 // A lock that somebody holds must stay the one that others find.
                 !builds.in_flight.is_empty()
                     || std::sync::Arc::strong_count(&builds.decision) > 1
-                    || std::sync::Arc::strong_count(&builds.turn) > 1
+                    || !builds.turns.is_idle()
             });
         }
     }

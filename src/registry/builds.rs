@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::actor::Registry;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
 use super::launch::{self, LaunchedBuild};
+use super::leases::Lease;
 use super::message::{BuildsOf, Find, LookAtBuilds};
 use super::runs::Ports;
 use super::services::Services;
@@ -23,7 +24,7 @@ use crate::domain::status::BuildStatus;
 use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::stream::StreamHandle;
-use crate::worker::build::{self as build_worker, ToolchainError};
+use crate::worker::build::{self as build_worker, Engine, ToolchainError};
 use crate::worker::run::{EnsuredBuild, Progress};
 use crate::worker::stop::StopReason;
 
@@ -44,20 +45,26 @@ impl Ask {
     }
 }
 
-/// How a venv is had.
-pub enum Ensured {
-    Reused(Build),
-    UnderWay { build: Build, stream: StreamHandle, waiters: Arc<Waiters> },
+/// A venv that is there or being made, and stays as long as the lease is held.
+pub struct Ensured {
+    pub build: Build,
+    way: Way,
+    lease: Lease,
+}
+
+/// How it is had.
+enum Way {
+    Reused,
+    UnderWay { stream: StreamHandle, waiters: Arc<Waiters> },
 }
 
 impl Ensured {
     pub fn for_run(self) -> EnsuredBuild {
-        match self {
-            Self::Reused(build) => EnsuredBuild { build, progress: Progress::Reused },
-            Self::UnderWay { build, stream, waiters } => {
-                EnsuredBuild { build, progress: Progress::UnderWay { stream, interest: waiters } }
-            }
-        }
+        let progress = match self.way {
+            Way::Reused => Progress::Reused,
+            Way::UnderWay { stream, waiters } => Progress::UnderWay { stream, interest: waiters },
+        };
+        EnsuredBuild { build: self.build, progress, lease: Arc::new(self.lease) }
     }
 }
 
@@ -74,7 +81,19 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
     // What was under way may have changed while another decision was taken.
     let builds = look(registry, configuration.id).await?;
     settle(registry, &builds).await;
-    let inputs = inputs(services, &configuration).await?;
+    let (build, way) = decide(services, registry, &ask, &configuration, builds).await?;
+    let lease = services.leases.take(build.id);
+    Ok(Ensured { build, way, lease })
+}
+
+async fn decide(
+    services: &Services,
+    registry: &Addr<Registry>,
+    ask: &Ask,
+    configuration: &Configuration,
+    builds: BuildsOf,
+) -> Result<(Build, Way), EnsureBuildError> {
+    let (inputs, engine) = inputs(services, configuration).await?;
     // Only now: what comes before may take long, and a service that stops would wait for it.
     let _admitted = services.admission.enter().await.ok_or(EnsureBuildError::Draining)?;
     let reason = match (ask.force, ask.manual) {
@@ -86,11 +105,12 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
         if let Some(joined) = join(&builds, &inputs) {
             return Ok(joined);
         }
-        if let Some(active) = intact(services, &configuration, &inputs).await? {
-            return reuse(services, &configuration, &ask, active, inputs).await;
+        if let Some(active) = intact(services, configuration, &inputs).await? {
+            return Ok((reuse(services, configuration, ask, active, inputs).await?, Way::Reused));
         }
     }
-    start(services, registry, new_build(services, &configuration, reason, inputs), builds, ask.manual).await
+    let build = new_build(services, configuration, reason, inputs);
+    start(services, registry, build, engine, builds, ask.manual).await
 }
 
 async fn look(registry: &Addr<Registry>, id: ConfigurationId) -> Result<BuildsOf, EnsureBuildError> {
@@ -107,50 +127,41 @@ async fn settle(registry: &Addr<Registry>, builds: &BuildsOf) {
 }
 
 /// The digest is taken from the files each time, so that a change on disk is never overlooked.
-async fn inputs(services: &Services, configuration: &Configuration) -> Result<BuildInputs, EnsureBuildError> {
+async fn inputs(services: &Services, configuration: &Configuration) -> Result<(BuildInputs, Engine), EnsureBuildError> {
     let work = services.work.clone();
     let toolchain = work.toolchain().await?.clone();
     let folder = work.data_dir.join(configuration.folder());
     let made = tokio::task::spawn_blocking(move || {
         let digest = crate::package::content_digest(&folder)?;
-        Ok::<_, EnsureBuildError>(build_worker::inputs(&work, &toolchain, digest)?)
+        Ok::<_, EnsureBuildError>(build_worker::inputs(&work, &toolchain, digest))
     });
-    let inputs = made.await.map_err(|error| ToolchainError::Engine(error.to_string()))??;
+    let (inputs, engine) = made.await.map_err(|error| ToolchainError::Engine(error.to_string()))??;
     if inputs.content_digest != configuration.content_digest {
         let (workspace_id, id) = (configuration.workspace_id, configuration.id);
         services.store.set_content(workspace_id, id, &inputs.content_digest, micros(Utc::now())).await?;
     }
-    Ok(inputs)
+    Ok((inputs, engine))
 }
 
-fn join(builds: &BuildsOf, inputs: &BuildInputs) -> Option<Ensured> {
+fn join(builds: &BuildsOf, inputs: &BuildInputs) -> Option<(Build, Way)> {
     let joinable = |in_flight: &InFlight| {
         let waiters = in_flight.waiters.upgrade()?;
         let same = !in_flight.stream.tail().closed && in_flight.build.inputs.fingerprint == inputs.fingerprint;
-        same.then(|| Ensured::UnderWay { build: in_flight.build.clone(), stream: in_flight.stream.clone(), waiters })
+        same.then(|| (in_flight.build.clone(), Way::UnderWay { stream: in_flight.stream.clone(), waiters }))
     };
     builds.in_flight.iter().rev().find_map(joinable)
 }
 
-/// The active build of these inputs, if its venv is whole and not too old.
+/// The newest active build of these inputs whose venv is whole and not too old.
 async fn intact(
     services: &Services,
     configuration: &Configuration,
     inputs: &BuildInputs,
 ) -> Result<Option<Build>, EnsureBuildError> {
     let (workspace_id, id) = (configuration.workspace_id, configuration.id);
-    let Some(build) = services.store.find_active_build(workspace_id, id, &inputs.fingerprint).await? else {
-        return Ok(None);
-    };
-    if is_stale(services, &build) {
-        return Ok(None);
-    }
-    let (work, copy) = (services.work.clone(), build.clone());
-    let whole = tokio::task::spawn_blocking(move || build_worker::venv_is_intact(&work, &copy)).await.unwrap_or(false);
-    if whole != build.venv_present {
-        services.store.set_venv_present(workspace_id, build.id, whole).await?;
-    }
-    Ok(whole.then_some(build))
+    let mut active = services.store.active_builds(workspace_id, id, &inputs.fingerprint).await?;
+    super::pruning::look_at_venvs(services, &mut active).await?;
+    Ok(active.into_iter().find(|build| build.venv_present && !is_stale(services, build)))
 }
 
 fn is_stale(services: &Services, build: &Build) -> bool {
@@ -164,10 +175,10 @@ async fn reuse(
     ask: &Ask,
     active: Build,
     inputs: BuildInputs,
-) -> Result<Ensured, EnsureBuildError> {
+) -> Result<Build, EnsureBuildError> {
     services.store.set_active_build(configuration.workspace_id, configuration.id, active.id).await?;
     if !ask.manual {
-        return Ok(Ensured::Reused(active));
+        return Ok(active);
     }
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
@@ -178,7 +189,7 @@ async fn reuse(
     }
     let scope = Scope::Only(vec![build.workspace_id]);
     let settled = services.store.find_build(&scope, build.id).await?;
-    Ok(Ensured::Reused(settled.unwrap_or(build)))
+    Ok(settled.unwrap_or(build))
 }
 
 fn new_build(services: &Services, configuration: &Configuration, reason: BuildReason, inputs: BuildInputs) -> Build {
@@ -203,12 +214,13 @@ async fn start(
     services: &Services,
     registry: &Addr<Registry>,
     build: Build,
+    engine: Engine,
     builds: BuildsOf,
     manual: bool,
-) -> Result<Ensured, EnsureBuildError> {
+) -> Result<(Build, Way), EnsureBuildError> {
     services.store.insert_build(&build).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
-    let launched = launch::launch_build(services, registry, ports, build.clone(), builds.turn).await;
+    let launched = launch::launch_build(services, registry, ports, build.clone(), engine, &builds.turns).await;
     let LaunchedBuild { entry, waiters, work } = match launched {
         Ok(launched) => launched,
         Err(error) => {
@@ -218,7 +230,7 @@ async fn start(
     };
     let stream = entry.stream.clone();
     actix::spawn(adopt(services.clone(), build.clone(), entry, work, manual.then(|| waiters.clone())));
-    Ok(Ensured::UnderWay { build, stream, waiters })
+    Ok((build, Way::UnderWay { stream, waiters }))
 }
 
 /// The caller is told that there is no build, so no row may say that one is queued.

@@ -66,6 +66,17 @@ pub enum EnsureBuildError {
     Launch(#[from] LaunchError),
 }
 
+/// The venvs of a configuration could not be pruned.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    #[error("the service is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the venvs cannot be read or moved: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError<Status> {
     #[error("there is nothing of that id")]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use super::actor::Registry;
-use super::builds::{self, Ask, Ensured};
+use super::builds::{self, Ask};
 use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
 use super::message::{Entries, Observe, Observed};
+use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::{creation, reading, recovery, runs};
 use crate::domain::build::Build;
@@ -105,9 +106,21 @@ impl RegistryHandle {
         let ask = Ask { scope: principal.workspaces, configuration_id, force, manual: true };
         let ensured =
             self.services.arbiters.run(move || async move { builds::ensure(&services, &registry, ask).await }).await?;
-        Ok(match ensured {
-            Ensured::Reused(build) | Ensured::UnderWay { build, .. } => build,
-        })
+        Ok(ensured.build)
+    }
+
+    /// Removes venvs that nobody needs any more. Never one that a run uses or a build is making.
+    pub async fn prune_builds(&self) -> PruneReport {
+        let (services, registry) = self.parts();
+        let report =
+            self.services.arbiters.run(move || async move { pruning::prune(&services, &registry).await }).await;
+        tracing::info!(?report, "venvs pruned");
+        report
+    }
+
+    /// Brings up to date what rows of builds say of their venvs.
+    pub async fn look_at_venvs(&self, builds: &mut [Build]) -> Result<(), StoreError> {
+        pruning::look_at_venvs(&self.services, builds).await
     }
 
     pub async fn cancel_run(
@@ -137,7 +150,9 @@ impl RegistryHandle {
     }
 
     pub async fn build(&self, principal: &Principal, id: BuildId) -> Result<Option<Build>, StoreError> {
-        reading::settled_build(&self.services, &self.registry, &principal.workspaces, id).await
+        let mut build = reading::settled_build(&self.services, &self.registry, &principal.workspaces, id).await?;
+        pruning::look_at_venvs(&self.services, build.as_mut_slice()).await?;
+        Ok(build)
     }
 
     /// Begins to read a stream. The caller has found its row, and so may see it.

@@ -21,7 +21,7 @@ use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
 use crate::stream::{self, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
-use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, conclude_build};
+use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, Engine, Turns, conclude_build};
 use crate::worker::run::{Place, RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
 
@@ -80,10 +80,11 @@ pub async fn launch_build(
     registry: &Addr<Registry>,
     ports: Arc<dyn BuildPorts>,
     build: Build,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    engine: Engine,
+    turns: &Turns,
 ) -> Result<LaunchedBuild, LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
-    stream.append_one(created(&build, true)).await?;
+    stream.append_one(created(&build)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
     let waiters = Waiters::new(entry.stopper.clone());
     let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
@@ -93,18 +94,20 @@ pub async fn launch_build(
         Kind::Build { configuration_id: build.configuration_id, in_flight: Box::new(in_flight) },
     )
     .await;
-    let job = BuildJob {
+    let mut job = Some(BuildJob {
         build: build.clone(),
+        engine,
         stream: stream.clone(),
         signal,
-        turn,
+        place: turns.queue(),
         gate: services.capacity.gate().clone(),
         ports,
         context: services.work.clone(),
-    };
+    });
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     let work = actix::spawn(async move {
-        let died = watch_over(|guard| BuildWorker::new(job.clone(), guard).start()).await;
+        let mut take = || job.take().expect("a worker is started once");
+        let died = watch_over(|guard| BuildWorker::new(take(), guard).start()).await;
         if died {
             let code = BuildErrorCode::OrchestrationError;
             conclude_build(&services.work, &build, &stream, code, "the build's worker died").await;
@@ -118,7 +121,7 @@ pub async fn launch_build(
 pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
-    stream.append_one(created(build, false)).await?;
+    stream.append_one(created(build)).await?;
     stream.append_one(crate::worker::build::reused(of)).await?;
     let _ = projected.clone().wait_for(|done| *done).await;
     Ok(())
@@ -159,10 +162,10 @@ async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
     }
 }
 
-pub fn created(build: &Build, should_build: bool) -> Draft {
+pub fn created(build: &Build) -> Draft {
     let payload = build_payload::Created {
         reason: build.reason,
-        should_build,
+        should_build: build.reused_build_id.is_none(),
         engine_spec: build.inputs.engine_spec.clone(),
         engine_version_hint: build.inputs.engine_version_hint.clone(),
         python_bin: build.inputs.python_interpreter.clone(),

@@ -5,6 +5,8 @@ use serde::Serialize;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
+use crate::worker::build::Turns;
+
 use super::slot::{Entry, InFlight};
 use crate::domain::{BuildId, ConfigurationId, StreamKey};
 
@@ -42,10 +44,10 @@ pub struct LookAtBuilds(pub ConfigurationId);
 #[derive(Clone, Default)]
 pub struct BuildsOf {
     pub in_flight: Vec<InFlight>,
-    /// Held while deciding whether to reuse, join or build.
+    /// Held while deciding whether to reuse, join or build, and while deciding what to prune.
     pub decision: Arc<Mutex<()>>,
-    /// Held while building: one build at a time per configuration, in order.
-    pub turn: Arc<Mutex<()>>,
+    /// One build at a time, in order.
+    pub turns: Turns,
 }
 
 #[derive(Message)]

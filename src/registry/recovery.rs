@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::actor::Registry;
 use super::error::LaunchError;
 use super::launch;
+use super::leftovers;
 use super::runs::Ports;
 use super::services::Services;
 use crate::domain::build::Build;
@@ -38,6 +39,8 @@ pub struct Report {
     /// Logs that had failed and now have their end.
     pub logs_completed: usize,
     pub processes_killed: usize,
+    /// Files and folders that were half made.
+    pub leftovers_removed: usize,
     /// Left as they are, because log or row could not be opened.
     pub failed: usize,
 }
@@ -54,7 +57,7 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
     let builds = services.store.unfinished_builds(services.node_id).await?;
     let degraded = services.store.degraded_runs(services.node_id).await?;
     let degraded_builds = services.store.degraded_builds(services.node_id).await?;
-    let mut report = Report::default();
+    let mut report = Report { leftovers_removed: sweep(services).await, ..Report::default() };
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
     if !markers.is_empty() {
@@ -79,6 +82,11 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
         report.count(&build.id, done);
     }
     Ok(report)
+}
+
+async fn sweep(services: &Services) -> usize {
+    let (data, venvs) = (services.work.data_dir.clone(), services.work.venvs_dir.clone());
+    tokio::task::spawn_blocking(move || leftovers::sweep(&data, &venvs)).await.unwrap_or_default()
 }
 
 enum Done {
@@ -109,7 +117,7 @@ async fn recover_build(services: &Services, build: &Build) -> Result<Done, Launc
         return correct(services, &stream, build.configuration_id).await;
     }
     if stream.tail().sequence == 0 {
-        stream.append_one(launch::created(build, true)).await?;
+        stream.append_one(launch::created(build)).await?;
     }
     conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
     correct(services, &stream, build.configuration_id).await?;

@@ -9,6 +9,7 @@ use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::admission::Admission;
+use super::leases::Leases;
 use super::repeats::Repeats;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
@@ -33,6 +34,7 @@ pub struct Services {
     pub admission: Admission,
     pub safe_mode: SafeModeSwitch,
     pub repeats: Repeats,
+    pub leases: Leases,
 }
 
 impl Services {
@@ -55,6 +57,7 @@ impl Services {
             node_id,
             arbiters,
             capacity,
+            leases: Leases::default(),
             settings,
         }
     }

@@ -1,7 +1,8 @@
 //! Builds: the request and the venv as columns, the state as its log last told.
 
 use entity::build::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select, Set, UpdateMany};
 
 use super::cells::{Cells, stored};
 use super::list::{ListQuery, Listed, asked, page, visible};
@@ -51,7 +52,7 @@ impl Store {
         Ok(updated.rows_affected > 0)
     }
 
-    /// Whether its venv is there. False when there is no such build.
+    /// Whether its venv is there, also for the builds that point at it. False when there is no such build.
     pub async fn set_venv_present(
         &self,
         workspace_id: WorkspaceId,
@@ -59,7 +60,10 @@ impl Store {
         present: bool,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { venv_present: Set(present), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
+        let id = id.to_string();
+        let those = Condition::any().add(Column::Id.eq(&id)).add(Column::ReusedBuildId.eq(&id));
+        let update = Entity::update_many().filter(those).filter(Column::WorkspaceId.eq(workspace_id.to_string()));
+        let updated = update.set(change).exec(&*self.write().await).await?;
         Ok(updated.rows_affected > 0)
     }
 
@@ -95,22 +99,37 @@ impl Store {
         rows.into_iter().map(record).collect()
     }
 
-    /// The newest active build made from these inputs. One that only points to another has no venv and is left out;
-    /// one whose venv is gone is not.
-    pub async fn find_active_build(
+    /// The active builds made from these inputs whose venvs were there when last looked at, newest first. One that
+    /// only points to another has no venv of its own and is left out.
+    pub async fn active_builds(
         &self,
         workspace_id: WorkspaceId,
         configuration_id: ConfigurationId,
         fingerprint: &str,
-    ) -> Result<Option<Build>, StoreError> {
-        let select = Entity::find()
-            .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
-            .filter(Column::ConfigurationId.eq(configuration_id.to_string()))
+    ) -> Result<Vec<Build>, StoreError> {
+        let select = of_configuration(workspace_id, configuration_id)
             .filter(Column::Fingerprint.eq(fingerprint))
             .filter(Column::Status.eq(BuildStatus::Active.as_str()))
-            .filter(Column::ReusedBuildId.is_null());
+            .filter(Column::ReusedBuildId.is_null())
+            .filter(Column::VenvPresent.eq(true));
         let newest = select.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
-        newest.one(self.read()).await?.map(record).transpose()
+        newest.all(self.read()).await?.into_iter().map(record).collect()
+    }
+
+    /// Those of these builds that have rows, and all others of the configuration whose venvs were there when last
+    /// looked at. What only points to another has no venv of its own and is left out.
+    pub async fn builds_with_venvs(
+        &self,
+        workspace_id: WorkspaceId,
+        configuration_id: ConfigurationId,
+        among: &[BuildId],
+    ) -> Result<Vec<Build>, StoreError> {
+        let named = Column::Id.is_in(among.iter().map(BuildId::to_string));
+        let those = Condition::any().add(named).add(Column::VenvPresent.eq(true));
+        let select =
+            of_configuration(workspace_id, configuration_id).filter(those).filter(Column::ReusedBuildId.is_null());
+        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
+        rows.into_iter().map(record).collect()
     }
 
     /// Every build of a node that has not ended, oldest first.
@@ -132,6 +151,12 @@ impl Store {
         let (rows, total) = page(self.read(), select, query).await?;
         Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
     }
+}
+
+fn of_configuration(workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+        .filter(Column::ConfigurationId.eq(configuration_id.to_string()))
 }
 
 fn update(workspace_id: WorkspaceId, id: BuildId) -> UpdateMany<Entity> {
@@ -325,29 +350,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_active_build_of_a_fingerprint_is_found() {
+    async fn the_active_builds_of_a_fingerprint_come_newest_first() {
         let (store, configuration) = TestStore::furnished().await;
         let made = |micros, status, edit: fn(&mut Build)| {
             let state = BuildState { status, ..BuildState::default() };
-            let mut made = Build { created_at: at(micros), state, ..build(&configuration) };
+            let mut made = Build { created_at: at(micros), state, venv_present: true, ..build(&configuration) };
             edit(&mut made);
             made
         };
-        let newest = made(20, BuildStatus::Active, |_| {});
+        let [older, newest] = [10, 20].map(|micros| made(micros, BuildStatus::Active, |_| {}));
         let others = [
-            made(10, BuildStatus::Active, |_| {}),
             made(30, BuildStatus::Failed, |_| {}),
             made(40, BuildStatus::Building, |_| {}),
             made(50, BuildStatus::Active, |build| build.reused_build_id = Some(BuildId::generate())),
             made(60, BuildStatus::Active, |build| build.inputs.fingerprint = "f2".into()),
+            made(70, BuildStatus::Active, |build| build.venv_present = false),
         ];
-        for build in others.iter().chain([&newest]) {
+        for build in others.iter().chain([&newest, &older]) {
             store.insert_build(build).await.unwrap();
         }
         let (of, id) = (configuration.workspace_id, configuration.id);
-        assert_eq!(store.find_active_build(of, id, "f1").await.unwrap(), Some(newest));
-        assert_eq!(store.find_active_build(of, id, "f3").await.unwrap(), None);
-        assert_eq!(store.find_active_build(WorkspaceId::generate(), id, "f1").await.unwrap(), None);
+        assert_eq!(store.active_builds(of, id, "f1").await.unwrap(), [newest, older]);
+        assert_eq!(store.active_builds(of, id, "f3").await.unwrap(), []);
+        assert_eq!(store.active_builds(WorkspaceId::generate(), id, "f1").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn builds_with_venvs_are_those_that_have_one_and_those_that_are_named() {
+        let (store, configuration) = TestStore::furnished().await;
+        let [present, named, absent] = [(10, true), (20, false), (30, false)].map(|(micros, venv_present)| Build {
+            created_at: at(micros),
+            venv_present,
+            ..build(&configuration)
+        });
+        let pointing = Build { reused_build_id: Some(present.id), venv_present: true, ..build(&configuration) };
+        for build in [&absent, &pointing, &named, &present] {
+            store.insert_build(build).await.unwrap();
+        }
+        let (of, id) = (configuration.workspace_id, configuration.id);
+        let among = [named.id, pointing.id, BuildId::generate()];
+        assert_eq!(store.builds_with_venvs(of, id, &among).await.unwrap(), [present, named]);
+        assert_eq!(store.builds_with_venvs(WorkspaceId::generate(), id, &among).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_venv_that_goes_goes_for_those_who_point_at_it_too() {
+        let (store, configuration) = TestStore::furnished().await;
+        let [own, other] = [(), ()].map(|()| Build { venv_present: true, ..build(&configuration) });
+        let pointing = Build { reused_build_id: Some(own.id), venv_present: true, ..build(&configuration) };
+        for build in [&own, &other, &pointing] {
+            store.insert_build(build).await.unwrap();
+        }
+        assert!(store.set_venv_present(own.workspace_id, own.id, false).await.unwrap());
+        for (id, present) in [(own.id, false), (pointing.id, false), (other.id, true)] {
+            assert_eq!(found(&store, id).await.venv_present, present);
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use super::build::engine::{Engine, ready_engine};
 use super::build::marker::build_folder;
 use super::build::{Toolchain, ToolchainError, find_toolchain};
 use super::environment::Environment;
@@ -40,7 +41,14 @@ impl WorkContext {
         self.toolchain.get_or_try_init(|| find_toolchain(self)).await
     }
 
-    /// The folder of a build's venv.
+    /// The engine that a build would install now, its files made ready.
+    pub async fn engine(&self) -> Engine {
+        let (data_dir, spec) = (self.data_dir.clone(), self.settings.build.engine_spec.clone());
+        let ready = tokio::task::spawn_blocking(move || ready_engine(&data_dir, &spec)).await;
+        ready.unwrap_or_else(|error| Engine { install: Err(error.to_string()), digest: None, version_hint: None })
+    }
+
+    /// A build's own folder, where its venv is made.
     pub fn build_dir(&self, build: &Build) -> PathBuf {
         build_folder(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
     }

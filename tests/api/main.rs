@@ -2,6 +2,9 @@
 
 mod support;
 
+mod build_engines;
+mod build_failures;
+mod build_pruning;
 mod builds;
 mod cancel;
 mod capacity;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::support::server::{ade, settings};
-use crate::support::{process, within};
+use crate::support::{process, tools, within};
 use crate::{done, fixture, program, workbook};
 
 /// One data folder for all, and one command at a time in it: what is asked here is not who owns it.
@@ -119,8 +119,7 @@ fn scripted(data_dir: &Path, script: &str, grace: &str) -> Command {
     let mut settings = settings();
     settings.insert("ADE_CANCEL_GRACE", grace.to_owned());
     let mut command = ade(data_dir, &settings);
-    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/support/configuration");
-    command.args(["run", "--config-dir", configuration]).arg(input);
+    command.args(["run", "--config-dir"]).arg(tools::package("configuration")).arg(input);
     command
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::server::{Server, ade, settings};
+use crate::support::tools;
 use crate::support::work::Place;
 
 #[test]
@@ -34,9 +35,9 @@ fn a_run_from_the_command_line_is_done_by_the_server_of_the_folder() {
     place.warm_up(&server);
     let input = folder.path().join("input.txt");
     std::fs::write(&input, "output normalized.xlsx\nprint done\n").unwrap();
-    let configuration = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/support/configuration");
     let mut command = ade(folder.path(), &settings());
-    let done = command.args(["run", "--workspace", &place.workspace, "--config-dir", configuration]).arg(&input);
+    let command = command.args(["run", "--workspace", &place.workspace, "--config-dir"]);
+    let done = command.arg(tools::package("configuration")).arg(&input);
     let done = done.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{out}\n{err}");

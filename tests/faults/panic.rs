@@ -16,6 +16,7 @@ use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::registry::actor::Registry;
 use ade::registry::launch::launch_run;
+use ade::registry::leases::Leases;
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
 use ade::stream::Tail;

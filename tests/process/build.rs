@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use ade::domain::BuildId;
 use ade::event::payload::build::Phase;
-use ade::worker::build::installer::{Installer, InstallerChoice, Installers};
+use ade::worker::build::engine::Source;
+use ade::worker::build::installer::{Found, Installer, InstallerChoice, Installers};
 use ade::worker::build::python::{Interpreter, NoInterpreter, find};
 use ade::worker::build::venv::{Step, VenvPlan, Work, metadata};
 use ade::worker::process::capture;
@@ -72,12 +73,14 @@ async fn a_uv_on_the_path_is_used_if_it_runs() {
     let uv = script(&good, "uv", "#!/bin/sh\necho uv 0.0.0\n");
     let none = Interpreter { path: "/no/python".into(), version: String::new(), pip: false };
     let find = async |choice, folders: &[&Path]| {
-        Installers::new(choice, folder.path().to_owned(), with_path(folders)).get(&none).await
+        Installers::new(choice, folder.path().to_owned(), with_path(folders)).find(&none).await
     };
-    let found = find(InstallerChoice::Auto, &[&broken, &good]).await;
-    assert_eq!(found.unwrap(), Installer::Uv(uv));
-    assert_eq!(find(InstallerChoice::Pip, &[&good]).await.unwrap(), Installer::Pip);
-    assert_eq!(find(InstallerChoice::Auto, &[&broken]).await.unwrap(), Installer::Pip);
+    let found = |installer| Found { installer, regret: None };
+    assert_eq!(find(InstallerChoice::Auto, &[&broken, &good]).await.unwrap(), found(Installer::Uv(uv)));
+    assert_eq!(find(InstallerChoice::Pip, &[&good]).await.unwrap(), found(Installer::Pip));
+    let Found { installer, regret } = find(InstallerChoice::Auto, &[&broken]).await.unwrap();
+    assert_eq!(installer, Installer::Pip);
+    assert!(regret.is_some_and(|regret| regret.contains("/no/python")), "it says why there is no uv");
     assert!(find(InstallerChoice::Uv, &[&broken]).await.is_err());
 }
 
@@ -115,7 +118,7 @@ async fn a_venv_is_made_and_told_about() {
         python: &python,
         installer: &Installer::Pip,
         engine_spec: "builtin",
-        engine: "unused",
+        engine: Err("unused"),
         configuration: folder.path(),
         data: folder.path(),
         service: &service,
@@ -157,7 +160,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
     let folder = tempfile::tempdir().unwrap();
     let (python, service) = (python().await, service());
     let data = folder.path().join("data");
-    let installer = Installers::new(choice, data.clone(), service.clone()).get(&python).await.unwrap();
+    let Found { installer, .. } = Installers::new(choice, data.clone(), service.clone()).find(&python).await.unwrap();
     let (engine, configuration) = put_sources(folder.path());
     let mut took = Vec::new();
     for round in ["cold", "warm"] {
@@ -170,7 +173,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
             python: &python,
             installer: &installer,
             engine_spec: "builtin",
-            engine: engine.to_str().unwrap(),
+            engine: Ok(&Source::Plain(engine.display().to_string())),
             configuration: &configuration,
             data: &data,
             service: &service,

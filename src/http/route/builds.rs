@@ -98,7 +98,8 @@ async fn list(
     let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
     let status = input::statuses(&status, BuildStatus::ALL, BuildStatus::as_str)?;
     let query = ListQuery { workspace_id: None, configuration_id: Some(configuration_id), status, page, per_page };
-    let listed = registry.store().builds(&principal.workspaces, &query).await?;
+    let mut listed = registry.store().builds(&principal.workspaces, &query).await?;
+    registry.look_at_venvs(&mut listed.items).await?;
     let items = listed.items.iter().map(resource).collect();
     Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
 }

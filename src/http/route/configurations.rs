@@ -18,7 +18,7 @@ use crate::http::input::{self, Json};
 use crate::http::paths::API;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::package;
-use crate::registry::RegistryHandle;
+use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -74,7 +74,7 @@ async fn import(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let limits = package::Limits::default();
-    let incoming = registry.services().settings.storage.data_dir.join("incoming");
+    let incoming = registry.services().settings.storage.data_dir.join(INCOMING);
     let mut form = input::form(multipart, &incoming, limits.zip_bytes).await?;
     let upload = form.take_file()?;
     let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;

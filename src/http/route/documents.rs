@@ -14,7 +14,7 @@ use crate::http::input::{self, blocking};
 use crate::http::paths;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::respond::file;
-use crate::registry::RegistryHandle;
+use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -33,7 +33,7 @@ async fn upload(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let settings = &registry.services().settings;
-    let incoming = settings.storage.data_dir.join("incoming");
+    let incoming = settings.storage.data_dir.join(INCOMING);
     let mut form = input::form(multipart, &incoming, settings.server.upload_max_bytes).await?;
     let upload = form.take_file()?;
     let document = Document {

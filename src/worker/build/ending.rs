@@ -13,7 +13,7 @@ use crate::stream::{AppendError, StreamHandle};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 
-use super::marker::{read_marker, venv_intact};
+use super::marker::{build_folder, read_marker, venv_intact};
 
 /// Why a build did not become active.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,9 +128,11 @@ pub async fn venv_metadata(context: &WorkContext, build: &Build) -> VenvMetadata
     read.ok().flatten().map(|marker| marker.metadata).unwrap_or_default()
 }
 
-/// Whether the venv of an active build is there and whole. Blocks.
+/// Whether the venv that an active build offers is there and whole. Blocks.
 pub fn venv_is_intact(context: &WorkContext, build: &Build) -> bool {
-    venv_intact(&context.build_dir(build), build.id, &build.inputs.fingerprint)
+    let owner = build.venv_build_id();
+    let folder = build_folder(&context.venvs_dir, build.workspace_id, build.configuration_id, owner);
+    venv_intact(&folder, owner, &build.inputs.fingerprint)
 }
 
 /// Ends a build whose worker is gone.

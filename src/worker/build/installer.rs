@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use ulid::Ulid;
 
 use super::python::{Interpreter, on_path};
 use super::{args, build_environment, command};
 use crate::domain::status::text_enum;
+use crate::package::STAGING;
 use crate::worker::environment::Environment;
 use crate::worker::process::{Marker, capture};
 
@@ -40,40 +41,45 @@ impl Installer {
     }
 }
 
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub installer: Installer,
+    /// What the operator would rather have, and why it is not so; for everybody who waits for a build.
+    pub regret: Option<String>,
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("uv was asked for, but there is none: {0}")]
 pub struct NoInstaller(String);
 
-/// Where installers are found, and what was found.
+/// Where installers are found.
 #[derive(Debug)]
 pub struct Installers {
     choice: InstallerChoice,
     data: PathBuf,
     service: Environment,
-    found: OnceCell<Result<Installer, NoInstaller>>,
 }
 
 impl Installers {
     /// `data` is the service's data folder, `service` its environment.
     pub fn new(choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
-        Self { choice, data, service, found: OnceCell::new() }
+        Self { choice, data, service }
     }
 
     /// The installer; `python` is used to fetch one if need be.
-    pub async fn get(&self, python: &Interpreter) -> Result<Installer, NoInstaller> {
-        self.found.get_or_init(|| self.find(python)).await.clone()
-    }
-
-    async fn find(&self, python: &Interpreter) -> Result<Installer, NoInstaller> {
+    pub async fn find(&self, python: &Interpreter) -> Result<Found, NoInstaller> {
+        let found = |installer| Found { installer, regret: None };
         if self.choice == InstallerChoice::Pip {
-            return Ok(Installer::Pip);
+            return Ok(found(Installer::Pip));
         }
         match self.uv(python).await {
-            Ok(path) => Ok(Installer::Uv(path)),
+            Ok(path) => Ok(found(Installer::Uv(path))),
             Err(reason) if self.choice == InstallerChoice::Uv => Err(NoInstaller(reason)),
             Err(reason) => {
-                tracing::info!(reason, "packages are installed with pip, since there is no uv");
-                Ok(Installer::Pip)
+                let regret = format!("packages are installed with pip, since uv could not be had: {reason}");
+                tracing::warn!("{regret}");
+                Ok(Found { installer: Installer::Pip, regret: Some(regret) })
             }
         }
     }
@@ -99,18 +105,25 @@ impl Installers {
 
     /// Into a folder beside, which then takes its name: one that was cut short is never taken for a whole one.
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
-        let fresh = tool.with_extension("new");
-        remove(&fresh)?;
-        self.step(&python.path, args!["-m", "venv", &fresh]).await?;
+        let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
+        let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
+        let placed = fetched.and_then(|()| std::fs::rename(&fresh, tool).map_err(|error| error.to_string()));
+        if placed.is_err() {
+            let _ = remove(&fresh);
+        }
+        placed
+    }
+
+    async fn fetch_into(&self, python: &Interpreter, fresh: &Path) -> Result<(), String> {
+        self.step(&python.path, args!["-m", "venv", fresh]).await?;
         let pip = args!["-m", "pip", "install", "--only-binary", ":all:", "--retries", "1", "uv"];
-        self.step(&fresh.join("bin/python"), pip).await?;
-        remove(tool)?;
-        std::fs::rename(&fresh, tool).map_err(|error| error.to_string())
+        self.step(&fresh.join("bin/python"), pip).await
     }
 
     async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
         let said = capture(&self.command(program, args), FETCH).await.map_err(|error| error.to_string())?;
-        let reason = || said.stderr.back().cloned().unwrap_or_else(|| "it could not be installed".into());
+        let told = || said.stderr.iter().rfind(|line| line.starts_with("ERROR")).or(said.stderr.back());
+        let reason = || told().cloned().unwrap_or_else(|| "it could not be installed".into());
         if said.exit.succeeded() { Ok(()) } else { Err(reason()) }
     }
 

@@ -31,15 +31,26 @@ pub fn build_folder(venvs: &Path, workspace: WorkspaceId, configuration: Configu
     venvs.join(format!("{workspace}/{configuration}/{build}"))
 }
 
-/// Commits the venv in `folder`: the marker appears whole, or not at all, and survives a crash from then on.
+/// Commits the venv in `folder`: the marker appears whole, or not at all, and survives a crash from then on; and so
+/// does the venv, which must be durable first.
 pub fn write_marker(folder: &Path, marker: &VenvMarker) -> io::Result<()> {
     let venv = folder.join(".venv");
+    sync_file_system(&venv)?;
     let (fresh, path) = (venv.join(format!("{NAME}.new")), venv.join(NAME));
     let mut file = File::create(&fresh)?;
     file.write_all(&serde_json::to_vec_pretty(marker)?)?;
     file.sync_all()?;
     fs::rename(&fresh, &path)?;
     File::open(&venv)?.sync_all()
+}
+
+/// Of thousands of files that installers leave unsynced, one by one would take long.
+fn sync_file_system(folder: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::unistd::syncfs(File::open(folder)?)?;
+    #[cfg(not(target_os = "linux"))]
+    nix::unistd::sync();
+    Ok(())
 }
 
 /// The marker in `folder`; `None` when there is no readable one.

@@ -4,18 +4,23 @@
 
 pub mod python;
 pub mod installer;
+pub mod engine;
 pub mod fingerprint;
 pub mod venv;
 pub mod marker;
 pub mod toolchain;
 pub mod ports;
+pub mod turn;
+pub mod pruning;
 pub mod worker;
 pub mod session;
 pub mod ending;
 
 pub use ending::{conclude_build, end_of_build, reused, venv_is_intact, venv_metadata};
+pub use engine::Engine;
 pub use ports::BuildPorts;
 pub use toolchain::{Toolchain, ToolchainError, find_toolchain, inputs};
+pub use turn::Turns;
 pub use worker::{BuildJob, BuildWorker};
 
 use std::ffi::OsString;

@@ -5,17 +5,20 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::ending::{self, Failure};
+use super::engine::Engine;
 use super::marker::{VenvMarker, probe_writable, write_marker};
-use super::toolchain::ready_engine;
-use super::venv::{self, Step, VenvPlan, Work};
+use super::ports::BuildPorts;
+use super::turn::{Place, Turn};
+use super::venv::{self, Step, VenvPlan, WheelInstall, Work};
 use super::worker::BuildJob;
+use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::time::micros;
 use crate::event::payload::PhaseStatus;
@@ -23,11 +26,14 @@ use crate::event::payload::build::{
     BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, BUILD_STARTED, Phase, PhaseCompleted, PhaseStarted, Started,
     VenvMetadata,
 };
-use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
+use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::{Draft, Source};
 use crate::package;
+use crate::stream::StreamHandle;
 use crate::summary::{BuildFold, Fact};
+use crate::worker::WorkContext;
 use crate::worker::emitter::Emitter;
+use crate::worker::gate::Gate;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::stop::{StopReason, StopSignal};
 
@@ -35,7 +41,12 @@ use crate::worker::stop::{StopReason, StopSignal};
 const LAST_LINES: usize = 20;
 
 struct Session {
-    job: BuildJob,
+    build: Build,
+    engine: Engine,
+    stream: StreamHandle,
+    signal: StopSignal,
+    ports: Arc<dyn BuildPorts>,
+    context: Arc<WorkContext>,
     emitter: Emitter,
     /// What the row is told when the log takes nothing more.
     fold: BuildFold,
@@ -53,11 +64,24 @@ struct StepOutcome {
 
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) {
-    let folder = job.context.build_dir(&job.build);
-    let (emitter, began) = (Emitter::new(job.stream.clone()), Instant::now());
-    let fold = BuildFold::default();
-    let mut session = Session { job, emitter, fold, folder, began, deadline: began, last_lines: VecDeque::new() };
-    let outcome = match session.turn().await {
+    let BuildJob { build, engine, stream, signal, place, gate, ports, context } = job;
+    let folder = context.build_dir(&build);
+    let (emitter, began) = (Emitter::new(stream.clone()), Instant::now());
+    let mut session = Session {
+        build,
+        engine,
+        stream,
+        signal,
+        ports,
+        context,
+        emitter,
+        fold: BuildFold::default(),
+        folder,
+        began,
+        deadline: began,
+        last_lines: VecDeque::new(),
+    };
+    let outcome = match session.turn(place, gate).await {
         Ok(_turn) => session.work().await,
         Err(failure) => Err(failure),
     };
@@ -66,9 +90,9 @@ pub async fn drive(job: BuildJob) {
 
 impl Session {
     /// Waits for the builds before it, and until work may begin.
-    async fn turn(&self) -> Result<OwnedMutexGuard<()>, Failure> {
-        let turn = self.unless_stopped(self.job.turn.clone().lock_owned()).await?;
-        if self.unless_stopped(self.job.gate.passed()).await? {
+    async fn turn(&self, place: Place, gate: Gate) -> Result<Turn, Failure> {
+        let turn = self.unless_stopped(place.reached()).await?;
+        if self.unless_stopped(gate.passed()).await? {
             Ok(turn)
         } else {
             Err(Failure::stopped(&StopReason::Interrupt))
@@ -76,9 +100,9 @@ impl Session {
     }
 
     async fn work(&mut self) -> Result<VenvMetadata, Failure> {
-        let timeout = self.job.context.settings.build.timeout;
+        let timeout = self.context.settings.build.timeout;
         (self.began, self.deadline) = (Instant::now(), Instant::now() + timeout);
-        let started = self.draft(BUILD_STARTED, &Started { reason: self.job.build.reason });
+        let started = self.draft(BUILD_STARTED, &Started { reason: self.build.reason });
         self.see(&started);
         self.post(vec![started]).await;
         let configuration = self.prepare().await?;
@@ -102,9 +126,9 @@ impl Session {
 
     /// Makes the build's folder and a copy of the configuration: installers write into what they install from.
     async fn prepare(&self) -> Result<PathBuf, Failure> {
-        let build = &self.job.build;
+        let build = &self.build;
         let original = format!("workspaces/{}/configurations/{}", build.workspace_id, build.configuration_id);
-        let original = self.job.context.data_dir.join(original);
+        let original = self.context.data_dir.join(original);
         let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
         let copied = tokio::task::spawn_blocking(move || {
             probe_writable(&folder).map_err(|error| {
@@ -127,22 +151,20 @@ impl Session {
     }
 
     async fn steps(&self, configuration: &Path) -> Result<Vec<Step>, Failure> {
-        let context = &self.job.context;
+        let context = &self.context;
         let toolchain = context.toolchain().await;
         let toolchain = toolchain.map_err(|error| Failure::new(BuildErrorCode::VenvCreateFailed, error.to_string()))?;
-        let (data_dir, spec) = (context.data_dir.clone(), self.job.build.inputs.engine_spec.clone());
-        let engine = tokio::task::spawn_blocking(move || ready_engine(&data_dir, &spec)).await;
-        let engine = engine
-            .map_err(|error| error.to_string())
-            .and_then(|engine| engine.map_err(|error| error.to_string()))
-            .map_err(|message| Failure::new(BuildErrorCode::EngineInstallFailed, message))?;
+        if let Some(regret) = &toolchain.regret {
+            let line = ConsoleLine::new(Scope::Build, Pipe::Stderr, regret.as_str()).level(Level::Warn);
+            self.post(vec![self.draft(CONSOLE_LINE, &line)]).await;
+        }
         let plan = VenvPlan {
-            build_id: self.job.build.id,
+            build_id: self.build.id,
             folder: &self.folder,
             python: &toolchain.python,
             installer: &toolchain.installer,
-            engine_spec: &self.job.build.inputs.engine_spec,
-            engine: &engine.install,
+            engine_spec: &self.build.inputs.engine_spec,
+            engine: self.engine.install.as_ref().map_err(String::as_str),
             configuration,
             data: &context.data_dir,
             service: context.environment(),
@@ -155,14 +177,15 @@ impl Session {
         let Step { phase, message, work, error } = step;
         self.post(vec![self.draft(BUILD_PHASE_STARTED, &PhaseStarted { phase, message: message.clone() })]).await;
         let started = Instant::now();
-        let spec = match work {
-            Work::Run(spec) => spec,
+        let outcome = match work {
+            Work::Run(spec) => self.run(&spec, phase).await,
+            Work::Wheel(wheel) => self.install_wheel(*wheel, phase).await,
+            Work::Refuse(why) => Err(Failure::new(error, why)),
             Work::Skip(why) => {
                 self.phase_completed(phase, PhaseStatus::Skipped, Duration::ZERO, None, Some(why.into())).await;
                 return Ok(String::new());
             }
         };
-        let outcome = self.run(&spec, phase).await;
         let exit_code = outcome.as_ref().ok().and_then(|outcome| outcome.exit_code);
         let outcome = outcome.and_then(|outcome| match outcome.exit_code {
             Some(0) => Ok(outcome.last_line),
@@ -192,6 +215,24 @@ impl Session {
         self.post(vec![self.draft(BUILD_PHASE_COMPLETED, &completed)]).await;
     }
 
+    async fn install_wheel(&mut self, wheel: WheelInstall, phase: Phase) -> Result<StepOutcome, Failure> {
+        let WheelInstall { kept, fresh, make, mut install } = wheel;
+        if wheels_in(&kept).is_empty() {
+            let made = self.run(&make, phase).await;
+            if !made.as_ref().is_ok_and(|made| made.exit_code == Some(0)) {
+                let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(fresh)).await;
+                return made;
+            }
+        }
+        let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept)).await;
+        let wheels = wheels.map_err(std::io::Error::other).flatten().map_err(|error| {
+            let message = format!("the engine's wheel cannot be kept: {error}");
+            Failure::new(BuildErrorCode::EngineInstallFailed, message)
+        })?;
+        install.args.extend(wheels.into_iter().map(PathBuf::into_os_string));
+        self.run(&install, phase).await
+    }
+
     async fn run(&mut self, spec: &ChildSpec, phase: Phase) -> Result<StepOutcome, Failure> {
         let mut process = Process::spawn(spec)
             .map_err(|error| Failure::new(BuildErrorCode::OrchestrationError, error.to_string()))?;
@@ -203,8 +244,8 @@ impl Session {
                     Some((pipe, batch)) => self.take_lines(pipe, batch, phase, &mut last_line).await,
                     None => break,
                 },
-                failure = over(self.job.signal.clone(), self.deadline, self.job.context.settings.build.timeout), if cut_short.is_none() => {
-                    let grace = failure.grace(self.job.context.settings.run.cancel_grace);
+                failure = over(self.signal.clone(), self.deadline, self.context.settings.build.timeout), if cut_short.is_none() => {
+                    let grace = failure.grace(self.context.settings.run.cancel_grace);
                     let killer = killer.clone();
                     actix::spawn(async move { killer.terminate(grace).await });
                     cut_short = Some(failure);
@@ -240,7 +281,7 @@ impl Session {
 
     /// The marker is the venv's commit; the copy of the configuration has served.
     async fn commit(&self, metadata: &VenvMetadata) -> Result<(), Failure> {
-        let build = &self.job.build;
+        let build = &self.build;
         let marker = VenvMarker {
             build_id: build.id,
             workspace_id: build.workspace_id,
@@ -267,11 +308,11 @@ impl Session {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         }
         let last_lines = std::mem::take(&mut self.last_lines).into();
-        let draft = ending::completed(&self.job.build, outcome, self.began.elapsed(), last_lines);
+        let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
         self.see(&draft);
         if let Err(error) = self.emitter.emit(draft).await {
-            tracing::error!(build = %self.job.build.id, error = %error, "build ended without its terminal event");
-            self.job.ports.record_end(&self.job.build, self.fold.state().clone(), self.job.stream.tail()).await;
+            tracing::error!(build = %self.build.id, error = %error, "build ended without its terminal event");
+            self.ports.record_end(&self.build, self.fold.state().clone(), self.stream.tail()).await;
         }
     }
 
@@ -281,7 +322,7 @@ impl Session {
     }
 
     async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Failure> {
-        let mut signal = self.job.signal.clone();
+        let mut signal = self.signal.clone();
         tokio::select! {
             biased;
             reason = signal.stopped() => Err(Failure::stopped(&reason)),
@@ -290,12 +331,29 @@ impl Session {
     }
 
     fn draft(&self, kind: &'static str, payload: &impl serde::Serialize) -> Draft {
-        Draft::new(kind, Source::Builder, payload).of_build(self.job.build.id)
+        Draft::new(kind, Source::Builder, payload).of_build(self.build.id)
     }
 
     async fn post(&self, drafts: Vec<Draft>) {
         self.emitter.post(drafts).await;
     }
+}
+
+/// The wheels in the folder where they are kept, once those that were just made are there. Another may have been
+/// quicker with the same content.
+fn keep_wheels(fresh: &Path, kept: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if fresh.is_dir() && wheels_in(kept).is_empty() {
+        let _ = std::fs::remove_dir_all(kept);
+        std::fs::rename(fresh, kept).or_else(|error| if kept.is_dir() { Ok(()) } else { Err(error) })?;
+    }
+    let _ = std::fs::remove_dir_all(fresh);
+    let wheels = wheels_in(kept);
+    if wheels.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(wheels) }
+}
+
+fn wheels_in(folder: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "whl")).collect()
 }
 
 /// Returns when the build has to end early.

@@ -4,13 +4,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use ulid::Ulid;
 
+use super::engine::Source;
 use super::installer::Installer;
 use super::python::Interpreter;
 use super::{args, build_environment, command};
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::build::{Phase, VenvMetadata};
+use crate::package::STAGING;
 use crate::worker::environment::Environment;
 use crate::worker::process::{ChildSpec, Marker};
 
@@ -24,9 +27,8 @@ pub struct VenvPlan<'a> {
     pub installer: &'a Installer,
     /// As the operator wrote it; for messages.
     pub engine_spec: &'a str,
-    /// What is handed to the installer: a requirement, or a copy of the engine's files. A copy must stand where its
-    /// content decides its path, since installers remember what they made of a path; and they write into it.
-    pub engine: &'a str,
+    /// Where there is none, the message for the step that would install it.
+    pub engine: Result<&'a Source, &'a str>,
     /// A copy of the configuration, for this build alone.
     pub configuration: &'a Path,
     pub data: &'a Path,
@@ -47,8 +49,23 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     Run(Box<ChildSpec>),
+    Wheel(Box<WheelInstall>),
     /// Nothing to do, and why.
     Skip(&'static str),
+    /// It cannot be done, and why.
+    Refuse(String),
+}
+
+/// Installing what is made of a folder only once: installers make it anew for each venv.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WheelInstall {
+    /// The folder that holds the wheel, whole, if it is there.
+    pub kept: PathBuf,
+    /// Where it is made.
+    pub fresh: PathBuf,
+    pub make: ChildSpec,
+    /// Lacks only the wheel.
+    pub install: ChildSpec,
 }
 
 /// The last line that this prints is a [`Versions`].
@@ -77,12 +94,17 @@ impl VenvPlan<'_> {
         let verify = self.run(&python, args!["-I", "-B", "-c", VERIFY]);
         let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
         let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
+        let install_engine = match self.engine {
+            Ok(Source::Plain(engine)) => self.install(&python, engine.into()),
+            Ok(Source::Copy(folder)) => self.install_wheel(&python, folder),
+            Err(why) => Work::Refuse(why.to_owned()),
+        };
         let step = |phase, message: &str, error, work| Step { phase, message: message.to_owned(), work, error };
         use BuildErrorCode::*;
         vec![
             step(Phase::CreateVenv, "creating virtual environment", VenvCreateFailed, self.create_venv()),
             step(Phase::UpgradePip, "upgrading pip", PipUpgradeFailed, self.upgrade_pip(&python)),
-            step(Phase::InstallEngine, &engine, EngineInstallFailed, self.install(&python, self.engine.into())),
+            step(Phase::InstallEngine, &engine, EngineInstallFailed, install_engine),
             step(
                 Phase::InstallConfig,
                 "installing configuration package",
@@ -122,18 +144,45 @@ impl VenvPlan<'_> {
     }
 
     fn install(&self, python: &Path, what: OsString) -> Work {
-        match self.installer {
-            Installer::Uv(uv) => self.run(uv, args!["pip", "install", "--python", python, what]),
+        let mut install = self.installing(python);
+        install.args.push(what);
+        Work::Run(Box::new(install))
+    }
+
+    /// A wheel may be of one version of Python only.
+    fn install_wheel(&self, python: &Path, folder: &Path) -> Work {
+        let content = folder.file_name().unwrap_or_default().to_string_lossy();
+        let kept = self.data.join("cache/wheels").join(format!("{content}-{}", self.python.version));
+        let fresh = kept.with_file_name(format!("{STAGING}{}", Ulid::generate()));
+        let make = match self.installer {
+            Installer::Uv(uv) => {
+                self.command(uv, args!["build", "--wheel", "--python", python, "--out-dir", &fresh, folder])
+            }
             Installer::Pip => {
-                let quiet = ["--no-input", "--disable-pip-version-check"];
-                self.run(python, args!["-m", "pip", "install", quiet[0], quiet[1], what])
+                let args = args!["-m", "pip", "wheel", "--no-input", "--disable-pip-version-check", "--no-deps"];
+                self.command(python, [args, args!["--wheel-dir", &fresh, folder]].concat())
+            }
+        };
+        Work::Wheel(Box::new(WheelInstall { kept, fresh, make, install: self.installing(python) }))
+    }
+
+    /// Lacks what to install.
+    fn installing(&self, python: &Path) -> ChildSpec {
+        match self.installer {
+            Installer::Uv(uv) => self.command(uv, args!["pip", "install", "--python", python]),
+            Installer::Pip => {
+                self.command(python, args!["-m", "pip", "install", "--no-input", "--disable-pip-version-check"])
             }
         }
     }
 
     fn run(&self, program: &Path, args: Vec<OsString>) -> Work {
+        Work::Run(Box::new(self.command(program, args)))
+    }
+
+    fn command(&self, program: &Path, args: Vec<OsString>) -> ChildSpec {
         let env = build_environment(self.service, self.data);
-        Work::Run(Box::new(command(program, args, self.folder, env, Marker::build(self.build_id))))
+        command(program, args, self.folder, env, Marker::build(self.build_id))
     }
 }
 
@@ -191,13 +240,14 @@ mod tests {
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .into();
+        let engine = Source::Plain("git+https://me:secret@host/engine.git@main".to_owned());
         let plan = VenvPlan {
             build_id: BuildId::generate(),
             folder: Path::new("/venvs/b"),
             python: &python,
             installer,
             engine_spec: "git+https://me:secret@host/engine.git@main",
-            engine: "git+https://me:secret@host/engine.git@main",
+            engine: Ok(&engine),
             configuration: Path::new("/venvs/b/configuration"),
             data: Path::new("/data"),
             service: &service,
@@ -244,6 +294,38 @@ mod tests {
         assert_eq!(lines[1], "/venvs/b/.venv/bin/python -m pip install --no-input --upgrade pip");
         let install = "/venvs/b/.venv/bin/python -m pip install --no-input --disable-pip-version-check";
         assert_eq!(lines[3], format!("{install} /venvs/b/configuration"));
+    }
+
+    #[test]
+    fn a_wheel_is_kept_for_each_content_and_version_of_python() {
+        let (engine, service) = (Source::Copy("/data/cache/engine/c0ffee".into()), Environment::new());
+        let wheel_of = |version: &str, installer: &Installer| {
+            let python = Interpreter { path: "/usr/bin/python3".into(), version: version.into(), pip: true };
+            let plan = VenvPlan {
+                build_id: BuildId::generate(),
+                folder: Path::new("/venvs/b"),
+                python: &python,
+                installer,
+                engine_spec: "builtin",
+                engine: Ok(&engine),
+                configuration: Path::new("/venvs/b/configuration"),
+                data: Path::new("/data"),
+                service: &service,
+            };
+            let Work::Wheel(wheel) = plan.steps().remove(2).work else { panic!("a copy is made into a wheel") };
+            *wheel
+        };
+        let words = |spec: &ChildSpec| spec.args.iter().map(|arg| arg.to_str().unwrap().to_owned()).collect::<Vec<_>>();
+        for installer in [Installer::Pip, Installer::Uv("/opt/uv".into())] {
+            let wheel = wheel_of("3.11.7", &installer);
+            assert_eq!(wheel.kept, Path::new("/data/cache/wheels/c0ffee-3.11.7"));
+            assert_eq!(wheel.fresh.parent(), wheel.kept.parent());
+            assert_ne!(wheel.fresh, wheel_of("3.11.7", &installer).fresh, "each makes its own");
+            let made = words(&wheel.make);
+            assert_eq!(made[made.len() - 2..], [wheel.fresh.to_str().unwrap(), "/data/cache/engine/c0ffee"]);
+            assert!(words(&wheel.install).contains(&"install".to_owned()));
+            assert_eq!(wheel_of("3.12.0", &installer).kept, Path::new("/data/cache/wheels/c0ffee-3.12.0"));
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
-use tokio::sync::Mutex;
 
+use super::engine::Engine;
 use super::ports::BuildPorts;
 use super::session;
+use super::turn::Place;
 use crate::domain::build::Build;
 use crate::stream::StreamHandle;
 use crate::supervision::ExitGuard;
@@ -15,13 +16,13 @@ use crate::worker::gate::Gate;
 use crate::worker::stop::StopSignal;
 
 /// A build to be done, and all it takes.
-#[derive(Clone)]
 pub struct BuildJob {
     pub build: Build,
+    pub engine: Engine,
     pub stream: StreamHandle,
     pub signal: StopSignal,
-    /// Held while building: one build of a configuration at a time, in the order they were asked for.
-    pub turn: Arc<Mutex<()>>,
+    /// Among the builds of its configuration.
+    pub place: Place,
     /// Passed before the build begins.
     pub gate: Gate,
     pub ports: Arc<dyn BuildPorts>,

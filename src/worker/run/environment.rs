@@ -29,13 +29,14 @@ impl Session {
         let run = &self.job.run;
         let ensuring = self.job.ports.ensure_build(run.workspace_id, run.configuration_id, run.options.force_rebuild);
         let ensured = self.unless_stopped(ensuring).await?;
-        let EnsuredBuild { build, progress } = match ensured {
+        let EnsuredBuild { build, progress, lease } = match ensured {
             Ok(ensured) => ensured,
             // A service that stops begins no build, which is no fault of this run.
             Err(_) if self.job.capacity.is_closed() => return Err(Early::Suspended),
             Err(error) => return Err(failed(RunFailureCode::BuildFailed, Stage::Build, error.to_string())),
         };
         self.build_id = Some(build.id);
+        self.lease = Some(lease);
         match progress {
             Progress::Reused => Ok(self.reuse(build).await),
             Progress::UnderWay { stream, interest } => self.watch_build(build, stream, interest).await,

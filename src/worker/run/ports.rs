@@ -15,6 +15,7 @@ use crate::stream::{StreamHandle, Tail};
 pub struct EnsuredBuild {
     pub build: Build,
     pub progress: Progress,
+    pub lease: Lease,
 }
 
 pub enum Progress {
@@ -26,6 +27,9 @@ pub enum Progress {
 
 /// Holding this keeps a build going; it is cancelled when nobody does any more.
 pub type Interest = Arc<dyn Any + Send + Sync>;
+
+/// Holding this keeps the venv in its place.
+pub type Lease = Arc<dyn Any + Send + Sync>;
 
 /// The venv cannot be had; the message is for people.
 #[derive(Debug, Clone, thiserror::Error)]

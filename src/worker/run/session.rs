@@ -12,6 +12,7 @@ use super::ending::{self, Ending, Report};
 use super::engine::capability;
 use super::environment::ReadyBuild;
 use super::inputs;
+use super::ports::Lease;
 use super::worker::RunJob;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
@@ -45,6 +46,8 @@ pub struct Session {
     pub started_at: Option<Timestamp>,
     /// Known once there is a build.
     pub build_id: Option<crate::domain::BuildId>,
+    /// Of the venv of that build; kept until the run has its end.
+    pub lease: Option<Lease>,
 }
 
 /// Does a run. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
@@ -68,7 +71,7 @@ impl Session {
     fn new(job: RunJob) -> Self {
         let emitter = Emitter::new(job.stream.clone());
         let fold = RunFold::new(job.run.id, job.run.workspace_id, job.run.configuration_id);
-        let mut session = Self { job, emitter, fold, started_at: None, build_id: None };
+        let mut session = Self { job, emitter, fold, started_at: None, build_id: None, lease: None };
         // The queued event is in the log already; the fold must know it too.
         let (options, mode) = (session.job.run.options.clone(), session.job.run.options.mode());
         session.see(&Draft::new(RUN_QUEUED, Source::Api, &Queued { mode, options, queued_by: None }));

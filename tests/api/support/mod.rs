@@ -4,6 +4,7 @@
 //! lives, and every log in its data folder is dense and ends with its one terminal event.
 
 pub mod http;
+pub mod index;
 pub mod sse;
 pub mod tools;
 mod aftermath;
@@ -19,8 +20,10 @@ use std::time::{Duration, Instant};
 
 use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
+use ade::registry::{PruneReport, RegistryHandle};
 use tempfile::TempDir;
 
+pub use aftermath::processes_with;
 pub use http::{PATIENCE, Request, Response};
 pub use serde_json::{Value, json};
 pub use sse::{EventStream, Frame, kind};
@@ -32,6 +35,7 @@ pub struct TestApp {
     folder: Arc<TempDir>,
     settings: Vec<(String, String)>,
     stop: StopHandle,
+    registry: RegistryHandle,
     service: Option<JoinHandle<Aftermath>>,
     allows_open_logs: bool,
 }
@@ -93,8 +97,9 @@ impl TestApp {
         let (started, start) = mpsc::channel();
         let service = std::thread::spawn(move || serve(loaded, &started));
         match start.recv().expect("a start has an outcome") {
-            Ok((address, stop)) => {
-                Ok(Self { address, folder, settings, stop, service: Some(service), allows_open_logs: false })
+            Ok(Running { address, stop, registry }) => {
+                let service = Some(service);
+                Ok(Self { address, folder, settings, stop, registry, service, allows_open_logs: false })
             }
             Err(error) => {
                 service.join().unwrap();
@@ -119,6 +124,12 @@ impl TestApp {
 
     pub fn touch(&self, name: &str) {
         fs::write(self.path(name), "").unwrap();
+    }
+
+    /// What maintenance does from time to time.
+    pub fn prune(&self) -> PruneReport {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.registry.prune_builds())
     }
 
     /// Stops in good order, and tells how long that took.
@@ -191,7 +202,13 @@ fn environment(folder: &Path, own: &[(String, String)]) -> Environment {
     environment
 }
 
-type Started = Result<(SocketAddr, StopHandle), StartError>;
+struct Running {
+    address: SocketAddr,
+    stop: StopHandle,
+    registry: RegistryHandle,
+}
+
+type Started = Result<Running, StartError>;
 
 /// The life of a service, on a thread of its own.
 fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
@@ -205,7 +222,8 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
             }
         };
         let registry = application.registry().clone();
-        started.send(Ok((application.address(), application.stop_handle()))).unwrap();
+        let (address, stop) = (application.address(), application.stop_handle());
+        started.send(Ok(Running { address, stop, registry: registry.clone() })).unwrap();
         application.run().await.expect("the service ends well");
         let deadline = Instant::now() + Duration::from_secs(2);
         loop {

@@ -16,9 +16,8 @@ pub type Settings = BTreeMap<&'static str, String>;
 
 /// Quick, quiet and with the scripted engine.
 pub fn settings() -> Settings {
-    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/engine");
     Settings::from([
-        ("ADE_ENGINE_SPEC", engine.display().to_string()),
+        ("ADE_ENGINE_SPEC", tools::package("engine").display().to_string()),
         ("ADE_CANCEL_GRACE", "1s".into()),
         ("ADE_MAX_CONCURRENCY", "4".into()),
         ("ADE_DRAIN_TIMEOUT", "20s".into()),

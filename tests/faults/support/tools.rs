@@ -1,5 +1,7 @@
-//! One installer for all tests: fetching it for each of their data folders would take most of the time.
+//! What builds need. One installer for all tests: fetching it for each of their data folders would take most of the
+//! time. And the packages that they install, each with what makes a wheel of it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,6 +38,45 @@ fn uv() -> Option<PathBuf> {
         fs::copy(venv.join("bin/uv"), bin.join("uv")).ok()?;
     }
     Some(bin)
+}
+
+/// The folder of a package, `engine` or `configuration`, with its build backend in it.
+pub fn package(name: &str) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/packages");
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tools");
+    let package = tools.join("packages").join(name);
+    fs::create_dir_all(&tools).expect("a folder for tools");
+    let lock = File::create(tools.join("packages.lock")).expect("a lock");
+    lock.lock().expect("the lock of the packages");
+    let mut wanted = files(&sources.join(name));
+    wanted.insert("backend.py".into(), fs::read(sources.join("backend.py")).expect("there is a backend"));
+    // Other tests may be reading it: it is not touched unless it is another.
+    if files(&package) != wanted {
+        let _ = fs::remove_dir_all(&package);
+        for (path, content) in wanted {
+            let path = package.join(path);
+            fs::create_dir_all(path.parent().expect("it is below the package")).expect("a folder");
+            fs::write(path, content).expect("a file");
+        }
+    }
+    package
+}
+
+/// Contents by relative path.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).expect("it is below").to_owned();
+                found.insert(name, fs::read(&path).expect("a readable file"));
+            }
+        }
+    }
+    found
 }
 
 fn succeeds(command: &mut Command) -> Option<()> {

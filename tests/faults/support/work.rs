@@ -1,7 +1,6 @@
 //! Work for the service: a configuration, documents that are scripts, and runs of them.
 
 use std::io::Cursor;
-use std::path::Path;
 
 use ade::package::export_zip;
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::eventually;
 use super::server::Server;
 use super::sse::Subscriber;
+use super::tools;
 
 /// A workspace with the scripted engine's configuration.
 #[derive(Clone, Debug)]
@@ -27,8 +27,7 @@ impl Place {
         let (status, workspace) = server.post("/api/v1/workspaces", &json!({"name": name}));
         assert_eq!(status, 201, "{workspace}");
         let workspace = id(&workspace);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
-        let configuration = import(server, &workspace, &folder);
+        let configuration = import(server, &workspace, &tools::package("configuration"));
         Self { workspace, configuration }
     }
 
@@ -36,8 +35,8 @@ impl Place {
     /// a file.
     pub fn building_until(&self, server: &Server, gate: &Path) -> Self {
         let copy = tempfile::tempdir().unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
-        let files = export_zip(&folder, Cursor::new(Vec::new())).expect("a configuration can be packed");
+        let files = export_zip(&tools::package("configuration"), Cursor::new(Vec::new()))
+            .expect("a configuration can be packed");
         zip::ZipArchive::new(files).unwrap().extract(copy.path()).unwrap();
         let code = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
         std::fs::write(copy.path().join("src/ade_config/__init__.py"), code).unwrap();

@@ -1,0 +1,202 @@
+//! Pruning: venvs that nobody needs any more go, while everything else goes on.
+//!
+//! Law: what goes is decided and taken out of its place under the lock under which venvs are promised, so no venv
+//! goes that a run has been told to use. Rows stay, and say that their venvs are gone.
+
+use std::path::PathBuf;
+
+use actix::Addr;
+use serde::Serialize;
+
+use super::actor::Registry;
+use super::error::PruneError;
+use super::message::{BuildsOf, LookAtBuilds};
+use super::services::Services;
+use crate::domain::build::Build;
+use crate::domain::configuration::Configuration;
+use crate::domain::principal::Scope;
+use crate::domain::status::BuildStatus;
+use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+use crate::store::StoreError;
+use crate::worker::build::pruning::{
+    Venv, build_folders, configurations_with_venvs, delete, discard, superfluous, trash,
+};
+use crate::worker::build::{self as build_worker};
+
+/// What a round of pruning has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PruneReport {
+    pub configurations: usize,
+    pub venvs_removed: usize,
+    /// Rows whose venvs were gone, or were back, without their knowing.
+    pub rows_corrected: usize,
+    pub bytes_freed: u64,
+    /// Configurations, or deletions, left to the next round.
+    pub failed: usize,
+}
+
+/// Prunes the venvs of all configurations of this node. Must be called on a worker thread.
+pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneReport {
+    let mut report = PruneReport::default();
+    let venvs = services.work.venvs_dir.clone();
+    let found = blocking(move || configurations_with_venvs(&venvs)).await;
+    for (workspace_id, id) in report.unless_failed("the folder of venvs", found).unwrap_or_default() {
+        if is_stopping(registry).await {
+            break;
+        }
+        let done = prune_one(services, registry, workspace_id, id).await;
+        if let Some(Some(pruned)) = report.unless_failed(id, done) {
+            report.count(&pruned);
+        }
+    }
+    empty_trash(services, registry, &mut report).await;
+    report
+}
+
+/// Deleting takes longer than pruning, and needs no lock.
+async fn empty_trash(services: &Services, registry: &Addr<Registry>, report: &mut PruneReport) {
+    let venvs = services.work.venvs_dir.clone();
+    let found = blocking(move || trash(&venvs)).await;
+    for path in report.unless_failed("pruned venvs", found).unwrap_or_default() {
+        if is_stopping(registry).await {
+            break;
+        }
+        let freed = blocking(move || delete(&path)).await;
+        report.bytes_freed += report.unless_failed("a pruned venv", freed).unwrap_or_default();
+    }
+}
+
+/// A service that stops is not held up; the next one goes on.
+async fn is_stopping(registry: &Addr<Registry>) -> bool {
+    super::runs::is_draining(registry).await
+}
+
+/// Of one configuration.
+#[derive(Default)]
+struct Pruned {
+    venvs_removed: usize,
+    rows_corrected: usize,
+}
+
+impl PruneReport {
+    fn count(&mut self, pruned: &Pruned) {
+        self.configurations += 1;
+        self.venvs_removed += pruned.venvs_removed;
+        self.rows_corrected += pruned.rows_corrected;
+    }
+
+    fn unless_failed<T, E: std::fmt::Display>(
+        &mut self,
+        what: impl std::fmt::Display,
+        done: Result<T, E>,
+    ) -> Option<T> {
+        let noted = |error| {
+            tracing::warn!(%what, %error, "could not be pruned");
+            self.failed += 1;
+        };
+        done.map_err(noted).ok()
+    }
+}
+
+/// `None` for folders of a configuration that is not known here: another service may know it.
+async fn prune_one(
+    services: &Services,
+    registry: &Addr<Registry>,
+    workspace_id: WorkspaceId,
+    id: ConfigurationId,
+) -> Result<Option<Pruned>, PruneError> {
+    let look = async || registry.send(LookAtBuilds(id)).await.map_err(|_| PruneError::Stopping);
+    let decision = look().await?.decision;
+    let _deciding = decision.lock_owned().await;
+    // What was under way, and what is current, may have changed while another decision was taken.
+    let builds = look().await?;
+    let scope = Scope::Only(vec![workspace_id]);
+    let Some(configuration) = services.store.find_configuration(&scope, id).await? else { return Ok(None) };
+    let venvs = services.work.venvs_dir.clone();
+    let folders = blocking(move || build_folders(&venvs, workspace_id, id)).await?;
+    let among: Vec<BuildId> = folders.iter().map(|(id, _)| *id).collect();
+    let rows = services.store.builds_with_venvs(workspace_id, id, &among).await?;
+    let wholes = wholes(services, rows).await?;
+    let facts: Vec<Venv> = among.iter().map(|&id| facts(services, &configuration, &builds, &wholes, id)).collect();
+    let gone = superfluous(&facts, services.settings.build.keep);
+    let removed = remove(services, folders, &gone).await?;
+    let rows_corrected = correct(services, &wholes, &removed).await?;
+    Ok(Some(Pruned { venvs_removed: removed.len(), rows_corrected }))
+}
+
+/// Each build with whether its venv is there and whole.
+async fn wholes(services: &Services, rows: Vec<Build>) -> Result<Vec<(Build, bool)>, PruneError> {
+    let work = services.work.clone();
+    let looked = blocking(move || {
+        let is_whole =
+            |build: &Build| build.state.status == BuildStatus::Active && build_worker::venv_is_intact(&work, build);
+        Ok(rows.into_iter().map(|build| (is_whole(&build), build)).map(|(whole, build)| (build, whole)).collect())
+    });
+    Ok(looked.await?)
+}
+
+fn facts(
+    services: &Services,
+    configuration: &Configuration,
+    builds: &BuildsOf,
+    rows: &[(Build, bool)],
+    id: BuildId,
+) -> Venv {
+    let row = rows.iter().find(|(build, _)| build.id == id);
+    // On a database that several nodes share, each prunes what it has built.
+    let is_foreign = row.is_some_and(|(build, _)| build.node_id != services.node_id);
+    let is_under_way = builds.in_flight.iter().any(|in_flight| in_flight.id() == id);
+    Venv {
+        build_id: id,
+        is_whole: row.is_some_and(|(_, whole)| *whole),
+        is_in_use: is_under_way || is_foreign || services.leases.is_held(id),
+        is_current: configuration.active_build_id == Some(id),
+    }
+}
+
+async fn remove(
+    services: &Services,
+    folders: Vec<(BuildId, PathBuf)>,
+    gone: &[BuildId],
+) -> Result<Vec<BuildId>, PruneError> {
+    let victims: Vec<_> = folders.into_iter().filter(|(id, _)| gone.contains(id)).collect();
+    let venvs = services.work.venvs_dir.clone();
+    let removed =
+        blocking(move || victims.into_iter().map(|(id, folder)| discard(&venvs, &folder).map(|()| id)).collect());
+    Ok(removed.await?)
+}
+
+/// Rows say what is so now.
+async fn correct(services: &Services, rows: &[(Build, bool)], removed: &[BuildId]) -> Result<usize, StoreError> {
+    let mut corrected = 0;
+    for (build, whole) in rows {
+        let is_present = *whole && !removed.contains(&build.id);
+        if build.node_id == services.node_id && build.venv_present != is_present {
+            services.store.set_venv_present(build.workspace_id, build.id, is_present).await?;
+            corrected += usize::from(!removed.contains(&build.id));
+        }
+    }
+    Ok(corrected)
+}
+
+/// Brings up to date what rows say of their venvs, in them and in the database: somebody may have deleted a folder.
+pub async fn look_at_venvs(services: &Services, builds: &mut [Build]) -> Result<(), StoreError> {
+    let is_ours = |build: &&Build| build.state.status == BuildStatus::Active && build.node_id == services.node_id;
+    let active: Vec<Build> = builds.iter().filter(is_ours).cloned().collect();
+    let work = services.work.clone();
+    let looked = blocking(move || {
+        Ok(active.iter().map(|build| (build.id, build_worker::venv_is_intact(&work, build))).collect::<Vec<_>>())
+    });
+    for (id, whole) in looked.await.unwrap_or_default() {
+        let changed = builds.iter_mut().find(|build| build.id == id && build.venv_present != whole);
+        if let Some(build) = changed {
+            build.venv_present = whole;
+            services.store.set_venv_present(build.workspace_id, build.venv_build_id(), whole).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).flatten()
+}
