@@ -4,7 +4,8 @@ use entity::build::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
 
 use super::cells::{Cells, stored};
-use super::list::{ListQuery, Listed, asked, page, visible};
+use super::filter::{Source, columns};
+use super::list::{Listable, visible};
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
@@ -97,17 +98,25 @@ impl Store {
         let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
         rows.into_iter().map(record).collect()
     }
+}
 
-    /// Newest first.
-    pub async fn builds(&self, scope: &Scope, query: &ListQuery<BuildStatus>) -> Result<Listed<Build>, StoreError> {
-        let columns = [Column::WorkspaceId, Column::ConfigurationId, Column::Status];
-        let select = Entity::find()
-            .filter(visible(scope, Column::WorkspaceId))
-            .filter(asked(query, columns, BuildStatus::as_str))
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id);
-        let (rows, total) = page(self.read(), select, query).await?;
-        Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
+impl Listable for Build {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn configuration_id() -> Option<Column> {
+        Some(Column::ConfigurationId)
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::Status, Column::Summary, Column::ErrorMessage])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
     }
 }
 
@@ -205,6 +214,8 @@ fn error(cells: &Cells<'_>, row: &Model) -> Result<Option<BuildError>, StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::list::{BUILDS, Query, Within};
+    use crate::store::Listed;
     use crate::store::fixture::{TestStore, at, build};
 
     fn full_state(status: BuildStatus) -> BuildState {
@@ -254,7 +265,8 @@ mod tests {
         store.insert_build(&build).await.unwrap();
         let scope = Scope::Only(vec![foreign]);
         assert_eq!(store.find_build(&scope, build.id).await.unwrap(), None);
-        assert_eq!(store.builds(&scope, &any()).await.unwrap(), Listed { items: vec![], total: 0 });
+        let listed = store.page::<Build>(&scope, &Query::all(BUILDS.order), 1, 50).await.unwrap();
+        assert_eq!(listed, Listed { items: vec![], total: 0 });
         let state = full_state(BuildStatus::Active);
         assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
         assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
@@ -330,24 +342,20 @@ mod tests {
         assert_eq!(statuses, [BuildStatus::Queued, BuildStatus::Building]);
     }
 
-    fn any() -> ListQuery<BuildStatus> {
-        ListQuery { workspace_id: None, configuration_id: None, status: vec![], page: 1, per_page: 50 }
-    }
-
     #[tokio::test]
-    async fn a_list_is_filtered() {
+    async fn a_list_is_limited_to_its_branch() {
         let (store, one) = TestStore::furnished().await;
         let two = store.furnish("other").await;
         let failed = Build { state: full_state(BuildStatus::Failed), ..build(&two) };
         for build in [&build(&one), &build(&two), &failed] {
             store.insert_build(build).await.unwrap();
         }
-        let total = async |query: ListQuery<BuildStatus>| store.builds(&Scope::All, &query).await.unwrap().total;
-        assert_eq!(total(any()).await, 3);
-        assert_eq!(total(ListQuery { workspace_id: Some(two.workspace_id), ..any() }).await, 2);
-        assert_eq!(total(ListQuery { configuration_id: Some(one.id), ..any() }).await, 1);
-        let status = vec![BuildStatus::Failed, BuildStatus::Active];
-        let query = ListQuery { workspace_id: Some(two.workspace_id), status, ..any() };
-        assert_eq!(store.builds(&Scope::All, &query).await.unwrap().items, [failed]);
+        let total = async |within: Within| {
+            let query = Query { within, ..Query::all(BUILDS.order) };
+            store.page::<Build>(&Scope::All, &query, 1, 1).await.unwrap().total
+        };
+        assert_eq!(total(Within::default()).await, 3);
+        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), configuration_id: None }).await, 2);
+        assert_eq!(total(Within { workspace_id: None, configuration_id: Some(one.id) }).await, 1);
     }
 }

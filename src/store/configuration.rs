@@ -1,10 +1,11 @@
 //! Configurations of a workspace.
 
 use entity::configuration::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, UpdateMany};
 
 use super::cells::Cells;
-use super::list::visible;
+use super::filter::{Source, columns};
+use super::list::{Listable, visible};
 use super::{Store, StoreError};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;
@@ -24,13 +25,6 @@ impl Store {
     ) -> Result<Option<Configuration>, StoreError> {
         let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
         select.one(self.read()).await?.map(record).transpose()
-    }
-
-    /// Oldest first.
-    pub async fn configurations(&self, workspace_id: WorkspaceId) -> Result<Vec<Configuration>, StoreError> {
-        let select = Entity::find().filter(Column::WorkspaceId.eq(workspace_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
     }
 
     /// New runs use this build. False when there is no such configuration.
@@ -89,6 +83,22 @@ impl Store {
     }
 }
 
+impl Listable for Configuration {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::DisplayName, Column::Status])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
+    }
+}
+
 fn update(workspace_id: WorkspaceId, id: ConfigurationId) -> UpdateMany<Entity> {
     let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
     update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
@@ -139,10 +149,11 @@ fn record(row: Model) -> Result<Configuration, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, at, configuration};
+    use crate::store::fixture::{TestStore, all, at, configuration};
 
     async fn statuses(store: &Store, workspace_id: WorkspaceId) -> Vec<ConfigurationStatus> {
-        store.configurations(workspace_id).await.unwrap().iter().map(|found| found.status).collect()
+        let of = Scope::Only(vec![workspace_id]);
+        all::<Configuration>(store, &of).await.iter().map(|found| found.status).collect()
     }
 
     #[tokio::test]
@@ -159,7 +170,7 @@ mod tests {
         let only = Scope::Only(vec![sparse.workspace_id]);
         assert_eq!(store.find_configuration(&only, sparse.id).await.unwrap(), Some(sparse.clone()));
         assert_eq!(store.find_configuration(&Scope::All, full.id).await.unwrap(), Some(full.clone()));
-        assert_eq!(store.configurations(sparse.workspace_id).await.unwrap(), [sparse, full]);
+        assert_eq!(all::<Configuration>(&store, &only).await, [sparse, full]);
     }
 
     #[tokio::test]

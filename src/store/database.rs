@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -43,6 +43,10 @@ impl Store {
     /// Ends every connection, for this handle and its clones; SQLite then folds its journal into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
         Ok(self.database.close_by_ref().await?)
+    }
+
+    pub(super) fn dialect(&self) -> DbBackend {
+        self.database.get_database_backend()
     }
 
     pub(super) fn read(&self) -> &DatabaseConnection {
@@ -98,10 +102,10 @@ mod tests {
     use sea_orm::{ConnectionTrait, Statement};
 
     use super::*;
+    use crate::domain::list::{Query, RUNS};
     use crate::domain::principal::Scope;
-    use crate::domain::run::RunState;
+    use crate::domain::run::{Run, RunState};
     use crate::domain::status::RunStatus;
-    use crate::store::ListQuery;
     use crate::store::fixture::{TestStore, at, configuration, run};
 
     async fn pragma(store: &Store, name: &str) -> String {
@@ -156,8 +160,8 @@ mod tests {
         for written in try_join_all(writers).await.unwrap() {
             written.unwrap();
         }
-        let status = vec![RunStatus::Running];
-        let query = ListQuery { workspace_id: None, configuration_id: None, status, page: 1, per_page: 1 };
-        assert_eq!(store.runs(&Scope::All, &query).await.unwrap().total, 200);
+        let listed = store.page::<Run>(&Scope::All, &Query::all(RUNS.order), 1, 200).await.unwrap();
+        assert_eq!(listed.total, 200);
+        assert!(listed.items.iter().all(|run| run.state.status == RunStatus::Running));
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use entity::document::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 use super::cells::{Cells, stored};
-use super::list::visible;
+use super::filter::{Source, columns};
+use super::list::{Listable, visible};
 use super::{Store, StoreError};
 use crate::domain::configuration::Document;
 use crate::domain::principal::Scope;
@@ -27,13 +28,6 @@ impl Store {
         select.one(self.read()).await?.map(record).transpose()
     }
 
-    /// Oldest first.
-    pub async fn documents(&self, workspace_id: WorkspaceId) -> Result<Vec<Document>, StoreError> {
-        let select = Entity::find().filter(Column::WorkspaceId.eq(workspace_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
-    }
-
     /// In the order of `ids`, one for each, repeated ones too; those that are not in the workspace are left out.
     pub async fn find_documents(
         &self,
@@ -51,6 +45,22 @@ impl Store {
             }
         }
         Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+}
+
+impl Listable for Document {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::Name])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
     }
 }
 
@@ -84,7 +94,7 @@ fn record(row: Model) -> Result<Document, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, document};
+    use crate::store::fixture::{TestStore, all, document};
     use serde_json::Value;
 
     #[tokio::test]
@@ -96,7 +106,7 @@ mod tests {
             store.insert_document(document).await.unwrap();
             assert_eq!(store.find_document(&Scope::All, document.id).await.unwrap().as_ref(), Some(document));
         }
-        assert_eq!(store.documents(configuration.workspace_id).await.unwrap().len(), 2);
+        assert_eq!(all::<Document>(&store, &Scope::All).await.len(), 2);
     }
 
     #[tokio::test]
@@ -107,7 +117,7 @@ mod tests {
         store.insert_document(&document).await.unwrap();
         let scope = Scope::Only(vec![foreign.workspace_id]);
         assert_eq!(store.find_document(&scope, document.id).await.unwrap(), None);
-        assert_eq!(store.documents(foreign.workspace_id).await.unwrap(), []);
+        assert_eq!(all::<Document>(&store, &scope).await, []);
         assert_eq!(store.find_documents(foreign.workspace_id, &[document.id]).await.unwrap(), []);
     }
 

@@ -5,10 +5,12 @@ use std::ops::Deref;
 use chrono::{TimeZone, Utc};
 use serde_json::json;
 
-use super::Store;
+use super::{Listable, Store};
 use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
 use crate::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
 use crate::domain::id::NodeId;
+use crate::domain::list::{Query, WORKSPACES};
+use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunOptions, RunState};
 use crate::domain::time::Timestamp;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
@@ -50,6 +52,11 @@ impl TestStore {
         self.insert_configuration(&configuration).await.unwrap();
         configuration
     }
+}
+
+/// All records that a scope shows, oldest first.
+pub async fn all<R: Listable>(store: &Store, scope: &Scope) -> Vec<R> {
+    store.slice(scope, &Query::all(WORKSPACES.order), None, 1000).await.unwrap().items
 }
 
 async fn connect(folder: &tempfile::TempDir) -> Store {

@@ -9,6 +9,7 @@ mod database;
 mod cells;
 mod schema;
 mod list;
+mod filter;
 mod workspace;
 mod configuration;
 mod document;
@@ -17,9 +18,11 @@ mod run;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod oracle;
 
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
-pub use list::{ListQuery, Listed};
+pub use list::{Listable, Listed, Slice};
 pub use schema::SchemaStatus;
 pub use workspace::InsertWorkspaceError;

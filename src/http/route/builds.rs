@@ -9,16 +9,15 @@ use super::configurations::workspace;
 use super::events;
 use super::runs::CancelBody;
 use crate::domain::build::Build;
+use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
-use crate::domain::status::BuildStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId};
 use crate::http::auth::Caller;
-use crate::http::input::{self, Json, ListParameters};
+use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
-use crate::http::{errors, paths};
+use crate::http::{errors, list as lists, paths};
 use crate::registry::RegistryHandle;
-use crate::store::ListQuery;
 use crate::stream::Item;
 
 type Registry = web::Data<RegistryHandle>;
@@ -95,12 +94,9 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
-    let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
-    let status = input::statuses(&status, BuildStatus::ALL, BuildStatus::as_str)?;
-    let query = ListQuery { workspace_id: None, configuration_id: Some(configuration_id), status, page, per_page };
-    let listed = registry.store().builds(&principal.workspaces, &query).await?;
-    let items = listed.items.iter().map(resource).collect();
-    Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
+    let within = Within { workspace_id: None, configuration_id: Some(configuration_id) };
+    let (store, query) = (registry.store(), request.query_string());
+    lists::respond::<Build>(store, &principal.workspaces, &BUILDS, within, query, resource).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {

@@ -26,10 +26,3 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(events::mount),
     );
 }
-
-/// A page of a list.
-pub(super) fn page(items: Vec<serde_json::Value>, page: u64, per_page: u64, total: u64) -> serde_json::Value {
-    serde_json::json!({
-        "items": items, "page": page, "perPage": per_page, "pageCount": total.div_ceil(per_page), "total": total,
-    })
-}

@@ -1,15 +1,17 @@
 //! Workspaces.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
+use crate::domain::list::{WORKSPACES, Within};
 use crate::domain::time;
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
+use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::registry::RegistryHandle;
@@ -44,11 +46,13 @@ async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json)
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
 }
 
-async fn list(Caller(principal): Caller, registry: web::Data<RegistryHandle>) -> Result<HttpResponse, Problem> {
-    let workspaces = registry.store().workspaces(&principal.workspaces).await?;
-    let items: Vec<Value> = workspaces.iter().map(resource).collect();
-    let total = items.len() as u64;
-    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+async fn list(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (store, query) = (registry.store(), request.query_string());
+    lists::respond(store, &principal.workspaces, &WORKSPACES, Within::default(), query, resource).await
 }
 
 async fn show(
