@@ -3,7 +3,7 @@
 use entity::build::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
 
-use super::cells::{Cells, stored};
+use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
 use super::list::{Listable, visible};
 use super::{Store, StoreError};
@@ -17,7 +17,7 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
     pub async fn insert_build(&self, build: &Build) -> Result<(), StoreError> {
-        Entity::insert(row(build)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(build))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
@@ -41,7 +41,7 @@ impl Store {
             change.venv_present = Set(present);
         }
         let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
+        let updated = update(workspace_id, id).set(storable(change)).filter(older).exec(&*self.write().await).await?;
         Ok(updated.rows_affected > 0)
     }
 

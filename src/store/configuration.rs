@@ -1,9 +1,10 @@
 //! Configurations of a workspace.
 
 use entity::configuration::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, UpdateMany};
+use entity::workspace;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMany};
 
-use super::cells::Cells;
+use super::cells::{Cells, storable};
 use super::filter::{Source, columns};
 use super::list::{Listable, visible};
 use super::{Store, StoreError};
@@ -14,7 +15,7 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
     pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), StoreError> {
-        Entity::insert(row(configuration)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(configuration))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
@@ -66,6 +67,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
+        // So that of two at once one waits for the other, rather than both finding the same one active.
+        workspace::Entity::find_by_id(workspace_id.to_string()).lock_exclusive().one(&transaction).await?;
         demote_others(workspace_id, id, activated_at).exec(&transaction).await?;
         let change = ActiveModel {
             status: Set(ConfigurationStatus::Active.as_str().into()),

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{ConnectError, StoreError};
 
-/// How long a statement waits for another process (a backup, a shell) that holds the write lock.
+/// How long a statement waits for another process (a backup, a shell) that holds SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a query waits for a connection. Long enough for a new one, short enough for whoever asks.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone)]
@@ -24,14 +26,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `sqlite://<path>`, with at most `pool` connections. A missing file is made; its
-    /// folder must be there.
+    /// Opens `sqlite://<path>` or `postgres://<user>@<host>/<database>`, with at most `pool` connections. A missing
+    /// file is made; its folder must be there, and so must a PostgreSQL database.
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
-        // Every connection to a memory database would have one of its own.
-        if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(ConnectError::UnsupportedUrl);
-        }
-        let database = Database::connect(sqlite_options(url, pool)).await?;
+        let mut options = match url.split_once(':') {
+            // Every connection to a memory database would have one of its own.
+            Some(("sqlite", path)) if !path.contains(":memory:") && !path.contains("mode=memory") => sqlite_options(url),
+            Some(("postgres" | "postgresql", _)) => postgres_options(url),
+            _ => return Err(ConnectError::UnsupportedUrl),
+        };
+        options.max_connections(pool.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        let database = Database::connect(options).await?;
         Ok(Self { database, writer: Arc::default() })
     }
 
@@ -54,14 +59,19 @@ impl Store {
     }
 
     /// SQLite has one writer at a time, and waits for it by polling, in no order. Waiting here is fair and quick.
+    /// PostgreSQL has its own order.
     pub(super) async fn write(&self) -> Writer<'_> {
-        Writer { _turn: self.writer.lock().await, database: &self.database }
+        let turn = match self.dialect() {
+            DbBackend::Sqlite => Some(self.writer.lock().await),
+            _ => None,
+        };
+        Writer { _turn: turn, database: &self.database }
     }
 }
 
-fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
+fn sqlite_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(pool.max(1)).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+    options.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -72,19 +82,26 @@ fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
     options
 }
 
+/// TLS as the URL's `sslmode` says; `prefer` when it says nothing.
+fn postgres_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.map_sqlx_postgres_opts(|postgres| postgres.application_name("ade"));
+    options
+}
+
 /// The right to write, for as long as it is held.
 pub(super) struct Writer<'a> {
     database: &'a DatabaseConnection,
-    _turn: MutexGuard<'a, ()>,
+    _turn: Option<MutexGuard<'a, ()>>,
 }
 
 impl Writer<'_> {
-    /// A transaction that takes the write lock at once: one that begins by reading and asks for it later cannot wait
-    /// for it, and fails as soon as anyone else has written in between.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction. On SQLite it takes the write lock at once: one that begins by reading and asks for it later
+    /// cannot wait for it, and fails as soon as anyone else has written in between.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let immediate = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
-        Ok(self.database.begin_with_options(options).await?)
+        self.database.begin_with_options(options).await
     }
 }
 
@@ -121,6 +138,9 @@ mod tests {
     async fn a_connection_is_set_up_for_a_service() {
         let store = TestStore::blank().await;
         store.ping().await.unwrap();
+        if store.dialect() != DbBackend::Sqlite {
+            return;
+        }
         assert_eq!(pragma(&store, "journal_mode").await, "wal");
         assert_eq!(pragma(&store, "synchronous").await, "1", "normal");
         assert_eq!(pragma(&store, "foreign_keys").await, "1");
@@ -128,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_databases_and_missing_files_are_refused() {
-        for url in ["postgres://localhost/ade", "sqlite::memory:", "sqlite://x?mode=memory", "ade.db"] {
+        for url in ["mysql://localhost/ade", "sqlite::memory:", "sqlite://x?mode=memory", "ade.db"] {
             assert!(matches!(Store::connect(url, 1).await, Err(ConnectError::UnsupportedUrl)), "{url}");
         }
         let missing = Store::connect("sqlite:///nonexistent/ade.db?mode=rwc", 1).await;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use entity::document::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
-use super::cells::{Cells, stored};
+use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
 use super::list::{Listable, visible};
 use super::{Store, StoreError};
@@ -19,7 +19,7 @@ const BATCH: usize = 500;
 
 impl Store {
     pub async fn insert_document(&self, document: &Document) -> Result<(), StoreError> {
-        Entity::insert(row(document)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(document))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 

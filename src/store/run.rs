@@ -10,7 +10,7 @@ use sea_orm::{
     UpdateMany,
 };
 
-use super::cells::{Cells, json, stored};
+use super::cells::{Cells, json, storable, stored};
 use super::filter::{Source, columns};
 use super::list::{Listable, column_source, visible};
 use super::{Store, StoreError};
@@ -30,7 +30,7 @@ impl Store {
     pub async fn insert_run(&self, run: &Run) -> Result<(), StoreError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
-        Entity::insert(row(run)).exec_without_returning(&transaction).await?;
+        Entity::insert(storable(row(run))).exec_without_returning(&transaction).await?;
         let documents: BTreeSet<_> = run.options.document_ids.iter().collect();
         let inputs = documents.into_iter().map(|document_id| run_document::ActiveModel {
             run_id: Set(run.id.to_string()),
@@ -58,7 +58,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
         let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
+        let updated = update(workspace_id, id).set(storable(change)).filter(older).exec(&*self.write().await).await?;
         Ok(updated.rows_affected > 0)
     }
 

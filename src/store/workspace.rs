@@ -3,7 +3,7 @@
 use entity::workspace::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, SqlErr};
 
-use super::cells::Cells;
+use super::cells::{Cells, storable};
 use super::filter::{Source, columns};
 use super::list::{Listable, visible};
 use super::{Store, StoreError};
@@ -22,7 +22,7 @@ pub enum InsertWorkspaceError {
 
 impl Store {
     pub async fn insert_workspace(&self, workspace: &Workspace) -> Result<(), InsertWorkspaceError> {
-        let inserted = Entity::insert(row(workspace)).exec_without_returning(&*self.write().await).await;
+        let inserted = Entity::insert(storable(row(workspace))).exec_without_returning(&*self.write().await).await;
         match inserted {
             Ok(_) => Ok(()),
             Err(error) => match error.sql_err() {

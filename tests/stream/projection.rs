@@ -17,6 +17,7 @@ use ade::store::Store;
 use ade::summary::{Fact, RunFold};
 use serde_json::{Value, json};
 
+use super::database::TestDatabase;
 use super::support::{World, in_system, line};
 
 /// A log as the service wrote it.
@@ -68,14 +69,14 @@ fn what_a_fold_does_not_mind_changes_nothing() {
 struct Rows {
     store: Store,
     run: Run,
-    _folder: tempfile::TempDir,
+    // Dropped after the store.
+    database: TestDatabase,
 }
 
 impl Rows {
     async fn with(run_id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ade.db").display());
-        let store = Store::connect(&url, 4).await.unwrap();
+        let database = TestDatabase::new();
+        let store = Store::connect(database.url(), 4).await.unwrap();
         store.migrate().await.unwrap();
         let now = micros(chrono::Utc::now());
         let workspace = Workspace { id: workspace_id, name: "Acme".into(), slug: "acme".into(), created_at: now };
@@ -83,7 +84,7 @@ impl Rows {
         store.insert_configuration(&configuration(configuration_id, workspace_id, now)).await.unwrap();
         let run = queued(run_id, workspace_id, configuration_id, now);
         store.insert_run(&run).await.unwrap();
-        Self { store, run, _folder: folder }
+        Self { store, run, database }
     }
 
     async fn row(&self) -> Run {
