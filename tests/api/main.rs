@@ -6,6 +6,7 @@ mod builds;
 mod cancel;
 mod capacity;
 mod configurations;
+mod database;
 mod default_engine;
 mod documents;
 mod errors;
