@@ -102,7 +102,8 @@ impl Shelf {
 
     /// First pages, by what they are filtered with.
     fn pages(&self) -> Vec<(&'static str, String)> {
-        let one = |id: &str, operator: &str, value: Value| filters(json!([{"id": id, "operator": operator, "value": value}]));
+        let one =
+            |id: &str, operator: &str, value: Value| filters(json!([{"id": id, "operator": operator, "value": value}]));
         let middle = time::format(self.middle);
         let hour_later = time::format(self.middle + Duration::from_secs(3600));
         let either = json!([

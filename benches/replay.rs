@@ -136,7 +136,8 @@ impl<'d> Library<'d> {
 
     fn run(&self, events: u64) -> Run {
         let run = self.records.run();
-        let state = RunState { status: RunStatus::Succeeded, completed_at: Some(run.created_at), ..RunState::default() };
+        let state =
+            RunState { status: RunStatus::Succeeded, completed_at: Some(run.created_at), ..RunState::default() };
         Run { last_sequence: events, state, ..run }
     }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A PostgreSQL server of its own for tests: on a free port of the loopback address, in a new folder, gone afterwards.
+# A PostgreSQL server of its own for tests: on a socket in a new folder, without a port, gone afterwards.
 #
 #   eval "$(tests/postgres.sh start)"     exports ADE_TEST_DATABASE_URL and ADE_TEST_POSTGRES
 #   cargo test --lib store:: && cargo test --test api
@@ -27,27 +27,22 @@ unprivileged() {
     (cd / && runuser -u "$user" -- "$@")
 }
 
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 start() {
-    local pg data port
+    local pg data
     pg=$(bin)
     data=$(unprivileged mktemp -d /tmp/ade-postgres.XXXXXX)
     # An order and a case of letters unlike SQLite's, where the server can: a query that relies on them is found out.
     local locale=(--locale=C.UTF-8)
     if "$pg/initdb" --help | grep -q icu-locale; then locale+=(--locale-provider=icu --icu-locale=en-US); fi
-    # Everybody is trusted, because only this machine reaches it; nothing is synced, because nothing is worth keeping.
+    # Everybody is trusted, because only this folder leads to it; nothing is synced, because nothing is worth keeping.
     unprivileged "$pg/initdb" -D "$data/cluster" --auth=trust --username=ade --encoding=UTF8 "${locale[@]}" --no-sync \
         >"$data.log" 2>&1 || fail "initdb: $(tail -5 "$data.log")"
-    port=$(free_port)
-    unprivileged "$pg/pg_ctl" -D "$data/cluster" -l "$data/log" -w -t 60 start -o "-h 127.0.0.1 -p $port -k $data \
+    unprivileged "$pg/pg_ctl" -D "$data/cluster" -l "$data/log" -w -t 60 start -o "-k $data -c listen_addresses= \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300" >"$data.log" 2>&1 ||
         fail "pg_ctl: $(tail -5 "$data.log" "$data/log")"
     rm -f "$data.log"
     echo "export ADE_TEST_POSTGRES=$data"
-    echo "export ADE_TEST_DATABASE_URL=postgres://ade@127.0.0.1:$port/postgres"
+    echo "export ADE_TEST_DATABASE_URL='postgres://ade@localhost/postgres?host=$data'"
 }
 
 stop() {

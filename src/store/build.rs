@@ -1,11 +1,12 @@
 //! Builds: the request and the venv as columns, the state as its log last told.
 
 use entity::build::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 
 use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
-use super::list::{Listable, visible};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
@@ -22,8 +23,7 @@ impl Store {
     }
 
     pub async fn find_build(&self, scope: &Scope, id: BuildId) -> Result<Option<Build>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
@@ -40,9 +40,8 @@ impl Store {
         if let Some(present) = venv_present {
             change.venv_present = Set(present);
         }
-        let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(storable(change)).filter(older).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
+        self.change::<Build>(workspace_id, id, change, older).await
     }
 
     /// Whether its venv is there. False when there is no such build.
@@ -53,8 +52,7 @@ impl Store {
         present: bool,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { venv_present: Set(present), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Build>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. False when there is no such build.
@@ -69,8 +67,7 @@ impl Store {
             durable_bytes: Set(Some(stored(durable_bytes))),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Build>(workspace_id, id, change, Condition::all()).await
     }
 
     /// The newest active build made from these inputs. One that only points to another has no venv and is left out;
@@ -94,9 +91,7 @@ impl Store {
     /// Every build of a node that has not ended, oldest first.
     pub async fn unfinished_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
         let open = BuildStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.work_of(node_id, open, Condition::all()).await
     }
 }
 
@@ -118,11 +113,6 @@ impl Listable for Build {
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
     }
-}
-
-fn update(workspace_id: WorkspaceId, id: BuildId) -> UpdateMany<Entity> {
-    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
-    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
 }
 
 fn row(build: &Build) -> ActiveModel {

@@ -2,11 +2,12 @@
 
 use entity::configuration::{ActiveModel, Column, Entity, Model};
 use entity::workspace;
+use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMany};
 
 use super::cells::{Cells, storable};
 use super::filter::{Source, columns};
-use super::list::{Listable, visible};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;
@@ -24,8 +25,7 @@ impl Store {
         scope: &Scope,
         id: ConfigurationId,
     ) -> Result<Option<Configuration>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// New runs use this build. False when there is no such configuration.
@@ -36,8 +36,7 @@ impl Store {
         build_id: BuildId,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { active_build_id: Set(Some(build_id.to_string())), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Configuration>(workspace_id, id, change, Condition::all()).await
     }
 
     /// The stored files have changed. False when there is no such configuration.
@@ -53,8 +52,7 @@ impl Store {
             updated_at: Set(micros(updated_at)),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Configuration>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Makes it the active one of its workspace, and the one before inactive. False, and no change, when there is no

@@ -31,7 +31,9 @@ impl Store {
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
         let mut options = match url.split_once(':') {
             // Every connection to a memory database would have one of its own.
-            Some(("sqlite", path)) if !path.contains(":memory:") && !path.contains("mode=memory") => sqlite_options(url),
+            Some(("sqlite", path)) if !path.contains(":memory:") && !path.contains("mode=memory") => {
+                sqlite_options(url)
+            }
             Some(("postgres" | "postgresql", _)) => postgres_options(url),
             _ => return Err(ConnectError::UnsupportedUrl),
         };

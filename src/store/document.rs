@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
-use super::list::{Listable, visible};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::configuration::Document;
 use crate::domain::principal::Scope;
@@ -24,8 +24,7 @@ impl Store {
     }
 
     pub async fn find_document(&self, scope: &Scope, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// In the order of `ids`, one for each, repeated ones too; those that are not in the workspace are left out.

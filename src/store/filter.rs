@@ -10,7 +10,7 @@ use crate::domain::list::{Comparison, Filter, Pattern, Test, Value};
 pub enum Source {
     /// One value, or null.
     Column(Expr),
-    /// Holds or does not.
+    /// A column of true and false.
     Flag(Expr),
     /// Any number of values: `rows` names their owners, `value` is in its tables.
     Many { owner: Expr, rows: SelectStatement, value: Expr },
@@ -76,7 +76,7 @@ fn of_flag(flag: Expr, test: &Test) -> Condition {
         test,
         Test::Compare(Comparison::Eq, Value::Flag(true)) | Test::Compare(Comparison::Ne, Value::Flag(false))
     );
-    Condition::all().add(if holds { flag } else { flag.not() })
+    Condition::all().add(flag.eq(holds))
 }
 
 fn of_many(owner: &Expr, rows: &SelectStatement, value: Expr, test: &Test, dialect: DbBackend) -> Condition {

@@ -143,7 +143,7 @@ pub fn column_source<R: Listable>(field: Field) -> Source {
 }
 
 /// The column that has a field's name.
-fn column_of<R: Listable>(field: Field) -> <R::Entity as EntityTrait>::Column {
+pub fn column_of<R: Listable>(field: Field) -> <R::Entity as EntityTrait>::Column {
     let column = field.as_str().parse();
     column.unwrap_or_else(|_| unreachable!("a schema offers {field}, which its table has not"))
 }
@@ -241,4 +241,55 @@ fn split<'a>(keys: &'a [Sort], values: &'a [Option<Value>]) -> Option<Split<'a>>
     let (key, later_keys) = keys.split_first()?;
     let (value, later_values) = values.split_first()?;
     Some(((key, value), (later_keys, later_values)))
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+
+    use super::*;
+    use crate::domain::DocumentId;
+    use crate::domain::list::{Comparison, Filter, RUNS, Test};
+    use crate::domain::run::Run;
+    use crate::store::fixture::TestStore;
+
+    async fn plan(store: &Store, query: &Query) -> String {
+        let select =
+            ordered::<Run>(store.asked::<Run>(Run::select(), &Scope::All, query), query.order.keys(), Nulls::Last);
+        let Statement { sql, values, .. } = select.limit(50).build(DbBackend::Sqlite);
+        let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {sql}"), values, db_backend: DbBackend::Sqlite };
+        let steps = store.read().query_all_raw(explain).await.unwrap();
+        steps.iter().map(|step| step.try_get::<String>("", "detail").unwrap()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn sqlite_goes_by_the_index_that_leads_to_the_fewest_rows() {
+        let (store, configuration) = TestStore::furnished().await;
+        if store.dialect() != DbBackend::Sqlite {
+            return;
+        }
+        let text = |text: &str| Value::Text(text.into());
+        let is = |value| Test::Compare(Comparison::Eq, value);
+        for (filter, index) in [
+            (Filter::everything(), "idx_runs_workspace_id_created_at_id"),
+            (Filter::Test(Field::Status, is(text("failed"))), "idx_runs_workspace_id_status"),
+            (Filter::Test(Field::StartedAt, Test::Empty), "idx_runs_workspace_id_started_at"),
+            (Filter::Test(Field::HasOutput, is(Value::Flag(false))), "idx_runs_workspace_id_has_output"),
+            (
+                Filter::Test(Field::InputDocumentId, is(Value::Text(DocumentId::generate().to_string()))),
+                "autoindex_runs",
+            ),
+        ] {
+            let within = Within { workspace_id: Some(configuration.workspace_id), configuration_id: None };
+            let plan = plan(&store, &Query { within, filter: filter.clone(), ..Query::all(RUNS.order) }).await;
+            assert!(plan.contains(index), "{filter:?}: {plan}");
+        }
+        for (field, index) in [(Field::StartedAt, "started_at"), (Field::CompletedAt, "completed_at")] {
+            for direction in [Direction::Ascending, Direction::Descending] {
+                let within = Within { workspace_id: Some(configuration.workspace_id), configuration_id: None };
+                let plan = plan(&store, &Query { within, ..Query::all(Sort { field, direction }) }).await;
+                assert!(plan.contains(index) && !plan.contains("TEMP"), "{field}: {plan}");
+            }
+        }
+    }
 }

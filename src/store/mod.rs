@@ -10,6 +10,7 @@ mod cells;
 mod schema;
 mod list;
 mod filter;
+mod rows;
 mod workspace;
 mod configuration;
 mod document;

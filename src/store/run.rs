@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 
 use entity::run::{ActiveModel, Column, Entity, Model};
 use entity::{document, run_document};
-use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
-use sea_orm::{
-    ColumnTrait, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Set,
-    UpdateMany,
-};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
+use sea_orm::{ColumnTrait, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set};
 
 use super::cells::{Cells, json, storable, stored};
 use super::filter::{Source, columns};
-use super::list::{Listable, column_source, visible};
+use super::list::{Listable, column_source};
 use super::{Store, StoreError};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::id::NodeId;
@@ -43,8 +40,7 @@ impl Store {
     }
 
     pub async fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
@@ -57,9 +53,8 @@ impl Store {
         last_sequence: u64,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
-        let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(storable(change)).filter(older).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
+        self.change::<Run>(workspace_id, id, change, older).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. False when there is no such run.
@@ -74,32 +69,25 @@ impl Store {
             durable_bytes: Set(Some(stored(durable_bytes))),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Run>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Its log is whole again.
     pub async fn clear_run_degraded(&self, workspace_id: WorkspaceId, id: RunId) -> Result<bool, StoreError> {
         let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Run>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Every run of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
         let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(over)).filter(Column::LogDegraded.eq(true));
-        let select = select.filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.work_of(node_id, over, Condition::all().add(Column::LogDegraded.eq(true))).await
     }
 
     /// Every run of a node that has not ended, oldest first.
     pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
         let open = RunStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.work_of(node_id, open, Condition::all()).await
     }
 }
 
@@ -123,7 +111,7 @@ impl Listable for Run {
     fn source(field: Field) -> Source {
         match field {
             Field::InputDocumentId => of_runs(inputs(), run_document::Column::DocumentId.into_simple_expr()),
-            Field::HasOutput => Source::Flag(has_output()),
+            Field::HasOutput => Source::Flag(Column::HasOutput.into_simple_expr()),
             plain => column_source::<Self>(plain),
         }
     }
@@ -139,11 +127,6 @@ impl Listable for Run {
     }
 }
 
-/// The lists of paths are JSON that this binary has written, without blanks.
-fn has_output() -> Expr {
-    Column::OutputPaths.into_simple_expr().cast_as("text").ne("[]")
-}
-
 /// The documents that runs work on.
 fn inputs() -> SelectStatement {
     run_document::Entity::find().select_only().column(run_document::Column::RunId).into_query()
@@ -156,11 +139,6 @@ fn of_runs(rows: SelectStatement, value: Expr) -> Source {
 fn input_names() -> Source {
     let is_input = run_document::Column::DocumentId.into_simple_expr().eq(document::Column::Id.into_simple_expr());
     of_runs(inputs().inner_join(document::Entity, is_input).take(), document::Column::Name.into_simple_expr())
-}
-
-fn update(workspace_id: WorkspaceId, id: RunId) -> UpdateMany<Entity> {
-    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
-    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
 }
 
 fn row(run: &Run) -> ActiveModel {
@@ -202,6 +180,7 @@ fn state_columns(state: &RunState) -> ActiveModel {
         output_paths: Set(json(&state.output_paths)),
         processed_files: Set(json(&state.processed_files)),
         summary: Set(state.summary.clone()),
+        has_output: Set(!state.output_paths.is_empty()),
         ..ActiveModel::default()
     }
 }

@@ -137,7 +137,10 @@ mod tests {
         let up = store.migrate().await.unwrap();
         assert_eq!((up.applied, up.pending.len(), up.unknown.len()), (migration::known(), 0, 0));
         let first = schema(&store).await;
-        assert!(first.contains_key("idx_runs_status") && first.contains_key("idx_configurations_one_active"), "{first:?}");
+        assert!(
+            first.contains_key("idx_runs_status") && first.contains_key("idx_configurations_one_active"),
+            "{first:?}"
+        );
 
         let down = store.migrate_down(migration::known().len() as u32).await.unwrap();
         assert_eq!((down.applied.len(), down.pending), (0, migration::known()));

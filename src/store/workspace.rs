@@ -35,8 +35,7 @@ impl Store {
     }
 
     pub async fn find_workspace(&self, scope: &Scope, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::Id));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     pub async fn find_workspace_by_slug(&self, scope: &Scope, slug: &str) -> Result<Option<Workspace>, StoreError> {

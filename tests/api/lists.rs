@@ -34,10 +34,8 @@ impl Site {
     fn new() -> Self {
         let app = TestApp::start();
         let project = app.project();
-        let mut runs = vec![
-            app.run(&project, &json!([["output", "x.csv", "1"]])),
-            app.run(&project, &json!([["exit", 1]])),
-        ];
+        let mut runs =
+            vec![app.run(&project, &json!([["output", "x.csv", "1"]])), app.run(&project, &json!([["exit", 1]]))];
         let validated = app.post(&project.runs(), &json!({"options": {"validate_only": true}})).expect(201).json();
         runs.push(app.finish_run(validated["id"].as_str().unwrap()));
         let held = app.held_run(&project);

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::configurations::workspace;
-use super::events;
-use super::runs::CancelBody;
+use super::{CancelBody, cancelled, events};
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
@@ -114,9 +113,7 @@ async fn cancel(
     let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_build(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
-    let build = registry.build(&principal, id).await?.ok_or_else(|| Problem::not_found("the build"))?;
-    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
-    Ok(response.json(resource(&build)))
+    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
 }
 
 /// The build resource.

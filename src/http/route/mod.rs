@@ -9,9 +9,12 @@ pub mod run_results;
 pub mod builds;
 pub mod events;
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::paths::API;
+use super::problem::Problem;
 
 /// Every route of the service.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -25,4 +28,17 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(builds::mount)
             .configure(events::mount),
     );
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CancelBody {
+    reason: Option<String>,
+}
+
+/// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.
+fn cancelled(took_effect: bool, resource: Option<Value>, what: &str) -> Result<HttpResponse, Problem> {
+    let resource = resource.ok_or_else(|| Problem::not_found(what))?;
+    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(response.json(resource))
 }

@@ -13,7 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::API;
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -34,11 +34,11 @@ async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json)
     let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
     if !(1..=255).contains(&name.chars().count()) {
-        return Err(invalid("name", "1 to 255 characters"));
+        return Err(Problem::invalid("name", "a text of 1 to 255 characters"));
     }
     let slug = slug(new.slug.as_deref().unwrap_or(&name));
     if slug.is_empty() {
-        return Err(invalid("slug", "at least one letter or digit"));
+        return Err(Problem::invalid("slug", "a text with at least one letter or digit"));
     }
     let workspace = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
     registry.store().insert_workspace(&workspace).await?;
@@ -72,11 +72,6 @@ fn resource(workspace: &Workspace) -> Value {
         "id": workspace.id, "object": "ade.workspace", "name": workspace.name, "slug": workspace.slug,
         "created_at": time::format(workspace.created_at),
     })
-}
-
-fn invalid(path: &str, allowed: &str) -> Problem {
-    Problem::new(Code::InvalidRequest, format!("`{path}` must have {allowed}"))
-        .error(FieldError::new(path, "invalid", allowed))
 }
 
 /// Lower-case letters and digits; every other run of characters becomes one `-`.
