@@ -31,7 +31,8 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let (database, dialect) = (manager.get_connection(), manager.get_database_backend());
         if dialect == DbBackend::Sqlite {
-            database.execute_unprepared("DROP TABLE sqlite_stat1").await?;
+            // ANALYZE makes the second where SQLite was built with it.
+            database.execute_unprepared("DROP TABLE IF EXISTS sqlite_stat1; DROP TABLE IF EXISTS sqlite_stat4").await?;
         }
         for (table, columns) in INDEXES {
             manager.drop_index(Index::drop().name(name(table, columns)).to_owned()).await?;
