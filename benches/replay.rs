@@ -12,21 +12,16 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
-use ade::domain::id::NodeId;
-use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::EventId;
+use ade::domain::run::{Run, RunState};
 use ade::domain::status::RunStatus;
-use ade::domain::time::micros;
-use ade::domain::{ConfigurationId, EventId, RunId, WorkspaceId};
 use ade::event::{Draft, Identity, Source, codec};
-use ade::store::Store;
 use ade::stream::sequencer::Sequencer;
-use chrono::Utc;
 use serde_json::json;
 use support::child::Owned;
 use support::http::Client;
 use support::load::{Load, number};
-use support::report::histogram;
+use support::records::Records;
 use support::service::Service;
 use support::{Bench, Outcome};
 
@@ -109,51 +104,22 @@ fn pages(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcom
     ];
     for (name, path) in cases {
         for _ in 0..bench.runs(3) {
-            let latency = requests(service, bench.pick(300, 50), path)?;
+            let latency = service.latency(bench.pick(300, 50), path)?;
             bench.report.add_latency(&format!("{name}, {events} events"), &latency);
         }
     }
     Ok(())
 }
 
-fn requests(service: &Service, count: u64, path: &dyn Fn(u64) -> String) -> Outcome<hdrhistogram::Histogram<u64>> {
-    const WARM: u64 = 20;
-    let (mut client, mut latency) = (service.client()?, histogram());
-    for number in 0..WARM + count {
-        let path = path(number);
-        let begin = Instant::now();
-        client.download(&path)?;
-        if number >= WARM {
-            latency.saturating_record(begin.elapsed().as_micros() as u64);
-        }
-    }
-    Ok(latency)
-}
-
 /// Finished runs, put where a service finds them.
 struct Library<'d> {
     data: &'d Path,
-    system: actix_web::rt::SystemRunner,
-    store: Store,
-    configuration: Configuration,
+    records: Records,
 }
 
 impl<'d> Library<'d> {
     fn open(data: &'d Path) -> Outcome<Self> {
-        let system = actix_web::rt::System::new();
-        let url = format!("sqlite://{}", data.join("ade.db").display());
-        let now = micros(Utc::now());
-        let workspace =
-            Workspace { id: WorkspaceId::generate(), name: "bench".into(), slug: "bench".into(), created_at: now };
-        let configuration = configuration(workspace.id);
-        let store = system.block_on(async {
-            let store = Store::connect(&url, 1).await?;
-            store.migrate().await?;
-            store.insert_workspace(&workspace).await?;
-            store.insert_configuration(&configuration).await?;
-            Outcome::Ok(store)
-        })?;
-        Ok(Self { data, system, store, configuration })
+        Ok(Self { data, records: Records::open(data)? })
     }
 
     /// A run whose log has so many events, the last of which ends it.
@@ -164,45 +130,19 @@ impl<'d> Library<'d> {
         let begin = Instant::now();
         write_log(&path, &run, events)?;
         eprintln!("  wrote a log of {events} events in {:.1} s", begin.elapsed().as_secs_f64());
-        self.system.block_on(self.store.insert_run(&run))?;
+        self.records.system.block_on(self.records.store.insert_run(&run))?;
         Ok(run)
     }
 
     fn run(&self, events: u64) -> Run {
-        let now = micros(Utc::now());
-        Run {
-            id: RunId::generate(),
-            workspace_id: self.configuration.workspace_id,
-            configuration_id: self.configuration.id,
-            options: RunOptions::default(),
-            attempt: 1,
-            retry_of_run_id: None,
-            node_id: NodeId::generate(),
-            created_at: now,
-            log_degraded: false,
-            durable_bytes: None,
-            last_sequence: events,
-            state: RunState { status: RunStatus::Succeeded, completed_at: Some(now), ..RunState::default() },
-        }
+        let run = self.records.run();
+        let state =
+            RunState { status: RunStatus::Succeeded, completed_at: Some(run.created_at), ..RunState::default() };
+        Run { last_sequence: events, state, ..run }
     }
 
     fn close(self) -> Outcome {
-        Ok(self.system.block_on(self.store.close())?)
-    }
-}
-
-fn configuration(workspace_id: WorkspaceId) -> Configuration {
-    let now = micros(Utc::now());
-    Configuration {
-        id: ConfigurationId::generate(),
-        workspace_id,
-        display_name: "bench".into(),
-        status: ConfigurationStatus::Draft,
-        content_digest: "sha256:00".into(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
+        self.records.close()
     }
 }
 

@@ -233,6 +233,9 @@ async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     if !status.unknown.is_empty() {
         tracing::warn!(migrations = ?status.unknown, "the database's schema is newer than this program");
     }
+    if let Some(name) = status.breaking() {
+        return Err(MigrateError::Breaking { name: name.to_owned() }.into());
+    }
     match (status.pending.is_empty(), storage.auto_migrate) {
         (true, _) => {}
         (false, true) => drop(store.migrate().await?),

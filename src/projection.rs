@@ -2,8 +2,12 @@
 //!
 //! Law (L6): a row says nothing that its log does not. A projection may be run again from the beginning
 //! at any time; the store takes no state that is older than the one it has.
+//!
+//! A database that is away for a while is tried again, by the projection alone: it reads at its own pace, so neither
+//! the stream nor its readers notice.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -102,17 +106,37 @@ impl Target {
     }
 }
 
+/// How often a database that fails is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    retries: u32,
+}
+
+impl Patience {
+    pub const NONE: Self = Self { retries: 0 };
+    /// Some five minutes: a restart of the database, or of the network before it.
+    pub const LONG: Self = Self { retries: 36 };
+
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(10);
+
+    /// What is waited before each further try: twice as long each time, up to a limit.
+    fn delays(self) -> impl Iterator<Item = Duration> {
+        (0..self.retries).map(|retry| Self::FIRST.saturating_mul(2u32.saturating_pow(retry)).min(Self::LONGEST))
+    }
+}
+
 /// Follows a live stream to its end. The answer turns true when the row is final.
 pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'static) -> watch::Receiver<bool> {
     let (done, projected) = watch::channel(false);
     actix::spawn(async move {
-        let policy = Policy::Retry { times: 3, within: std::time::Duration::from_secs(60) };
+        let policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
         let verdict = supervise(policy, |_, guard| {
             let (store, follow, target) = (store.clone(), stream.follow_inside(Start::default()), make());
             async move {
                 let task = actix::spawn(async move {
                     let _guard = guard;
-                    project(&store, follow?, target).await
+                    project(&store, follow?, target, Patience::LONG).await
                 });
                 task.await.unwrap_or(Ok(()))
             }
@@ -127,17 +151,51 @@ pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'st
 }
 
 /// Folds a stream to its end, or to where it halts, and writes the row on the way.
-pub async fn project(store: &Store, mut follow: Follow, mut target: Target) -> Result<(), ProjectionError> {
+pub async fn project(
+    store: &Store,
+    mut follow: Follow,
+    mut target: Target,
+    patience: Patience,
+) -> Result<(), ProjectionError> {
     loop {
         match follow.next().await? {
             Item::Chunk(chunk) => {
                 if target.apply(&chunk) {
-                    target.save(store, chunk.last()).await?;
+                    save(store, &target, chunk.last(), patience).await?;
                 }
             }
             Item::Beat => {}
             Item::End(End::Closed | End::Halted(_)) => break,
         }
     }
-    Ok(target.save(store, follow.position()).await?)
+    Ok(save(store, &target, follow.position(), patience).await?)
+}
+
+async fn save(store: &Store, target: &Target, last_sequence: u64, patience: Patience) -> Result<(), StoreError> {
+    for delay in patience.delays() {
+        match target.save(store, last_sequence).await {
+            Err(StoreError::Database(error)) => {
+                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "row could not be saved, is tried again");
+            }
+            settled => return settled,
+        }
+        tokio::time::sleep(delay).await;
+    }
+    target.save(store, last_sequence).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_to_a_limit_and_ends() {
+        let delays: Vec<_> = Patience::LONG.delays().collect();
+        assert_eq!(delays[..3], [50, 100, 200].map(Duration::from_millis));
+        assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]));
+        assert_eq!(delays.last(), Some(&Duration::from_secs(10)));
+        let whole: Duration = delays.iter().sum();
+        assert!((280..320).contains(&whole.as_secs()), "{whole:?}");
+        assert_eq!(Patience::NONE.delays().count(), 0);
+    }
 }

@@ -10,6 +10,7 @@ pub mod report;
 pub mod child;
 pub mod http;
 pub mod service;
+pub mod records;
 pub mod load;
 pub mod memory;
 

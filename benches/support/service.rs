@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use super::child::Owned;
 use super::http::Client;
+use super::report::histogram;
 use super::{Bench, Outcome};
 
 /// An engine that says what the run's metadata ask for.
@@ -53,6 +55,21 @@ impl Service {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// How long answers take, asked for one after the other on one connection, from request to last byte.
+    pub fn latency(&self, count: u64, path: &dyn Fn(u64) -> String) -> Outcome<Histogram<u64>> {
+        const WARM: u64 = 20;
+        let (mut client, mut latency) = (self.client()?, histogram());
+        for number in 0..WARM + count {
+            let path = path(number);
+            let begin = Instant::now();
+            client.download(&path)?;
+            if number >= WARM {
+                latency.saturating_record(begin.elapsed().as_micros() as u64);
+            }
+        }
+        Ok(latency)
     }
 
     pub fn data(&self) -> &Path {

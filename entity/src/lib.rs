@@ -8,5 +8,6 @@ pub mod configuration;
 pub mod document;
 pub mod build;
 pub mod run;
+pub mod run_document;
 pub mod system_setting;
 pub mod idempotency_key;

@@ -34,6 +34,7 @@ pub struct Model {
     pub output_paths: Json,
     pub processed_files: Json,
     pub summary: Option<Json>,
+    pub has_output: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

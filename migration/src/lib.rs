@@ -9,6 +9,7 @@ use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};
 use sea_orm_migration::seaql_migrations;
 
 mod m20261121_000001_create_core_tables;
+mod m20261121_000002_index_lists;
 mod m20261121_000003_create_system_settings;
 mod m20261121_000004_create_idempotency_keys;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261121_000001_create_core_tables::Migration),
+            Box::new(m20261121_000002_index_lists::Migration),
             Box::new(m20261121_000003_create_system_settings::Migration),
             Box::new(m20261121_000004_create_idempotency_keys::Migration),
         ]

@@ -13,12 +13,15 @@ use serde::Deserialize;
 use super::progress::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
+use crate::domain::build::Build;
+use crate::domain::list::{Direction, Field, Query, Sort};
 use crate::domain::principal::Scope;
+use crate::domain::run::Run;
 use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec;
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
-use crate::store::{ConnectError, ListQuery, Store, StoreError};
+use crate::store::{ConnectError, Listable, Store, StoreError};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -121,8 +124,8 @@ struct Row {
     degraded: bool,
 }
 
-impl From<&crate::domain::run::Run> for Row {
-    fn from(run: &crate::domain::run::Run) -> Self {
+impl From<&Run> for Row {
+    fn from(run: &Run) -> Self {
         Self {
             status: run.state.status.as_str(),
             is_terminal: run.state.status.is_terminal(),
@@ -133,8 +136,8 @@ impl From<&crate::domain::run::Run> for Row {
     }
 }
 
-impl From<&crate::domain::build::Build> for Row {
-    fn from(build: &crate::domain::build::Build) -> Self {
+impl From<&Build> for Row {
+    fn from(build: &Build) -> Self {
         Self {
             status: build.state.status.as_str(),
             is_terminal: build.state.status.is_terminal(),
@@ -154,21 +157,22 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
 }
 
 async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
-    let mut rows = Vec::new();
-    for page in 1.. {
-        let runs = store.runs(&Scope::All, &any(page)).await?.items;
-        let builds = store.builds(&Scope::All, &any(page)).await?.items;
-        if runs.is_empty() && builds.is_empty() {
-            break;
-        }
-        rows.extend(runs.iter().map(|run| (run.stream_key(), Row::from(run))));
-        rows.extend(builds.iter().map(|build| (build.stream_key(), Row::from(build))));
-    }
-    Ok(rows)
+    let (runs, builds) = (all::<Run>(store).await?, all::<Build>(store).await?);
+    let runs = runs.iter().map(|run| (run.stream_key(), Row::from(run)));
+    Ok(runs.chain(builds.iter().map(|build| (build.stream_key(), Row::from(build)))).collect())
 }
 
-fn any<Status>(page: u64) -> ListQuery<Status> {
-    ListQuery { workspace_id: None, configuration_id: None, status: Vec::new(), page, per_page: 1000 }
+async fn all<R: Listable>(store: &Store) -> Result<Vec<R>, StoreError> {
+    let query = Query::all(Sort { field: Field::Id, direction: Direction::Ascending });
+    let (mut all, mut place) = (Vec::new(), None);
+    loop {
+        let slice = store.slice(&Scope::All, &query, place.as_ref(), 1000).await?;
+        all.extend(slice.items);
+        place = slice.next;
+        if place.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 /// Every run and build that has a folder, sorted.

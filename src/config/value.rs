@@ -194,10 +194,11 @@ impl SettingValue for LoopbackAddress {
 pub struct DatabaseUrl(pub String);
 
 impl SettingValue for DatabaseUrl {
-    const ALLOWED: &'static str = "a URL sqlite://<path>";
+    const ALLOWED: &'static str = "a URL sqlite://<path> or postgres://<user>:<password>@<host>:<port>/<database>";
 
     fn parse(text: &str) -> Option<Self> {
-        text.starts_with("sqlite:").then(|| Self(text.to_owned()))
+        let is_known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+        is_known.then(|| Self(text.to_owned()))
     }
 
     fn to_toml(&self) -> String {

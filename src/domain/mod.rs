@@ -15,6 +15,7 @@ pub mod configuration;
 pub mod principal;
 pub mod idempotency;
 pub mod safe_mode;
+pub mod list;
 
 pub use id::{BuildId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId};
 pub use stream_key::{StreamKey, StreamKind};

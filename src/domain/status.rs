@@ -8,6 +8,7 @@ macro_rules! text_enum {
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            pub const WORDS: &'static [&'static str] = &[$($text),*];
 
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }

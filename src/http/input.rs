@@ -1,4 +1,4 @@
-//! Reading requests: ids in paths, JSON bodies, list queries, uploaded files.
+//! Reading requests: ids in paths, JSON bodies, uploaded files.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -66,39 +66,6 @@ impl FromRequest for Json {
             }
             Err(Problem::new(Code::UnsupportedMediaType, "the body must be application/json").into())
         })
-    }
-}
-
-/// `page`, `perPage` and repeated `status`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListParameters {
-    pub page: u64,
-    pub per_page: u64,
-    pub status: Vec<String>,
-}
-
-impl ListParameters {
-    pub fn parse(query: &str) -> Result<Self, Problem> {
-        let invalid = |name: &str, allowed: &str| {
-            Problem::new(Code::InvalidRequest, format!("`{name}` must be {allowed}"))
-                .error(FieldError::new(name, "invalid", allowed))
-        };
-        let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|_| invalid("query", "percent-encoded pairs"))?;
-        let mut parsed = Self { page: 1, per_page: 50, status: Vec::new() };
-        for (name, value) in pairs.into_inner() {
-            let number =
-                |range: std::ops::RangeInclusive<u64>| value.parse().ok().filter(|number| range.contains(number));
-            match name.as_str() {
-                "page" => {
-                    parsed.page = number(1..=1_000_000).ok_or_else(|| invalid("page", "a whole number from 1"))?
-                }
-                "perPage" => parsed.per_page = number(1..=200).ok_or_else(|| invalid("perPage", "1 to 200"))?,
-                "status" => parsed.status.push(value),
-                _ => return Err(invalid(&name, "one of page, perPage, status")),
-            }
-        }
-        Ok(parsed)
     }
 }
 
@@ -250,32 +217,5 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
     match given.next() {
         Some(_) => Err(invalid("given once".to_owned())),
         None => key.map_err(|error| invalid(error.to_string())),
-    }
-}
-
-/// The statuses that a list is limited to.
-pub fn statuses<S: Copy>(texts: &[String], all: &[S], word: fn(S) -> &'static str) -> Result<Vec<S>, Problem> {
-    let known = || all.iter().map(|&status| word(status)).collect::<Vec<_>>().join(", ");
-    let parse =
-        |text: &String| {
-            all.iter().copied().find(|&status| word(status) == text).ok_or_else(|| {
-                Problem::new(Code::InvalidRequest, format!("`status` must be one of {}", known()))
-                    .error(FieldError::new("status", "invalid", format!("one of {}", known())))
-            })
-        };
-    texts.iter().map(parse).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_query_names_what_is_wrong() {
-        let good = ListParameters::parse("page=2&perPage=20&status=failed&status=queued").unwrap();
-        assert_eq!((good.page, good.per_page, good.status.len()), (2, 20, 2));
-        for (query, name) in [("page=0", "page"), ("perPage=201", "perPage"), ("foo=1", "foo")] {
-            assert_eq!(ListParameters::parse(query).unwrap_err().errors[0].path, name);
-        }
     }
 }

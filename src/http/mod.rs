@@ -11,6 +11,7 @@ pub mod paths;
 pub mod input;
 pub mod cursor;
 pub mod filter;
+pub mod list;
 pub mod respond;
 pub mod route;
 pub mod connection;

@@ -95,7 +95,9 @@ codes! {
         "`Content-Range` holds the length.";
     InvalidId = "invalid_id", 422, never, "The id is malformed",
         "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
-    InvalidRequest = "invalid_request", 422, never, "The body is not as it should be",
+    InvalidCursor = "invalid_cursor", 422, never, "The cursor does not belong to this list",
+        "Begin anew with an empty `cursor`; keep path, order, filters and search the same from page to page.";
+    InvalidRequest = "invalid_request", 422, never, "The request is not as it should be",
         "`errors` names each place and what is wrong there.";
     InputRequired = "input_required", 422, never, "The run needs an input document",
         "Upload a document and name it in `options.document_ids`.";
@@ -191,6 +193,13 @@ impl Problem {
     /// A 404 for one resource.
     pub fn not_found(what: impl fmt::Display) -> Self {
         Self::new(Code::NotFound, format!("{what} does not exist"))
+    }
+
+    /// A 422 for one place of the request.
+    pub fn invalid(path: impl Into<String>, allowed: impl Into<String>) -> Self {
+        let (path, allowed) = (path.into(), allowed.into());
+        Self::new(Code::InvalidRequest, format!("`{path}` must be {allowed}"))
+            .error(FieldError::new(path, "invalid", allowed))
     }
 
     pub fn sequence_ahead(last_sequence: u64) -> Self {

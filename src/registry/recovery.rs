@@ -23,7 +23,7 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
 use crate::event::{EventRef, codec};
-use crate::projection::{self, Target};
+use crate::projection::{self, Patience, Target};
 use crate::store::StoreError;
 use crate::stream::StreamHandle;
 use crate::worker::build::{conclude_build, end_of_build};
@@ -203,7 +203,10 @@ async fn correct(
     configuration_id: ConfigurationId,
 ) -> Result<Done, LaunchError> {
     let projected = match stream.follow_inside(Default::default()) {
-        Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
+        Ok(follow) => {
+            let target = Target::new(stream.key(), configuration_id);
+            projection::project(&services.store, follow, target, Patience::NONE).await
+        }
         Err(error) => Err(error.into()),
     };
     if let Err(error) = projected {

@@ -2,10 +2,11 @@
 
 use entity::build::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select, Set, UpdateMany};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select, Set};
 
-use super::cells::{Cells, stored};
-use super::list::{ListQuery, Listed, asked, page, visible};
+use super::cells::{Cells, storable, stored};
+use super::filter::{Source, columns};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
@@ -17,13 +18,12 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
     pub async fn insert_build(&self, build: &Build) -> Result<(), StoreError> {
-        Entity::insert(row(build)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(build))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
     pub async fn find_build(&self, scope: &Scope, id: BuildId) -> Result<Option<Build>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// Takes a build back that has never begun. False when there is no such build.
@@ -47,9 +47,8 @@ impl Store {
         if let Some(present) = venv_present {
             change.venv_present = Set(present);
         }
-        let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
+        self.change::<Build>(workspace_id, id, change, older).await
     }
 
     /// Whether its venv is there, also for the builds that point at it. False when there is no such build.
@@ -79,24 +78,19 @@ impl Store {
             durable_bytes: Set(Some(stored(durable_bytes))),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Build>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Its log is whole again.
     pub async fn clear_build_degraded(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
         let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Build>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Every build of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
         let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(over)).filter(Column::LogDegraded.eq(true));
-        let select = select.filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.work_of(node_id, over, Condition::all().add(Column::LogDegraded.eq(true))).await
     }
 
     /// The active builds made from these inputs whose venvs were there when last looked at, newest first. One that
@@ -135,21 +129,7 @@ impl Store {
     /// Every build of a node that has not ended, oldest first.
     pub async fn unfinished_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
         let open = BuildStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
-    }
-
-    /// Newest first.
-    pub async fn builds(&self, scope: &Scope, query: &ListQuery<BuildStatus>) -> Result<Listed<Build>, StoreError> {
-        let columns = [Column::WorkspaceId, Column::ConfigurationId, Column::Status];
-        let select = Entity::find()
-            .filter(visible(scope, Column::WorkspaceId))
-            .filter(asked(query, columns, BuildStatus::as_str))
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id);
-        let (rows, total) = page(self.read(), select, query).await?;
-        Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
+        self.work_of(node_id, open, Condition::all()).await
     }
 }
 
@@ -159,9 +139,24 @@ fn of_configuration(workspace_id: WorkspaceId, configuration_id: ConfigurationId
         .filter(Column::ConfigurationId.eq(configuration_id.to_string()))
 }
 
-fn update(workspace_id: WorkspaceId, id: BuildId) -> UpdateMany<Entity> {
-    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
-    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+impl Listable for Build {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn configuration_id() -> Option<Column> {
+        Some(Column::ConfigurationId)
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::Status, Column::Summary, Column::ErrorMessage])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
+    }
 }
 
 fn row(build: &Build) -> ActiveModel {
@@ -253,6 +248,8 @@ fn error(cells: &Cells<'_>, row: &Model) -> Result<Option<BuildError>, StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::list::{BUILDS, Query, Within};
+    use crate::store::Listed;
     use crate::store::fixture::{TestStore, at, build};
 
     fn full_state(status: BuildStatus) -> BuildState {
@@ -302,7 +299,8 @@ mod tests {
         store.insert_build(&build).await.unwrap();
         let scope = Scope::Only(vec![foreign]);
         assert_eq!(store.find_build(&scope, build.id).await.unwrap(), None);
-        assert_eq!(store.builds(&scope, &any()).await.unwrap(), Listed { items: vec![], total: 0 });
+        let listed = store.page::<Build>(&scope, &Query::all(BUILDS.order), 1, 50).await.unwrap();
+        assert_eq!(listed, Listed { items: vec![], total: 0 });
         let state = full_state(BuildStatus::Active);
         assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
         assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
@@ -422,24 +420,20 @@ mod tests {
         assert_eq!(statuses, [BuildStatus::Queued, BuildStatus::Building]);
     }
 
-    fn any() -> ListQuery<BuildStatus> {
-        ListQuery { workspace_id: None, configuration_id: None, status: vec![], page: 1, per_page: 50 }
-    }
-
     #[tokio::test]
-    async fn a_list_is_filtered() {
+    async fn a_list_is_limited_to_its_branch() {
         let (store, one) = TestStore::furnished().await;
         let two = store.furnish("other").await;
         let failed = Build { state: full_state(BuildStatus::Failed), ..build(&two) };
         for build in [&build(&one), &build(&two), &failed] {
             store.insert_build(build).await.unwrap();
         }
-        let total = async |query: ListQuery<BuildStatus>| store.builds(&Scope::All, &query).await.unwrap().total;
-        assert_eq!(total(any()).await, 3);
-        assert_eq!(total(ListQuery { workspace_id: Some(two.workspace_id), ..any() }).await, 2);
-        assert_eq!(total(ListQuery { configuration_id: Some(one.id), ..any() }).await, 1);
-        let status = vec![BuildStatus::Failed, BuildStatus::Active];
-        let query = ListQuery { workspace_id: Some(two.workspace_id), status, ..any() };
-        assert_eq!(store.builds(&Scope::All, &query).await.unwrap().items, [failed]);
+        let total = async |within: Within| {
+            let query = Query { within, ..Query::all(BUILDS.order) };
+            store.page::<Build>(&Scope::All, &query, 1, 1).await.unwrap().total
+        };
+        assert_eq!(total(Within::default()).await, 3);
+        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), configuration_id: None }).await, 2);
+        assert_eq!(total(Within { workspace_id: None, configuration_id: Some(one.id) }).await, 1);
     }
 }

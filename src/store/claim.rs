@@ -42,7 +42,7 @@ impl Store {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         of_claim(claim).filter(Column::CreatedAt.lte(micros(expired))).exec(&transaction).await?;
-        run::insert(run).exec_without_returning(&transaction).await?;
+        run::insert(&transaction, run).await?;
         match Entity::insert(row(claim, run)).exec_without_returning(&transaction).await {
             Ok(_) => Ok(transaction.commit().await?),
             Err(error) => {
@@ -60,7 +60,7 @@ impl Store {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         Entity::delete_many().filter(Column::RunId.eq(id.to_string())).exec(&transaction).await?;
-        let deleted = run::delete(workspace_id, id).exec(&transaction).await?.rows_affected > 0;
+        let deleted = run::delete(&transaction, workspace_id, id).await?;
         if deleted {
             transaction.commit().await?
         } else {

@@ -1,10 +1,13 @@
 //! Configurations of a workspace.
 
 use entity::configuration::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, UpdateMany};
+use entity::workspace;
+use sea_orm::sea_query::Condition;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMany};
 
-use super::cells::Cells;
-use super::list::visible;
+use super::cells::{Cells, storable};
+use super::filter::{Source, columns};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;
@@ -13,7 +16,7 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
     pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), StoreError> {
-        Entity::insert(row(configuration)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(configuration))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
@@ -22,15 +25,7 @@ impl Store {
         scope: &Scope,
         id: ConfigurationId,
     ) -> Result<Option<Configuration>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
-    }
-
-    /// Oldest first.
-    pub async fn configurations(&self, workspace_id: WorkspaceId) -> Result<Vec<Configuration>, StoreError> {
-        let select = Entity::find().filter(Column::WorkspaceId.eq(workspace_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.find(scope, id).await
     }
 
     /// New runs use this build. False when there is no such configuration.
@@ -41,8 +36,7 @@ impl Store {
         build_id: BuildId,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { active_build_id: Set(Some(build_id.to_string())), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Configuration>(workspace_id, id, change, Condition::all()).await
     }
 
     /// The stored files have changed. False when there is no such configuration.
@@ -58,8 +52,7 @@ impl Store {
             updated_at: Set(micros(updated_at)),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Configuration>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Makes it the active one of its workspace, and the one before inactive. False, and no change, when there is no
@@ -72,6 +65,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
+        // So that of two at once one waits for the other, rather than both finding the same one active.
+        workspace::Entity::find_by_id(workspace_id.to_string()).lock_exclusive().one(&transaction).await?;
         demote_others(workspace_id, id, activated_at).exec(&transaction).await?;
         let change = ActiveModel {
             status: Set(ConfigurationStatus::Active.as_str().into()),
@@ -86,6 +81,22 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(true)
+    }
+}
+
+impl Listable for Configuration {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::DisplayName, Column::Status])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
     }
 }
 
@@ -139,10 +150,11 @@ fn record(row: Model) -> Result<Configuration, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, at, configuration};
+    use crate::store::fixture::{TestStore, all, at, configuration};
 
     async fn statuses(store: &Store, workspace_id: WorkspaceId) -> Vec<ConfigurationStatus> {
-        store.configurations(workspace_id).await.unwrap().iter().map(|found| found.status).collect()
+        let of = Scope::Only(vec![workspace_id]);
+        all::<Configuration>(store, &of).await.iter().map(|found| found.status).collect()
     }
 
     #[tokio::test]
@@ -159,7 +171,7 @@ mod tests {
         let only = Scope::Only(vec![sparse.workspace_id]);
         assert_eq!(store.find_configuration(&only, sparse.id).await.unwrap(), Some(sparse.clone()));
         assert_eq!(store.find_configuration(&Scope::All, full.id).await.unwrap(), Some(full.clone()));
-        assert_eq!(store.configurations(sparse.workspace_id).await.unwrap(), [sparse, full]);
+        assert_eq!(all::<Configuration>(&store, &only).await, [sparse, full]);
     }
 
     #[tokio::test]

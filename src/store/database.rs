@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{ConnectError, StoreError};
 
-/// How long a statement waits for another process (a backup, a shell) that holds the write lock.
+/// How long a statement waits for another process (a backup, a shell) that holds SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a query waits for a connection. Long enough for a new one, short enough for whoever asks.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone)]
@@ -24,14 +26,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `sqlite://<path>`, with at most `pool` connections. A missing file is made; its
-    /// folder must be there.
+    /// Opens `sqlite://<path>` or `postgres://<user>@<host>/<database>`, with at most `pool` connections. A missing
+    /// file is made; its folder must be there, and so must a PostgreSQL database.
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
-        // Every connection to a memory database would have one of its own.
-        if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(ConnectError::UnsupportedUrl);
-        }
-        let database = Database::connect(sqlite_options(url, pool)).await?;
+        let mut options = match url.split_once(':') {
+            // Every connection to a memory database would have one of its own.
+            Some(("sqlite", path)) if !path.contains(":memory:") && !path.contains("mode=memory") => {
+                sqlite_options(url)
+            }
+            Some(("postgres" | "postgresql", _)) => postgres_options(url),
+            _ => return Err(ConnectError::UnsupportedUrl),
+        };
+        options.max_connections(pool.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        let database = Database::connect(options).await?;
         Ok(Self { database, writer: Arc::default() })
     }
 
@@ -45,19 +52,28 @@ impl Store {
         Ok(self.database.close_by_ref().await?)
     }
 
+    pub(super) fn dialect(&self) -> DbBackend {
+        self.database.get_database_backend()
+    }
+
     pub(super) fn read(&self) -> &DatabaseConnection {
         &self.database
     }
 
     /// SQLite has one writer at a time, and waits for it by polling, in no order. Waiting here is fair and quick.
+    /// PostgreSQL has its own order.
     pub(super) async fn write(&self) -> Writer<'_> {
-        Writer { _turn: self.writer.lock().await, database: &self.database }
+        let turn = match self.dialect() {
+            DbBackend::Sqlite => Some(self.writer.lock().await),
+            _ => None,
+        };
+        Writer { _turn: turn, database: &self.database }
     }
 }
 
-fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
+fn sqlite_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(pool.max(1)).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+    options.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -68,19 +84,26 @@ fn sqlite_options(url: &str, pool: u32) -> ConnectOptions {
     options
 }
 
+/// TLS as the URL's `sslmode` says; `prefer` when it says nothing.
+fn postgres_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.map_sqlx_postgres_opts(|postgres| postgres.application_name("ade"));
+    options
+}
+
 /// The right to write, for as long as it is held.
 pub(super) struct Writer<'a> {
     database: &'a DatabaseConnection,
-    _turn: MutexGuard<'a, ()>,
+    _turn: Option<MutexGuard<'a, ()>>,
 }
 
 impl Writer<'_> {
-    /// A transaction that takes the write lock at once: one that begins by reading and asks for it later cannot wait
-    /// for it, and fails as soon as anyone else has written in between.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+    /// A transaction. On SQLite it takes the write lock at once: one that begins by reading and asks for it later
+    /// cannot wait for it, and fails as soon as anyone else has written in between.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let immediate = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode: immediate, ..TransactionOptions::default() };
-        Ok(self.database.begin_with_options(options).await?)
+        self.database.begin_with_options(options).await
     }
 }
 
@@ -98,10 +121,10 @@ mod tests {
     use sea_orm::{ConnectionTrait, Statement};
 
     use super::*;
+    use crate::domain::list::{Query, RUNS};
     use crate::domain::principal::Scope;
-    use crate::domain::run::RunState;
+    use crate::domain::run::{Run, RunState};
     use crate::domain::status::RunStatus;
-    use crate::store::ListQuery;
     use crate::store::fixture::{TestStore, at, configuration, run};
 
     async fn pragma(store: &Store, name: &str) -> String {
@@ -117,6 +140,9 @@ mod tests {
     async fn a_connection_is_set_up_for_a_service() {
         let store = TestStore::blank().await;
         store.ping().await.unwrap();
+        if store.dialect() != DbBackend::Sqlite {
+            return;
+        }
         assert_eq!(pragma(&store, "journal_mode").await, "wal");
         assert_eq!(pragma(&store, "synchronous").await, "1", "normal");
         assert_eq!(pragma(&store, "foreign_keys").await, "1");
@@ -124,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_databases_and_missing_files_are_refused() {
-        for url in ["postgres://localhost/ade", "sqlite::memory:", "sqlite://x?mode=memory", "ade.db"] {
+        for url in ["mysql://localhost/ade", "sqlite::memory:", "sqlite://x?mode=memory", "ade.db"] {
             assert!(matches!(Store::connect(url, 1).await, Err(ConnectError::UnsupportedUrl)), "{url}");
         }
         let missing = Store::connect("sqlite:///nonexistent/ade.db?mode=rwc", 1).await;
@@ -156,8 +182,8 @@ mod tests {
         for written in try_join_all(writers).await.unwrap() {
             written.unwrap();
         }
-        let status = vec![RunStatus::Running];
-        let query = ListQuery { workspace_id: None, configuration_id: None, status, page: 1, per_page: 1 };
-        assert_eq!(store.runs(&Scope::All, &query).await.unwrap().total, 200);
+        let listed = store.page::<Run>(&Scope::All, &Query::all(RUNS.order), 1, 200).await.unwrap();
+        assert_eq!(listed.total, 200);
+        assert!(listed.items.iter().all(|run| run.state.status == RunStatus::Running));
     }
 }

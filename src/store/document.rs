@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use entity::document::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
-use super::cells::{Cells, stored};
-use super::list::visible;
+use super::cells::{Cells, storable, stored};
+use super::filter::{Source, columns};
+use super::list::Listable;
 use super::{Store, StoreError};
 use crate::domain::configuration::Document;
 use crate::domain::principal::Scope;
@@ -18,20 +19,12 @@ const BATCH: usize = 500;
 
 impl Store {
     pub async fn insert_document(&self, document: &Document) -> Result<(), StoreError> {
-        Entity::insert(row(document)).exec_without_returning(&*self.write().await).await?;
+        Entity::insert(storable(row(document))).exec_without_returning(&*self.write().await).await?;
         Ok(())
     }
 
     pub async fn find_document(&self, scope: &Scope, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
-    }
-
-    /// Oldest first.
-    pub async fn documents(&self, workspace_id: WorkspaceId) -> Result<Vec<Document>, StoreError> {
-        let select = Entity::find().filter(Column::WorkspaceId.eq(workspace_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.find(scope, id).await
     }
 
     /// In the order of `ids`, one for each, repeated ones too; those that are not in the workspace are left out.
@@ -51,6 +44,22 @@ impl Store {
             }
         }
         Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+}
+
+impl Listable for Document {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::Name])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
     }
 }
 
@@ -84,7 +93,7 @@ fn record(row: Model) -> Result<Document, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, document};
+    use crate::store::fixture::{TestStore, all, document};
     use serde_json::Value;
 
     #[tokio::test]
@@ -96,7 +105,7 @@ mod tests {
             store.insert_document(document).await.unwrap();
             assert_eq!(store.find_document(&Scope::All, document.id).await.unwrap().as_ref(), Some(document));
         }
-        assert_eq!(store.documents(configuration.workspace_id).await.unwrap().len(), 2);
+        assert_eq!(all::<Document>(&store, &Scope::All).await.len(), 2);
     }
 
     #[tokio::test]
@@ -107,7 +116,7 @@ mod tests {
         store.insert_document(&document).await.unwrap();
         let scope = Scope::Only(vec![foreign.workspace_id]);
         assert_eq!(store.find_document(&scope, document.id).await.unwrap(), None);
-        assert_eq!(store.documents(foreign.workspace_id).await.unwrap(), []);
+        assert_eq!(all::<Document>(&store, &scope).await, []);
         assert_eq!(store.find_documents(foreign.workspace_id, &[document.id]).await.unwrap(), []);
     }
 

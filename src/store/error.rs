@@ -13,7 +13,7 @@ pub enum StoreError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("the database address is not of the form sqlite://<path>")]
+    #[error("the database address is neither sqlite://<path> nor postgres://<user>@<host>/<database>")]
     UnsupportedUrl,
     #[error("the database cannot be opened")]
     Database(#[from] DbErr),

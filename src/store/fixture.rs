@@ -1,33 +1,39 @@
-//! What the tests of this module share: a store on a real file, and records to put into it.
+//! What the tests of this module share: a store on a real database, and records to put into it.
 
 use std::ops::Deref;
 
 use chrono::{TimeZone, Utc};
 use serde_json::json;
 
-use super::Store;
+use super::{Listable, Store};
 use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
 use crate::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
 use crate::domain::id::NodeId;
+use crate::domain::list::{Query, WORKSPACES};
+use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunOptions, RunState};
 use crate::domain::time::Timestamp;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 
+#[path = "../../tests/support/database.rs"]
+mod database;
+
 pub struct TestStore {
     store: Store,
-    folder: tempfile::TempDir,
+    // Dropped after the store.
+    database: database::TestDatabase,
 }
 
 impl TestStore {
     /// Empty, without a schema.
     pub async fn blank() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { store: connect(&folder).await, folder }
+        let database = database::TestDatabase::new();
+        Self { store: connect(&database).await, database }
     }
 
-    /// On the same file, sharing nothing else.
+    /// On the same database, sharing nothing else.
     pub async fn another_handle(&self) -> Store {
-        connect(&self.folder).await
+        connect(&self.database).await
     }
 
     pub async fn open() -> Self {
@@ -52,9 +58,13 @@ impl TestStore {
     }
 }
 
-async fn connect(folder: &tempfile::TempDir) -> Store {
-    let url = format!("sqlite://{}?mode=rwc", folder.path().join("ade.db").display());
-    Store::connect(&url, 10).await.unwrap()
+/// All records that a scope shows, oldest first.
+pub async fn all<R: Listable>(store: &Store, scope: &Scope) -> Vec<R> {
+    store.slice(scope, &Query::all(WORKSPACES.order), None, 1000).await.unwrap().items
+}
+
+async fn connect(database: &database::TestDatabase) -> Store {
+    Store::connect(database.url(), 10).await.unwrap()
 }
 
 impl Deref for TestStore {

@@ -10,6 +10,8 @@ mod database;
 mod cells;
 mod schema;
 mod list;
+mod filter;
+mod rows;
 mod workspace;
 mod configuration;
 mod document;
@@ -20,10 +22,12 @@ mod claim;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod oracle;
 
 pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
-pub use list::{ListQuery, Listed};
+pub use list::{Listable, Listed, Slice};
 pub use schema::SchemaStatus;
 pub use workspace::InsertWorkspaceError;

@@ -1,32 +1,41 @@
 //! Runs: the request as columns, the state as its log last told.
 
+use std::collections::BTreeSet;
+
 use entity::run::{ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::Expr;
+use entity::{document, run_document};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, Insert, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set,
-    UpdateMany,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, QueryTrait,
+    Select, Set,
 };
 
-use super::cells::{Cells, json, stored};
-use super::list::{ListQuery, Listed, asked, page, visible};
+use super::cells::{Cells, json, storable, stored};
+use super::filter::{Source, columns};
+use super::list::{Listable, column_source};
 use super::{Store, StoreError};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::id::NodeId;
+use crate::domain::list::Field;
 use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunState};
 use crate::domain::status::RunStatus;
 use crate::domain::time::micros;
 use crate::domain::{RunId, WorkspaceId};
 
+/// Rows written in one statement; databases bound the number of parameters.
+const BATCH: usize = 500;
+
 impl Store {
     pub async fn insert_run(&self, run: &Run) -> Result<(), StoreError> {
-        insert(run).exec_without_returning(&*self.write().await).await?;
-        Ok(())
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        insert(&transaction, run).await?;
+        Ok(transaction.commit().await?)
     }
 
     pub async fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::WorkspaceId));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
@@ -39,9 +48,8 @@ impl Store {
         last_sequence: u64,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
-        let older = Column::LastSequence.lt(stored(last_sequence));
-        let updated = update(workspace_id, id).set(change).filter(older).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
+        self.change::<Run>(workspace_id, id, change, older).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. False when there is no such run.
@@ -56,64 +64,101 @@ impl Store {
             durable_bytes: Set(Some(stored(durable_bytes))),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Run>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Its log is whole again.
     pub async fn clear_run_degraded(&self, workspace_id: WorkspaceId, id: RunId) -> Result<bool, StoreError> {
         let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        let updated = update(workspace_id, id).set(change).exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        self.change::<Run>(workspace_id, id, change, Condition::all()).await
     }
 
     /// Every run of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
         let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(over)).filter(Column::LogDegraded.eq(true));
-        let select = select.filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+        self.work_of(node_id, over, Condition::all().add(Column::LogDegraded.eq(true))).await
     }
 
     /// Every run of a node that has not ended, oldest first.
     pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
         let open = RunStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        let select = Entity::find().filter(Column::Status.is_in(open)).filter(Column::NodeId.eq(node_id.to_string()));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
-    }
-
-    /// Newest first. Summaries are large and no list shows them, so the items have none.
-    pub async fn runs(&self, scope: &Scope, query: &ListQuery<RunStatus>) -> Result<Listed<Run>, StoreError> {
-        let columns = [Column::WorkspaceId, Column::ConfigurationId, Column::Status];
-        let select = without_summary()
-            .filter(visible(scope, Column::WorkspaceId))
-            .filter(asked(query, columns, RunStatus::as_str))
-            .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id);
-        let (rows, total) = page(self.read(), select, query).await?;
-        Ok(Listed { items: rows.into_iter().map(record).collect::<Result<_, _>>()?, total })
+        self.work_of(node_id, open, Condition::all()).await
     }
 }
 
-pub(super) fn insert(run: &Run) -> Insert<ActiveModel> {
-    Entity::insert(row(run))
+/// A row and those of its documents, together with whatever else `transaction` holds.
+pub(super) async fn insert(transaction: &DatabaseTransaction, run: &Run) -> Result<(), DbErr> {
+    Entity::insert(storable(row(run))).exec_without_returning(transaction).await?;
+    let documents: BTreeSet<_> = run.options.document_ids.iter().collect();
+    let inputs = documents.into_iter().map(|document_id| run_document::ActiveModel {
+        run_id: Set(run.id.to_string()),
+        document_id: Set(document_id.to_string()),
+    });
+    for inputs in inputs.collect::<Vec<_>>().chunks(BATCH) {
+        run_document::Entity::insert_many(inputs.to_vec()).exec_without_returning(transaction).await?;
+    }
+    Ok(())
 }
 
-pub(super) fn delete(workspace_id: WorkspaceId, id: RunId) -> DeleteMany<Entity> {
+/// False when there is no such run.
+pub(super) async fn delete(
+    transaction: &DatabaseTransaction,
+    workspace_id: WorkspaceId,
+    id: RunId,
+) -> Result<bool, DbErr> {
     let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
-    delete.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+    let deleted = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string())).exec(transaction).await?;
+    Ok(deleted.rows_affected > 0)
 }
 
-fn without_summary() -> Select<Entity> {
-    let others = Column::iter().filter(|column| !matches!(column, Column::Summary));
-    Entity::find().select_only().columns(others).expr_as(Expr::cust("NULL"), "summary")
+/// Summaries are large and no list shows them, so the items have none.
+impl Listable for Run {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::WorkspaceId
+    }
+
+    fn configuration_id() -> Option<Column> {
+        Some(Column::ConfigurationId)
+    }
+
+    fn select() -> Select<Entity> {
+        let others = Column::iter().filter(|column| !matches!(column, Column::Summary));
+        Entity::find().select_only().columns(others).expr_as(Expr::cust("NULL"), "summary")
+    }
+
+    fn source(field: Field) -> Source {
+        match field {
+            Field::InputDocumentId => of_runs(inputs(), run_document::Column::DocumentId.into_simple_expr()),
+            Field::HasOutput => Source::Flag(Column::HasOutput.into_simple_expr()),
+            plain => column_source::<Self>(plain),
+        }
+    }
+
+    fn searched() -> Vec<Source> {
+        let mut searched = columns([Column::Id, Column::Status, Column::ConfigurationId]);
+        searched.push(input_names());
+        searched
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
+    }
 }
 
-fn update(workspace_id: WorkspaceId, id: RunId) -> UpdateMany<Entity> {
-    let update = Entity::update_many().filter(Column::Id.eq(id.to_string()));
-    update.filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+/// The documents that runs work on.
+fn inputs() -> SelectStatement {
+    run_document::Entity::find().select_only().column(run_document::Column::RunId).into_query()
+}
+
+fn of_runs(rows: SelectStatement, value: Expr) -> Source {
+    Source::Many { owner: Column::Id.into_simple_expr(), rows, value }
+}
+
+fn input_names() -> Source {
+    let is_input = run_document::Column::DocumentId.into_simple_expr().eq(document::Column::Id.into_simple_expr());
+    of_runs(inputs().inner_join(document::Entity, is_input).take(), document::Column::Name.into_simple_expr())
 }
 
 fn row(run: &Run) -> ActiveModel {
@@ -155,6 +200,7 @@ fn state_columns(state: &RunState) -> ActiveModel {
         output_paths: Set(json(&state.output_paths)),
         processed_files: Set(json(&state.processed_files)),
         summary: Set(state.summary.clone()),
+        has_output: Set(!state.output_paths.is_empty()),
         ..ActiveModel::default()
     }
 }
@@ -216,9 +262,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::list::{Comparison, Filter, Query, RUNS, Test, Value, Within};
     use crate::domain::run::{LogLevel, RunOptions};
     use crate::domain::{BuildId, ConfigurationId, DocumentId};
     use crate::store::fixture::{TestStore, at, run};
+    use crate::store::{Listed, Slice};
 
     fn full_options() -> RunOptions {
         RunOptions {
@@ -290,7 +338,7 @@ mod tests {
         for created_at in [moments[2], moments[0], moments[3], moments[1]] {
             store.insert_run(&Run { created_at, ..run(&configuration) }).await.unwrap();
         }
-        let listed = store.runs(&Scope::All, &any()).await.unwrap();
+        let listed = store.page::<Run>(&Scope::All, &newest(), 1, 50).await.unwrap();
         let mut times: Vec<_> = listed.items.iter().map(|run| run.created_at).collect();
         times.reverse();
         assert_eq!(times, moments);
@@ -304,9 +352,11 @@ mod tests {
         store.insert_run(&run).await.unwrap();
         for scope in [Scope::Only(vec![]), Scope::Only(vec![foreign])] {
             assert_eq!(store.find_run(&scope, run.id).await.unwrap(), None);
-            let own_list = ListQuery { workspace_id: Some(own.workspace_id), ..any() };
-            for query in [any(), own_list] {
-                assert_eq!(store.runs(&scope, &query).await.unwrap(), Listed { items: vec![], total: 0 });
+            let within = Within { workspace_id: Some(own.workspace_id), ..Within::default() };
+            for query in [newest(), Query { within, ..newest() }] {
+                assert_eq!(store.page::<Run>(&scope, &query, 1, 50).await.unwrap(), Listed { items: vec![], total: 0 });
+                let slice = store.slice::<Run>(&scope, &query, None, 50).await.unwrap();
+                assert_eq!(slice, Slice { items: vec![], next: None });
             }
         }
         assert!(!store.save_run_state(foreign, run.id, &full_state(RunStatus::Failed), 5).await.unwrap());
@@ -374,8 +424,8 @@ mod tests {
         assert_eq!(statuses, [RunStatus::Queued, RunStatus::Building, RunStatus::Running]);
     }
 
-    fn any() -> ListQuery<RunStatus> {
-        ListQuery { workspace_id: None, configuration_id: None, status: vec![], page: 1, per_page: 50 }
+    fn newest() -> Query {
+        Query::all(RUNS.order)
     }
 
     #[tokio::test]
@@ -388,32 +438,37 @@ mod tests {
         runs.sort_by_key(|run| std::cmp::Reverse((run.created_at, run.id)));
         let mut paged = Vec::new();
         for page in 1..=4 {
-            let listed = store.runs(&Scope::All, &ListQuery { page, per_page: 3, ..any() }).await.unwrap();
+            let listed = store.page::<Run>(&Scope::All, &newest(), page, 3).await.unwrap();
             assert_eq!(listed.total, 7);
             paged.extend(listed.items);
         }
         assert_eq!(paged, runs);
-        let beyond = store.runs(&Scope::All, &ListQuery { page: u64::MAX, ..any() }).await.unwrap();
+        let beyond = store.page::<Run>(&Scope::All, &newest(), u64::MAX, 50).await.unwrap();
         assert_eq!((beyond.items.len(), beyond.total), (0, 7));
     }
 
     #[tokio::test]
-    async fn a_list_is_filtered_and_its_items_have_no_summary() {
+    async fn a_list_is_limited_to_its_branch_and_its_items_have_no_summary() {
         let (store, one) = TestStore::furnished().await;
         let two = store.furnish("other").await;
         let failed = Run { state: full_state(RunStatus::Failed), ..run(&two) };
         for run in [&run(&one), &run(&two), &failed] {
             store.insert_run(run).await.unwrap();
         }
-        let total = async |query: ListQuery<RunStatus>| store.runs(&Scope::All, &query).await.unwrap().total;
-        assert_eq!(total(any()).await, 3);
-        assert_eq!(total(ListQuery { workspace_id: Some(two.workspace_id), ..any() }).await, 2);
-        assert_eq!(total(ListQuery { configuration_id: Some(one.id), ..any() }).await, 1);
-        assert_eq!(total(ListQuery { configuration_id: Some(ConfigurationId::generate()), ..any() }).await, 0);
-        let query = ListQuery { status: vec![RunStatus::Failed, RunStatus::Cancelled], ..any() };
+        let total = async |within: Within| {
+            store.page::<Run>(&Scope::All, &Query { within, ..newest() }, 1, 1).await.unwrap().total
+        };
+        let of = |configuration_id| Within { workspace_id: None, configuration_id: Some(configuration_id) };
+        assert_eq!(total(Within::default()).await, 3);
+        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), configuration_id: None }).await, 2);
+        assert_eq!(total(of(one.id)).await, 1);
+        assert_eq!(total(of(ConfigurationId::generate())).await, 0);
+        let status = Test::Compare(Comparison::Eq, Value::Text("failed".into()));
+        let query = Query { filter: Filter::Test(Field::Status, status), ..newest() };
         let mut bare = failed.clone();
         bare.state.summary = None;
-        assert_eq!(store.runs(&Scope::All, &query).await.unwrap(), Listed { items: vec![bare], total: 1 });
+        let listed = store.page::<Run>(&Scope::All, &query, 1, 50).await.unwrap();
+        assert_eq!(listed, Listed { items: vec![bare], total: 1 });
     }
 
     #[tokio::test]

@@ -4,8 +4,9 @@
 //! A newer schema is a fact to report, not a failure, so that the binary can be rolled back alone.
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
+use super::database::Writer;
 use super::{MigrateError, Store, StoreError};
 
 /// The migrations of the database against those of the binary, by name and oldest first.
@@ -47,7 +48,12 @@ impl Store {
             (Some(unknown), Some(pending)) => {
                 return Err(MigrateError::Diverged { unknown: unknown.clone(), pending: pending.clone() });
             }
-            (None, Some(_)) => Migrator::up(&*self.write().await, steps).await?,
+            (None, Some(_)) => {
+                let writer = self.write().await;
+                let change = alone(&writer).await?;
+                Migrator::up(&change, steps).await?;
+                change.commit().await?;
+            }
         }
         Ok(self.compare().await?)
     }
@@ -57,7 +63,11 @@ impl Store {
         if let Some(name) = self.compare().await?.unknown.pop() {
             return Err(MigrateError::Newer { name });
         }
-        Migrator::down(&*self.write().await, Some(steps)).await?;
+        let writer = self.write().await;
+        let change = alone(&writer).await?;
+        Migrator::down(&change, Some(steps)).await?;
+        change.commit().await?;
+        drop(writer);
         Ok(self.compare().await?)
     }
 
@@ -70,25 +80,46 @@ impl Store {
     }
 }
 
+/// Of several programs that start at once only one changes the schema; the others wait and find it done.
+async fn alone(writer: &Writer<'_>) -> Result<DatabaseTransaction, DbErr> {
+    let change = writer.begin().await?;
+    if change.get_database_backend() == DbBackend::Postgres {
+        change.execute_unprepared("SELECT pg_advisory_xact_lock(4702111482)").await?;
+    }
+    Ok(change)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Iden, Iterable, Statement};
+    use sea_orm::{ColumnTrait, EntityTrait, Iden, Iterable, Statement};
 
     use super::*;
-    use crate::store::fixture::TestStore;
+    use crate::store::fixture::{self, TestStore, run};
 
     /// Rows of a query, each as the texts of two of its columns.
     async fn pairs(store: &Store, sql: &str, columns: [&str; 2]) -> BTreeMap<String, String> {
-        let statement = Statement::from_string(sea_orm::DbBackend::Sqlite, sql);
-        let rows = store.read().query_all_raw(statement).await.unwrap();
+        let rows = store.read().query_all_raw(Statement::from_string(store.dialect(), sql)).await.unwrap();
         rows.iter().map(|row| (row.try_get("", columns[0]).unwrap(), row.try_get("", columns[1]).unwrap())).collect()
     }
 
+    const ON_SQLITE: &str = "select name, sql as definition from sqlite_master where sql is not null";
+    /// Columns, indexes and constraints.
+    const ON_POSTGRES: &str = "
+        select table_name || '.' || column_name as name,
+               concat_ws(' ', data_type, is_nullable, column_default, collation_name) as definition
+            from information_schema.columns where table_schema = current_schema()
+        union all select indexname, indexdef from pg_indexes where schemaname = current_schema()
+        union all select conname, pg_get_constraintdef(oid) from pg_constraint
+            where connamespace = current_schema()::regnamespace";
+
+    /// All that is there but the migrator's own table, by name.
     async fn schema(store: &Store) -> BTreeMap<String, String> {
-        let sql = "select name, sql from sqlite_master where sql is not null and name not like 'seaql%'";
-        pairs(store, sql, ["name", "sql"]).await
+        let sql = if store.dialect() == DbBackend::Sqlite { ON_SQLITE } else { ON_POSTGRES };
+        let mut all = pairs(store, sql, ["name", "definition"]).await;
+        all.retain(|name, _| !name.starts_with("seaql"));
+        all
     }
 
     async fn pretend_applied(store: &Store, name: &str) {
@@ -100,12 +131,16 @@ mod tests {
     async fn the_schema_goes_up_and_down_and_up_the_same() {
         let store = TestStore::blank().await;
         assert_eq!(store.migration_status().await.unwrap().applied, [""; 0]);
-        assert_eq!(pairs(&store, "select name, type from sqlite_master", ["name", "type"]).await, BTreeMap::new());
+        assert_eq!(schema(&store).await, BTreeMap::new());
+        assert!(migration::applied(store.read()).await.unwrap().is_empty(), "looking makes no table");
 
         let up = store.migrate().await.unwrap();
         assert_eq!((up.applied, up.pending.len(), up.unknown.len()), (migration::known(), 0, 0));
         let first = schema(&store).await;
-        assert!(first.contains_key("runs") && first.contains_key("idx_runs_status"), "{first:?}");
+        assert!(
+            first.contains_key("idx_runs_status") && first.contains_key("idx_configurations_one_active"),
+            "{first:?}"
+        );
 
         let down = store.migrate_down(migration::known().len() as u32).await.unwrap();
         assert_eq!((down.applied.len(), down.pending), (0, migration::known()));
@@ -125,15 +160,56 @@ mod tests {
         assert_same_columns(&store, entity::run::Entity).await;
         assert_same_columns(&store, entity::system_setting::Entity).await;
         assert_same_columns(&store, entity::idempotency_key::Entity).await;
+        assert_same_columns(&store, entity::run_document::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {
-        let name = |not_null: bool| if not_null { "1" } else { "0" }.to_owned();
         let table = entity.table_name();
-        let sql = format!("select name, cast(\"notnull\" as text) as required from pragma_table_info('{table}')");
+        let sql = match store.dialect() {
+            DbBackend::Sqlite => format!(
+                "select name, case \"notnull\" when 1 then 'NO' else 'YES' end as nullable \
+                 from pragma_table_info('{table}')"
+            ),
+            _ => format!(
+                "select column_name::text as name, is_nullable::text as nullable from information_schema.columns \
+                 where table_schema = current_schema() and table_name = '{table}'"
+            ),
+        };
+        let nullable = |column: &E::Column| if column.def().is_null() { "YES" } else { "NO" }.to_owned();
         let expected: BTreeMap<_, _> =
-            E::Column::iter().map(|column| (column.unquoted().to_owned(), name(!column.def().is_null()))).collect();
-        assert_eq!(pairs(store, &sql, ["name", "required"]).await, expected, "{table}");
+            E::Column::iter().map(|column| (column.unquoted().to_owned(), nullable(&column))).collect();
+        assert_eq!(pairs(store, &sql, ["name", "nullable"]).await, expected, "{table}");
+    }
+
+    #[tokio::test]
+    async fn many_programs_that_start_at_once_bring_the_schema_up_once() {
+        let store = TestStore::blank().await;
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            others.push(store.another_handle().await);
+        }
+        let all = others.iter().map(|store| store.migrate());
+        for status in futures_util::future::join_all(all).await {
+            assert_eq!(status.unwrap().applied, migration::known());
+        }
+    }
+
+    #[tokio::test]
+    async fn runs_of_the_first_schema_are_found_by_their_documents_in_the_newest() {
+        let (store, configuration) = TestStore::furnished().await;
+        let mut run = run(&configuration);
+        run.options.document_ids = [(); 2].map(|()| crate::domain::DocumentId::generate()).into();
+        store.insert_run(&run).await.unwrap();
+        store.insert_run(&fixture::run(&configuration)).await.unwrap();
+        let rows = async || entity::run_document::Entity::find().all(store.read()).await.unwrap();
+        let before = rows().await;
+        assert_eq!(before.len(), 2);
+        let first = migration::known().iter().position(|name| name.contains("_000002_")).unwrap();
+        store.migrate_down((migration::known().len() - first) as u32).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut after = rows().await;
+        after.sort_by_key(|row| before.iter().position(|other| other == row));
+        assert_eq!(after, before);
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! Workspaces.
 
 use entity::workspace::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set, SqlErr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, SqlErr};
 
-use super::cells::Cells;
-use super::list::visible;
+use super::cells::{Cells, storable};
+use super::filter::{Source, columns};
+use super::list::{Listable, visible};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
@@ -21,7 +22,7 @@ pub enum InsertWorkspaceError {
 
 impl Store {
     pub async fn insert_workspace(&self, workspace: &Workspace) -> Result<(), InsertWorkspaceError> {
-        let inserted = Entity::insert(row(workspace)).exec_without_returning(&*self.write().await).await;
+        let inserted = Entity::insert(storable(row(workspace))).exec_without_returning(&*self.write().await).await;
         match inserted {
             Ok(_) => Ok(()),
             Err(error) => match error.sql_err() {
@@ -34,20 +35,28 @@ impl Store {
     }
 
     pub async fn find_workspace(&self, scope: &Scope, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        let select = Entity::find_by_id(id.to_string()).filter(visible(scope, Column::Id));
-        select.one(self.read()).await?.map(record).transpose()
+        self.find(scope, id).await
     }
 
     pub async fn find_workspace_by_slug(&self, scope: &Scope, slug: &str) -> Result<Option<Workspace>, StoreError> {
         let select = Entity::find().filter(Column::Slug.eq(slug)).filter(visible(scope, Column::Id));
         select.one(self.read()).await?.map(record).transpose()
     }
+}
 
-    /// Oldest first.
-    pub async fn workspaces(&self, scope: &Scope) -> Result<Vec<Workspace>, StoreError> {
-        let select = Entity::find().filter(visible(scope, Column::Id));
-        let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
-        rows.into_iter().map(record).collect()
+impl Listable for Workspace {
+    type Entity = Entity;
+
+    fn workspace_id() -> Column {
+        Column::Id
+    }
+
+    fn searched() -> Vec<Source> {
+        columns([Column::Id, Column::Name, Column::Slug])
+    }
+
+    fn record(row: Model) -> Result<Self, StoreError> {
+        record(row)
     }
 }
 
@@ -68,7 +77,7 @@ fn record(row: Model) -> Result<Workspace, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, workspace};
+    use crate::store::fixture::{TestStore, all, workspace};
 
     #[tokio::test]
     async fn a_workspace_comes_back_by_id_and_by_slug() {
@@ -78,7 +87,7 @@ mod tests {
         let only = Scope::Only(vec![acme.id]);
         assert_eq!(store.find_workspace(&only, acme.id).await.unwrap(), Some(acme.clone()));
         assert_eq!(store.find_workspace_by_slug(&Scope::All, "acme").await.unwrap(), Some(acme.clone()));
-        assert_eq!(store.workspaces(&only).await.unwrap(), [acme]);
+        assert_eq!(all::<Workspace>(&store, &only).await, [acme]);
     }
 
     #[tokio::test]
@@ -106,7 +115,7 @@ mod tests {
         for scope in [Scope::Only(vec![]), Scope::Only(vec![WorkspaceId::generate()])] {
             assert_eq!(store.find_workspace(&scope, acme.id).await.unwrap(), None);
             assert_eq!(store.find_workspace_by_slug(&scope, "acme").await.unwrap(), None);
-            assert_eq!(store.workspaces(&scope).await.unwrap(), []);
+            assert_eq!(all::<Workspace>(&store, &scope).await, []);
         }
     }
 }

@@ -2,6 +2,8 @@
 //! readers that cost and delay nothing, rows that follow their logs.
 
 mod cutover;
+#[path = "../support/database.rs"]
+mod database;
 mod durable;
 mod ending;
 mod gated_disk;

@@ -1,6 +1,7 @@
 //! Rows and summaries are folds of logs: the same log gives the same row, however often and from wherever it is folded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
 use ade::domain::id::NodeId;
@@ -12,11 +13,12 @@ use ade::domain::time::{Timestamp, micros};
 use ade::domain::{ConfigurationId, RunId, StreamKey, WorkspaceId};
 use ade::event::payload::run::Completed;
 use ade::event::{Draft, Identity, Source, codec};
-use ade::projection::{self, Target};
+use ade::projection::{self, Patience, Target};
 use ade::store::Store;
 use ade::summary::{Fact, RunFold};
 use serde_json::{Value, json};
 
+use super::database::TestDatabase;
 use super::support::{World, in_system, line};
 
 /// A log as the service wrote it.
@@ -68,14 +70,14 @@ fn what_a_fold_does_not_mind_changes_nothing() {
 struct Rows {
     store: Store,
     run: Run,
-    _folder: tempfile::TempDir,
+    // Dropped after the store.
+    database: TestDatabase,
 }
 
 impl Rows {
     async fn with(run_id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("ade.db").display());
-        let store = Store::connect(&url, 4).await.unwrap();
+        let database = TestDatabase::new();
+        let store = Store::connect(database.url(), 4).await.unwrap();
         store.migrate().await.unwrap();
         let now = micros(chrono::Utc::now());
         let workspace = Workspace { id: workspace_id, name: "Acme".into(), slug: "acme".into(), created_at: now };
@@ -83,7 +85,7 @@ impl Rows {
         store.insert_configuration(&configuration(configuration_id, workspace_id, now)).await.unwrap();
         let run = queued(run_id, workspace_id, configuration_id, now);
         store.insert_run(&run).await.unwrap();
-        Self { store, run, _folder: folder }
+        Self { store, run, database }
     }
 
     async fn row(&self) -> Run {
@@ -141,7 +143,7 @@ async fn project(rows: &Rows, world: &World) {
         life.stream.hub().set_halt(ade::stream::window::Halt::Draining);
     }
     let target = Target::new(world.key(), rows.run.configuration_id);
-    projection::project(&rows.store, follow, target).await.unwrap();
+    projection::project(&rows.store, follow, target, Patience::NONE).await.unwrap();
     life.end().await;
 }
 
@@ -208,5 +210,34 @@ fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
         let log = std::fs::read(world.path()).unwrap();
         lines(&log).for_each(|line| fold.apply(Fact::from(&codec::decode(line).unwrap())));
         assert_eq!(&row.state, fold.state());
+    });
+}
+
+#[test]
+fn a_row_waits_for_a_database_that_is_away_and_its_stream_does_not() {
+    in_system(async {
+        let world = World::new();
+        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
+        let configuration_id = ConfigurationId::generate();
+        let rows = Rows::with(id, workspace_id, configuration_id).await;
+        let life = world.live().await;
+        let key = world.key();
+        rows.database.execute("ALTER TABLE runs RENAME TO runs_elsewhere");
+        let make = move || Target::new(key, configuration_id);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        for (kind, payload) in [
+            ("run.queued", json!({"options": {"document_ids": []}})),
+            ("run.completed", json!({"status": "failed", "failure": null, "execution": {"exit_code": 3, "duration_ms": 1}, "artifacts": {"output_paths": [], "events_path": "logs/events.ndjson"}, "summary": null})),
+        ] {
+            life.stream.append_one(Draft::new(kind, Source::Api, &payload)).await.unwrap();
+        }
+        assert!(life.stream.tail().closed, "the stream has ended without its row");
+        let given_up = tokio::time::timeout(Duration::from_millis(500), projected.changed()).await;
+        assert!(given_up.is_err(), "the row is not given up");
+        rows.database.execute("ALTER TABLE runs_elsewhere RENAME TO runs");
+        projected.wait_for(|done| *done).await.unwrap();
+        let row = rows.row().await;
+        assert_eq!((row.state.status, row.state.exit_code, row.last_sequence), (RunStatus::Failed, Some(3), 2));
+        life.end().await;
     });
 }

@@ -6,19 +6,17 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::configurations::workspace;
-use super::events;
-use super::runs::CancelBody;
+use super::{CancelBody, cancelled, events};
 use crate::domain::build::Build;
+use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
-use crate::domain::status::BuildStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId};
 use crate::http::auth::Caller;
-use crate::http::input::{self, Json, ListParameters};
+use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
-use crate::http::{errors, paths};
+use crate::http::{errors, list as lists, paths};
 use crate::registry::RegistryHandle;
-use crate::store::ListQuery;
 use crate::stream::Item;
 
 type Registry = web::Data<RegistryHandle>;
@@ -95,13 +93,10 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
-    let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
-    let status = input::statuses(&status, BuildStatus::ALL, BuildStatus::as_str)?;
-    let query = ListQuery { workspace_id: None, configuration_id: Some(configuration_id), status, page, per_page };
-    let mut listed = registry.store().builds(&principal.workspaces, &query).await?;
-    registry.look_at_venvs(&mut listed.items).await?;
-    let items = listed.items.iter().map(resource).collect();
-    Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
+    let within = Within { workspace_id: None, configuration_id: Some(configuration_id) };
+    let (store, query) = (registry.store(), request.query_string());
+    let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
+    lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -119,9 +114,7 @@ async fn cancel(
     let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_build(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
-    let build = registry.build(&principal, id).await?.ok_or_else(|| Problem::not_found("the build"))?;
-    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
-    Ok(response.json(resource(&build)))
+    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
 }
 
 /// The build resource.

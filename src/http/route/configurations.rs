@@ -4,17 +4,19 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use actix_multipart::Multipart;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
+use crate::domain::list::{CONFIGURATIONS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
+use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::package;
@@ -91,11 +93,12 @@ async fn list(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let items: Vec<Value> = registry.store().configurations(workspace_id).await?.iter().map(resource).collect();
-    let total = items.len() as u64;
-    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+    let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    let (store, query) = (registry.store(), request.query_string());
+    lists::respond::<Configuration>(store, &principal.workspaces, &CONFIGURATIONS, within, query, resource).await
 }
 
 async fn show(

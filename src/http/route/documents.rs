@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use super::configurations::workspace;
 use crate::domain::DocumentId;
 use crate::domain::configuration::Document;
+use crate::domain::list::{DOCUMENTS, Within};
 use crate::domain::time;
 use crate::http::auth::Caller;
 use crate::http::input::{self, blocking};
-use crate::http::paths;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::respond::file;
+use crate::http::{list as lists, paths};
 use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -75,11 +76,12 @@ async fn list(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let items: Vec<Value> = registry.store().documents(workspace_id).await?.iter().map(resource).collect();
-    let total = items.len() as u64;
-    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+    let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    let (store, query) = (registry.store(), request.query_string());
+    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
 }
 
 async fn show(

@@ -10,9 +10,12 @@ pub mod builds;
 pub mod events;
 pub mod safe_mode;
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::paths::API;
+use super::problem::Problem;
 
 /// Every route of the service.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -29,9 +32,15 @@ pub fn mount(config: &mut web::ServiceConfig) {
     );
 }
 
-/// A page of a list.
-pub(super) fn page(items: Vec<serde_json::Value>, page: u64, per_page: u64, total: u64) -> serde_json::Value {
-    serde_json::json!({
-        "items": items, "page": page, "perPage": per_page, "pageCount": total.div_ceil(per_page), "total": total,
-    })
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CancelBody {
+    reason: Option<String>,
+}
+
+/// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.
+fn cancelled(took_effect: bool, resource: Option<Value>, what: &str) -> Result<HttpResponse, Problem> {
+    let resource = resource.ok_or_else(|| Problem::not_found(what))?;
+    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(response.json(resource))
 }

@@ -9,19 +9,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::configurations::workspace;
-use super::events;
+use super::{CancelBody, cancelled, events};
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::id::NodeId;
+use crate::domain::list::{RUNS, Within};
+use crate::domain::principal::Principal;
 use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
 use crate::domain::status::RunStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
-use crate::http::input::{self, Json, ListParameters};
+use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
-use crate::http::{errors, paths};
+use crate::http::{errors, list as lists, paths};
 use crate::registry::{Created, NewRun, RegistryHandle};
-use crate::store::ListQuery;
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -180,7 +181,8 @@ async fn list_of_workspace(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    list(&principal, &registry, Some(workspace_id), None, &request).await
+    let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    list(&principal, &registry, within, &request).await
 }
 
 async fn list_of_configuration(
@@ -191,29 +193,20 @@ async fn list_of_configuration(
 ) -> Result<HttpResponse, Problem> {
     let id: ConfigurationId = input::id(&path)?;
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
-    found.ok_or_else(|| Problem::not_found("the configuration"))?;
-    list(&principal, &registry, None, Some(id), &request).await
+    let found = found.ok_or_else(|| Problem::not_found("the configuration"))?;
+    // Its workspace says nothing new, but gives the database more indexes to choose from.
+    let within = Within { workspace_id: Some(found.workspace_id), configuration_id: Some(id) };
+    list(&principal, &registry, within, &request).await
 }
 
 async fn list(
-    principal: &crate::domain::principal::Principal,
+    principal: &Principal,
     registry: &RegistryHandle,
-    workspace_id: Option<WorkspaceId>,
-    configuration_id: Option<ConfigurationId>,
+    within: Within,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let ListParameters { page, per_page, status } = ListParameters::parse(request.query_string())?;
-    let status = input::statuses(&status, RunStatus::ALL, RunStatus::as_str)?;
-    let query = ListQuery { workspace_id, configuration_id, status, page, per_page };
-    let listed = registry.store().runs(&principal.workspaces, &query).await?;
-    let items = listed.items.iter().map(resource).collect();
-    Ok(HttpResponse::Ok().json(super::page(items, page, per_page, listed.total)))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct CancelBody {
-    pub reason: Option<String>,
+    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, request.query_string(), resource)
+        .await
 }
 
 async fn cancel(
@@ -226,9 +219,7 @@ async fn cancel(
     let body: CancelBody = body.or_default()?;
     let took_effect = registry.cancel_run(principal.clone(), id, body.reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
-    let run = registry.run(&principal, id).await?.ok_or_else(|| Problem::not_found("the run"))?;
-    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
-    Ok(response.json(resource(&run)))
+    cancelled(took_effect, registry.run(&principal, id).await?.as_ref().map(resource), "the run")
 }
 
 /// The row as it stands, without waiting for a log that is further on.

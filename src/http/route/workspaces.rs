@@ -1,17 +1,19 @@
 //! Workspaces.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
+use crate::domain::list::{WORKSPACES, Within};
 use crate::domain::time;
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
+use crate::http::list as lists;
 use crate::http::paths::API;
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -32,11 +34,11 @@ async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json)
     let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
     if !(1..=255).contains(&name.chars().count()) {
-        return Err(invalid("name", "1 to 255 characters"));
+        return Err(Problem::invalid("name", "a text of 1 to 255 characters"));
     }
     let slug = slug(new.slug.as_deref().unwrap_or(&name));
     if slug.is_empty() {
-        return Err(invalid("slug", "at least one letter or digit"));
+        return Err(Problem::invalid("slug", "a text with at least one letter or digit"));
     }
     let workspace = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
     registry.store().insert_workspace(&workspace).await?;
@@ -44,11 +46,13 @@ async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json)
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
 }
 
-async fn list(Caller(principal): Caller, registry: web::Data<RegistryHandle>) -> Result<HttpResponse, Problem> {
-    let workspaces = registry.store().workspaces(&principal.workspaces).await?;
-    let items: Vec<Value> = workspaces.iter().map(resource).collect();
-    let total = items.len() as u64;
-    Ok(HttpResponse::Ok().json(super::page(items, 1, total.max(1), total)))
+async fn list(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (store, query) = (registry.store(), request.query_string());
+    lists::respond(store, &principal.workspaces, &WORKSPACES, Within::default(), query, resource).await
 }
 
 async fn show(
@@ -68,11 +72,6 @@ fn resource(workspace: &Workspace) -> Value {
         "id": workspace.id, "object": "ade.workspace", "name": workspace.name, "slug": workspace.slug,
         "created_at": time::format(workspace.created_at),
     })
-}
-
-fn invalid(path: &str, allowed: &str) -> Problem {
-    Problem::new(Code::InvalidRequest, format!("`{path}` must have {allowed}"))
-        .error(FieldError::new(path, "invalid", allowed))
 }
 
 /// Lower-case letters and digits; every other run of characters becomes one `-`.

@@ -8,6 +8,8 @@ pub mod index;
 pub mod sse;
 pub mod tools;
 mod aftermath;
+#[path = "../../support/database.rs"]
+mod database;
 mod verbs;
 
 use std::fs;
@@ -21,6 +23,7 @@ use std::time::{Duration, Instant};
 use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
 use ade::registry::{PruneReport, RegistryHandle};
+use database::TestDatabase;
 use tempfile::TempDir;
 
 pub use aftermath::processes_with;
@@ -32,12 +35,24 @@ pub use verbs::{Project, types};
 /// A running service. Dropping it stops it and checks that nothing is left.
 pub struct TestApp {
     pub address: SocketAddr,
-    folder: Arc<TempDir>,
+    ground: Arc<Ground>,
     settings: Vec<(String, String)>,
     stop: StopHandle,
     registry: RegistryHandle,
     service: Option<JoinHandle<Aftermath>>,
     allows_open_logs: bool,
+}
+
+/// What outlives a service: its folder and its database.
+struct Ground {
+    folder: TempDir,
+    database: TestDatabase,
+}
+
+impl Ground {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { folder: tempfile::tempdir().unwrap(), database: TestDatabase::new() })
+    }
 }
 
 /// What the registry still held when the service had stopped.
@@ -54,44 +69,43 @@ impl TestApp {
 
     /// With settings beside those of every test.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
         let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::try_start(folder, own).unwrap()
+        Self::try_start(Ground::new(), own).unwrap()
     }
 
     /// On the embedded engine, whose packages come from an index the first time.
     pub fn with_builtin_engine() -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let ground = Ground::new();
+        let folder = &ground.folder;
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache");
         fs::create_dir_all(&shared).unwrap();
         fs::create_dir_all(folder.path().join("data/cache")).unwrap();
         std::os::unix::fs::symlink(shared, folder.path().join("data/cache/uv")).unwrap();
-        Self::try_start(folder, vec![("ADE_ENGINE_SPEC".into(), "builtin".into())]).unwrap()
+        Self::try_start(ground, vec![("ADE_ENGINE_SPEC".into(), "builtin".into())]).unwrap()
     }
 
     /// What a start with these settings fails with.
     pub fn refused(settings: &[(&str, &str)]) -> String {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
         let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::try_start(folder, own).map(drop).unwrap_err()
+        Self::try_start(Ground::new(), own).map(drop).unwrap_err()
     }
 
     /// A second service on this one's data folder.
     pub fn start_beside(&self) -> Result<Self, String> {
-        Self::try_start(self.folder.clone(), self.settings.clone())
+        Self::try_start(self.ground.clone(), self.settings.clone())
     }
 
     /// The same folder and settings again, after this one has stopped.
     pub fn restart(mut self) -> Self {
         self.allows_open_logs = true;
         self.stop_now();
-        Self::try_start(self.folder.clone(), self.settings.clone()).unwrap()
+        Self::try_start(self.ground.clone(), self.settings.clone()).unwrap()
     }
 
-    fn try_start(folder: Arc<TempDir>, settings: Vec<(String, String)>) -> Result<Self, String> {
-        let engine = folder.path().join("engine");
+    fn try_start(ground: Arc<Ground>, settings: Vec<(String, String)>) -> Result<Self, String> {
+        let engine = ground.folder.path().join("engine");
         tools::write_files(&engine, &tools::files_of("engine"));
-        let environment = environment(folder.path(), &settings);
+        let environment = environment(&ground, &settings);
         let loaded = Settings::load(&Sources { environment, ..Sources::default() });
         let loaded = loaded.map_err(|error| error.to_string())?;
         let (started, start) = mpsc::channel();
@@ -99,7 +113,7 @@ impl TestApp {
         match start.recv().expect("a start has an outcome") {
             Ok(Running { address, stop, registry }) => {
                 let service = Some(service);
-                Ok(Self { address, folder, settings, stop, registry, service, allows_open_logs: false })
+                Ok(Self { address, ground, settings, stop, registry, service, allows_open_logs: false })
             }
             Err(error) => {
                 service.join().unwrap();
@@ -110,7 +124,12 @@ impl TestApp {
 
     /// Everything of this service is below.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.ground.folder.path()
+    }
+
+    /// Runs a statement in the service's database, behind its back.
+    pub fn change_database(&self, sql: &str) {
+        self.ground.database.execute(sql);
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -179,7 +198,8 @@ impl Drop for TestApp {
 }
 
 /// The settings of every test, and what this one adds.
-fn environment(folder: &Path, own: &[(String, String)]) -> Environment {
+fn environment(ground: &Ground, own: &[(String, String)]) -> Environment {
+    let folder = ground.folder.path();
     let path = std::env::var("PATH").unwrap_or_default();
     let to_the_index = |name: &str| {
         let name = name.to_ascii_uppercase();
@@ -197,6 +217,7 @@ fn environment(folder: &Path, own: &[(String, String)]) -> Environment {
         ("ADE_CANCEL_GRACE".into(), "1s".into()),
         ("ADE_MAX_CONCURRENCY".into(), "4".into()),
         ("ADE_DATABASE_POOL".into(), "4".into()),
+        ("ADE_DATABASE_URL".into(), ground.database.url().to_owned()),
     ]);
     environment.extend(own.iter().cloned());
     environment

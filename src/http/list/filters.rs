@@ -1,0 +1,272 @@
+//! `filters`, `joinOperator` and `status`: which records.
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::parameters::names;
+use crate::domain::list::{Comparison, Field, Filter, Kind, Operator, Pattern, Schema, Test, Value};
+use crate::domain::time::{Timestamp, micros};
+use crate::domain::{ConfigurationId, DocumentId};
+use crate::http::problem::Problem;
+
+const MAX_ITEMS: usize = 25;
+const MAX_BYTES: usize = 8 << 10;
+
+/// How the items belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    And,
+    Or,
+}
+
+pub fn join(text: Option<&str>) -> Result<Join, Problem> {
+    match text {
+        None | Some("and") => Ok(Join::And),
+        Some("or") => Ok(Join::Or),
+        Some(_) => Err(Problem::invalid("joinOperator", "and or or")),
+    }
+}
+
+/// One of these statuses; nothing when none is given.
+pub fn of_statuses(texts: &[String], schema: &Schema) -> Result<Option<Filter>, Problem> {
+    let one_of = || Problem::invalid("status", format!("one of {}", schema.statuses.join(", ")));
+    let known = |text: &String| schema.statuses.contains(&text.as_str()).then(|| Value::Text(text.clone()));
+    let values = texts.iter().map(|text| known(text).ok_or_else(one_of)).collect::<Result<Vec<_>, _>>()?;
+    Ok((!values.is_empty()).then_some(Filter::Test(Field::Status, Test::In(values))))
+}
+
+/// The field of this name, in either spelling.
+pub fn field(name: &str, among: &[Field]) -> Option<Field> {
+    let mut snake = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    among.iter().copied().find(|field| field.as_str() == snake)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    id: String,
+    operator: String,
+    #[serde(default)]
+    value: Json,
+}
+
+pub fn parse(text: &str, join: Join, schema: &Schema) -> Result<Filter, Problem> {
+    if text.len() > MAX_BYTES {
+        return Err(Problem::invalid("filters", format!("at most {MAX_BYTES} bytes")));
+    }
+    let items: Vec<Json> = serde_json::from_str(text)
+        .map_err(|_| Problem::invalid("filters", "a JSON array of {\"id\", \"operator\", \"value\"}"))?;
+    if items.len() > MAX_ITEMS {
+        return Err(Problem::invalid("filters", format!("at most {MAX_ITEMS} items")));
+    }
+    let parse = |(index, item)| Place { path: format!("filters[{index}]"), schema }.item(item);
+    let tests = items.into_iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(match join {
+        Join::Or if !tests.is_empty() => Filter::Any(tests),
+        Join::Or | Join::And => Filter::All(tests),
+    })
+}
+
+/// Where in the parameter something is read.
+struct Place<'a> {
+    path: String,
+    schema: &'a Schema,
+}
+
+impl Place<'_> {
+    fn invalid(&self, member: &str, allowed: impl Into<String>) -> Problem {
+        Problem::invalid(format!("{}{member}", self.path), allowed)
+    }
+
+    fn item(&self, item: Json) -> Result<Filter, Problem> {
+        let item: Item = serde_json::from_value(item)
+            .map_err(|error| self.invalid("", format!("an object of id, operator and value: {error}")))?;
+        let field = field(&item.id, self.schema.filters)
+            .ok_or_else(|| self.invalid(".id", format!("one of {}", names(self.schema.filters))))?;
+        let fitting = field.kind().operators();
+        let operator = Operator::parse(&item.operator).filter(|operator| fitting.contains(operator));
+        let operator = operator.ok_or_else(|| {
+            let words: Vec<_> = fitting.iter().map(|operator| operator.as_str()).collect();
+            self.invalid(".operator", format!("one of {} for {field}", words.join(", ")))
+        })?;
+        Ok(Filter::Test(field, self.test(field, operator, &item.value)?))
+    }
+
+    fn test(&self, field: Field, operator: Operator, value: &Json) -> Result<Test, Problem> {
+        let compare = |how| Ok(Test::Compare(how, self.value(field, value)?));
+        match operator {
+            Operator::Eq => compare(Comparison::Eq),
+            Operator::Ne => compare(Comparison::Ne),
+            Operator::Lt => compare(Comparison::Lt),
+            Operator::Lte => compare(Comparison::Lte),
+            Operator::Gt => compare(Comparison::Gt),
+            Operator::Gte => compare(Comparison::Gte),
+            Operator::ILike => self.pattern(value).map(Test::Like),
+            Operator::NotILike => self.pattern(value).map(Test::NotLike),
+            Operator::In => self.values(field, value).map(Test::In),
+            Operator::NotIn => self.values(field, value).map(Test::NotIn),
+            Operator::Between => match self.values(field, value)?.as_slice() {
+                [low, high] => Ok(Test::Between(low.clone(), high.clone())),
+                _ => Err(self.invalid(".value", "an array of two values")),
+            },
+            Operator::IsEmpty => self.nothing(value).map(|()| Test::Empty),
+            Operator::IsNotEmpty => self.nothing(value).map(|()| Test::NotEmpty),
+        }
+    }
+
+    fn nothing(&self, value: &Json) -> Result<(), Problem> {
+        value.is_null().then_some(()).ok_or_else(|| self.invalid(".value", "left out, or null"))
+    }
+
+    fn pattern(&self, value: &Json) -> Result<Pattern, Problem> {
+        let text = value.as_str().filter(|text| !text.contains('\0'));
+        text.map(Pattern::parse).ok_or_else(|| self.invalid(".value", "a text without NUL"))
+    }
+
+    fn values(&self, field: Field, value: &Json) -> Result<Vec<Value>, Problem> {
+        let values = value.as_array().filter(|values| !values.is_empty());
+        let values = values.ok_or_else(|| self.invalid(".value", "an array that is not empty"))?;
+        values.iter().map(|value| self.value(field, value)).collect()
+    }
+
+    fn value(&self, field: Field, value: &Json) -> Result<Value, Problem> {
+        let text = value.as_str();
+        let read = match field.kind() {
+            Kind::Word => text.filter(|text| self.schema.statuses.contains(text)).map(|text| Value::Text(text.into())),
+            Kind::Id => text.filter(|text| is_id(field, text)).map(|text| Value::Text(text.into())),
+            Kind::Time => text.and_then(time).map(Value::Time),
+            Kind::Flag => value.as_bool().or_else(|| text?.parse().ok()).map(Value::Flag),
+        };
+        read.ok_or_else(|| self.invalid(".value", self.values_of(field)))
+    }
+
+    fn values_of(&self, field: Field) -> String {
+        match field.kind() {
+            Kind::Word => format!("one of {}", self.schema.statuses.join(", ")),
+            Kind::Id => format!("a {field}"),
+            Kind::Time => "a time such as 2026-01-31T12:00:00Z, or a day".into(),
+            Kind::Flag => "true or false".into(),
+        }
+    }
+}
+
+fn is_id(field: Field, text: &str) -> bool {
+    match field {
+        Field::ConfigurationId => ConfigurationId::parse(text).is_ok(),
+        _ => DocumentId::parse(text).is_ok(),
+    }
+}
+
+/// ISO 8601. Without an offset it is UTC, without a time of day midnight; beyond microseconds it is cut.
+pub fn time(text: &str) -> Option<Timestamp> {
+    let with_offset = || DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc));
+    let plain = || {
+        ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
+            .iter()
+            .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+    };
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(NaiveTime::MIN));
+    let time = with_offset().or_else(|| plain().or_else(day).map(|time| time.and_utc()))?;
+    // As text, times of other years would not stand in their order.
+    (1..=9999).contains(&time.year()).then(|| micros(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::list::{BUILDS, RUNS};
+
+    fn one(id: &str, operator: &str, value: Json) -> Result<Filter, Problem> {
+        parse(&json!([{"id": id, "operator": operator, "value": value}]).to_string(), Join::And, &RUNS)
+    }
+
+    #[test]
+    fn every_operator_that_fits_a_field_is_read_and_no_other() {
+        let document = DocumentId::generate().to_string();
+        let configuration = ConfigurationId::generate().to_string();
+        for &field in RUNS.filters {
+            let value = match field {
+                Field::InputDocumentId => json!(document),
+                Field::ConfigurationId => json!(configuration),
+                Field::Status => json!("failed"),
+                Field::HasOutput => json!(true),
+                _ => json!("2026-01-02T03:04:05Z"),
+            };
+            for &operator in Operator::ALL {
+                let value = match operator {
+                    Operator::In | Operator::NotIn | Operator::Between => json!([value, value]),
+                    Operator::IsEmpty | Operator::IsNotEmpty => Json::Null,
+                    _ => value.clone(),
+                };
+                let read = one(field.as_str(), operator.as_str(), value);
+                assert_eq!(read.is_ok(), field.kind().operators().contains(&operator), "{field} {operator}: {read:?}");
+                if let Err(problem) = read {
+                    assert_eq!(problem.errors[0].path, "filters[0].operator");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, path, allowed) in [
+            ("x", "filters", "JSON array"),
+            ("{}", "filters", "JSON array"),
+            ("[1]", "filters[0]", "object"),
+            (r#"[{"id":"status"}]"#, "filters[0]", "operator"),
+            (r#"[{"id":"status","operator":"eq","value":"failed","x":1}]"#, "filters[0]", "unknown field"),
+            (r#"[{"id":"colour","operator":"eq","value":1}]"#, "filters[0].id", "has_output"),
+            (r#"[{"id":"status","operator":"is","value":1}]"#, "filters[0].operator", "iLike"),
+            (r#"[{"id":"status","operator":"eq","value":"lost"}]"#, "filters[0].value", "cancelled"),
+            (r#"[{"id":"status","operator":"eq","value":null}]"#, "filters[0].value", "cancelled"),
+            (r#"[{"id":"status","operator":"eq"}]"#, "filters[0].value", "cancelled"),
+            (r#"[{"id":"status","operator":"in","value":"failed"}]"#, "filters[0].value", "array"),
+            (r#"[{"id":"status","operator":"in","value":[]}]"#, "filters[0].value", "array"),
+            (r#"[{"id":"status","operator":"iLike","value":"a\u0000"}]"#, "filters[0].value", "NUL"),
+            (r#"[{"id":"createdAt","operator":"lt","value":"soon"}]"#, "filters[0].value", "a time"),
+            (r#"[{"id":"createdAt","operator":"lt","value":5}]"#, "filters[0].value", "a time"),
+            (r#"[{"id":"createdAt","operator":"between","value":["2026-01-01"]}]"#, "filters[0].value", "two"),
+            (r#"[{"id":"startedAt","operator":"isEmpty","value":false}]"#, "filters[0].value", "left out"),
+            (r#"[{"id":"hasOutput","operator":"eq","value":1}]"#, "filters[0].value", "true or false"),
+            (r#"[{"id":"configurationId","operator":"eq","value":"cfg_1"}]"#, "filters[0].value", "configuration_id"),
+        ] {
+            let problem = parse(text, Join::And, &RUNS).unwrap_err();
+            assert_eq!(problem.errors[0].path, path, "{text}");
+            assert!(problem.errors[0].message.contains(allowed), "{text}: {:?}", problem.errors);
+        }
+        let many = vec![json!({"id": "status", "operator": "isEmpty"}); 26];
+        assert!(parse(&json!(many).to_string(), Join::And, &RUNS).is_err());
+        assert!(parse(&json!(many[..25]).to_string(), Join::And, &RUNS).is_ok());
+        assert!(parse(&format!("[{}]", " ".repeat(8191)), Join::And, &RUNS).is_err());
+        assert!(parse(&format!("[{}]", " ".repeat(8190)), Join::And, &RUNS).is_ok());
+        let foreign = json!([{"id": "has_output", "operator": "eq", "value": true}]).to_string();
+        assert!(parse(&foreign, Join::And, &BUILDS).is_err());
+    }
+
+    #[test]
+    fn times_are_read_in_every_usual_form() {
+        let noon = time("2026-03-04T12:00:00Z").unwrap();
+        for text in ["2026-03-04T13:00:00+01:00", "2026-03-04T12:00:00", "2026-03-04 12:00:00.0", "2026-03-04T12:00"] {
+            assert_eq!(time(text), Some(noon), "{text}");
+        }
+        assert_eq!(time("2026-03-04"), Some(noon - chrono::TimeDelta::hours(12)));
+        assert_eq!(time("2026-03-04T12:00:00.0000009Z"), Some(noon), "cut to microseconds");
+        for text in ["", "12:00", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+10:00", "2026-13-01", "yesterday"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_of_nothing_is_everything() {
+        assert_eq!(parse("[]", Join::Or, &RUNS).unwrap(), Filter::everything());
+    }
+}

@@ -1,0 +1,65 @@
+//! A database of its own for each test: a file, or, when `ADE_TEST_DATABASE_URL` names a PostgreSQL database, a schema
+//! in that one. It goes when the test does.
+
+use sea_orm::ConnectionTrait;
+
+#[derive(Debug)]
+pub struct TestDatabase {
+    url: String,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    File { _folder: tempfile::TempDir },
+    Schema { name: String, server: String },
+}
+
+impl TestDatabase {
+    pub fn new() -> Self {
+        let Ok(server) = std::env::var("ADE_TEST_DATABASE_URL") else { return Self::file() };
+        let name = format!("ade_test_{}", ulid::Ulid::generate().to_string().to_lowercase());
+        execute(&server, format!("CREATE SCHEMA {name}"));
+        let separator = if server.contains('?') { '&' } else { '?' };
+        let url = format!("{server}{separator}options[search_path]={name}");
+        Self { url, place: Place::Schema { name, server } }
+    }
+
+    fn file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("ade.db").display());
+        Self { url, place: Place::File { _folder: folder } }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a statement beside whoever uses the database.
+    #[allow(dead_code, reason = "not every test program changes its database behind the service's back")]
+    pub fn execute(&self, sql: &str) {
+        execute(&self.url, sql.to_owned());
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Place::Schema { name, server } = &self.place {
+            execute(server, format!("DROP SCHEMA {name} CASCADE"));
+        }
+    }
+}
+
+/// On a thread of its own: whoever calls may have a runtime already.
+fn execute(url: &str, sql: String) {
+    let url = url.to_owned();
+    let executed = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let database = sea_orm::Database::connect(&url).await.unwrap();
+            database.execute_unprepared(&sql).await.unwrap();
+            database.close().await.unwrap();
+        });
+    });
+    executed.join().unwrap();
+}
