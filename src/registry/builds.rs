@@ -160,6 +160,8 @@ async fn intact(
 ) -> Result<Option<Build>, EnsureBuildError> {
     let (workspace_id, id) = (configuration.workspace_id, configuration.id);
     let mut active = services.store.active_builds(workspace_id, id, &inputs.fingerprint).await?;
+    // Another node's venv may be elsewhere, and is pruned by that node whoever uses it here.
+    active.retain(|build| build.node_id == services.node_id);
     super::pruning::look_at_venvs(services, &mut active).await?;
     Ok(active.into_iter().find(|build| build.venv_present && !is_stale(services, build)))
 }

@@ -128,9 +128,11 @@ async fn prune_one(
 async fn wholes(services: &Services, rows: Vec<Build>) -> Result<Vec<(Build, bool)>, PruneError> {
     let work = services.work.clone();
     let looked = blocking(move || {
-        let is_whole =
-            |build: &Build| build.state.status == BuildStatus::Active && build_worker::venv_is_intact(&work, build);
-        Ok(rows.into_iter().map(|build| (is_whole(&build), build)).map(|(whole, build)| (build, whole)).collect())
+        let with_whole = |build: Build| {
+            let whole = build.state.status == BuildStatus::Active && build_worker::venv_is_intact(&work, &build);
+            (build, whole)
+        };
+        Ok(rows.into_iter().map(with_whole).collect())
     });
     Ok(looked.await?)
 }

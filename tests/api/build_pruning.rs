@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ade::domain::BuildId;
+use ade::domain::id::NodeId;
 
 use crate::support::{Project, TestApp, Value, eventually, json, kind};
 
@@ -173,6 +174,20 @@ fn a_venv_with_the_marker_of_another_is_built_again() {
     }
     assert_present(&app, &project, &[(&first, false), (run["build_id"].as_str().unwrap(), true)]);
     assert_eq!(app.prune().venvs_removed, 1, "what is not whole goes");
+}
+
+#[test]
+fn the_venv_of_another_node_is_neither_used_nor_pruned() {
+    let mut app = TestApp::with(&[("ADE_BUILD_KEEP", "1")]);
+    let project = app.project();
+    let theirs = id(&app.build(&project, &json!({})));
+    app.stop_now();
+    fs::write(app.data_dir().join("node_id"), NodeId::generate().to_string()).unwrap();
+    let app = app.restart();
+    let run = app.run(&project, &json!([]));
+    assert_eq!((&run["status"], &run["env_reused"]), (&json!("succeeded"), &json!(false)));
+    assert_eq!(app.prune().venvs_removed, 0);
+    assert!(folder_of(&app, &project, &theirs).exists());
 }
 
 #[test]
