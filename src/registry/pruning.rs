@@ -41,7 +41,7 @@ pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneRepor
     let venvs = services.work.venvs_dir.clone();
     let found = blocking(move || configurations_with_venvs(&venvs)).await;
     for (workspace_id, id) in report.unless_failed("the folder of venvs", found).unwrap_or_default() {
-        if is_stopping(registry).await {
+        if services.admission.is_closed() {
             break;
         }
         let done = prune_one(services, registry, workspace_id, id).await;
@@ -49,26 +49,21 @@ pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneRepor
             report.count(&pruned);
         }
     }
-    empty_trash(services, registry, &mut report).await;
+    empty_trash(services, &mut report).await;
     report
 }
 
-/// Deleting takes longer than pruning, and needs no lock.
-async fn empty_trash(services: &Services, registry: &Addr<Registry>, report: &mut PruneReport) {
+/// Deleting takes longer than pruning, and needs no lock. A service that stops is not held up; the next one goes on.
+async fn empty_trash(services: &Services, report: &mut PruneReport) {
     let venvs = services.work.venvs_dir.clone();
     let found = blocking(move || trash(&venvs)).await;
     for path in report.unless_failed("pruned venvs", found).unwrap_or_default() {
-        if is_stopping(registry).await {
+        if services.admission.is_closed() {
             break;
         }
         let freed = blocking(move || delete(&path)).await;
         report.bytes_freed += report.unless_failed("a pruned venv", freed).unwrap_or_default();
     }
-}
-
-/// A service that stops is not held up; the next one goes on.
-async fn is_stopping(registry: &Addr<Registry>) -> bool {
-    super::runs::is_draining(registry).await
 }
 
 /// Of one configuration.
