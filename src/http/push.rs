@@ -30,14 +30,20 @@ pub async fn hand_over(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    // Older clients know no chunks.
-    let line = request.conn_data::<Line>().filter(|_| request.version() == Version::HTTP_11).cloned();
+    let line = request.conn_data::<Line>().cloned();
+    // Older clients know no chunks, and take what comes until the connection is closed.
+    let chunks = request.version() == Version::HTTP_11;
     let mut response = next.call(request).await?.map_into_boxed_body();
-    let Some(line) = line.filter(|_| response.response().body().size() == BodySize::Stream) else {
+    if response.response().body().size() != BodySize::Stream {
         return Ok(response);
-    };
-    response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    Ok(response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), asked: false })))
+    }
+    let head = response.response_mut().head_mut();
+    head.no_chunking(!chunks);
+    head.set_connection_type(ConnectionType::Close);
+    match line.filter(|_| chunks) {
+        Some(line) => Ok(response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), asked: false }))),
+        None => Ok(response),
+    }
 }
 
 /// Stands for a body until the head has been written.
