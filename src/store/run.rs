@@ -6,8 +6,8 @@ use entity::run::{ActiveModel, Column, Entity, Model};
 use entity::{document, run_document};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect, QueryTrait,
-    Select, Set,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect,
+    QueryTrait, Select, Set,
 };
 
 use super::cells::{Cells, json, storable, stored};

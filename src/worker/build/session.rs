@@ -92,11 +92,7 @@ impl Session {
     /// Waits for the builds before it, and until work may begin.
     async fn turn(&self, place: Place, gate: Gate) -> Result<Turn, Failure> {
         let turn = self.unless_stopped(place.reached()).await?;
-        if self.unless_stopped(gate.passed()).await? {
-            Ok(turn)
-        } else {
-            Err(Failure::stopped(&StopReason::Interrupt))
-        }
+        if self.unless_stopped(gate.passed()).await? { Ok(turn) } else { Err(Failure::stopped(&StopReason::Interrupt)) }
     }
 
     async fn work(&mut self) -> Result<VenvMetadata, Failure> {

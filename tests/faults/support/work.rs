@@ -1,6 +1,7 @@
 //! Work for the service: a configuration, documents that are scripts, and runs of them.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use ade::package::export_zip;
 use serde_json::{Value, json};
