@@ -231,13 +231,7 @@ async fn take_back(services: &Services, build: &Build) {
 }
 
 /// When a build has become active, its configuration points to it. A manual build has its own interest in itself.
-async fn adopt(
-    services: Services,
-    build: Build,
-    entry: Entry,
-    work: JoinHandle<()>,
-    interest: Option<Arc<Waiters>>,
-) {
+async fn adopt(services: Services, build: Build, entry: Entry, work: JoinHandle<()>, interest: Option<Arc<Waiters>>) {
     entry.stream.ended().await;
     entry.settled().await;
     if !entry.stream.tail().closed {
