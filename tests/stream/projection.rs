@@ -227,7 +227,10 @@ fn a_row_waits_for_a_database_that_is_away_and_its_stream_does_not() {
         let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
         for (kind, payload) in [
             ("run.queued", json!({"options": {"document_ids": []}})),
-            ("run.completed", json!({"status": "failed", "failure": null, "execution": {"exit_code": 3, "duration_ms": 1}, "artifacts": {"output_paths": [], "events_path": "logs/events.ndjson"}, "summary": null})),
+            (
+                "run.completed",
+                json!({"status": "failed", "failure": null, "execution": {"exit_code": 3, "duration_ms": 1}, "artifacts": {"output_paths": [], "events_path": "logs/events.ndjson"}, "summary": null}),
+            ),
         ] {
             life.stream.append_one(Draft::new(kind, Source::Api, &payload)).await.unwrap();
         }
