@@ -13,7 +13,7 @@ pub enum Source {
     /// A column of true and false.
     Flag(Expr),
     /// Any number of values: `rows` names their owners, `value` is in its tables.
-    Many { owner: Expr, rows: SelectStatement, value: Expr },
+    Many { owner: Expr, rows: Box<SelectStatement>, value: Expr },
 }
 
 /// Columns with one value each.

@@ -153,7 +153,7 @@ fn inputs() -> SelectStatement {
 }
 
 fn of_runs(rows: SelectStatement, value: Expr) -> Source {
-    Source::Many { owner: Column::Id.into_simple_expr(), rows, value }
+    Source::Many { owner: Column::Id.into_simple_expr(), rows: Box::new(rows), value }
 }
 
 fn input_names() -> Source {
