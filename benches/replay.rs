@@ -181,6 +181,7 @@ impl<'d> Library<'d> {
             created_at: now,
             log_degraded: false,
             durable_bytes: None,
+            log_state: Default::default(),
             last_sequence: events,
             state: RunState { status: RunStatus::Succeeded, completed_at: Some(now), ..RunState::default() },
         }

@@ -12,7 +12,7 @@ use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::{BuildId, RunId, StreamKey};
 use crate::event::codec;
-use crate::log::LogRoot;
+use crate::log::{LogRoot, OpenReaderError};
 use crate::store::StoreError;
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, Tail};
@@ -25,25 +25,30 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
     }
     let log = services.log.clone();
     let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key)).await;
-    let hub = sealed.map_err(std::io::Error::other)??;
+    let hub = match sealed.map_err(std::io::Error::other)? {
+        Err(ReadError::Open(OpenReaderError::NotFound)) => return Err(why_absent(services, key).await?),
+        opened => opened?,
+    };
     if !hub.tail().closed {
         hub.set_halt(why_open(services, key).await?);
     }
     Ok(hub)
 }
 
+/// Why there is no log of a piece of work.
+async fn why_absent(services: &Services, key: StreamKey) -> Result<ReadError, StoreError> {
+    let expired = services.store.log_facts(key).await?.is_some_and(|facts| facts.state.is_expired());
+    Ok(if expired { ReadError::Expired } else { OpenReaderError::NotFound.into() })
+}
+
 /// Why nobody appends to a log that has not ended: it has failed, or its work waits for the next start.
 async fn why_open(services: &Services, key: StreamKey) -> Result<Halt, StoreError> {
-    let store = &services.store;
-    let degraded = match key {
-        StreamKey::Run { id, .. } => store.find_run(&Scope::All, id).await?.is_some_and(|run| run.log_degraded),
-        StreamKey::Build { id, .. } => store.find_build(&Scope::All, id).await?.is_some_and(|build| build.log_degraded),
-    };
+    let degraded = services.store.log_facts(key).await?.is_some_and(|facts| facts.degraded);
     Ok(if degraded { Halt::Degraded } else { Halt::Draining })
 }
 
 /// A stream without an actor is read from its file.
-fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+pub fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     let reader = log.reader(key)?;
     let end = reader.tail()?;
     let closed =
