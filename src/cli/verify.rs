@@ -50,7 +50,7 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
-        verify_data_dir(folder, store.as_ref(), settings.log.retention.is_some()).await
+        verify_data_dir(folder, store.as_ref()).await
     };
     let report = checked.await.map_err(CommandError::failed)?;
     report.violations.iter().for_each(|violation| say(violation));
@@ -79,9 +79,8 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
     Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too. With `deletes`, an old
-/// log may be gone.
-pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bool) -> Result<Report, VerifyError> {
+/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too.
+pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
         report.notes.push("no database that this program can read: rows are not checked".to_owned());
@@ -105,7 +104,7 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bo
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
-            report.without_log(key, &row, deletes);
+            report.without_log(key, &row);
         }
     }
     Ok(report)
@@ -119,6 +118,8 @@ struct Row {
     failure: Option<&'static str>,
     last_sequence: u64,
     degraded: bool,
+    /// Retention has deleted the log, or was about to.
+    expired: bool,
 }
 
 impl From<&crate::domain::run::Run> for Row {
@@ -129,6 +130,7 @@ impl From<&crate::domain::run::Run> for Row {
             failure: run.state.failure.as_ref().map(|failure| failure.code.as_str()),
             last_sequence: run.last_sequence,
             degraded: run.log_degraded,
+            expired: run.log_state.is_expired(),
         }
     }
 }
@@ -141,6 +143,7 @@ impl From<&crate::domain::build::Build> for Row {
             failure: build.state.error.as_ref().map(|error| error.code.as_str()),
             last_sequence: build.last_sequence,
             degraded: build.log_degraded,
+            expired: build.log_state.is_expired(),
         }
     }
 }
@@ -277,9 +280,9 @@ impl Report {
         }
     }
 
-    fn without_log(&mut self, key: StreamKey, row: &Row, deletes: bool) {
+    fn without_log(&mut self, key: StreamKey, row: &Row) {
         match row {
-            Row { is_terminal: true, .. } if deletes => self.note(key, "the log has been deleted"),
+            Row { is_terminal: true, expired: true, .. } => self.note(key, "the log was deleted by retention"),
             Row { degraded: true, .. } => self.note(key, "the log is degraded and empty"),
             Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not begun"),
             _ => self.violation(key, "there is no log of it"),
@@ -328,7 +331,7 @@ mod tests {
     }
 
     async fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
-        verify_data_dir(with_log(events, tail).path(), None, false).await.unwrap()
+        verify_data_dir(with_log(events, tail).path(), None).await.unwrap()
     }
 
     #[tokio::test]
@@ -355,8 +358,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, false).await.is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, false).await.unwrap().logs, 0);
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
     }
 
     #[test]
@@ -368,6 +371,7 @@ mod tests {
             failure: Some("interrupted"),
             last_sequence: 7,
             degraded: false,
+            expired: false,
         };
         let end = |sequence, status: &str, failure: &str| {
             Some(End { sequence, status: status.to_owned(), failure: Some(failure.to_owned()) })

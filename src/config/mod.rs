@@ -15,7 +15,7 @@ use reader::{Effective, Reader};
 
 pub use reader::SettingsError;
 pub use sections::{
-    BuildSettings, LimitSettings, LogSettings, RunSettings, ServerSettings, StorageSettings, StreamSettings,
+    BuildSettings, LimitSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings, StorageSettings, StreamSettings,
     TelemetrySettings,
 };
 pub use value::{Durability, Installer, LogFormat};
@@ -49,6 +49,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub stream: StreamSettings,
     pub log: LogSettings,
+    pub maintenance: MaintenanceSettings,
     pub telemetry: TelemetrySettings,
     /// The environment of this process, for the allow-lists of children.
     pub environment: Environment,
@@ -70,6 +71,7 @@ impl Settings {
             limits: LimitSettings::read(&mut reader)?,
             stream: StreamSettings::read(&mut reader)?,
             log: LogSettings::read(&mut reader)?,
+            maintenance: MaintenanceSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
             environment: sources.environment.clone(),
             unknown: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -9,6 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::watch;
 
+use super::ports::Maintenance;
 use super::middleware::{configure_errors, loopback_only, request_context};
 use super::route;
 use crate::registry::RegistryHandle;
@@ -56,18 +58,20 @@ impl Drop for Connected {
 }
 
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
+pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> std::io::Result<HttpEnd> {
     let settings = registry.services().settings.clone();
     let listener = TcpListener::bind(settings.server.bind)?;
     socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
     let address = listener.local_addr()?;
     let stall = settings.stream.sse_stall_timeout;
     let registry = web::Data::new(registry);
+    let maintenance = web::Data::from(maintenance);
     let connections = Connections::default();
     let counted = connections.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(registry.clone())
+            .app_data(maintenance.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .wrap(from_fn(loopback_only))
             .wrap(from_fn(request_context))

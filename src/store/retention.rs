@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, prelude::DateTimeUtc,
+    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set, prelude::DateTimeUtc,
 };
 
 use super::cells::Cells;
