@@ -2,7 +2,8 @@
 //!
 //! Law: whatever step a crash comes at, the log is there, whole, in at least one of its forms, and a reader finds it.
 //! The compressed form gets its name when it is on the disk and has been read back, byte for byte; only then the plain
-//! one goes. Until it is gone it is the log. Whoever has it open reads on. Nothing is done to a log that has not ended,
+//! one goes. Until it is gone it is the log, and should a crash bring its name back, it is whole: it is synced before it
+//! goes, since the journal gives up what it knows of a log that is not there. Whoever has it open reads on. Nothing is done to a log that has not ended,
 //! that has failed, or that somebody may write.
 
 use std::io;
@@ -73,8 +74,7 @@ impl LogRoot {
         if claim.failed().is_some() {
             return Err(CompressError::Failed);
         }
-        let files = Files::of(&self.shared, key);
-        let shrunk = files.compress(key, should_stop)?;
+        let shrunk = Files::of(&self.shared, key).compress(key, &claim, should_stop)?;
         Counters::add(&self.shared.counters.compressed_logs, u64::from(shrunk.before != shrunk.after));
         Counters::add(&self.shared.counters.freed_bytes, shrunk.before.saturating_sub(shrunk.after));
         Ok(shrunk)
@@ -89,7 +89,7 @@ impl LogRoot {
         }
         match self.reader(key) {
             Ok(reader) if !has_ended(&reader, key)? => Err(DeleteError::Unfinished),
-            Ok(_) | Err(OpenReaderError::NotFound) => Ok(Deletable { shared: self.shared.clone(), key, _claim: claim }),
+            Ok(_) | Err(OpenReaderError::NotFound) => Ok(Deletable { shared: self.shared.clone(), key, claim }),
             Err(OpenReaderError::Io(error)) => Err(error.into()),
         }
     }
@@ -99,13 +99,13 @@ impl LogRoot {
 pub struct Deletable {
     shared: Arc<Shared>,
     key: StreamKey,
-    _claim: Claim,
+    claim: Claim,
 }
 
 impl Deletable {
     /// Deletes every form of it; the bytes that are free now. May be done again after a crash. Blocks.
     pub fn delete(self) -> Result<u64, DeleteError> {
-        let freed = Files::of(&self.shared, self.key).delete()?;
+        let freed = Files::of(&self.shared, self.key).delete(&self.claim)?;
         if freed > 0 {
             Counters::add(&self.shared.counters.deleted_logs, 1);
             Counters::add(&self.shared.counters.freed_bytes, freed);
@@ -146,7 +146,12 @@ impl<'a> Files<'a> {
         Self { disk: &*shared.disk, frames: &shared.frames, plain, compressed, unfinished }
     }
 
-    fn compress(&self, key: StreamKey, should_stop: &dyn Fn() -> bool) -> Result<Shrunk, CompressError> {
+    fn compress(
+        &self,
+        key: StreamKey,
+        claim: &Claim,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Shrunk, CompressError> {
         let plain = match LogReader::open_plain(self.disk, &self.plain) {
             Ok(plain) => plain,
             Err(OpenReaderError::NotFound) => return self.compressed_already(),
@@ -164,18 +169,31 @@ impl<'a> Files<'a> {
         self.disk.rename(&self.unfinished, &self.compressed)?;
         self.frames.forget(&self.compressed);
         self.sync_folder()?;
-        self.disk.remove(&self.plain)?;
+        self.remove_plain(claim)?;
         self.sync_folder()?;
         Ok(Shrunk { before: plain.size()?, after })
     }
 
-    /// A crash came between the last step and whoever notes it.
+    /// Its size; 0 if it is not there.
+    fn remove_plain(&self, claim: &Claim) -> io::Result<u64> {
+        let file = match self.disk.open(&self.plain, Mode::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            opened => opened?,
+        };
+        claim.sync(&*file)?;
+        self.disk.remove(&self.plain)?;
+        file.size()
+    }
+
+    /// A crash came between the last steps, or before somebody noted them.
     fn compressed_already(&self) -> Result<Shrunk, CompressError> {
-        match self.disk.open(&self.compressed, Mode::Read) {
-            Ok(file) => file.size().map(|size| Shrunk { before: size, after: size }).map_err(Into::into),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CompressError::NotFound),
-            Err(error) => Err(error.into()),
-        }
+        let file = match self.disk.open(&self.compressed, Mode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CompressError::NotFound),
+            opened => opened?,
+        };
+        self.sync_folder()?;
+        let size = file.size()?;
+        Ok(Shrunk { before: size, after: size })
     }
 
     /// The compressed form, on the disk and read back, under a name that does not count; its size.
@@ -190,10 +208,10 @@ impl<'a> Files<'a> {
         if same_bytes(plain, &read_back, should_stop)? { Ok(size) } else { Err(CompressError::Mismatch) }
     }
 
-    /// The plain form first, so that there is never a compressed one missing behind a plain one.
-    fn delete(&self) -> io::Result<u64> {
-        let mut freed = 0;
-        for path in [&self.plain, &self.compressed, &self.unfinished] {
+    /// The plain form first: with it gone and the other there, nobody can write the log.
+    fn delete(&self, claim: &Claim) -> io::Result<u64> {
+        let mut freed = self.remove_plain(claim)?;
+        for path in [&self.compressed, &self.unfinished] {
             freed += remove_if_there(self.disk, path)?;
         }
         self.frames.forget(&self.compressed);

@@ -30,7 +30,14 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
         opened => opened?,
     };
     if !hub.tail().closed {
-        hub.set_halt(why_open(services, key).await?);
+        let facts = services.store.log_facts(key).await?;
+        if facts.is_some_and(|facts| facts.state.is_expired()) {
+            // What a crash in the middle of deleting has left is no log any more.
+            return Err(ReadError::Expired);
+        }
+        // Nobody appends to it: it has failed, or its work waits for the next start.
+        let degraded = facts.is_some_and(|facts| facts.degraded);
+        hub.set_halt(if degraded { Halt::Degraded } else { Halt::Draining });
     }
     Ok(hub)
 }
@@ -39,12 +46,6 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
 async fn why_absent(services: &Services, key: StreamKey) -> Result<ReadError, StoreError> {
     let expired = services.store.log_facts(key).await?.is_some_and(|facts| facts.state.is_expired());
     Ok(if expired { ReadError::Expired } else { OpenReaderError::NotFound.into() })
-}
-
-/// Why nobody appends to a log that has not ended: it has failed, or its work waits for the next start.
-async fn why_open(services: &Services, key: StreamKey) -> Result<Halt, StoreError> {
-    let degraded = services.store.log_facts(key).await?.is_some_and(|facts| facts.degraded);
-    Ok(if degraded { Halt::Degraded } else { Halt::Draining })
 }
 
 /// A stream without an actor is read from its file.
