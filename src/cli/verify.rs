@@ -92,14 +92,16 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<R
             Some(store) => row(store, key).await?,
             None => None,
         };
-        let wrong = |source| VerifyError::Read { path: data_dir.join(key.log_path()), source };
-        match LogReader::open(&data_dir.join(key.log_path())) {
-            Ok(reader) => {
-                seen.insert(key);
-                report.check(key, &reader, row.as_ref(), store.is_some()).map_err(wrong)?;
-            }
-            Err(OpenReaderError::NotFound) => {}
-            Err(OpenReaderError::Io(error)) => return Err(wrong(error)),
+        let path = data_dir.join(key.log_path());
+        let checked = match LogReader::open(&path) {
+            Ok(reader) => report.check(key, &reader, row.as_ref(), store.is_some()),
+            Err(OpenReaderError::NotFound) => continue,
+            Err(OpenReaderError::Io(error)) => Err(error),
+        };
+        seen.insert(key);
+        match checked {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => report.violation(key, error),
+            checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
     }
     if let Some(store) = store {
