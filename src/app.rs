@@ -17,8 +17,8 @@ use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
 use crate::http::ports::{self, NoMaintenance};
 use crate::http::server::{self, Connections, HttpEnd};
-use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
+use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{ConnectError, MigrateError, Store, StoreError};
 

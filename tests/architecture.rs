@@ -38,7 +38,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ACCEPTED: &[(&str, &str, &str)] = &[
     ("worker", "summary", "run.completed carries the summary of its own run, folded while the run is at work"),
     ("cli", "package", "a folder is packed for import, and recognised again, as the service does it"),
-    ("app", "domain", "the data folder's node id is made where the folder is locked, and reports of maintenance pass through"),
+    (
+        "app",
+        "domain",
+        "the data folder's node id is made where the folder is locked, and reports of maintenance pass through",
+    ),
 ];
 
 /// A name that only these modules may use; as `name::`, or as the beginning of a name with a star.

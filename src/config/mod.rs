@@ -15,8 +15,8 @@ use reader::{Effective, Reader};
 
 pub use reader::SettingsError;
 pub use sections::{
-    BuildSettings, LimitSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings, StorageSettings, StreamSettings,
-    TelemetrySettings,
+    BuildSettings, LimitSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings, StorageSettings,
+    StreamSettings, TelemetrySettings,
 };
 pub use value::{Durability, Installer, LogFormat};
 

@@ -10,8 +10,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::watch;
 
-use super::ports::Maintenance;
 use super::middleware::{configure_errors, loopback_only, request_context};
+use super::ports::Maintenance;
 use super::route;
 use crate::registry::RegistryHandle;
 

@@ -87,7 +87,8 @@ impl CompressedFile {
 
     /// Where each frame begins in the lines, and with which sequence.
     pub(super) fn beginnings(&self) -> io::Result<Vec<(u64, u64)>> {
-        let entry = |number| self.index.frame(&*self.file, number).map(|(entry, _)| (entry.offset, entry.first_sequence));
+        let entry =
+            |number| self.index.frame(&*self.file, number).map(|(entry, _)| (entry.offset, entry.first_sequence));
         (0..self.index.frames()).map(entry).collect()
     }
 

@@ -146,12 +146,7 @@ impl<'a> Files<'a> {
         Self { disk: &*shared.disk, frames: &shared.frames, plain, compressed, unfinished }
     }
 
-    fn compress(
-        &self,
-        key: StreamKey,
-        claim: &Claim,
-        should_stop: &dyn Fn() -> bool,
-    ) -> Result<Shrunk, CompressError> {
+    fn compress(&self, key: StreamKey, claim: &Claim, should_stop: &dyn Fn() -> bool) -> Result<Shrunk, CompressError> {
         let plain = match LogReader::open_plain(self.disk, &self.plain) {
             Ok(plain) => plain,
             Err(OpenReaderError::NotFound) => return self.compressed_already(),
@@ -485,7 +480,10 @@ mod tests {
         file.write_all_at(&whole, 0).unwrap();
         std::fs::remove_file(world.path()).unwrap();
         let report = verify_log(&world.reader(), world.sample.key, true).unwrap();
-        assert_eq!(report.violations.iter().map(|v| (v.line, v.kind.clone())).collect::<Vec<_>>(), [(1501, ViolationKind::Index)]);
+        assert_eq!(
+            report.violations.iter().map(|v| (v.line, v.kind.clone())).collect::<Vec<_>>(),
+            [(1501, ViolationKind::Index)]
+        );
     }
 
     /// The compressed form of these lines, in frames of this size.

@@ -32,7 +32,10 @@ enum StepError {
 /// What one step came to.
 enum Step {
     /// The bytes of the log before, and those that are free now.
-    Done { bytes: u64, freed: u64 },
+    Done {
+        bytes: u64,
+        freed: u64,
+    },
     Skipped,
 }
 

@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set, prelude::DateTimeUtc,
+    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    prelude::DateTimeUtc,
 };
 
 use super::cells::Cells;
@@ -184,8 +185,7 @@ mod tests {
 
     /// A run that ended at this moment.
     fn ended(of: &Configuration, node_id: NodeId, micros: i64) -> Run {
-        let state =
-            RunState { status: RunStatus::Succeeded, completed_at: Some(at(micros)), ..RunState::default() };
+        let state = RunState { status: RunStatus::Succeeded, completed_at: Some(at(micros)), ..RunState::default() };
         Run { node_id, state, ..run(of) }
     }
 

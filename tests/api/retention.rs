@@ -59,7 +59,8 @@ impl Ended {
     fn answers(&self) -> Vec<(String, u16, String, Vec<Option<String>>)> {
         let tails = ["?tail=3", "?after_sequence=40&limit=5", "?types=console.line&limit=7", "?level=warn", ""];
         let ndjson = ["/download", "/download?after_sequence=9", "?format=ndjson&tail=2", "/download?types=run.*"];
-        let mut answers: Vec<_> = tails.iter().chain(&ndjson).map(|rest| ((*rest).to_owned(), self.get(rest))).collect();
+        let mut answers: Vec<_> =
+            tails.iter().chain(&ndjson).map(|rest| ((*rest).to_owned(), self.get(rest))).collect();
         for sse in ["/stream", "/stream?tail=4", "/stream?scope=run", "/stream?event_names=typed"] {
             answers.push((sse.to_owned(), self.get(sse)));
         }
@@ -90,7 +91,11 @@ fn body(answer: &Response) -> String {
 fn headers(answer: &Response) -> Vec<Option<String>> {
     let names = ["content-type", "content-length", "content-range", "etag", "accept-ranges", "content-disposition"];
     let is_problem = answer.header("content-type") == Some("application/problem+json");
-    names.iter().filter(|name| !is_problem || **name != "content-length").map(|name| answer.header(name).map(str::to_owned)).collect()
+    names
+        .iter()
+        .filter(|name| !is_problem || **name != "content-length")
+        .map(|name| answer.header(name).map(str::to_owned))
+        .collect()
 }
 
 fn maintain(app: &TestApp) -> Value {
@@ -179,7 +184,10 @@ fn a_deleted_log_is_gone_on_every_transport_and_the_run_stays() {
     assert_eq!(it.app.get(&format!("/api/v1/runs/{}/summary", it.run)).expect(200).text(), summary);
     assert_eq!(it.app.show_build(build)["status"], "active");
     let report = maintain(&it.app);
-    assert_eq!((&task(&report, "delete_logs")["done"], &task(&report, "delete_logs")["failed"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        (&task(&report, "delete_logs")["done"], &task(&report, "delete_logs")["failed"]),
+        (&json!(0), &json!(0))
+    );
     // What is built is used on, whatever has become of the log of its build.
     let next = it.app.run(&it.project, &json!([["say", "again"]]));
     assert_eq!((&next["status"], &next["build_id"]), (&json!("succeeded"), &row["build_id"]));
@@ -225,7 +233,11 @@ fn many_who_ask_at_once_are_all_answered() {
     let it = Ended::with(&COMPRESS);
     let done: u64 = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..12).map(|_| scope.spawn(|| maintain(&it.app))).collect();
-        asked.into_iter().map(|asked| asked.join().unwrap()).map(|report| report["tasks"].as_array().unwrap().len() as u64).sum()
+        asked
+            .into_iter()
+            .map(|asked| asked.join().unwrap())
+            .map(|report| report["tasks"].as_array().unwrap().len() as u64)
+            .sum()
     });
     assert_eq!(done, 12 * 3, "each got a whole report");
     assert_eq!(it.get("/download").text(), it.log);

@@ -121,7 +121,8 @@ async fn deleted_logs_are_told_as_such_and_leftovers_are_removed_by_the_next_rou
 fn a_log_that_is_not_whole_is_left_and_named() {
     let settings = with(&OLD);
     let (folder, run, path, lines) = with_run(&settings);
-    let damaged: String = lines.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 7).map(|(_, line)| line).collect();
+    let damaged: String =
+        lines.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 7).map(|(_, line)| line).collect();
     std::fs::write(&path, &damaged).unwrap();
     let (code, out, _) = done(ade(folder.path(), &settings).arg("maintenance"));
     assert!(code == Some(1) && out.contains(&format!("{}: the log is not dense", run.id)), "{out}");
