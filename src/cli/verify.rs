@@ -41,7 +41,7 @@ pub enum VerifyError {
 pub struct Report {
     pub logs: u64,
     pub events: u64,
-    /// Not as they should be, and known to be so: a start of the service does what is left to do.
+    /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
 }
@@ -250,7 +250,7 @@ impl Report {
         let tail = reader.tail()?;
         let end = end(key, tail.last_line.as_deref());
         match row {
-            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service ends it"),
+            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
             None if has_rows => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),

@@ -174,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_done_again_and_again_is_not_done_without_pause() {
+        let interval = |text| Settings::load(&environment(&[("ADE_MAINTENANCE_INTERVAL", text)]));
+        assert_eq!(interval("90").unwrap().maintenance.interval, Duration::from_secs(90));
+        for text in ["0", "10ms", "999ms"] {
+            let error = interval(text).unwrap_err().to_string();
+            assert!(error.contains("maintenance_interval") && error.contains("at least a second"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_variable_is_listed_and_an_unknown_key_of_a_file_is_an_error() {
         let settings = Settings::load(&environment(&[("ADE_COLOUR", "red"), ("PATH", "/bin")])).unwrap();
         assert_eq!(settings.unknown, ["ADE_COLOUR"]);

@@ -101,6 +101,21 @@ impl Handler<Finish> for MaintenanceActor {
     }
 }
 
+/// The planned fault of tests.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Panic;
+
+#[cfg(test)]
+impl Handler<Panic> for MaintenanceActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("planned fault of the maintenance actor");
+    }
+}
+
 fn random() -> u64 {
     ulid::Ulid::generate().random() as u64
 }

@@ -94,3 +94,67 @@ impl MaintenanceHandle {
         if *self.stop.borrow() { NotDone::Stopping } else { NotDone::Died }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::actor::Panic;
+    use super::super::task::TASKS;
+    use super::*;
+    use crate::config::{Environment, Settings, Sources};
+    use crate::domain::id::NodeId;
+    use crate::log::{LogOptions, LogRoot, RealDisk};
+    use crate::registry::Services;
+    use crate::store::Store;
+
+    /// Nothing here takes this long unless it hangs.
+    const LONG: Duration = Duration::from_secs(60);
+
+    async fn registry(folder: &std::path::Path) -> RegistryHandle {
+        let environment = Environment::from([("ADE_DATA_DIR".to_owned(), folder.display().to_string())]);
+        let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
+        let store = Store::connect(&format!("{}?mode=rwc", settings.storage.database_url), 2).await.unwrap();
+        store.migrate().await.unwrap();
+        let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+        let (log, _) = LogRoot::open(folder, Arc::new(RealDisk), options).unwrap();
+        RegistryHandle::start(Services::new(Arc::new(settings), store, log, NodeId::generate()))
+    }
+
+    async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(LONG, what).await.expect("it hangs")
+    }
+
+    #[actix::test]
+    async fn a_panic_is_survived_and_a_stop_is_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = start(registry(folder.path()).await);
+        let names = |report: MaintenanceReport| report.tasks.into_iter().map(|task| task.name).collect::<Vec<_>>();
+        let expected: Vec<_> = TASKS.iter().map(|task| task.name).collect();
+        assert_eq!(names(in_time(handle.run_now()).await.unwrap()), expected);
+
+        let first = in_time(handle.live()).await.unwrap();
+        let _ = first.send(Panic).await;
+        let mut incarnation = handle.incarnation.clone();
+        let is_anew = |now: &Incarnation| matches!(now, Incarnation::Live(address) if *address != first);
+        drop(in_time(incarnation.wait_for(is_anew)).await.unwrap());
+        assert_eq!(names(in_time(handle.run_now()).await.unwrap()), expected);
+
+        in_time(handle.stop()).await;
+        assert_eq!(in_time(handle.run_now()).await, Err(NotDone::Stopping));
+        in_time(handle.stop()).await;
+    }
+
+    #[actix::test]
+    async fn a_stop_ends_the_round_under_way_and_those_who_wait_for_one_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let handle = start(registry(folder.path()).await);
+        let asked: Vec<_> = (0..10).map(|_| handle.clone()).map(|handle| actix::spawn(async move { handle.run_now().await })).collect();
+        in_time(handle.stop()).await;
+        for asked in asked {
+            // Before the stop or after it, but answered.
+            match in_time(asked).await.unwrap() {
+                Ok(report) => assert!(report.tasks.len() <= TASKS.len()),
+                Err(error) => assert_eq!(error, NotDone::Stopping),
+            }
+        }
+    }
+}
