@@ -1,6 +1,6 @@
 //! `ade replay`: folds a log file and prints what it amounts to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub fn replay(arguments: &ReplayArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Succeeded)
 }
 
-fn fold(path: &PathBuf) -> Result<Report, CommandError> {
+fn fold(path: &Path) -> Result<Report, CommandError> {
     let wrong = |reason: String| CommandError::failed(format!("{}: {reason}", path.display()));
     let reader = LogReader::open(path).map_err(|error| wrong(error.to_string()))?;
     let end = reader.size().map_err(|error| wrong(error.to_string()))?;

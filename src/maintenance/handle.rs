@@ -147,7 +147,8 @@ mod tests {
     async fn a_stop_ends_the_round_under_way_and_those_who_wait_for_one_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let handle = start(registry(folder.path()).await);
-        let asked: Vec<_> = (0..10).map(|_| handle.clone()).map(|handle| actix::spawn(async move { handle.run_now().await })).collect();
+        let asked: Vec<_> =
+            (0..10).map(|_| handle.clone()).map(|handle| actix::spawn(async move { handle.run_now().await })).collect();
         in_time(handle.stop()).await;
         for asked in asked {
             // Before the stop or after it, but answered.
