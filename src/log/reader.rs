@@ -106,7 +106,12 @@ impl LogReader {
     }
 
     pub fn tail(&self) -> io::Result<Tail> {
-        let end = scan_end(self.lines(), self.size()?)?;
+        self.tail_within(u64::MAX)
+    }
+
+    /// As if there were at most so many bytes.
+    pub fn tail_within(&self, limit: u64) -> io::Result<Tail> {
+        let end = scan_end(self.lines(), self.size()?.min(limit))?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);
         Ok(Tail { last_sequence, bytes: end.bytes, last_line: end.last.map(|last| last.line) })
     }
@@ -218,6 +223,8 @@ mod tests {
         assert_eq!((tail.last_sequence, tail.bytes), (9, whole.len() as u64));
         assert_eq!(tail.last_line.as_deref(), whole.split_inclusive(|byte| *byte == b'\n').next_back());
         assert_eq!(sample.content(), torn);
+        let within = sample.reader(&torn).tail_within(whole.len() as u64 - 1).unwrap();
+        assert_eq!((within.last_sequence, within.bytes < whole.len() as u64), (8, true));
         let empty = sample.reader(b"").tail().unwrap();
         assert_eq!((empty.last_sequence, empty.bytes, empty.last_line), (0, 0, None));
     }

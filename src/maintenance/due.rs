@@ -72,7 +72,7 @@ mod tests {
 
     /// Of work that ended on day 0.
     fn log(state: LogState) -> LogFacts {
-        LogFacts { has_ended: true, completed_at: Some(day(0)), degraded: false, state }
+        LogFacts { has_ended: true, completed_at: Some(day(0)), degraded: false, durable_bytes: None, state }
     }
 
     #[test]

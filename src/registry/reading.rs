@@ -12,7 +12,7 @@ use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::{BuildId, RunId, StreamKey};
 use crate::event::codec;
-use crate::log::{LogRoot, OpenReaderError};
+use crate::log::LogRoot;
 use crate::store::StoreError;
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, Tail};
@@ -23,35 +23,25 @@ pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey)
     if let Ok(Some(entry)) = registry.send(Find(key)).await {
         return Ok(entry.stream.hub().clone());
     }
-    let log = services.log.clone();
-    let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key)).await;
-    let hub = match sealed.map_err(std::io::Error::other)? {
-        Err(ReadError::Open(OpenReaderError::NotFound)) => return Err(why_absent(services, key).await?),
-        opened => opened?,
-    };
+    let facts = services.store.log_facts(key).await?;
+    if facts.is_some_and(|facts| facts.state.is_expired()) {
+        return Err(ReadError::Expired);
+    }
+    let failed = facts.filter(|facts| facts.degraded);
+    let (log, limit) = (services.log.clone(), failed.and_then(|facts| facts.durable_bytes));
+    let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key, limit)).await;
+    let hub = sealed.map_err(std::io::Error::other)??;
     if !hub.tail().closed {
-        let facts = services.store.log_facts(key).await?;
-        if facts.is_some_and(|facts| facts.state.is_expired()) {
-            // What a crash in the middle of deleting has left is no log any more.
-            return Err(ReadError::Expired);
-        }
         // Nobody appends to it: it has failed, or its work waits for the next start.
-        let degraded = facts.is_some_and(|facts| facts.degraded);
-        hub.set_halt(if degraded { Halt::Degraded } else { Halt::Draining });
+        hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
     }
     Ok(hub)
 }
 
-/// Why there is no log of a piece of work.
-async fn why_absent(services: &Services, key: StreamKey) -> Result<ReadError, StoreError> {
-    let expired = services.store.log_facts(key).await?.is_some_and(|facts| facts.state.is_expired());
-    Ok(if expired { ReadError::Expired } else { OpenReaderError::NotFound.into() })
-}
-
-/// A stream without an actor is read from its file.
-pub fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+/// A stream without an actor is read from its file; of a log that has failed, only what is durable.
+pub fn sealed_hub(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Arc<Hub>, ReadError> {
     let reader = log.reader(key)?;
-    let end = reader.tail()?;
+    let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
     let closed =
         end.last_line.as_deref().and_then(|line| codec::decode(line).ok()).is_some_and(|event| event.is_terminal(key));
     Ok(Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }))

@@ -176,7 +176,7 @@ async fn has_begun(services: &Services, key: StreamKey) -> bool {
 /// A log that is compressed has ended: the row that says otherwise is older than it, from a backup for instance.
 async fn compressed(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
     let log = services.log.clone();
-    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key)).await;
+    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
     opened.ok()?.ok().filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
 }
 

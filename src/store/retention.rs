@@ -38,6 +38,8 @@ pub struct LogFacts {
     pub has_ended: bool,
     pub completed_at: Option<Timestamp>,
     pub degraded: bool,
+    /// Of a log that has failed: what of it counts.
+    pub durable_bytes: Option<u64>,
     pub state: LogState,
 }
 
@@ -84,12 +86,14 @@ impl Store {
                 has_ended: run.state.status.is_terminal(),
                 completed_at: run.state.completed_at,
                 degraded: run.log_degraded,
+                durable_bytes: run.durable_bytes,
                 state: run.log_state,
             }),
             StreamKey::Build { id, .. } => self.find_build(&scope, id).await?.map(|build| LogFacts {
                 has_ended: build.state.status.is_terminal(),
                 completed_at: build.state.completed_at,
                 degraded: build.log_degraded,
+                durable_bytes: build.durable_bytes,
                 state: build.log_state,
             }),
         })

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use ade::store::Store;
+
 use super::support::{Project, Request, Response, TestApp, Value, eventually, json};
 
 /// Everything that has ended is old.
@@ -241,4 +243,46 @@ fn many_who_ask_at_once_are_all_answered() {
     });
     assert_eq!(done, 12 * 3, "each got a whole report");
     assert_eq!(it.get("/download").text(), it.log);
+}
+
+/// As the service notes it when a disk has failed.
+fn note_degraded(it: &Ended, durable_bytes: usize) {
+    let url = format!("sqlite://{}", it.app.data_dir().join("ade.db").display());
+    let (workspace, run) = (it.project.workspace.parse().unwrap(), it.run.parse().unwrap());
+    let marked = actix::System::new().block_on(async {
+        let store = Store::connect(&url, 1).await.unwrap();
+        let marked = store.mark_run_degraded(workspace, run, durable_bytes as u64).await.unwrap();
+        store.close().await.unwrap();
+        marked
+    });
+    assert!(marked);
+}
+
+#[test]
+fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_ended_it() {
+    let it = Ended::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_LOG_RETENTION", "0s")]);
+    let durable: String = it.log.split_inclusive('\n').take(it.last as usize - 1).collect();
+    note_degraded(&it, durable.len());
+    eventually("the run has left the registry", || {
+        let page = it.get("").expect(200).json();
+        (&page["last_sequence"], &page["closed"]) == (&json!(it.last - 1), &json!(false))
+    });
+    let shown = it.get("/stream").expect(200);
+    assert!(shown.text().ends_with("event: stream.degraded\ndata: {\"code\":\"log_unavailable\"}\n\n"), "{shown}");
+    assert!(!shown.text().contains("run.completed\""), "{shown}");
+    assert_eq!(it.get("/download").text(), durable);
+    let seen = (it.last - 1).to_string();
+    it.with_header("/stream", "Last-Event-ID", &seen).expect(204);
+
+    // One round gives it its end; only then it is a log like others, and old enough to be deleted.
+    let report = maintain(&it.app);
+    assert_eq!(task(&report, "complete_logs")["done"], 1, "{report}");
+    let row = it.app.show_run(&it.run);
+    assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(false)));
+    eventually("the log is deleted", || {
+        maintain(&it.app);
+        it.names().is_empty()
+    });
+    it.get("").problem(410, "gone");
+    assert_eq!(it.app.show_run(&it.run)["status"], "succeeded");
 }
