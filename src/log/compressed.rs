@@ -26,8 +26,15 @@ pub(super) struct FrameCache {
 
 struct Cached {
     path: Arc<Path>,
-    number: u64,
+    /// Where they begin in the log.
+    offset: u64,
     lines: Bytes,
+}
+
+impl Cached {
+    fn holds(&self, path: &Arc<Path>, offset: u64) -> bool {
+        offset.checked_sub(self.offset).is_some_and(|at| at < self.lines.len() as u64) && self.path == *path
+    }
 }
 
 impl FrameCache {
@@ -36,18 +43,19 @@ impl FrameCache {
         Arc::new(Self { frames: Mutex::default(), limit, unpacked: AtomicU64::new(0) })
     }
 
-    fn take(&self, path: &Arc<Path>, number: u64) -> Option<Bytes> {
+    /// The frame that holds this offset of a log, and where it begins.
+    fn find(&self, path: &Arc<Path>, offset: u64) -> Option<(u64, Bytes)> {
         let mut frames = lock(&self.frames);
-        let at = frames.iter().position(|frame| frame.number == number && frame.path == *path)?;
+        let at = frames.iter().position(|frame| frame.holds(path, offset))?;
         let found = frames.remove(at)?;
-        let lines = found.lines.clone();
+        let frame = (found.offset, found.lines.clone());
         frames.push_front(found);
-        Some(lines)
+        Some(frame)
     }
 
-    fn put(&self, path: &Arc<Path>, number: u64, lines: Bytes) {
+    fn put(&self, path: &Arc<Path>, offset: u64, lines: Bytes) {
         let mut frames = lock(&self.frames);
-        frames.push_front(Cached { path: path.clone(), number, lines });
+        frames.push_front(Cached { path: path.clone(), offset, lines });
         let mut held: usize = frames.iter().map(|frame| frame.lines.len()).sum();
         while held > self.limit && frames.len() > 1 {
             held -= frames.pop_back().map_or(0, |oldest| oldest.lines.len());
@@ -94,14 +102,14 @@ impl CompressedFile {
 
     /// The lines of a frame, and where they begin.
     fn frame_at(&self, offset: u64) -> io::Result<(u64, Bytes)> {
+        if let Some(found) = self.cache.find(&self.path, offset) {
+            return Ok(found);
+        }
         let number = self.index.find(&*self.file, |entry| entry.offset <= offset)?;
         let (frame, next) = self.index.frame(&*self.file, number)?;
-        if let Some(lines) = self.cache.take(&self.path, number) {
-            return Ok((frame.offset, lines));
-        }
         let lines = Bytes::from(unpack(&*self.file, frame, next)?);
         self.cache.unpacked.fetch_add(1, Ordering::Relaxed);
-        self.cache.put(&self.path, number, lines.clone());
+        self.cache.put(&self.path, frame.offset, lines.clone());
         Ok((frame.offset, lines))
     }
 }
