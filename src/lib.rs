@@ -13,6 +13,7 @@ pub mod store;
 pub mod projection;
 pub mod worker;
 pub mod registry;
+pub mod maintenance;
 pub mod http;
 pub mod telemetry;
 pub mod app;

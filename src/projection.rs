@@ -42,6 +42,14 @@ impl Target {
         }
     }
 
+    /// Whose row it is.
+    pub fn key(&self) -> StreamKey {
+        match self {
+            Self::Run { workspace_id, id, .. } => StreamKey::run(*workspace_id, *id),
+            Self::Build { workspace_id, id, .. } => StreamKey::build(*workspace_id, *id),
+        }
+    }
+
     /// Takes in a chunk; true when the row should be written.
     fn apply(&mut self, chunk: &Chunk) -> bool {
         let mut changed = false;

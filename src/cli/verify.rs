@@ -41,7 +41,7 @@ pub enum VerifyError {
 pub struct Report {
     pub logs: u64,
     pub events: u64,
-    /// Not as they should be, and known to be so: a start of the service does what is left to do.
+    /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
 }
@@ -50,7 +50,7 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
-        verify_data_dir(folder, store.as_ref(), settings.log.retention.is_some()).await
+        verify_data_dir(folder, store.as_ref()).await
     };
     let report = checked.await.map_err(CommandError::failed)?;
     report.violations.iter().for_each(|violation| say(violation));
@@ -79,9 +79,8 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
     Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too. With `deletes`, an old
-/// log may be gone.
-pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bool) -> Result<Report, VerifyError> {
+/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too.
+pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
         report.notes.push("no database that this program can read: rows are not checked".to_owned());
@@ -93,19 +92,21 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bo
             Some(store) => row(store, key).await?,
             None => None,
         };
-        let wrong = |source| VerifyError::Read { path: data_dir.join(key.log_path()), source };
-        match LogReader::open(&data_dir.join(key.log_path())) {
-            Ok(reader) => {
-                seen.insert(key);
-                report.check(key, &reader, row.as_ref(), store.is_some()).map_err(wrong)?;
-            }
-            Err(OpenReaderError::NotFound) => {}
-            Err(OpenReaderError::Io(error)) => return Err(wrong(error)),
+        let path = data_dir.join(key.log_path());
+        let checked = match LogReader::open(&path) {
+            Ok(reader) => report.check(key, &reader, row.as_ref(), store.is_some()),
+            Err(OpenReaderError::NotFound) => continue,
+            Err(OpenReaderError::Io(error)) => Err(error),
+        };
+        seen.insert(key);
+        match checked {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => report.violation(key, error),
+            checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
-            report.without_log(key, &row, deletes);
+            report.without_log(key, &row);
         }
     }
     Ok(report)
@@ -119,6 +120,8 @@ struct Row {
     failure: Option<&'static str>,
     last_sequence: u64,
     degraded: bool,
+    /// Retention has deleted the log, or was about to.
+    expired: bool,
 }
 
 impl From<&crate::domain::run::Run> for Row {
@@ -129,6 +132,7 @@ impl From<&crate::domain::run::Run> for Row {
             failure: run.state.failure.as_ref().map(|failure| failure.code.as_str()),
             last_sequence: run.last_sequence,
             degraded: run.log_degraded,
+            expired: run.log_state.is_expired(),
         }
     }
 }
@@ -141,6 +145,7 @@ impl From<&crate::domain::build::Build> for Row {
             failure: build.state.error.as_ref().map(|error| error.code.as_str()),
             last_sequence: build.last_sequence,
             degraded: build.log_degraded,
+            expired: build.log_state.is_expired(),
         }
     }
 }
@@ -245,7 +250,7 @@ impl Report {
         let tail = reader.tail()?;
         let end = end(key, tail.last_line.as_deref());
         match row {
-            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service ends it"),
+            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
             None if has_rows => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),
@@ -277,9 +282,9 @@ impl Report {
         }
     }
 
-    fn without_log(&mut self, key: StreamKey, row: &Row, deletes: bool) {
+    fn without_log(&mut self, key: StreamKey, row: &Row) {
         match row {
-            Row { is_terminal: true, .. } if deletes => self.note(key, "the log has been deleted"),
+            Row { is_terminal: true, expired: true, .. } => self.note(key, "the log was deleted by retention"),
             Row { degraded: true, .. } => self.note(key, "the log is degraded and empty"),
             Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not begun"),
             _ => self.violation(key, "there is no log of it"),
@@ -328,7 +333,7 @@ mod tests {
     }
 
     async fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
-        verify_data_dir(with_log(events, tail).path(), None, false).await.unwrap()
+        verify_data_dir(with_log(events, tail).path(), None).await.unwrap()
     }
 
     #[tokio::test]
@@ -355,8 +360,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, false).await.is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, false).await.unwrap().logs, 0);
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
     }
 
     #[test]
@@ -368,6 +373,7 @@ mod tests {
             failure: Some("interrupted"),
             last_sequence: 7,
             degraded: false,
+            expired: false,
         };
         let end = |sequence, status: &str, failure: &str| {
             Some(End { sequence, status: status.to_owned(), failure: Some(failure.to_owned()) })

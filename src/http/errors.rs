@@ -84,6 +84,9 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound => Self::not_found("the stream"),
+            ReadError::Expired => {
+                Self::new(Code::Gone, "the events were deleted by retention; the resource is still there")
+            }
             ReadError::Log(error) => {
                 tracing::error!(error = %error, "log could not be read");
                 Self::new(Code::LogUnavailable, "the log cannot be read")

@@ -4,6 +4,7 @@
 //! hang-up stops none.
 
 pub mod problem;
+pub mod ports;
 pub mod errors;
 pub mod middleware;
 pub mod auth;

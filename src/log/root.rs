@@ -3,17 +3,19 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::commit::{Committer, Request};
+use super::compressed::FrameCache;
 use super::counters::{Counters, LogMetrics};
 use super::direct::{self, Direct};
 use super::disk::{Disk, DiskFile, Mode};
 use super::journal::{Journal, open_segments};
 use super::queue::Queue;
-use super::reader::LogReader;
+use super::reader::{LogReader, compressed_path};
 use super::recovery::{Recovered, recover};
 use super::replay::{ReplayReport, replay};
 use super::stream_file::{Claim, StreamFile, Streams, lock};
@@ -76,6 +78,9 @@ pub enum OpenLogError {
     /// Its last durable bytes are in the journal only, and come back at the next start.
     #[error("the log cannot be opened again before the next start")]
     Unavailable,
+    /// It has ended, and nothing is ever added to it.
+    #[error("the log is compressed")]
+    Compressed,
     #[error("cannot open the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -88,10 +93,16 @@ pub enum OpenReaderError {
     Io(#[source] io::Error),
 }
 
+impl OpenReaderError {
+    pub(super) fn from_io(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::NotFound } else { Self::Io(error) }
+    }
+}
+
 /// All logs of a data folder. Clones are the same root; the last one that goes ends the threads.
 #[derive(Clone)]
 pub struct LogRoot {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Arc<Threads>,
 }
 
@@ -100,13 +111,17 @@ pub(super) struct Shared {
     pub(super) queue: Arc<Queue<Request>>,
     pub(super) direct: Arc<Queue<Direct>>,
     pub(super) journal: Arc<Journal>,
-    disk: Arc<dyn Disk>,
-    data_dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) data_dir: PathBuf,
+    pub(super) frames: Arc<FrameCache>,
     /// Folders shared by many streams that are known to be durable.
     folders: Mutex<HashSet<PathBuf>>,
-    streams: Arc<Streams>,
-    counters: Arc<Counters>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) counters: Arc<Counters>,
 }
+
+/// Frames of compressed logs that are kept for the next reader.
+const FRAME_CACHE: usize = 16 << 20;
 
 impl LogRoot {
     /// Replays the journal, then is ready to write. The folder must exist. Blocks.
@@ -127,6 +142,7 @@ impl LogRoot {
             journal: journal.clone(),
             disk,
             data_dir: data_dir.to_owned(),
+            frames: FrameCache::new(FRAME_CACHE),
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
@@ -145,6 +161,7 @@ impl LogRoot {
         let path = path.to_str().expect("log paths are made of ids");
         let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
+        self.shared.refuse_compressed(&key)?;
         let file = self.shared.open_durably(&key)?;
         let recovered = recover(&*file, limit, || claim.sync(&*file))?;
         let stream = claim.stream(file, recovered.bytes);
@@ -156,11 +173,12 @@ impl LogRoot {
 
     /// Opens a log for reading. Blocks.
     pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
-        LogReader::from_disk(&*self.shared.disk, &self.shared.data_dir.join(key.log_path()))
+        LogReader::from_disk(&*self.shared.disk, &self.shared.data_dir.join(key.log_path()), &self.shared.frames)
     }
 
     pub fn metrics(&self) -> LogMetrics {
-        self.shared.counters.read()
+        let frames_unpacked = self.shared.frames.unpacked.load(Ordering::Relaxed);
+        LogMetrics { frames_unpacked, ..self.shared.counters.read() }
     }
 
     /// Ends what is under way, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
@@ -182,6 +200,13 @@ impl Shared {
             return Err(OpenLogError::Unavailable);
         }
         Ok(limit.into_iter().chain(failed.durable).min())
+    }
+
+    /// A plain file beside the compressed one is what compressing has not yet removed: it is the log.
+    fn refuse_compressed(&self, key: &StreamKey) -> Result<(), OpenLogError> {
+        let path = self.data_dir.join(key.log_path());
+        let is_there = |path: &Path| self.disk.open(path, Mode::Read).is_ok();
+        if is_there(&compressed_path(&path)) && !is_there(&path) { Err(OpenLogError::Compressed) } else { Ok(()) }
     }
 
     /// Opens the file; it and the folders above it are durable after that, whoever made them.

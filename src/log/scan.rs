@@ -8,7 +8,7 @@ use std::io;
 use bytes::Bytes;
 use memchr::memrchr;
 
-use super::disk::{DiskFile, read_range};
+use super::disk::{ReadAt, read_range};
 use super::reader::read_lines;
 use crate::event::codec;
 
@@ -33,7 +33,7 @@ pub(super) struct LastEvent {
 }
 
 /// Looks at the end of the first `size` bytes.
-pub(super) fn scan_end(file: &dyn DiskFile, size: u64) -> io::Result<End> {
+pub(super) fn scan_end(file: &dyn ReadAt, size: u64) -> io::Result<End> {
     let mut backward = Backward::new(file);
     let mut end = size;
     loop {
@@ -70,13 +70,13 @@ fn first_break(backward: &mut Backward<'_>, end: u64) -> io::Result<Option<u64>>
 
 /// Walks a file from its end, a step at a time.
 struct Backward<'a> {
-    file: &'a dyn DiskFile,
+    file: &'a dyn ReadAt,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl<'a> Backward<'a> {
-    fn new(file: &'a dyn DiskFile) -> Self {
+    fn new(file: &'a dyn ReadAt) -> Self {
         Self { file, start: 0, bytes: Vec::new() }
     }
 

@@ -190,6 +190,7 @@ fn new_build(services: &Services, configuration: &Configuration, reason: BuildRe
         venv_present: false,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: BuildState::default(),
     }

@@ -71,6 +71,8 @@ pub type CancelBuildError = CancelError<BuildStatus>;
 pub enum ReadError {
     #[error("there is no such stream")]
     NotFound,
+    #[error("the log was deleted by retention")]
+    Expired,
     #[error("the log cannot be read: {0}")]
     Log(#[from] std::io::Error),
     #[error(transparent)]

@@ -8,7 +8,7 @@ use actix::{Actor, Addr};
 use super::actor::Registry;
 use super::builds::{self, Ask, Ensured};
 use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError};
-use super::message::{Drain, Entries, Observe, Observed};
+use super::message::{Drain, Entries, Find, Observe, Observed};
 use super::services::Services;
 use super::{reading, recovery, runs};
 use crate::domain::build::Build;
@@ -55,6 +55,22 @@ impl RegistryHandle {
     pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
         let (services, registry) = self.parts();
         self.services.arbiters.run(move || async move { recovery::recover(&services, &registry).await }).await
+    }
+
+    /// Gives logs that had failed their end, where they can be opened again.
+    pub async fn complete_logs(&self) -> Result<recovery::Report, StoreError> {
+        let (services, registry) = self.parts();
+        let complete = move || async move {
+            let mut report = recovery::Report::default();
+            recovery::complete_logs(&services, &registry, &mut report).await.map(|()| report)
+        };
+        self.services.arbiters.run(complete).await
+    }
+
+    /// Whether somebody is at work on this, or its row is not yet final.
+    pub async fn is_live(&self, key: StreamKey) -> bool {
+        // A registry that does not answer is one that is going down: nothing may be assumed then.
+        self.registry.send(Find(key)).await.map_or(true, |entry| entry.is_some())
     }
 
     pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Run, CreateRunError> {

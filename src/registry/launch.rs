@@ -120,13 +120,13 @@ fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn()
     move || Target::new(key, configuration_id)
 }
 
-fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
+pub fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
     let (stopper, signal) = Stopper::new();
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, configuration_id));
     (Entry { stream, stopper, projected }, signal)
 }
 
-async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result<(), LaunchError> {
+pub async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) -> Result<(), LaunchError> {
     match registry.send(Register { entry, kind }).await {
         Ok(true) => Ok(()),
         // The row stays queued: the next start goes on with it.
@@ -164,7 +164,7 @@ async fn suspend(registry: &Addr<Registry>, entry: Entry) {
 }
 
 /// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.
-async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
+pub async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
     entry.stream.ended().await;
     entry.settled().await;
     if entry.stream.hub().halt() == Some(stream::window::Halt::Degraded) {

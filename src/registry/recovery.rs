@@ -10,17 +10,21 @@ use actix::Addr;
 use super::actor::Registry;
 use super::error::LaunchError;
 use super::launch;
+use super::message::{Find, Kind};
+use super::reading::sealed_hub;
 use super::runs::Ports;
 use super::services::Services;
+use crate::domain::StreamKey;
 use crate::domain::build::Build;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::run::Run;
-use crate::domain::{ConfigurationId, StreamKey};
+use crate::domain::sequence::Start;
 use crate::event::codec;
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
+use crate::log::OpenLogError;
 use crate::projection::{self, Target};
 use crate::store::StoreError;
-use crate::stream::StreamHandle;
+use crate::stream::{Follow, Hub, OpenStreamError, SubscribeError};
 use crate::worker::build::conclude_build;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::run::{conclude_run, end_of_run};
@@ -34,6 +38,8 @@ pub struct Report {
     /// Logs that had failed and now have their end.
     pub logs_completed: usize,
     pub processes_killed: usize,
+    /// Logs that had failed and cannot be opened before the next start.
+    pub waiting: usize,
     /// Left as they are, because log or row could not be opened.
     pub failed: usize,
 }
@@ -44,7 +50,6 @@ const WHY: &str = "the service ended while this was at work";
 pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
-    let degraded = services.store.degraded_runs(services.node_id).await?;
     let mut report = Report::default();
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
@@ -59,11 +64,25 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
         let done = recover_run(services, registry, &run).await;
         report.count(&run.id, done);
     }
-    for run in degraded {
-        let done = complete_log(services, &run).await;
-        report.count(&run.id, done);
-    }
+    complete_logs(services, registry, &mut report).await?;
     Ok(report)
+}
+
+/// Gives every log of this node that had failed its end, where it can be opened again: at a start, and now and then
+/// in between. Must be called on a worker thread.
+pub async fn complete_logs(
+    services: &Services,
+    registry: &Addr<Registry>,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    for run in services.store.degraded_runs(services.node_id).await? {
+        let live = registry.send(Find(run.stream_key())).await.is_ok_and(|entry| entry.is_some());
+        if !live {
+            let done = complete_log(services, registry, &run).await;
+            report.count(&run.id, done);
+        }
+    }
+    Ok(())
 }
 
 enum Done {
@@ -80,6 +99,8 @@ impl Report {
             Ok(Done::Interrupted) => self.interrupted += 1,
             Ok(Done::Corrected) => self.rows_corrected += 1,
             Ok(Done::LogCompleted) => self.logs_completed += 1,
+            // The disk is still full, or the journal needs a start: no news.
+            Err(LaunchError::Stream(OpenStreamError::Log(OpenLogError::Unavailable))) => self.waiting += 1,
             Err(error) => {
                 tracing::error!(%id, error = ?error, "work of the last life could not be ended");
                 self.failed += 1;
@@ -89,19 +110,27 @@ impl Report {
 }
 
 async fn recover_build(services: &Services, build: &Build) -> Result<Done, LaunchError> {
+    let target = Target::new(build.stream_key(), build.configuration_id);
+    if let Some(hub) = compressed(services, build.stream_key()).await {
+        return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
+    }
     let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
     if stream.tail().closed {
-        return correct(services, &stream, build.configuration_id).await;
+        return Ok(correct(services, stream.follow_inside(Start::default()), target).await);
     }
     if stream.tail().sequence == 0 {
         stream.append_one(launch::created(build, true)).await?;
     }
     conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
-    correct(services, &stream, build.configuration_id).await?;
+    correct(services, stream.follow_inside(Start::default()), target).await;
     Ok(Done::Interrupted)
 }
 
 async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
+    let target = Target::new(run.stream_key(), run.configuration_id);
+    if let Some(hub) = compressed(services, run.stream_key()).await {
+        return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
+    }
     if !has_begun(services, run.stream_key()).await {
         let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
         launch::launch_run(services, registry, ports, run.clone(), None).await?;
@@ -109,10 +138,10 @@ async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) 
     }
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
     if stream.tail().closed {
-        return correct(services, &stream, run.configuration_id).await;
+        return Ok(correct(services, stream.follow_inside(Start::default()), target).await);
     }
     conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
-    correct(services, &stream, run.configuration_id).await?;
+    correct(services, stream.follow_inside(Start::default()), target).await;
     if run.log_degraded {
         services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     }
@@ -120,12 +149,17 @@ async fn recover_run(services: &Services, registry: &Addr<Registry>, run: &Run) 
 }
 
 /// A run that went on when its log had failed: the row says how it ended, and now the log does too.
-async fn complete_log(services: &Services, run: &Run) -> Result<Done, LaunchError> {
+/// It is in the registry meanwhile, so that readers see nothing of it before it is durable.
+async fn complete_log(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
-    if !stream.tail().closed {
-        stream.append_one(end_of_run(run)).await?;
-    }
-    correct(services, &stream, run.configuration_id).await?;
+    let (entry, _) = launch::enter(services, stream.clone(), run.configuration_id);
+    launch::register(registry, entry.clone(), Kind::Run).await?;
+    let appended = match stream.tail().closed {
+        true => Ok(()),
+        false => stream.append_one(end_of_run(run)).await.map(drop),
+    };
+    launch::close(services, registry, entry).await;
+    appended?;
     services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     Ok(Done::LogCompleted)
 }
@@ -139,18 +173,22 @@ async fn has_begun(services: &Services, key: StreamKey) -> bool {
     kind != RUN_QUEUED.as_bytes() && kind != RUN_WAITING.as_bytes()
 }
 
+/// A log that is compressed has ended: the row that says otherwise is older than it, from a backup for instance.
+async fn compressed(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
+    let log = services.log.clone();
+    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
+    opened.ok()?.ok().filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
+}
+
 /// Folds a stream that has ended into its row.
-async fn correct(
-    services: &Services,
-    stream: &StreamHandle,
-    configuration_id: ConfigurationId,
-) -> Result<Done, LaunchError> {
-    let projected = match stream.follow_inside(Default::default()) {
-        Ok(follow) => projection::project(&services.store, follow, Target::new(stream.key(), configuration_id)).await,
+async fn correct(services: &Services, follow: Result<Follow, SubscribeError>, target: Target) -> Done {
+    let key = target.key();
+    let projected = match follow {
+        Ok(follow) => projection::project(&services.store, follow, target).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = projected {
-        tracing::error!(stream = %stream.key(), error = %error, "row could not be corrected from its log");
+        tracing::error!(stream = %key, error = %error, "row could not be corrected from its log");
     }
-    Ok(Done::Corrected)
+    Done::Corrected
 }

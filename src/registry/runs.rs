@@ -98,6 +98,7 @@ pub async fn create(
         created_at: micros(Utc::now()),
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     };

@@ -14,6 +14,7 @@ mod configuration;
 mod document;
 mod build;
 mod run;
+mod retention;
 
 #[cfg(test)]
 mod fixture;
@@ -21,5 +22,6 @@ mod fixture;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
 pub use list::{ListQuery, Listed};
+pub use retention::{FinishedLog, FinishedQuery, LogFacts};
 pub use schema::SchemaStatus;
 pub use workspace::InsertWorkspaceError;

@@ -13,6 +13,7 @@ mod events;
 mod events_filtered;
 mod events_live;
 mod health;
+mod retention;
 mod run_options;
 mod run_results;
 mod runs;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ade::log::disk::{Disk, DiskFile, Mode};
+use ade::log::disk::{Disk, DiskFile, Mode, ReadAt};
 
 use super::random::Random;
 
@@ -328,6 +328,14 @@ impl Disk for SimDisk {
         }
         known.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
+
+    /// Each of the two names is kept or lost by itself: worse than a real disk may do.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (mut state, cut) = self.change()?;
+        let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), node);
+        if cut { Err(power_is_off()) } else { Ok(()) }
+    }
 }
 
 impl SimDisk {
@@ -367,7 +375,7 @@ impl SimFile {
     }
 }
 
-impl DiskFile for SimFile {
+impl ReadAt for SimFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.disk.alive()?.files[&self.id].bytes.len() as u64)
     }
@@ -380,7 +388,9 @@ impl DiskFile for SimFile {
         buffer[..size].copy_from_slice(&rest[..size]);
         Ok(size)
     }
+}
 
+impl DiskFile for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let (mut state, cut) = self.disk.change()?;
         let (part, outcome) = self.allowed(&mut state, bytes.len(), cut);

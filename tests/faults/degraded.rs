@@ -85,6 +85,32 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
     }
 }
 
+#[test]
+fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+        return;
+    };
+    let settings = on(&disk, folder.path());
+    let server = Server::start_with(folder.path(), &settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let (run, subscriber) = degrade(&server, &disk, &place, &folder.path().join("gate"));
+    let last = told(&server, &run, subscriber);
+    disk.free();
+    eventually("the log is completed", || {
+        let (status, report) = server.post("/api/v1/system/maintenance", &json!({}));
+        assert_eq!(status, 200, "{report}");
+        let task = &report["tasks"][0];
+        assert_eq!((&task["name"], &task["failed"]), (&json!("complete_logs"), &json!(0)), "{report}");
+        (task["done"] == 1).then_some(())
+    });
+    completed(&server, &disk, &run, last);
+    server.stop();
+    verify(folder.path(), &settings, " 0 violations");
+}
+
 /// A run whose log fails half-way; it ends well all the same.
 fn degrade(server: &Server, disk: &SmallDisk, place: &Place, gate: &Path) -> (Run, Subscriber) {
     let run = place.run(server, &format!("emit 10\nprint ready\nwait {}\nemit 3000\ndaemon", gate.display()));

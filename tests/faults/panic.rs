@@ -117,6 +117,7 @@ async fn stored_run(services: &Services) -> Run {
         created_at: now,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     };

@@ -1,5 +1,7 @@
 //! The events of runs and builds, in every form.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
@@ -11,6 +13,7 @@ use crate::http::auth::Caller;
 use crate::http::cursor::{EventNames, EventsRequest, Form};
 use crate::http::input;
 use crate::http::problem::{Code, Problem};
+use crate::http::respond::file::Stored;
 use crate::http::respond::{file, ndjson, page, sse};
 use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
@@ -79,19 +82,26 @@ async fn respond(
             let answer = page::respond(follow, key.kind(), asked.filter, asked.limit, asked.wait).await;
             answer.map_err(Problem::internal)
         }
-        Form::Ndjson if is_whole_file(&asked, &follow) => whole_file(registry, request, key).await,
+        Form::Ndjson if is_whole_log(&asked, &follow) => whole_log(request, key, &follow).await,
         Form::Ndjson => Ok(ndjson::respond(follow, key.kind(), asked.filter, asked.follow)),
     }
 }
 
 /// A finished log, asked for as it is, has a length and ranges.
-fn is_whole_file(asked: &EventsRequest, follow: &Follow) -> bool {
+fn is_whole_log(asked: &EventsRequest, follow: &Follow) -> bool {
     asked.filter.is_none() && asked.start == Start::default() && follow.hub().tail().closed
 }
 
-async fn whole_file(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
-    let path = registry.services().settings.storage.data_dir.join(key.log_path());
-    file::respond(request, &path, ndjson::CONTENT_TYPE, &format!("{key}.events.ndjson")).await
+/// Compressed or not, its bytes are the same. Its last event is of this log and no other, and nothing comes behind it.
+async fn whole_log(request: &HttpRequest, key: StreamKey, follow: &Follow) -> Result<HttpResponse, Problem> {
+    let (reader, length) = (follow.hub().reader().clone(), follow.hub().tail().bytes);
+    let tail = input::blocking(move || Ok((reader.tail()?, reader)));
+    let (tail, reader) = tail.await.map_err(Problem::internal)?;
+    let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
+    let last = last.ok_or_else(|| Problem::internal(format_args!("the log of {key} has no last event")))?;
+    let etag = format!("\"{}-{length:x}\"", last.event_id);
+    let stored = Stored { content: Arc::new(reader), length, etag };
+    Ok(file::send(request, stored, ndjson::CONTENT_TYPE, &format!("{key}.events.ndjson")))
 }
 
 /// The live stream of work that was just created, from its beginning.

@@ -8,6 +8,7 @@ pub mod runs;
 pub mod run_results;
 pub mod builds;
 pub mod events;
+pub mod system;
 
 use actix_web::web;
 
@@ -23,7 +24,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(runs::mount)
             .configure(run_results::mount)
             .configure(builds::mount)
-            .configure(events::mount),
+            .configure(events::mount)
+            .configure(system::mount),
     );
 }
 

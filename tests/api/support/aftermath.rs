@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ade::log::LogReader;
 use serde_json::Value;
 
 pub fn check(folder: &Path, allows_open_logs: bool) {
@@ -33,7 +34,7 @@ pub fn processes_with(text: &str) -> Vec<u32> {
 fn find_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.ends_with("logs/events.ndjson") {
+        if path.ends_with("logs/events.ndjson") || path.ends_with("logs/events.ndjson.zst") {
             logs.push(path);
         } else if path.is_dir() && !path.is_symlink() {
             find_logs(&path, logs);
@@ -43,7 +44,10 @@ fn find_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
 
 fn check_log(path: &Path, may_be_open: bool) {
     let name = path.display();
-    let text = fs::read_to_string(path).unwrap();
+    let reader = LogReader::open(path).unwrap();
+    let mut bytes = vec![0; reader.size().unwrap() as usize];
+    reader.read_exact_at(&mut bytes, 0).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "{name} has half a line");
     let is_run = text.starts_with(r#"{"type":"run.queued""#);
     let terminal = if is_run { "run.completed" } else { "build.completed" };
