@@ -9,6 +9,7 @@ use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};
 use sea_orm_migration::seaql_migrations;
 
 mod m20261121_000001_create_core_tables;
+mod m20261121_000007_create_feed_origins;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -17,7 +18,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_create_core_tables::Migration)]
+        vec![
+            Box::new(m20261121_000001_create_core_tables::Migration),
+            Box::new(m20261121_000007_create_feed_origins::Migration),
+        ]
     }
 }
 

@@ -150,6 +150,7 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     Ok(match key {
         StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Feed { .. } => None,
     })
 }
 

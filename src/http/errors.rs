@@ -97,6 +97,10 @@ impl From<ReadError> for Problem {
             }
             ReadError::Subscribe(SubscribeError::Ahead(ahead)) => Self::sequence_ahead(ahead.last),
             ReadError::Store(error) => Self::internal(error),
+            ReadError::Feed(error) => {
+                tracing::error!(error = %error, "feed could not be opened");
+                Self::new(Code::LogUnavailable, "the feed cannot be read")
+            }
         }
     }
 }

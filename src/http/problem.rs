@@ -91,6 +91,8 @@ codes! {
         "`Content-Range` holds the length.";
     InvalidId = "invalid_id", 422, never, "The id is malformed",
         "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
+    TooManyStreams = "too_many_streams", 422, never, "One connection carries at most 100 streams",
+        "Name fewer, or read a workspace's feed.";
     InvalidRequest = "invalid_request", 422, never, "The body is not as it should be",
         "`errors` names each place and what is wrong there.";
     InputRequired = "input_required", 422, never, "The run needs an input document",

@@ -72,6 +72,7 @@ impl Owner {
             && match key {
                 StreamKey::Run { id, .. } => self.run_id == Some(id),
                 StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
+                StreamKey::Feed { .. } => true,
             }
     }
 }

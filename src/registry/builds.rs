@@ -170,6 +170,7 @@ async fn reuse(
     }
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     launch::record_reuse(services, &build, &active).await?;
     let scope = Scope::Only(vec![build.workspace_id]);
@@ -202,6 +203,7 @@ async fn start(
     builds: BuildsOf,
     manual: bool,
 ) -> Result<Ensured, EnsureBuildError> {
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     let (entry, waiters) = launch::launch_build(services, registry, build.clone(), builds.turn).await?;
     actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));

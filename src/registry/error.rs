@@ -2,6 +2,7 @@
 
 use crate::domain::DocumentId;
 use crate::domain::status::{BuildStatus, RunStatus};
+use crate::feed::FeedError;
 use crate::log::OpenReaderError;
 use crate::package::TreeError;
 use crate::store::StoreError;
@@ -79,6 +80,8 @@ pub enum ReadError {
     Subscribe(#[from] SubscribeError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
 }
 
 impl From<StoreError> for CreateRunError {

@@ -52,9 +52,18 @@ impl RegistryHandle {
         &self.services
     }
 
+    /// Ends what an earlier life left behind. The feeds tell of it in the background.
     pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
         let (services, registry) = self.parts();
-        self.services.arbiters.run(move || async move { recovery::recover(&services, &registry).await }).await
+        let recovered = async move || {
+            let (report, untold) = recovery::recover(&services, &registry).await?;
+            actix::spawn(async move {
+                recovery::complete_feeds(&services, &registry, untold).await;
+                services.feeds.close_idle_ones().await;
+            });
+            Ok(report)
+        };
+        self.services.arbiters.run(recovered).await
     }
 
     pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Run, CreateRunError> {
@@ -131,6 +140,10 @@ impl RegistryHandle {
         for entry in self.entries().await {
             entry.stream.hub().set_halt(Halt::Draining);
         }
+        let feeds = &self.services.feeds;
+        // What is not told in time is told at the next start.
+        let _ = tokio::time::timeout(LAST_ENTRIES, feeds.quiet()).await;
+        feeds.halt().await;
     }
 
     /// Ends all work now.
@@ -142,7 +155,7 @@ impl RegistryHandle {
         let all_settled = || futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
         if tokio::time::timeout(INTERRUPT, all_settled()).await.is_err() {
             // Work that is being cancelled has its own time to end; there is none left.
-            kill_marked(entries.iter().map(|entry| Marker::of(entry.key())).collect()).await;
+            kill_marked(entries.iter().filter_map(|entry| Marker::of(entry.key())).collect()).await;
             let _ = tokio::time::timeout(LAST, all_settled()).await;
         }
     }
@@ -158,6 +171,8 @@ impl RegistryHandle {
 
 /// Interrupted work kills its processes and writes its end.
 const INTERRUPT: Duration = Duration::from_secs(4);
+/// Feeds tell what has just ended.
+const LAST_ENTRIES: Duration = Duration::from_millis(500);
 /// What takes longer even with its processes killed is left to the next start.
 const LAST: Duration = Duration::from_secs(2);
 

@@ -98,6 +98,7 @@ pub async fn launch_build(
 pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
+    services.feeds.follow(stream.clone());
     stream.append_one(created(build, false)).await?;
     stream.append_one(crate::worker::build::reused(of)).await?;
     let _ = projected.clone().wait_for(|done| *done).await;
@@ -123,6 +124,7 @@ fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn()
 fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
     let (stopper, signal) = Stopper::new();
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, configuration_id));
+    services.feeds.follow(stream.clone());
     (Entry { stream, stopper, projected }, signal)
 }
 
@@ -178,6 +180,8 @@ async fn mark_degraded(services: &Services, entry: &Entry) {
     let marked = match entry.key() {
         StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
         StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+        // Nobody works at a feed.
+        StreamKey::Feed { .. } => Ok(false),
     };
     if let Err(error) = marked {
         tracing::error!(stream = %entry.key(), error = %error, "degraded log could not be noted in its row");

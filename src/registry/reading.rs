@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// Where a stream is read from.
 pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+    if let StreamKey::Feed { workspace_id } = key {
+        return Ok(services.feeds.hub(workspace_id).await?);
+    }
     if let Ok(Some(entry)) = registry.send(Find(key)).await {
         return Ok(entry.stream.hub().clone());
     }
@@ -38,6 +41,7 @@ async fn why_open(services: &Services, key: StreamKey) -> Result<Halt, StoreErro
     let degraded = match key {
         StreamKey::Run { id, .. } => store.find_run(&Scope::All, id).await?.is_some_and(|run| run.log_degraded),
         StreamKey::Build { id, .. } => store.find_build(&Scope::All, id).await?.is_some_and(|build| build.log_degraded),
+        StreamKey::Feed { .. } => false,
     };
     Ok(if degraded { Halt::Degraded } else { Halt::Draining })
 }

@@ -8,19 +8,22 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::actor::Registry;
-use super::error::LaunchError;
+use super::error::{LaunchError, ReadError};
 use super::launch;
+use super::reading;
 use super::runs::Ports;
 use super::services::Services;
 use crate::domain::build::Build;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::run::Run;
+use crate::domain::sequence::Start;
 use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::codec;
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
+use crate::log::OpenReaderError;
 use crate::projection::{self, Target};
 use crate::store::StoreError;
-use crate::stream::StreamHandle;
+use crate::stream::{Follow, StreamHandle};
 use crate::worker::build::conclude_build;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::run::{conclude_run, end_of_run};
@@ -40,8 +43,11 @@ pub struct Report {
 
 const WHY: &str = "the service ended while this was at work";
 
-/// Must be called on a worker thread, before the service listens.
-pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
+/// Also says which streams their feeds have not told to the end and nobody follows. Must be called on a worker thread,
+/// before the service listens.
+pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(Report, Vec<StreamKey>), StoreError> {
+    let owed = services.feeds.owed().await?;
+    let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
     let degraded = services.store.degraded_runs(services.node_id).await?;
@@ -57,13 +63,16 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
     }
     for run in runs {
         let done = recover_run(services, registry, &run).await;
+        if matches!(done, Ok(Done::QueuedAgain)) {
+            untold.retain(|key| *key != run.stream_key());
+        }
         report.count(&run.id, done);
     }
     for run in degraded {
         let done = complete_log(services, &run).await;
         report.count(&run.id, done);
     }
-    Ok(report)
+    Ok((report, untold))
 }
 
 enum Done {
@@ -137,6 +146,24 @@ async fn has_begun(services: &Services, key: StreamKey) -> bool {
     let Ok(Some(line)) = last else { return false };
     let kind = codec::raw_type(&line);
     kind != RUN_QUEUED.as_bytes() && kind != RUN_WAITING.as_bytes()
+}
+
+/// What the feeds owe of work that is over is told from its log. No stream may be followed by two.
+pub async fn complete_feeds(services: &Services, registry: &Addr<Registry>, untold: Vec<StreamKey>) {
+    for key in untold {
+        if let Err(error) = complete_feed(services, registry, key).await {
+            tracing::error!(stream = %key, error = ?error, "feed is behind until the next start");
+        }
+    }
+}
+
+async fn complete_feed(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<(), ReadError> {
+    let hub = match reading::hub(services, registry, key).await {
+        // Its row was never stored, or its log has been deleted.
+        Err(ReadError::Open(OpenReaderError::NotFound)) => return Ok(services.feeds.strike_off(key).await?),
+        hub => hub?,
+    };
+    Ok(services.feeds.derive(key, Follow::inside(hub, Start::default())?).await?)
 }
 
 /// Folds a stream that has ended into its row.

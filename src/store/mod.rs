@@ -14,6 +14,7 @@ mod configuration;
 mod document;
 mod build;
 mod run;
+mod feed_origin;
 
 #[cfg(test)]
 mod fixture;

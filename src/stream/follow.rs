@@ -179,6 +179,11 @@ impl Follow {
         self.after
     }
 
+    /// Whether it waits for its file. A reader of several streams reads one file at a time.
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
