@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("http", &["domain", "config", "event", "log", "summary", "package", "store", "stream", "registry"]),
     ("app", &["config", "telemetry", "log", "store", "registry", "http"]),
-    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "store", "app"]),
+    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "feed", "store", "app"]),
     ("main", &["cli"]),
 ];
 

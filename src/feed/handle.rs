@@ -9,16 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::ArbiterHandle;
+use chrono::{TimeDelta, Utc};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 
 use super::entry::{Book, Entry, entry};
 use super::writer::{Command, INBOX, Writer};
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
+use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
+use crate::domain::time::Timestamp;
 use crate::domain::{StreamKey, WorkspaceId};
-use crate::event::Identity;
-use crate::log::LogRoot;
+use crate::event::{Identity, codec};
+use crate::log::{Expired, LogRoot};
 use crate::store::{Store, StoreError};
 use crate::stream::window::Halt;
 use crate::stream::{
@@ -42,6 +45,22 @@ pub enum FeedError {
     Gone,
 }
 
+/// How feeds behave; the same for all of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedOptions {
+    pub stream: StreamOptions,
+    /// A file is followed by another from this size on,
+    pub segment_bytes: u64,
+    /// and from this age on.
+    pub segment_age: TimeDelta,
+}
+
+impl From<StreamOptions> for FeedOptions {
+    fn from(stream: StreamOptions) -> Self {
+        Self { stream, segment_bytes: 8 << 20, segment_age: TimeDelta::hours(24) }
+    }
+}
+
 /// Shared by all of the service; cheap to clone.
 #[derive(Clone)]
 pub struct Feeds(Arc<Shared>);
@@ -50,7 +69,7 @@ struct Shared {
     log: LogRoot,
     store: Store,
     node_id: NodeId,
-    options: StreamOptions,
+    options: FeedOptions,
     arbiter: Box<dyn Fn() -> ArbiterHandle + Send + Sync>,
     slots: Mutex<HashMap<WorkspaceId, Slot>>,
     /// How many streams are being followed.
@@ -66,6 +85,8 @@ struct Feed {
     stream: StreamHandle,
     commands: mpsc::Sender<Command>,
     used: Arc<Mutex<Instant>>,
+    /// When the first event of the file was admitted that is being written.
+    begun: Timestamp,
 }
 
 impl Feed {
@@ -79,6 +100,13 @@ impl Feed {
 
     fn is_idle(&self, since: Duration) -> bool {
         lock(&self.used).elapsed() >= since && self.stream.hub().subscribers() == 0
+    }
+
+    /// Its file is large or old enough to be followed by another.
+    fn is_full(&self, options: &FeedOptions) -> bool {
+        let hub = self.stream.hub();
+        let size = hub.tail().bytes - hub.reader().newest_start();
+        size >= options.segment_bytes || (size > 0 && Utc::now() - self.begun >= options.segment_age)
     }
 
     async fn record(&self, key: StreamKey, entries: Arc<[Entry]>) -> Result<(), AppendError> {
@@ -115,7 +143,7 @@ impl Feeds {
         log: LogRoot,
         store: Store,
         node_id: NodeId,
-        options: StreamOptions,
+        options: FeedOptions,
         arbiter: impl Fn() -> ArbiterHandle + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -196,7 +224,12 @@ impl Feeds {
         }
         let entries: Arc<[Entry]> = entries.into();
         for attempt in 1.. {
-            let told = self.open(key.workspace_id()).await?.record(key, entries.clone()).await;
+            let mut feed = self.open(key.workspace_id()).await?;
+            if feed.is_full(&self.0.options) {
+                self.turn(key.workspace_id()).await?;
+                feed = self.open(key.workspace_id()).await?;
+            }
+            let told = feed.record(key, entries.clone()).await;
             match told {
                 Err(AppendError::Gone) if attempt < ATTEMPTS => {}
                 told => return Ok(told?),
@@ -239,6 +272,54 @@ impl Feeds {
             }
         }
         closed
+    }
+
+    /// Deletes what feeds have told before `before`, file by file; the newest file of each stays.
+    pub async fn expire(&self, before: Timestamp) -> Result<Expired, FeedError> {
+        let mut all = Expired::default();
+        for workspace in self.0.store.workspaces(&Scope::All).await? {
+            let slot = self.slot(workspace.id).lock_owned().await;
+            let (feeds, key) = (self.clone(), StreamKey::feed(workspace.id));
+            let expired = self.detached(async move { feeds.expire_one(key, slot, before).await }).await;
+            let expired = expired.ok_or(FeedError::Gone)??;
+            all.segments += expired.segments;
+            all.bytes += expired.bytes;
+        }
+        Ok(all)
+    }
+
+    async fn expire_one(
+        &self,
+        key: StreamKey,
+        mut slot: OwnedMutexGuard<Option<Feed>>,
+        before: Timestamp,
+    ) -> Result<Expired, FeedError> {
+        let log = self.0.log.clone();
+        if !blocking(move || log.expires(key, before)).await? {
+            return Ok(Expired::default());
+        }
+        // Readers come back, and learn what is gone.
+        if let Some(feed) = slot.take() {
+            feed.close().await;
+        }
+        let log = self.0.log.clone();
+        Ok(blocking(move || log.expire(key, before)).await?)
+    }
+
+    /// Goes on in a new file, if nobody has done that meanwhile. Readers are told to come back.
+    async fn turn(&self, workspace_id: WorkspaceId) -> Result<(), FeedError> {
+        let mut slot = self.slot(workspace_id).lock_owned().await;
+        if !slot.as_ref().is_some_and(|feed| feed.is_full(&self.0.options)) {
+            return Ok(());
+        }
+        let log = self.0.log.clone();
+        let turned = self.detached(async move {
+            if let Some(feed) = slot.take() {
+                feed.close().await;
+            }
+            blocking(move || log.seal(StreamKey::feed(workspace_id)).map_err(OpenStreamError::from)).await
+        });
+        Ok(turned.await.ok_or(FeedError::Gone)??)
     }
 
     /// Waits until everything that has ended is told.
@@ -303,9 +384,10 @@ impl Feeds {
         let Shared { log, options, arbiter, .. } = &*self.0;
         let arbiter = arbiter();
         let stream =
-            stream::open(log.clone(), Identity::of_feed(workspace_id), None, *options, arbiter.clone()).await?;
+            stream::open(log.clone(), Identity::of_feed(workspace_id), None, options.stream, arbiter.clone()).await?;
         let (commands, inbox) = mpsc::channel(INBOX);
-        let feed = Feed { stream: stream.clone(), commands, used: Arc::new(Mutex::new(Instant::now())) };
+        let begun = begun(&stream).await?.unwrap_or_else(Utc::now);
+        let feed = Feed { stream: stream.clone(), commands, used: Arc::new(Mutex::new(Instant::now())), begun };
         // In its place before it is complete: what is in the slot can be closed.
         *slot = Some(feed.clone());
         let book = self.book(&stream).await?;
@@ -319,7 +401,8 @@ impl Feeds {
         owed.retain(|origin| origin.key.workspace_id() == stream.key().workspace_id());
         let mut book = Book::of(owed.iter().map(|origin| origin.key.id()));
         let tail = stream.tail().sequence;
-        let Some(after) = owed.iter().map(|origin| origin.after.min(tail)).min() else { return Ok(book) };
+        let Some(after) = owed.iter().map(|origin| origin.after).min() else { return Ok(book) };
+        let after = after.min(tail).max(stream.hub().reader().first_sequence() - 1);
         let mut follow = stream.follow_inside(Start::after(after))?;
         while follow.position() < tail {
             match follow.next().await? {
@@ -330,6 +413,21 @@ impl Feeds {
         }
         Ok(book)
     }
+}
+
+/// When the first event of the newest file was admitted.
+async fn begun(stream: &StreamHandle) -> Result<Option<Timestamp>, io::Error> {
+    let (reader, end) = (stream.hub().reader().clone(), stream.tail().bytes);
+    let first = blocking(move || reader.read(reader.newest_start(), end, 1)).await?;
+    Ok(codec::decode(&first.lines).ok().map(|event| event.created_at))
+}
+
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// Leaves the number of those that follow, however that ends.

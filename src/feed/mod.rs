@@ -12,4 +12,5 @@ mod entry;
 mod writer;
 mod handle;
 
-pub use handle::{FeedError, Feeds};
+pub use entry::origin;
+pub use handle::{FeedError, FeedOptions, Feeds};

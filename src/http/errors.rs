@@ -1,6 +1,7 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
 use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError};
 use crate::store::{InsertWorkspaceError, StoreError};
@@ -95,7 +96,12 @@ impl From<ReadError> for Problem {
             ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
                 Self::new(Code::TooManySubscribers, format!("the stream has its {limit} readers"))
             }
-            ReadError::Subscribe(SubscribeError::Ahead(ahead)) => Self::sequence_ahead(ahead.last),
+            ReadError::Subscribe(SubscribeError::NoPosition(position)) => match position {
+                NoPosition::Ahead(ahead) => Self::sequence_ahead(ahead.last),
+                NoPosition::Expired(expired) => {
+                    Self::new(Code::PositionExpired, expired.to_string()).with("first_sequence", expired.first)
+                }
+            },
             ReadError::Store(error) => Self::internal(error),
             ReadError::Feed(error) => {
                 tracing::error!(error = %error, "feed could not be opened");

@@ -79,6 +79,8 @@ codes! {
         "Ask the operator; reading keeps working. `ADE_SAFE_MODE` is the switch.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
+    PositionExpired = "position_expired", 410, never, "The events at this position were deleted by retention",
+        "`first_sequence` is the oldest that is still there; without a position the reader begins with it.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
         "Read it again and repeat with its present `ETag`.";
     PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",

@@ -12,13 +12,29 @@ use memchr::{memchr, memrchr};
 
 use super::disk::{Disk, DiskFile, Mode, RealDisk, read_full};
 use super::root::OpenReaderError;
-use super::scan::scan_end;
+use super::scan::{scan_end, scan_segment};
 use super::seek;
+use super::segments::{self, Joined, first_sequence, has_segments};
+use crate::domain::StreamKey;
 
 /// A log opened for reading. Clones share the open file.
 #[derive(Clone)]
 pub struct LogReader {
     pub(super) file: Arc<dyn DiskFile>,
+    pub(super) origin: Origin,
+}
+
+/// Where a log begins, and its newest segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The oldest sequence that is still there; the next one of a log without events.
+    pub(super) first: u64,
+    pub(super) newest: u64,
+}
+
+impl Origin {
+    /// Of a log in one file.
+    pub(super) const WHOLE: Self = Self { first: 1, newest: 0 };
 }
 
 /// The end of a log.
@@ -46,14 +62,46 @@ impl LogReader {
 
     pub(super) fn from_disk(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
         match disk.open(path, Mode::Read) {
-            Ok(file) => Ok(Self { file }),
+            Ok(file) => Ok(Self { file, origin: Origin::WHOLE }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenReaderError::NotFound),
             Err(error) => Err(OpenReaderError::Io(error)),
         }
     }
 
+    /// All segments of a log, as one.
+    pub(super) fn of_segments(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OpenReaderError> {
+        let Self { file: newest, .. } = Self::from_disk(&*disk, path)?;
+        let sealed = segments::sealed(&*disk, path).map_err(OpenReaderError::Io)?;
+        let first = match sealed.first() {
+            Some(oldest) => oldest.first,
+            None => {
+                newest.size().and_then(|size| first_sequence(&*newest, size)).map_err(OpenReaderError::Io)?.unwrap_or(1)
+            }
+        };
+        let joined = Joined::new(disk, sealed, newest);
+        let origin = Origin { first, newest: joined.newest_start() };
+        Ok(Self { file: Arc::new(joined), origin })
+    }
+
+    /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
+    pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
+        let path = data_dir.join(key.log_path());
+        if has_segments(key) { Self::of_segments(Arc::new(RealDisk), &path) } else { Self::open(&path) }
+    }
+
+    /// The oldest sequence that is still there; the next one when there is none.
+    pub fn first_sequence(&self) -> u64 {
+        self.origin.first
+    }
+
+    /// The offset at which the file begins that is being written.
+    pub fn newest_start(&self) -> u64 {
+        self.origin.newest
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
-        let end = scan_end(&*self.file, self.file.size()?)?;
+        let scan = if self.origin == Origin::WHOLE { scan_end } else { scan_segment };
+        let end = scan(&*self.file, self.file.size()?)?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);
         Ok(Tail { last_sequence, bytes: end.bytes, last_line: end.last.map(|last| last.line) })
     }

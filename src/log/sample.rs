@@ -48,7 +48,7 @@ impl Sample {
     }
 
     pub(super) fn reader(&self, content: &[u8]) -> LogReader {
-        LogReader { file: self.file(content) }
+        LogReader { file: self.file(content), origin: super::reader::Origin::WHOLE }
     }
 
     pub(super) fn content(&self) -> Vec<u8> {

@@ -45,7 +45,7 @@ pub enum ViolationKind {
 pub fn verify_log(reader: &LogReader, key: StreamKey, must_be_terminal: bool) -> io::Result<LogReport> {
     const CHUNK: usize = 1 << 20;
     let size = reader.size()?;
-    let mut check = Check::new(key);
+    let mut check = Check::new(key, reader.first_sequence());
     let mut pending = Vec::new();
     let mut offset = 0;
     while offset < size {
@@ -87,8 +87,8 @@ struct Check {
 }
 
 impl Check {
-    fn new(key: StreamKey) -> Self {
-        Self { key, line: 0, expected: 1, last_id: None, terminal: false, report: LogReport::default() }
+    fn new(key: StreamKey, expected: u64) -> Self {
+        Self { key, line: 0, expected, last_id: None, terminal: false, report: LogReport::default() }
     }
 
     /// Checks the whole lines and says how many bytes that were.

@@ -15,8 +15,11 @@ use crate::domain::build::Build;
 use crate::domain::principal::Principal;
 use crate::domain::run::{Run, RunOptions};
 use crate::domain::sequence::Start;
+use crate::domain::time::Timestamp;
 use crate::domain::{BuildId, ConfigurationId, RunId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
+use crate::feed::FeedError;
+use crate::log::Expired;
 use crate::store::{Store, StoreError};
 use crate::stream::Follow;
 use crate::stream::window::Halt;
@@ -120,6 +123,16 @@ impl RegistryHandle {
     /// Begins to read a stream. The caller has found its row, and so may see it.
     pub async fn follow(&self, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
         reading::follow(&self.services, &self.registry, key, start).await
+    }
+
+    /// Deletes what feeds have told longer ago than `ADE_FEED_RETENTION`, file by file.
+    pub async fn expire_feeds(&self, now: Timestamp) -> Result<Expired, FeedError> {
+        let retention = self.services.settings.log.feed_retention;
+        let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));
+        match before {
+            Some(before) => self.services.feeds.expire(before).await,
+            None => Ok(Expired::default()),
+        }
     }
 
     pub async fn observe(&self) -> Option<Observed> {

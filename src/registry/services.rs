@@ -37,8 +37,9 @@ impl Services {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let arbiters = Arbiters::start(cores);
         let of_feeds = arbiters.clone();
-        let feeds =
-            Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings), move || of_feeds.stream());
+        let feeds = Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings).into(), move || {
+            of_feeds.stream()
+        });
         Self {
             store,
             log,

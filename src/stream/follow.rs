@@ -165,8 +165,9 @@ impl Follow {
         let mut follow =
             Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None } };
         let tail = follow.hub.tail();
-        follow.after = start.resolve(tail.sequence)?;
-        if follow.after == 0 {
+        let first = follow.hub.reader().first_sequence();
+        follow.after = start.resolve(first, tail.sequence)?;
+        if follow.after + 1 == first {
             follow.offset = Some(0);
         } else if follow.after == tail.sequence {
             follow.offset = Some(tail.bytes);

@@ -328,6 +328,23 @@ impl Disk for SimDisk {
         }
         known.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
+
+    /// One change of both names: after a power cut it is there or not.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (mut state, cut) = self.change()?;
+        let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), node);
+        if state.durable_names.remove(from).is_some() {
+            state.durable_names.insert(to.to_owned(), node);
+        }
+        if cut { Err(power_is_off()) } else { Ok(()) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let state = self.alive()?;
+        let within = state.names.keys().filter(|name| name.parent() == Some(folder));
+        Ok(within.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
+    }
 }
 
 impl SimDisk {

@@ -85,7 +85,7 @@ async fn services(data_dir: &std::path::Path) -> Services {
     let (node_id, arbiters) = (NodeId::generate(), Arbiters::start(1));
     let options = StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: 10 };
     let of_feeds = arbiters.clone();
-    let feeds = Feeds::new(log.clone(), store.clone(), node_id, options, move || of_feeds.stream());
+    let feeds = Feeds::new(log.clone(), store.clone(), node_id, options.into(), move || of_feeds.stream());
     Services {
         store,
         log,
