@@ -3,6 +3,7 @@
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
+use crate::registry::configurations::ReplaceError;
 use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError};
 use crate::store::{InsertWorkspaceError, StoreError};
 use crate::stream::{AppendError, SubscribeError};
@@ -65,9 +66,20 @@ impl From<EnsureBuildError> for Problem {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
             EnsureBuildError::SafeMode => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            EnsureBuildError::Package(error) => Self::internal(error),
+            EnsureBuildError::Digest(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::internal(error),
             EnsureBuildError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplaceError> for Problem {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::NotFound => Self::not_found("the configuration"),
+            ReplaceError::Changed { .. } => Self::new(Code::PreconditionFailed, error.to_string()),
+            ReplaceError::Import(error) => error.into(),
+            ReplaceError::Store(error) => Self::internal(error),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use tokio::sync::watch;
 
@@ -69,6 +69,8 @@ pub fn bind(registry: RegistryHandle) -> std::io::Result<HttpEnd> {
         App::new()
             .app_data(registry.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
+            // A trailing slash changes nothing.
+            .wrap(NormalizePath::trim())
             .wrap(from_fn(loopback_only))
             .wrap(from_fn(request_context))
             .configure(configure_errors)

@@ -70,13 +70,18 @@ impl LogReader {
 
     /// All segments of a log, as one.
     pub(super) fn of_segments(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OpenReaderError> {
-        let Self { file: newest, .. } = Self::from_disk(&*disk, path)?;
         let sealed = segments::sealed(&*disk, path).map_err(OpenReaderError::Io)?;
-        let first = match sealed.first() {
-            Some(oldest) => oldest.first,
-            None => {
-                newest.size().and_then(|size| first_sequence(&*newest, size)).map_err(OpenReaderError::Io)?.unwrap_or(1)
+        let newest = match Self::from_disk(&*disk, path) {
+            Err(OpenReaderError::NotFound) if !sealed.is_empty() => None,
+            opened => Some(opened?.file),
+        };
+        let first = match (sealed.first(), &newest) {
+            (Some(oldest), _) => oldest.first,
+            (None, Some(newest)) => {
+                let first = newest.size().and_then(|size| first_sequence(&**newest, size));
+                first.map_err(OpenReaderError::Io)?.unwrap_or(1)
             }
+            (None, None) => 1,
         };
         let joined = Joined::new(disk, sealed, newest);
         let origin = Origin { first, newest: joined.newest_start() };

@@ -72,11 +72,12 @@ pub(super) struct Joined {
     disk: Arc<dyn Disk>,
     /// Each with the offset behind its end.
     sealed: Vec<(Segment, u64)>,
-    newest: Arc<dyn DiskFile>,
+    /// None between the sealing of one and the first opening of the next.
+    newest: Option<Arc<dyn DiskFile>>,
 }
 
 impl Joined {
-    pub(super) fn new(disk: Arc<dyn Disk>, sealed: Vec<Segment>, newest: Arc<dyn DiskFile>) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, sealed: Vec<Segment>, newest: Option<Arc<dyn DiskFile>>) -> Self {
         let mut end = 0;
         let placed = sealed.into_iter().map(|segment| {
             end += segment.size;
@@ -97,13 +98,15 @@ fn read_only() -> io::Error {
 
 impl DiskFile for Joined {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.newest_start() + self.newest.size()?)
+        let newest = self.newest.as_ref().map_or(Ok(0), |newest| newest.size())?;
+        Ok(self.newest_start() + newest)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let at = self.sealed.partition_point(|(_, end)| *end <= offset);
         let Some((segment, end)) = self.sealed.get(at) else {
-            return self.newest.read_at(buffer, offset - self.newest_start());
+            let newest = self.newest.as_ref();
+            return newest.map_or(Ok(0), |newest| newest.read_at(buffer, offset - self.newest_start()));
         };
         let wanted = buffer.len().min((end - offset) as usize);
         let file = self.disk.open(&segment.path, Mode::Read)?;

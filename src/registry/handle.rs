@@ -1,5 +1,6 @@
 //! All that HTTP holds of the registry. Commands run detached on worker threads.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,13 @@ use actix::{Actor, Addr};
 
 use super::actor::Registry;
 use super::builds::{self, Ask, Ensured};
+use super::configurations::{self, Expected, ReplaceError};
 use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError};
 use super::message::{Drain, Entries, Observe, Observed};
 use super::services::Services;
 use super::{reading, recovery, runs};
 use crate::domain::build::Build;
+use crate::domain::configuration::Configuration;
 use crate::domain::principal::Principal;
 use crate::domain::run::{Run, RunOptions};
 use crate::domain::sequence::Start;
@@ -88,6 +91,19 @@ impl RegistryHandle {
         Ok(match ensured {
             Ensured::Reused(build) | Ensured::UnderWay { build, .. } => build,
         })
+    }
+
+    /// See [`configurations::replace`].
+    pub async fn replace_configuration(
+        &self,
+        principal: Principal,
+        of: (WorkspaceId, ConfigurationId),
+        expected: Expected,
+        zip: File,
+    ) -> Result<Configuration, ReplaceError> {
+        let services = self.services.clone();
+        let replace = move || configurations::replace(services, principal.workspaces, of, expected, zip);
+        self.services.arbiters.run(replace).await
     }
 
     pub async fn cancel_run(

@@ -1,5 +1,6 @@
 //! A file as it is on disk: with its length, a strong `ETag`, and single byte ranges.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -29,8 +30,20 @@ pub async fn respond(
     download_as: &str,
 ) -> Result<HttpResponse, Problem> {
     let path = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other).flatten();
-    let (file, length, etag) = opened.map_err(|error| not_there(&error))?;
+    let opened = tokio::task::spawn_blocking(move || Opened::at(&path)).await.map_err(io::Error::other).flatten();
+    Ok(send(request, opened.map_err(|error| not_there(&error))?, content_type, download_as))
+}
+
+/// A file that is ready to be sent. The `ETag`, with its quotes, must be another one for other bytes.
+pub struct Opened {
+    pub file: File,
+    pub length: u64,
+    pub etag: String,
+}
+
+/// As [`respond`], with a file that is open.
+pub fn send(request: &HttpRequest, opened: Opened, content_type: &str, download_as: &str) -> HttpResponse {
+    let Opened { file, length, etag } = opened;
     let mut response = HttpResponse::Ok();
     response
         .content_type(content_type)
@@ -38,17 +51,20 @@ pub async fn respond(
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", plain(download_as))));
     if names(request.headers(), header::IF_NONE_MATCH, &etag) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    if request.method() == Method::HEAD {
+        return response.body(LengthOnly(length));
     }
     match range(request.headers(), length, &etag) {
-        Asked::Whole => Ok(response.body(FileBody::new(file, 0, length))),
+        Asked::Whole => response.body(FileBody::new(file, 0, length)),
         Asked::Part(start, end) => {
             let content_range = format!("bytes {start}-{end}/{length}");
             let response =
                 response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
-            Ok(response.body(FileBody::new(file, start, end + 1)))
+            response.body(FileBody::new(file, start, end + 1))
         }
-        Asked::Beyond => Ok(beyond(length)),
+        Asked::Beyond => beyond(length),
     }
 }
 
@@ -62,15 +78,32 @@ fn beyond(length: u64) -> HttpResponse {
     answer
 }
 
-fn open(path: &Path) -> io::Result<(File, u64, String)> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
+impl Opened {
+    fn at(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
+        let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
+        Ok(Self { file, length: metadata.len(), etag })
     }
-    let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
-    let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
-    Ok((file, metadata.len(), etag))
+}
+
+/// What `HEAD` gets: how long the body would be.
+struct LengthOnly(u64);
+
+impl MessageBody for LengthOnly {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 fn not_there(error: &io::Error) -> Problem {
