@@ -5,27 +5,27 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::ArbiterHandle;
-use chrono::{TimeDelta, Utc};
-use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
+use chrono::TimeDelta;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 
-use super::entry::{Book, Entry, entry};
-use super::writer::{Command, INBOX, Writer};
+use super::entry::{Entry, entry};
+use super::slot::{self, Feed, Opening, Slot};
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
 use crate::domain::{StreamKey, WorkspaceId};
-use crate::event::{Identity, codec};
 use crate::log::{Expired, LogRoot};
 use crate::store::{Store, StoreError};
 use crate::stream::window::Halt;
 use crate::stream::{
-    self, AppendError, Chunk, End, Follow, Hub, Item, OpenStreamError, StreamHandle, StreamOptions, SubscribeError,
+    AppendError, Chunk, End, Follow, Hub, Item, OpenStreamError, StreamHandle, StreamOptions, SubscribeError,
 };
 use crate::supervision::{Policy, Verdict, supervise};
 
@@ -61,6 +61,13 @@ impl From<StreamOptions> for FeedOptions {
     }
 }
 
+/// A feed that nobody reads and nobody writes is closed after this.
+const IDLE: Duration = Duration::from_secs(300);
+/// A feed whose writer has died is opened again for what it did not tell; more often than this it is left alone.
+const ATTEMPTS: usize = 3;
+/// A follower that panics begins again, and the book keeps what it tells twice from being told twice.
+const RESTARTS: Policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
+
 /// Shared by all of the service; cheap to clone.
 #[derive(Clone)]
 pub struct Feeds(Arc<Shared>);
@@ -74,68 +81,8 @@ struct Shared {
     slots: Mutex<HashMap<WorkspaceId, Slot>>,
     /// How many streams are being followed.
     following: watch::Sender<usize>,
-    stopping: std::sync::atomic::AtomicBool,
+    stopping: AtomicBool,
 }
-
-type Slot = Arc<tokio::sync::Mutex<Option<Feed>>>;
-
-/// An open feed.
-#[derive(Clone)]
-struct Feed {
-    stream: StreamHandle,
-    commands: mpsc::Sender<Command>,
-    used: Arc<Mutex<Instant>>,
-    /// When the first event of the file was admitted that is being written.
-    begun: Timestamp,
-}
-
-impl Feed {
-    fn is_alive(&self) -> bool {
-        !self.commands.is_closed()
-    }
-
-    fn touch(&self) {
-        *lock(&self.used) = Instant::now();
-    }
-
-    fn is_idle(&self, since: Duration) -> bool {
-        lock(&self.used).elapsed() >= since && self.stream.hub().subscribers() == 0
-    }
-
-    /// Its file is large or old enough to be followed by another.
-    fn is_full(&self, options: &FeedOptions) -> bool {
-        let hub = self.stream.hub();
-        let size = hub.tail().bytes - hub.reader().newest_start();
-        size >= options.segment_bytes || (size > 0 && Utc::now() - self.begun >= options.segment_age)
-    }
-
-    async fn record(&self, key: StreamKey, entries: Arc<[Entry]>) -> Result<(), AppendError> {
-        let (done, told) = oneshot::channel();
-        let command = Command::Record { origin: key.id(), entries, done };
-        self.commands.send(command).await.map_err(|_| AppendError::Gone)?;
-        told.await.unwrap_or(Err(AppendError::Gone))
-    }
-
-    /// After what was told before. The log can be opened again when this returns.
-    async fn close(self) {
-        let (done, closed) = oneshot::channel();
-        if self.commands.send(Command::Close(done)).await.is_ok() {
-            let _ = closed.await;
-        }
-        self.stream.retire().await;
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A feed that nobody reads and nobody writes is closed after this.
-const IDLE: Duration = Duration::from_secs(300);
-/// A feed may be closed between being found and being used; more often than this something else is wrong.
-const ATTEMPTS: usize = 3;
-/// A follower that panics begins again, and the book keeps what it tells twice from being told twice.
-const RESTARTS: Policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
 
 impl Feeds {
     /// `arbiter` says on which thread the next feed runs.
@@ -154,7 +101,7 @@ impl Feeds {
             arbiter: Box::new(arbiter),
             slots: Mutex::default(),
             following: watch::Sender::new(0),
-            stopping: Default::default(),
+            stopping: AtomicBool::new(false),
         }))
     }
 
@@ -208,40 +155,16 @@ impl Feeds {
     /// There is nothing more to tell of this stream.
     pub async fn strike_off(&self, key: StreamKey) -> Result<(), StoreError> {
         self.0.store.delete_feed_origin(key).await?;
-        let feed = self.slot(key.workspace_id()).lock().await.clone();
-        if let Some(feed) = feed {
-            // A feed that has closed meanwhile has no book to strike it off from.
-            let _ = feed.commands.send(Command::Forget(key.id())).await;
+        if let Some(feed) = &*self.slot(key.workspace_id()).read().await {
+            feed.forget(key).await;
         }
         Ok(())
     }
 
-    async fn tell(&self, key: StreamKey, chunk: &Chunk) -> Result<(), FeedError> {
-        let mut entries = Vec::new();
-        chunk.for_each(|_, line| entries.extend(entry(key, line)));
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let entries: Arc<[Entry]> = entries.into();
-        for attempt in 1.. {
-            let mut feed = self.open(key.workspace_id()).await?;
-            if feed.is_full(&self.0.options) {
-                self.turn(key.workspace_id()).await?;
-                feed = self.open(key.workspace_id()).await?;
-            }
-            let told = feed.record(key, entries.clone()).await;
-            match told {
-                Err(AppendError::Gone) if attempt < ATTEMPTS => {}
-                told => return Ok(told?),
-            }
-        }
-        unreachable!("the last attempt is an answer")
-    }
-
     /// Where a workspace's feed is read; it is opened for that.
     pub async fn hub(&self, workspace_id: WorkspaceId) -> Result<Arc<Hub>, FeedError> {
-        let hub = self.open(workspace_id).await?.stream.hub().clone();
-        if self.0.stopping.load(std::sync::atomic::Ordering::Acquire) {
+        let hub = self.opened(workspace_id, false).await?.stream.hub().clone();
+        if self.0.stopping.load(Ordering::Acquire) {
             hub.set_halt(Halt::Draining);
         }
         Ok(hub)
@@ -257,17 +180,16 @@ impl Feeds {
 
     /// Closes feeds that nobody reads and that nothing was told to for so long; says how many.
     pub async fn close_idle(&self, since: Duration) -> usize {
-        let slots: Vec<Slot> = lock(&self.0.slots).values().cloned().collect();
         let mut closed = 0;
-        for slot in slots {
-            let mut slot = slot.lock_owned().await;
+        for slot in self.slots() {
+            let mut slot = slot.write_owned().await;
             if slot.as_ref().is_some_and(|feed| feed.is_idle(since)) {
-                self.detached(async move {
+                let closing = async move {
                     if let Some(feed) = slot.take() {
                         feed.close().await;
                     }
-                })
-                .await;
+                };
+                self.detached(closing).await;
                 closed += 1;
             }
         }
@@ -278,48 +200,14 @@ impl Feeds {
     pub async fn expire(&self, before: Timestamp) -> Result<Expired, FeedError> {
         let mut all = Expired::default();
         for workspace in self.0.store.workspaces(&Scope::All).await? {
-            let slot = self.slot(workspace.id).lock_owned().await;
-            let (feeds, key) = (self.clone(), StreamKey::feed(workspace.id));
-            let expired = self.detached(async move { feeds.expire_one(key, slot, before).await }).await;
+            let mut slot = self.slot(workspace.id).write_owned().await;
+            let (log, key) = (self.0.log.clone(), StreamKey::feed(workspace.id));
+            let expired = self.detached(async move { slot::expire(&mut slot, key, log, before).await }).await;
             let expired = expired.ok_or(FeedError::Gone)??;
             all.segments += expired.segments;
             all.bytes += expired.bytes;
         }
         Ok(all)
-    }
-
-    async fn expire_one(
-        &self,
-        key: StreamKey,
-        mut slot: OwnedMutexGuard<Option<Feed>>,
-        before: Timestamp,
-    ) -> Result<Expired, FeedError> {
-        let log = self.0.log.clone();
-        if !blocking(move || log.expires(key, before)).await? {
-            return Ok(Expired::default());
-        }
-        // Readers come back, and learn what is gone.
-        if let Some(feed) = slot.take() {
-            feed.close().await;
-        }
-        let log = self.0.log.clone();
-        Ok(blocking(move || log.expire(key, before)).await?)
-    }
-
-    /// Goes on in a new file, if nobody has done that meanwhile. Readers are told to come back.
-    async fn turn(&self, workspace_id: WorkspaceId) -> Result<(), FeedError> {
-        let mut slot = self.slot(workspace_id).lock_owned().await;
-        if !slot.as_ref().is_some_and(|feed| feed.is_full(&self.0.options)) {
-            return Ok(());
-        }
-        let log = self.0.log.clone();
-        let turned = self.detached(async move {
-            if let Some(feed) = slot.take() {
-                feed.close().await;
-            }
-            blocking(move || log.seal(StreamKey::feed(workspace_id)).map_err(OpenStreamError::from)).await
-        });
-        Ok(turned.await.ok_or(FeedError::Gone)??)
     }
 
     /// Waits until everything that has ended is told.
@@ -329,18 +217,34 @@ impl Feeds {
 
     /// Tells all readers, these and later ones, that the service stops.
     pub async fn halt(&self) {
-        self.0.stopping.store(true, std::sync::atomic::Ordering::Release);
-        let slots: Vec<Slot> = lock(&self.0.slots).values().cloned().collect();
-        for slot in slots {
-            if let Some(feed) = &*slot.lock().await {
+        self.0.stopping.store(true, Ordering::Release);
+        for slot in self.slots() {
+            if let Some(feed) = &*slot.read().await {
                 feed.stream.hub().set_halt(Halt::Draining);
             }
         }
     }
 
+    async fn tell(&self, key: StreamKey, chunk: &Chunk) -> Result<(), FeedError> {
+        let mut entries = Vec::new();
+        chunk.for_each(|_, line| entries.extend(entry(key, line)));
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let entries: Arc<[Entry]> = entries.into();
+        let mut told = Ok(());
+        for _ in 0..ATTEMPTS {
+            told = self.opened(key.workspace_id(), true).await?.record(key, entries.clone()).await;
+            if told != Err(AppendError::Gone) {
+                break;
+            }
+        }
+        Ok(told?)
+    }
+
     /// The last sequence of a feed, without opening it for writing; 0, which is never wrong, when that is not known.
     async fn position(&self, workspace_id: WorkspaceId) -> u64 {
-        if let Ok(slot) = self.slot(workspace_id).try_lock()
+        if let Ok(slot) = self.slot(workspace_id).try_read()
             && let Some(feed) = &*slot
         {
             return feed.stream.tail().sequence;
@@ -350,18 +254,44 @@ impl Feeds {
         tokio::task::spawn_blocking(tail).await.ok().flatten().unwrap_or(0)
     }
 
-    fn slot(&self, workspace_id: WorkspaceId) -> Slot {
-        lock(&self.0.slots).entry(workspace_id).or_default().clone()
+    /// The open feed; nobody closes it as long as the answer is held. Who is to write gets one with room in its file.
+    async fn opened(&self, workspace_id: WorkspaceId, to_write: bool) -> Result<Opened, FeedError> {
+        let is_fit = |feed: &Feed| feed.is_alive() && !(to_write && feed.is_full(&self.0.options));
+        let slot = self.slot(workspace_id);
+        let mut open = slot.clone().read_owned().await;
+        if !open.as_ref().is_some_and(is_fit) {
+            drop(open);
+            let slot = slot.write_owned().await;
+            let feeds = self.clone();
+            let opening = async move { feeds.reopen(workspace_id, slot, to_write).await };
+            open = self.detached(opening).await.ok_or(FeedError::Gone)??;
+        }
+        let open = OwnedRwLockReadGuard::try_map(open, Option::as_ref).map_err(|_| FeedError::Gone)?;
+        open.touch();
+        Ok(open)
     }
 
-    async fn open(&self, workspace_id: WorkspaceId) -> Result<Feed, FeedError> {
-        let slot = self.slot(workspace_id).lock_owned().await;
-        if let Some(feed) = slot.as_ref().filter(|feed| feed.is_alive()) {
-            feed.touch();
-            return Ok(feed.clone());
+    async fn reopen(
+        &self,
+        workspace_id: WorkspaceId,
+        mut slot: OwnedRwLockWriteGuard<Option<Feed>>,
+        to_write: bool,
+    ) -> Result<OwnedRwLockReadGuard<Option<Feed>>, FeedError> {
+        let (log, key) = (&self.0.log, StreamKey::feed(workspace_id));
+        if slot.as_ref().is_some_and(|feed| to_write && feed.is_alive() && feed.is_full(&self.0.options)) {
+            slot::turn(&mut slot, key, log.clone()).await;
         }
-        let feeds = self.clone();
-        self.detached(async move { feeds.reopen(workspace_id, slot).await }).await.ok_or(FeedError::Gone)?
+        // Somebody else may have opened it meanwhile.
+        if !slot.as_ref().is_some_and(Feed::is_alive) {
+            if let Some(dead) = slot.take() {
+                dead.close().await;
+            }
+            let mut owed = self.owed().await?;
+            owed.retain(|origin| origin.key.workspace_id() == workspace_id);
+            let opening = Opening { log: log.clone(), options: self.0.options, arbiter: (self.0.arbiter)(), owed };
+            Feed::open(&mut slot, key, opening).await?;
+        }
+        Ok(slot.downgrade())
     }
 
     /// On a thread of the streams, to its end.
@@ -373,62 +303,20 @@ impl Feeds {
         outcome.await.ok()
     }
 
-    async fn reopen(
-        &self,
-        workspace_id: WorkspaceId,
-        mut slot: OwnedMutexGuard<Option<Feed>>,
-    ) -> Result<Feed, FeedError> {
-        if let Some(dead) = slot.take() {
-            dead.close().await;
-        }
-        let Shared { log, options, arbiter, .. } = &*self.0;
-        let arbiter = arbiter();
-        let stream =
-            stream::open(log.clone(), Identity::of_feed(workspace_id), None, options.stream, arbiter.clone()).await?;
-        let (commands, inbox) = mpsc::channel(INBOX);
-        let begun = begun(&stream).await?.unwrap_or_else(Utc::now);
-        let feed = Feed { stream: stream.clone(), commands, used: Arc::new(Mutex::new(Instant::now())), begun };
-        // In its place before it is complete: what is in the slot can be closed.
-        *slot = Some(feed.clone());
-        let book = self.book(&stream).await?;
-        arbiter.spawn(Writer { stream, book, inbox }.run());
-        Ok(feed)
+    fn slot(&self, workspace_id: WorkspaceId) -> Slot {
+        self.lock().entry(workspace_id).or_default().clone()
     }
 
-    /// What the feed has told of what it owes.
-    async fn book(&self, stream: &StreamHandle) -> Result<Book, FeedError> {
-        let mut owed = self.owed().await?;
-        owed.retain(|origin| origin.key.workspace_id() == stream.key().workspace_id());
-        let mut book = Book::of(owed.iter().map(|origin| origin.key.id()));
-        let tail = stream.tail().sequence;
-        let Some(after) = owed.iter().map(|origin| origin.after).min() else { return Ok(book) };
-        let after = after.min(tail).max(stream.hub().reader().first_sequence() - 1);
-        let mut follow = stream.follow_inside(Start::after(after))?;
-        while follow.position() < tail {
-            match follow.next().await? {
-                Item::Chunk(chunk) => chunk.for_each(|_, line| book.fold(line)),
-                Item::Beat => {}
-                Item::End(_) => break,
-            }
-        }
-        Ok(book)
+    fn slots(&self) -> Vec<Slot> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<WorkspaceId, Slot>> {
+        self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// When the first event of the newest file was admitted.
-async fn begun(stream: &StreamHandle) -> Result<Option<Timestamp>, io::Error> {
-    let (reader, end) = (stream.hub().reader().clone(), stream.tail().bytes);
-    let first = blocking(move || reader.read(reader.newest_start(), end, 1)).await?;
-    Ok(codec::decode(&first.lines).ok().map(|event| event.created_at))
-}
-
-async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<io::Error> + Send + 'static,
-{
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
+type Opened = OwnedRwLockReadGuard<Option<Feed>, Feed>;
 
 /// Leaves the number of those that follow, however that ends.
 struct Leave(Feeds);

@@ -10,6 +10,7 @@
 
 mod entry;
 mod writer;
+mod slot;
 mod handle;
 
 pub use entry::origin;

@@ -2,9 +2,11 @@
 
 mod support;
 
+mod aliases;
 mod builds;
 mod cancel;
 mod capacity;
+mod configuration_files;
 mod configurations;
 mod default_engine;
 mod documents;
