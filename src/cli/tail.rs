@@ -52,7 +52,9 @@ async fn follow(arguments: &TailArgs, target: &Target, service: &Service) -> Res
         if arguments.json {
             say(&received.line);
         } else if let Some(line) = line_of(&received.event) {
-            say(&format!("{:>6} {line}", received.event["sequence"]));
+            // Only a feed tells of more than one.
+            let origin = received.event["payload"]["origin"]["stream"].as_str().map(|id| format!("{id} "));
+            say(&format!("{:>6} {}{line}", received.event["sequence"], origin.unwrap_or_default()));
         }
     }
     if report.status.is_none() {

@@ -140,12 +140,7 @@ pub async fn turn(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot) {
 }
 
 /// Deletes what was told before `before`, file by file. Readers are told to come back, and learn what is gone.
-pub async fn expire(
-    slot: &mut Option<Feed>,
-    key: StreamKey,
-    log: LogRoot,
-    before: Timestamp,
-) -> io::Result<Expired> {
+pub async fn expire(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot, before: Timestamp) -> io::Result<Expired> {
     let looking = log.clone();
     if !blocking(move || looking.expires(key, before)).await? {
         return Ok(Expired::default());

@@ -105,6 +105,10 @@ fn a_feed_is_read_like_every_stream() {
     let lines = app.get(&target("/download")).expect(200);
     let read: Vec<Value> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, seen);
+    let name = format!("attachment; filename=\"{}.events.ndjson\"", project.workspace);
+    assert_eq!(lines.header("content-disposition"), Some(name.as_str()));
+    let head = app.send(&Request::new("HEAD", target("/download?follow=true"))).expect(200);
+    assert_eq!((head.header("content-disposition"), head.body.len()), (Some(name.as_str()), 0));
     assert_eq!(app.get(&target("?format=ndjson")).expect(200).body, lines.body);
     let file = app.data_dir().join("workspaces").join(&project.workspace).join("feed/events.ndjson");
     assert_eq!(std::fs::read(file).unwrap(), lines.body);

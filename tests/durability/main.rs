@@ -3,6 +3,7 @@
 mod history;
 mod random;
 mod real_disk;
+mod segments;
 mod sim_disk;
 
 use std::sync::Mutex;

@@ -1,5 +1,7 @@
 //! The events of runs, builds and workspaces, in every form; and of many at once.
 
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
@@ -108,8 +110,24 @@ async fn respond(
             answer.map_err(Problem::internal)
         }
         Form::Ndjson if is_whole_file(&asked, &follow) => whole_file(registry, request, key).await,
-        Form::Ndjson => Ok(ndjson::respond(follow, key.kind(), asked.filter, asked.follow)),
+        Form::Ndjson if request.method() == Method::HEAD => Ok(as_download(ndjson::head(), key)),
+        Form::Ndjson => {
+            let lines = ndjson::respond(follow, key.kind(), asked.filter, asked.follow);
+            Ok(if form == Some(Form::Ndjson) { as_download(lines, key) } else { lines })
+        }
     }
+}
+
+fn as_download(mut answer: HttpResponse, key: StreamKey) -> HttpResponse {
+    let disposition = format!("attachment; filename=\"{}\"", file_name(key));
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    answer
+}
+
+fn file_name(key: StreamKey) -> String {
+    format!("{key}.events.ndjson")
 }
 
 /// A finished log, asked for as it is, has a length and ranges.
@@ -119,7 +137,7 @@ fn is_whole_file(asked: &EventsRequest, follow: &Follow) -> bool {
 
 async fn whole_file(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
     let path = registry.services().settings.storage.data_dir.join(key.log_path());
-    file::respond(request, &path, ndjson::CONTENT_TYPE, &format!("{key}.events.ndjson")).await
+    file::respond(request, &path, ndjson::CONTENT_TYPE, &file_name(key)).await
 }
 
 /// The live stream of work that was just created, from its beginning.
