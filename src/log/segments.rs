@@ -11,9 +11,8 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile, Mode};
 use super::reader::read_lines;
 use super::scan::scan_segment;
-use crate::domain::StreamKey;
-use crate::domain::StreamKind;
 use crate::domain::time::Timestamp;
+use crate::domain::{StreamKey, StreamKind};
 use crate::event::codec;
 
 const PREFIX: &str = "events-";
@@ -61,10 +60,12 @@ pub(super) fn last_event(disk: &dyn Disk, segment: &Segment) -> io::Result<Optio
     Ok(Some((last.sequence, last.line, created_at)))
 }
 
-/// The sequence of a file's first event.
+/// The sequence of a file's first event; none when it is not whole, as after a crash.
 pub(super) fn first_sequence(file: &dyn DiskFile, size: u64) -> io::Result<Option<u64>> {
-    let line = read_lines(file, 0, size, 1)?.lines;
-    if line.is_empty() { Ok(None) } else { Ok(Some(codec::decode(&line).map_err(io::Error::other)?.sequence)) }
+    match read_lines(file, 0, size, 1) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        first => Ok(codec::decode(&first?.lines).ok().map(|event| event.sequence)),
+    }
 }
 
 /// All segments as one file to read. Older ones are opened when they are read, since there may be many.
@@ -244,6 +245,12 @@ mod tests {
         std::fs::write(&newest, [&whole[..], b"{\"type\":\"half"].concat()).unwrap();
         let root = world.root();
         assert!(world.read(&root, 28).into_iter().eq(29..=35));
+        let young = StreamKey::feed(crate::domain::WorkspaceId::generate());
+        let path = world.folder.path().join(young.log_path());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"{\"type\":\"half").unwrap();
+        let reader = root.reader(young).unwrap();
+        assert_eq!((reader.first_sequence(), reader.tail().unwrap().last_sequence), (1, 0));
         let recovered = world.append(&root, 36, 36);
         assert!(recovered.torn);
         assert!(world.read(&root, 0).into_iter().eq(1..=36));
