@@ -190,11 +190,10 @@ impl LogRoot {
         let mut expired = Expired::default();
         for segment in self.expired(key, before)? {
             self.shared.disk.remove(&segment.path)?;
+            // Each for good before the next: after a crash an older one must not be back where a newer one is missing.
+            self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
             expired.segments += 1;
             expired.bytes += segment.size;
-        }
-        if expired.segments > 0 {
-            self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
         }
         Ok(expired)
     }
