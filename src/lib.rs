@@ -11,6 +11,7 @@ pub mod stream;
 pub mod summary;
 pub mod store;
 pub mod projection;
+pub mod feed;
 pub mod worker;
 pub mod registry;
 pub mod maintenance;

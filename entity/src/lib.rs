@@ -8,3 +8,4 @@ pub mod configuration;
 pub mod document;
 pub mod build;
 pub mod run;
+pub mod feed_origin;

@@ -10,6 +10,7 @@ use sea_orm_migration::seaql_migrations;
 
 mod m20261121_000001_create_core_tables;
 mod m20261121_000005_note_log_state;
+mod m20261121_000007_create_feed_origins;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_create_core_tables::Migration),
             Box::new(m20261121_000005_note_log_state::Migration),
+            Box::new(m20261121_000007_create_feed_origins::Migration),
         ]
     }
 }

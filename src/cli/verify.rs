@@ -14,8 +14,9 @@ use super::progress::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::principal::Scope;
-use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, RunId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
+use crate::feed::origin;
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
 use crate::store::{ConnectError, ListQuery, Store, StoreError};
@@ -79,7 +80,7 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
     Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too.
+/// Checks every log below `workspaces/*/{runs,builds}/*/logs` and every feed, and with a store the rows too.
 pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
@@ -93,7 +94,7 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<R
             None => None,
         };
         let path = data_dir.join(key.log_path());
-        let checked = match LogReader::open(&path) {
+        let checked = match LogReader::of(data_dir, key) {
             Ok(reader) => report.check(key, &reader, row.as_ref(), store.is_some()),
             Err(OpenReaderError::NotFound) => continue,
             Err(OpenReaderError::Io(error)) => Err(error),
@@ -155,6 +156,7 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     Ok(match key {
         StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Feed { .. } => None,
     })
 }
 
@@ -176,7 +178,7 @@ fn any<Status>(page: u64) -> ListQuery<Status> {
     ListQuery { workspace_id: None, configuration_id: None, status: Vec::new(), page, per_page: 1000 }
 }
 
-/// Every run and build that has a folder, sorted.
+/// Every run and build that has a folder, and the feed of every workspace that has one, sorted.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     fs::read_dir(data_dir)?;
     let mut keys = Vec::new();
@@ -188,6 +190,7 @@ fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
         let builds = folders(&workspace.join("builds"))?;
         let ids = builds.iter().filter_map(|(name, _)| BuildId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
+        keys.push(StreamKey::feed(workspace_id));
     }
     Ok(keys)
 }
@@ -250,11 +253,32 @@ impl Report {
         let tail = reader.tail()?;
         let end = end(key, tail.last_line.as_deref());
         match row {
+            // Nobody's work, so without a row and without an end.
+            None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
             Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
             None if has_rows => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// A feed tells no event twice.
+    fn check_origins(&mut self, key: StreamKey, reader: &LogReader, end: u64) -> io::Result<()> {
+        let (mut seen, mut offset) = (HashSet::new(), 0);
+        while offset < end {
+            let chunk = reader.read(offset, end, 1 << 20)?;
+            for line in chunk.lines.split_inclusive(|byte| *byte == b'\n') {
+                match origin(line) {
+                    Some(origin) if seen.insert(origin) => {}
+                    Some((stream, sequence)) => {
+                        self.violation(key, format_args!("event {sequence} of {stream} is told twice"));
+                    }
+                    None => self.violation(key, "an entry has no origin"),
+                }
+            }
+            offset = chunk.next_offset;
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ pub mod build;
 pub mod configuration;
 pub mod principal;
 pub mod maintenance;
+pub mod feed;
 
 pub use id::{BuildId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId};
-pub use stream_key::{StreamKey, StreamKind};
+pub use stream_key::{StreamId, StreamKey, StreamKind};

@@ -79,6 +79,8 @@ codes! {
         "Ask the operator; reading keeps working. `ADE_SAFE_MODE` is the switch.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
+    PositionExpired = "position_expired", 410, never, "The events at this position were deleted by retention",
+        "`first_sequence` is the oldest that is still there; without a position the reader begins with it.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
         "Read it again and repeat with its present `ETag`.";
     PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",
@@ -91,6 +93,8 @@ codes! {
         "`Content-Range` holds the length.";
     InvalidId = "invalid_id", 422, never, "The id is malformed",
         "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
+    TooManyStreams = "too_many_streams", 422, never, "One connection carries at most 100 streams",
+        "Name fewer, or read a workspace's feed.";
     InvalidRequest = "invalid_request", 422, never, "The body is not as it should be",
         "`errors` names each place and what is wrong there.";
     InputRequired = "input_required", 422, never, "The run needs an input document",

@@ -9,7 +9,7 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{ServiceFactoryExt as _, map_config};
 use actix_web::dev::{AppConfig, Server, fn_service};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 
@@ -59,6 +59,8 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .app_data(registry.clone())
                 .app_data(maintenance.clone())
                 .app_data(web::PayloadConfig::new(MAX_BODY))
+                // A trailing slash changes nothing.
+                .wrap(NormalizePath::trim())
                 .wrap(from_fn(loopback_only))
                 .wrap(from_fn(request_context))
                 .wrap(from_fn(hand_over))

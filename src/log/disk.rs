@@ -28,8 +28,10 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file another name in the same folder, and with it the place of what had that name.
+    /// Gives a file another name in the same folder at once, and with it the place of what had that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// The names in a folder, in no order; none of a folder that is not there.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
 /// Bytes that can be read at any place.
@@ -105,6 +107,14 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 }
 

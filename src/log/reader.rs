@@ -13,19 +13,36 @@ use memchr::{memchr, memrchr};
 use super::compressed::{CompressedFile, FrameCache};
 use super::disk::{Disk, Mode, ReadAt, RealDisk, read_full};
 use super::root::OpenReaderError;
-use super::scan::scan_end;
+use super::scan::{scan_end, scan_segment};
 use super::seek;
+use super::segments::{self, Joined, first_sequence, has_segments};
+use crate::domain::StreamKey;
 
 /// A log opened for reading. Clones share the open file.
 #[derive(Clone)]
 pub struct LogReader {
     form: Form,
+    origin: Origin,
 }
 
 #[derive(Clone)]
 enum Form {
+    /// The file as it was written, or all segments of a log that has some.
     Plain(Arc<dyn ReadAt>),
     Compressed(Arc<CompressedFile>),
+}
+
+/// Where a log begins, and its newest segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Origin {
+    /// The oldest sequence that is still there; the next one of a log without events.
+    first: u64,
+    newest: u64,
+}
+
+impl Origin {
+    /// Of a log in one file.
+    const WHOLE: Self = Self { first: 1, newest: 0 };
 }
 
 /// What the name of a compressed log ends with.
@@ -75,7 +92,7 @@ impl LogReader {
 
     pub(super) fn open_plain(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
-        Ok(Self { form: Form::Plain(file) })
+        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE })
     }
 
     pub(super) fn open_compressed(
@@ -85,12 +102,38 @@ impl LogReader {
     ) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
         let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
-        Ok(Self { form: Form::Compressed(Arc::new(compressed)) })
+        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE })
+    }
+
+    /// All segments of a log, as one. They are never compressed.
+    pub(super) fn of_segments(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OpenReaderError> {
+        let sealed = segments::sealed(&*disk, path).map_err(OpenReaderError::Io)?;
+        let newest = match disk.open(path, Mode::Read).map_err(OpenReaderError::from_io) {
+            Err(OpenReaderError::NotFound) if !sealed.is_empty() => None,
+            opened => Some(opened?),
+        };
+        let first = match (sealed.first(), &newest) {
+            (Some(oldest), _) => oldest.first,
+            (None, Some(newest)) => {
+                let first = newest.size().and_then(|size| first_sequence(&**newest, size));
+                first.map_err(OpenReaderError::Io)?.unwrap_or(1)
+            }
+            (None, None) => 1,
+        };
+        let joined = Joined::new(disk, sealed, newest);
+        let origin = Origin { first, newest: joined.newest_start() };
+        Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
+    }
+
+    /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
+    pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
+        let path = data_dir.join(key.log_path());
+        if has_segments(key) { Self::of_segments(Arc::new(RealDisk), &path) } else { Self::open(&path) }
     }
 
     #[cfg(test)]
     pub(super) fn of_file(file: Arc<dyn ReadAt>) -> Self {
-        Self { form: Form::Plain(file) }
+        Self { form: Form::Plain(file), origin: Origin::WHOLE }
     }
 
     /// The lines, whatever form they are in.
@@ -105,13 +148,24 @@ impl LogReader {
         matches!(self.form, Form::Compressed(_))
     }
 
+    /// The oldest sequence that is still there; the next one when there is none.
+    pub fn first_sequence(&self) -> u64 {
+        self.origin.first
+    }
+
+    /// The offset at which the file begins that is being written.
+    pub fn newest_start(&self) -> u64 {
+        self.origin.newest
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
         self.tail_within(u64::MAX)
     }
 
     /// As if there were at most so many bytes.
     pub fn tail_within(&self, limit: u64) -> io::Result<Tail> {
-        let end = scan_end(self.lines(), self.size()?.min(limit))?;
+        let scan = if self.origin == Origin::WHOLE { scan_end } else { scan_segment };
+        let end = scan(self.lines(), self.size()?.min(limit))?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);
         Ok(Tail { last_sequence, bytes: end.bytes, last_line: end.last.map(|last| last.line) })
     }

@@ -48,7 +48,7 @@ pub enum ViolationKind {
 pub fn verify_log(reader: &LogReader, key: StreamKey, must_be_terminal: bool) -> io::Result<LogReport> {
     const CHUNK: usize = 1 << 20;
     let size = reader.size()?;
-    let mut check = Check::new(key, reader.beginnings()?);
+    let mut check = Check::new(key, reader.first_sequence(), reader.beginnings()?);
     let mut pending = Vec::new();
     let mut offset = 0;
     while offset < size {
@@ -75,6 +75,7 @@ impl Owner {
             && match key {
                 StreamKey::Run { id, .. } => self.run_id == Some(id),
                 StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
+                StreamKey::Feed { .. } => true,
             }
     }
 }
@@ -92,13 +93,13 @@ struct Check {
 }
 
 impl Check {
-    fn new(key: StreamKey, beginnings: Vec<(u64, u64)>) -> Self {
+    fn new(key: StreamKey, expected: u64, beginnings: Vec<(u64, u64)>) -> Self {
         Self {
             key,
             beginnings: beginnings.into(),
             offset: 0,
             line: 0,
-            expected: 1,
+            expected,
             last_id: None,
             terminal: false,
             report: LogReport::default(),

@@ -137,6 +137,8 @@ async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepEr
     match due(&facts, is_live, policy(round), round.now) {
         due if due != what => Ok(Step::Skipped),
         Due::Compress => compress_one(round, log).await,
+        // What a feed owes is told from the log.
+        Due::Delete if round.registry.services().feeds.owes(log.key).await? => Ok(Step::Skipped),
         Due::Delete => delete_one(round, log).await,
         Due::Nothing => Ok(Step::Skipped),
     }

@@ -9,6 +9,7 @@
 pub mod due;
 pub mod task;
 pub mod logs;
+pub mod feeds;
 pub mod actor;
 pub mod handle;
 

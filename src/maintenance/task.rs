@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
-use super::logs;
+use super::{feeds, logs};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
 use crate::domain::time::{Timestamp, micros};
 use crate::registry::RegistryHandle;
@@ -19,11 +19,13 @@ pub struct Task {
     pub run: fn(Round, TaskReport) -> LocalBoxFuture<'static, TaskReport>,
 }
 
-/// Logs get their end before anything else is done with them, and none is compressed that is to be deleted.
+/// Logs get their end, and feeds tell of it, before anything else is done with them; and none is compressed that is to
+/// be deleted.
 pub const TASKS: &[Task] = &[
     Task { name: "complete_logs", run: |round, report| logs::complete(round, report).boxed_local() },
     Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
     Task { name: "compress_logs", run: |round, report| logs::compress(round, report).boxed_local() },
+    Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
 ];
 
 /// What every task of a round is given.

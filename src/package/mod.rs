@@ -12,9 +12,11 @@ mod staging;
 mod check;
 mod archive;
 mod template;
+mod locks;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
 pub use digest::content_digest;
+pub use locks::PackageLocks;
 pub use template::{Template, TemplateError, templates, write_template};
 pub use tree::{TreeError, copy_package};

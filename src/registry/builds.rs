@@ -9,6 +9,7 @@ use actix::Addr;
 use chrono::Utc;
 
 use super::actor::Registry;
+use super::configurations;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
 use super::launch;
 use super::message::{BuildsOf, Find, LookAtBuilds};
@@ -109,17 +110,9 @@ async fn settle(registry: &Addr<Registry>, builds: &BuildsOf) {
 async fn inputs(services: &Services, configuration: &Configuration) -> Result<BuildInputs, EnsureBuildError> {
     let work = services.work.clone();
     let toolchain = work.toolchain().await?.clone();
-    let folder = work.data_dir.join(configuration.folder());
-    let made = tokio::task::spawn_blocking(move || {
-        let digest = crate::package::content_digest(&folder)?;
-        Ok::<_, EnsureBuildError>(build_worker::inputs(&work, &toolchain, digest)?)
-    });
-    let inputs = made.await.map_err(|error| ToolchainError::Engine(error.to_string()))??;
-    if inputs.content_digest != configuration.content_digest {
-        let (workspace_id, id) = (configuration.workspace_id, configuration.id);
-        services.store.set_content(workspace_id, id, &inputs.content_digest, micros(Utc::now())).await?;
-    }
-    Ok(inputs)
+    let digest = configurations::digest(services, configuration).await?;
+    let made = tokio::task::spawn_blocking(move || build_worker::inputs(&work, &toolchain, digest));
+    Ok(made.await.map_err(|error| ToolchainError::Engine(error.to_string()))??)
 }
 
 fn join(builds: &BuildsOf, inputs: &BuildInputs) -> Option<Ensured> {
@@ -170,6 +163,7 @@ async fn reuse(
     }
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     launch::record_reuse(services, &build, &active).await?;
     let scope = Scope::Only(vec![build.workspace_id]);
@@ -203,6 +197,7 @@ async fn start(
     builds: BuildsOf,
     manual: bool,
 ) -> Result<Ensured, EnsureBuildError> {
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     let (entry, waiters) = launch::launch_build(services, registry, build.clone(), builds.turn).await?;
     actix::spawn(adopt(services.clone(), build.clone(), entry.clone(), manual.then(|| waiters.clone())));

@@ -1,9 +1,10 @@
 //! What can go wrong at the registry, per operation.
 
+use super::configurations::DigestError;
 use crate::domain::DocumentId;
 use crate::domain::status::{BuildStatus, RunStatus};
+use crate::feed::FeedError;
 use crate::log::OpenReaderError;
-use crate::package::TreeError;
 use crate::store::StoreError;
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
 use crate::worker::build::ToolchainError;
@@ -45,8 +46,8 @@ pub enum EnsureBuildError {
     SafeMode,
     #[error("the service is stopping and takes no new work")]
     Draining,
-    #[error("the configuration's files cannot be read: {0}")]
-    Package(#[from] TreeError),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
     #[error("the build could not be started")]
@@ -81,6 +82,8 @@ pub enum ReadError {
     Subscribe(#[from] SubscribeError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
 }
 
 impl From<StoreError> for CreateRunError {

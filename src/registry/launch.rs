@@ -38,6 +38,7 @@ pub async fn launch_run(
         stream.append_one(Draft::new(run_payload::RUN_QUEUED, Source::Api, &queued)).await?;
     }
     let (entry, signal) = enter(services, stream.clone(), run.configuration_id);
+    services.feeds.follow(stream.clone());
     register(registry, entry.clone(), Kind::Run).await?;
     let job = RunJob {
         run: run.clone(),
@@ -73,6 +74,7 @@ pub async fn launch_build(
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     stream.append_one(created(&build, true)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
+    services.feeds.follow(stream.clone());
     let waiters = Waiters::new(entry.stopper.clone());
     let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
     register(
@@ -98,6 +100,7 @@ pub async fn launch_build(
 pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
+    services.feeds.follow(stream.clone());
     stream.append_one(created(build, false)).await?;
     stream.append_one(crate::worker::build::reused(of)).await?;
     let _ = projected.clone().wait_for(|done| *done).await;
@@ -178,6 +181,8 @@ async fn mark_degraded(services: &Services, entry: &Entry) {
     let marked = match entry.key() {
         StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
         StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+        // Nobody works at a feed.
+        StreamKey::Feed { .. } => Ok(false),
     };
     if let Err(error) = marked {
         tracing::error!(stream = %entry.key(), error = %error, "degraded log could not be noted in its row");

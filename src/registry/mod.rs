@@ -10,6 +10,7 @@ pub mod slot;
 pub mod message;
 pub mod actor;
 pub mod launch;
+pub mod configurations;
 pub mod builds;
 pub mod runs;
 pub mod reading;

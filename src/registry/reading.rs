@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// Where a stream is read from.
 pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+    if let StreamKey::Feed { workspace_id } = key {
+        return Ok(services.feeds.hub(workspace_id).await?);
+    }
     if let Ok(Some(entry)) = registry.send(Find(key)).await {
         return Ok(entry.stream.hub().clone());
     }

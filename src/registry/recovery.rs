@@ -8,10 +8,10 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::actor::Registry;
-use super::error::LaunchError;
+use super::error::{LaunchError, ReadError};
 use super::launch;
 use super::message::{Find, Kind};
-use super::reading::sealed_hub;
+use super::reading::{self, sealed_hub};
 use super::runs::Ports;
 use super::services::Services;
 use crate::domain::StreamKey;
@@ -21,7 +21,7 @@ use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::event::codec;
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
-use crate::log::OpenLogError;
+use crate::log::{OpenLogError, OpenReaderError};
 use crate::projection::{self, Target};
 use crate::store::StoreError;
 use crate::stream::{Follow, Hub, OpenStreamError, SubscribeError};
@@ -46,8 +46,11 @@ pub struct Report {
 
 const WHY: &str = "the service ended while this was at work";
 
-/// Must be called on a worker thread, before the service listens.
-pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
+/// Also says which streams their feeds have not told to the end and nobody follows. Must be called on a worker thread,
+/// before the service listens.
+pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(Report, Vec<StreamKey>), StoreError> {
+    let owed = services.feeds.owed().await?;
+    let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
     let mut report = Report::default();
@@ -62,27 +65,32 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
     }
     for run in runs {
         let done = recover_run(services, registry, &run).await;
+        if matches!(done, Ok(Done::QueuedAgain)) {
+            untold.retain(|key| *key != run.stream_key());
+        }
         report.count(&run.id, done);
     }
     complete_logs(services, registry, &mut report).await?;
-    Ok(report)
+    Ok((report, untold))
 }
 
 /// Gives every log of this node that had failed its end, where it can be opened again: at a start, and now and then
-/// in between. Must be called on a worker thread.
+/// in between; says which. Must be called on a worker thread.
 pub async fn complete_logs(
     services: &Services,
     registry: &Addr<Registry>,
     report: &mut Report,
-) -> Result<(), StoreError> {
+) -> Result<Vec<StreamKey>, StoreError> {
+    let mut completed = Vec::new();
     for run in services.store.degraded_runs(services.node_id).await? {
         let live = registry.send(Find(run.stream_key())).await.is_ok_and(|entry| entry.is_some());
         if !live {
             let done = complete_log(services, registry, &run).await;
+            completed.extend(done.is_ok().then(|| run.stream_key()));
             report.count(&run.id, done);
         }
     }
-    Ok(())
+    Ok(completed)
 }
 
 enum Done {
@@ -178,6 +186,30 @@ async fn compressed(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
     let log = services.log.clone();
     let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
     opened.ok()?.ok().filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
+}
+
+/// What the feeds owe of work that is over is told from its log.
+pub async fn complete_feeds(services: &Services, registry: &Addr<Registry>, untold: Vec<StreamKey>) {
+    for key in untold {
+        if let Err(error) = complete_feed(services, registry, key).await {
+            tracing::error!(stream = %key, error = ?error, "feed is behind until the next start");
+        }
+    }
+}
+
+async fn complete_feed(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<(), ReadError> {
+    let _turn = services.feeds.turn(key).await;
+    if !services.feeds.owes(key).await? {
+        return Ok(());
+    }
+    let hub = match reading::hub(services, registry, key).await {
+        // Its row was never stored, or its log has been deleted.
+        Err(ReadError::Open(OpenReaderError::NotFound) | ReadError::Expired) => {
+            return Ok(services.feeds.strike_off(key).await?);
+        }
+        hub => hub?,
+    };
+    Ok(services.feeds.derive(key, Follow::inside(hub, Start::default())?).await?)
 }
 
 /// Folds a stream that has ended into its row.

@@ -102,6 +102,7 @@ pub async fn create(
         last_sequence: 0,
         state: RunState::default(),
     };
+    services.feeds.expect(run.stream_key()).await?;
     services.store.insert_run(&run).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     launch::launch_run(&services, &registry, ports, run.clone(), Some(Caller::from(&principal))).await?;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Settings;
 use crate::domain::id::NodeId;
+use crate::feed::Feeds;
 use crate::log::LogRoot;
 use crate::store::Store;
 use crate::stream::StreamOptions;
@@ -27,17 +28,24 @@ pub struct Services {
     pub arbiters: Arbiters,
     pub work: Arc<WorkContext>,
     pub capacity: Capacity,
+    pub feeds: Feeds,
 }
 
 impl Services {
     /// Starts the threads of streams and workers; must be called within an actix system.
     pub fn new(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let arbiters = Arbiters::start(cores);
+        let of_feeds = arbiters.clone();
+        let feeds = Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings).into(), move || {
+            of_feeds.stream()
+        });
         Self {
             store,
             log,
             node_id,
-            arbiters: Arbiters::start(cores),
+            arbiters,
+            feeds,
             work: Arc::new(WorkContext::new(settings.clone())),
             capacity: Capacity::new(settings.limits.max_concurrency),
             settings,
@@ -45,11 +53,12 @@ impl Services {
     }
 
     pub fn stream_options(&self) -> StreamOptions {
-        StreamOptions {
-            heartbeat: self.settings.stream.sse_heartbeat,
-            max_subscribers: self.settings.limits.max_subscribers,
-        }
+        stream_options(&self.settings)
     }
+}
+
+fn stream_options(settings: &Settings) -> StreamOptions {
+    StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: settings.limits.max_subscribers }
 }
 
 /// Builds need a folder that can be written: better told at the start than by the first of them.

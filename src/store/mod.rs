@@ -15,6 +15,7 @@ mod document;
 mod build;
 mod run;
 mod retention;
+mod feed_origin;
 
 #[cfg(test)]
 mod fixture;

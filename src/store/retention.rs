@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::domain::id::NodeId;
 use crate::domain::status::{BuildStatus, LogState, RunStatus};
 use crate::domain::time::{Timestamp, micros};
-use crate::domain::{BuildId, RunId, StreamKey, StreamKind};
+use crate::domain::{StreamId, StreamKey, StreamKind};
 
 /// A log of work that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Store {
             StreamKind::Run => {
                 use entity::run::Column;
                 let columns = Columns {
+                    table: "runs",
                     id: Column::Id,
                     workspace_id: Column::WorkspaceId,
                     node_id: Column::NodeId,
@@ -64,6 +65,7 @@ impl Store {
             StreamKind::Build => {
                 use entity::build::Column;
                 let columns = Columns {
+                    table: "builds",
                     id: Column::Id,
                     workspace_id: Column::WorkspaceId,
                     node_id: Column::NodeId,
@@ -75,6 +77,8 @@ impl Store {
                 let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
                 finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
             }
+            // A feed never ends.
+            StreamKind::Feed => Ok(Vec::new()),
         }
     }
 
@@ -96,6 +100,7 @@ impl Store {
                 durable_bytes: build.durable_bytes,
                 state: build.log_state,
             }),
+            StreamKey::Feed { .. } => None,
         })
     }
 
@@ -117,6 +122,7 @@ impl Store {
                 let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
                 Entity::update_many().set(change).filter(own).exec(&*writer).await?
             }
+            StreamKey::Feed { .. } => return Ok(false),
         };
         Ok(updated.rows_affected > 0)
     }
@@ -124,6 +130,7 @@ impl Store {
 
 /// The same columns of either table.
 struct Columns<C> {
+    table: &'static str,
     id: C,
     workspace_id: C,
     node_id: C,
@@ -152,7 +159,7 @@ async fn finished<E: EntityTrait>(
         .order_by_asc(columns.id)
         .limit(query.limit);
     let rows: Vec<(String, String, DateTimeUtc)> = select.into_tuple().all(database).await?;
-    rows.into_iter().map(|(id, workspace_id, at)| record(query.kind, &id, &workspace_id, at)).collect()
+    rows.into_iter().map(|(id, workspace_id, at)| record(columns.table, &id, &workspace_id, at)).collect()
 }
 
 fn behind<C: ColumnTrait>(columns: &Columns<C>, after: Option<FinishedLog>) -> Condition {
@@ -162,17 +169,16 @@ fn behind<C: ColumnTrait>(columns: &Columns<C>, after: Option<FinishedLog>) -> C
     Condition::any().add(columns.completed_at.gt(at)).add(same_moment)
 }
 
-fn record(kind: StreamKind, id: &str, workspace_id: &str, completed_at: Timestamp) -> Result<FinishedLog, StoreError> {
-    let table = match kind {
-        StreamKind::Run => "runs",
-        StreamKind::Build => "builds",
-    };
+fn record(
+    table: &'static str,
+    id: &str,
+    workspace_id: &str,
+    completed_at: Timestamp,
+) -> Result<FinishedLog, StoreError> {
     let cells = Cells { table, id };
     let workspace_id = cells.id("workspace_id", workspace_id)?;
-    let key = match kind {
-        StreamKind::Run => StreamKey::run(workspace_id, cells.id::<RunId>("id", id)?),
-        StreamKind::Build => StreamKey::build(workspace_id, cells.id::<BuildId>("id", id)?),
-    };
+    let id = StreamId::parse(id).ok_or_else(|| cells.unreadable("id"))?;
+    let key = StreamKey::of(workspace_id, id);
     Ok(FinishedLog { key, completed_at })
 }
 

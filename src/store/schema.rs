@@ -123,6 +123,7 @@ mod tests {
         assert_same_columns(&store, entity::document::Entity).await;
         assert_same_columns(&store, entity::build::Entity).await;
         assert_same_columns(&store, entity::run::Entity).await;
+        assert_same_columns(&store, entity::feed_origin::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

@@ -2,9 +2,11 @@
 
 mod support;
 
+mod aliases;
 mod builds;
 mod cancel;
 mod capacity;
+mod configuration_files;
 mod configurations;
 mod default_engine;
 mod documents;
@@ -12,7 +14,9 @@ mod errors;
 mod events;
 mod events_filtered;
 mod events_live;
+mod feed;
 mod health;
+mod many_streams;
 mod retention;
 mod run_options;
 mod run_results;

@@ -215,7 +215,7 @@ fn a_log_at_work_is_left_alone() {
 fn nothing_young_is_touched() {
     let it = Ended::with(&[("ADE_LOG_RETENTION", "1h")]);
     let report = maintain(&it.app);
-    for name in ["complete_logs", "delete_logs", "compress_logs"] {
+    for name in ["complete_logs", "delete_logs", "compress_logs", "expire_feeds"] {
         let task = task(&report, name);
         assert_eq!((&task["done"], &task["failed"], &task["unfinished"]), (&json!(0), &json!(0), &json!(false)));
     }
@@ -241,7 +241,7 @@ fn many_who_ask_at_once_are_all_answered() {
             .map(|report| report["tasks"].as_array().unwrap().len() as u64)
             .sum()
     });
-    assert_eq!(done, 12 * 3, "each got a whole report");
+    assert_eq!(done, 12 * 4, "each got a whole report");
     assert_eq!(it.get("/download").text(), it.log);
 }
 
@@ -285,4 +285,29 @@ fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_
     });
     it.get("").problem(410, "gone");
     assert_eq!(it.app.show_run(&it.run)["status"], "succeeded");
+}
+
+#[test]
+fn old_files_of_a_feed_go_by_an_age_of_their_own_and_readers_are_told() {
+    let app = TestApp::with(&[("ADE_FEED_RETENTION", "0s")]);
+    let project = app.project();
+    let told = |app: &TestApp| app.get(&project.feed()).json()["last_sequence"].as_u64().unwrap();
+    app.run(&project, &json!([]));
+    eventually("the feed tells build and run", || told(&app) == 5);
+    assert_eq!(task(&maintain(&app), "expire_feeds")["done"], 0, "the newest file stays");
+    let mut app = app;
+    app.stop_now();
+    // As if it had become a day old: what comes now goes into a file of its own.
+    let folder = app.data_dir().join("workspaces").join(&project.workspace).join("feed");
+    fs::rename(folder.join("events.ndjson"), folder.join(format!("events-{:020}.ndjson", 1))).unwrap();
+    let app = app.restart();
+    app.run(&project, &json!([]));
+    eventually("the feed tells the second run", || told(&app) == 8);
+    let task = task(&maintain(&app), "expire_feeds").clone();
+    assert!(task["done"] == 1 && task["bytes_freed"].as_u64().unwrap() > 1000, "{task}");
+    assert_eq!(app.get(&project.feed()).json()["items"].as_array().unwrap().len(), 3, "what is still there");
+    let gone = app.get(&format!("{}?after_sequence=4", project.feed())).problem(410, "position_expired");
+    assert_eq!(gone["first_sequence"], 6);
+    let at_once = Request::get(format!("{}/stream", project.feed())).header("Last-Event-ID", 2);
+    app.send(&at_once).problem(410, "position_expired");
 }

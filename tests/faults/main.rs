@@ -6,5 +6,6 @@ mod degraded;
 mod endings;
 mod owner;
 mod panic;
+mod replace;
 mod shutdown;
 mod support;

@@ -13,12 +13,13 @@ use ade::domain::run::{Run, RunOptions, RunState};
 use ade::domain::status::RunStatus;
 use ade::domain::time::micros;
 use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
+use ade::feed::Feeds;
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::registry::actor::Registry;
 use ade::registry::launch::launch_run;
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
-use ade::stream::Tail;
+use ade::stream::{StreamOptions, Tail};
 use ade::worker::WorkContext;
 use ade::worker::run::{Capacity, EnsuredBuild, RunPorts, Unavailable};
 use futures_util::future::BoxFuture;
@@ -81,11 +82,16 @@ async fn services(data_dir: &std::path::Path) -> Services {
     let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
     store.migrate().await.unwrap();
     let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk), LogOptions::default()).unwrap();
+    let (node_id, arbiters) = (NodeId::generate(), Arbiters::start(1));
+    let options = StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: 10 };
+    let of_feeds = arbiters.clone();
+    let feeds = Feeds::new(log.clone(), store.clone(), node_id, options.into(), move || of_feeds.stream());
     Services {
         store,
         log,
-        node_id: NodeId::generate(),
-        arbiters: Arbiters::start(1),
+        node_id,
+        arbiters,
+        feeds,
         work: Arc::new(WorkContext::new(settings.clone())),
         capacity: Capacity::new(1),
         settings,

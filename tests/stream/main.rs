@@ -4,6 +4,7 @@
 mod cutover;
 mod durable;
 mod ending;
+mod feed;
 mod gated_disk;
 mod interleavings;
 mod projection;

@@ -1,5 +1,6 @@
 //! Bytes that do not change: with their length, a strong `ETag`, and single byte ranges.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
@@ -72,6 +73,9 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
     if names(request.headers(), header::IF_NONE_MATCH, &etag) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
+    if request.method() == Method::HEAD {
+        return response.body(LengthOnly(length));
+    }
     match range(request.headers(), length, &etag) {
         Asked::Whole => response.body(StoredBody::new(content, 0, length)),
         Asked::Part(start, end) => {
@@ -103,6 +107,21 @@ fn open(path: &Path) -> io::Result<Stored> {
     let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
     let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
     Ok(Stored { content: Arc::new(file), length: metadata.len(), etag })
+}
+
+/// What `HEAD` gets: how long the body would be.
+struct LengthOnly(u64);
+
+impl MessageBody for LengthOnly {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 fn not_there(error: &io::Error) -> Problem {

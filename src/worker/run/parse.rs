@@ -184,7 +184,14 @@ impl EngineParser {
             _ => {}
         }
         let payload = self.rewrite(&kind, payload);
-        out.push(Draft { kind, source: Source::Engine, build_id: None, engine_timestamp: time, payload });
+        out.push(Draft {
+            kind,
+            source: Source::Engine,
+            build_id: None,
+            subject: None,
+            engine_timestamp: time,
+            payload,
+        });
     }
 
     /// The engine's own `run.started` or `run.completed`.
