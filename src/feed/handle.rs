@@ -126,7 +126,10 @@ impl Feeds {
         let leave = Leave(self.clone());
         actix::spawn(async move {
             let _leave = leave;
-            let _turn = feeds.turn(stream.key()).await;
+            let turn = feeds.turn(stream.key()).await;
+            if turn.waited && !feeds.owes(stream.key()).await.unwrap_or(true) {
+                return;
+            }
             let verdict = supervise(RESTARTS, |_, guard| {
                 let (feeds, key, follow) = (feeds.clone(), stream.key(), stream.follow_inside(Start::default()));
                 async move {
@@ -152,11 +155,12 @@ impl Feeds {
     /// Waits until nobody else tells of this stream; nobody does as long as the answer is held. What is struck off
     /// counts as untold again, so no stream may be told by two.
     pub async fn turn(&self, key: StreamKey) -> Turn {
-        let mut changes = self.0.turns.subscribe();
+        let (mut changes, mut waited) = (self.0.turns.subscribe(), false);
         while !self.0.turns.send_if_modified(|turns| turns.insert(key)) {
+            waited = true;
             let _ = changes.wait_for(|turns| !turns.contains(&key)).await;
         }
-        Turn { feeds: self.clone(), key }
+        Turn { feeds: self.clone(), key, waited }
     }
 
     /// Tells what of a stream is not told yet, and strikes it off when its end is. A stream that halts stays owed.
@@ -346,6 +350,8 @@ type Opened = OwnedRwLockReadGuard<Option<Feed>, Feed>;
 pub struct Turn {
     feeds: Feeds,
     key: StreamKey,
+    /// Somebody else had it before, and may have told all there is.
+    waited: bool,
 }
 
 impl Drop for Turn {

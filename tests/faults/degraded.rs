@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
@@ -79,7 +79,7 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
             server.stop();
         }
         let server = Server::start_with(folder.path(), &settings);
-        completed(&server, &disk, &run, last);
+        completed(&server, &disk, (&place, &run), last);
         server.stop();
         verify(folder.path(), &settings, " 0 violations");
     }
@@ -106,7 +106,7 @@ fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
         assert_eq!((&task["name"], &task["failed"]), (&json!("complete_logs"), &json!(0)), "{report}");
         (task["done"] == 1).then_some(())
     });
-    completed(&server, &disk, &run, last);
+    completed(&server, &disk, (&place, &run), last);
     server.stop();
     verify(folder.path(), &settings, " 0 violations");
 }
@@ -141,7 +141,7 @@ fn told(server: &Server, run: &Run, subscriber: Subscriber) -> u64 {
     last
 }
 
-fn completed(server: &Server, disk: &SmallDisk, run: &Run, last: u64) {
+fn completed(server: &Server, disk: &SmallDisk, (place, run): (&Place, &Run), last: u64) {
     let row = run.show(server);
     assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(false)), "{row}");
     let log = Log::read(&disk.0, &row);
@@ -151,6 +151,15 @@ fn completed(server: &Server, disk: &SmallDisk, run: &Run, last: u64) {
     let rest = run.subscribe(server, Some(last)).finish();
     assert_eq!(rest.events, [(last + 1, log.lines.last().unwrap().clone())], "the end is all that was missing");
     assert!(log::path(&disk.0, &row).exists());
+    let told = eventually("the feed tells the end", || {
+        let feed = server.get(&format!("/api/v1/workspaces/{}/events", place.workspace));
+        let of_run = |entry: &&Value| entry["payload"]["origin"]["stream"] == run.id.as_str();
+        let told: Vec<Value> = feed["items"].as_array().unwrap().iter().filter(of_run).cloned().collect();
+        told.iter().any(|entry| entry["type"] == "run.completed").then_some(told)
+    });
+    let types: Vec<&Value> = told.iter().map(|entry| &entry["type"]).collect();
+    assert_eq!(types, ["run.queued", "run.started", "run.completed"], "each once");
+    assert_eq!(told[2]["payload"]["origin"]["sequence"], log.lines.len());
 }
 
 fn verify(beside: &Path, settings: &Settings, wanted: &str) {

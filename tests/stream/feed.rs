@@ -247,6 +247,26 @@ fn lives_that_end_anywhere_leave_out_nothing_and_tell_nothing_twice() {
 }
 
 #[test]
+fn a_stream_is_told_by_one_at_a_time_and_not_again_when_it_is_struck_off() {
+    in_system(async {
+        let world = World::new(1 << 20);
+        let life = world.live().await;
+        let key = world.run();
+        let turn = life.feeds.turn(key).await;
+        // Its own follower waits for the turn.
+        let stream = life.begin(key).await;
+        stream.append_one(draft("run.started")).await.unwrap();
+        stream.append_one(draft("run.completed")).await.unwrap();
+        life.feeds.derive(key, stream.follow_inside(Start::default()).unwrap()).await.unwrap();
+        assert!(!life.feeds.owes(key).await.unwrap());
+        drop(turn);
+        life.feeds.quiet().await;
+        assert_eq!(told(&life.root, &world)[&key.to_string()], lived([1, 2, 3]));
+        life.end().await;
+    });
+}
+
+#[test]
 fn a_reader_of_an_idle_feed_keeps_it_open_and_one_that_comes_back_opens_it() {
     in_system(async {
         let world = World::new(1 << 20);
