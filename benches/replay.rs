@@ -1,4 +1,5 @@
-//! Finished logs: replay to one reader, download beside nginx, and the last page of a long one.
+//! Finished logs: replay to one reader, download beside nginx, and the last page of a long one; and the same of a
+//! compressed one.
 //!
 //! `cargo bench --bench replay -- [--quick]`, after `cargo build --release --example sse_load`. nginx is left out
 //! where there is none.
@@ -10,12 +11,15 @@ use std::io::{BufWriter, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ade::domain::EventId;
 use ade::domain::run::{Run, RunState};
 use ade::domain::status::RunStatus;
 use ade::event::{Draft, Identity, Source, codec};
+use ade::log::{LogOptions, LogRoot, RealDisk};
+use ade::store::Store;
 use ade::stream::sequencer::Sequencer;
 use serde_json::json;
 use support::child::Owned;
@@ -35,8 +39,10 @@ fn measure(bench: &mut Bench) -> Outcome {
     let data = bench.folder("data")?;
     let (short, long) = (bench.pick(1_000_000, 100_000), bench.pick(10_000_000, 300_000));
     let mut library = Library::open(&data)?;
-    let runs = [library.add(short)?, library.add(long)?];
+    let runs = [library.add(short, &|_| "x".repeat(105))?, library.add(long, &|_| "x".repeat(105))?];
+    let packed = library.add(short, &varied)?;
     library.close()?;
+    compress(bench, &data, &packed, short)?;
     let service = Service::start(&data, &[])?;
     for _ in 0..if bench.wants("replay") { bench.runs(5) } else { 0 } {
         let url = service.url(&format!("/api/v1/runs/{}/events/stream", runs[0].id));
@@ -49,10 +55,45 @@ fn measure(bench: &mut Bench) -> Outcome {
     }
     for (run, events) in [(&runs[0], short), (&runs[1], long)] {
         if bench.wants("page") {
-            pages(bench, &service, run, events)?;
+            pages(bench, &service, run, &format!("{events} events"))?;
         }
     }
+    if bench.wants("compressed") {
+        compressed(bench, &service, &packed, short)?;
+    }
     Ok(())
+}
+
+/// Text that is not all alike, so that it takes some work to decompress.
+fn varied(number: u64) -> String {
+    let words = (1..=7).map(|word| format!("{:014x} ", (number * word).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 8));
+    words.collect()
+}
+
+fn compress(bench: &mut Bench, data: &Path, run: &Run, events: u64) -> Outcome {
+    let (root, _) = LogRoot::open(data, Arc::new(RealDisk), LogOptions::default())?;
+    let begin = Instant::now();
+    let shrunk = root.compress(run.stream_key(), &|| false)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    root.close();
+    bench.report.add(&format!("compressing {events} events"), "MB/s", shrunk.before as f64 / 1e6 / seconds);
+    bench.report.add("how often smaller", "times", shrunk.before as f64 / shrunk.after as f64);
+    Ok(())
+}
+
+fn compressed(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcome {
+    let length = run.last_sequence;
+    for _ in 0..bench.runs(5) {
+        let url = service.url(&format!("/api/v1/runs/{}/events/stream", run.id));
+        let arguments = [("readers", 1), ("buffer", 256 << 10), ("last-id", length)];
+        let result = Load::start(bench, &url, &arguments)?.finish(LIMIT)?;
+        bench.report.add("replay, compressed", "events/s", number(&result, "/deliveries_per_second")?);
+        let mut client = Client::connect(service.address)?;
+        let begin = Instant::now();
+        let bytes = client.download(&format!("/api/v1/runs/{}/events/download", run.id))?;
+        bench.report.add("download, compressed", "MB/s", bytes as f64 / 1e6 / begin.elapsed().as_secs_f64());
+    }
+    pages(bench, service, run, &format!("{events} events, compressed"))
 }
 
 /// The same file from the service and from nginx, in turns.
@@ -88,7 +129,8 @@ fn rate(address: SocketAddr, path: &str, length: u64) -> Outcome<f64> {
 }
 
 /// Pages at the end of a log and within it, over one connection.
-fn pages(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcome {
+fn pages(bench: &mut Bench, service: &Service, run: &Run, of: &str) -> Outcome {
+    let events = run.last_sequence;
     let base = format!("/api/v1/runs/{}/events?format=json", run.id);
     let asked = |query: String| format!("{base}&{query}");
     let last = asked(format!("after_sequence={}", events - 1000));
@@ -104,8 +146,8 @@ fn pages(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcom
     ];
     for (name, path) in cases {
         for _ in 0..bench.runs(3) {
-            let latency = service.latency(bench.pick(300, 50), path)?;
-            bench.report.add_latency(&format!("{name}, {events} events"), &latency);
+            let latency = requests(service, bench.pick(300, 50), path)?;
+            bench.report.add_latency(&format!("{name}, {of}"), &latency);
         }
     }
     Ok(())
@@ -123,12 +165,12 @@ impl<'d> Library<'d> {
     }
 
     /// A run whose log has so many events, the last of which ends it.
-    fn add(&mut self, events: u64) -> Outcome<Run> {
+    fn add(&mut self, events: u64, text: &dyn Fn(u64) -> String) -> Outcome<Run> {
         let run = self.run(events);
         let path = self.data.join(run.stream_key().log_path());
         std::fs::create_dir_all(path.parent().ok_or("a log is in a folder")?)?;
         let begin = Instant::now();
-        write_log(&path, &run, events)?;
+        write_log(&path, &run, events, text)?;
         eprintln!("  wrote a log of {events} events in {:.1} s", begin.elapsed().as_secs_f64());
         self.records.system.block_on(self.records.store.insert_run(&run))?;
         Ok(run)
@@ -147,14 +189,14 @@ impl<'d> Library<'d> {
 }
 
 /// The lines that a stream would have written, without a stream.
-fn write_log(path: &Path, run: &Run, events: u64) -> Outcome {
+fn write_log(path: &Path, run: &Run, events: u64, text: &dyn Fn(u64) -> String) -> Outcome {
     let key = run.stream_key();
     let (identity, mut sequencer) = (Identity::new(key, run.configuration_id), Sequencer::resume(key, None));
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-    let row = Draft::new("run.row", Source::Engine, &json!({"i": 1, "text": "x".repeat(105)}));
     let end = Draft::new("run.completed", Source::Api, &json!({"status": "succeeded"}));
     let (mut line, fresh) = (Vec::new(), EventId::generate());
     for number in 1..=events {
+        let row = Draft::new("run.row", Source::Engine, &json!({"i": 1, "text": text(number)}));
         let draft = if number == events { &end } else { &row };
         let stamp = sequencer.admit(&draft.kind, run.created_at, fresh).map_err(|_| "the log has ended already")?;
         line.clear();

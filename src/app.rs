@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::config::{Durability, Settings};
 use crate::domain::id::NodeId;
+use crate::domain::maintenance::MaintenanceReport;
 use crate::http::connection::Connections;
+use crate::http::ports::{self, NoMaintenance};
 use crate::http::server::{self, HttpEnd};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
+use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{ConnectError, MigrateError, Store, StoreError};
 
@@ -67,11 +71,60 @@ pub struct Application {
     address: SocketAddr,
     connections: Connections,
     stop: watch::Sender<Option<Stop>>,
+    folder: Folder,
+    maintenance: MaintenanceHandle,
+}
+
+/// A data folder that is ours, and what is open in it.
+struct Folder {
     registry: RegistryHandle,
     log: LogRoot,
     settings: Arc<Settings>,
-    /// Held as long as the service lives.
-    _lock: File,
+    owner: Owner,
+    /// Held as long as this lives.
+    lock: File,
+}
+
+impl Folder {
+    /// Takes the folder and opens everything in it. Must be called within an actix system.
+    async fn open(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let data_dir = settings.storage.data_dir.clone();
+        let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+        std::fs::create_dir_all(&data_dir).map_err(unusable)?;
+        let lock = lock(&data_dir)?;
+        let node_id = node_id(&data_dir).map_err(unusable)?;
+        let owner = Owner { address: None, node_id, pid: std::process::id() };
+        write_owner(&lock, &owner).map_err(unusable)?;
+        probe_venvs(&settings)
+            .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
+        let store = open_store(&settings).await?;
+        let log = open_log(&settings)?;
+        let registry = RegistryHandle::start(Services::new(settings.clone(), store, log.clone(), node_id));
+        Ok(Self { registry, log, settings, owner, lock })
+    }
+
+    /// Tells others where the service is.
+    fn announce(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        self.owner.address = Some(address);
+        let path = &self.settings.storage.data_dir;
+        write_owner(&self.lock, &self.owner).map_err(|source| StartError::DataDir { path: path.clone(), source })
+    }
+
+    /// Closes what is open, the logs durably. Nothing may be at work any more.
+    async fn close(self) {
+        let Self { registry, log, .. } = self;
+        let _ = registry.store().close().await;
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    }
+}
+
+/// A round of maintenance on a folder that no service holds; no work is begun. Must be called within an actix system.
+pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
+    let folder = Folder::open(settings).await?;
+    let report = maintenance::run_once(folder.registry.clone()).await;
+    folder.close().await;
+    Ok(report)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,30 +148,19 @@ impl Application {
     /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
     /// called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
-        let settings = Arc::new(settings);
-        let data_dir = settings.storage.data_dir.clone();
-        let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
-        std::fs::create_dir_all(&data_dir).map_err(unusable)?;
-        let lock = lock(&data_dir)?;
-        let node_id = node_id(&data_dir).map_err(unusable)?;
-        let mut owner = Owner { address: None, node_id, pid: std::process::id() };
-        write_owner(&lock, &owner).map_err(unusable)?;
-        probe_venvs(&settings)
-            .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
-        let store = open_store(&settings).await?;
-        let log = open_log(&settings)?;
-        let services = Services::new(settings.clone(), store, log.clone(), node_id);
-        let registry = RegistryHandle::start(services);
-        let report = registry.recover().await?;
+        let mut folder = Folder::open(settings).await?;
+        let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
-        let address = settings.server.bind;
+        let maintenance = maintenance::start(folder.registry.clone());
+        let address = folder.settings.server.bind;
         let HttpEnd { server, address, connections } =
-            server::bind(registry.clone()).map_err(|source| StartError::Bind { address, source })?;
-        owner.address = Some(address);
-        write_owner(&lock, &owner).map_err(unusable)?;
-        tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %settings.build.venvs_dir.display(), "service ready");
+            server::bind(folder.registry.clone(), Arc::new(MaintenancePort(maintenance.clone())))
+                .map_err(|source| StartError::Bind { address, source })?;
+        folder.announce(address)?;
+        let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
+        tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), "service ready");
         let (stop, _) = watch::channel(None);
-        Ok(Self { server, address, connections, stop, registry, log, settings, _lock: lock })
+        Ok(Self { server, address, connections, stop, folder, maintenance })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -131,17 +173,17 @@ impl Application {
 
     /// What is going on in the service, also for whoever embeds it.
     pub fn registry(&self) -> &RegistryHandle {
-        &self.registry
+        &self.folder.registry
     }
 
     /// Serves until it is told to stop, then drains: no new work, running work to its end or the end of its
     /// time, streams told and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { server, connections, stop, registry, log, settings, .. } = self;
-        let (handle, registry_to_drain) = (server.handle(), registry.clone());
+        let Self { server, connections, stop, folder, maintenance, .. } = self;
+        let (handle, registry, settings) = (server.handle(), folder.registry.clone(), folder.settings.clone());
         prepare(&registry);
         let draining = actix::spawn(async move {
-            drain(stop, &registry_to_drain, settings).await;
+            drain(stop, &registry, &maintenance, settings).await;
             // Streams have ended by now; what they said last goes out, and whoever does not take it is cut off.
             // The server's own graceful stop looks once a second, and waits for idle connections too.
             let _ = tokio::time::timeout(LAST_WORDS, connections.none()).await;
@@ -149,9 +191,23 @@ impl Application {
         });
         server.await?;
         draining.abort();
-        let _ = registry.store().close().await;
-        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        folder.close().await;
         Ok(())
+    }
+}
+
+/// The interface asks for maintenance through this, since it does not know who does it.
+struct MaintenancePort(MaintenanceHandle);
+
+impl ports::Maintenance for MaintenancePort {
+    fn run_now(&self) -> BoxFuture<'static, Result<MaintenanceReport, NoMaintenance>> {
+        let maintenance = self.0.clone();
+        Box::pin(async move {
+            maintenance.run_now().await.map_err(|error| match error {
+                NotDone::Stopping => NoMaintenance::Stopping,
+                NotDone::Died => NoMaintenance::Died,
+            })
+        })
     }
 }
 
@@ -173,12 +229,33 @@ fn prepare(registry: &RegistryHandle) {
     });
 }
 
+/// It looks between two steps whether it is to stop, and each of them is short.
+const MAINTENANCE_END: Duration = Duration::from_secs(2);
+
 /// For what is on its way to clients when everything has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-async fn drain(stop: watch::Sender<Option<Stop>>, registry: &RegistryHandle, settings: Arc<Settings>) {
+async fn drain(
+    stop: watch::Sender<Option<Stop>>,
+    registry: &RegistryHandle,
+    maintenance: &MaintenanceHandle,
+    settings: Arc<Settings>,
+) {
     let mut told = stop.subscribe();
     let first = told.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
+    let no_more_maintenance = tokio::time::timeout(MAINTENANCE_END, maintenance.stop());
+    let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(told, first, registry, settings));
+    if ended.is_err() {
+        tracing::warn!("maintenance does not end; the next round goes on where it is cut short");
+    }
+}
+
+async fn drain_work(
+    mut told: watch::Receiver<Option<Stop>>,
+    first: Option<Stop>,
+    registry: &RegistryHandle,
+    settings: Arc<Settings>,
+) {
     if first == Some(Stop::Graceful) {
         tokio::select! {
             () = registry.drain(settings.server.drain_timeout) => {}

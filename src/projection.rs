@@ -37,12 +37,23 @@ pub enum Target {
 }
 
 impl Target {
+    /// # Panics
+    /// Of a feed: it has no row.
     pub fn new(key: StreamKey, configuration_id: crate::domain::ConfigurationId) -> Self {
         match key {
             StreamKey::Run { workspace_id, id } => {
                 Self::Run { workspace_id, id, fold: Box::new(RunFold::new(id, workspace_id, configuration_id)) }
             }
             StreamKey::Build { workspace_id, id } => Self::Build { workspace_id, id, fold: BuildFold::default() },
+            StreamKey::Feed { .. } => unreachable!("only work has a row"),
+        }
+    }
+
+    /// Whose row it is.
+    pub fn key(&self) -> StreamKey {
+        match self {
+            Self::Run { workspace_id, id, .. } => StreamKey::run(*workspace_id, *id),
+            Self::Build { workspace_id, id, .. } => StreamKey::build(*workspace_id, *id),
         }
     }
 

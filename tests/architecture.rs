@@ -22,14 +22,28 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("store", &["domain", "summary"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
+    ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
     ("worker", &["domain", "config", "event", "package", "stream", "supervision", "assets"]),
     (
         "registry",
-        &["domain", "config", "event", "log", "package", "store", "stream", "projection", "supervision", "worker"],
+        &[
+            "domain",
+            "config",
+            "event",
+            "log",
+            "package",
+            "store",
+            "stream",
+            "projection",
+            "feed",
+            "supervision",
+            "worker",
+        ],
     ),
+    ("maintenance", &["domain", "config", "log", "store", "registry", "supervision"]),
     ("http", &["domain", "config", "event", "log", "summary", "package", "store", "stream", "registry"]),
-    ("app", &["config", "telemetry", "log", "store", "registry", "http"]),
-    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "store", "app"]),
+    ("app", &["config", "telemetry", "log", "store", "registry", "maintenance", "http"]),
+    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "feed", "store", "app"]),
     ("main", &["cli"]),
 ];
 
@@ -37,7 +51,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ACCEPTED: &[(&str, &str, &str)] = &[
     ("worker", "summary", "run.completed carries the summary of its own run, folded while the run is at work"),
     ("cli", "package", "a folder is packed for import, and recognised again, as the service does it"),
-    ("app", "domain", "the data folder's node id is made and kept where the folder is locked"),
+    (
+        "app",
+        "domain",
+        "the data folder's node id is made where the folder is locked, and reports of maintenance pass through",
+    ),
 ];
 
 /// A name that only these modules may use; as `name::`, or as the beginning of a name with a star.
@@ -46,7 +64,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("entity::", &["store"]),
     ("migration::", &["store"]),
     ("actix_web*", &["http", "app", "cli"]),
-    ("actix*", &["stream", "projection", "worker", "registry", "http", "app", "cli"]),
+    ("actix*", &["stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),
     ("env::var_os", &["main"]),

@@ -19,6 +19,7 @@ pub struct Model {
     pub venv_present: bool,
     pub log_degraded: bool,
     pub durable_bytes: Option<i64>,
+    pub log_state: String,
     pub last_sequence: i64,
     pub status: String,
     pub engine_version: Option<String>,

@@ -11,3 +11,4 @@ pub mod run;
 pub mod run_document;
 pub mod system_setting;
 pub mod idempotency_key;
+pub mod feed_origin;

@@ -14,6 +14,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     pub log_degraded: bool,
     pub durable_bytes: Option<i64>,
+    pub log_state: String,
     pub last_sequence: i64,
     pub status: String,
     pub build_id: Option<String>,

@@ -12,6 +12,8 @@ mod m20261121_000001_create_core_tables;
 mod m20261121_000002_index_lists;
 mod m20261121_000003_create_system_settings;
 mod m20261121_000004_create_idempotency_keys;
+mod m20261121_000005_note_log_state;
+mod m20261121_000007_create_feed_origins;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -25,6 +27,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_index_lists::Migration),
             Box::new(m20261121_000003_create_system_settings::Migration),
             Box::new(m20261121_000004_create_idempotency_keys::Migration),
+            Box::new(m20261121_000005_note_log_state::Migration),
+            Box::new(m20261121_000007_create_feed_origins::Migration),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! Follows the events of a run or a build to their end, across broken connections.
+//! Follows the events of a run, a build or a workspace to their end, across broken connections.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::client::{ApiClient, ClientError, Pieces};
 use super::events::{Frame, SseParser};
-use crate::domain::{BuildId, RunId, StreamKind};
+use crate::domain::{StreamId, StreamKind};
 
 /// How long a service may be away before the follower gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,26 +18,23 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    pub kind: StreamKind,
-    id: String,
-}
+pub struct Target(StreamId);
 
 impl Target {
     pub fn parse(id: &str) -> Option<Self> {
-        let kind = match (RunId::parse(id), BuildId::parse(id)) {
-            (Ok(_), _) => StreamKind::Run,
-            (_, Ok(_)) => StreamKind::Build,
-            _ => return None,
-        };
-        Some(Self { kind, id: id.to_owned() })
+        StreamId::parse(id).map(Self)
+    }
+
+    pub fn kind(&self) -> StreamKind {
+        self.0.kind()
     }
 
     /// The path of the resource.
     pub fn path(&self) -> String {
-        match self.kind {
-            StreamKind::Run => format!("/api/v1/runs/{}", self.id),
-            StreamKind::Build => format!("/api/v1/builds/{}", self.id),
+        match self.0 {
+            StreamId::Run(id) => format!("/api/v1/runs/{id}"),
+            StreamId::Build(id) => format!("/api/v1/builds/{id}"),
+            StreamId::Feed(id) => format!("/api/v1/workspaces/{id}"),
         }
     }
 }
@@ -59,7 +56,8 @@ impl Received {
 pub struct Follower {
     client: ApiClient,
     path: String,
-    terminal: &'static str,
+    /// A feed has none.
+    terminal: Option<&'static str>,
     last_id: Option<u64>,
     live: Option<(Pieces, SseParser)>,
     ready: VecDeque<Frame>,
@@ -76,7 +74,7 @@ impl Follower {
         Self {
             client,
             path: format!("{}/events/stream{filter}", target.path()),
-            terminal: target.kind.terminal_type(),
+            terminal: target.kind().terminal_type(),
             last_id: after,
             live: None,
             ready: VecDeque::new(),
@@ -115,7 +113,7 @@ impl Follower {
         let event: Value = serde_json::from_str(&line)
             .map_err(|error| ClientError::Answer { url: self.path.clone(), reason: error.to_string() })?;
         let received = Received { line, event };
-        self.ended = received.kind() == self.terminal;
+        self.ended = self.terminal.is_some_and(|terminal| received.kind() == terminal);
         Ok(Some(received))
     }
 

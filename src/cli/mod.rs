@@ -15,6 +15,7 @@ mod tail;
 mod replay;
 mod verify;
 mod migrate;
+mod maintenance;
 
 #[cfg(test)]
 mod fixture;
@@ -113,6 +114,8 @@ enum Command {
     /// Look at or change the schema of the database.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Compress and delete old logs and whatever else is due, now.
+    Maintenance,
     /// Print the effective settings, each with its source.
     Config,
     /// Fold a log file and print what it amounts to; needs no service.
@@ -147,6 +150,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Config => Ok(show_settings(&settings()?)),
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
+        Command::Maintenance => maintenance::maintenance(settings()?, server).await,
         Command::Serve(_) => serve::serve(settings()?).await,
         Command::Run(arguments) => run::run(arguments, settings()?, server).await,
         Command::Tail(arguments) => tail::tail(arguments, settings()?, server).await,

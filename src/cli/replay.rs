@@ -1,8 +1,6 @@
 //! `ade replay`: folds a log file and prints what it amounts to.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
@@ -10,10 +8,14 @@ use serde_json::Value;
 use super::progress::say;
 use super::report::Report;
 use super::{CommandError, Exit};
+use crate::log::LogReader;
+
+/// Read at once.
+const CHUNK: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// An `events.ndjson`.
+    /// An `events.ndjson` or `events.ndjson.zst`.
     file: PathBuf,
 }
 
@@ -27,15 +29,20 @@ pub fn replay(arguments: &ReplayArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Succeeded)
 }
 
-fn fold(path: &PathBuf) -> Result<Report, CommandError> {
+fn fold(path: &Path) -> Result<Report, CommandError> {
     let wrong = |reason: String| CommandError::failed(format!("{}: {reason}", path.display()));
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let mut report = Report::default();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|error| wrong(error.to_string()))?;
-        let event: Value =
-            serde_json::from_str(&line).map_err(|error| wrong(format!("line {}: {error}", number + 1)))?;
-        report.apply(&event);
+    let reader = LogReader::open(path).map_err(|error| wrong(error.to_string()))?;
+    let end = reader.size().map_err(|error| wrong(error.to_string()))?;
+    let (mut report, mut offset, mut number) = (Report::default(), 0, 0);
+    while offset < end {
+        let chunk = reader.read(offset, end, CHUNK).map_err(|error| wrong(format!("line {}: {error}", number + 1)))?;
+        offset = chunk.next_offset;
+        for line in chunk.lines.split_inclusive(|byte| *byte == b'\n') {
+            number += 1;
+            let event: Value =
+                serde_json::from_slice(line).map_err(|error| wrong(format!("line {number}: {error}")))?;
+            report.apply(&event);
+        }
     }
     Ok(report)
 }

@@ -72,7 +72,7 @@ pub async fn attach_or_start(mut settings: Settings) -> Result<Service, StartErr
 }
 
 /// The base URL of the service that holds the folder's lock and answers.
-async fn running_service(data_dir: &Path) -> Option<String> {
+pub async fn running_service(data_dir: &Path) -> Option<String> {
     let text = std::fs::read_to_string(data_dir.join(".lock")).ok()?;
     let lock: Lock = serde_json::from_str(&text).ok()?;
     let base_url = format!("http://{}", lock.address);

@@ -1,4 +1,4 @@
-//! `ade tail`: the events of a run or a build, to its end.
+//! `ade tail`: the events of a run or a build, to its end; or of a workspace, as long as one likes.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub struct TailArgs {
-    /// Id of a run or a build.
+    /// Id of a run or a build, or of a workspace for its feed.
     id: String,
     /// Begin behind this sequence.
     #[arg(long, value_name = "N")]
@@ -27,8 +27,9 @@ pub struct TailArgs {
 }
 
 pub async fn tail(arguments: &TailArgs, settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
-    let target = Target::parse(&arguments.id)
-        .ok_or_else(|| CommandError::Usage(format!("{:?} is not the id of a run or a build", arguments.id)))?;
+    let target = Target::parse(&arguments.id).ok_or_else(|| {
+        CommandError::Usage(format!("{:?} is not the id of a run, a build or a workspace", arguments.id))
+    })?;
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
     let service = match server {
         Some(url) => Service::remote(url),
@@ -51,7 +52,9 @@ async fn follow(arguments: &TailArgs, target: &Target, service: &Service) -> Res
         if arguments.json {
             say(&received.line);
         } else if let Some(line) = line_of(&received.event) {
-            say(&format!("{:>6} {line}", received.event["sequence"]));
+            // Only a feed tells of more than one.
+            let origin = received.event["payload"]["origin"]["stream"].as_str().map(|id| format!("{id} "));
+            say(&format!("{:>6} {}{line}", received.event["sequence"], origin.unwrap_or_default()));
         }
     }
     if report.status.is_none() {

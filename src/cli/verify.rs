@@ -14,14 +14,14 @@ use super::progress::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::build::Build;
-use crate::domain::list::{Direction, Field, Query, Sort};
 use crate::domain::principal::Scope;
 use crate::domain::run::Run;
-use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, RunId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
+use crate::feed::origin;
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
-use crate::store::{ConnectError, Listable, Store, StoreError};
+use crate::store::{ConnectError, Store, StoreError};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -44,7 +44,7 @@ pub enum VerifyError {
 pub struct Report {
     pub logs: u64,
     pub events: u64,
-    /// Not as they should be, and known to be so: a start of the service does what is left to do.
+    /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
-        verify_data_dir(folder, store.as_ref(), settings.log.retention.is_some()).await
+        verify_data_dir(folder, store.as_ref()).await
     };
     let report = checked.await.map_err(CommandError::failed)?;
     report.violations.iter().for_each(|violation| say(violation));
@@ -82,9 +82,8 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
     Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs`, and with a store the rows too. With `deletes`, an old
-/// log may be gone.
-pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bool) -> Result<Report, VerifyError> {
+/// Checks every log below `workspaces/*/{runs,builds}/*/logs` and every feed, and with a store the rows too.
+pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
         report.notes.push("no database that this program can read: rows are not checked".to_owned());
@@ -96,19 +95,21 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>, deletes: bo
             Some(store) => row(store, key).await?,
             None => None,
         };
-        let wrong = |source| VerifyError::Read { path: data_dir.join(key.log_path()), source };
-        match LogReader::open(&data_dir.join(key.log_path())) {
-            Ok(reader) => {
-                seen.insert(key);
-                report.check(key, &reader, row.as_ref(), store.is_some()).map_err(wrong)?;
-            }
-            Err(OpenReaderError::NotFound) => {}
-            Err(OpenReaderError::Io(error)) => return Err(wrong(error)),
+        let path = data_dir.join(key.log_path());
+        let checked = match LogReader::of(data_dir, key) {
+            Ok(reader) => report.check(key, &reader, row.as_ref(), store.is_some()),
+            Err(OpenReaderError::NotFound) => continue,
+            Err(OpenReaderError::Io(error)) => Err(error),
+        };
+        seen.insert(key);
+        match checked {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => report.violation(key, error),
+            checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
-            report.without_log(key, &row, deletes);
+            report.without_log(key, &row);
         }
     }
     Ok(report)
@@ -122,6 +123,8 @@ struct Row {
     failure: Option<&'static str>,
     last_sequence: u64,
     degraded: bool,
+    /// Retention has deleted the log, or was about to.
+    expired: bool,
 }
 
 impl From<&Run> for Row {
@@ -132,6 +135,7 @@ impl From<&Run> for Row {
             failure: run.state.failure.as_ref().map(|failure| failure.code.as_str()),
             last_sequence: run.last_sequence,
             degraded: run.log_degraded,
+            expired: run.log_state.is_expired(),
         }
     }
 }
@@ -144,6 +148,7 @@ impl From<&Build> for Row {
             failure: build.state.error.as_ref().map(|error| error.code.as_str()),
             last_sequence: build.last_sequence,
             degraded: build.log_degraded,
+            expired: build.log_state.is_expired(),
         }
     }
 }
@@ -153,29 +158,17 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     Ok(match key {
         StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Feed { .. } => None,
     })
 }
 
 async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
-    let (runs, builds) = (all::<Run>(store).await?, all::<Build>(store).await?);
+    let (runs, builds) = (store.all::<Run>(&Scope::All).await?, store.all::<Build>(&Scope::All).await?);
     let runs = runs.iter().map(|run| (run.stream_key(), Row::from(run)));
     Ok(runs.chain(builds.iter().map(|build| (build.stream_key(), Row::from(build)))).collect())
 }
 
-async fn all<R: Listable>(store: &Store) -> Result<Vec<R>, StoreError> {
-    let query = Query::all(Sort { field: Field::Id, direction: Direction::Ascending });
-    let (mut all, mut place) = (Vec::new(), None);
-    loop {
-        let slice = store.slice(&Scope::All, &query, place.as_ref(), 1000).await?;
-        all.extend(slice.items);
-        place = slice.next;
-        if place.is_none() {
-            return Ok(all);
-        }
-    }
-}
-
-/// Every run and build that has a folder, sorted.
+/// Every run and build that has a folder, and the feed of every workspace that has one, sorted.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     fs::read_dir(data_dir)?;
     let mut keys = Vec::new();
@@ -187,6 +180,7 @@ fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
         let builds = folders(&workspace.join("builds"))?;
         let ids = builds.iter().filter_map(|(name, _)| BuildId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
+        keys.push(StreamKey::feed(workspace_id));
     }
     Ok(keys)
 }
@@ -249,11 +243,32 @@ impl Report {
         let tail = reader.tail()?;
         let end = end(key, tail.last_line.as_deref());
         match row {
-            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service ends it"),
+            // Nobody's work, so without a row and without an end.
+            None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
+            Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
             None if has_rows => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),
             None => {}
+        }
+        Ok(())
+    }
+
+    /// A feed tells no event twice.
+    fn check_origins(&mut self, key: StreamKey, reader: &LogReader, end: u64) -> io::Result<()> {
+        let (mut seen, mut offset) = (HashSet::new(), 0);
+        while offset < end {
+            let chunk = reader.read(offset, end, 1 << 20)?;
+            for line in chunk.lines.split_inclusive(|byte| *byte == b'\n') {
+                match origin(line) {
+                    Some(origin) if seen.insert(origin) => {}
+                    Some((stream, sequence)) => {
+                        self.violation(key, format_args!("event {sequence} of {stream} is told twice"));
+                    }
+                    None => self.violation(key, "an entry has no origin"),
+                }
+            }
+            offset = chunk.next_offset;
         }
         Ok(())
     }
@@ -281,9 +296,9 @@ impl Report {
         }
     }
 
-    fn without_log(&mut self, key: StreamKey, row: &Row, deletes: bool) {
+    fn without_log(&mut self, key: StreamKey, row: &Row) {
         match row {
-            Row { is_terminal: true, .. } if deletes => self.note(key, "the log has been deleted"),
+            Row { is_terminal: true, expired: true, .. } => self.note(key, "the log was deleted by retention"),
             Row { degraded: true, .. } => self.note(key, "the log is degraded and empty"),
             Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not begun"),
             _ => self.violation(key, "there is no log of it"),
@@ -332,7 +347,7 @@ mod tests {
     }
 
     async fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
-        verify_data_dir(with_log(events, tail).path(), None, false).await.unwrap()
+        verify_data_dir(with_log(events, tail).path(), None).await.unwrap()
     }
 
     #[tokio::test]
@@ -359,8 +374,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, false).await.is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, false).await.unwrap().logs, 0);
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
     }
 
     #[test]
@@ -372,6 +387,7 @@ mod tests {
             failure: Some("interrupted"),
             last_sequence: 7,
             degraded: false,
+            expired: false,
         };
         let end = |sequence, status: &str, failure: &str| {
             Some(End { sequence, status: status.to_owned(), failure: Some(failure.to_owned()) })

@@ -15,8 +15,8 @@ use reader::{Effective, Reader};
 
 pub use reader::SettingsError;
 pub use sections::{
-    BuildSettings, LimitSettings, LogSettings, RunSettings, ServerSettings, StorageSettings, StreamSettings,
-    TelemetrySettings,
+    BuildSettings, LimitSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings, StorageSettings,
+    StreamSettings, TelemetrySettings,
 };
 pub use value::{Durability, Installer, LogFormat};
 
@@ -49,6 +49,7 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub stream: StreamSettings,
     pub log: LogSettings,
+    pub maintenance: MaintenanceSettings,
     pub telemetry: TelemetrySettings,
     /// The environment of this process, for the allow-lists of children.
     pub environment: Environment,
@@ -70,6 +71,7 @@ impl Settings {
             limits: LimitSettings::read(&mut reader)?,
             stream: StreamSettings::read(&mut reader)?,
             log: LogSettings::read(&mut reader)?,
+            maintenance: MaintenanceSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
             environment: sources.environment.clone(),
             unknown: Vec::new(),
@@ -169,6 +171,16 @@ mod tests {
 
         let error = Settings::load(&environment(&[("ADE_BIND", "")])).unwrap_err().to_string();
         assert!(error.contains("bind is set to nothing (variable ADE_BIND)"), "{error}");
+    }
+
+    #[test]
+    fn what_is_done_again_and_again_is_not_done_without_pause() {
+        let interval = |text| Settings::load(&environment(&[("ADE_MAINTENANCE_INTERVAL", text)]));
+        assert_eq!(interval("90").unwrap().maintenance.interval, Duration::from_secs(90));
+        for text in ["0", "10ms", "999ms"] {
+            let error = interval(text).unwrap_err().to_string();
+            assert!(error.contains("maintenance_interval") && error.contains("at least a second"), "{error}");
+        }
     }
 
     #[test]

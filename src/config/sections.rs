@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reader::{Reader, SettingsError};
 use super::value::{
-    Concurrency, Count, DatabaseUrl, Durability, Installer, LogFilter, LogFormat, LoopbackAddress, Names, Size,
+    Concurrency, Count, DatabaseUrl, Durability, Installer, LogFilter, LogFormat, LoopbackAddress, Names, Period, Size,
 };
 
 /// Listening and shutting down.
@@ -108,6 +108,13 @@ pub struct LogSettings {
     pub feed_retention: Duration,
 }
 
+/// What is done now and then.
+#[derive(Debug, Clone)]
+pub struct MaintenanceSettings {
+    /// `ADE_MAINTENANCE_INTERVAL`, `1h`. Between two rounds, a tenth more or less.
+    pub interval: Duration,
+}
+
 /// The service's own log.
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
@@ -195,6 +202,12 @@ impl LogSettings {
             retention: reader.optional("log_retention")?,
             feed_retention: reader.required("feed_retention")?,
         })
+    }
+}
+
+impl MaintenanceSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self { interval: reader.required::<Period>("maintenance_interval")?.0 })
     }
 }
 

@@ -108,6 +108,22 @@ impl SettingValue for Duration {
     }
 }
 
+/// A duration between things that are done again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+impl SettingValue for Period {
+    const ALLOWED: &'static str = "a duration of at least a second, such as 30s, 10m, 2h or 7d";
+
+    fn parse(text: &str) -> Option<Self> {
+        Duration::parse(text).filter(|period| *period >= Duration::from_secs(1)).map(Self)
+    }
+
+    fn to_toml(&self) -> String {
+        self.0.to_toml()
+    }
+}
+
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub u64);

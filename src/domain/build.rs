@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::BuildErrorCode;
 use super::id::NodeId;
-use super::status::{BuildStatus, text_enum};
+use super::status::{BuildStatus, LogState, text_enum};
 use super::time::Timestamp;
 use super::{BuildId, ConfigurationId, StreamKey, WorkspaceId};
 
@@ -44,6 +44,8 @@ pub struct Build {
     pub venv_present: bool,
     pub log_degraded: bool,
     pub durable_bytes: Option<u64>,
+    /// What retention has made of the log.
+    pub log_state: LogState,
     pub last_sequence: u64,
     pub state: BuildState,
 }

@@ -16,6 +16,8 @@ pub mod principal;
 pub mod idempotency;
 pub mod safe_mode;
 pub mod list;
+pub mod maintenance;
+pub mod feed;
 
 pub use id::{BuildId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId};
-pub use stream_key::{StreamKey, StreamKind};
+pub use stream_key::{StreamId, StreamKey, StreamKind};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::failure::RunFailure;
 use super::id::NodeId;
-use super::status::{RunStatus, text_enum};
+use super::status::{LogState, RunStatus, text_enum};
 use super::time::Timestamp;
 use super::{BuildId, ConfigurationId, DocumentId, RunId, StreamKey, WorkspaceId};
 
@@ -57,6 +57,8 @@ pub struct Run {
     /// The file behind the log failed; what is beyond `durable_bytes` is cut before it is used again.
     pub log_degraded: bool,
     pub durable_bytes: Option<u64>,
+    /// What retention has made of the log.
+    pub log_state: LogState,
     /// Where in the log [`Run::state`] stands.
     pub last_sequence: u64,
     pub state: RunState,

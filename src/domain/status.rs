@@ -1,10 +1,10 @@
 //! What state a piece of work is in, and which state may follow which.
 
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $(#[serde(rename = $text)] $variant),* }
+        pub enum $name { $(#[serde(rename = $text)] $(#[$of])* $variant),* }
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
@@ -39,6 +39,26 @@ text_enum! {
     BuildStatus {
         Queued = "queued", Building = "building",
         Active = "active", Failed = "failed", Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    /// What retention has made of the log of a piece of work that has ended.
+    #[derive(Default)]
+    LogState {
+        #[default]
+        Plain = "plain",
+        Compressed = "compressed",
+        /// It is to be deleted, and may be gone already: a crash can come between the two.
+        Expiring = "expiring",
+        Deleted = "deleted",
+    }
+}
+
+impl LogState {
+    /// Its stream is over for good: there is nothing to read any more, or soon will not be.
+    pub fn is_expired(self) -> bool {
+        matches!(self, Self::Expiring | Self::Deleted)
     }
 }
 

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Draft;
+use super::envelope::Subject;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, EventId, StreamKey};
+use crate::domain::{BuildId, ConfigurationId, EventId, StreamKey, WorkspaceId};
 
 /// The part of the envelope that is the same for every event of a stream.
 #[derive(Debug, Clone)]
@@ -22,10 +23,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of the stream of a run or a build.
     pub fn new(key: StreamKey, configuration_id: ConfigurationId) -> Self {
         let run_id = match key {
             StreamKey::Run { id, .. } => format!("\"{id}\""),
-            StreamKey::Build { .. } => "null".into(),
+            StreamKey::Build { .. } | StreamKey::Feed { .. } => "null".into(),
         };
         let workspace_id = key.workspace_id();
         let rendered = format!(
@@ -34,16 +36,33 @@ impl Identity {
         Self { key, rendered }
     }
 
+    /// Of a workspace's feed, where each event says itself what it is about.
+    pub fn of_feed(workspace_id: WorkspaceId) -> Self {
+        let rendered = format!(",\"workspace_id\":\"{workspace_id}\"");
+        Self { key: StreamKey::feed(workspace_id), rendered }
+    }
+
     pub fn key(&self) -> StreamKey {
         self.key
     }
 
-    /// A build's stream knows its build; in a run's stream each event says it.
+    /// A build's stream knows its build; in other streams each event says it.
     fn build_id(&self, draft: &Draft) -> Option<BuildId> {
         match self.key {
             StreamKey::Build { id, .. } => Some(id),
-            StreamKey::Run { .. } => draft.build_id,
+            StreamKey::Run { .. } | StreamKey::Feed { .. } => draft.build_id,
         }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, draft: &Draft) {
+        out.extend_from_slice(self.rendered.as_bytes());
+        if let StreamKey::Feed { .. } = self.key {
+            let Subject { configuration_id, run_id } = draft.subject.unwrap_or_default();
+            write_id(out, "configuration_id", configuration_id);
+            write_id(out, "run_id", run_id);
+            return write_id(out, "build_id", draft.build_id);
+        }
+        write_nullable(out, self.build_id(draft));
     }
 }
 
@@ -62,11 +81,7 @@ pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draf
     write!(out, ",\"event_id\":\"{}\",\"created_at\":\"", stamp.event_id).expect(VEC);
     write_time(out, stamp.created_at);
     write!(out, "\",\"sequence\":{},\"source\":\"{}\"", stamp.sequence, draft.source.as_str()).expect(VEC);
-    out.extend_from_slice(identity.rendered.as_bytes());
-    match identity.build_id(draft) {
-        Some(id) => write!(out, "\"{id}\"").expect(VEC),
-        None => out.extend_from_slice(b"null"),
-    }
+    identity.write(out, draft);
     out.extend_from_slice(b",\"engine_timestamp\":");
     match &draft.engine_timestamp {
         Some(text) => write_string(out, text),
@@ -78,6 +93,18 @@ pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draf
 }
 
 const VEC: &str = "writing to a Vec cannot fail";
+
+fn write_id(out: &mut Vec<u8>, key: &str, id: Option<impl std::fmt::Display>) {
+    write!(out, ",\"{key}\":").expect(VEC);
+    write_nullable(out, id);
+}
+
+fn write_nullable(out: &mut Vec<u8>, id: Option<impl std::fmt::Display>) {
+    match id {
+        Some(id) => write!(out, "\"{id}\"").expect(VEC),
+        None => out.extend_from_slice(b"null"),
+    }
+}
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect(VEC);
@@ -121,7 +148,7 @@ pub struct EventRef<'a> {
 
 impl EventRef<'_> {
     pub fn is_terminal(&self, key: StreamKey) -> bool {
-        self.kind == key.kind().terminal_type()
+        key.kind().is_terminal(self.kind.as_bytes())
     }
 }
 
@@ -152,7 +179,7 @@ pub fn raw_type(line: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{RunId, WorkspaceId};
+    use crate::domain::RunId;
     use crate::event::Source;
     use serde_json::json;
 

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::domain::BuildId;
 use crate::domain::status::text_enum;
+use crate::domain::{BuildId, ConfigurationId, RunId};
 
 text_enum! {
     Source { Api = "api", Engine = "engine", Builder = "builder", Scheduler = "scheduler" }
@@ -15,12 +15,21 @@ text_enum! {
 /// The dotted name of an event: known ones are static, an engine's own are kept as they came.
 pub type EventType = Cow<'static, str>;
 
+/// What an event of a feed is about, beside its build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Subject {
+    pub configuration_id: Option<ConfigurationId>,
+    pub run_id: Option<RunId>,
+}
+
 /// An event before a stream has admitted it.
 #[derive(Debug, Clone)]
 pub struct Draft {
     pub kind: EventType,
     pub source: Source,
     pub build_id: Option<BuildId>,
+    /// What the event is about, in a stream of many things.
+    pub subject: Option<Subject>,
     /// The producer's own time, as it wrote it.
     pub engine_timestamp: Option<Box<str>>,
     /// A JSON object on one line; unknown keys are kept verbatim.
@@ -32,7 +41,7 @@ impl Draft {
     /// If `payload` cannot be JSON (a map with keys that are not strings); no payload of ours is such.
     pub fn new(kind: impl Into<EventType>, source: Source, payload: &impl Serialize) -> Self {
         let payload = serde_json::value::to_raw_value(payload).expect("a payload serialises to JSON");
-        Self { kind: kind.into(), source, build_id: None, engine_timestamp: None, payload }
+        Self { kind: kind.into(), source, build_id: None, subject: None, engine_timestamp: None, payload }
     }
 
     pub fn of_build(mut self, build_id: BuildId) -> Self {

@@ -8,4 +8,4 @@ pub mod codec;
 pub mod payload;
 
 pub use codec::{EventRef, Identity};
-pub use envelope::{Draft, EventType, Source};
+pub use envelope::{Draft, EventType, Source, Subject};

@@ -6,7 +6,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::ACCEPT;
 
 use super::filter::Filter;
-use super::problem::{Code, Problem};
+use super::positions::Positions;
+use super::problem::{Code, FieldError, Problem};
+use crate::domain::StreamId;
 use crate::domain::sequence::Start;
 
 const MAX_PAGE: usize = 1000;
@@ -60,9 +62,73 @@ impl EventsRequest {
             wait: query.wait()?,
             follow: query.flag("follow")?,
         };
-        query.finish()?;
+        query.finish(
+            "after_sequence, from_sequence, last_event_id, tail, stream, format, event_names, types, scope, level, limit, wait, follow",
+        )?;
         Ok(parsed)
     }
+}
+
+/// Streams on one connection, at most.
+const MAX_STREAMS: usize = 100;
+
+/// A parsed request for the events of several streams on one connection.
+#[derive(Debug)]
+pub struct ManyRequest {
+    /// Each once, in the order of their first naming.
+    pub streams: Vec<StreamId>,
+    positions: Positions,
+    tail: Option<u64>,
+    pub names: EventNames,
+    pub filter: Option<Filter>,
+}
+
+impl ManyRequest {
+    pub fn parse(request: &HttpRequest) -> Result<Self, Problem> {
+        let mut query = RawQuery::read(request)?;
+        let parsed = Self {
+            streams: streams(query.take_all("stream"))?,
+            positions: positions(request, query.take("last_event_id"))?,
+            tail: query.number("tail")?,
+            names: query.names()?,
+            filter: Filter::parse(query.take("types"), query.take("scope"), query.take("level"))?,
+        };
+        query.finish("stream, last_event_id, tail, event_names, types, scope, level")?;
+        Ok(parsed)
+    }
+
+    /// Where this reader begins in one of its streams.
+    pub fn start(&self, id: StreamId) -> Start {
+        Start { cursor: self.positions.of(id), tail: self.tail, ..Start::default() }
+    }
+}
+
+fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
+    let mut streams = Vec::new();
+    for text in &named {
+        let id = StreamId::parse(text).ok_or_else(|| {
+            Problem::new(Code::InvalidId, format!("`{text}` is not the id of a run, a build or a workspace"))
+                .error(FieldError::new("stream", "invalid_id", text.as_str()))
+        })?;
+        if !streams.contains(&id) {
+            streams.push(id);
+        }
+    }
+    match streams.len() {
+        0 => Err(invalid("stream", "given at least once")),
+        1..=MAX_STREAMS => Ok(streams),
+        count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams are more than {MAX_STREAMS}"))),
+    }
+}
+
+/// What the client has seen, by header and query: the furthest of each stream.
+fn positions(request: &HttpRequest, query: Option<String>) -> Result<Positions, Problem> {
+    let header = request.headers().get("Last-Event-ID").map(|value| value.to_str().unwrap_or("?").to_owned());
+    let parse = |name, text: Option<String>| {
+        let read = Positions::parse(text.as_deref().unwrap_or_default());
+        read.ok_or_else(|| invalid(name, "a list of <stream>:<sequence>, separated by commas"))
+    };
+    Ok(parse("Last-Event-ID", header)?.furthest(parse("last_event_id", query)?))
 }
 
 fn cursor(request: &HttpRequest) -> Result<Option<u64>, Problem> {
@@ -101,6 +167,13 @@ impl RawQuery {
             !same
         });
         found
+    }
+
+    fn take_all(&mut self, name: &str) -> Vec<String> {
+        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);
+        self.0 = left;
+        let taken: Vec<(String, String)> = taken;
+        taken.into_iter().map(|(_, value)| value).collect()
     }
 
     fn number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
@@ -151,9 +224,8 @@ impl RawQuery {
         }
     }
 
-    fn finish(self) -> Result<(), Problem> {
+    fn finish(self, known: &str) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
-        let known = "after_sequence, from_sequence, last_event_id, tail, stream, format, event_names, types, scope, level, limit, wait, follow";
         Err(Problem::new(Code::InvalidQuery, format!("`{name}` is not known here; known are {known}")))
     }
 }
@@ -197,6 +269,17 @@ mod tests {
     fn header_and_query_cursor_are_one() {
         let start = parse("/?last_event_id=5&after_sequence=3", &[("Last-Event-ID", "9")]).unwrap().start;
         assert_eq!((start.cursor, start.after), (Some(9), Some(3)));
+    }
+
+    #[test]
+    fn many_streams_are_read_each_with_its_start() {
+        let (one, other) = (crate::domain::RunId::generate(), crate::domain::BuildId::generate());
+        let uri = format!("/?stream={one}&stream={other}&stream={one}&tail=5&last_event_id={one}:3");
+        let request = TestRequest::with_uri(&uri).insert_header(("Last-Event-ID", format!("{one}:9")));
+        let many = ManyRequest::parse(&request.to_http_request()).unwrap();
+        assert_eq!(many.streams, [StreamId::Run(one), StreamId::Build(other)]);
+        assert_eq!(many.start(StreamId::Run(one)), Start { cursor: Some(9), tail: Some(5), ..Start::default() });
+        assert_eq!(many.start(StreamId::Build(other)), Start { tail: Some(5), ..Start::default() });
     }
 
     #[test]

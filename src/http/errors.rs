@@ -1,7 +1,9 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
+use crate::registry::configurations::ReplaceError;
 use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError, RetryRunError};
 use crate::store::{InsertWorkspaceError, StoreError};
 use crate::stream::{AppendError, SubscribeError};
@@ -77,9 +79,20 @@ impl From<EnsureBuildError> for Problem {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
             EnsureBuildError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            EnsureBuildError::Package(error) => Self::internal(error),
+            EnsureBuildError::Digest(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::new(Code::BuildsUnavailable, error.to_string()),
             EnsureBuildError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReplaceError> for Problem {
+    fn from(error: ReplaceError) -> Self {
+        match error {
+            ReplaceError::NotFound => Self::not_found("the configuration"),
+            ReplaceError::Changed { .. } => Self::new(Code::PreconditionFailed, error.to_string()),
+            ReplaceError::Import(error) => error.into(),
+            ReplaceError::Store(error) => Self::internal(error),
         }
     }
 }
@@ -97,6 +110,9 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound => Self::not_found("the stream"),
+            ReadError::Expired => {
+                Self::new(Code::Gone, "the events were deleted by retention; the resource is still there")
+            }
             ReadError::Log(error) => {
                 tracing::error!(error = %error, "log could not be read");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
@@ -108,8 +124,17 @@ impl From<ReadError> for Problem {
             ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
                 Self::new(Code::TooManySubscribers, format!("the stream has its {limit} readers"))
             }
-            ReadError::Subscribe(SubscribeError::Ahead(ahead)) => Self::sequence_ahead(ahead.last),
+            ReadError::Subscribe(SubscribeError::NoPosition(position)) => match position {
+                NoPosition::Ahead(ahead) => Self::sequence_ahead(ahead.last),
+                NoPosition::Expired(expired) => {
+                    Self::new(Code::PositionExpired, expired.to_string()).with("first_sequence", expired.first)
+                }
+            },
             ReadError::Store(error) => Self::internal(error),
+            ReadError::Feed(error) => {
+                tracing::error!(error = %error, "feed could not be opened");
+                Self::new(Code::LogUnavailable, "the feed cannot be read")
+            }
         }
     }
 }

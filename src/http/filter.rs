@@ -34,7 +34,7 @@ impl Filter {
 
     pub fn passes(&self, kind: StreamKind, line: &[u8]) -> bool {
         let name = raw_type(line);
-        if name == kind.terminal_type().as_bytes() {
+        if kind.is_terminal(name) {
             return true;
         }
         self.type_passes(name) && self.scope_and_level_pass(name, line)

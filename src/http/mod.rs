@@ -4,11 +4,13 @@
 //! hang-up stops none.
 
 pub mod problem;
+pub mod ports;
 pub mod errors;
 pub mod middleware;
 pub mod auth;
 pub mod paths;
 pub mod input;
+pub mod positions;
 pub mod cursor;
 pub mod filter;
 pub mod list;

@@ -4,6 +4,11 @@ use crate::domain::{BuildId, DocumentId, RunId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
 
+/// Below the configurations of a workspace, under both names that these have.
+pub fn of_configurations(below: &str) -> Vec<String> {
+    ["configurations", "configs"].map(|name| format!("/workspaces/{{workspace}}/{name}{below}")).into()
+}
+
 pub fn run(id: RunId) -> String {
     format!("{API}/runs/{id}")
 }

@@ -83,6 +83,8 @@ codes! {
         "Reading keeps working. `PUT /api/v1/system/safe-mode` is the switch.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
+    PositionExpired = "position_expired", 410, never, "The events at this position were deleted by retention",
+        "`first_sequence` is the oldest that is still there; without a position the reader begins with it.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
         "Read it again and repeat with its present `ETag`.";
     PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",
@@ -97,6 +99,8 @@ codes! {
         "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
     InvalidCursor = "invalid_cursor", 422, never, "The cursor does not belong to this list",
         "Begin anew with an empty `cursor`; keep path, order, filters and search the same from page to page.";
+    TooManyStreams = "too_many_streams", 422, never, "One connection carries at most 100 streams",
+        "Name fewer, or read a workspace's feed.";
     InvalidRequest = "invalid_request", 422, never, "The request is not as it should be",
         "`errors` names each place and what is wrong there.";
     InputRequired = "input_required", 422, never, "The run needs an input document",

@@ -2,18 +2,20 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{ServiceFactoryExt as _, map_config};
 use actix_web::dev::{AppConfig, Server, fn_service};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, web};
 
 use super::connection::{Connection, Connections};
 use super::middleware::{configure_errors, loopback_only, request_context};
+use super::ports::Maintenance;
 use super::push::hand_over;
 use super::route;
 use crate::registry::RegistryHandle;
@@ -38,13 +40,14 @@ pub struct HttpEnd {
 }
 
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle) -> io::Result<HttpEnd> {
+pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::Result<HttpEnd> {
     let settings = registry.services().settings.clone();
     let listener = TcpListener::bind(settings.server.bind)?;
     socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
     let address = listener.local_addr()?;
     let stall = settings.stream.sse_stall_timeout;
     let registry = web::Data::new(registry);
+    let maintenance = web::Data::from(maintenance);
     let connections = Connections::default();
     let counted = connections.clone();
     let server = Server::build()
@@ -52,10 +55,12 @@ pub fn bind(registry: RegistryHandle) -> io::Result<HttpEnd> {
         .backlog(4096)
         .disable_signals()
         .listen("http", listener, move || {
-            let registry = registry.clone();
             let app = App::new()
-                .app_data(registry)
+                .app_data(registry.clone())
+                .app_data(maintenance.clone())
                 .app_data(web::PayloadConfig::new(MAX_BODY))
+                // A trailing slash changes nothing.
+                .wrap(NormalizePath::trim())
                 .wrap(from_fn(loopback_only))
                 .wrap(from_fn(request_context))
                 .wrap(from_fn(hand_over))

@@ -13,6 +13,9 @@ pub(super) struct Counters {
     pub(super) journal_syncs: AtomicU64,
     pub(super) journal_failures: AtomicU64,
     pub(super) torn_tails: AtomicU64,
+    pub(super) compressed_logs: AtomicU64,
+    pub(super) deleted_logs: AtomicU64,
+    pub(super) freed_bytes: AtomicU64,
 }
 
 /// Totals since the log root was opened.
@@ -27,6 +30,12 @@ pub struct LogMetrics {
     /// Not 0: the journal is out of use until the next start.
     pub journal_failures: u64,
     pub torn_tails: u64,
+    pub compressed_logs: u64,
+    pub deleted_logs: u64,
+    /// Of the disk, by compressing and deleting.
+    pub freed_bytes: u64,
+    /// Frames of compressed logs that were decompressed for readers.
+    pub frames_unpacked: u64,
 }
 
 impl Counters {
@@ -55,6 +64,11 @@ impl Counters {
             journal_syncs: get(&self.journal_syncs),
             journal_failures: get(&self.journal_failures),
             torn_tails: get(&self.torn_tails),
+            compressed_logs: get(&self.compressed_logs),
+            deleted_logs: get(&self.deleted_logs),
+            freed_bytes: get(&self.freed_bytes),
+            // Counted where the frames are kept.
+            frames_unpacked: 0,
         }
     }
 }

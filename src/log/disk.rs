@@ -28,16 +28,24 @@ pub trait Disk: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name in the same folder at once, and with it the place of what had that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// The names in a folder, in no order; none of a folder that is not there.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
-pub trait DiskFile: Send + Sync {
+/// Bytes that can be read at any place.
+pub trait ReadAt: Send + Sync {
     fn size(&self) -> io::Result<u64>;
-    /// May read less than asked, nothing only at the end of the file.
+    /// May read less than asked, nothing only at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// As `read_at`, but fails with `WouldBlock` where that would wait for a device.
     fn read_cached_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
+}
+
+pub trait DiskFile: ReadAt {
     /// Writes everything or fails; what a failed write has left behind is unknown.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     fn set_len(&self, size: u64) -> io::Result<()>;
@@ -48,7 +56,7 @@ pub trait DiskFile: Send + Sync {
 }
 
 /// Reads until the buffer is full or the file ends; says how much that was.
-pub(super) fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_full(file: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {
@@ -62,7 +70,7 @@ pub(super) fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> 
 }
 
 /// The bytes of a range that must exist.
-pub(super) fn read_range(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_range(file: &dyn ReadAt, start: u64, end: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; (end - start) as usize];
     if read_full(file, &mut bytes, start)? < bytes.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -96,9 +104,21 @@ impl Disk for RealDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
 }
 
-impl DiskFile for File {
+impl ReadAt for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -118,7 +138,9 @@ impl DiskFile for File {
             error => error,
         })
     }
+}
 
+impl DiskFile for File {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         FileExt::write_all_at(self, bytes, offset)
     }

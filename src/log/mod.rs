@@ -1,8 +1,9 @@
 //! Logs: one append-only file of events per stream, and the only code that writes them.
 //!
 //! Laws: a batch is answered only when it is durable under the policy, and nothing is answered that a crash could take
-//! back. A log is never rewritten: opening it cuts a torn end, and that is all. A failed write or sync ends the log
-//! until it is opened again, cut to what was durable. A reader never delays a writer.
+//! back. A log is never rewritten: opening it cuts a torn end, and that is all; once it has ended it may be compressed,
+//! which changes none of its bytes for a reader, and deleted. A failed write or sync ends the log until it is opened
+//! again, cut to what was durable. A reader never delays a writer.
 //!
 //! ```text
 //! LogWriter::commit --small--> committer --one sync for all--> journal
@@ -22,8 +23,12 @@ mod record;
 mod replay;
 mod recovery;
 mod scan;
+mod segments;
 pub mod reader;
 mod seek;
+mod frames;
+mod compressed;
+mod retention;
 pub mod verify;
 mod stream_file;
 mod queue;
@@ -37,5 +42,6 @@ pub use disk::RealDisk;
 pub use reader::{Chunk, LogReader, Tail};
 pub use recovery::Recovered;
 pub use replay::ReplayReport;
-pub use root::{Durability, LogOptions, LogRoot, OpenLogError, OpenReaderError, OpenRootError};
+pub use retention::{CompressError, Deletable, DeleteError, Shrunk};
+pub use root::{Durability, Expired, LogOptions, LogRoot, OpenLogError, OpenReaderError, OpenRootError};
 pub use writer::{Commit, LogWriter};

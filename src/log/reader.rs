@@ -1,24 +1,56 @@
 //! Reading a log: where it ends, where a sequence begins, and the next lines, as the bytes that were written.
 //!
-//! Law: a reader never writes, takes no lock and knows no writer. How far it may read is told to it by whoever knows
-//! what is durable; of a log that is closed the end is its last whole event.
+//! Law: a reader never writes and knows no writer. How far it may read is told to it by whoever knows what is durable;
+//! of a log that is closed the end is its last whole event. Offsets are those of the lines, compressed or not.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
-use super::disk::{Disk, DiskFile, Mode, RealDisk, read_full};
+use super::compressed::{CompressedFile, FrameCache};
+use super::disk::{Disk, Mode, ReadAt, RealDisk, read_full};
 use super::root::OpenReaderError;
-use super::scan::scan_end;
+use super::scan::{scan_end, scan_segment};
 use super::seek;
+use super::segments::{self, Joined, first_sequence, has_segments};
+use crate::domain::StreamKey;
 
 /// A log opened for reading. Clones share the open file.
 #[derive(Clone)]
 pub struct LogReader {
-    pub(super) file: Arc<dyn DiskFile>,
+    form: Form,
+    origin: Origin,
+}
+
+#[derive(Clone)]
+enum Form {
+    /// The file as it was written, or all segments of a log that has some.
+    Plain(Arc<dyn ReadAt>),
+    Compressed(Arc<CompressedFile>),
+}
+
+/// Where a log begins, and its newest segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Origin {
+    /// The oldest sequence that is still there; the next one of a log without events.
+    first: u64,
+    newest: u64,
+}
+
+impl Origin {
+    /// Of a log in one file.
+    const WHOLE: Self = Self { first: 1, newest: 0 };
+}
+
+/// What the name of a compressed log ends with.
+const COMPRESSED: &str = "zst";
+
+/// Where the compressed form of a log is, beside the other.
+pub(super) fn compressed_path(path: &Path) -> PathBuf {
+    path.with_added_extension(COMPRESSED)
 }
 
 /// The end of a log.
@@ -39,51 +71,148 @@ pub struct Chunk {
 }
 
 impl LogReader {
-    /// Opens the file of one log by itself, beside whoever writes it. Blocks.
+    /// Opens the file of one log by itself, beside whoever writes it. Where it has been compressed since, that form is
+    /// opened. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenReaderError> {
-        Self::from_disk(&RealDisk, path)
+        const CACHE: usize = 4 << 20;
+        let cache = FrameCache::new(CACHE);
+        if path.extension().is_some_and(|extension| extension == COMPRESSED) {
+            return Self::open_compressed(&RealDisk, path, &cache);
+        }
+        Self::from_disk(&RealDisk, path, &cache)
     }
 
-    pub(super) fn from_disk(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
-        match disk.open(path, Mode::Read) {
-            Ok(file) => Ok(Self { file }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenReaderError::NotFound),
-            Err(error) => Err(OpenReaderError::Io(error)),
+    /// Both forms are there for a moment of compressing; then the plain one counts, which goes last.
+    pub(super) fn from_disk(disk: &dyn Disk, path: &Path, cache: &Arc<FrameCache>) -> Result<Self, OpenReaderError> {
+        match Self::open_plain(disk, path) {
+            Err(OpenReaderError::NotFound) => Self::open_compressed(disk, &compressed_path(path), cache),
+            opened => opened,
         }
     }
 
+    pub(super) fn open_plain(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
+        let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
+        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE })
+    }
+
+    pub(super) fn open_compressed(
+        disk: &dyn Disk,
+        path: &Path,
+        cache: &Arc<FrameCache>,
+    ) -> Result<Self, OpenReaderError> {
+        let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
+        let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
+        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE })
+    }
+
+    /// All segments of a log, as one. They are never compressed.
+    pub(super) fn of_segments(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, OpenReaderError> {
+        let sealed = segments::sealed(&*disk, path).map_err(OpenReaderError::Io)?;
+        let newest = match disk.open(path, Mode::Read).map_err(OpenReaderError::from_io) {
+            Err(OpenReaderError::NotFound) if !sealed.is_empty() => None,
+            opened => Some(opened?),
+        };
+        let first = match (sealed.first(), &newest) {
+            (Some(oldest), _) => oldest.first,
+            (None, Some(newest)) => {
+                let first = newest.size().and_then(|size| first_sequence(&**newest, size));
+                first.map_err(OpenReaderError::Io)?.unwrap_or(1)
+            }
+            (None, None) => 1,
+        };
+        let joined = Joined::new(disk, sealed, newest);
+        let origin = Origin { first, newest: joined.newest_start() };
+        Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
+    }
+
+    /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
+    pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
+        let path = data_dir.join(key.log_path());
+        if has_segments(key) { Self::of_segments(Arc::new(RealDisk), &path) } else { Self::open(&path) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_file(file: Arc<dyn ReadAt>) -> Self {
+        Self { form: Form::Plain(file), origin: Origin::WHOLE }
+    }
+
+    /// The lines, whatever form they are in.
+    pub(super) fn lines(&self) -> &dyn ReadAt {
+        match &self.form {
+            Form::Plain(file) => &**file,
+            Form::Compressed(file) => &**file,
+        }
+    }
+
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.form, Form::Compressed(_))
+    }
+
+    /// The oldest sequence that is still there; the next one when there is none.
+    pub fn first_sequence(&self) -> u64 {
+        self.origin.first
+    }
+
+    /// The offset at which the file begins that is being written.
+    pub fn newest_start(&self) -> u64 {
+        self.origin.newest
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
-        let end = scan_end(&*self.file, self.file.size()?)?;
+        self.tail_within(u64::MAX)
+    }
+
+    /// As if there were at most so many bytes.
+    pub fn tail_within(&self, limit: u64) -> io::Result<Tail> {
+        let scan = if self.origin == Origin::WHOLE { scan_end } else { scan_segment };
+        let end = scan(self.lines(), self.size()?.min(limit))?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);
         Ok(Tail { last_sequence, bytes: end.bytes, last_line: end.last.map(|last| last.line) })
     }
 
     /// The offset of the first line with a sequence above `after`, or `end_bytes` if there is none before it.
     pub fn seek(&self, after: u64, end_bytes: u64) -> io::Result<u64> {
-        seek::seek(&*self.file, after, end_bytes)
+        match &self.form {
+            Form::Plain(file) => seek::seek(&**file, after, 0..end_bytes),
+            Form::Compressed(file) => file.seek(after, end_bytes),
+        }
     }
 
     /// The whole lines from `offset` on that fit into `max_bytes`, at least one unless `offset` is the end.
     pub fn read(&self, offset: u64, end_bytes: u64, max_bytes: usize) -> io::Result<Chunk> {
-        read_lines(&*self.file, offset, end_bytes, max_bytes)
+        read_lines(self.lines(), offset, end_bytes, max_bytes)
+    }
+
+    /// The bytes at an offset, wherever lines begin and end; an error if there are not as many.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        fill(self.lines(), buffer, offset)
     }
 
     /// As [`LogReader::read`], without ever waiting for a device: `None` when the kernel does not have the bytes in
-    /// memory, or when the next line is longer than `max_bytes`.
+    /// memory, when the next line is longer than `max_bytes`, or when the log is compressed.
     pub fn read_cached(&self, offset: u64, end_bytes: u64, max_bytes: usize) -> Option<Chunk> {
+        let Form::Plain(file) = &self.form else { return None };
         let mut bytes = vec![0; end_bytes.saturating_sub(offset).min(max_bytes as u64) as usize];
-        let count = self.file.read_cached_at(&mut bytes, offset).ok()?;
+        let count = file.read_cached_at(&mut bytes, offset).ok()?;
         bytes.truncate(memrchr(b'\n', &bytes[..count])? + 1);
         Some(Chunk { next_offset: offset + bytes.len() as u64, lines: bytes.into() })
     }
 
     /// All bytes there are, whole events or not.
     pub fn size(&self) -> io::Result<u64> {
-        self.file.size()
+        self.lines().size()
+    }
+
+    /// Of a compressed log: where each frame begins, and with which sequence, as its index says.
+    pub(super) fn beginnings(&self) -> io::Result<Vec<(u64, u64)>> {
+        match &self.form {
+            Form::Plain(_) => Ok(Vec::new()),
+            Form::Compressed(file) => file.beginnings(),
+        }
     }
 }
 
-pub(super) fn read_lines(file: &dyn DiskFile, offset: u64, end: u64, max_bytes: usize) -> io::Result<Chunk> {
+pub(super) fn read_lines(file: &dyn ReadAt, offset: u64, end: u64, max_bytes: usize) -> io::Result<Chunk> {
     let available = end.saturating_sub(offset);
     let mut bytes = vec![0; available.min(max_bytes.max(1) as u64) as usize];
     fill(file, &mut bytes, offset)?;
@@ -96,7 +225,7 @@ pub(super) fn read_lines(file: &dyn DiskFile, offset: u64, end: u64, max_bytes: 
 }
 
 /// The line is longer than what was read: reads as much again and looks for its end there.
-fn extend(file: &dyn DiskFile, bytes: &mut Vec<u8>, offset: u64, available: u64) -> io::Result<Option<usize>> {
+fn extend(file: &dyn ReadAt, bytes: &mut Vec<u8>, offset: u64, available: u64) -> io::Result<Option<usize>> {
     let known = bytes.len();
     let wanted = available.min((known as u64).saturating_mul(2).max(4096)) as usize;
     if wanted == known {
@@ -107,7 +236,7 @@ fn extend(file: &dyn DiskFile, bytes: &mut Vec<u8>, offset: u64, available: u64)
     Ok(memchr(b'\n', &bytes[known..]).map(|at| known + at + 1))
 }
 
-fn fill(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+fn fill(file: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     if read_full(file, buffer, offset)? < buffer.len() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than it was"));
     }
@@ -161,6 +290,8 @@ mod tests {
         assert_eq!((tail.last_sequence, tail.bytes), (9, whole.len() as u64));
         assert_eq!(tail.last_line.as_deref(), whole.split_inclusive(|byte| *byte == b'\n').next_back());
         assert_eq!(sample.content(), torn);
+        let within = sample.reader(&torn).tail_within(whole.len() as u64 - 1).unwrap();
+        assert_eq!((within.last_sequence, within.bytes < whole.len() as u64), (8, true));
         let empty = sample.reader(b"").tail().unwrap();
         assert_eq!((empty.last_sequence, empty.bytes, empty.last_line), (0, 0, None));
     }

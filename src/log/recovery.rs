@@ -7,8 +7,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::disk::DiskFile;
-use super::scan::scan_end;
+use super::disk::{DiskFile, ReadAt};
+use super::scan::{End, scan_end, scan_segment};
 
 /// What a log held when it was opened for writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,26 @@ pub(super) fn recover(
     limit: Option<u64>,
     sync: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<Recovered> {
+    recover_by(scan_end, file, limit, sync)
+}
+
+/// As [`recover`], of the newest segment of a log.
+pub(super) fn recover_segment(
+    file: &dyn DiskFile,
+    limit: Option<u64>,
+    sync: impl FnOnce() -> io::Result<()>,
+) -> io::Result<Recovered> {
+    recover_by(scan_segment, file, limit, sync)
+}
+
+fn recover_by(
+    scan: fn(&dyn ReadAt, u64) -> io::Result<End>,
+    file: &dyn DiskFile,
+    limit: Option<u64>,
+    sync: impl FnOnce() -> io::Result<()>,
+) -> io::Result<Recovered> {
     let size = file.size()?;
-    let end = scan_end(file, limit.map_or(size, |limit| limit.min(size)))?;
+    let end = scan(file, limit.map_or(size, |limit| limit.min(size)))?;
     if end.bytes < size {
         file.set_len(end.bytes)?;
     }

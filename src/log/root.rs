@@ -3,22 +3,26 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::commit::{Committer, Request};
+use super::compressed::FrameCache;
 use super::counters::{Counters, LogMetrics};
 use super::direct::{self, Direct};
 use super::disk::{Disk, DiskFile, Mode};
 use super::journal::{Journal, open_segments};
 use super::queue::Queue;
-use super::reader::LogReader;
-use super::recovery::{Recovered, recover};
+use super::reader::{LogReader, compressed_path};
+use super::recovery::{Recovered, recover, recover_segment};
 use super::replay::{ReplayReport, replay};
+use super::segments::{Segment, first_sequence, has_segments, last_event, sealed, sealed_path};
 use super::stream_file::{Claim, StreamFile, Streams, lock};
 use super::writer::LogWriter;
 use crate::domain::StreamKey;
+use crate::domain::time::Timestamp;
 
 /// When a batch counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +80,9 @@ pub enum OpenLogError {
     /// Its last durable bytes are in the journal only, and come back at the next start.
     #[error("the log cannot be opened again before the next start")]
     Unavailable,
+    /// It has ended, and nothing is ever added to it.
+    #[error("the log is compressed")]
+    Compressed,
     #[error("cannot open the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -88,10 +95,23 @@ pub enum OpenReaderError {
     Io(#[source] io::Error),
 }
 
+impl OpenReaderError {
+    pub(super) fn from_io(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::NotFound { Self::NotFound } else { Self::Io(error) }
+    }
+}
+
+/// What of a log was deleted because of its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expired {
+    pub segments: u64,
+    pub bytes: u64,
+}
+
 /// All logs of a data folder. Clones are the same root; the last one that goes ends the threads.
 #[derive(Clone)]
 pub struct LogRoot {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: Arc<Threads>,
 }
 
@@ -100,13 +120,17 @@ pub(super) struct Shared {
     pub(super) queue: Arc<Queue<Request>>,
     pub(super) direct: Arc<Queue<Direct>>,
     pub(super) journal: Arc<Journal>,
-    disk: Arc<dyn Disk>,
-    data_dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) data_dir: PathBuf,
+    pub(super) frames: Arc<FrameCache>,
     /// Folders shared by many streams that are known to be durable.
     folders: Mutex<HashSet<PathBuf>>,
-    streams: Arc<Streams>,
-    counters: Arc<Counters>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) counters: Arc<Counters>,
 }
+
+/// Frames of compressed logs that are kept for the next reader.
+const FRAME_CACHE: usize = 16 << 20;
 
 impl LogRoot {
     /// Replays the journal, then is ready to write. The folder must exist. Blocks.
@@ -127,6 +151,7 @@ impl LogRoot {
             journal: journal.clone(),
             disk,
             data_dir: data_dir.to_owned(),
+            frames: FrameCache::new(FRAME_CACHE),
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
@@ -145,22 +170,88 @@ impl LogRoot {
         let path = path.to_str().expect("log paths are made of ids");
         let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
+        self.shared.refuse_compressed(&key)?;
         let file = self.shared.open_durably(&key)?;
-        let recovered = recover(&*file, limit, || claim.sync(&*file))?;
+        let recover = if has_segments(key) { recover_segment } else { recover };
+        let mut recovered = recover(&*file, limit, || claim.sync(&*file))?;
         let stream = claim.stream(file, recovered.bytes);
         self.shared.void_journal_beyond(&stream, recovered.bytes)?;
         claim.forget_failure();
         Counters::add(&self.shared.counters.torn_tails, u64::from(recovered.torn));
-        Ok((LogWriter::new(self.shared.clone(), stream, claim), recovered))
+        let start = if has_segments(key) { self.shared.go_on(key, &mut recovered)? } else { 0 };
+        Ok((LogWriter::new(self.shared.clone(), stream, start, claim), recovered))
+    }
+
+    /// Gives what a log holds now a file of its own, so that a new one begins. The log must not be open for writing.
+    /// Nothing happens to an empty one. Blocks.
+    pub fn seal(&self, key: StreamKey) -> Result<(), OpenLogError> {
+        if !has_segments(key) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a log of this kind has one file").into());
+        }
+        let path = self.shared.data_dir.join(key.log_path());
+        let (writer, recovered) = self.writer(key, None)?;
+        let (file, size) = (writer.file(), recovered.bytes - writer.start());
+        let Some(first) = first_sequence(file, size)? else { return Ok(()) };
+        writer.sync()?;
+        // The journal must not write into the file that will have this name.
+        writer.void_journal()?;
+        self.shared.disk.rename(&path, &sealed_path(&path, first))?;
+        self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
+        Ok(())
+    }
+
+    /// Deletes the older segments of a log whose last event was admitted before `before`, but never the newest event.
+    /// Blocks.
+    pub fn expire(&self, key: StreamKey, before: Timestamp) -> io::Result<Expired> {
+        let path = self.shared.data_dir.join(key.log_path());
+        let mut expired = Expired::default();
+        for segment in self.expired(key, before)? {
+            self.shared.disk.remove(&segment.path)?;
+            // Each for good before the next: after a crash an older one must not be back where a newer one is missing.
+            self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
+            expired.segments += 1;
+            expired.bytes += segment.size;
+        }
+        Ok(expired)
+    }
+
+    /// Whether [`LogRoot::expire`] would delete anything. Blocks.
+    pub fn expires(&self, key: StreamKey, before: Timestamp) -> io::Result<bool> {
+        Ok(!self.expired(key, before)?.is_empty())
+    }
+
+    fn expired(&self, key: StreamKey, before: Timestamp) -> io::Result<Vec<Segment>> {
+        let (disk, path) = (&*self.shared.disk, self.shared.data_dir.join(key.log_path()));
+        let mut sealed = sealed(disk, &path)?;
+        let newest_is_empty = match disk.open(&path, Mode::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            opened => opened?.size()? == 0,
+        };
+        if newest_is_empty {
+            sealed.pop();
+        }
+        let mut due = Vec::new();
+        for segment in sealed {
+            if last_event(disk, &segment)?.is_some_and(|(_, _, at)| at >= before) {
+                break;
+            }
+            due.push(segment);
+        }
+        Ok(due)
     }
 
     /// Opens a log for reading. Blocks.
     pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
-        LogReader::from_disk(&*self.shared.disk, &self.shared.data_dir.join(key.log_path()))
+        let path = self.shared.data_dir.join(key.log_path());
+        match has_segments(key) {
+            true => LogReader::of_segments(self.shared.disk.clone(), &path),
+            false => LogReader::from_disk(&*self.shared.disk, &path, &self.shared.frames),
+        }
     }
 
     pub fn metrics(&self) -> LogMetrics {
-        self.shared.counters.read()
+        let frames_unpacked = self.shared.frames.unpacked.load(Ordering::Relaxed);
+        LogMetrics { frames_unpacked, ..self.shared.counters.read() }
     }
 
     /// Ends what is under way, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
@@ -182,6 +273,13 @@ impl Shared {
             return Err(OpenLogError::Unavailable);
         }
         Ok(limit.into_iter().chain(failed.durable).min())
+    }
+
+    /// A plain file beside the compressed one is what compressing has not yet removed: it is the log.
+    fn refuse_compressed(&self, key: &StreamKey) -> Result<(), OpenLogError> {
+        let path = self.data_dir.join(key.log_path());
+        let is_there = |path: &Path| self.disk.open(path, Mode::Read).is_ok();
+        if is_there(&compressed_path(&path)) && !is_there(&path) { Err(OpenLogError::Compressed) } else { Ok(()) }
     }
 
     /// Opens the file; it and the folders above it are durable after that, whoever made them.
@@ -208,8 +306,21 @@ impl Shared {
         Ok(file)
     }
 
+    /// Counts the older segments in: where the newest begins, and what came last if it is empty.
+    fn go_on(&self, key: StreamKey, recovered: &mut Recovered) -> io::Result<u64> {
+        let older = sealed(&*self.disk, &self.data_dir.join(key.log_path()))?;
+        let start = older.iter().map(|segment| segment.size).sum();
+        recovered.bytes += start;
+        if let (None, Some(newest)) = (&recovered.last_line, older.last())
+            && let Some((sequence, line, _)) = last_event(&*self.disk, newest)?
+        {
+            (recovered.last_sequence, recovered.last_line) = (sequence, Some(line));
+        }
+        Ok(start)
+    }
+
     /// If the log was cut below what the journal says of it, says that there too: a replay must not bring it back.
-    fn void_journal_beyond(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
+    pub(super) fn void_journal_beyond(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
         if self.journal.end_of(&stream.path) <= length {
             return Ok(());
         }

@@ -48,7 +48,11 @@ impl Sample {
     }
 
     pub(super) fn reader(&self, content: &[u8]) -> LogReader {
-        LogReader { file: self.file(content) }
+        LogReader::of_file(self.file(content))
+    }
+
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(super) fn content(&self) -> Vec<u8> {

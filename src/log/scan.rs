@@ -8,7 +8,7 @@ use std::io;
 use bytes::Bytes;
 use memchr::memrchr;
 
-use super::disk::{DiskFile, read_range};
+use super::disk::{ReadAt, read_range};
 use super::reader::read_lines;
 use crate::event::codec;
 
@@ -33,7 +33,16 @@ pub(super) struct LastEvent {
 }
 
 /// Looks at the end of the first `size` bytes.
-pub(super) fn scan_end(file: &dyn DiskFile, size: u64) -> io::Result<End> {
+pub(super) fn scan_end(file: &dyn ReadAt, size: u64) -> io::Result<End> {
+    scan(file, size, Some(1))
+}
+
+/// As [`scan_end`], of a file whose first event may have any sequence.
+pub(super) fn scan_segment(file: &dyn ReadAt, size: u64) -> io::Result<End> {
+    scan(file, size, None)
+}
+
+fn scan(file: &dyn ReadAt, size: u64, first: Option<u64>) -> io::Result<End> {
     let mut backward = Backward::new(file);
     let mut end = size;
     loop {
@@ -41,7 +50,7 @@ pub(super) fn scan_end(file: &dyn DiskFile, size: u64) -> io::Result<End> {
             return Ok(End { bytes: 0, last: None, torn: size > 0 });
         };
         let torn = bytes < size;
-        match if torn { first_break(&mut backward, bytes)? } else { None } {
+        match if torn { first_break(&mut backward, bytes, first)? } else { None } {
             Some(at) => end = at,
             None => return Ok(End { bytes, last: Some(last), torn }),
         }
@@ -49,9 +58,9 @@ pub(super) fn scan_end(file: &dyn DiskFile, size: u64) -> io::Result<End> {
 }
 
 /// The start of the first line in the unsettled part that is no event or not the next one.
-fn first_break(backward: &mut Backward<'_>, end: u64) -> io::Result<Option<u64>> {
+fn first_break(backward: &mut Backward<'_>, end: u64, first: Option<u64>) -> io::Result<Option<u64>> {
     let start = backward.line_start(end.saturating_sub(UNSETTLED))?;
-    let mut expected = (start == 0).then_some(1);
+    let mut expected = first.filter(|_| start == 0);
     let mut offset = start;
     while offset < end {
         let chunk = read_lines(backward.file, offset, end, STEP as usize)?;
@@ -70,13 +79,13 @@ fn first_break(backward: &mut Backward<'_>, end: u64) -> io::Result<Option<u64>>
 
 /// Walks a file from its end, a step at a time.
 struct Backward<'a> {
-    file: &'a dyn DiskFile,
+    file: &'a dyn ReadAt,
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl<'a> Backward<'a> {
-    fn new(file: &'a dyn DiskFile) -> Self {
+    fn new(file: &'a dyn ReadAt) -> Self {
         Self { file, start: 0, bytes: Vec::new() }
     }
 

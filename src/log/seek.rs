@@ -1,10 +1,11 @@
 //! Finding a sequence by bisection over byte offsets: sequences ascend, so a few small reads find any of them.
 
 use std::io;
+use std::ops::Range;
 
 use memchr::memchr;
 
-use super::disk::{DiskFile, read_full};
+use super::disk::{ReadAt, read_full};
 use crate::domain::EventId;
 use crate::event::codec;
 
@@ -13,13 +14,15 @@ const LINEAR: u64 = 4 << 10;
 /// Enough for the sequence of nearly every line, and a line end before it.
 const PROBE: usize = 4 << 10;
 
-/// The offset of the first line with a sequence above `after`, or `end`.
-pub(super) fn seek(file: &dyn DiskFile, after: u64, end: u64) -> io::Result<u64> {
+/// The offset of the first line in `part` with a sequence above `after`, or the end of the part. It begins and ends
+/// where lines do.
+pub(super) fn seek(file: &dyn ReadAt, after: u64, part: Range<u64>) -> io::Result<u64> {
+    let Range { start, end } = part;
     if after == 0 {
-        return Ok(0);
+        return Ok(start);
     }
     // The answer is the first fitting line that starts in `low..high`, otherwise `found`.
-    let (mut low, mut high, mut found) = (0, end, end);
+    let (mut low, mut high, mut found) = (start, end, end);
     while high - low > LINEAR {
         let middle = low + (high - low) / 2;
         match first_line(file, middle, high, end)? {
@@ -41,7 +44,7 @@ pub(super) fn seek(file: &dyn DiskFile, after: u64, end: u64) -> io::Result<u64>
 }
 
 /// The first readable line that starts in `from..before`.
-fn first_line(file: &dyn DiskFile, from: u64, before: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+fn first_line(file: &dyn ReadAt, from: u64, before: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
     match line_end(file, from - 1, before)? {
         Some(start) => next_line(file, start, before, end),
         None => Ok(None),
@@ -49,7 +52,7 @@ fn first_line(file: &dyn DiskFile, from: u64, before: u64, end: u64) -> io::Resu
 }
 
 /// The first readable line from the line start `start` on, before `before`.
-fn next_line(file: &dyn DiskFile, mut start: u64, before: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+fn next_line(file: &dyn ReadAt, mut start: u64, before: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
     while start < before {
         if let Some(sequence) = sequence_at(file, start, end)? {
             return Ok(Some((start, sequence)));
@@ -63,7 +66,7 @@ fn next_line(file: &dyn DiskFile, mut start: u64, before: u64, end: u64) -> io::
 }
 
 /// Just behind the first newline at or after `from`, if that is before `end`.
-fn line_end(file: &dyn DiskFile, mut from: u64, end: u64) -> io::Result<Option<u64>> {
+fn line_end(file: &dyn ReadAt, mut from: u64, end: u64) -> io::Result<Option<u64>> {
     let mut buffer = vec![0; PROBE];
     while from < end {
         let wanted = buffer.len().min((end - from) as usize);
@@ -83,7 +86,7 @@ fn line_end(file: &dyn DiskFile, mut from: u64, end: u64) -> io::Result<Option<u
 }
 
 /// The sequence of the line that starts at `start`; none if it is no event.
-fn sequence_at(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<Option<u64>> {
+fn sequence_at(file: &dyn ReadAt, start: u64, end: u64) -> io::Result<Option<u64>> {
     let mut head = [0; 512];
     let wanted = head.len().min((end - start) as usize);
     let size = read_full(file, &mut head[..wanted], start)?;
@@ -136,7 +139,7 @@ mod tests {
             let content: Vec<u8> = numbered.flat_map(|(sequence, padding)| sample.line(sequence, *padding)).collect();
             let file = sample.file(&content);
             for after in 0..=paddings.len() as u64 + 1 {
-                prop_assert_eq!(seek(&*file, after, content.len() as u64).unwrap(), linear(&content, after), "after {}", after);
+                prop_assert_eq!(seek(&*file, after, 0..content.len() as u64).unwrap(), linear(&content, after), "after {}", after);
             }
         }
     }
@@ -147,9 +150,9 @@ mod tests {
         let content = sample.lines(100, 200);
         let file = sample.file(&content);
         let end = linear(&content, 60);
-        assert_eq!(seek(&*file, 59, end).unwrap(), linear(&content, 59));
-        assert_eq!(seek(&*file, 60, end).unwrap(), end);
-        assert_eq!(seek(&*file, 99, end).unwrap(), end);
+        assert_eq!(seek(&*file, 59, 0..end).unwrap(), linear(&content, 59));
+        assert_eq!(seek(&*file, 60, 0..end).unwrap(), end);
+        assert_eq!(seek(&*file, 99, 0..end).unwrap(), end);
     }
 
     #[test]
@@ -161,7 +164,7 @@ mod tests {
         content[from + 5..from + 3000].fill(0);
         let file = sample.file(&content);
         for after in [1, 500, 900, 1100, 1500, 1999, 2000] {
-            assert_eq!(seek(&*file, after, content.len() as u64).unwrap(), linear(&whole, after), "after {after}");
+            assert_eq!(seek(&*file, after, 0..content.len() as u64).unwrap(), linear(&whole, after), "after {after}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Checking a whole log against the law of its file, for those who do not want to take our word for it.
 
+use std::collections::VecDeque;
 use std::io;
 
 use memchr::memchr_iter;
@@ -39,18 +40,20 @@ pub enum ViolationKind {
     NoTerminal,
     #[error("the last line does not end with a newline")]
     NoNewline,
+    #[error("the index of the compressed log leads elsewhere")]
+    Index,
 }
 
 /// Reads the log from its head. With `must_be_terminal`, its last event has to be the terminal one.
 pub fn verify_log(reader: &LogReader, key: StreamKey, must_be_terminal: bool) -> io::Result<LogReport> {
     const CHUNK: usize = 1 << 20;
     let size = reader.size()?;
-    let mut check = Check::new(key);
+    let mut check = Check::new(key, reader.first_sequence(), reader.beginnings()?);
     let mut pending = Vec::new();
     let mut offset = 0;
     while offset < size {
         let end = size.min(offset + CHUNK as u64);
-        pending.extend(super::disk::read_range(&*reader.file, offset, end)?);
+        pending.extend(super::disk::read_range(reader.lines(), offset, end)?);
         offset = end;
         let used = check.lines(&pending);
         pending.drain(..used);
@@ -72,12 +75,16 @@ impl Owner {
             && match key {
                 StreamKey::Run { id, .. } => self.run_id == Some(id),
                 StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
+                StreamKey::Feed { .. } => true,
             }
     }
 }
 
 struct Check {
     key: StreamKey,
+    /// Offset and sequence of lines to come, as the index of a compressed log has them.
+    beginnings: VecDeque<(u64, u64)>,
+    offset: u64,
     line: u64,
     expected: u64,
     last_id: Option<EventId>,
@@ -86,8 +93,17 @@ struct Check {
 }
 
 impl Check {
-    fn new(key: StreamKey) -> Self {
-        Self { key, line: 0, expected: 1, last_id: None, terminal: false, report: LogReport::default() }
+    fn new(key: StreamKey, expected: u64, beginnings: Vec<(u64, u64)>) -> Self {
+        Self {
+            key,
+            beginnings: beginnings.into(),
+            offset: 0,
+            line: 0,
+            expected,
+            last_id: None,
+            terminal: false,
+            report: LogReport::default(),
+        }
     }
 
     /// Checks the whole lines and says how many bytes that were.
@@ -95,6 +111,7 @@ impl Check {
         let mut start = 0;
         for newline in memchr_iter(b'\n', bytes) {
             self.line(&bytes[start..newline]);
+            self.offset += (newline + 1 - start) as u64;
             start = newline + 1;
         }
         start
@@ -115,6 +132,11 @@ impl Check {
     }
 
     fn event(&mut self, event: &EventRef<'_>, owner: Option<Owner>) {
+        if let Some((_, sequence)) = self.beginnings.pop_front_if(|(offset, _)| *offset == self.offset)
+            && sequence != event.sequence
+        {
+            self.violation(ViolationKind::Index);
+        }
         if !owner.is_some_and(|owner| owner.is(self.key)) {
             self.violation(ViolationKind::ForeignEvent);
         }
@@ -143,6 +165,9 @@ impl Check {
         }
         if must_be_terminal && !self.terminal {
             self.violation(ViolationKind::NoTerminal);
+        }
+        if !self.beginnings.is_empty() {
+            self.violation(ViolationKind::Index);
         }
         self.report
     }

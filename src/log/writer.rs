@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use super::commit::{Append, CommitError, Request};
 use super::direct::{self, Direct};
-use super::root::{Durability, Shared};
+use super::disk::DiskFile;
+use super::root::{Durability, OpenLogError, Shared};
 use super::stream_file::{Claim, StreamFile};
 
 /// Appends to one log; there is never a second one for the same log.
@@ -19,13 +20,15 @@ use super::stream_file::{Claim, StreamFile};
 pub struct LogWriter {
     shared: Arc<Shared>,
     stream: Arc<StreamFile>,
+    /// Where the file begins in the log.
+    start: u64,
     /// Held for as long as this lives.
     _claim: Claim,
 }
 
 impl LogWriter {
-    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamFile>, claim: Claim) -> Self {
-        Self { shared, stream, _claim: claim }
+    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamFile>, start: u64, claim: Claim) -> Self {
+        Self { shared, stream, start, _claim: claim }
     }
 
     /// Sends a batch of whole lines on its way. It resolves to the log's durable bytes once it is one of them.
@@ -51,12 +54,30 @@ impl LogWriter {
 
     /// How much of the log is durable; after a failure, what it is to be cut to.
     pub fn durable_bytes(&self) -> u64 {
-        self.stream.durable()
+        self.start + self.stream.durable()
     }
 
     /// A batch has failed, or the log's file could not be synced: it takes no more until it is opened again.
     pub fn has_failed(&self) -> bool {
         self.stream.has_failed()
+    }
+
+    pub(super) fn file(&self) -> &dyn DiskFile {
+        &*self.stream.file
+    }
+
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Makes the file durable by itself.
+    pub(super) fn sync(&self) -> std::io::Result<()> {
+        self.stream.sync()
+    }
+
+    /// What the journal says of the file counts no more. The file must be durable by itself.
+    pub(super) fn void_journal(&self) -> Result<(), OpenLogError> {
+        self.shared.void_journal_beyond(&self.stream, 0)
     }
 
     /// Whether the batch may go; with an answer if there is nothing to do.

@@ -70,6 +70,8 @@ pub enum ExportError {
     Tree(#[from] TreeError),
     #[error("the zip file cannot be written")]
     Zip(#[from] ZipError),
+    #[error("the zip file cannot be written")]
+    Io(#[from] io::Error),
 }
 
 /// Unpacks a package into a folder that then holds exactly it. Whatever was there before stays when this fails.

@@ -12,10 +12,12 @@ mod staging;
 mod check;
 mod archive;
 mod template;
+mod locks;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
 pub use digest::{content_digest, file_digest};
+pub use locks::PackageLocks;
 pub use staging::{STAGING, Staging};
 pub use template::{Template, TemplateError, templates, write_template};
 pub use tree::{TreeError, copy_package};

@@ -10,6 +10,7 @@ use chrono::Utc;
 use tokio::task::JoinHandle;
 
 use super::actor::Registry;
+use super::configurations;
 use super::error::{CancelBuildError, CancelError, EnsureBuildError};
 use super::launch::{self, LaunchedBuild};
 use super::leases::Lease;
@@ -130,17 +131,9 @@ async fn settle(registry: &Addr<Registry>, builds: &BuildsOf) {
 async fn inputs(services: &Services, configuration: &Configuration) -> Result<(BuildInputs, Engine), EnsureBuildError> {
     let work = services.work.clone();
     let toolchain = work.toolchain().await?.clone();
-    let folder = work.data_dir.join(configuration.folder());
-    let made = tokio::task::spawn_blocking(move || {
-        let digest = crate::package::content_digest(&folder)?;
-        Ok::<_, EnsureBuildError>(build_worker::inputs(&work, &toolchain, digest))
-    });
-    let (inputs, engine) = made.await.map_err(|error| ToolchainError::Engine(error.to_string()))??;
-    if inputs.content_digest != configuration.content_digest {
-        let (workspace_id, id) = (configuration.workspace_id, configuration.id);
-        services.store.set_content(workspace_id, id, &inputs.content_digest, micros(Utc::now())).await?;
-    }
-    Ok((inputs, engine))
+    let digest = configurations::digest(services, configuration).await?;
+    let made = tokio::task::spawn_blocking(move || build_worker::inputs(&work, &toolchain, digest));
+    Ok(made.await.map_err(|error| ToolchainError::Engine(error.to_string()))?)
 }
 
 fn join(builds: &BuildsOf, inputs: &BuildInputs) -> Option<(Build, Way)> {
@@ -184,6 +177,7 @@ async fn reuse(
     }
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     if let Err(error) = launch::record_reuse(services, &build, &active).await {
         take_back(services, &build).await;
@@ -207,6 +201,7 @@ fn new_build(services: &Services, configuration: &Configuration, reason: BuildRe
         venv_present: false,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: BuildState::default(),
     }
@@ -220,6 +215,7 @@ async fn start(
     builds: BuildsOf,
     manual: bool,
 ) -> Result<(Build, Way), EnsureBuildError> {
+    services.feeds.expect(build.stream_key()).await?;
     services.store.insert_build(&build).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     let launched = launch::launch_build(services, registry, ports, build.clone(), engine, &builds.turns).await;

@@ -145,6 +145,7 @@ impl Creation {
     }
 
     async fn insert(&self, run: &Run, claim: Option<&Claim>) -> Result<(), CreateRunError> {
+        self.services.feeds.expect(run.stream_key()).await?;
         let Some(claim) = claim else { return Ok(self.services.store.insert_run(run).await?) };
         match self.services.store.insert_run_once(run, claim, run.created_at - LIFETIME).await {
             Ok(()) => Ok(()),
@@ -188,6 +189,7 @@ impl Wanted {
             created_at: micros(Utc::now()),
             log_degraded: false,
             durable_bytes: None,
+            log_state: Default::default(),
             last_sequence: 0,
             state: RunState::default(),
         }

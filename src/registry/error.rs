@@ -1,10 +1,11 @@
 //! What can go wrong at the registry, per operation.
 
+use super::configurations::DigestError;
 use crate::domain::DocumentId;
 use crate::domain::safe_mode::SafeMode;
 use crate::domain::status::{BuildStatus, RunStatus};
+use crate::feed::FeedError;
 use crate::log::OpenReaderError;
-use crate::package::TreeError;
 use crate::store::StoreError;
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
 use crate::worker::build::ToolchainError;
@@ -58,8 +59,8 @@ pub enum EnsureBuildError {
     SafeMode(SafeMode),
     #[error("the service is stopping and takes no new work")]
     Draining,
-    #[error("the configuration's files cannot be read: {0}")]
-    Package(#[from] TreeError),
+    #[error(transparent)]
+    Digest(#[from] DigestError),
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
     #[error("the build could not be started")]
@@ -95,6 +96,8 @@ pub type CancelBuildError = CancelError<BuildStatus>;
 pub enum ReadError {
     #[error("there is no such stream")]
     NotFound,
+    #[error("the log was deleted by retention")]
+    Expired,
     #[error("the log cannot be read: {0}")]
     Log(#[from] std::io::Error),
     #[error(transparent)]
@@ -103,6 +106,8 @@ pub enum ReadError {
     Subscribe(#[from] SubscribeError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Feed(#[from] FeedError),
 }
 
 impl From<StoreError> for CreateRunError {

@@ -1,5 +1,6 @@
 //! All that HTTP holds of the registry. Commands run detached on worker threads.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,19 +8,24 @@ use actix::{Actor, Addr};
 
 use super::actor::Registry;
 use super::builds::{self, Ask};
+use super::configurations::{self, Expected, ReplaceError};
 use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
-use super::message::{Entries, Observe, Observed};
+use super::message::{Entries, Find, Observe, Observed};
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::{creation, reading, recovery, runs};
 use crate::domain::build::Build;
+use crate::domain::configuration::Configuration;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
 use crate::domain::run::{Run, RunOptions};
 use crate::domain::safe_mode::SafeMode;
 use crate::domain::sequence::Start;
+use crate::domain::time::Timestamp;
 use crate::domain::{BuildId, ConfigurationId, RunId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
+use crate::feed::FeedError;
+use crate::log::Expired;
 use crate::store::{Store, StoreError};
 use crate::stream::Follow;
 use crate::stream::window::Halt;
@@ -64,9 +70,36 @@ impl RegistryHandle {
         &self.services
     }
 
+    /// Ends what an earlier life left behind. The feeds tell of it in the background.
     pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
         let (services, registry) = self.parts();
-        self.services.arbiters.run(move || async move { recovery::recover(&services, &registry).await }).await
+        let recovered = async move || {
+            let (report, untold) = recovery::recover(&services, &registry).await?;
+            actix::spawn(async move {
+                recovery::complete_feeds(&services, &registry, untold).await;
+                services.feeds.close_idle_ones().await;
+            });
+            Ok(report)
+        };
+        self.services.arbiters.run(recovered).await
+    }
+
+    /// Gives logs that had failed their end, where they can be opened again. The feeds tell of it.
+    pub async fn complete_logs(&self) -> Result<recovery::Report, StoreError> {
+        let (services, registry) = self.parts();
+        let complete = move || async move {
+            let mut report = recovery::Report::default();
+            let completed = recovery::complete_logs(&services, &registry, &mut report).await?;
+            recovery::complete_feeds(&services, &registry, completed).await;
+            Ok(report)
+        };
+        self.services.arbiters.run(complete).await
+    }
+
+    /// Whether somebody is at work on this, or its row is not yet final.
+    pub async fn is_live(&self, key: StreamKey) -> bool {
+        // A registry that does not answer is one that is going down: nothing may be assumed then.
+        self.registry.send(Find(key)).await.map_or(true, |entry| entry.is_some())
     }
 
     pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Created, CreateRunError> {
@@ -123,6 +156,19 @@ impl RegistryHandle {
         pruning::look_at_venvs(&self.services, builds).await
     }
 
+    /// See [`configurations::replace`].
+    pub async fn replace_configuration(
+        &self,
+        principal: Principal,
+        of: (WorkspaceId, ConfigurationId),
+        expected: Expected,
+        zip: File,
+    ) -> Result<Configuration, ReplaceError> {
+        let services = self.services.clone();
+        let replace = move || configurations::replace(services, principal.workspaces, of, expected, zip);
+        self.services.arbiters.run(replace).await
+    }
+
     pub async fn cancel_run(
         &self,
         principal: Principal,
@@ -160,6 +206,16 @@ impl RegistryHandle {
         reading::follow(&self.services, &self.registry, key, start).await
     }
 
+    /// Deletes what feeds have told longer ago than `ADE_FEED_RETENTION`, file by file, until it is to stop.
+    pub async fn expire_feeds(&self, now: Timestamp, should_stop: impl Fn() -> bool) -> Result<Expired, FeedError> {
+        let retention = self.services.settings.log.feed_retention;
+        let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));
+        match before {
+            Some(before) => self.services.feeds.expire(before, should_stop).await,
+            None => Ok(Expired::default()),
+        }
+    }
+
     pub async fn observe(&self) -> Option<Observed> {
         self.registry.send(Observe).await.ok()
     }
@@ -184,6 +240,10 @@ impl RegistryHandle {
         for entry in self.entries().await {
             entry.stream.hub().set_halt(Halt::Draining);
         }
+        let feeds = &self.services.feeds;
+        // What is not told in time is told at the next start.
+        let _ = tokio::time::timeout(LAST_ENTRIES, feeds.quiet()).await;
+        feeds.halt().await;
     }
 
     /// Ends all work now.
@@ -195,7 +255,7 @@ impl RegistryHandle {
         let all_settled = || futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
         if tokio::time::timeout(INTERRUPT, all_settled()).await.is_err() {
             // Work that is being cancelled has its own time to end; there is none left.
-            kill_marked(entries.iter().map(|entry| Marker::of(entry.key())).collect()).await;
+            kill_marked(entries.iter().filter_map(|entry| Marker::of(entry.key())).collect()).await;
             let _ = tokio::time::timeout(LAST, all_settled()).await;
         }
     }
@@ -211,6 +271,8 @@ impl RegistryHandle {
 
 /// Interrupted work kills its processes and writes its end.
 const INTERRUPT: Duration = Duration::from_secs(4);
+/// Feeds tell what has just ended.
+const LAST_ENTRIES: Duration = Duration::from_millis(500);
 /// What takes longer even with its processes killed is left to the next start.
 const LAST: Duration = Duration::from_secs(2);
 

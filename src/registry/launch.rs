@@ -40,7 +40,8 @@ pub async fn launch_run(
         stream.append_one(Draft::new(run_payload::RUN_QUEUED, Source::Api, &queued)).await?;
     }
     let (entry, signal) = enter(services, stream.clone(), run.configuration_id);
-    register(registry, entry.clone(), Kind::Run).await;
+    services.feeds.follow(stream.clone());
+    register(registry, entry.clone(), Kind::Alone).await;
     let job = RunJob {
         run: run.clone(),
         stream: stream.clone(),
@@ -86,6 +87,7 @@ pub async fn launch_build(
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     stream.append_one(created(&build)).await?;
     let (entry, signal) = enter(services, stream.clone(), build.configuration_id);
+    services.feeds.follow(stream.clone());
     let waiters = Waiters::new(entry.stopper.clone());
     let in_flight = InFlight { build: build.clone(), stream: stream.clone(), waiters: Arc::downgrade(&waiters) };
     register(
@@ -121,6 +123,7 @@ pub async fn launch_build(
 pub async fn record_reuse(services: &Services, build: &Build, of: &Build) -> Result<(), LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, build.configuration_id));
+    services.feeds.follow(stream.clone());
     stream.append_one(created(build)).await?;
     stream.append_one(crate::worker::build::reused(of)).await?;
     let _ = projected.clone().wait_for(|done| *done).await;
@@ -149,13 +152,13 @@ fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn()
     move || Target::new(key, configuration_id)
 }
 
-fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
+pub fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
     let (stopper, signal) = Stopper::new();
     let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, configuration_id));
     (Entry { stream, stopper, projected }, signal)
 }
 
-async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
+pub async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
     let key = entry.key();
     if let Err(error) = registry.send(Register { entry, kind }).await {
         tracing::error!(stream = %key, error = %error, "work begins that nobody can find");
@@ -192,7 +195,7 @@ async fn suspend(registry: &Addr<Registry>, entry: Entry) {
 }
 
 /// Keeps the slot until stream and row are final, so that whoever looks meanwhile finds the live stream.
-async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
+pub async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry) {
     entry.stream.ended().await;
     entry.settled().await;
     if entry.stream.hub().halt() == Some(stream::window::Halt::Degraded) {
@@ -206,6 +209,8 @@ async fn mark_degraded(services: &Services, entry: &Entry) {
     let marked = match entry.key() {
         StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
         StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+        // Nobody works at a feed.
+        StreamKey::Feed { .. } => Ok(false),
     };
     if let Err(error) = marked {
         tracing::error!(stream = %entry.key(), error = %error, "degraded log could not be noted in its row");

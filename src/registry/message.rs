@@ -19,7 +19,8 @@ pub struct Register {
 }
 
 pub enum Kind {
-    Run,
+    /// Nobody joins it.
+    Alone,
     Build { configuration_id: ConfigurationId, in_flight: Box<InFlight> },
 }
 

@@ -14,6 +14,7 @@ pub mod leases;
 pub mod message;
 pub mod actor;
 pub mod launch;
+pub mod configurations;
 pub mod builds;
 pub mod pruning;
 pub mod runs;

@@ -20,32 +20,31 @@ use std::sync::Arc;
 
 /// Where a stream is read from.
 pub async fn hub(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+    if let StreamKey::Feed { workspace_id } = key {
+        return Ok(services.feeds.hub(workspace_id).await?);
+    }
     if let Ok(Some(entry)) = registry.send(Find(key)).await {
         return Ok(entry.stream.hub().clone());
     }
-    let log = services.log.clone();
-    let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key)).await;
+    let facts = services.store.log_facts(key).await?;
+    if facts.is_some_and(|facts| facts.state.is_expired()) {
+        return Err(ReadError::Expired);
+    }
+    let failed = facts.filter(|facts| facts.degraded);
+    let (log, limit) = (services.log.clone(), failed.and_then(|facts| facts.durable_bytes));
+    let sealed = tokio::task::spawn_blocking(move || sealed_hub(&log, key, limit)).await;
     let hub = sealed.map_err(std::io::Error::other)??;
     if !hub.tail().closed {
-        hub.set_halt(why_open(services, key).await?);
+        // Nobody appends to it: it has failed, or its work waits for the next start.
+        hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
     }
     Ok(hub)
 }
 
-/// Why nobody appends to a log that has not ended: it has failed, or its work waits for the next start.
-async fn why_open(services: &Services, key: StreamKey) -> Result<Halt, StoreError> {
-    let store = &services.store;
-    let degraded = match key {
-        StreamKey::Run { id, .. } => store.find_run(&Scope::All, id).await?.is_some_and(|run| run.log_degraded),
-        StreamKey::Build { id, .. } => store.find_build(&Scope::All, id).await?.is_some_and(|build| build.log_degraded),
-    };
-    Ok(if degraded { Halt::Degraded } else { Halt::Draining })
-}
-
-/// A stream without an actor is read from its file.
-fn sealed_hub(log: &LogRoot, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+/// A stream without an actor is read from its file; of a log that has failed, only what is durable.
+pub fn sealed_hub(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Arc<Hub>, ReadError> {
     let reader = log.reader(key)?;
-    let end = reader.tail()?;
+    let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
     let closed =
         end.last_line.as_deref().and_then(|line| codec::decode(line).ok()).is_some_and(|event| event.is_terminal(key));
     Ok(Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }))

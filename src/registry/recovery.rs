@@ -10,22 +10,26 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde::Deserialize;
 
 use super::actor::Registry;
-use super::error::LaunchError;
+use super::error::{LaunchError, ReadError};
 use super::launch;
 use super::leftovers;
+use super::message::{Find, Kind};
+use super::reading::{self, sealed_hub};
 use super::runs::Ports;
 use super::services::Services;
+use crate::domain::{ConfigurationId, StreamKey};
 use crate::domain::build::Build;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::run::Run;
+use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
-use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
-use crate::event::{EventRef, codec};
+use crate::event::{Draft, EventRef, codec};
+use crate::log::{OpenLogError, OpenReaderError};
 use crate::projection::{self, Patience, Target};
 use crate::store::StoreError;
-use crate::stream::StreamHandle;
+use crate::stream::{Follow, Hub, OpenStreamError, StreamHandle, SubscribeError};
 use crate::worker::build::{conclude_build, end_of_build};
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::run::{Place, conclude_run, end_of_run};
@@ -41,6 +45,8 @@ pub struct Report {
     pub processes_killed: usize,
     /// Files and folders that were half made.
     pub leftovers_removed: usize,
+    /// Logs that had failed and cannot be opened before the next start.
+    pub waiting: usize,
     /// Left as they are, because log or row could not be opened.
     pub failed: usize,
 }
@@ -50,13 +56,14 @@ const AT_ONCE: usize = 8;
 
 const WHY: &str = "the service ended while this was at work";
 
-/// Must be called on a worker thread, before the service listens.
-pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<Report, StoreError> {
+/// Also says which streams their feeds have not told to the end and nobody follows. Must be called on a worker thread,
+/// before the service listens.
+pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(Report, Vec<StreamKey>), StoreError> {
     services.safe_mode.restore().await?;
+    let owed = services.feeds.owed().await?;
+    let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
-    let degraded = services.store.degraded_runs(services.node_id).await?;
-    let degraded_builds = services.store.degraded_builds(services.node_id).await?;
     let mut report = Report { leftovers_removed: sweep(services).await, ..Report::default() };
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
@@ -68,20 +75,45 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<R
         report.count(&build.id, done);
     }
     let places = runs.iter().map(|run| (run, services.capacity.enlist_again(run.workspace_id)));
-    let recovering = places.map(|(run, place)| recover_run(services, registry, run, place).map(|done| (run.id, done)));
+    let recovering = places.map(|(run, place)| recover_run(services, registry, run, place).map(move |done| (run, done)));
     let mut recovered = stream::iter(recovering).buffered(AT_ONCE);
-    while let Some((id, done)) = recovered.next().await {
-        report.count(&id, done);
-    }
-    for run in degraded {
-        let done = complete_log(services, &run).await;
+    while let Some((run, done)) = recovered.next().await {
+        if matches!(done, Ok(Done::QueuedAgain)) {
+            untold.retain(|key| *key != run.stream_key());
+        }
         report.count(&run.id, done);
     }
-    for build in degraded_builds {
-        let done = complete_build_log(services, &build).await;
-        report.count(&build.id, done);
+    complete_logs(services, registry, &mut report).await?;
+    Ok((report, untold))
+}
+
+/// Gives every log of this node that had failed its end, where it can be opened again: at a start, and now and then
+/// in between; says which. Must be called on a worker thread.
+pub async fn complete_logs(
+    services: &Services,
+    registry: &Addr<Registry>,
+    report: &mut Report,
+) -> Result<Vec<StreamKey>, StoreError> {
+    let mut completed = Vec::new();
+    for run in services.store.degraded_runs(services.node_id).await? {
+        if !is_live(registry, run.stream_key()).await {
+            let done = complete_log(services, registry, &run).await;
+            completed.extend(done.is_ok().then(|| run.stream_key()));
+            report.count(&run.id, done);
+        }
     }
-    Ok(report)
+    for build in services.store.degraded_builds(services.node_id).await? {
+        if !is_live(registry, build.stream_key()).await {
+            let done = complete_build_log(services, registry, &build).await;
+            completed.extend(done.is_ok().then(|| build.stream_key()));
+            report.count(&build.id, done);
+        }
+    }
+    Ok(completed)
+}
+
+async fn is_live(registry: &Addr<Registry>, key: StreamKey) -> bool {
+    registry.send(Find(key)).await.is_ok_and(|entry| entry.is_some())
 }
 
 async fn sweep(services: &Services) -> usize {
@@ -103,6 +135,8 @@ impl Report {
             Ok(Done::Interrupted) => self.interrupted += 1,
             Ok(Done::Corrected) => self.rows_corrected += 1,
             Ok(Done::LogCompleted) => self.logs_completed += 1,
+            // The disk is still full, or the journal needs a start: no news.
+            Err(LaunchError::Stream(OpenStreamError::Log(OpenLogError::Unavailable))) => self.waiting += 1,
             Err(error) => {
                 tracing::error!(%id, error = ?error, "work of the last life could not be ended");
                 self.failed += 1;
@@ -112,15 +146,19 @@ impl Report {
 }
 
 async fn recover_build(services: &Services, build: &Build) -> Result<Done, LaunchError> {
+    let target = Target::new(build.stream_key(), build.configuration_id);
+    if let Some(hub) = compressed(services, build.stream_key()).await {
+        return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
+    }
     let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
     if stream.tail().closed {
-        return correct(services, &stream, build.configuration_id).await;
+        return Ok(correct(services, stream.follow_inside(Start::default()), target).await);
     }
     if stream.tail().sequence == 0 {
         stream.append_one(launch::created(build)).await?;
     }
     conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
-    correct(services, &stream, build.configuration_id).await?;
+    correct(services, stream.follow_inside(Start::default()), target).await;
     if build.log_degraded {
         services.store.clear_build_degraded(build.workspace_id, build.id).await?;
     }
@@ -133,6 +171,10 @@ async fn recover_run(
     run: &Run,
     place: Place,
 ) -> Result<Done, LaunchError> {
+    let target = Target::new(run.stream_key(), run.configuration_id);
+    if let Some(hub) = compressed(services, run.stream_key()).await {
+        return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
+    }
     if !has_begun(services, run.stream_key()).await {
         let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
         launch::launch_run(services, registry, ports, run.clone(), place, None).await?;
@@ -140,10 +182,10 @@ async fn recover_run(
     }
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
     if stream.tail().closed {
-        return correct(services, &stream, run.configuration_id).await;
+        return Ok(correct(services, stream.follow_inside(Start::default()), target).await);
     }
     conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
-    correct(services, &stream, run.configuration_id).await?;
+    correct(services, stream.follow_inside(Start::default()), target).await;
     if run.log_degraded {
         services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     }
@@ -151,25 +193,41 @@ async fn recover_run(
 }
 
 /// A run that went on when its log had failed: the row says how it ended, and now the log does too.
-async fn complete_log(services: &Services, run: &Run) -> Result<Done, LaunchError> {
+async fn complete_log(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
-    if !stream.tail().closed {
-        stream.append_one(end_of_run(run)).await?;
-    }
-    correct(services, &stream, run.configuration_id).await?;
+    complete(services, registry, stream, run.configuration_id, || end_of_run(run)).await?;
     services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     Ok(Done::LogCompleted)
 }
 
 /// As [`complete_log`], for a build.
-async fn complete_build_log(services: &Services, build: &Build) -> Result<Done, LaunchError> {
+async fn complete_build_log(
+    services: &Services,
+    registry: &Addr<Registry>,
+    build: &Build,
+) -> Result<Done, LaunchError> {
     let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
-    if !stream.tail().closed {
-        stream.append_one(end_of_build(build)).await?;
-    }
-    correct(services, &stream, build.configuration_id).await?;
+    complete(services, registry, stream, build.configuration_id, || end_of_build(build)).await?;
     services.store.clear_build_degraded(build.workspace_id, build.id).await?;
     Ok(Done::LogCompleted)
+}
+
+/// The stream is in the registry meanwhile, so that readers see nothing of its end before it is durable.
+async fn complete(
+    services: &Services,
+    registry: &Addr<Registry>,
+    stream: StreamHandle,
+    configuration_id: ConfigurationId,
+    end: impl FnOnce() -> Draft,
+) -> Result<(), LaunchError> {
+    let (entry, _) = launch::enter(services, stream.clone(), configuration_id);
+    launch::register(registry, entry.clone(), Kind::Alone).await;
+    let appended = match stream.tail().closed {
+        true => Ok(()),
+        false => stream.append_one(end()).await.map(drop),
+    };
+    launch::close(services, registry, entry).await;
+    Ok(appended?)
 }
 
 async fn has_begun(services: &Services, key: StreamKey) -> bool {
@@ -196,23 +254,48 @@ fn only_waited(last_line: &[u8]) -> bool {
     }
 }
 
-/// Folds a stream that has ended into its row.
-async fn correct(
-    services: &Services,
-    stream: &StreamHandle,
-    configuration_id: ConfigurationId,
-) -> Result<Done, LaunchError> {
-    let projected = match stream.follow_inside(Default::default()) {
-        Ok(follow) => {
-            let target = Target::new(stream.key(), configuration_id);
-            projection::project(&services.store, follow, target, Patience::NONE).await
+/// A log that is compressed has ended: the row that says otherwise is older than it, from a backup for instance.
+async fn compressed(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
+    let log = services.log.clone();
+    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
+    opened.ok()?.ok().filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
+}
+
+/// What the feeds owe of work that is over is told from its log.
+pub async fn complete_feeds(services: &Services, registry: &Addr<Registry>, untold: Vec<StreamKey>) {
+    for key in untold {
+        if let Err(error) = complete_feed(services, registry, key).await {
+            tracing::error!(stream = %key, error = ?error, "feed is behind until the next start");
         }
+    }
+}
+
+async fn complete_feed(services: &Services, registry: &Addr<Registry>, key: StreamKey) -> Result<(), ReadError> {
+    let _turn = services.feeds.turn(key).await;
+    if !services.feeds.owes(key).await? {
+        return Ok(());
+    }
+    let hub = match reading::hub(services, registry, key).await {
+        // Its row was never stored, or its log has been deleted.
+        Err(ReadError::Open(OpenReaderError::NotFound) | ReadError::Expired) => {
+            return Ok(services.feeds.strike_off(key).await?);
+        }
+        hub => hub?,
+    };
+    Ok(services.feeds.derive(key, Follow::inside(hub, Start::default())?).await?)
+}
+
+/// Folds a stream that has ended into its row.
+async fn correct(services: &Services, follow: Result<Follow, SubscribeError>, target: Target) -> Done {
+    let key = target.key();
+    let projected = match follow {
+        Ok(follow) => projection::project(&services.store, follow, target, Patience::NONE).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = projected {
-        tracing::error!(stream = %stream.key(), error = %error, "row could not be corrected from its log");
+        tracing::error!(stream = %key, error = %error, "row could not be corrected from its log");
     }
-    Ok(Done::Corrected)
+    Done::Corrected
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::repeats::Repeats;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
+use crate::feed::Feeds;
 use crate::log::LogRoot;
 use crate::store::Store;
 use crate::stream::StreamOptions;
@@ -35,6 +36,7 @@ pub struct Services {
     pub safe_mode: SafeModeSwitch,
     pub repeats: Repeats,
     pub leases: Leases,
+    pub feeds: Feeds,
 }
 
 impl Services {
@@ -47,6 +49,10 @@ impl Services {
     /// As [`Services::new`], on threads that are there.
     pub fn on(arbiters: Arbiters, settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
         let capacity = Capacity::new(settings.limits.max_concurrency, settings.limits.queue_size);
+        let of_feeds = arbiters.clone();
+        let feeds = Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings).into(), move || {
+            of_feeds.stream()
+        });
         Self {
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
             work: Arc::new(WorkContext::new(settings.clone())),
@@ -58,16 +64,18 @@ impl Services {
             arbiters,
             capacity,
             leases: Leases::default(),
+            feeds,
             settings,
         }
     }
 
     pub fn stream_options(&self) -> StreamOptions {
-        StreamOptions {
-            heartbeat: self.settings.stream.sse_heartbeat,
-            max_subscribers: self.settings.limits.max_subscribers,
-        }
+        stream_options(&self.settings)
     }
+}
+
+fn stream_options(settings: &Settings) -> StreamOptions {
+    StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: settings.limits.max_subscribers }
 }
 
 /// Builds need a folder that can be written: better told at the start than by the first of them.

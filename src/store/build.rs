@@ -12,7 +12,7 @@ use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildSta
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Scope;
-use crate::domain::status::BuildStatus;
+use crate::domain::status::{BuildStatus, LogState};
 use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
@@ -177,6 +177,7 @@ fn row(build: &Build) -> ActiveModel {
         venv_present: Set(build.venv_present),
         log_degraded: Set(build.log_degraded),
         durable_bytes: Set(build.durable_bytes.map(stored)),
+        log_state: Set(build.log_state.as_str().into()),
         last_sequence: Set(stored(build.last_sequence)),
         ..state_columns(&build.state)
     }
@@ -212,6 +213,7 @@ fn record(row: Model) -> Result<Build, StoreError> {
         venv_present: row.venv_present,
         log_degraded: row.log_degraded,
         durable_bytes: cells.count_option("durable_bytes", row.durable_bytes)?,
+        log_state: cells.word("log_state", LogState::parse, &row.log_state)?,
         last_sequence: cells.count("last_sequence", row.last_sequence)?,
         state: state(&cells, &row)?,
         inputs: BuildInputs {

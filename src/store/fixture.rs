@@ -123,6 +123,7 @@ pub fn run(of: &Configuration) -> Run {
         created_at: at(5),
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     }
@@ -147,6 +148,7 @@ pub fn build(of: &Configuration) -> Build {
         venv_present: false,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: BuildState::default(),
     }

@@ -76,6 +76,20 @@ impl Store {
         Ok(Listed { items: records(rows)?, total })
     }
 
+    /// Every record that `scope` allows, oldest id first, read slice by slice.
+    pub async fn all<R: Listable>(&self, scope: &Scope) -> Result<Vec<R>, StoreError> {
+        let query = Query::all(Sort { field: Field::Id, direction: Direction::Ascending });
+        let (mut all, mut place) = (Vec::new(), None);
+        loop {
+            let slice = self.slice(scope, &query, place.as_ref(), 1000).await?;
+            all.extend(slice.items);
+            place = slice.next;
+            if place.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     /// Up to `limit` records behind a place, or from the beginning.
     pub async fn slice<R: Listable>(
         &self,

@@ -19,6 +19,8 @@ mod build;
 mod run;
 mod setting;
 mod claim;
+mod retention;
+mod feed_origin;
 
 #[cfg(test)]
 mod fixture;
@@ -29,5 +31,6 @@ pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
 pub use list::{Listable, Listed, Slice};
+pub use retention::{FinishedLog, FinishedQuery, LogFacts};
 pub use schema::SchemaStatus;
 pub use workspace::InsertWorkspaceError;

@@ -19,7 +19,7 @@ use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunState};
-use crate::domain::status::RunStatus;
+use crate::domain::status::{LogState, RunStatus};
 use crate::domain::time::micros;
 use crate::domain::{RunId, WorkspaceId};
 
@@ -173,6 +173,7 @@ fn row(run: &Run) -> ActiveModel {
         created_at: Set(micros(run.created_at)),
         log_degraded: Set(run.log_degraded),
         durable_bytes: Set(run.durable_bytes.map(stored)),
+        log_state: Set(run.log_state.as_str().into()),
         last_sequence: Set(stored(run.last_sequence)),
         ..state_columns(&run.state)
     }
@@ -219,6 +220,7 @@ fn record(mut row: Model) -> Result<Run, StoreError> {
         created_at: row.created_at,
         log_degraded: row.log_degraded,
         durable_bytes: cells.count_option("durable_bytes", row.durable_bytes)?,
+        log_state: cells.word("log_state", LogState::parse, &row.log_state)?,
         last_sequence: cells.count("last_sequence", row.last_sequence)?,
         state,
     })

@@ -161,6 +161,7 @@ mod tests {
         assert_same_columns(&store, entity::system_setting::Entity).await;
         assert_same_columns(&store, entity::idempotency_key::Entity).await;
         assert_same_columns(&store, entity::run_document::Entity).await;
+        assert_same_columns(&store, entity::feed_origin::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

@@ -14,7 +14,7 @@ use chrono::Utc;
 use tokio::sync::oneshot;
 
 use super::error::AppendError;
-use super::message::{Append, Appended, Panic};
+use super::message::{Append, Appended, Panic, Retire};
 use super::sequencer::Sequencer;
 use super::window::{Batch, Halt, Hub};
 use crate::domain::EventId;
@@ -37,6 +37,7 @@ pub struct StreamActor {
     heartbeat: Duration,
     waiting: Waiting,
     committing: bool,
+    retiring: bool,
     /// Last field: its drop is the exit report, after everything else is gone.
     _guard: ExitGuard,
 }
@@ -66,12 +67,25 @@ impl StreamActor {
         heartbeat: Duration,
         guard: ExitGuard,
     ) -> Self {
-        Self { identity, sequencer, log, hub, heartbeat, waiting: Waiting::default(), committing: false, _guard: guard }
+        Self {
+            identity,
+            sequencer,
+            log,
+            hub,
+            heartbeat,
+            waiting: Waiting::default(),
+            committing: false,
+            retiring: false,
+            _guard: guard,
+        }
     }
 
     fn refusal(&self) -> Option<AppendError> {
         if self.sequencer.is_closed() {
             return Some(AppendError::Closed);
+        }
+        if self.retiring {
+            return Some(AppendError::Gone);
         }
         (self.waiting.lines.len() > MAX_WAITING_BYTES).then_some(AppendError::Overloaded)
     }
@@ -131,9 +145,20 @@ impl StreamActor {
     fn committed(&mut self, outcome: Settled, context: &mut Context<Self>) {
         self.committing = false;
         match outcome {
-            Settled::Durable => self.commit_waiting(context),
+            Settled::Durable => {
+                self.commit_waiting(context);
+                self.rest(context);
+            }
             Settled::Ended => context.stop(),
             Settled::Failed => self.give_up(context),
+        }
+    }
+
+    /// Stops when it is to retire and has nothing left to do.
+    fn rest(&mut self, context: &mut Context<Self>) {
+        if self.retiring && !self.committing {
+            self.hub.set_halt(Halt::Draining);
+            context.stop();
         }
     }
 
@@ -215,6 +240,15 @@ impl Handler<Append> for StreamActor {
         }
         self.commit_waiting(context);
         Box::pin(async move { outcome.await.unwrap_or(Err(AppendError::Lost)) })
+    }
+}
+
+impl Handler<Retire> for StreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, context: &mut Self::Context) {
+        self.retiring = true;
+        self.rest(context);
     }
 }
 

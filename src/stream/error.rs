@@ -26,7 +26,7 @@ pub enum SubscribeError {
     #[error("the stream has its {limit} subscribers already")]
     TooMany { limit: usize },
     #[error(transparent)]
-    Ahead(#[from] crate::domain::sequence::SequenceAhead),
+    NoPosition(#[from] crate::domain::sequence::NoPosition),
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -181,8 +181,9 @@ impl Follow {
         let mut follow =
             Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None }, turn: 0 };
         let tail = follow.hub.tail();
-        follow.after = start.resolve(tail.sequence)?;
-        if follow.after == 0 {
+        let first = follow.hub.reader().first_sequence();
+        follow.after = start.resolve(first, tail.sequence)?;
+        if follow.after + 1 == first {
             follow.offset = Some(0);
         } else if follow.after == tail.sequence {
             follow.offset = Some(tail.bytes);
@@ -193,6 +194,11 @@ impl Follow {
     /// The last event that this reader has.
     pub fn position(&self) -> u64 {
         self.after
+    }
+
+    /// Whether it waits for its file. A reader of several streams reads one file at a time.
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some()
     }
 
     pub fn hub(&self) -> &Hub {

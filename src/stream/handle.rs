@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::actor::StreamActor;
 use super::error::{AppendError, OpenStreamError, SubscribeError};
 use super::follow::Follow;
-use super::message::{Append, Appended, Panic};
+use super::message::{Append, Appended, Panic, Retire};
 use super::sequencer::Sequencer;
 use super::window::{Halt, Hub, Tail};
 use crate::domain::StreamKey;
@@ -113,6 +113,18 @@ impl StreamHandle {
     pub async fn ended(&self) {
         let mut incarnation = self.incarnation.clone();
         let _ = incarnation.wait_for(|incarnation| matches!(incarnation, Incarnation::Gone)).await;
+    }
+
+    /// Ends the actor, not the stream: what was appended is durable, readers are told to come back, and the log may be
+    /// opened again. Whoever appends must have stopped.
+    pub async fn retire(&self) {
+        while let Ok((generation, address)) = self.live().await {
+            if address.send(Retire).await.is_ok() {
+                return self.ended().await;
+            }
+            // It died before it could retire: the next one will.
+            let _ = self.await_next(generation).await;
+        }
     }
 
     /// Makes the actor panic: the planned fault of tests.
@@ -218,7 +230,8 @@ impl Stream {
     /// Tells readers and producers, once the last commit is known: the tail that they then find is what counts.
     async fn over(&self, verdict: Verdict<OpenStreamError>) {
         let settled = self.hub.pipeline().lock_owned().await;
-        if !self.hub.tail().closed {
+        let retired = matches!(verdict, Verdict::Stopped) && self.hub.halt() == Some(Halt::Draining);
+        if !self.hub.tail().closed && !retired {
             tracing::error!(stream = %self.identity.key(), ?verdict, "stream is given up");
             self.hub.set_halt(Halt::Degraded);
         }

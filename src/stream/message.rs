@@ -21,6 +21,11 @@ pub struct Appended {
     pub created_at: Timestamp,
 }
 
+/// Stop when everything that was appended before is durable; the stream can be opened again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retire;
+
 /// The planned fault of tests: the actor panics while it handles this.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

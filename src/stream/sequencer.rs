@@ -3,7 +3,7 @@
 use ulid::Ulid;
 
 use crate::domain::time::Timestamp;
-use crate::domain::{EventId, StreamKey};
+use crate::domain::{EventId, StreamKey, StreamKind};
 use crate::event::codec::{EventRef, Stamp};
 
 /// The stream has its terminal event.
@@ -13,7 +13,7 @@ pub struct Closed;
 /// Knows the last event of a stream, and so the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequencer {
-    terminal: &'static str,
+    kind: StreamKind,
     last: u64,
     last_id: Ulid,
     closed: bool,
@@ -23,7 +23,7 @@ impl Sequencer {
     /// Continues after the last event of a log, or begins at 1 when there is none.
     pub fn resume(key: StreamKey, last: Option<&EventRef<'_>>) -> Self {
         Self {
-            terminal: key.kind().terminal_type(),
+            kind: key.kind(),
             last: last.map_or(0, |event| event.sequence),
             last_id: last.map_or(Ulid::nil(), |event| event.event_id.ulid()),
             closed: last.is_some_and(|event| event.is_terminal(key)),
@@ -43,7 +43,7 @@ impl Sequencer {
         if self.closed {
             return Err(Closed);
         }
-        self.closed = kind == self.terminal;
+        self.closed = self.kind.is_terminal(kind.as_bytes());
         self.last += 1;
         self.last_id = fresh.ulid().max(successor(self.last_id));
         Ok(Stamp { sequence: self.last, event_id: EventId::from_ulid(self.last_id), created_at: now })

@@ -11,11 +11,13 @@ use super::build::{Toolchain, ToolchainError, find_toolchain};
 use super::environment::Environment;
 use crate::config::Settings;
 use crate::domain::build::Build;
+use crate::package::PackageLocks;
 
 pub struct WorkContext {
     pub data_dir: PathBuf,
     pub venvs_dir: PathBuf,
     pub settings: Arc<Settings>,
+    pub packages: PackageLocks,
     environment: Environment,
     toolchain: OnceCell<Toolchain>,
 }
@@ -26,6 +28,7 @@ impl WorkContext {
             data_dir: settings.storage.data_dir.clone(),
             venvs_dir: settings.build.venvs_dir.clone(),
             environment: settings.environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            packages: PackageLocks::default(),
             settings,
             toolchain: OnceCell::new(),
         }

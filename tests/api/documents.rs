@@ -73,6 +73,26 @@ fn a_name_cannot_end_the_header_it_is_sent_in() {
 }
 
 #[test]
+fn a_document_comes_whole_in_part_or_as_its_length() {
+    let app = TestApp::start();
+    let project = app.project();
+    let document = app.upload(&project, "steps.csv", b"0123456789");
+    let target = format!("{}/{document}/download", project.documents());
+    let whole = app.get(&target).expect(200);
+    assert_eq!(
+        (whole.text(), whole.header("content-disposition")),
+        ("0123456789", Some("attachment; filename=\"steps.csv\""))
+    );
+    let etag = whole.header("etag").unwrap();
+    app.send(&Request::get(&target).header("If-None-Match", etag)).expect(304);
+    let part = Request::get(&target).header("Range", "bytes=2-4").header("If-Range", etag);
+    assert_eq!(app.send(&part).expect(206).text(), "234");
+    app.send(&Request::get(&target).header("Range", "bytes=10-")).problem(416, "range_not_satisfiable");
+    let head = app.send(&Request::new("HEAD", &target)).expect(200);
+    assert_eq!((head.header("content-length"), head.header("etag"), head.body.len()), (Some("10"), Some(etag), 0));
+}
+
+#[test]
 fn a_document_over_the_limit_is_refused_and_leaves_nothing() {
     let app = TestApp::with(&[("ADE_UPLOAD_MAX_BYTES", "1000")]);
     let project = app.project();

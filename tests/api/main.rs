@@ -2,12 +2,14 @@
 
 mod support;
 
+mod aliases;
 mod build_engines;
 mod build_failures;
 mod build_pruning;
 mod builds;
 mod cancel;
 mod capacity;
+mod configuration_files;
 mod configurations;
 mod database;
 mod default_engine;
@@ -16,10 +18,13 @@ mod errors;
 mod events;
 mod events_filtered;
 mod events_live;
+mod feed;
 mod health;
 mod idempotency;
 mod limits;
 mod lists;
+mod many_streams;
+mod retention;
 mod retry;
 mod run_options;
 mod run_results;

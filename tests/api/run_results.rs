@@ -51,6 +51,40 @@ fn a_run_that_goes_on_has_no_summary_yet() {
 }
 
 #[test]
+fn a_summary_that_the_row_has_lost_is_folded_from_the_log() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.run(&project, &json!([table(1, "a.csv"), table(2, "b.csv")]));
+    let stored = app.get(&path(&run, "/summary")).expect(200).json();
+    let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('update runs set summary = null'); db.commit()";
+    let database = app.data_dir().join("ade.db");
+    let done = std::process::Command::new("python3").args(["-c", script]).arg(database).status().unwrap();
+    assert!(done.success());
+    assert_eq!(app.get(&path(&run, "/summary")).expect(200).json(), stored);
+}
+
+#[test]
+fn every_link_of_a_resource_leads_to_something() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.run(&project, &json!([["output", "normalized.xlsx", "x"]]));
+    let build = app.list_builds(&project)[0].clone();
+    let document = app.get(&project.documents()).json()["items"][0].clone();
+    for resource in [&run, &build, &document] {
+        for (name, link) in resource["links"].as_object().unwrap() {
+            let target = link.as_str().unwrap();
+            match name.as_str() {
+                "cancel" => drop(
+                    app.send(&Request::post(target))
+                        .problem(409, if *resource == run { "run_not_cancellable" } else { "build_not_cancellable" }),
+                ),
+                _ => drop(app.get(target).expect(200)),
+            }
+        }
+    }
+}
+
+#[test]
 fn outputs_are_listed_and_come_whole_or_in_part() {
     let app = TestApp::start();
     let project = app.project();
@@ -71,6 +105,11 @@ fn outputs_are_listed_and_come_whole_or_in_part() {
     assert_eq!((whole.text(), whole.header("accept-ranges")), ("0123456789", Some("bytes")));
     assert!(whole.header("content-disposition").unwrap().starts_with("attachment"));
     let etag = whole.header("etag").unwrap();
+    let head = app.send(&Request::new("HEAD", &target)).expect(200);
+    assert!(head.body.is_empty());
+    for name in ["content-length", "content-type", "content-disposition", "etag", "accept-ranges"] {
+        assert_eq!(head.header(name), whole.header(name), "{name}");
+    }
     let unchanged = app.send(&Request::get(&target).header("If-None-Match", etag)).expect(304);
     assert_eq!(unchanged.header("etag"), Some(etag));
     for (range, part, shown) in [
@@ -93,8 +132,15 @@ fn outputs_are_listed_and_come_whole_or_in_part() {
 fn nothing_outside_the_output_folder_is_an_output() {
     let app = TestApp::start();
     let project = app.project();
-    let run =
-        app.run(&project, &json!([["output", "x.csv", "1"], ["link", "leak", "/etc/passwd"], ["link", "up", ".."]]));
+    let run = app.run(
+        &project,
+        &json!([
+            ["output", "x.csv", "1"],
+            ["link", "leak", "/etc/passwd"],
+            ["link", "up", ".."],
+            ["link", "inside", "x.csv"]
+        ]),
+    );
     assert_eq!(run["output_paths"], json!(["output/x.csv"]));
     for below in [
         "nothing.csv",
@@ -107,7 +153,7 @@ fn nothing_outside_the_output_folder_is_an_output() {
         "up/logs/events.ndjson",
         "x.csv/y",
         ".",
-        "",
+        "inside",
         "x%00.csv",
     ] {
         let answer = app.get(&path(&run, &format!("/outputs/{below}")));
@@ -179,6 +225,16 @@ fn diagnostics_tell_how_the_engine_ended_and_no_values_of_its_environment() {
     assert!(engine["usage"].is_object(), "{told}");
     let lines = told["last_lines"].as_array().unwrap();
     assert!(lines.iter().any(|line| line["message"] == "it broke"), "{told}");
-    assert!(told["phases"][0]["duration_ms"].is_u64(), "{told}");
+    let phases = told["phases"].as_array().unwrap();
+    assert!(phases.iter().all(|phase| phase["duration_ms"].is_u64() && phase["status"].is_string()), "{told}");
+    let of = |scope: &str| -> Vec<&str> {
+        phases.iter().filter(|phase| phase["scope"] == scope).map(|phase| phase["phase"].as_str().unwrap()).collect()
+    };
+    assert_eq!((of("run"), of("build").len()), (vec!["extracting"], 6), "{told}");
+    for key in ["user_ms", "system_ms", "max_resident_bytes"] {
+        assert!(engine["usage"][key].is_u64(), "{told}");
+    }
+    assert_eq!((&engine["exit"]["signal"], &engine["output_truncated"]), (&Value::Null, &json!(false)));
+    assert!(engine["result"].is_object() && told["log"]["bytes"].is_u64());
     assert_eq!((&told["log"]["last_sequence"], &told["log"]["closed"]), (&run["last_sequence"], &json!(true)));
 }

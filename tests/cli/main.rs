@@ -4,6 +4,7 @@
 mod support;
 
 mod commands;
+mod maintenance;
 mod run;
 mod verify;
 mod workbook;

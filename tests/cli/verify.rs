@@ -50,7 +50,7 @@ fn planted_damage_is_found_and_a_whole_folder_is_accepted() {
     let planted = Planted::new();
     let lines: Vec<&str> = planted.whole.lines().collect();
     let last = lines.len() - 1;
-    assert_eq!(planted.verify(), (Some(0), format!("2 logs, {} events, 0 violations\n", events(&planted))));
+    assert_eq!(planted.verify(), (Some(0), format!("3 logs, {} events, 0 violations\n", events(&planted))));
     let refused = |what: &str, lines: &[&str], tail: &str, message: &str| {
         let (code, out) = planted.with(lines, tail);
         assert_eq!(code, Some(1), "{what}: {out}");
@@ -79,13 +79,35 @@ fn planted_damage_is_found_and_a_whole_folder_is_accepted() {
     assert_eq!(planted.verify().0, Some(0));
 }
 
+#[test]
+fn a_feed_that_tells_an_event_twice_is_found() {
+    let planted = Planted::new();
+    let feed = workspace(&planted).join("feed/events.ndjson");
+    let told = std::fs::read_to_string(&feed).unwrap();
+    let last = told.lines().last().unwrap();
+    let event: serde_json::Value = serde_json::from_str(last).unwrap();
+    let (sequence, id) = (event["sequence"].as_u64().unwrap(), event["event_id"].as_str().unwrap());
+    let again = last
+        .replace(&format!("\"sequence\":{sequence},\"source\""), &format!("\"sequence\":{},\"source\"", sequence + 1));
+    let again = again.replace(id, "evt_7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    std::fs::write(&feed, format!("{told}{again}\n")).unwrap();
+    let (code, out) = planted.verify();
+    assert!(code == Some(1) && out.contains("is told twice") && out.contains("1 violations"), "{out}");
+    std::fs::write(&feed, told.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    assert_eq!(planted.verify().0, Some(0), "what was deleted by retention is missed by nobody");
+}
+
+fn workspace(planted: &Planted) -> std::path::PathBuf {
+    let mut workspaces = std::fs::read_dir(planted.folder.path().join("workspaces")).unwrap().flatten();
+    workspaces.next().expect("there is one workspace").path()
+}
+
 fn events(planted: &Planted) -> usize {
-    let workspaces = planted.folder.path().join("workspaces");
-    let build = std::fs::read_dir(workspaces).unwrap().flatten().map(|workspace| workspace.path().join("builds"));
-    let logs = build.flat_map(|builds| std::fs::read_dir(builds).unwrap().flatten());
-    let lines =
-        logs.map(|build| std::fs::read_to_string(build.path().join("logs/events.ndjson")).unwrap().lines().count());
-    planted.whole.lines().count() + lines.sum::<usize>()
+    let lines = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap().lines().count();
+    let workspace = workspace(planted);
+    let builds = std::fs::read_dir(workspace.join("builds")).unwrap().flatten();
+    let of_builds = builds.map(|build| lines(build.path().join("logs/events.ndjson")));
+    planted.whole.lines().count() + of_builds.sum::<usize>() + lines(workspace.join("feed/events.ndjson"))
 }
 
 #[tokio::test]

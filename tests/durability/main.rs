@@ -3,6 +3,8 @@
 mod history;
 mod random;
 mod real_disk;
+mod retention;
+mod segments;
 mod sim_disk;
 
 use std::sync::Mutex;

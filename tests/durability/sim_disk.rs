@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ade::log::disk::{Disk, DiskFile, Mode};
+use ade::log::disk::{Disk, DiskFile, Mode, ReadAt};
 
 use super::random::Random;
 
@@ -42,7 +42,15 @@ struct State {
     lies: bool,
     names: BTreeMap<PathBuf, Node>,
     durable_names: BTreeMap<PathBuf, Node>,
+    /// Those whose folder has not been synced since.
+    renames: Vec<Rename>,
     files: HashMap<u64, FileState>,
+}
+
+struct Rename {
+    from: PathBuf,
+    to: PathBuf,
+    node: Node,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +90,7 @@ impl SimDisk {
             lies,
             durable_names: names.clone(),
             names,
+            renames: Vec::new(),
             files: HashMap::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), life: 0 }
@@ -113,9 +122,12 @@ impl SimDisk {
     /// The power was gone: what was not synced may be there or not.
     pub fn after_power_cut(&self) -> Self {
         let mut state = self.lock();
-        let State { random, names, durable_names, files, .. } = &mut *state;
+        let State { random, names, durable_names, renames, files, .. } = &mut *state;
         for file in files.values_mut() {
             file.lose_power(random);
+        }
+        for rename in renames.drain(..) {
+            lose_rename(random, names, durable_names, rename);
         }
         lose_names(random, names, durable_names);
         drop(state);
@@ -157,6 +169,25 @@ fn strikes(countdown: &mut Option<u64>) -> bool {
         *countdown = None;
     }
     now
+}
+
+/// A rename is on the disk or it is not: both names, or neither, are those of before.
+fn lose_rename(
+    random: &mut Random,
+    names: &mut BTreeMap<PathBuf, Node>,
+    durable: &mut BTreeMap<PathBuf, Node>,
+    Rename { from, to, node }: Rename,
+) {
+    if random.chance(50) {
+        durable.remove(&from);
+        durable.insert(to, node);
+        return;
+    }
+    names.insert(from, node);
+    match durable.get(&to) {
+        Some(before) => names.insert(to, *before),
+        None => names.remove(&to),
+    };
 }
 
 /// Each name that differs from what is durable is decided by itself; what is in a folder that is gone is gone too.
@@ -299,9 +330,10 @@ impl Disk for SimDisk {
             state.struck = true;
             return Err(io::Error::other("the sync failed"));
         }
-        let State { names, durable_names, lies, .. } = &mut *state;
+        let State { names, durable_names, renames, lies, .. } = &mut *state;
         let within = |name: &PathBuf| name.parent() == Some(path);
         if !*lies {
+            renames.retain(|rename| !within(&rename.to));
             durable_names.retain(|name, _| !within(name) || names.contains_key(name));
             durable_names
                 .extend(names.iter().filter(|(name, _)| within(name)).map(|(name, node)| (name.clone(), *node)));
@@ -327,6 +359,21 @@ impl Disk for SimDisk {
             return Err(power_is_off());
         }
         known.map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// One change of both names: after a power cut it is there or not.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (mut state, cut) = self.change()?;
+        let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), node);
+        state.renames.push(Rename { from: from.to_owned(), to: to.to_owned(), node });
+        if cut { Err(power_is_off()) } else { Ok(()) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let state = self.alive()?;
+        let within = state.names.keys().filter(|name| name.parent() == Some(folder));
+        Ok(within.filter_map(|name| name.file_name()?.to_str().map(str::to_owned)).collect())
     }
 }
 
@@ -367,7 +414,7 @@ impl SimFile {
     }
 }
 
-impl DiskFile for SimFile {
+impl ReadAt for SimFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.disk.alive()?.files[&self.id].bytes.len() as u64)
     }
@@ -380,7 +427,9 @@ impl DiskFile for SimFile {
         buffer[..size].copy_from_slice(&rest[..size]);
         Ok(size)
     }
+}
 
+impl DiskFile for SimFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let (mut state, cut) = self.disk.change()?;
         let (part, outcome) = self.allowed(&mut state, bytes.len(), cut);

@@ -1,6 +1,7 @@
 //! The service is killed at any moment and started again: nothing that a client has seen is lost, nothing is sent
 //! twice, every stream gets its one end, and no process of the earlier life is left.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ fn a_kill_at_any_moment_costs_no_event_and_no_end() {
     let listed = server
         .get(&format!("/api/v1/workspaces/{}/runs?status=queued&status=building&status=running", place.workspace));
     assert_eq!(listed["total"], 0, "{listed}");
+    assert_fed(&server, &place);
     server.stop();
     assert_verified(folder.path());
 }
@@ -129,6 +131,55 @@ fn assert_row_says(row: &Value, end: &Value, events: usize) {
     assert_eq!(row["failure_code"], payload["failure"]["code"], "{row}\n{end}");
     assert_eq!(row["last_sequence"], events, "{row}");
     assert_eq!(row["log_degraded"], false, "{row}");
+}
+
+/// The feed has told every run and every build of the workspace: all that became of each, once and in order.
+fn assert_fed(server: &Server, place: &Place) {
+    let mut expected = Vec::new();
+    let runs = format!("/api/v1/workspaces/{}/runs", place.workspace);
+    for (list, prefix, middle) in [(runs, "run", "run.started"), (place.builds_path(), "build", "build.created")] {
+        for page in 1.. {
+            let listed = server.get(&format!("{list}?perPage=200&page={page}"));
+            for work in listed["items"].as_array().unwrap() {
+                let lived = [format!("{prefix}.queued"), middle.to_owned(), format!("{prefix}.completed")];
+                let log = Log::read(&server.data_dir, work);
+                let own = log.events.iter().filter(|event| lived.iter().any(|kind| event["type"] == kind.as_str()));
+                let id = work["id"].as_str().unwrap();
+                expected.extend(own.map(|event| (id.to_owned(), event["sequence"].as_u64().unwrap())));
+            }
+            if listed["items"].as_array().unwrap().len() < 200 {
+                break;
+            }
+        }
+    }
+    let mut told = eventually("the feed has told everything", || {
+        let told = feed(server, place);
+        (told.len() >= expected.len()).then_some(told)
+    });
+    let mut last = HashMap::new();
+    for (stream, sequence) in &told {
+        let before = last.insert(stream, sequence);
+        assert!(before.is_none_or(|before| before < sequence), "{stream}: {before:?}, then {sequence}");
+    }
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
+/// The origins of the feed's entries, in its order.
+fn feed(server: &Server, place: &Place) -> Vec<(String, u64)> {
+    let (mut told, mut after) = (Vec::new(), 0);
+    loop {
+        let page = server.get(&format!("/api/v1/workspaces/{}/events?after_sequence={after}", place.workspace));
+        for entry in page["items"].as_array().unwrap() {
+            let origin = &entry["payload"]["origin"];
+            told.push((origin["stream"].as_str().unwrap().to_owned(), origin["sequence"].as_u64().unwrap()));
+        }
+        after = page["next_after_sequence"].as_u64().unwrap();
+        if page["next_after_sequence"] == page["last_sequence"] {
+            return told;
+        }
+    }
 }
 
 fn assert_verified(data_dir: &Path) {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
@@ -79,7 +79,7 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
             server.stop();
         }
         let server = Server::start_with(folder.path(), &settings);
-        completed(&server, &disk, &run, last);
+        completed(&server, &disk, (&place, &run), last);
         server.stop();
         verify(folder.path(), &settings, " 0 violations");
     }
@@ -127,6 +127,32 @@ fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_l
     verify(folder.path(), &settings, " 0 violations");
 }
 
+#[test]
+fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+        return;
+    };
+    let settings = on(&disk, folder.path());
+    let server = Server::start_with(folder.path(), &settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let (run, subscriber) = degrade(&server, &disk, &place, &folder.path().join("gate"));
+    let last = told(&server, &run, subscriber);
+    disk.free();
+    eventually("the log is completed", || {
+        let (status, report) = server.post("/api/v1/system/maintenance", &json!({}));
+        assert_eq!(status, 200, "{report}");
+        let task = &report["tasks"][0];
+        assert_eq!((&task["name"], &task["failed"]), (&json!("complete_logs"), &json!(0)), "{report}");
+        (task["done"] == 1).then_some(())
+    });
+    completed(&server, &disk, (&place, &run), last);
+    server.stop();
+    verify(folder.path(), &settings, " 0 violations");
+}
+
 /// A run whose log fails half-way; it ends well all the same.
 fn degrade(server: &Server, disk: &SmallDisk, place: &Place, gate: &Path) -> (Run, Subscriber) {
     let run = place.run(server, &format!("emit 10\nprint ready\nwait {}\nemit 3000\ndaemon", gate.display()));
@@ -157,7 +183,7 @@ fn told(server: &Server, run: &Run, subscriber: Subscriber) -> u64 {
     last
 }
 
-fn completed(server: &Server, disk: &SmallDisk, run: &Run, last: u64) {
+fn completed(server: &Server, disk: &SmallDisk, (place, run): (&Place, &Run), last: u64) {
     let row = run.show(server);
     assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(false)), "{row}");
     let log = Log::read(&disk.0, &row);
@@ -167,6 +193,15 @@ fn completed(server: &Server, disk: &SmallDisk, run: &Run, last: u64) {
     let rest = run.subscribe(server, Some(last)).finish();
     assert_eq!(rest.events, [(last + 1, log.lines.last().unwrap().clone())], "the end is all that was missing");
     assert!(log::path(&disk.0, &row).exists());
+    let told = eventually("the feed tells the end", || {
+        let feed = server.get(&format!("/api/v1/workspaces/{}/events", place.workspace));
+        let of_run = |entry: &&Value| entry["payload"]["origin"]["stream"] == run.id.as_str();
+        let told: Vec<Value> = feed["items"].as_array().unwrap().iter().filter(of_run).cloned().collect();
+        told.iter().any(|entry| entry["type"] == "run.completed").then_some(told)
+    });
+    let types: Vec<&Value> = told.iter().map(|entry| &entry["type"]).collect();
+    assert_eq!(types, ["run.queued", "run.started", "run.completed"], "each once");
+    assert_eq!(told[2]["payload"]["origin"]["sequence"], log.lines.len());
 }
 
 fn verify(beside: &Path, settings: &Settings, wanted: &str) {

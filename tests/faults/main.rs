@@ -7,5 +7,6 @@ mod endings;
 mod owner;
 mod panic;
 mod queue;
+mod replace;
 mod shutdown;
 mod support;

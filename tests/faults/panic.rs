@@ -13,6 +13,7 @@ use ade::domain::run::{Run, RunOptions, RunState};
 use ade::domain::status::RunStatus;
 use ade::domain::time::micros;
 use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
+use ade::feed::Feeds;
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::registry::actor::Registry;
 use ade::registry::launch::launch_run;
@@ -110,6 +111,7 @@ async fn stored_run(services: &Services) -> Run {
         created_at: now,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
 use ade::log::RealDisk;
-use ade::log::disk::{Disk, DiskFile, Mode};
+use ade::log::disk::{Disk, DiskFile, Mode, ReadAt};
 use tokio::sync::watch;
 
 /// Decides about every sync of data.
@@ -126,6 +126,14 @@ impl Disk for GatedDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove(path)
     }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(folder)
+    }
 }
 
 struct GatedFile {
@@ -135,7 +143,7 @@ struct GatedFile {
     is_log: bool,
 }
 
-impl DiskFile for GatedFile {
+impl ReadAt for GatedFile {
     fn size(&self) -> io::Result<u64> {
         self.file.size()
     }
@@ -143,7 +151,9 @@ impl DiskFile for GatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
     }
+}
 
+impl DiskFile for GatedFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         if self.is_log {
             self.gate.check(Fault::LogWrite)?;

@@ -6,6 +6,7 @@ mod cutover;
 mod database;
 mod durable;
 mod ending;
+mod feed;
 mod gated_disk;
 mod interleavings;
 mod projection;

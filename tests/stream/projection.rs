@@ -119,6 +119,7 @@ fn queued(id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationI
         created_at: now,
         log_degraded: false,
         durable_bytes: None,
+        log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     }

@@ -1,5 +1,6 @@
-//! A file as it is on disk: with its length, a strong `ETag`, and single byte ranges.
+//! Bytes that do not change: with their length, a strong `ETag`, and single byte ranges.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -10,16 +11,42 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::http::problem::{Code, Problem};
+use crate::log::LogReader;
 
 /// Read and sent at once.
 const CHUNK: u64 = 256 << 10;
+
+/// Bytes that can be read at any place, on a thread that may block.
+pub trait Content: Send + Sync {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Content for File {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, offset)
+    }
+}
+
+impl Content for LogReader {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        LogReader::read_exact_at(self, buffer, offset)
+    }
+}
+
+/// What is to be sent.
+pub struct Stored {
+    pub content: Arc<dyn Content>,
+    pub length: u64,
+    /// The same as long as the content is.
+    pub etag: String,
+}
 
 /// Answers with the file, or the part of it that was asked for.
 pub async fn respond(
@@ -30,7 +57,13 @@ pub async fn respond(
 ) -> Result<HttpResponse, Problem> {
     let path = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other).flatten();
-    let (file, length, etag) = opened.map_err(|error| not_there(&error))?;
+    let stored = opened.map_err(|error| not_there(&error))?;
+    Ok(send(request, stored, content_type, download_as))
+}
+
+/// Answers with all of it, or the part that was asked for.
+pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_as: &str) -> HttpResponse {
+    let Stored { content, length, etag } = stored;
     let mut response = HttpResponse::Ok();
     response
         .content_type(content_type)
@@ -38,17 +71,20 @@ pub async fn respond(
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", plain(download_as))));
     if names(request.headers(), header::IF_NONE_MATCH, &etag) {
-        return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    if request.method() == Method::HEAD {
+        return response.body(LengthOnly(length));
     }
     match range(request.headers(), length, &etag) {
-        Asked::Whole => Ok(response.body(FileBody::new(file, 0, length))),
+        Asked::Whole => response.body(StoredBody::new(content, 0, length)),
         Asked::Part(start, end) => {
             let content_range = format!("bytes {start}-{end}/{length}");
             let response =
                 response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
-            Ok(response.body(FileBody::new(file, start, end + 1)))
+            response.body(StoredBody::new(content, start, end + 1))
         }
-        Asked::Beyond => Ok(beyond(length)),
+        Asked::Beyond => beyond(length),
     }
 }
 
@@ -62,7 +98,7 @@ fn beyond(length: u64) -> HttpResponse {
     answer
 }
 
-fn open(path: &Path) -> io::Result<(File, u64, String)> {
+fn open(path: &Path) -> io::Result<Stored> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -70,7 +106,22 @@ fn open(path: &Path) -> io::Result<(File, u64, String)> {
     }
     let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
     let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
-    Ok((file, metadata.len(), etag))
+    Ok(Stored { content: Arc::new(file), length: metadata.len(), etag })
+}
+
+/// What `HEAD` gets: how long the body would be.
+struct LengthOnly(u64);
+
+impl MessageBody for LengthOnly {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 fn not_there(error: &io::Error) -> Problem {
@@ -113,34 +164,34 @@ fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
 }
 
 /// Reads the next part while the last one is sent.
-struct FileBody {
-    file: Arc<File>,
+struct StoredBody {
+    content: Arc<dyn Content>,
     at: u64,
     end: u64,
     length: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
-impl FileBody {
-    fn new(file: File, start: u64, end: u64) -> Self {
-        Self { file: Arc::new(file), at: start, end, length: end - start, reading: None }
+impl StoredBody {
+    fn new(content: Arc<dyn Content>, start: u64, end: u64) -> Self {
+        Self { content, at: start, end, length: end - start, reading: None }
     }
 
     fn read_next(&mut self) {
         if self.at >= self.end {
             return;
         }
-        let (file, at, size) = (self.file.clone(), self.at, CHUNK.min(self.end - self.at));
+        let (content, at, size) = (self.content.clone(), self.at, CHUNK.min(self.end - self.at));
         self.at += size;
         self.reading = Some(tokio::task::spawn_blocking(move || {
             let mut buffer = vec![0; size as usize];
-            file.read_exact_at(&mut buffer, at)?;
+            content.read_exact_at(&mut buffer, at)?;
             Ok(buffer.into())
         }));
     }
 }
 
-impl MessageBody for FileBody {
+impl MessageBody for StoredBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {

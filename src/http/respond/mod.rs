@@ -1,6 +1,7 @@
 //! A followed stream as bytes on a connection, one file per form.
 
 pub mod sse;
+pub mod many;
 pub mod ndjson;
 pub mod page;
 pub mod file;

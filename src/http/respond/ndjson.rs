@@ -4,8 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -17,11 +17,21 @@ pub const CONTENT_TYPE: &str = "application/x-ndjson";
 /// `stay` keeps the response open for what comes.
 pub fn respond(follow: Follow, kind: StreamKind, filter: Option<Filter>, stay: bool) -> HttpResponse {
     let until = (!stay).then(|| follow.hub().tail().sequence);
-    HttpResponse::Ok()
+    builder().body(NdjsonBody { follow, kind, filter, until })
+}
+
+/// What comes before lines of a number that is not known yet.
+pub fn head() -> HttpResponse {
+    builder().finish()
+}
+
+fn builder() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
         .content_type(CONTENT_TYPE)
         .insert_header(("Cache-Control", "no-cache, no-transform"))
-        .insert_header(("X-Accel-Buffering", "no"))
-        .body(NdjsonBody { follow, kind, filter, until })
+        .insert_header(("X-Accel-Buffering", "no"));
+    answer
 }
 
 struct NdjsonBody {

@@ -20,19 +20,24 @@ use crate::stream::window::Halt;
 use crate::stream::{Chunk, End, Follow, Item};
 
 /// A filtered reader is told its position at least once in this many events.
-const SILENT_EVENTS: u64 = 1000;
+pub(super) const SILENT_EVENTS: u64 = 1000;
 
 /// The response to a reader: 204 when it has all there will ever be, which stops a browser for good.
 pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Option<Filter>) -> HttpResponse {
     if follow.is_finished() {
         return HttpResponse::NoContent().finish();
     }
+    response(SseBody { sent: follow.position(), follow, kind, names, filter, state: State::Opening })
+}
+
+/// An event stream with this body.
+pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .body(SseBody { sent: follow.position(), follow, kind, names, filter, state: State::Opening })
+        .body(body)
 }
 
 struct SseBody {
@@ -128,7 +133,7 @@ impl SseBody {
 }
 
 /// Clients of one moment must not all come back in one moment.
-fn opening() -> Bytes {
+pub(super) fn opening() -> Bytes {
     let jitter = ulid::Ulid::generate().random() as u64 % 2000;
     format!("retry: {}\n\n", 1000 + jitter).into()
 }
@@ -142,22 +147,30 @@ fn frame(names: EventNames) -> fn(&mut Vec<u8>, u64, &[u8]) {
 
 fn constant_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
     put_id(out, sequence);
-    out.extend_from_slice(b"\nevent: ade.event\ndata: ");
-    out.extend_from_slice(line);
-    out.push(b'\n');
+    put_event(out, EventNames::Constant, line);
 }
 
 fn typed_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
     put_id(out, sequence);
+    put_event(out, EventNames::Typed, line);
+}
+
+/// What of a frame comes behind its id.
+pub(super) fn put_event(out: &mut Vec<u8>, names: EventNames, line: &[u8]) {
     out.extend_from_slice(b"\nevent: ");
-    out.extend_from_slice(raw_type(line));
+    out.extend_from_slice(if names == EventNames::Typed { raw_type(line) } else { b"ade.event" });
     out.extend_from_slice(b"\ndata: ");
     out.extend_from_slice(line);
     out.push(b'\n');
 }
 
+fn put_id(out: &mut Vec<u8>, sequence: u64) {
+    out.extend_from_slice(b"id: ");
+    put_number(out, sequence);
+}
+
 /// By hand: the formatting machinery would cost as much as the rest of the frame.
-fn put_id(out: &mut Vec<u8>, mut sequence: u64) {
+pub(super) fn put_number(out: &mut Vec<u8>, mut sequence: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -168,7 +181,6 @@ fn put_id(out: &mut Vec<u8>, mut sequence: u64) {
             break;
         }
     }
-    out.extend_from_slice(b"id: ");
     out.extend_from_slice(&digits[at..]);
 }
 

@@ -24,7 +24,7 @@ type Registry = web::Data<RegistryHandle>;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource("/workspaces/{workspace}/configurations/{configuration}/builds")
+            web::resource(paths::of_configurations("/{configuration}/builds"))
                 .route(web::post().to(create))
                 .route(web::get().to(list)),
         )

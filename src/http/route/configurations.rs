@@ -1,9 +1,11 @@
 //! Configurations: packages made from a template, cloned, or imported.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use actix_multipart::Multipart;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
@@ -17,20 +19,25 @@ use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
-use crate::http::paths::API;
+use crate::http::paths::{self, API};
 use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::respond::file;
 use crate::package;
+use crate::registry::configurations::Expected;
 use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
+        .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).route(web::get().to(list)))
+        .service(web::resource(paths::of_configurations("/import")).route(web::post().to(import)))
+        .service(web::resource(paths::of_configurations("/{configuration}")).route(web::get().to(show)))
+        .service(web::resource(paths::of_configurations("/{configuration}/import")).route(web::put().to(replace)))
+        .service(web::resource(paths::of_configurations("/{configuration}/activate")).route(web::post().to(activate)))
         .service(
-            web::resource("/workspaces/{workspace}/configurations")
-                .route(web::post().to(create))
-                .route(web::get().to(list)),
-        )
-        .service(web::resource("/workspaces/{workspace}/configurations/import").route(web::post().to(import)))
-        .service(web::resource("/workspaces/{workspace}/configurations/{configuration}").route(web::get().to(show)));
+            web::resource(paths::of_configurations("/{configuration}/export"))
+                .route(web::get().to(export))
+                .route(web::head().to(export)),
+        );
 }
 
 #[derive(Deserialize)]
@@ -62,7 +69,9 @@ async fn create(
         Origin::Clone { configuration_id } => {
             let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
             let from = self::folder(&registry, &original);
-            blocking(move || package::copy_package(&from, &folder)).await?.map_err(Problem::internal)?
+            let locks = registry.services().work.packages.clone();
+            let copy = move || locks.reading(&from, || package::copy_package(&from, &folder));
+            blocking(copy).await?.map_err(Problem::internal)?
         }
     };
     store(&registry, configuration, digest).await
@@ -76,8 +85,7 @@ async fn import(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let limits = package::Limits::default();
-    let incoming = registry.services().settings.storage.data_dir.join(INCOMING);
-    let mut form = input::form(multipart, &incoming, limits.zip_bytes).await?;
+    let mut form = input::form(multipart, &incoming(&registry), limits.zip_bytes).await?;
     let upload = form.take_file()?;
     let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;
     let folder = folder(&registry, &configuration);
@@ -87,6 +95,75 @@ async fn import(
     });
     let report = report.await??;
     store(&registry, configuration, report.content_digest).await
+}
+
+/// Exchanges the package for another one, if it is still the one that the caller knows.
+async fn replace(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    multipart: Multipart,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path.0).await?;
+    let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
+    let expected = expected(&request)?;
+    let mut form = input::form(multipart, &incoming(&registry), package::Limits::default().zip_bytes).await?;
+    let upload = form.take_file()?;
+    let zip = blocking(move || File::open(&upload.path)).await?.map_err(Problem::internal)?;
+    let replaced = registry.replace_configuration(principal, (workspace_id, id), expected, zip).await?;
+    Ok(shown(&replaced))
+}
+
+/// `If-Match`: the digest of the content, with or without quotes.
+fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
+    let given = request.headers().get(header::IF_MATCH).ok_or_else(|| {
+        Problem::new(Code::PreconditionRequired, "`If-Match` must name the content that is to be replaced")
+    })?;
+    let tags = given.to_str().unwrap_or_default().split(',').map(str::trim);
+    let tags: Vec<String> = tags.map(|tag| tag.trim_matches('"').to_owned()).collect();
+    Ok(if tags.iter().any(|tag| tag == "*") { Expected::Any } else { Expected::OneOf(tags) })
+}
+
+/// Makes it the one that its workspace works with; the one before becomes inactive.
+async fn activate(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path.0).await?;
+    let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
+    registry.store().activate(workspace_id, id, time::micros(Utc::now())).await?;
+    Ok(shown(&find(&registry, &principal, workspace_id, &path.1).await?))
+}
+
+/// The package as a zip file; the same files give the same bytes, so their digest is the `ETag`.
+async fn export(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path.0).await?;
+    let configuration = find(&registry, &principal, workspace_id, &path.1).await?;
+    let (locks, folder) = (registry.services().work.packages.clone(), folder(&registry, &configuration));
+    let incoming = incoming(&registry);
+    let packed = blocking(move || locks.reading(&folder, || pack(&folder, &incoming))).await?;
+    let packed = packed.map_err(Problem::internal)?;
+    Ok(file::send(&request, packed, "application/zip", &format!("{}.zip", configuration.id)))
+}
+
+/// Into a file without a name, which is gone when it has been sent.
+fn pack(folder: &Path, incoming: &Path) -> Result<file::Stored, package::ExportError> {
+    let etag = format!("\"{}\"", package::content_digest(folder)?);
+    let path = incoming.join(ulid::Ulid::generate().to_string());
+    let unwritable = package::ExportError::from;
+    std::fs::create_dir_all(incoming).map_err(unwritable)?;
+    let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(unwritable)?;
+    std::fs::remove_file(&path).map_err(unwritable)?;
+    let file = package::export_zip(folder, file)?;
+    let length = file.metadata().map_err(unwritable)?.len();
+    Ok(file::Stored { content: Arc::new(file), length, etag })
 }
 
 async fn list(
@@ -108,7 +185,13 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let found = find(&registry, &principal, workspace_id, &path.1).await?;
-    Ok(HttpResponse::Ok().json(resource(&found)))
+    Ok(shown(&found))
+}
+
+/// The resource; its `ETag` is that of its content, which is all that can be exchanged.
+fn shown(configuration: &Configuration) -> HttpResponse {
+    let etag = format!("\"{}\"", configuration.content_digest);
+    HttpResponse::Ok().insert_header((header::ETAG, etag)).json(resource(configuration))
 }
 
 /// The workspace of the path, if the caller may see it.
@@ -122,7 +205,7 @@ pub(super) async fn workspace(
     found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
 }
 
-async fn find(
+pub(super) async fn find(
     registry: &RegistryHandle,
     principal: &Principal,
     workspace_id: WorkspaceId,
@@ -157,6 +240,11 @@ fn folder(registry: &RegistryHandle, configuration: &Configuration) -> PathBuf {
     registry.services().settings.storage.data_dir.join(configuration.folder())
 }
 
+/// Where files are that are not in their place yet.
+fn incoming(registry: &RegistryHandle) -> PathBuf {
+    registry.services().settings.storage.data_dir.join(INCOMING)
+}
+
 async fn store(
     registry: &RegistryHandle,
     mut configuration: Configuration,
@@ -165,7 +253,10 @@ async fn store(
     configuration.content_digest = digest;
     registry.store().insert_configuration(&configuration).await?;
     let location = format!("{API}/workspaces/{}/configurations/{}", configuration.workspace_id, configuration.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&configuration)))
+    let etag = format!("\"{}\"", configuration.content_digest);
+    let mut created = HttpResponse::Created();
+    created.insert_header(("Location", location)).insert_header((header::ETAG, etag));
+    Ok(created.json(resource(&configuration)))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {

@@ -23,7 +23,11 @@ pub fn mount(config: &mut web::ServiceConfig) {
             web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)),
         )
         .service(web::resource("/workspaces/{workspace}/documents/{document}").route(web::get().to(show)))
-        .service(web::resource("/workspaces/{workspace}/documents/{document}/download").route(web::get().to(download)));
+        .service(
+            web::resource("/workspaces/{workspace}/documents/{document}/download")
+                .route(web::get().to(download))
+                .route(web::head().to(download)),
+        );
 }
 
 async fn upload(

@@ -1,32 +1,41 @@
-//! The events of runs and builds, in every form.
+//! The events of runs, builds and workspaces, in every form; and of many at once.
 
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
-use crate::domain::{BuildId, RunId, StreamKey};
+use crate::domain::{StreamId, StreamKey};
 use crate::event::codec;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine};
 use crate::http::auth::Caller;
-use crate::http::cursor::{EventNames, EventsRequest, Form};
+use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::input;
 use crate::http::problem::{Code, Problem};
-use crate::http::respond::{file, ndjson, page, sse};
+use crate::http::respond::file::Stored;
+use crate::http::respond::{file, many, ndjson, page, sse};
 use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
 
 type Registry = web::Data<RegistryHandle>;
-/// `runs` or `builds`, and the id.
+/// `runs`, `builds` or `workspaces`, and the id.
 type Work = web::Path<(String, String)>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
-    let resource = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
+    let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|workspaces}}/{{id}}/{rest}"));
+    let work = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
+    let get = web::get;
     config
-        .service(resource("events").route(web::get().to(any_form)))
-        .service(resource("events/stream").route(web::get().to(stream)))
-        .service(resource("events/download").route(web::get().to(download)))
-        .service(resource("logfile").route(web::get().to(download)))
-        .service(resource("logs").route(web::get().to(logs)));
+        .service(web::resource("/events/stream").route(get().to(many)))
+        .service(every("events").route(get().to(any_form)))
+        .service(every("events/stream").route(get().to(stream)))
+        .service(every("events/download").route(get().to(download)).route(web::head().to(download)))
+        .service(work("logfile").route(get().to(download)).route(web::head().to(download)))
+        .service(work("logs").route(get().to(logs)));
 }
 
 async fn any_form(
@@ -51,18 +60,42 @@ async fn download(
     respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Ndjson)).await
 }
 
-/// The stream of work that the caller may see.
+/// The stream of the path.
 async fn key(
     Caller(principal): Caller,
     registry: &RegistryHandle,
     (collection, id): &(String, String),
 ) -> Result<StreamKey, Problem> {
-    if collection == "runs" {
-        let found = registry.store().find_run(&principal.workspaces, input::id::<RunId>(id)?).await?;
-        return found.map(|run| run.stream_key()).ok_or_else(|| Problem::not_found("the run"));
+    let (id, what) = match collection.as_str() {
+        "runs" => (StreamId::Run(input::id(id)?), "the run"),
+        "builds" => (StreamId::Build(input::id(id)?), "the build"),
+        _ => (StreamId::Feed(input::id(id)?), "the workspace"),
+    };
+    find(&principal, registry, id).await?.ok_or_else(|| Problem::not_found(what))
+}
+
+/// The stream of that id, if the caller may see it.
+async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) -> Result<Option<StreamKey>, Problem> {
+    let (store, scope) = (registry.store(), &principal.workspaces);
+    Ok(match id {
+        StreamId::Run(id) => store.find_run(scope, id).await?.map(|run| run.stream_key()),
+        StreamId::Build(id) => store.find_build(scope, id).await?.map(|build| build.stream_key()),
+        StreamId::Feed(id) => store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)),
+    })
+}
+
+/// The events of several streams on one connection.
+async fn many(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let asked = ManyRequest::parse(&request)?;
+    let mut streams = Vec::with_capacity(asked.streams.len());
+    for &id in &asked.streams {
+        let named = |problem: Problem| problem.with("stream", id.to_string());
+        let key = find(&principal, &registry, id).await?;
+        let key = key.ok_or_else(|| named(Problem::not_found(format_args!("the stream {id}"))))?;
+        let follow = registry.follow(key, asked.start(id)).await.map_err(|error| named(error.into()))?;
+        streams.push((id, key.kind(), follow));
     }
-    let found = registry.store().find_build(&principal.workspaces, input::id::<BuildId>(id)?).await?;
-    found.map(|build| build.stream_key()).ok_or_else(|| Problem::not_found("the build"))
+    Ok(many::respond(streams, asked.names, asked.filter))
 }
 
 async fn respond(
@@ -79,19 +112,42 @@ async fn respond(
             let answer = page::respond(follow, key.kind(), asked.filter, asked.limit, asked.wait).await;
             answer.map_err(Problem::internal)
         }
-        Form::Ndjson if is_whole_file(&asked, &follow) => whole_file(registry, request, key).await,
-        Form::Ndjson => Ok(ndjson::respond(follow, key.kind(), asked.filter, asked.follow)),
+        Form::Ndjson if is_whole_log(&asked, &follow) => whole_log(request, key, &follow).await,
+        Form::Ndjson if request.method() == Method::HEAD => Ok(as_download(ndjson::head(), key)),
+        Form::Ndjson => {
+            let lines = ndjson::respond(follow, key.kind(), asked.filter, asked.follow);
+            Ok(if form == Some(Form::Ndjson) { as_download(lines, key) } else { lines })
+        }
     }
 }
 
+fn as_download(mut answer: HttpResponse, key: StreamKey) -> HttpResponse {
+    let disposition = format!("attachment; filename=\"{}\"", file_name(key));
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    answer
+}
+
+fn file_name(key: StreamKey) -> String {
+    format!("{key}.events.ndjson")
+}
+
 /// A finished log, asked for as it is, has a length and ranges.
-fn is_whole_file(asked: &EventsRequest, follow: &Follow) -> bool {
+fn is_whole_log(asked: &EventsRequest, follow: &Follow) -> bool {
     asked.filter.is_none() && asked.start == Start::default() && follow.hub().tail().closed
 }
 
-async fn whole_file(registry: &RegistryHandle, request: &HttpRequest, key: StreamKey) -> Result<HttpResponse, Problem> {
-    let path = registry.services().settings.storage.data_dir.join(key.log_path());
-    file::respond(request, &path, ndjson::CONTENT_TYPE, &format!("{key}.events.ndjson")).await
+/// Compressed or not, its bytes are the same. Its last event is of this log and no other, and nothing comes behind it.
+async fn whole_log(request: &HttpRequest, key: StreamKey, follow: &Follow) -> Result<HttpResponse, Problem> {
+    let (reader, length) = (follow.hub().reader().clone(), follow.hub().tail().bytes);
+    let tail = input::blocking(move || Ok((reader.tail()?, reader)));
+    let (tail, reader) = tail.await.map_err(Problem::internal)?;
+    let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
+    let last = last.ok_or_else(|| Problem::internal(format_args!("the log of {key} has no last event")))?;
+    let etag = format!("\"{}-{length:x}\"", last.event_id);
+    let stored = Stored { content: Arc::new(reader), length, etag };
+    Ok(file::send(request, stored, ndjson::CONTENT_TYPE, &file_name(key)))
 }
 
 /// The live stream of work that was just created, from its beginning.

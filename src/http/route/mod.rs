@@ -9,6 +9,7 @@ pub mod run_results;
 pub mod builds;
 pub mod events;
 pub mod safe_mode;
+pub mod system;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -28,7 +29,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(run_results::mount)
             .configure(builds::mount)
             .configure(events::mount)
-            .configure(safe_mode::mount),
+            .configure(safe_mode::mount)
+            .configure(system::mount),
     );
 }
 

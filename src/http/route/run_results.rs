@@ -9,6 +9,7 @@ use super::runs::find;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::event::codec;
+use crate::event::payload::build::BUILD_PHASE_COMPLETED;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::http::auth::Caller;
@@ -18,6 +19,7 @@ use crate::http::problem::{Code, Problem};
 use crate::http::respond::file;
 use crate::registry::RegistryHandle;
 use crate::stream::Item;
+use crate::summary::{Fact, RunFold};
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -25,7 +27,9 @@ pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/runs/{run}/summary").route(web::get().to(summary)))
         .service(web::resource("/runs/{run}/outputs").route(web::get().to(outputs)))
-        .service(web::resource("/runs/{run}/outputs/{path:.*}").route(web::get().to(output)))
+        .service(
+            web::resource("/runs/{run}/outputs/{path:.*}").route(web::get().to(output)).route(web::head().to(output)),
+        )
         .service(web::resource("/runs/{run}/diagnostics").route(web::get().to(diagnostics)));
 }
 
@@ -35,10 +39,29 @@ async fn summary(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
-    match run.state.summary {
+    let summary = match &run.state.summary {
+        None if run.state.status.is_terminal() => folded_summary(&registry, &run).await?,
+        stored => stored.clone(),
+    };
+    match summary {
         Some(summary) => Ok(HttpResponse::Ok().json(summary)),
         None => Err(Problem::new(Code::NotFound, "the run has no summary before it has ended")),
     }
+}
+
+/// The row has lost what its log still tells.
+async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<Value>, Problem> {
+    let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
+    let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
+    while follow.position() < follow.hub().tail().sequence {
+        let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
+        chunk.for_each(|_, line| {
+            if let Some(event) = RunFold::minds(codec::raw_type(line)).then(|| codec::decode(line).ok()).flatten() {
+                fold.apply(Fact::from(&event));
+            }
+        });
+    }
+    Ok(fold.state().summary.clone())
 }
 
 async fn outputs(
@@ -59,7 +82,7 @@ fn entry(run: &Run, folder: &Path, path: &str) -> Option<Value> {
     let metadata = std::fs::symlink_metadata(folder.join(path)).ok().filter(std::fs::Metadata::is_file)?;
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
-    let kind = (content_type == XLSX).then_some("normalized_workbook");
+    let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
     Some(json!({
         "name": name, "kind": kind, "content_type": content_type, "byte_size": metadata.len(),
         "download_url": format!("{}/outputs/{}", paths::run(run.id), encode(name)),
@@ -68,9 +91,12 @@ fn entry(run: &Run, folder: &Path, path: &str) -> Option<Value> {
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
+const XLSM: &str = "application/vnd.ms-excel.sheet.macroEnabled.12";
+
 fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).as_deref() {
         Some("xlsx") => XLSX,
+        Some("xlsm") => XLSM,
         Some("csv") => "text/csv",
         Some("json") => "application/json",
         Some("txt" | "log") => "text/plain",
@@ -102,11 +128,12 @@ async fn output(
         return Err(absent());
     }
     let root = registry.services().settings.storage.data_dir.join(run.stream_key().folder()).join("output");
-    let wanted = root.join(wanted);
-    // A link in the output folder must not lead out of it.
-    let inside = blocking(move || Ok((root.canonicalize()?, wanted.canonicalize()?))).await;
-    let found =
-        inside.ok().filter(|(root, wanted)| wanted.starts_with(root)).map(|(_, wanted)| wanted).ok_or_else(absent)?;
+    let (below, wanted) = (wanted.to_owned(), root.join(wanted));
+    // With a link anywhere on the way, the real path is another one.
+    let real = blocking(move || {
+        Ok(wanted.canonicalize()? == root.canonicalize()?.join(below)).map(|same| same.then_some(wanted))
+    });
+    let found = real.await.ok().flatten().ok_or_else(absent)?;
     let name = found.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
     file::respond(&request, &found, content_type(&name), &name).await
 }
@@ -131,7 +158,8 @@ async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>
                     last_lines.pop_front();
                 }
             }
-            kind if kind == RUN_PHASE_COMPLETED.as_bytes() => phases.extend(payload(line)),
+            kind if kind == RUN_PHASE_COMPLETED.as_bytes() => phases.extend(phase("run", line)),
+            kind if kind == BUILD_PHASE_COMPLETED.as_bytes() => phases.extend(phase("build", line)),
             _ => {}
         });
     }
@@ -140,6 +168,13 @@ async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>
         "run_id": run.id, "engine": engine, "last_lines": last_lines, "phases": phases,
         "log": { "last_sequence": until.sequence, "bytes": until.bytes, "closed": until.closed },
     })))
+}
+
+/// A phase that is over, of the run itself or of the build it waited for.
+fn phase(scope: &str, line: &[u8]) -> Option<Value> {
+    let mut phase = payload(line)?;
+    phase.as_object_mut()?.insert("scope".to_owned(), scope.into());
+    Some(phase)
 }
 
 fn payload(line: &[u8]) -> Option<Value> {

@@ -36,8 +36,9 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .route(web::get().to(list_of_configuration)),
         )
         .service(
-            web::resource("/workspaces/{workspace}/configurations/{configuration}/runs")
-                .route(web::post().to(create_in_workspace)),
+            web::resource(paths::of_configurations("/{configuration}/runs"))
+                .route(web::post().to(create_in_workspace))
+                .route(web::get().to(list_of_both)),
         )
         .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
         .service(web::resource("/runs/{run}").route(web::get().to(show)))
@@ -182,6 +183,18 @@ async fn list_of_workspace(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    list(&principal, &registry, within, &request).await
+}
+
+async fn list_of_both(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, &path.0).await?;
+    let found = super::configurations::find(&registry, &principal, workspace_id, &path.1).await?;
+    let within = Within { workspace_id: Some(workspace_id), configuration_id: Some(found.id) };
     list(&principal, &registry, within, &request).await
 }
 

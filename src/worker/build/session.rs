@@ -126,6 +126,7 @@ impl Session {
         let original = format!("workspaces/{}/configurations/{}", build.workspace_id, build.configuration_id);
         let original = self.context.data_dir.join(original);
         let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
+        let packages = self.context.packages.clone();
         let copied = tokio::task::spawn_blocking(move || {
             probe_writable(&folder).map_err(|error| {
                 Failure::new(
@@ -135,7 +136,8 @@ impl Session {
             })?;
             let copy = folder.join("configuration");
             let unreadable = |message: String| Failure::new(BuildErrorCode::ConfigInstallFailed, message);
-            let found = package::copy_package(&original, &copy)
+            let found = packages
+                .reading(&original, || package::copy_package(&original, &copy))
                 .map_err(|error| unreadable(format!("the configuration cannot be copied: {error}")))?;
             if found == digest {
                 Ok(copy)

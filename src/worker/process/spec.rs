@@ -34,11 +34,12 @@ impl Marker {
         Self { name: "ADE_BUILD_ID", value: id.to_string() }
     }
 
-    /// Of the work whose stream this is.
-    pub fn of(key: crate::domain::StreamKey) -> Self {
-        match key {
-            crate::domain::StreamKey::Run { id, .. } => Self::run(id),
-            crate::domain::StreamKey::Build { id, .. } => Self::build(id),
+    /// Of the work whose stream this is; a feed has none.
+    pub fn of(key: crate::domain::StreamKey) -> Option<Self> {
+        match key.id() {
+            crate::domain::StreamId::Run(id) => Some(Self::run(id)),
+            crate::domain::StreamId::Build(id) => Some(Self::build(id)),
+            crate::domain::StreamId::Feed(_) => None,
         }
     }
 

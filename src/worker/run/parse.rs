@@ -197,7 +197,14 @@ impl EngineParser {
         if kind == RUN_ERROR {
             self.words.error(&payload);
         }
-        out.push(Draft { kind, source: Source::Engine, build_id: None, engine_timestamp: time, payload });
+        out.push(Draft {
+            kind,
+            source: Source::Engine,
+            build_id: None,
+            subject: None,
+            engine_timestamp: time,
+            payload,
+        });
     }
 
     /// The engine's own `run.started` or `run.completed`.

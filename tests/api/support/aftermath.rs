@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ade::log::LogReader;
 use serde_json::Value;
 
 pub fn check(folder: &Path, allows_open_logs: bool) {
@@ -17,6 +18,25 @@ pub fn check(folder: &Path, allows_open_logs: bool) {
     for log in logs {
         check_log(&log, allows_open_logs);
     }
+    for workspace in fs::read_dir(folder.join("data/workspaces")).into_iter().flatten().flatten() {
+        check_feed(&workspace.path().join("feed"));
+    }
+}
+
+/// The segments of a feed go on from one another, and tell no event twice.
+fn check_feed(folder: &Path) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "ndjson")).collect();
+    // `events-<first>` before `events`, which is the newest.
+    files.sort_by_key(|path| (!path.display().to_string().contains("events-"), path.clone()));
+    let text: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sequences: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    let first = sequences.first().copied().unwrap_or(1);
+    assert!(sequences.iter().copied().eq(first..first + sequences.len() as u64), "{folder:?} has holes: {sequences:?}");
+    let origins: std::collections::HashSet<_> =
+        events.iter().map(|event| event["payload"]["origin"].to_string()).collect();
+    assert_eq!(origins.len(), events.len(), "{folder:?} tells an event twice");
 }
 
 /// Processes, zombies aside, whose environment holds this text.
@@ -33,7 +53,7 @@ pub fn processes_with(text: &str) -> Vec<u32> {
 fn find_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.ends_with("logs/events.ndjson") {
+        if path.ends_with("logs/events.ndjson") || path.ends_with("logs/events.ndjson.zst") {
             logs.push(path);
         } else if path.is_dir() && !path.is_symlink() {
             find_logs(&path, logs);
@@ -43,7 +63,10 @@ fn find_logs(folder: &Path, logs: &mut Vec<PathBuf>) {
 
 fn check_log(path: &Path, may_be_open: bool) {
     let name = path.display();
-    let text = fs::read_to_string(path).unwrap();
+    let reader = LogReader::open(path).unwrap();
+    let mut bytes = vec![0; reader.size().unwrap() as usize];
+    reader.read_exact_at(&mut bytes, 0).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
     assert!(text.is_empty() || text.ends_with('\n'), "{name} has half a line");
     let is_run = text.starts_with(r#"{"type":"run.queued""#);
     let terminal = if is_run { "run.completed" } else { "build.completed" };

@@ -9,7 +9,10 @@ use super::http::{Head, Incoming, Request};
 /// What stands between two blank lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Frame {
+    /// Of one stream: a number.
     pub id: Option<u64>,
+    /// As it was sent.
+    pub raw_id: Option<String>,
     pub event: Option<String>,
     pub data: Option<String>,
     pub retry: Option<u64>,
@@ -64,7 +67,10 @@ impl EventStream {
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
                 "" => frame.is_comment = true,
-                "id" => frame.id = Some(value.parse().unwrap()),
+                "id" => {
+                    frame.id = value.parse().ok();
+                    frame.raw_id = Some(value.to_owned());
+                }
                 "event" => frame.event = Some(value.to_owned()),
                 "retry" => frame.retry = Some(value.parse().unwrap()),
                 "data" => assert!(frame.data.replace(value.to_owned()).is_none(), "one line of data"),

@@ -22,6 +22,11 @@ impl Project {
         format!("/api/v1/workspaces/{}/configurations/{}/builds", self.workspace, self.configuration)
     }
 
+    /// The feed of the workspace.
+    pub fn feed(&self) -> String {
+        format!("/api/v1/workspaces/{}/events", self.workspace)
+    }
+
     pub fn documents(&self) -> String {
         format!("/api/v1/workspaces/{}/documents", self.workspace)
     }

@@ -1,0 +1,70 @@
+//! `ade maintenance`: a round of maintenance now, by the service of the data folder, or on the folder itself.
+
+use comfy_table::{Table, presets};
+
+use super::progress::say;
+use super::service::running_service;
+use super::{CommandError, Exit};
+use crate::app;
+use crate::cli::client::ApiClient;
+use crate::config::Settings;
+use crate::domain::maintenance::MaintenanceReport;
+use crate::telemetry;
+
+const PATH: &str = "/api/v1/system/maintenance";
+
+pub async fn maintenance(settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
+    telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
+    let service = match server {
+        Some(url) => Some(url.to_owned()),
+        None => running_service(&settings.storage.data_dir).await,
+    };
+    let report = match service {
+        Some(url) => ask(&url).await?,
+        // Without a service there is none started: it would begin the work that waits in the queue.
+        None => app::maintain(settings).await.map_err(CommandError::failed)?,
+    };
+    say(&to_table(&report));
+    report.tasks.iter().flat_map(|task| &task.errors).for_each(|error| say(error));
+    Ok(Exit::of_success(report.succeeded()))
+}
+
+async fn ask(url: &str) -> Result<MaintenanceReport, CommandError> {
+    let answer = ApiClient::new(url).post(PATH, &serde_json::json!({})).await.map_err(CommandError::failed)?;
+    serde_json::from_value(answer).map_err(CommandError::failed)
+}
+
+fn to_table(report: &MaintenanceReport) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_header(["task", "done", "skipped", "failed", "freed", ""]);
+    for task in &report.tasks {
+        let numbers = [task.done, task.skipped, task.failed].map(|number| number.to_string());
+        let [done, skipped, failed] = numbers;
+        let more = if task.unfinished { "more is left" } else { "" };
+        table.add_row([&task.name, &*done, &skipped, &failed, &size(task.bytes_freed), more]);
+    }
+    table.to_string()
+}
+
+/// `512 B`, `1.5 MiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let power = (bytes.ilog2() / 10).min(UNITS.len() as u32);
+    format!("{:.1} {}", bytes as f64 / 1024f64.powi(power as i32), UNITS[power as usize - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_the_unit_that_fits() {
+        let told = [0, 1023, 1024, 1536, 1 << 20, 5 << 30, 3 << 40, u64::MAX].map(size);
+        let expected = ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB", "3.0 TiB", "16777216.0 TiB"];
+        assert_eq!(told, expected);
+    }
+}

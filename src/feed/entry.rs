@@ -1,0 +1,219 @@
+//! What of a stream its feed tells, and which of it is told already. Pure.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::domain::{BuildId, ConfigurationId, RunId, StreamId, StreamKey, StreamKind};
+use crate::event::codec::raw_type;
+use crate::event::{Draft, Source, Subject};
+
+/// One event of a stream, in the words of the feed.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// In its own stream.
+    pub sequence: u64,
+    pub draft: Draft,
+}
+
+/// A run's stream also shows the events of the build it waits for; these are told from the build's own.
+fn is_told(kind: StreamKind, event_type: &[u8]) -> bool {
+    match kind {
+        StreamKind::Run => matches!(event_type, b"run.queued" | b"run.started" | b"run.completed"),
+        StreamKind::Build => matches!(event_type, b"build.created" | b"build.completed"),
+        StreamKind::Feed => false,
+    }
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    sequence: u64,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    configuration_id: Option<ConfigurationId>,
+    run_id: Option<RunId>,
+    build_id: Option<BuildId>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// The entry of one line of a stream, if the feed tells it.
+pub fn entry(key: StreamKey, line: &[u8]) -> Option<Entry> {
+    if !is_told(key.kind(), raw_type(line)) {
+        return None;
+    }
+    let line: Line<'_> = serde_json::from_slice(line).ok()?;
+    let draft = Draft {
+        kind: line.kind.into_owned().into(),
+        source: Source::parse(&line.source)?,
+        build_id: line.build_id,
+        subject: Some(Subject { configuration_id: line.configuration_id, run_id: line.run_id }),
+        engine_timestamp: None,
+        payload: with_origin(line.payload, key.id(), line.sequence)?,
+    };
+    Some(Entry { sequence: line.sequence, draft })
+}
+
+/// The payload as it is, with one more key at its end.
+fn with_origin(payload: &RawValue, stream: StreamId, sequence: u64) -> Option<Box<RawValue>> {
+    let keys = payload.get().strip_prefix('{')?.strip_suffix('}')?.trim();
+    let comma = if keys.is_empty() { "" } else { "," };
+    let text = format!(r#"{{{keys}{comma}"origin":{{"stream":"{stream}","sequence":{sequence}}}}}"#);
+    RawValue::from_string(text).ok()
+}
+
+#[derive(Deserialize)]
+struct Told {
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    origin: Origin,
+}
+
+#[derive(Deserialize)]
+struct Origin {
+    stream: String,
+    sequence: u64,
+}
+
+/// Which event of which stream a line of a feed tells.
+pub fn origin(line: &[u8]) -> Option<(StreamId, u64)> {
+    let Told { payload: Payload { origin } } = serde_json::from_slice(line).ok()?;
+    Some((StreamId::parse(&origin.stream)?, origin.sequence))
+}
+
+/// The last event of each origin that the feed has, for origins that are not told to their end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Book(HashMap<StreamId, u64>);
+
+impl Book {
+    /// Of these nothing is told yet, as far as is known.
+    pub fn of(owed: impl IntoIterator<Item = StreamId>) -> Self {
+        Self(owed.into_iter().map(|id| (id, 0)).collect())
+    }
+
+    /// Takes in a line that the feed has; only what is owed counts.
+    pub fn fold(&mut self, line: &[u8]) {
+        if let Some((id, sequence)) = origin(line)
+            && let Some(last) = self.0.get_mut(&id)
+        {
+            *last = sequence.max(*last);
+        }
+    }
+
+    /// True when this is to be told now; it counts as told from then on.
+    pub fn take(&mut self, id: StreamId, sequence: u64) -> bool {
+        let last = self.0.entry(id).or_default();
+        let is_new = sequence > *last;
+        *last = sequence.max(*last);
+        is_new
+    }
+
+    /// It is told to its end, and will not come back.
+    pub fn forget(&mut self, id: StreamId) {
+        self.0.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EventId, WorkspaceId};
+    use crate::event::codec::{Identity, Stamp, encode};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn line(identity: &Identity, kind: &'static str, sequence: u64, payload: Value) -> Vec<u8> {
+        let stamp = Stamp { sequence, event_id: EventId::generate(), created_at: chrono::Utc::now() };
+        let mut line = Vec::new();
+        encode(&mut line, identity, stamp, &Draft::new(kind, Source::Api, &payload));
+        line
+    }
+
+    fn run() -> (StreamKey, Identity) {
+        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        (key, Identity::new(key, ConfigurationId::generate()))
+    }
+
+    #[test]
+    fn an_entry_is_the_event_with_its_origin() {
+        let (key, identity) = run();
+        let payload = json!({"status": "succeeded", "summary": {"a": [1, "}"]}});
+        let told = line(&identity, "run.completed", 9, payload.clone());
+        let entry = entry(key, &told).unwrap();
+        let stamp = Stamp { sequence: 4, event_id: EventId::generate(), created_at: chrono::Utc::now() };
+        let mut of_feed = Vec::new();
+        encode(&mut of_feed, &Identity::of_feed(key.workspace_id()), stamp, &entry.draft);
+        assert_eq!(origin(&of_feed), Some((key.id(), 9)));
+        let (mut read, original): (Value, Value) =
+            (serde_json::from_slice(&of_feed).unwrap(), serde_json::from_slice(&told).unwrap());
+        assert_eq!(
+            read["payload"].as_object_mut().unwrap().remove("origin"),
+            Some(json!({"stream": key.to_string(), "sequence": 9}))
+        );
+        for same in ["type", "source", "workspace_id", "configuration_id", "run_id", "build_id", "payload"] {
+            assert_eq!(read[same], original[same], "{same}");
+        }
+        assert_eq!((&read["sequence"], entry.sequence), (&json!(4), 9));
+    }
+
+    #[test]
+    fn an_empty_payload_gets_its_origin_too() {
+        let (key, identity) = run();
+        let entry = entry(key, &line(&identity, "run.queued", 1, json!({}))).unwrap();
+        assert_eq!(entry.draft.payload.get(), format!(r#"{{"origin":{{"stream":"{key}","sequence":1}}}}"#));
+    }
+
+    #[test]
+    fn only_the_lifecycle_of_the_stream_itself_is_told() {
+        let (run, of_run) = run();
+        let build = StreamKey::build(run.workspace_id(), BuildId::generate());
+        let of_build = Identity::new(build, ConfigurationId::generate());
+        let told = |key, identity: &Identity, kind| entry(key, &line(identity, kind, 1, json!({}))).is_some();
+        for kind in ["run.queued", "run.started", "run.completed"] {
+            assert!(told(run, &of_run, kind), "{kind}");
+        }
+        for kind in ["run.waiting", "build.created", "build.completed", "console.line", "run.phase.started"] {
+            assert!(!told(run, &of_run, kind), "{kind}");
+        }
+        assert!(told(build, &of_build, "build.created") && told(build, &of_build, "build.completed"));
+        assert!(!told(build, &of_build, "build.started") && !told(build, &of_build, "run.completed"));
+    }
+
+    proptest! {
+        /// Whatever is offered again, in whatever lives of the feed: each entry once, in order.
+        #[test]
+        fn an_entry_is_told_once_however_often_it_is_offered(offers in prop::collection::vec((0usize..3, 1u64..6), 0..60), crash in 0usize..60) {
+            let runs: Vec<_> = (0..3).map(|_| run()).collect();
+            let owed = || runs.iter().map(|(key, _)| key.id());
+            let (mut book, mut feed) = (Book::of(owed()), Vec::new());
+            for (number, (which, upto)) in offers.into_iter().enumerate() {
+                if number == crash {
+                    book = Book::of(owed());
+                    feed.iter().for_each(|line: &Vec<u8>| book.fold(line));
+                }
+                let (key, identity) = &runs[which];
+                // A follower begins at the beginning again, and comes as far as it comes.
+                for sequence in 1..=upto {
+                    let entry = entry(*key, &line(identity, "run.queued", sequence, json!({}))).unwrap();
+                    if book.take(key.id(), sequence) {
+                        let stamp = Stamp { sequence: 1, event_id: EventId::generate(), created_at: chrono::Utc::now() };
+                        let mut line = Vec::new();
+                        encode(&mut line, &Identity::of_feed(key.workspace_id()), stamp, &entry.draft);
+                        feed.push(line);
+                    }
+                }
+            }
+            for (key, _) in &runs {
+                let told: Vec<_> = feed.iter().filter_map(|line| origin(line)).filter(|(id, _)| *id == key.id()).map(|(_, sequence)| sequence).collect();
+                prop_assert!(told.iter().copied().eq(1..=told.len() as u64), "{:?}", told);
+            }
+        }
+    }
+}

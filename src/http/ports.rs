@@ -1,0 +1,28 @@
+//! What the interface needs of modules that it does not know; whoever puts the service together gives it.
+
+use futures_util::future::BoxFuture;
+
+use super::problem::{Code, Problem};
+use crate::domain::maintenance::MaintenanceReport;
+
+/// Makes a round of maintenance, whether or not its caller waits for it.
+pub trait Maintenance: Send + Sync {
+    fn run_now(&self) -> BoxFuture<'static, Result<MaintenanceReport, NoMaintenance>>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoMaintenance {
+    #[error("the service is stopping")]
+    Stopping,
+    #[error("the round died")]
+    Died,
+}
+
+impl From<NoMaintenance> for Problem {
+    fn from(error: NoMaintenance) -> Self {
+        match error {
+            NoMaintenance::Stopping => Self::new(Code::Draining, error.to_string()),
+            NoMaintenance::Died => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The service itself, for whoever operates it.
+
+use actix_web::{HttpResponse, web};
+
+use crate::http::auth::Caller;
+use crate::http::ports::Maintenance;
+use crate::http::problem::Problem;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/system/maintenance").route(web::post().to(maintenance)));
+}
+
+/// Makes a round now and answers with what it did.
+async fn maintenance(Caller(principal): Caller, port: web::Data<dyn Maintenance>) -> Result<HttpResponse, Problem> {
+    tracing::info!(caller = principal.name, "maintenance asked for");
+    Ok(HttpResponse::Ok().json(port.run_now().await?))
+}

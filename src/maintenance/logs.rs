@@ -1,0 +1,166 @@
+//! What becomes of logs: those that had failed get their end, old ones are compressed, very old ones deleted.
+
+use std::io;
+
+use super::due::{Due, Policy, deadline, due};
+use super::task::Round;
+use crate::domain::StreamKind;
+use crate::domain::maintenance::TaskReport;
+use crate::domain::status::LogState;
+use crate::domain::time::Timestamp;
+use crate::log::{CompressError, DeleteError};
+use crate::store::{FinishedLog, FinishedQuery, StoreError};
+
+/// What one task does in one round, at most; the first to be reached ends it.
+const MOST_LOGS: u64 = 10_000;
+const MOST_BYTES: u64 = 4 << 30;
+/// Rows that are read at once.
+const PAGE: u64 = 200;
+
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    #[error("the work on the log died: {0}")]
+    Died(#[from] io::Error),
+}
+
+/// What one step came to.
+enum Step {
+    /// The bytes of the log before, and those that are free now.
+    Done {
+        bytes: u64,
+        freed: u64,
+    },
+    Skipped,
+}
+
+/// Gives logs that had failed their end.
+pub async fn complete(round: Round, mut report: TaskReport) -> TaskReport {
+    match round.registry.complete_logs().await {
+        Ok(found) => {
+            report.done = found.logs_completed as u64;
+            report.skipped = found.waiting as u64;
+            for _ in 0..found.failed {
+                report.fail("a log could not be completed; the service's own log tells which");
+            }
+        }
+        Err(error) => report.fail(error),
+    }
+    report
+}
+
+/// Compresses what is old enough.
+pub async fn compress(round: Round, mut report: TaskReport) -> TaskReport {
+    if let Some(before) = deadline(round.now, policy(&round).compress_after) {
+        each(&round, &mut report, Due::Compress, &[LogState::Plain], before).await;
+    }
+    report
+}
+
+/// Deletes what is too old, and what an earlier round began to.
+pub async fn delete(round: Round, mut report: TaskReport) -> TaskReport {
+    each(&round, &mut report, Due::Delete, &[LogState::Expiring], round.now).await;
+    if let Some(before) = policy(&round).retention.and_then(|age| deadline(round.now, age)) {
+        each(&round, &mut report, Due::Delete, &[LogState::Plain, LogState::Compressed], before).await;
+    }
+    report
+}
+
+fn policy(round: &Round) -> Policy {
+    let settings = &round.registry.services().settings.log;
+    Policy { compress_after: settings.compress_after, retention: settings.retention }
+}
+
+/// Does what is due with each log that ended before this, oldest first.
+async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogState], before: Timestamp) {
+    let mut bytes_left = MOST_BYTES;
+    for kind in [StreamKind::Run, StreamKind::Build] {
+        let mut after = None;
+        loop {
+            let page = match next_page(round, kind, states, before, after).await {
+                Ok(page) => page,
+                Err(error) => return report.fail(error),
+            };
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            for log in page {
+                if round.should_stop() || report.done >= MOST_LOGS || bytes_left == 0 {
+                    report.unfinished = true;
+                    return;
+                }
+                let step = step(round, log, what).await;
+                bytes_left = bytes_left.saturating_sub(count(report, log, step));
+            }
+        }
+    }
+}
+
+async fn next_page(
+    round: &Round,
+    kind: StreamKind,
+    states: &[LogState],
+    completed_before: Timestamp,
+    after: Option<FinishedLog>,
+) -> Result<Vec<FinishedLog>, StoreError> {
+    let node_id = round.registry.services().node_id;
+    let query = FinishedQuery { node_id, kind, states, completed_before, after, limit: PAGE };
+    round.registry.store().finished_logs(&query).await
+}
+
+/// Counts what a step came to; the bytes that it had to do with.
+fn count(report: &mut TaskReport, log: FinishedLog, step: Result<Step, StepError>) -> u64 {
+    match step {
+        Ok(Step::Done { bytes, freed }) => {
+            report.done += 1;
+            report.bytes_freed += freed;
+            return bytes;
+        }
+        Ok(Step::Skipped) => report.skipped += 1,
+        Err(StepError::Compress(CompressError::Stopped)) => report.unfinished = true,
+        Err(StepError::Compress(CompressError::InUse | CompressError::Failed)) => report.skipped += 1,
+        Err(StepError::Delete(DeleteError::InUse | DeleteError::Failed)) => report.skipped += 1,
+        Err(error) => report.fail(format_args!("{}: {error}", log.key)),
+    }
+    0
+}
+
+/// Does what was asked for, if it is what is due. Who is at work is asked first: work that has ended says in its row
+/// whether its log has failed before it is gone from the registry.
+async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepError> {
+    let is_live = round.registry.is_live(log.key).await;
+    let Some(facts) = round.registry.store().log_facts(log.key).await? else { return Ok(Step::Skipped) };
+    match due(&facts, is_live, policy(round), round.now) {
+        due if due != what => Ok(Step::Skipped),
+        Due::Compress => compress_one(round, log).await,
+        // What a feed owes is told from the log.
+        Due::Delete if round.registry.services().feeds.owes(log.key).await? => Ok(Step::Skipped),
+        Due::Delete => delete_one(round, log).await,
+        Due::Nothing => Ok(Step::Skipped),
+    }
+}
+
+async fn compress_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
+    let (root, watched) = (round.registry.services().log.clone(), round.clone());
+    let shrunk = blocking(move || root.compress(log.key, &|| watched.should_stop())).await??;
+    round.registry.store().set_log_state(log.key, LogState::Compressed).await?;
+    Ok(Step::Done { bytes: shrunk.before, freed: shrunk.before.saturating_sub(shrunk.after) })
+}
+
+/// The row says it first: a log that is gone is never missing.
+async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
+    let (store, root) = (round.registry.store(), round.registry.services().log.clone());
+    let deletable = blocking(move || root.deletable(log.key)).await??;
+    store.set_log_state(log.key, LogState::Expiring).await?;
+    let freed = blocking(move || deletable.delete()).await??;
+    store.set_log_state(log.key, LogState::Deleted).await?;
+    Ok(Step::Done { bytes: freed, freed })
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}

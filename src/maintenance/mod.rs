@@ -1,0 +1,18 @@
+//! Maintenance: what has to be done now and then so that a service can run for years.
+//!
+//! Laws. What is due is a pure decision from what a row says, who is at work, and the time. A round does a bounded
+//! amount of work, one thing after the other, and stops between two of them when the service does. Every task may be
+//! cut short anywhere and done again: what it had not finished, the next round finds again.
+//!
+//! A round is made on a schedule, and when somebody asks for one. To add a task, add a line to [`task::TASKS`].
+
+pub mod due;
+pub mod task;
+pub mod logs;
+pub mod feeds;
+pub mod pruning;
+pub mod actor;
+pub mod handle;
+
+pub use handle::{MaintenanceHandle, NotDone, start};
+pub use task::run_once;

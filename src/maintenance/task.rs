@@ -1,0 +1,79 @@
+//! The tasks of a round, in their order, and the round that runs them.
+
+use std::time::Instant;
+
+use chrono::Utc;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+use tokio::sync::watch;
+
+use super::{feeds, logs, pruning};
+use crate::domain::maintenance::{MaintenanceReport, TaskReport};
+use crate::domain::time::{Timestamp, micros};
+use crate::registry::RegistryHandle;
+
+/// Something that is kept in order.
+pub struct Task {
+    pub name: &'static str,
+    /// Fills in the report that has the task's name.
+    pub run: fn(Round, TaskReport) -> LocalBoxFuture<'static, TaskReport>,
+}
+
+/// Logs get their end, and feeds tell of it, before anything else is done with them; and none is compressed that is to
+/// be deleted.
+pub const TASKS: &[Task] = &[
+    Task { name: "complete_logs", run: |round, report| logs::complete(round, report).boxed_local() },
+    Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
+    Task { name: "compress_logs", run: |round, report| logs::compress(round, report).boxed_local() },
+    Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
+    Task { name: "prune_builds", run: |round, report| pruning::builds(round, report).boxed_local() },
+    Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
+];
+
+/// What every task of a round is given.
+#[derive(Clone)]
+pub struct Round {
+    pub registry: RegistryHandle,
+    pub now: Timestamp,
+    stop: watch::Receiver<bool>,
+}
+
+impl Round {
+    /// The service stops: tasks end where they are.
+    pub fn should_stop(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// Runs every task once, then tells what was done.
+pub async fn round(registry: RegistryHandle, stop: watch::Receiver<bool>) -> MaintenanceReport {
+    let (began, started_at) = (Instant::now(), micros(Utc::now()));
+    let round = Round { registry, now: started_at, stop };
+    let mut tasks = Vec::new();
+    for task in TASKS {
+        if round.should_stop() {
+            break;
+        }
+        let report = (task.run)(round.clone(), TaskReport::new(task.name)).await;
+        log(&report);
+        tasks.push(report);
+    }
+    let duration_ms = began.elapsed().as_millis() as u64;
+    tracing::info!(duration_ms, tasks = tasks.len(), "maintenance round done");
+    MaintenanceReport { started_at, duration_ms, tasks }
+}
+
+/// A round of its own, for whoever holds the data folder without a service.
+pub async fn run_once(registry: RegistryHandle) -> MaintenanceReport {
+    let (_go_on, stop) = watch::channel(false);
+    round(registry, stop).await
+}
+
+fn log(report: &TaskReport) {
+    let TaskReport { name, done, skipped, failed, bytes_freed, unfinished, errors } = report;
+    if *failed > 0 {
+        tracing::warn!(task = %name, done, skipped, failed, bytes_freed, ?errors, "maintenance task had errors");
+    } else if done + skipped > 0 || *unfinished {
+        tracing::info!(task = %name, done, skipped, bytes_freed, unfinished, "maintenance task done");
+    }
+}

@@ -1,0 +1,111 @@
+//! The files of configurations: read as a whole, exchanged as a whole.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+
+use chrono::Utc;
+
+use super::services::Services;
+use crate::domain::configuration::Configuration;
+use crate::domain::principal::Scope;
+use crate::domain::time::micros;
+use crate::domain::{ConfigurationId, WorkspaceId};
+use crate::package::{self, ImportError, Limits, TreeError};
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    #[error("there is no such configuration")]
+    NotFound,
+    #[error("the configuration's content is {digest} now")]
+    Changed { digest: String },
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which content a caller is willing to replace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    Any,
+    OneOf(Vec<String>),
+}
+
+impl Expected {
+    fn is(&self, digest: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(digests) => digests.iter().any(|expected| expected == digest),
+        }
+    }
+}
+
+/// The digest of the files as they are on disk; the row is brought up to date.
+pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
+    let (locks, folder) = (services.work.packages.clone(), folder(services, configuration));
+    let digest = tokio::task::spawn_blocking(move || locks.reading(&folder, || package::content_digest(&folder)));
+    let digest = digest.await.map_err(io::Error::other)??;
+    note(services, configuration, &digest).await?;
+    Ok(digest)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DigestError {
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    #[error("the configuration's files cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Puts the package of a zip file in the place of the one that is there, if that is one of those expected. What is
+/// there then is one of the two, whole, whatever happens; builds under way keep the copy that they have.
+pub async fn replace(
+    services: Services,
+    scope: Scope,
+    (workspace_id, id): (WorkspaceId, ConfigurationId),
+    expected: Expected,
+    zip: File,
+) -> Result<Configuration, ReplaceError> {
+    let found = services.store.find_configuration(&scope, id).await?;
+    let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
+    let (locks, folder) = (services.work.packages.clone(), folder(&services, &configuration));
+    let exchanged = tokio::task::spawn_blocking(move || {
+        locks.exchanging(&folder, || {
+            let digest = package::content_digest(&folder).map_err(ImportError::from)?;
+            if !expected.is(&digest) {
+                return Ok(Err(digest));
+            }
+            package::import_zip(zip, &folder, Limits::default()).map(Ok)
+        })
+    });
+    let exchanged: Result<_, ImportError> =
+        exchanged.await.map_err(|error| ImportError::Io(io::Error::other(error)))?;
+    let report = match exchanged? {
+        Ok(report) => report,
+        Err(digest) => {
+            // Changed by other ways than through the service: whoever reads it again is to see that.
+            note(&services, &configuration, &digest).await?;
+            return Err(ReplaceError::Changed { digest });
+        }
+    };
+    note(&services, &configuration, &report.content_digest).await?;
+    configuration = services.store.find_configuration(&scope, id).await?.unwrap_or(configuration);
+    Ok(configuration)
+}
+
+async fn note(services: &Services, configuration: &Configuration, digest: &str) -> Result<(), StoreError> {
+    if configuration.content_digest != digest {
+        let (workspace_id, id) = (configuration.workspace_id, configuration.id);
+        services.store.set_content(workspace_id, id, digest, micros(Utc::now())).await?;
+    }
+    Ok(())
+}
+
+/// Where a configuration's files are.
+pub fn folder(services: &Services, configuration: &Configuration) -> PathBuf {
+    services.work.data_dir.join(configuration.folder())
+}

@@ -1,0 +1,273 @@
+//! What retention asks of rows: which logs are old enough, and what has become of them.
+
+use sea_orm::sea_query::Condition;
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    prelude::DateTimeUtc,
+};
+
+use super::cells::Cells;
+use super::{Store, StoreError};
+use crate::domain::id::NodeId;
+use crate::domain::status::{BuildStatus, LogState, RunStatus};
+use crate::domain::time::{Timestamp, micros};
+use crate::domain::{StreamId, StreamKey, StreamKind};
+
+/// A log of work that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedLog {
+    pub key: StreamKey,
+    pub completed_at: Timestamp,
+}
+
+/// Which finished logs of a node; a page of them at a time, oldest first.
+#[derive(Debug, Clone)]
+pub struct FinishedQuery<'a> {
+    pub node_id: NodeId,
+    pub kind: StreamKind,
+    pub states: &'a [LogState],
+    pub completed_before: Timestamp,
+    /// The last one of the page before.
+    pub after: Option<FinishedLog>,
+    pub limit: u64,
+}
+
+/// What is known of one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFacts {
+    pub has_ended: bool,
+    pub completed_at: Option<Timestamp>,
+    pub degraded: bool,
+    /// Of a log that has failed: what of it counts.
+    pub durable_bytes: Option<u64>,
+    pub state: LogState,
+}
+
+impl Store {
+    /// Logs of work that has ended and that have not failed.
+    pub async fn finished_logs(&self, query: &FinishedQuery<'_>) -> Result<Vec<FinishedLog>, StoreError> {
+        match query.kind {
+            StreamKind::Run => {
+                use entity::run::Column;
+                let columns = Columns {
+                    table: "runs",
+                    id: Column::Id,
+                    workspace_id: Column::WorkspaceId,
+                    node_id: Column::NodeId,
+                    status: Column::Status,
+                    log_degraded: Column::LogDegraded,
+                    log_state: Column::LogState,
+                    completed_at: Column::CompletedAt,
+                };
+                let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
+                finished::<entity::run::Entity>(self.read(), columns, over.collect(), query).await
+            }
+            StreamKind::Build => {
+                use entity::build::Column;
+                let columns = Columns {
+                    table: "builds",
+                    id: Column::Id,
+                    workspace_id: Column::WorkspaceId,
+                    node_id: Column::NodeId,
+                    status: Column::Status,
+                    log_degraded: Column::LogDegraded,
+                    log_state: Column::LogState,
+                    completed_at: Column::CompletedAt,
+                };
+                let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
+                finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
+            }
+            // A feed never ends.
+            StreamKind::Feed => Ok(Vec::new()),
+        }
+    }
+
+    /// None when there is no such row.
+    pub async fn log_facts(&self, key: StreamKey) -> Result<Option<LogFacts>, StoreError> {
+        let scope = crate::domain::principal::Scope::Only(vec![key.workspace_id()]);
+        Ok(match key {
+            StreamKey::Run { id, .. } => self.find_run(&scope, id).await?.map(|run| LogFacts {
+                has_ended: run.state.status.is_terminal(),
+                completed_at: run.state.completed_at,
+                degraded: run.log_degraded,
+                durable_bytes: run.durable_bytes,
+                state: run.log_state,
+            }),
+            StreamKey::Build { id, .. } => self.find_build(&scope, id).await?.map(|build| LogFacts {
+                has_ended: build.state.status.is_terminal(),
+                completed_at: build.state.completed_at,
+                degraded: build.log_degraded,
+                durable_bytes: build.durable_bytes,
+                state: build.log_state,
+            }),
+            StreamKey::Feed { .. } => None,
+        })
+    }
+
+    /// What has become of a log. False when there is no such row.
+    pub async fn set_log_state(&self, key: StreamKey, state: LogState) -> Result<bool, StoreError> {
+        let workspace_id = key.workspace_id().to_string();
+        let state = state.as_str().to_owned();
+        let writer = self.write().await;
+        let updated = match key {
+            StreamKey::Run { id, .. } => {
+                use entity::run::{ActiveModel, Column, Entity};
+                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
+                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
+                Entity::update_many().set(change).filter(own).exec(&*writer).await?
+            }
+            StreamKey::Build { id, .. } => {
+                use entity::build::{ActiveModel, Column, Entity};
+                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
+                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
+                Entity::update_many().set(change).filter(own).exec(&*writer).await?
+            }
+            StreamKey::Feed { .. } => return Ok(false),
+        };
+        Ok(updated.rows_affected > 0)
+    }
+}
+
+/// The same columns of either table.
+struct Columns<C> {
+    table: &'static str,
+    id: C,
+    workspace_id: C,
+    node_id: C,
+    status: C,
+    log_degraded: C,
+    log_state: C,
+    completed_at: C,
+}
+
+async fn finished<E: EntityTrait>(
+    database: &DatabaseConnection,
+    columns: Columns<E::Column>,
+    over: Vec<&'static str>,
+    query: &FinishedQuery<'_>,
+) -> Result<Vec<FinishedLog>, StoreError> {
+    let select = E::find()
+        .select_only()
+        .columns([columns.id, columns.workspace_id, columns.completed_at])
+        .filter(columns.log_state.is_in(query.states.iter().map(|state| state.as_str())))
+        .filter(columns.completed_at.lt(micros(query.completed_before)))
+        .filter(columns.status.is_in(over))
+        .filter(columns.log_degraded.eq(false))
+        .filter(columns.node_id.eq(query.node_id.to_string()))
+        .filter(behind(&columns, query.after))
+        .order_by_asc(columns.completed_at)
+        .order_by_asc(columns.id)
+        .limit(query.limit);
+    let rows: Vec<(String, String, DateTimeUtc)> = select.into_tuple().all(database).await?;
+    rows.into_iter().map(|(id, workspace_id, at)| record(columns.table, &id, &workspace_id, at)).collect()
+}
+
+fn behind<C: ColumnTrait>(columns: &Columns<C>, after: Option<FinishedLog>) -> Condition {
+    let Some(FinishedLog { key, completed_at }) = after else { return Condition::all() };
+    let at = micros(completed_at);
+    let same_moment = Condition::all().add(columns.completed_at.eq(at)).add(columns.id.gt(key.to_string()));
+    Condition::any().add(columns.completed_at.gt(at)).add(same_moment)
+}
+
+fn record(
+    table: &'static str,
+    id: &str,
+    workspace_id: &str,
+    completed_at: Timestamp,
+) -> Result<FinishedLog, StoreError> {
+    let cells = Cells { table, id };
+    let workspace_id = cells.id("workspace_id", workspace_id)?;
+    let id = StreamId::parse(id).ok_or_else(|| cells.unreadable("id"))?;
+    let key = StreamKey::of(workspace_id, id);
+    Ok(FinishedLog { key, completed_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::build::{Build, BuildState};
+    use crate::domain::configuration::Configuration;
+    use crate::domain::principal::Scope;
+    use crate::domain::run::{Run, RunState};
+    use crate::store::fixture::{TestStore, at, build, run};
+
+    const KEPT: [LogState; 2] = [LogState::Plain, LogState::Compressed];
+
+    /// A run that ended at this moment.
+    fn ended(of: &Configuration, node_id: NodeId, micros: i64) -> Run {
+        let state = RunState { status: RunStatus::Succeeded, completed_at: Some(at(micros)), ..RunState::default() };
+        Run { node_id, state, ..run(of) }
+    }
+
+    fn query(node_id: NodeId, before: i64) -> FinishedQuery<'static> {
+        let completed_before = at(before);
+        FinishedQuery { node_id, kind: StreamKind::Run, states: &KEPT, completed_before, after: None, limit: 100 }
+    }
+
+    #[tokio::test]
+    async fn only_what_has_ended_long_enough_ago_is_found() {
+        let (store, configuration) = TestStore::furnished().await;
+        let node_id = NodeId::generate();
+        let wanted = ended(&configuration, node_id, 10);
+        let others = [
+            ended(&configuration, node_id, 20),
+            ended(&configuration, NodeId::generate(), 10),
+            Run { log_degraded: true, ..ended(&configuration, node_id, 10) },
+            Run { log_state: LogState::Deleted, ..ended(&configuration, node_id, 10) },
+            Run { node_id, ..run(&configuration) },
+            Run {
+                state: RunState { status: RunStatus::Running, ..ended(&configuration, node_id, 10).state },
+                ..ended(&configuration, node_id, 10)
+            },
+        ];
+        for run in others.iter().chain([&wanted]) {
+            store.insert_run(run).await.unwrap();
+        }
+        let found = store.finished_logs(&query(node_id, 20)).await.unwrap();
+        assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
+        let builds = FinishedQuery { kind: StreamKind::Build, ..query(node_id, 20) };
+        assert_eq!(store.finished_logs(&builds).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn pages_lead_through_all_of_them_oldest_first() {
+        let (store, configuration) = TestStore::furnished().await;
+        let node_id = NodeId::generate();
+        // Several at the same moment, so that the id must break ties.
+        for number in 0..7 {
+            store.insert_run(&ended(&configuration, node_id, number / 3)).await.unwrap();
+        }
+        let all = store.finished_logs(&query(node_id, 1000)).await.unwrap();
+        assert_eq!(all.len(), 7);
+        assert!(all.is_sorted_by_key(|log| (log.completed_at, log.key.to_string())));
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = FinishedQuery { after, limit: 2, ..query(node_id, 1000) };
+            let found = store.finished_logs(&page).await.unwrap();
+            let Some(last) = found.last() else { break };
+            after = Some(*last);
+            paged.extend(found);
+        }
+        assert_eq!(paged, all);
+    }
+
+    #[tokio::test]
+    async fn what_has_become_of_a_log_is_kept_within_its_workspace() {
+        let (store, configuration) = TestStore::furnished().await;
+        let run = ended(&configuration, NodeId::generate(), 5);
+        let state = BuildState { status: BuildStatus::Active, completed_at: Some(at(6)), ..BuildState::default() };
+        let build = Build { state, ..build(&configuration) };
+        store.insert_run(&run).await.unwrap();
+        store.insert_build(&build).await.unwrap();
+        for key in [run.stream_key(), build.stream_key()] {
+            assert!(store.set_log_state(key, LogState::Expiring).await.unwrap());
+            let facts = store.log_facts(key).await.unwrap().unwrap();
+            assert_eq!((facts.has_ended, facts.degraded, facts.state), (true, false, LogState::Expiring));
+        }
+        let foreign = StreamKey::run(store.furnish("other").await.workspace_id, run.id);
+        assert!(!store.set_log_state(foreign, LogState::Deleted).await.unwrap());
+        assert_eq!(store.log_facts(foreign).await.unwrap(), None);
+        let found = store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
+        assert_eq!(found, Run { log_state: LogState::Expiring, ..run });
+    }
+}
