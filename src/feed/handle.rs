@@ -15,6 +15,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 
 use super::entry::{Entry, entry};
 use super::slot::{self, Feed, Opening, Slot};
+use crate::domain::configuration::Workspace;
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Scope;
