@@ -50,6 +50,7 @@ impl Records {
             created_at: micros(Utc::now()),
             log_degraded: false,
             durable_bytes: None,
+            log_state: Default::default(),
             last_sequence: 0,
             state: RunState::default(),
         }

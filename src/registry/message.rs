@@ -21,7 +21,10 @@ pub struct Register {
 pub enum Kind {
     /// Nobody joins it.
     Alone,
-    Build { configuration_id: ConfigurationId, in_flight: Box<InFlight> },
+    Build {
+        configuration_id: ConfigurationId,
+        in_flight: Box<InFlight>,
+    },
 }
 
 /// Its stream has ended and its row is final.

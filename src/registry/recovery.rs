@@ -17,12 +17,12 @@ use super::message::{Find, Kind};
 use super::reading::{self, sealed_hub};
 use super::runs::Ports;
 use super::services::Services;
-use crate::domain::{ConfigurationId, StreamKey};
 use crate::domain::build::Build;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
+use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
 use crate::event::{Draft, EventRef, codec};
@@ -75,7 +75,8 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
         report.count(&build.id, done);
     }
     let places = runs.iter().map(|run| (run, services.capacity.enlist_again(run.workspace_id)));
-    let recovering = places.map(|(run, place)| recover_run(services, registry, run, place).map(move |done| (run, done)));
+    let recovering =
+        places.map(|(run, place)| recover_run(services, registry, run, place).map(move |done| (run, done)));
     let mut recovered = stream::iter(recovering).buffered(AT_ONCE);
     while let Some((run, done)) = recovered.next().await {
         if matches!(done, Ok(Done::QueuedAgain)) {

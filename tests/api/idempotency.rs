@@ -122,7 +122,7 @@ fn a_key_that_was_forgotten_makes_another_run() {
     let request = request.header("Idempotency-Key", "old");
     let first = app.send(&request).expect(201).json();
     app.finish_run(id(&first));
-    let database = format!("sqlite://{}", app.data_dir().join("ade.db").display());
+    let database = app.database_url().to_owned();
     let forgotten = actix_web::rt::System::new().block_on(async {
         let store = Store::connect(&database, 1).await.unwrap();
         store.prune_idempotency_keys(micros(chrono::Utc::now())).await.unwrap()

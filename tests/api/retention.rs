@@ -247,7 +247,7 @@ fn many_who_ask_at_once_are_all_answered() {
 
 /// As the service notes it when a disk has failed.
 fn note_degraded(it: &Ended, durable_bytes: usize) {
-    let url = format!("sqlite://{}", it.app.data_dir().join("ade.db").display());
+    let url = it.app.database_url().to_owned();
     let (workspace, run) = (it.project.workspace.parse().unwrap(), it.run.parse().unwrap());
     let marked = actix::System::new().block_on(async {
         let store = Store::connect(&url, 1).await.unwrap();

@@ -56,10 +56,7 @@ fn a_summary_that_the_row_has_lost_is_folded_from_the_log() {
     let project = app.project();
     let run = app.run(&project, &json!([table(1, "a.csv"), table(2, "b.csv")]));
     let stored = app.get(&path(&run, "/summary")).expect(200).json();
-    let script = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('update runs set summary = null'); db.commit()";
-    let database = app.data_dir().join("ade.db");
-    let done = std::process::Command::new("python3").args(["-c", script]).arg(database).status().unwrap();
-    assert!(done.success());
+    app.folder("UPDATE runs SET summary = NULL");
     assert_eq!(app.get(&path(&run, "/summary")).expect(200).json(), stored);
 }
 

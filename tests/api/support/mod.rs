@@ -132,6 +132,11 @@ impl TestApp {
         self.ground.database.execute(sql);
     }
 
+    /// Of this service's database, for whoever looks at it or changes it behind the service's back.
+    pub fn database_url(&self) -> &str {
+        self.ground.database.url()
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder().join("data")
     }
