@@ -56,7 +56,7 @@ fn a_summary_that_the_row_has_lost_is_folded_from_the_log() {
     let project = app.project();
     let run = app.run(&project, &json!([table(1, "a.csv"), table(2, "b.csv")]));
     let stored = app.get(&path(&run, "/summary")).expect(200).json();
-    app.folder("UPDATE runs SET summary = NULL");
+    app.change_database("UPDATE runs SET summary = NULL");
     assert_eq!(app.get(&path(&run, "/summary")).expect(200).json(), stored);
 }
 
