@@ -38,9 +38,9 @@ fn measure(bench: &mut Bench) -> Outcome {
         ("by status", "&sort=status,-created_at"),
     ] {
         let first = format!("{}?cursor={sort}", shelf.runs());
-        report(bench, &service, &format!("{name}, first part"), &first)?;
+        report(bench, &service, &format!("cursor, {name}, first part"), &first)?;
         let deep = deep(&service, &shelf, sort, count * 9 / 10)?;
-        report(bench, &service, &format!("{name}, nine tenths deep"), &deep)?;
+        report(bench, &service, &format!("cursor, {name}, nine tenths deep"), &deep)?;
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ struct Shelf {
 
 impl Shelf {
     fn fill(data: &std::path::Path, count: u64) -> Outcome<Self> {
-        let mut records = Records::open(data)?;
+        let records = Records::open(data)?;
         let began = Instant::now();
         let workspace = records.configuration.workspace_id;
         let mut documents = Vec::new();

@@ -189,10 +189,10 @@ fn a_run_that_has_not_started_stands_last_in_both_directions() {
     }
     for (operator, value) in [("ne", json!("2026-01-01")), ("notIn", json!(["2026-01-01"]))] {
         let list = format!("{}?{}", project.runs(), one("started_at", operator, value));
-        assert_eq!(ids(&app.get(&list).expect(200).json()), [held.clone()], "null matches no comparison");
+        assert_eq!(ids(&app.get(&list).expect(200).json()), [held.as_str()], "null matches no comparison");
     }
     let list = format!("{}?{}", project.runs(), one("startedAt", "isEmpty", Value::Null));
-    assert_eq!(ids(&app.get(&list).expect(200).json()), [waiting.clone()]);
+    assert_eq!(ids(&app.get(&list).expect(200).json()), [waiting.as_str()]);
     app.touch("go");
     app.finish_run(&held);
     app.finish_run(&waiting);
@@ -289,10 +289,10 @@ fn builds_are_listed_in_the_same_language() {
     let (old, new) = (first["id"].as_str().unwrap().to_owned(), forced["id"].as_str().unwrap().to_owned());
     assert_eq!(ids(&get("")), [new.clone(), old.clone()]);
     assert_eq!(ids(&get("sort=completedAt")), [old.clone(), new.clone()]);
-    assert_eq!(ids(&get("status=active&perPage=1&page=2")), [old.clone()]);
+    assert_eq!(ids(&get("status=active&perPage=1&page=2")), [old.as_str()]);
     assert_eq!(ids(&get(&one("status", "notIn", json!(["active"])))), [""; 0]);
-    assert_eq!(ids(&get(&one("createdAt", "gt", first["created_at"].clone()))), [new.clone()]);
-    assert_eq!(ids(&get(&encoded("q", &old))), [old.clone()]);
+    assert_eq!(ids(&get(&one("createdAt", "gt", first["created_at"].clone()))), [new.as_str()]);
+    assert_eq!(ids(&get(&encoded("q", &old))), [old.as_str()]);
     let slice = get("cursor=&perPage=1");
     assert_eq!(ids(&slice), [new]);
     let next = slice["next_cursor"].as_str().unwrap();
@@ -321,7 +321,7 @@ fn every_other_list_is_paged_searched_and_sorted_too() {
     assert_eq!(names(&get(&documents, &format!("perPage=2&cursor={next}"))), ["c.txt"]);
 
     let workspaces = "/api/v1/workspaces";
-    assert_eq!(ids(&get(workspaces, "perPage=1&page=2")), [other.clone()]);
+    assert_eq!(ids(&get(workspaces, "perPage=1&page=2")), [other.as_str()]);
     assert_eq!(ids(&get(workspaces, "q=oTHER")), [other]);
     let configurations = format!("{workspaces}/{}/configurations", project.workspace);
     assert_eq!(ids(&get(&configurations, "q=imported")), [project.configuration]);
