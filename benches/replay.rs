@@ -19,7 +19,6 @@ use ade::domain::run::{Run, RunState};
 use ade::domain::status::RunStatus;
 use ade::event::{Draft, Identity, Source, codec};
 use ade::log::{LogOptions, LogRoot, RealDisk};
-use ade::store::Store;
 use ade::stream::sequencer::Sequencer;
 use serde_json::json;
 use support::child::Owned;
@@ -146,7 +145,7 @@ fn pages(bench: &mut Bench, service: &Service, run: &Run, of: &str) -> Outcome {
     ];
     for (name, path) in cases {
         for _ in 0..bench.runs(3) {
-            let latency = requests(service, bench.pick(300, 50), path)?;
+            let latency = service.latency(bench.pick(300, 50), path)?;
             bench.report.add_latency(&format!("{name}, {of}"), &latency);
         }
     }

@@ -10,12 +10,11 @@ use serde_json::json;
 use crate::support::random::Random;
 use crate::support::server::Server;
 use crate::support::work::Place;
-use crate::support::{eventually, http};
+use crate::support::{eventually, http, tools};
 
 /// The scripted configuration with many more files of this content, and its digest.
 fn package(folder: &Path, content: &str) -> (Vec<u8>, String) {
-    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/support/configuration");
-    ade::package::copy_package(&original, folder).unwrap();
+    ade::package::copy_package(&tools::package("configuration"), folder).unwrap();
     for number in 0..400 {
         std::fs::write(folder.join(format!("src/ade_config/f{number}.py")), content).unwrap();
     }
