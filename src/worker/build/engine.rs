@@ -118,9 +118,14 @@ fn write_builtin(data_dir: &Path) -> io::Result<(PathBuf, String)> {
     if !place.exists() {
         let staging = Staging::beside(&place)?;
         assets::write_tree(assets::engine_files(), staging.path())?;
-        staging.commit()?;
+        unless_there(&place, staging.commit())?;
     }
     Ok((place, digest))
+}
+
+/// Another may have been quicker with the same content.
+fn unless_there(place: &Path, moved: io::Result<()>) -> io::Result<()> {
+    moved.or_else(|error| if place.exists() { Ok(()) } else { Err(error) })
 }
 
 /// The folder may be edited meanwhile: the digest that counts is that of the copy.
@@ -134,8 +139,7 @@ fn copy_folder(data_dir: &Path, folder: &Path) -> Result<(PathBuf, String), NoEn
     let copy = staging.path().join("copy");
     let digest = package::copy_package(folder, &copy)?;
     let place = place(data_dir, &digest);
-    // Another may have been quicker with the same content.
-    fs::rename(&copy, &place).or_else(|error| if place.exists() { Ok(()) } else { Err(error) })?;
+    unless_there(&place, fs::rename(&copy, &place))?;
     Ok((place, digest))
 }
 
@@ -159,6 +163,18 @@ fn pinned(requirement: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_may_make_the_same_engine_ready_at_once() {
+        for _ in 0..20 {
+            let data = tempfile::tempdir().unwrap();
+            let made: Vec<Engine> = std::thread::scope(|scope| {
+                let makers: Vec<_> = (0..8).map(|_| scope.spawn(|| ready_engine(data.path(), "builtin"))).collect();
+                makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            });
+            assert!(made.iter().all(|engine| engine.install.is_ok()), "{made:?}");
+        }
+    }
 
     #[test]
     fn a_version_is_known_only_when_it_is_fixed() {
