@@ -15,6 +15,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
     }
+    files.sort();
     files
 }
 
@@ -97,10 +98,11 @@ fn a_document_over_the_limit_is_refused_and_leaves_nothing() {
     let app = TestApp::with(&[("ADE_UPLOAD_MAX_BYTES", "1000")]);
     let project = app.project();
     send(&app, &project, &[("file", Some("x.csv"), &[b'x'; 1000])]).expect(201);
-    let before = files_below(&app.data_dir()).len();
+    let stored = || files_below(&app.data_dir().join("workspaces"));
+    let before = stored();
     let problem = send(&app, &project, &[("file", Some("x.csv"), &[b'x'; 1001])]).problem(413, "payload_too_large");
     assert!(problem["detail"].as_str().unwrap().contains("1000"), "{problem}");
-    assert_eq!(files_below(&app.data_dir()).len(), before);
+    assert_eq!(stored(), before);
     assert_eq!(app.get(&project.documents()).json()["total"], 1);
 }
 

@@ -81,11 +81,13 @@ pub async fn drive(job: BuildJob) {
         deadline: began,
         last_lines: VecDeque::new(),
     };
-    let outcome = match session.turn(place, gate).await {
-        Ok(_turn) => session.work().await,
-        Err(failure) => Err(failure),
+    let (turn, outcome) = match session.turn(place, gate).await {
+        Ok(turn) => (Some(turn), session.work().await),
+        Err(failure) => (None, Err(failure)),
     };
     session.complete(outcome).await;
+    // Not before: of builds that take turns, one has ended when the next starts, also by what their events say.
+    drop(turn);
 }
 
 impl Session {

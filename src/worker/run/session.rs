@@ -114,13 +114,21 @@ impl Session {
         }
     }
 
+    /// As [`Session::unless_stopped`], for a run that has nothing at work: when the service goes down it stays queued.
+    async fn unless_cancelled<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Early> {
+        self.unless_stopped(wanted).await.map_err(|early| match early {
+            Early::Stopped(StopReason::Interrupt) => Early::Suspended,
+            other => other,
+        })
+    }
+
     /// Begins nothing while safe mode is on.
     async fn admission(&mut self) -> Result<(), Early> {
         let gate = self.job.capacity.gate().clone();
         if gate.passage() == Passage::Held {
             self.post(vec![self.waiting(WaitReason::SafeMode, None)]).await;
         }
-        if self.unless_stopped(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
+        if self.unless_cancelled(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
     }
 
     /// Several documents go to the engine in a folder. An engine that tells what it can do, and not this, would fail
@@ -147,7 +155,7 @@ impl Session {
                 told = Some(obstacle);
             }
             let next = tokio::time::timeout(POSITION_INTERVAL, place.granted());
-            if let Ok(granted) = self.unless_stopped(next).await? {
+            if let Ok(granted) = self.unless_cancelled(next).await? {
                 return granted.map_err(|_| Early::Suspended);
             }
         }
