@@ -97,6 +97,10 @@ ids! {
     /// Given by a stream to an event; ascending within the stream.
     EventId = "evt_";
     KeyId = "key_";
+    /// One call of a language model.
+    CallId = "call_";
+    /// One set of questions to a person.
+    ClarificationId = "clar_";
     /// One life-long identity of a data folder; rows say which node they belong to.
     NodeId = "node_";
 }

@@ -18,6 +18,9 @@ pub mod safe_mode;
 pub mod list;
 pub mod maintenance;
 pub mod feed;
+pub mod money;
 
-pub use id::{BuildId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId};
+pub use id::{
+    BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,
+};
 pub use stream_key::{StreamId, StreamKey, StreamKind};

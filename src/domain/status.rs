@@ -43,6 +43,28 @@ text_enum! {
 }
 
 text_enum! {
+    #[derive(Default)]
+    ExecutionStatus {
+        #[default]
+        Pending = "pending",
+        Running = "running",
+        WaitingClarification = "waiting_clarification", WaitingAcceptance = "waiting_acceptance",
+        Completed = "completed", Failed = "failed", Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
+    #[derive(Default)]
+    StepStatus {
+        #[default]
+        Pending = "pending",
+        Running = "running",
+        WaitingClarification = "waiting_clarification", WaitingAcceptance = "waiting_acceptance",
+        Completed = "completed", Failed = "failed", Skipped = "skipped", Cancelled = "cancelled",
+    }
+}
+
+text_enum! {
     /// What retention has made of the log of a piece of work that has ended.
     #[derive(Default)]
     LogState {
@@ -93,6 +115,42 @@ impl BuildStatus {
     }
 }
 
+impl ExecutionStatus {
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// What waits for a person goes on when it has the answer; a terminal status is never left.
+    pub fn can_become(self, next: Self) -> bool {
+        match self {
+            Self::Pending => next == Self::Running || next == Self::Failed || next == Self::Cancelled,
+            Self::Running | Self::WaitingClarification | Self::WaitingAcceptance => {
+                next != Self::Pending && next != self
+            }
+            Self::Completed | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+impl StepStatus {
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Skipped | Self::Cancelled)
+    }
+
+    /// A step begins before it completes, and only one that has not begun is skipped.
+    pub fn can_become(self, next: Self) -> bool {
+        match self {
+            Self::Pending => matches!(next, Self::Running | Self::Failed | Self::Skipped | Self::Cancelled),
+            Self::Running => !matches!(next, Self::Pending | Self::Running | Self::Skipped),
+            Self::WaitingClarification => matches!(next, Self::Running | Self::Failed | Self::Cancelled),
+            Self::WaitingAcceptance => {
+                matches!(next, Self::Running | Self::Completed | Self::Failed | Self::Cancelled)
+            }
+            Self::Completed | Self::Failed | Self::Skipped | Self::Cancelled => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +191,50 @@ mod tests {
         ];
         for &from in BuildStatus::ALL {
             for &to in BuildStatus::ALL {
+                assert_eq!(from.can_become(to), allowed.contains(&(from, to)), "{from} -> {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn execution_status_ends_once_and_waits_as_often_as_it_must() {
+        use ExecutionStatus::*;
+        let working = [Running, WaitingClarification, WaitingAcceptance];
+        for &from in ExecutionStatus::ALL {
+            for &to in ExecutionStatus::ALL {
+                let allowed = match from {
+                    Pending => [Running, Failed, Cancelled].contains(&to),
+                    from if working.contains(&from) => to != from && to != Pending,
+                    _ => false,
+                };
+                assert_eq!(from.can_become(to), allowed, "{from} -> {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn step_status_moves_by_its_table() {
+        use StepStatus::*;
+        let allowed = [
+            (Pending, Running),
+            (Pending, Failed),
+            (Pending, Skipped),
+            (Pending, Cancelled),
+            (Running, WaitingClarification),
+            (Running, WaitingAcceptance),
+            (Running, Completed),
+            (Running, Failed),
+            (Running, Cancelled),
+            (WaitingClarification, Running),
+            (WaitingClarification, Failed),
+            (WaitingClarification, Cancelled),
+            (WaitingAcceptance, Running),
+            (WaitingAcceptance, Completed),
+            (WaitingAcceptance, Failed),
+            (WaitingAcceptance, Cancelled),
+        ];
+        for &from in StepStatus::ALL {
+            for &to in StepStatus::ALL {
                 assert_eq!(from.can_become(to), allowed.contains(&(from, to)), "{from} -> {to}");
             }
         }

@@ -1,0 +1,94 @@
+//! Money: whole micro-dollars, written as a decimal string of dollars.
+//!
+//! Law: sums are exact. Nothing is ever a float.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An amount of US dollars, in millionths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MicroUsd(pub i64);
+
+/// The text is no amount with at most six decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an amount of dollars with at most six decimals, as 0.25")]
+pub struct InvalidAmount;
+
+impl MicroUsd {
+    /// Reads `12`, `0.25`, `0.000001`.
+    pub fn parse(text: &str) -> Result<Self, InvalidAmount> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+            return Err(InvalidAmount);
+        }
+        let millionths = format!("{decimals:0<6}").parse::<i64>().map_err(|_| InvalidAmount)?;
+        let whole = whole.parse::<i64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
+        whole.and_then(|whole| whole.checked_add(millionths)).map(Self).ok_or(InvalidAmount)
+    }
+}
+
+impl fmt::Display for MicroUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, amount) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        write!(f, "{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)
+    }
+}
+
+impl Add for MicroUsd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for MicroUsd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for MicroUsd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::default(), Add::add)
+    }
+}
+
+impl Serialize for MicroUsd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MicroUsd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_survives_its_text() {
+        for micro in [0, 1, 250_000, 1_000_000, 12_345_678_901] {
+            assert_eq!(MicroUsd::parse(&MicroUsd(micro).to_string()), Ok(MicroUsd(micro)));
+        }
+        assert_eq!(
+            (MicroUsd(250_000).to_string(), MicroUsd::parse("12")),
+            ("0.250000".into(), Ok(MicroUsd(12_000_000)))
+        );
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for bad in ["", ".", "1.", ".5", "1e3", "-1", "0.0000001", "NaN", "9223372036854775807"] {
+            assert_eq!(MicroUsd::parse(bad), Err(InvalidAmount), "{bad}");
+        }
+    }
+}
