@@ -211,8 +211,8 @@ impl ports::Maintenance for MaintenancePort {
     }
 }
 
-/// What may take a while and nobody waits for: the first run finds its installer fetched, and what a crash has left
-/// of venvs goes. When nothing can be built, the first build tells why too.
+/// What may take a while and nobody waits for: the first run finds its installer fetched. When nothing can be built, the
+/// first build tells why too.
 fn prepare(registry: &RegistryHandle) {
     let (registry, worker) = (registry.clone(), registry.services().arbiters.worker());
     worker.spawn_fn(move || {
@@ -224,7 +224,6 @@ fn prepare(registry: &RegistryHandle) {
             if let Err(why) = work.engine().await.install {
                 tracing::warn!(error = %why, "nothing can be built");
             }
-            registry.prune_builds().await;
         });
     });
 }

@@ -1,8 +1,8 @@
 //! Schema changes in their order, each with its way back.
 //!
 //! Law: a migration runs in one transaction, so a crash leaves either the old schema or the new one. One that an older
-//! binary cannot work with says so in its name, `m<date>_<time>_breaking_<what>`: names are all that an older binary
-//! sees of it. Nothing here imports the entities, which show the newest schema only.
+//! binary cannot work with (it takes a column away, or requires one) says so in its name,
+//! `m<date>_<time>_breaking_<what>`: names are all that an older binary sees of it. Nothing here imports the entities, which show the newest schema only.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DatabaseConnection, EntityTrait};

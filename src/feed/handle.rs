@@ -15,10 +15,8 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 
 use super::entry::{Entry, entry};
 use super::slot::{self, Feed, Opening, Slot};
-use crate::domain::configuration::Workspace;
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
-use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
 use crate::domain::{StreamKey, WorkspaceId};
@@ -221,22 +219,12 @@ impl Feeds {
         closed
     }
 
-    /// Deletes what feeds have told before `before`, file by file; the newest file of each stays. Looks between two
-    /// feeds whether it is to stop.
-    pub async fn expire(&self, before: Timestamp, should_stop: impl Fn() -> bool) -> Result<Expired, FeedError> {
-        let mut all = Expired::default();
-        for workspace in self.0.store.all::<Workspace>(&Scope::All).await? {
-            if should_stop() {
-                break;
-            }
-            let mut slot = self.slot(workspace.id).write_owned().await;
-            let (log, key) = (self.0.log.clone(), StreamKey::feed(workspace.id));
-            let expired = self.detached(async move { slot::expire(&mut slot, key, log, before).await }).await;
-            let expired = expired.ok_or(FeedError::Gone)??;
-            all.segments += expired.segments;
-            all.bytes += expired.bytes;
-        }
-        Ok(all)
+    /// Deletes what a feed has told before `before`, file by file; the newest file stays.
+    pub async fn expire(&self, workspace_id: WorkspaceId, before: Timestamp) -> Result<Expired, FeedError> {
+        let mut slot = self.slot(workspace_id).write_owned().await;
+        let (log, key) = (self.0.log.clone(), StreamKey::feed(workspace_id));
+        let expired = self.detached(async move { slot::expire(&mut slot, key, log, before).await }).await;
+        Ok(expired.ok_or(FeedError::Gone)??)
     }
 
     /// Waits until everything that has ended is told.

@@ -10,7 +10,7 @@ use super::actor::Registry;
 use super::builds::{self, Ask};
 use super::configurations::{self, Expected, ReplaceError};
 use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
-use super::message::{Entries, Find, Observe, Observed};
+use super::message::{Entries, Observe, Observed};
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::{creation, reading, recovery, runs};
@@ -98,8 +98,7 @@ impl RegistryHandle {
 
     /// Whether somebody is at work on this, or its row is not yet final.
     pub async fn is_live(&self, key: StreamKey) -> bool {
-        // A registry that does not answer is one that is going down: nothing may be assumed then.
-        self.registry.send(Find(key)).await.map_or(true, |entry| entry.is_some())
+        reading::is_live(&self.registry, key).await
     }
 
     pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Created, CreateRunError> {
@@ -206,12 +205,12 @@ impl RegistryHandle {
         reading::follow(&self.services, &self.registry, key, start).await
     }
 
-    /// Deletes what feeds have told longer ago than `ADE_FEED_RETENTION`, file by file, until it is to stop.
-    pub async fn expire_feeds(&self, now: Timestamp, should_stop: impl Fn() -> bool) -> Result<Expired, FeedError> {
+    /// Deletes what a workspace's feed has told longer ago than `ADE_FEED_RETENTION`, file by file.
+    pub async fn expire_feed(&self, workspace_id: WorkspaceId, now: Timestamp) -> Result<Expired, FeedError> {
         let retention = self.services.settings.log.feed_retention;
         let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));
         match before {
-            Some(before) => self.services.feeds.expire(before, should_stop).await,
+            Some(before) => self.services.feeds.expire(workspace_id, before).await,
             None => Ok(Expired::default()),
         }
     }

@@ -110,3 +110,9 @@ async fn catch_up(registry: &Addr<Registry>, key: StreamKey) -> Option<u64> {
         _ => Some(0),
     }
 }
+
+/// Whether somebody is at work on this, or its row is not yet final.
+pub async fn is_live(registry: &Addr<Registry>, key: StreamKey) -> bool {
+    // A registry that does not answer is one that is going down: nothing may be assumed then.
+    registry.send(Find(key)).await.map_or(true, |entry| entry.is_some())
+}

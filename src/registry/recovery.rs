@@ -13,8 +13,8 @@ use super::actor::Registry;
 use super::error::{LaunchError, ReadError};
 use super::launch;
 use super::leftovers;
-use super::message::{Find, Kind};
-use super::reading::{self, sealed_hub};
+use super::message::Kind;
+use super::reading::{self, is_live, sealed_hub};
 use super::runs::Ports;
 use super::services::Services;
 use crate::domain::build::Build;
@@ -111,10 +111,6 @@ pub async fn complete_logs(
         }
     }
     Ok(completed)
-}
-
-async fn is_live(registry: &Addr<Registry>, key: StreamKey) -> bool {
-    registry.send(Find(key)).await.is_ok_and(|entry| entry.is_some())
 }
 
 async fn sweep(services: &Services) -> usize {

@@ -213,6 +213,61 @@ mod tests {
         assert_eq!(after, before);
     }
 
+    const NEEDS_ON_SQLITE: &str = "
+        select tables.name || '.' || columns.name as name,
+               case when columns.\"notnull\" = 1 and columns.dflt_value is null then 'required' else 'optional' end as need
+            from sqlite_master as tables, pragma_table_info(tables.name) as columns where tables.type = 'table'";
+    const NEEDS_ON_POSTGRES: &str = "
+        select table_name || '.' || column_name as name,
+               case when is_nullable = 'NO' and column_default is null then 'required' else 'optional' end as need
+            from information_schema.columns where table_schema = current_schema()";
+
+    /// All columns by `table.column`, and whether a new row must give them a value.
+    async fn needs(store: &Store) -> BTreeMap<String, String> {
+        let sql = if store.dialect() == DbBackend::Sqlite { NEEDS_ON_SQLITE } else { NEEDS_ON_POSTGRES };
+        pairs(store, sql, ["name", "need"]).await
+    }
+
+    /// Why a program that knows only `older` could not read or write `newer`.
+    fn obstacles(older: &BTreeMap<String, String>, newer: &BTreeMap<String, String>) -> Vec<String> {
+        let table = |column: &str| column.split('.').next().unwrap_or_default().to_owned();
+        let tables: std::collections::BTreeSet<_> = older.keys().map(|column| table(column)).collect();
+        let gone = older.keys().filter(|column| !newer.contains_key(*column)).map(|column| format!("{column} is gone"));
+        let required = newer.iter().filter(|(column, need)| {
+            *need == "required" && tables.contains(&table(column)) && older.get(*column) != Some(need)
+        });
+        gone.chain(required.map(|(column, _)| format!("{column} has become required"))).collect()
+    }
+
+    #[tokio::test]
+    async fn each_schema_can_be_used_by_a_program_one_migration_older() {
+        let store = TestStore::blank().await;
+        let mut older = BTreeMap::new();
+        for name in migration::known() {
+            store.migrate_up(Some(1)).await.unwrap();
+            let newer = needs(&store).await;
+            let obstacles = obstacles(&older, &newer);
+            assert!(obstacles.is_empty() || name.contains("_breaking_"), "{name}: {obstacles:?}");
+            older = newer;
+        }
+        assert!(older.len() > 50 && older["runs.id"] == "required", "{older:?}");
+    }
+
+    #[test]
+    fn what_an_older_program_cannot_use_is_seen() {
+        let of = |columns: &[(&str, &str)]| -> BTreeMap<String, String> {
+            columns.iter().map(|(name, need)| ((*name).to_owned(), (*need).to_owned())).collect()
+        };
+        let older = of(&[("runs.id", "required"), ("runs.note", "optional")]);
+        let wider =
+            of(&[("runs.id", "required"), ("runs.note", "optional"), ("runs.x", "optional"), ("new.id", "required")]);
+        assert_eq!(obstacles(&older, &wider), Vec::<String>::new());
+        let narrower = of(&[("runs.id", "required"), ("runs.x", "required")]);
+        assert_eq!(obstacles(&older, &narrower), ["runs.note is gone", "runs.x has become required"]);
+        let tighter = of(&[("runs.id", "required"), ("runs.note", "required")]);
+        assert_eq!(obstacles(&older, &tighter), ["runs.note has become required"]);
+    }
+
     #[tokio::test]
     async fn a_newer_schema_is_reported_and_left_alone() {
         let store = TestStore::open().await;

@@ -5,6 +5,7 @@ mod support;
 
 mod commands;
 mod maintenance;
+mod operations;
 mod run;
 mod verify;
 mod workbook;

@@ -1,7 +1,7 @@
 //! A service of its own for each test, over real HTTP, files, database and child processes.
 //!
 //! Law: when a service has been stopped, nothing of it is left. Its registry is empty, none of its processes
-//! lives, and every log in its data folder is dense and ends with its one terminal event.
+//! lives, and every log in its data folder is dense and ends with its one terminal event, unless its run has not begun.
 
 pub mod http;
 pub mod index;
