@@ -22,6 +22,8 @@ use support::{Bench, Outcome};
 const LIMIT: Duration = Duration::from_secs(600);
 /// Until allocators and sockets have come to rest.
 const REST: Duration = Duration::from_secs(3);
+/// Seconds in which the sockets of those who never read fill up.
+const SETTLE: u64 = 3;
 const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -107,7 +109,7 @@ fn stalled(bench: &mut Bench, site: &Site, connections: u64) -> Outcome {
     ])?;
     let (url, pid) = (site.stream_url(&run), site.service.pid());
     let stalled = if connections > 0 { Some(held(bench, &url, connections)?) } else { None };
-    let mut fast = Load::start(bench, &url, &[("readers", 1), ("buffer", 65536)])?;
+    let mut fast = Load::start(bench, &url, &[("readers", 1), ("buffer", 65536), ("settle", SETTLE)])?;
     fast.await_ready()?;
     std::thread::sleep(REST);
     let (idle, watch) = (Memory::of(pid), Watch::start(pid));
@@ -126,9 +128,11 @@ fn tell_stalled(bench: &mut Bench, connections: u64, result: &Value, idle: Memor
     let beyond = |most: u64, idle: u64| most.saturating_sub(idle) as f64 / MIB;
     bench.report.add(&format!("{name}, resident beyond idle"), "MiB", beyond(most.resident, idle.resident));
     bench.report.add(&format!("{name}, kernel tcp beyond idle"), "MiB", beyond(most.sockets, idle.sockets));
-    for quantile in ["p50", "p99"] {
-        let latency = number(result, &format!("/latency_us/{quantile}"))? / 1000.0;
-        bench.report.add(&format!("{name}, a fast reader beside them, {quantile}"), "ms", latency);
+    for (when, which) in [("", "latency_us"), (" once they are full", "settled_latency_us")] {
+        for quantile in ["p50", "p99"] {
+            let latency = number(result, &format!("/{which}/{quantile}"))? / 1000.0;
+            bench.report.add(&format!("{name}, a fast reader beside them{when}, {quantile}"), "ms", latency);
+        }
     }
     Ok(())
 }

@@ -119,6 +119,24 @@ fn the_documented_map_is_the_table() {
     }
 }
 
+/// Each code of the page, from its table's first column.
+fn documented_codes() -> Vec<&'static str> {
+    let rows = include_str!("../docs/ERRORS.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| row.split_once('`')).map(|(code, _)| code).collect()
+}
+
+#[test]
+fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
+    let mut tests = String::new();
+    for folder in ["tests/api", "tests/faults"] {
+        let files = std::fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_file());
+        files.for_each(|file| tests.push_str(&std::fs::read_to_string(file.path()).unwrap()));
+    }
+    let codes = documented_codes();
+    let untested: Vec<_> = codes.iter().filter(|code| !tests.contains(&format!("\"{code}\""))).collect();
+    assert!(codes.len() > 30 && untested.is_empty(), "{untested:?}");
+}
+
 #[test]
 fn modules_form_no_cycle() {
     let source = Source::of_this_crate();

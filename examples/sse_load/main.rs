@@ -48,7 +48,7 @@ async fn drive(options: Rc<Options>) -> bool {
         eprintln!("the url must be http://host:port/path");
         return false;
     };
-    let (target, tally) = (Rc::new(target), Rc::new(RefCell::new(Tally::new())));
+    let (target, tally) = (Rc::new(target), Rc::new(RefCell::new(Tally::new(Duration::from_secs(options.settle)))));
     let before = Memory::of(options.server_pid);
     let opened = Instant::now();
     let mut tasks = Vec::new();

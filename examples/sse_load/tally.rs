@@ -1,6 +1,6 @@
 //! What the readers have seen, counted and told.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -25,11 +25,14 @@ pub struct Tally {
     last_unix: u64,
     /// Microseconds.
     latency: Histogram<u64>,
+    /// As `latency`, without what came in the first seconds.
+    settled: Histogram<u64>,
+    settles_after: Duration,
 }
 
 impl Tally {
-    pub fn new() -> Self {
-        let latency = Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are sound");
+    pub fn new(settles_after: Duration) -> Self {
+        let latency = Histogram::<u64>::new_with_bounds(1, 600_000_000, 3).expect("the bounds are sound");
         Self {
             heads: 0,
             deliveries: 0,
@@ -42,7 +45,9 @@ impl Tally {
             first: None,
             last: None,
             last_unix: 0,
+            settled: latency.clone(),
             latency,
+            settles_after,
         }
     }
 
@@ -53,7 +58,7 @@ impl Tally {
             return;
         }
         let now = Instant::now();
-        self.first.get_or_insert(now);
+        let is_settled = now - *self.first.get_or_insert(now) >= self.settles_after;
         self.last = Some(now);
         self.last_unix = unix_now();
         self.deliveries += std::mem::take(&mut batch.events);
@@ -61,6 +66,9 @@ impl Tally {
         self.repeats += std::mem::take(&mut batch.repeats);
         for microseconds in batch.latencies.drain(..) {
             self.latency.saturating_record(microseconds);
+            if is_settled {
+                self.settled.saturating_record(microseconds);
+            }
         }
     }
 
@@ -87,14 +95,16 @@ impl Tally {
     }
 
     fn summary(&self, complete: bool, whole: usize, last_id: u64, seconds: f64) -> serde_json::Value {
-        let latency = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)]
-            .map(|(name, quantile)| (name.to_owned(), self.latency.value_at_quantile(quantile).into()));
+        let quantiles = |of: &Histogram<u64>| {
+            let all = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
+            serde_json::Map::from_iter(all.map(|(name, at)| (name.to_owned(), of.value_at_quantile(at).into())))
+        };
         serde_json::json!({
             "complete": complete, "whole": whole, "gaps": self.gaps, "repeats": self.repeats, "last_id": last_id,
             "reconnects": self.reconnects, "failures": self.failures.len(), "deliveries": self.deliveries,
             "seconds": seconds, "deliveries_per_second": self.deliveries as f64 / seconds, "bytes": self.bytes,
             "last_unix_ns": self.last_unix, "marks": self.latency.len(),
-            "latency_us": serde_json::Map::from_iter(latency),
+            "latency_us": quantiles(&self.latency), "settled_latency_us": quantiles(&self.settled),
         })
     }
 }

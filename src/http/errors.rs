@@ -10,6 +10,10 @@ use crate::stream::{AppendError, SubscribeError};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if error.is_unreachable() {
+            tracing::error!(error = ?error, "database unreachable");
+            return Self::new(Code::DatabaseUnavailable, Code::DatabaseUnavailable.advice());
+        }
         Self::internal(error)
     }
 }
@@ -18,7 +22,7 @@ impl From<InsertWorkspaceError> for Problem {
     fn from(error: InsertWorkspaceError) -> Self {
         match error {
             InsertWorkspaceError::SlugTaken => Self::new(Code::SlugTaken, "another workspace has this slug"),
-            InsertWorkspaceError::Store(error) => Self::internal(error),
+            InsertWorkspaceError::Store(error) => error.into(),
         }
     }
 }
@@ -26,7 +30,7 @@ impl From<InsertWorkspaceError> for Problem {
 impl From<LaunchError> for Problem {
     fn from(error: LaunchError) -> Self {
         match error {
-            LaunchError::Store(error) => Self::internal(error),
+            LaunchError::Store(error) => error.into(),
             LaunchError::Stream(error) => {
                 tracing::error!(error = %error, "stream could not be opened");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
@@ -92,7 +96,7 @@ impl From<ReplaceError> for Problem {
             ReplaceError::NotFound => Self::not_found("the configuration"),
             ReplaceError::Changed { .. } => Self::new(Code::PreconditionFailed, error.to_string()),
             ReplaceError::Import(error) => error.into(),
-            ReplaceError::Store(error) => Self::internal(error),
+            ReplaceError::Store(error) => error.into(),
         }
     }
 }
@@ -130,7 +134,7 @@ impl From<ReadError> for Problem {
                     Self::new(Code::PositionExpired, expired.to_string()).with("first_sequence", expired.first)
                 }
             },
-            ReadError::Store(error) => Self::internal(error),
+            ReadError::Store(error) => error.into(),
             ReadError::Feed(error) => {
                 tracing::error!(error = %error, "feed could not be opened");
                 Self::new(Code::LogUnavailable, "the feed cannot be read")
@@ -159,6 +163,7 @@ impl From<ImportError> for Problem {
                 Code::ArchiveTooLarge
             }
             ImportError::PathNotAllowed { .. } => Code::PathNotAllowed,
+            ImportError::Empty => Code::ArchiveEmpty,
             ImportError::Duplicate { .. } | ImportError::Unreadable(_) => Code::InvalidArchive,
             ImportError::InvalidPackage(_) => Code::InvalidPackage,
             ImportError::Io(_) | ImportError::Tree(_) => return Self::internal(error),

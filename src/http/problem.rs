@@ -127,6 +127,8 @@ codes! {
         "Repeat after the seconds of `Retry-After`.";
     BuildsUnavailable = "builds_unavailable", 503, never, "There is nothing to build with",
         "Builds need Python 3.11 or newer with `venv`, and with `ADE_INSTALLER=uv` a uv; `detail` says what is missing.";
+    DatabaseUnavailable = "database_unavailable", 503, retry, "The database does not answer",
+        "Repeat after the seconds of `Retry-After`; streams and running work go on without it.";
     LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
         "Check the disk; the log is opened again at the next start.";
 }

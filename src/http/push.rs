@@ -25,6 +25,11 @@ use super::connection::{Line, Socket};
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
+/// every move then, and those who never read stay as cheap as they are.
+const BRISK: usize = 1 << 20;
+const BRISK_BUFFER: usize = 256 << 10;
+
 /// Lets responses of unknown length go on by themselves.
 pub async fn hand_over(
     request: ServiceRequest,
@@ -68,7 +73,7 @@ impl MessageBody for Handover {
         }
         ready!(handover.line.poll_flushed(context));
         if let Some((socket, body)) = handover.line.take().zip(handover.body.take()) {
-            rt::spawn(Push { socket, body, piece: None, over: false });
+            rt::spawn(Push { socket, body, piece: None, over: false, taken: 0 });
         }
         Poll::Ready(None)
     }
@@ -82,6 +87,8 @@ struct Push {
     piece: Option<Piece>,
     /// Nothing comes after `piece`.
     over: bool,
+    /// Bytes that the socket has taken, as long as that is of interest.
+    taken: usize,
 }
 
 impl Future for Push {
@@ -108,12 +115,25 @@ impl Push {
             if let Some(piece) = &mut self.piece {
                 ready!(piece.poll_write(&self.socket, context))?;
                 if piece.is_written() {
+                    let length = piece.bytes.len();
                     self.piece = None;
+                    self.earn(length);
                 }
             } else if self.over {
                 return Poll::Ready(Ok(()));
             } else {
                 self.piece = ready!(self.poll_piece(context))?;
+            }
+        }
+    }
+
+    fn earn(&mut self, length: usize) {
+        let before = self.taken;
+        self.taken = before.saturating_add(length);
+        if before < BRISK && self.taken >= BRISK {
+            let socket = socket2::SockRef::from(&self.socket.stream);
+            if let Err(error) = socket.set_send_buffer_size(BRISK_BUFFER) {
+                tracing::debug!(error = %error, "connection could not be tuned");
             }
         }
     }

@@ -54,6 +54,8 @@ pub enum ImportError {
     PathNotAllowed { path: String },
     #[error("the entry {path:?} is there more than once")]
     Duplicate { path: String },
+    #[error("the zip file holds no file to keep")]
+    Empty,
     #[error("the file is not a readable zip file")]
     Unreadable(#[source] ZipError),
     #[error(transparent)]
@@ -78,6 +80,9 @@ pub enum ExportError {
 pub fn import_zip(zip: impl Read + Seek, into: &Path, limits: Limits) -> Result<ImportReport, ImportError> {
     let mut archive = open(zip, limits)?;
     let plan = plan(&mut archive)?;
+    if plan.files.is_empty() {
+        return Err(ImportError::Empty);
+    }
     let staging = Staging::beside(into)?;
     let bytes = unpack(&mut archive, &plan, &staging, limits.unpacked_bytes)?;
     check_package(staging.path())?;

@@ -13,6 +13,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{ConnectError, StoreError};
 
+/// Bytes of the SQLite file that are read where the kernel has them. A connection's own cache holds two megabytes, so
+/// that counting along an index of a large workspace would copy all of it again each time.
+const MAPPED: u64 = 1 << 30;
+
 /// How long a statement waits for another process (a backup, a shell) that holds SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a query waits for a connection. Long enough for a new one, short enough for whoever asks.
@@ -80,6 +84,7 @@ fn sqlite_options(url: &str) -> ConnectOptions {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
+            .pragma("mmap_size", MAPPED.to_string())
     });
     options
 }

@@ -107,6 +107,8 @@ fn an_archive_that_is_none_or_holds_no_package_is_refused() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     app.import(&workspace, b"not a zip").problem(422, "invalid_archive");
+    app.import(&workspace, &zip_of(&Vec::new())).problem(422, "archive_empty");
+    app.import(&workspace, &zip_of(&vec![(".git/HEAD".into(), b"x".to_vec())])).problem(422, "archive_empty");
     let mut files = files_of("configuration");
     files.retain(|(name, _)| !name.ends_with("manifest.json"));
     let problem = app.import(&workspace, &zip_of(&files)).problem(422, "invalid_package");

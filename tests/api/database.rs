@@ -49,3 +49,20 @@ fn a_run_ends_and_is_watched_while_the_database_is_away() {
     eventually("the row has caught up", || app.show_run(&run)["status"] == "succeeded");
     assert_eq!(app.show_run(&run)["last_sequence"], end[end.len() - 1]["sequence"]);
 }
+
+#[test]
+fn a_database_that_does_not_answer_is_told_from_one_that_fails() {
+    let app = TestApp::start();
+    if !app.database_url().starts_with("sqlite") {
+        // There is no way to lock PostgreSQL for one client only.
+        return;
+    }
+    app.create_workspace("Before");
+    let locked = app.lock_database();
+    let refused = app.post("/api/v1/workspaces", &json!({"name": "Meanwhile"}));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused.problem(503, "database_unavailable");
+    assert_eq!(app.get("/api/v1/workspaces").expect(200).json()["total"], 1, "reading goes on");
+    drop(locked);
+    app.create_workspace("After");
+}

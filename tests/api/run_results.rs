@@ -139,8 +139,8 @@ fn nothing_outside_the_output_folder_is_an_output() {
         ]),
     );
     assert_eq!(run["output_paths"], json!(["output/x.csv"]));
+    app.get(&path(&run, "/outputs/nothing.csv")).problem(404, "no_output");
     for below in [
-        "nothing.csv",
         "../logs/events.ndjson",
         "..%2Flogs%2Fevents.ndjson",
         "%2e%2e/logs/events.ndjson",

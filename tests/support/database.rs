@@ -42,6 +42,44 @@ impl TestDatabase {
     }
 }
 
+/// Nobody else can write until it is dropped.
+#[allow(dead_code, reason = "not every test program locks its database")]
+pub struct Locked {
+    release: Option<std::sync::mpsc::Sender<()>>,
+    holder: Option<std::thread::JoinHandle<()>>,
+}
+
+#[allow(dead_code, reason = "not every test program locks its database")]
+impl TestDatabase {
+    /// Of SQLite only.
+    pub fn lock(&self) -> Locked {
+        let (url, (release, released), (tell, locked)) =
+            (self.url.clone(), std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+        let holder = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut options = sea_orm::ConnectOptions::new(url);
+                options.max_connections(1);
+                let database = sea_orm::Database::connect(options).await.unwrap();
+                database.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+                tell.send(()).unwrap();
+                let _ = released.recv();
+                database.execute_unprepared("ROLLBACK").await.unwrap();
+                database.close().await.unwrap();
+            });
+        });
+        locked.recv().expect("the lock is taken");
+        Locked { release: Some(release), holder: Some(holder) }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        drop(self.release.take());
+        let _ = self.holder.take().map(std::thread::JoinHandle::join);
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Place::Schema { name, server } = &self.place {

@@ -1,6 +1,6 @@
 //! What each list can be asked.
 
-use super::{Direction, Field, Sort};
+use super::{Comparison, Direction, Field, Sort, Test, Value};
 use crate::domain::status::{BuildStatus, RunStatus};
 
 /// A list: its name, what it is filtered and sorted by, and its order when none is asked for.
@@ -12,6 +12,21 @@ pub struct Schema {
     /// The words that [`Field::Status`] may have.
     pub statuses: &'static [&'static str],
     pub order: Sort,
+}
+
+impl Schema {
+    /// The same question as an index answers it: which of the few statuses it may be, rather than which it is not.
+    pub fn positively(&self, field: Field, test: Test) -> Test {
+        let others = |refused: &[Value]| {
+            let words = self.statuses.iter().map(|word| Value::Text((*word).to_owned()));
+            Test::In(words.filter(|word| !refused.contains(word)).collect())
+        };
+        match test {
+            Test::Compare(Comparison::Ne, value) if field == Field::Status => others(&[value]),
+            Test::NotIn(values) if field == Field::Status => others(&values),
+            other => other,
+        }
+    }
 }
 
 const NEWEST_FIRST: Sort = Sort { field: Field::CreatedAt, direction: Direction::Descending };
@@ -51,4 +66,21 @@ pub const DOCUMENTS: Schema = plain("documents");
 /// Paged and searched, oldest first.
 const fn plain(name: &'static str) -> Schema {
     Schema { name, filters: &[], sorts: &[Field::Id, Field::CreatedAt], statuses: &[], order: OLDEST_FIRST }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_is_refused_leaves_the_others() {
+        let of = |words: &[&str]| words.iter().map(|word| Value::Text((*word).to_owned())).collect::<Vec<_>>();
+        let not_active = Test::Compare(Comparison::Ne, of(&["active"])[0].clone());
+        let others = Test::In(of(&["queued", "building", "failed", "cancelled"]));
+        assert_eq!(BUILDS.positively(Field::Status, not_active.clone()), others);
+        assert_eq!(BUILDS.positively(Field::Status, Test::NotIn(of(&["active"]))), others);
+        assert_eq!(BUILDS.positively(Field::Status, Test::NotIn(of(BuildStatus::WORDS))), Test::In(Vec::new()));
+        assert_eq!(BUILDS.positively(Field::Status, others.clone()), others);
+        assert_eq!(RUNS.positively(Field::ConfigurationId, not_active.clone()), not_active);
+    }
 }

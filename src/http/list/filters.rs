@@ -96,7 +96,8 @@ impl Place<'_> {
             let words: Vec<_> = fitting.iter().map(|operator| operator.as_str()).collect();
             self.invalid(".operator", format!("one of {} for {field}", words.join(", ")))
         })?;
-        Ok(Filter::Test(field, self.test(field, operator, &item.value)?))
+        let test = self.test(field, operator, &item.value)?;
+        Ok(Filter::Test(field, self.schema.positively(field, test)))
     }
 
     fn test(&self, field: Field, operator: Operator, value: &Json) -> Result<Test, Problem> {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
 use ade::registry::{PruneReport, RegistryHandle};
-use database::TestDatabase;
+use database::{Locked, TestDatabase};
 use tempfile::TempDir;
 
 pub use aftermath::processes_with;
@@ -130,6 +130,11 @@ impl TestApp {
     /// Runs a statement in the service's database, behind its back.
     pub fn change_database(&self, sql: &str) {
         self.ground.database.execute(sql);
+    }
+
+    /// Keeps everybody else from writing into the service's database, which has to be SQLite.
+    pub fn lock_database(&self) -> Locked {
+        self.ground.database.lock()
     }
 
     /// Of this service's database, for whoever looks at it or changes it behind the service's back.
