@@ -71,10 +71,10 @@ enum Event {
         message: Start,
     },
     ContentBlockStart {
-        content_block: Text,
+        content_block: Block,
     },
     ContentBlockDelta {
-        delta: Text,
+        delta: Block,
     },
     MessageDelta {
         delta: Ending,
@@ -96,7 +96,7 @@ struct Start {
 /// A block, or more of one; what has no text is of another type.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Text {
+enum Block {
     Text {
         text: String,
     },
@@ -136,7 +136,7 @@ impl Wire for Fold {
         Ok(match event {
             Event::MessageStart { message } => self.count(message.usage),
             Event::ContentBlockStart { content_block: text } | Event::ContentBlockDelta { delta: text } => match text {
-                Text::Text { text } | Text::TextDelta { text } if !text.is_empty() => vec![Heard::Text(text)],
+                Block::Text { text } | Block::TextDelta { text } if !text.is_empty() => vec![Heard::Text(text)],
                 _ => vec![],
             },
             Event::MessageDelta { delta, usage } => {

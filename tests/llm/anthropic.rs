@@ -5,7 +5,7 @@ use crate::support::{Act, Dialect, Mock, answer, chunk, head, heard, last_chunk,
 
 const DIALECT: Dialect = Dialect::Anthropic;
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn the_request_is_one_of_the_messages_api() {
     let mock = Mock::start(vec![streamed(&DIALECT.stream(&["hello"]), 64)]).await;
     heard(DIALECT.provider(&mock.address, limits()).call(request())).await;
@@ -21,7 +21,7 @@ async fn the_request_is_one_of_the_messages_api() {
     assert_eq!(seen.body, expected);
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
     let thinking = concat!(
         "event: ping\ndata: {\"type\": \"ping\"}\n\n",
@@ -58,7 +58,7 @@ async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn stop_reasons_are_told_apart() {
     for (word, expected) in [
         ("max_tokens", StopReason::Length),
@@ -71,7 +71,7 @@ async fn stop_reasons_are_told_apart() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn an_error_within_the_stream_is_what_it_would_have_been_before() {
     for (kind, expected) in [
         ("overloaded_error", "server"),
@@ -88,14 +88,14 @@ async fn an_error_within_the_stream_is_what_it_would_have_been_before() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn overloaded_is_told_with_its_status() {
     let body = DIALECT.refusal("overloaded_error", "Overloaded");
     let error = outcome(DIALECT, vec![answer("529 Overloaded", &[], &body)], limits()).await.unwrap_err();
     assert_eq!(error.to_string(), "the provider failed (529): Overloaded");
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_stream_without_its_end_is_no_reply() {
     // All of the text is there, and why the model stopped; but not `message_stop`.
     let text = DIALECT.stream(&["hello"]);

@@ -9,7 +9,7 @@ use crate::support::{
     Act, DIALECTS, Dialect, KEY, Mock, answer, chunk, head, last_chunk, limits, outcome, request, streamed,
 };
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_status_is_told_with_the_providers_words() {
     let limited = |seconds| ProviderError::RateLimited {
         retry_after: Some(Duration::from_secs(seconds)),
@@ -46,7 +46,7 @@ async fn a_status_is_told_with_the_providers_words() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_refusal_of_any_form_is_read_and_bounded() {
     for (status, body, expected) in [
         (
@@ -69,7 +69,7 @@ async fn a_refusal_of_any_form_is_read_and_bounded() {
     assert!(error.to_string().len() < 1_000, "{error}");
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_key_that_a_provider_repeats_is_not_told() {
     for dialect in DIALECTS {
         let body = dialect.refusal("authentication_error", &format!("Incorrect API key provided: {KEY}."));
@@ -79,7 +79,7 @@ async fn a_key_that_a_provider_repeats_is_not_told() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_lost_connection_is_no_end() {
     for dialect in DIALECTS {
         let half = [dialect.begin(), &dialect.delta("half")].concat();
@@ -98,7 +98,7 @@ async fn a_lost_connection_is_no_end() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn nobody_there_is_a_lost_connection_too() {
     for dialect in DIALECTS {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -108,7 +108,7 @@ async fn nobody_there_is_a_lost_connection_too() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn silence_is_bounded_wherever_it_falls() {
     let limit = Duration::from_millis(100);
     let hasty = Limits { idle: limit, ..limits() };
@@ -124,7 +124,7 @@ async fn silence_is_bounded_wherever_it_falls() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_stream_that_never_ends_is_bounded_too() {
     let limit = Duration::from_millis(200);
     let ping = Act::SendForEver(crate::support::chunk_bytes(b": still here\n\n"));
@@ -142,7 +142,7 @@ async fn a_stream_that_never_ends_is_bounded_too() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn nonsense_is_told_as_such() {
     for dialect in DIALECTS {
         for data in [
@@ -159,7 +159,7 @@ async fn nonsense_is_told_as_such() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_reply_is_bounded_by_its_content() {
     let small = Limits { reply_bytes: 1_000, ..limits() };
     let too_large = ProviderError::TooLarge { limit: 1_000 };
@@ -182,7 +182,7 @@ async fn a_reply_is_bounded_by_its_content() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_reply_of_five_megabytes_is_taken() {
     for dialect in DIALECTS {
         let megabyte = "x".repeat(1_000_000);
@@ -192,7 +192,7 @@ async fn a_reply_of_five_megabytes_is_taken() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_dropped_call_closes_its_connection() {
     for dialect in DIALECTS {
         for script in [vec![Act::Hold], vec![head(), chunk(dialect.begin()), chunk(&dialect.delta("half")), Act::Hold]]
@@ -221,7 +221,7 @@ async fn a_dropped_call_closes_its_connection() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_call_that_is_not_polled_calls_nobody() {
     let mock = Mock::start(vec![vec![Act::Hold]]).await;
     let call = Dialect::OpenAi.provider(&mock.address, limits()).call(request());

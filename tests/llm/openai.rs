@@ -5,7 +5,7 @@ use crate::support::{Dialect, Mock, answer, chunk, head, heard, last_chunk, limi
 
 const DIALECT: Dialect = Dialect::OpenAi;
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn the_request_is_one_of_chat_completions() {
     let mock = Mock::start(vec![streamed(&DIALECT.stream(&["hello"]), 64)]).await;
     heard(DIALECT.provider(&mock.address, limits()).call(request())).await;
@@ -23,7 +23,7 @@ async fn the_request_is_one_of_chat_completions() {
     assert_eq!(seen.body, expected);
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_server_of_ones_own_is_called_without_a_key() {
     let mock = Mock::start(vec![streamed(&DIALECT.stream(&["hello"]), 64)]).await;
     let endpoint = |path: &str| Endpoint { base_url: format!("{}{path}", mock.address), key: None };
@@ -40,7 +40,7 @@ async fn a_server_of_ones_own_is_called_without_a_key() {
     assert!(!mock.seen()[0].head.contains("authorization"));
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
     let text = DIALECT.stream(&["grün ", "\u{1f309} bridge"]);
     for size in [1, 7, 100_000] {
@@ -63,7 +63,7 @@ async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn stop_reasons_are_told_apart() {
     for (word, expected) in [
         ("length", StopReason::Length),
@@ -75,7 +75,7 @@ async fn stop_reasons_are_told_apart() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn servers_that_say_less_are_understood() {
     // No tokens, CRLF, and no `[DONE]`: the connection ends behind the reason.
     let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n";
@@ -87,14 +87,14 @@ async fn servers_that_say_less_are_understood() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_done_without_a_reason_makes_no_sense() {
     let script = vec![head(), chunk(&DIALECT.delta("hello")), chunk("data: [DONE]\n\n")];
     let error = outcome(DIALECT, script, limits()).await.unwrap_err();
     assert_eq!(error.kind().as_str(), "malformed");
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn an_error_within_the_stream_ends_the_call() {
     for (data, expected) in [
         (r#"{"error":{"message":"try later","type":"server_error","code":null}}"#, "server"),
@@ -106,7 +106,7 @@ async fn an_error_within_the_stream_ends_the_call() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn no_money_left_is_not_tried_again_though_it_is_a_429() {
     let body = DIALECT.refusal("insufficient_quota", "You exceeded your current quota");
     let error = outcome(DIALECT, vec![answer("429 Too Many Requests", &[], &body)], limits()).await.unwrap_err();

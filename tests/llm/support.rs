@@ -74,7 +74,7 @@ pub async fn serve<S>(mut socket: S, script: Vec<Act>, seen: Arc<Mutex<Vec<Seen>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(request) = request(&mut socket).await else { return };
+    let Some(request) = received(&mut socket).await else { return };
     seen.lock().unwrap().push(request);
     for act in script {
         let is_there = match act {
@@ -96,7 +96,7 @@ where
     let _ = socket.shutdown().await;
 }
 
-async fn request<S: AsyncRead + Unpin>(socket: &mut S) -> Option<Seen> {
+async fn received<S: AsyncRead + Unpin>(socket: &mut S) -> Option<Seen> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];

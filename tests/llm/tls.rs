@@ -45,7 +45,7 @@ async fn call(host: &str, ca_file: Option<PathBuf>) -> Result<Reply, ProviderErr
     complete(provider.call(request()), |_| {}).await
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_server_of_an_authority_that_is_trusted_is_called() {
     for host in ["127.0.0.1", "localhost"] {
         let reply = call(host, Some(file("ca.pem"))).await;
@@ -53,7 +53,7 @@ async fn a_server_of_an_authority_that_is_trusted_is_called() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_server_that_nobody_vouches_for_is_not() {
     let error = call("127.0.0.1", None).await.unwrap_err();
     assert_eq!(error.kind().as_str(), "transport");

@@ -27,7 +27,7 @@ async fn with_retries(provider: &dyn Provider, policy: Policy) -> (Result<Reply,
 const POLICY: Policy =
     Policy { max_attempts: 4, delay: Duration::from_millis(2), max_delay: Duration::from_millis(50) };
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn a_call_succeeds_when_what_was_wrong_has_passed() {
     for dialect in DIALECTS {
         let scripts = vec![
@@ -45,7 +45,7 @@ async fn a_call_succeeds_when_what_was_wrong_has_passed() {
     }
 }
 
-#[actix_rt::test]
+#[actix_web::test]
 async fn it_is_given_up_in_the_end() {
     let mock = Mock::start(vec![vec![answer("500 Internal Server Error", &[], "no")]]).await;
     let provider = DIALECTS[0].provider(&mock.address, limits());

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use jsonschema::{Draft, PatternOptions};
 use serde_json::{Map, Number, Value, json};
 
 use super::pattern;
@@ -28,12 +29,17 @@ const EXTREME: f64 = 1e15;
 
 /// The first document that is found, or why there is none.
 pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> {
-    let options = jsonschema::options().should_validate_formats(true);
-    let validator = options.build(schema).map_err(|error| format!("the schema is none: {error}"))?;
+    let options = jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(PatternOptions::regex());
+    let validator = options
+        .offline()
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(|error| format!("the schema is none: {error}"))?;
     let mut reason = None;
     for is_full in [true, false] {
         for turn in 0..TURNS {
-            let writer = Writer { book: Book::new(schema), material, is_full, turn, left: &Cell::new(VALUES) };
+            let book = Book::new(schema);
+            let writer = Writer { book: &book, material, is_full, turn, left: &Cell::new(VALUES) };
             let written = writer.value(schema, &mut Vec::new(), 0);
             match written.and_then(|document| checked(&validator, document)) {
                 Ok(document) => return Ok(document),
@@ -51,7 +57,7 @@ fn checked(validator: &jsonschema::Validator, document: Value) -> Result<Value, 
 }
 
 struct Writer<'a> {
-    book: Book<'a>,
+    book: &'a Book<'a>,
     material: &'a Material,
     is_full: bool,
     turn: usize,
@@ -307,8 +313,10 @@ fn bound(shape: &Shape, key: &str) -> Option<usize> {
 /// The schema of a member that is not among the properties.
 fn other<'a>(shape: &'a Shape, name: &str) -> Option<&'a Value> {
     let patterns = shape.get("patternProperties").and_then(Value::as_object);
-    let is_for_it =
-        |pattern: &str| jsonschema::is_valid(&json!({"propertyNames": {"pattern": pattern}}), &json!({ (name): null }));
+    let is_for_it = |pattern: &str| {
+        let names = json!({"propertyNames": {"pattern": pattern}});
+        jsonschema::options().build(&names).is_ok_and(|names| names.is_valid(&json!({ (name): null })))
+    };
     let by_pattern =
         patterns.and_then(|all| all.iter().find(|(pattern, _)| is_for_it(pattern))).map(|(_, schema)| schema);
     by_pattern.or_else(|| shape.get("additionalProperties"))

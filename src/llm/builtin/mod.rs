@@ -232,7 +232,7 @@ mod tests {
         complete(Builtin.call(request), |_| {}).await
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn it_answers_in_pieces_and_counts_tokens() {
         let parts = parts(request("Write a report.")).await;
         let Some(Ok(Part::Reply(reply))) = parts.last() else { panic!("{parts:?}") };
@@ -253,14 +253,14 @@ mod tests {
         assert_eq!(parts[0], Ok(Part::Usage(Usage { input: reply.usage.unwrap().input, ..Usage::default() })));
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn the_same_request_has_the_same_answer() {
         let first = parts(request("Write a report.")).await;
         assert_eq!(first, parts(request("Write a report.")).await);
         assert_ne!(first, parts(request("Write another report, on something else.")).await);
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn it_asks_until_it_is_answered() {
         let task = "Plan it.\nbuiltin: ask Which budget?\nbuiltin: ask(single_choice: red, green)? Which colour";
         let asked: Value = serde_json::from_str(&reply(request(task)).await.unwrap().content).unwrap();
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(document["title"], "Bridge repair");
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn faults_come_with_the_first_calls_and_go() {
         for &kind in ErrorKind::ALL {
             if matches!(kind, ErrorKind::Cancelled | ErrorKind::Interrupted | ErrorKind::Unanswerable) {
@@ -296,14 +296,14 @@ mod tests {
         );
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn a_cut_comes_after_the_first_pieces() {
         let parts = parts(request("builtin: cut")).await;
         assert!(parts.iter().any(|part| matches!(part, Ok(Part::Delta(_)))));
         assert!(matches!(parts.last(), Some(Err(ProviderError::Transport { .. }))));
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn odd_replies_come_with_the_first_attempts_of_a_step() {
         for (what, stop, is_json) in [
             ("broken", StopReason::End, false),
@@ -322,7 +322,7 @@ mod tests {
         }
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn no_answer_is_longer_than_allowed() {
         let short = Request { max_tokens: 3, ..request("Write.") };
         let reply = reply(short).await.unwrap();
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(reply.usage.unwrap().output, 3);
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn a_delay_is_taken_and_bounded_by_the_timeout() {
         let answer = reply(request("builtin: delay 20")).await.unwrap();
         assert_eq!(answer.latency, Duration::from_millis(20));
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(reply(hasty).await.unwrap_err().kind(), ErrorKind::Timeout);
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn directives_are_read_in_the_task_alone_and_never_passed_over() {
         let mut smuggled = request("Write.");
         smuggled.messages.push(Message::user("builtin: fail server"));
@@ -347,14 +347,14 @@ mod tests {
         assert!(matches!(&error, ProviderError::Refused { message, .. } if message.contains("explode")), "{error}");
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn what_it_cannot_satisfy_it_says() {
         let mut request = request("Write.");
         request.context.schema = Some(json!({"type": "string", "minLength": 5, "maxLength": 3}));
         assert_eq!(reply(request).await.unwrap_err().kind(), ErrorKind::Unanswerable);
     }
 
-    #[actix_rt::test]
+    #[actix_web::test]
     async fn a_fence_is_put_around_when_asked_for() {
         let fenced = reply(request("builtin: fence")).await.unwrap().content;
         assert!(fenced.starts_with("```json\n{") && fenced.ends_with("}\n```"));

@@ -3,23 +3,28 @@
 //! Merging is not exact everywhere (what `not` and two patterns forbid together is left as it is): whoever builds on a
 //! shape checks the result against the schema itself.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 /// Ways to satisfy a schema that are kept.
 const VARIANTS: usize = 32;
 const DEPTH: usize = 32;
+/// Schemas that are looked at for one document, references followed: a few that refer to each other twice would
+/// otherwise take for ever.
+const STEPS: usize = 100_000;
 
 pub type Shape = Map<String, Value>;
 
 /// A schema and what its references mean.
-#[derive(Clone, Copy)]
 pub struct Book<'a> {
     root: &'a Value,
+    left: Cell<usize>,
 }
 
 impl<'a> Book<'a> {
     pub fn new(root: &'a Value) -> Self {
-        Self { root }
+        Self { root, left: Cell::new(STEPS) }
     }
 
     /// The ways to satisfy a schema; at least one.
@@ -28,6 +33,8 @@ impl<'a> Book<'a> {
     }
 
     fn unfold(&self, schema: &Value, depth: usize) -> Result<Vec<Shape>, String> {
+        let left = self.left.get().checked_sub(1).ok_or("the schema takes too many steps to follow")?;
+        self.left.set(left);
         if depth > DEPTH {
             return Err("the schema refers to itself".to_owned());
         }
@@ -219,6 +226,15 @@ mod tests {
         let conditional = json!({"if": {"const": 1}, "then": {"title": "t"}, "else": {"title": "e"}});
         let titles: Vec<_> = variants(conditional).unwrap().iter().map(|shape| shape["title"].clone()).collect();
         assert_eq!(titles, ["t", "e"]);
+    }
+
+    #[test]
+    fn references_that_multiply_are_given_up() {
+        let level = |number: usize| json!({"allOf": [{"$ref": format!("#/$defs/{number}")}, {"$ref": format!("#/$defs/{number}")}]});
+        let mut definitions: Shape = (0..25).map(|number| (number.to_string(), level(number + 1))).collect();
+        definitions.insert("25".to_owned(), json!({"type": "string"}));
+        let error = variants(json!({"$ref": "#/$defs/0", "$defs": definitions})).unwrap_err();
+        assert!(error.contains("steps") || error.contains("itself"), "{error}");
     }
 
     #[test]
