@@ -7,6 +7,8 @@ use crate::llm::error::ErrorKind;
 use crate::llm::{ProviderError, REPLY_BYTES, Wait};
 
 const MARK: &str = "builtin:";
+/// A set has no more.
+const QUESTIONS: usize = 12;
 
 /// The line is for the builtin provider.
 pub fn is_directive(line: &str) -> bool {
@@ -65,7 +67,7 @@ impl Directives {
     fn take(&mut self, line: &str) -> Option<()> {
         if let Some(question) = line.strip_prefix("ask") {
             self.questions.push(question_of(question)?);
-            return Some(());
+            return (self.questions.len() <= QUESTIONS).then_some(());
         }
         let words: Vec<_> = line.split_whitespace().collect();
         match *words.as_slice() {
@@ -123,7 +125,7 @@ fn question_of(text: &str) -> Option<Question> {
         }
     };
     let text = text.trim();
-    (!text.is_empty()).then(|| Question { text: text.to_owned(), answer, is_required })
+    (text.trim_end_matches('?').chars().count() >= 2).then(|| Question { text: text.to_owned(), answer, is_required })
 }
 
 fn odd_of(word: &str) -> Option<Odd> {
@@ -191,6 +193,7 @@ mod tests {
             "explode",
             "ask",
             "ask ",
+            "ask ?",
             "asking price?",
             "ask(colour) Which?",
             "ask(single_choice:) Which?",
@@ -210,6 +213,12 @@ mod tests {
         ] {
             assert!(Directives::parse(&format!("builtin: {line}")).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_set_has_at_most_twelve_questions() {
+        assert!(Directives::parse(&"builtin: ask Why?\n".repeat(12)).is_ok());
+        assert!(Directives::parse(&"builtin: ask Why?\n".repeat(13)).is_err());
     }
 
     #[test]
