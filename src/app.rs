@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::config::{Durability, Settings};
+use crate::config::{Durability, LlmProvider, LlmSettings, Settings};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
 use crate::http::connection::Connections;
 use crate::http::ports::{self, NoMaintenance};
 use crate::http::server::{self, HttpEnd};
+use crate::llm::{self, Models, ModelsError};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
 use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services, probe_venvs};
@@ -32,6 +34,8 @@ pub enum StartError {
     InUse(Option<Owner>),
     #[error("ADE_VENVS_DIR {path} cannot be written: {source}")]
     VenvsDir { path: PathBuf, source: io::Error },
+    #[error("language models: {0}")]
+    Models(#[from] ModelsError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -148,6 +152,7 @@ impl Application {
     /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
     /// called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        let models = models(&settings.llm)?;
         let mut folder = Folder::open(settings).await?;
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
@@ -158,7 +163,11 @@ impl Application {
                 .map_err(|source| StartError::Bind { address, source })?;
         folder.announce(address)?;
         let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
-        tracing::info!(%address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), "service ready");
+        let provider = models.providers.default_name().as_str();
+        tracing::info!(
+            %address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
+            "service ready"
+        );
         let (stop, _) = watch::channel(None);
         Ok(Self { server, address, connections, stop, folder, maintenance })
     }
@@ -318,6 +327,30 @@ async fn open_store(settings: &Settings) -> Result<Store, StartError> {
         (false, false) => return Err(StartError::OldSchema),
     }
     Ok(store)
+}
+
+/// What the settings say of language models. Wrong prices and a missing key are told at the start.
+pub fn models(settings: &LlmSettings) -> Result<Models, ModelsError> {
+    let default = match settings.provider {
+        LlmProvider::Builtin => llm::ProviderName::Builtin,
+        LlmProvider::Anthropic => llm::ProviderName::Anthropic,
+        LlmProvider::OpenAi => llm::ProviderName::OpenAi,
+    };
+    let endpoint =
+        |base_url: &str, key: &Option<SecretString>| llm::Endpoint { base_url: base_url.to_owned(), key: key.clone() };
+    let options = llm::Options {
+        default,
+        anthropic: endpoint(&settings.anthropic_base_url, &settings.anthropic_api_key),
+        openai: endpoint(&settings.openai_base_url, &settings.openai_api_key),
+        limits: llm::Limits { total: settings.timeout, idle: settings.idle_timeout, ..llm::Limits::default() },
+        ca_file: settings.ca_file.clone(),
+    };
+    let retries = llm::retry::Policy {
+        max_attempts: u32::try_from(settings.max_attempts).unwrap_or(u32::MAX),
+        delay: settings.retry_delay,
+        max_delay: settings.retry_max_delay,
+    };
+    Models::new(options, retries, settings.prices.as_deref())
 }
 
 fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {

@@ -4,6 +4,7 @@ pub mod domain;
 pub mod config;
 pub mod assets;
 pub mod package;
+pub mod llm;
 pub mod event;
 pub mod log;
 pub mod supervision;

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("assets", &[]),
     ("package", &["domain", "assets"]),
+    ("llm", &["domain"]),
     ("supervision", &[]),
     ("event", &["domain"]),
     ("log", &["domain", "event"]),
@@ -42,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("maintenance", &["domain", "config", "log", "store", "registry", "supervision"]),
     ("http", &["domain", "config", "event", "log", "summary", "package", "store", "stream", "registry"]),
-    ("app", &["config", "telemetry", "log", "store", "registry", "maintenance", "http"]),
+    ("app", &["config", "llm", "telemetry", "log", "store", "registry", "maintenance", "http"]),
     ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "feed", "store", "app"]),
     ("main", &["cli"]),
 ];

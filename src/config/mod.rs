@@ -8,17 +8,17 @@ mod reader;
 mod sections;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::PathBuf;
 
 use reader::{Effective, Reader};
 
 pub use reader::SettingsError;
 pub use sections::{
-    BuildSettings, LimitSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings, StorageSettings,
-    StreamSettings, TelemetrySettings,
+    BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
+    StorageSettings, StreamSettings, TelemetrySettings,
 };
-pub use value::{Durability, Installer, LogFormat};
+pub use value::{Durability, Installer, LlmProvider, LogFormat};
 
 pub type Environment = BTreeMap<String, String>;
 
@@ -31,12 +31,24 @@ pub struct Flag {
 }
 
 /// Where settings come from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// `--config`; else `ADE_CONFIG` of the environment.
     pub file: Option<PathBuf>,
     pub environment: Environment,
     pub flags: Vec<Flag>,
+}
+
+/// Variables by name alone: some are secret.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables = self.environment.keys().collect::<Vec<_>>();
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("variables", &variables)
+            .field("flags", &self.flags)
+            .finish()
+    }
 }
 
 /// Every setting of the service, valid.
@@ -50,8 +62,9 @@ pub struct Settings {
     pub stream: StreamSettings,
     pub log: LogSettings,
     pub maintenance: MaintenanceSettings,
+    pub llm: LlmSettings,
     pub telemetry: TelemetrySettings,
-    /// The environment of this process, for the allow-lists of children.
+    /// The environment of this process, for the allow-lists of children; without secret settings.
     pub environment: Environment,
     /// `ADE_*` variables that mean nothing here; worth a warning at start.
     pub unknown: Vec<String>,
@@ -72,11 +85,13 @@ impl Settings {
             stream: StreamSettings::read(&mut reader)?,
             log: LogSettings::read(&mut reader)?,
             maintenance: MaintenanceSettings::read(&mut reader)?,
+            llm: LlmSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
-            environment: sources.environment.clone(),
+            environment: Environment::new(),
             unknown: Vec::new(),
             effective: Vec::new(),
         };
+        settings.environment = reader.without_secrets(&sources.environment);
         (settings.effective, settings.unknown) = reader.finish()?;
         Ok(settings)
     }
@@ -204,6 +219,45 @@ mod tests {
     fn an_empty_text_unsets_an_optional_setting() {
         let settings = with_file("run_timeout = 5", environment(&[("ADE_RUN_TIMEOUT", "")])).1.unwrap();
         assert_eq!(settings.run.timeout, None);
+    }
+
+    #[test]
+    fn a_key_is_shown_nowhere() {
+        let names = ["ADE_ANTHROPIC_API_KEY", "ADE_OPENAI__API_KEY"];
+        let sources = environment(&[(names[0], "sk-ant-very-secret"), (names[1], "sk-very-secret"), ("PATH", "/bin")]);
+        let settings = Settings::load(&sources).unwrap();
+        assert!(settings.llm.anthropic_api_key.is_some() && settings.llm.openai_api_key.is_some());
+        for shown in [format!("{settings:?}"), format!("{settings:#?}"), format!("{sources:?}"), settings.effective()] {
+            assert!(!shown.contains("very-secret"), "{shown}");
+        }
+        assert!(settings.effective().contains("anthropic_api_key = \"***\""), "{}", settings.effective());
+        assert_eq!(settings.environment.keys().collect::<Vec<_>>(), ["PATH"]);
+
+        for name in names {
+            let error = Settings::load(&environment(&[(name, "sk very-secret")])).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("very-secret"), "{error}");
+            let expected = format!("is \"***\" (variable {name}); allowed: a key");
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+        let (_file, result) = with_file("anthropic_api_key = \"sk very-secret\"", Sources::default());
+        assert!(!format!("{:?}", result.unwrap_err()).contains("very-secret"));
+    }
+
+    #[test]
+    fn wrong_settings_of_language_models_name_their_key() {
+        for (name, text, key) in [
+            ("ADE_LLM_PROVIDER", "mistral", "llm_provider"),
+            ("ADE_ANTHROPIC_BASE_URL", "api.anthropic.com", "anthropic_base_url"),
+            ("ADE_OPENAI_BASE_URL", "", "openai_base_url"),
+            ("ADE_LLM_TIMEOUT", "0", "llm_timeout"),
+            ("ADE_LLM_IDLE_TIMEOUT", "never", "llm_idle_timeout"),
+            ("ADE_LLM_MAX_ATTEMPTS", "0", "llm_max_attempts"),
+            ("ADE_LLM_RETRY_DELAY", "-1", "llm_retry_delay"),
+            ("ADE_LLM_RETRY_MAX_DELAY", "x", "llm_retry_max_delay"),
+        ] {
+            let error = Settings::load(&environment(&[(name, text)])).unwrap_err().to_string();
+            assert!(error.starts_with(key) && error.contains(name), "{error}");
+        }
     }
 
     #[test]

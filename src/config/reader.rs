@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::value::SettingValue;
+use super::value::{MASK, SettingValue};
 use super::{Environment, Flag, Sources};
 
 const DEFAULTS: &str = include_str!("default.toml");
@@ -39,6 +39,7 @@ pub(super) struct Reader {
     values: Map<String, Value>,
     data_dir: PathBuf,
     asked: BTreeSet<&'static str>,
+    secrets: BTreeSet<&'static str>,
     effective: Vec<Effective>,
 }
 
@@ -62,7 +63,13 @@ impl Reader {
             .add_source(Layer::flags(&sources.flags))
             .build()?;
         let values = layers.collect()?;
-        Ok(Self { values, data_dir: PathBuf::new(), asked: BTreeSet::new(), effective: Vec::new() })
+        Ok(Self {
+            values,
+            data_dir: PathBuf::new(),
+            asked: BTreeSet::new(),
+            secrets: BTreeSet::new(),
+            effective: Vec::new(),
+        })
     }
 
     /// A setting that has a default.
@@ -102,6 +109,16 @@ impl Reader {
         Ok(folder)
     }
 
+    /// An environment without the secrets that were read.
+    pub fn without_secrets(&self, environment: &Environment) -> Environment {
+        let is_secret = |name: &str| key_of(name).is_some_and(|key| self.secrets.contains(key.as_str()));
+        environment
+            .iter()
+            .filter(|(name, _)| !is_secret(name))
+            .map(|(name, text)| (name.clone(), text.clone()))
+            .collect()
+    }
+
     /// What every section has read, and the variables that none of them knows.
     pub fn finish(self) -> Result<(Vec<Effective>, Vec<String>), SettingsError> {
         let mut unknown = Vec::new();
@@ -133,12 +150,15 @@ impl Reader {
     }
 
     fn typed<T: SettingValue>(&mut self, key: &'static str, text: String, origin: String) -> Result<T, SettingsError> {
-        let value = match T::parse(text.trim()) {
-            Some(value) => value,
-            None => {
-                return Err(SettingsError::Invalid { key: key.to_owned(), value: text, origin, allowed: T::ALLOWED });
-            }
-        };
+        if T::IS_SECRET {
+            self.secrets.insert(key);
+        }
+        let value = T::parse(text.trim()).ok_or_else(|| SettingsError::Invalid {
+            key: key.to_owned(),
+            value: if T::IS_SECRET { MASK.to_owned() } else { text },
+            origin: origin.clone(),
+            allowed: T::ALLOWED,
+        })?;
         self.effective.push(Effective { key, literal: Some(value.to_toml()), origin });
         Ok(value)
     }
@@ -156,6 +176,12 @@ impl Reader {
 fn settings_file(sources: &Sources) -> Option<PathBuf> {
     let named = sources.environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty());
     sources.file.clone().or_else(|| named.map(PathBuf::from))
+}
+
+/// The key that a variable sets.
+fn key_of(variable: &str) -> Option<String> {
+    let rest = variable.strip_prefix(PREFIX).filter(|_| variable != CONFIG_VARIABLE)?;
+    Some(rest.to_ascii_lowercase().replace("__", "_"))
 }
 
 fn origin_of(value: &Value) -> String {
@@ -194,8 +220,7 @@ impl Layer {
     fn environment(environment: &Environment) -> Result<Self, SettingsError> {
         let mut layer = Self(Map::new());
         for (name, text) in environment {
-            let Some(rest) = name.strip_prefix(PREFIX).filter(|_| name != CONFIG_VARIABLE) else { continue };
-            let key = rest.to_ascii_lowercase().replace("__", "_");
+            let Some(key) = key_of(name) else { continue };
             layer.insert(key, ValueKind::String(text.clone()), &format!("variable {name}"))?;
         }
         Ok(layer)

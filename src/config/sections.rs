@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::reader::{Reader, SettingsError};
 use super::value::{
-    Concurrency, Count, DatabaseUrl, Durability, Installer, LogFilter, LogFormat, LoopbackAddress, Names, Period, Size,
+    BaseUrl, Concurrency, Count, DatabaseUrl, Durability, Installer, LlmProvider, LogFilter, LogFormat,
+    LoopbackAddress, Names, Period, Secret, Size,
 };
 
 /// Listening and shutting down.
@@ -115,6 +118,35 @@ pub struct MaintenanceSettings {
     pub interval: Duration,
 }
 
+/// Language models.
+#[derive(Debug, Clone)]
+pub struct LlmSettings {
+    /// `ADE_LLM_PROVIDER`, `builtin`. For steps that name none.
+    pub provider: LlmProvider,
+    /// `ADE_ANTHROPIC_API_KEY`, unset.
+    pub anthropic_api_key: Option<SecretString>,
+    /// `ADE_ANTHROPIC_BASE_URL`, `https://api.anthropic.com`.
+    pub anthropic_base_url: String,
+    /// `ADE_OPENAI_API_KEY`, unset.
+    pub openai_api_key: Option<SecretString>,
+    /// `ADE_OPENAI_BASE_URL`, `https://api.openai.com/v1`. With another address no key is needed.
+    pub openai_base_url: String,
+    /// `ADE_LLM_TIMEOUT`, `600s`. One call.
+    pub timeout: Duration,
+    /// `ADE_LLM_IDLE_TIMEOUT`, `180s`. A call of which nothing comes for this long is given up.
+    pub idle_timeout: Duration,
+    /// `ADE_LLM_MAX_ATTEMPTS`, `4`. Calls that are made where one fails in passing.
+    pub max_attempts: usize,
+    /// `ADE_LLM_RETRY_DELAY`, `1s`. Before the second call; doubles.
+    pub retry_delay: Duration,
+    /// `ADE_LLM_RETRY_MAX_DELAY`, `60s`. Who asks for a longer pause is not called again.
+    pub retry_max_delay: Duration,
+    /// `ADE_LLM_CA_FILE`, unset. Certificates that are trusted besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// `ADE_LLM_PRICES`, unset. A file with prices on top of the built-in ones.
+    pub prices: Option<PathBuf>,
+}
+
 /// The service's own log.
 #[derive(Debug, Clone)]
 pub struct TelemetrySettings {
@@ -208,6 +240,25 @@ impl LogSettings {
 impl MaintenanceSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self { interval: reader.required::<Period>("maintenance_interval")?.0 })
+    }
+}
+
+impl LlmSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self {
+            provider: reader.required("llm_provider")?,
+            anthropic_api_key: reader.optional::<Secret>("anthropic_api_key")?.map(|key| key.0),
+            anthropic_base_url: reader.required::<BaseUrl>("anthropic_base_url")?.0,
+            openai_api_key: reader.optional::<Secret>("openai_api_key")?.map(|key| key.0),
+            openai_base_url: reader.required::<BaseUrl>("openai_base_url")?.0,
+            timeout: reader.required::<Period>("llm_timeout")?.0,
+            idle_timeout: reader.required::<Period>("llm_idle_timeout")?.0,
+            max_attempts: reader.required::<Count>("llm_max_attempts")?.0,
+            retry_delay: reader.required("llm_retry_delay")?,
+            retry_max_delay: reader.required("llm_retry_max_delay")?,
+            ca_file: reader.optional("llm_ca_file")?,
+            prices: reader.optional("llm_prices")?,
+        })
     }
 }
 

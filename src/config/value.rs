@@ -4,15 +4,22 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 /// A kind of value: read from the text of any layer, written back as a TOML literal.
 pub trait SettingValue: Sized {
     /// What is allowed, in words, for the message about a wrong value.
     const ALLOWED: &'static str;
+    /// Never shown, not even when it is wrong, and not for child processes.
+    const IS_SECRET: bool = false;
 
     fn parse(text: &str) -> Option<Self>;
 
     fn to_toml(&self) -> String;
 }
+
+/// What stands for a secret where settings are shown.
+pub const MASK: &str = "***";
 
 /// A TOML string literal.
 pub fn quoted(text: &str) -> String {
@@ -230,6 +237,46 @@ fn mask_password(url: &str) -> String {
     format!("{scheme}://{user}:***{}", &rest[user.len() + 1 + password.len()..])
 }
 
+/// A key for somebody else's service.
+#[derive(Debug, Clone)]
+pub struct Secret(pub SecretString);
+
+impl SettingValue for Secret {
+    const ALLOWED: &'static str = "a key of visible ASCII characters, without blanks";
+    const IS_SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        // It travels in a header.
+        let is_sendable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_sendable.then(|| Self(SecretString::from(text)))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(MASK)
+    }
+}
+
+/// The address of a service, without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(pub String);
+
+impl SettingValue for BaseUrl {
+    const ALLOWED: &'static str =
+        "a URL http://<host>[:<port>][/<path>] or https://..., without user, query and fragment";
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim_end_matches('/');
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+        let has_host = !rest.is_empty() && !rest.starts_with(['/', ':']);
+        let is_plain = rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>".contains(&byte));
+        (has_host && is_plain).then(|| Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// Names, separated by commas or blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names(pub Vec<String>);
@@ -307,6 +354,9 @@ words! {
         Write = "write",
     }
 
+    /// Who answers for steps that name nobody.
+    LlmProvider: "builtin, anthropic or openai" { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
+
     /// How the service's own log is written.
     LogFormat: "text or json" { Text = "text", Json = "json" }
 }
@@ -366,6 +416,36 @@ mod tests {
         assert_eq!(mask_password("postgres://ada:se:cr@et@db/x"), "postgres://ada:***@db/x");
         assert_eq!(mask_password("postgres://ada@db/x"), "postgres://ada@db/x");
         assert_eq!(mask_password("sqlite:///tmp/a@b:c.db"), "sqlite:///tmp/a@b:c.db");
+    }
+
+    #[test]
+    fn a_base_url_is_an_address_and_nothing_more() {
+        for (text, expected) in [
+            ("https://api.anthropic.com", Some("https://api.anthropic.com")),
+            ("http://127.0.0.1:11434/v1/", Some("http://127.0.0.1:11434/v1")),
+            ("http://[::1]:8080/v1", Some("http://[::1]:8080/v1")),
+            ("api.anthropic.com", None),
+            ("ftp://example.org", None),
+            ("https://", None),
+            ("https:///v1", None),
+            ("http://:80", None),
+            ("https://user:secret@example.org", None),
+            ("https://example.org/?key=1", None),
+            ("https://example.org/#x", None),
+            ("https://exa mple.org", None),
+        ] {
+            assert_eq!(BaseUrl::parse(text).map(|url| url.0).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_can_be_sent_and_is_never_shown() {
+        for bad in ["", "two words", "line\nbreak", "schlüssel"] {
+            assert!(Secret::parse(bad).is_none(), "{bad}");
+        }
+        let secret = Secret::parse("sk-very-secret").unwrap();
+        assert_eq!(secret.to_toml(), "\"***\"");
+        assert!(!format!("{secret:?}").contains("very"));
     }
 
     #[test]

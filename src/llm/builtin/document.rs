@@ -1,0 +1,609 @@
+//! A document that satisfies a schema (JSON Schema 2020-12). Pure.
+//!
+//! It is written by following the schema, then checked against it by a validator. Where the schema leaves a choice that
+//! does not work out, other choices are tried, within bounds; what is left unsatisfied is an error.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use jsonschema::{Draft, PatternOptions};
+use serde_json::{Map, Number, Value, json};
+
+use super::pattern;
+use super::questions::uuid;
+use super::shape::{Book, Shape, list};
+use super::text::Material;
+
+/// Choices that are tried, with and without what is optional.
+const TURNS: usize = 8;
+/// Values in one document; beyond half of it nothing optional is written.
+const VALUES: usize = 4_000;
+const DEPTH: usize = 24;
+/// Deeper than this nothing optional is written.
+const OPTIONAL_DEPTH: usize = 6;
+/// Items of an array that says nothing of their number.
+const ITEMS: usize = 2;
+/// Characters of one text.
+const LONGEST: usize = 1 << 20;
+const EXTREME: f64 = 1e15;
+
+/// The first document that is found, or why there is none.
+pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> {
+    let options = jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(PatternOptions::regex());
+    let validator = options
+        .offline()
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(|error| format!("the schema is none: {error}"))?;
+    let mut reason = None;
+    for is_full in [true, false] {
+        for turn in 0..TURNS {
+            let book = Book::new(schema);
+            let writer = Writer { book: &book, material, is_full, turn, left: &Cell::new(VALUES) };
+            let written = writer.value(schema, &mut Vec::new(), 0);
+            match written.and_then(|document| checked(&validator, document)) {
+                Ok(document) => return Ok(document),
+                Err(problem) => reason.get_or_insert(problem),
+            };
+        }
+    }
+    Err(format!("no document was found for the schema: {}", reason.unwrap_or_default()))
+}
+
+fn checked(validator: &jsonschema::Validator, document: Value) -> Result<Value, String> {
+    let problem =
+        validator.iter_errors(&document).next().map(|error| format!("{error} at {:?}", error.instance_path().as_str()));
+    problem.map_or(Ok(document), Err)
+}
+
+struct Writer<'a> {
+    book: &'a Book<'a>,
+    material: &'a Material,
+    is_full: bool,
+    turn: usize,
+    left: &'a Cell<usize>,
+}
+
+/// Where in the document: names of members, numbers of items.
+type Path = Vec<String>;
+
+impl Writer<'_> {
+    fn value(&self, schema: &Value, path: &mut Path, depth: usize) -> Result<Value, String> {
+        if depth > DEPTH || self.left.get() == 0 {
+            return Err(format!("the document has no end at {}", path.join("/")));
+        }
+        self.left.set(self.left.get() - 1);
+        let mut variants = self.book.variants(schema)?;
+        let first = self.turn % variants.len();
+        variants.rotate_left(first);
+        if depth > OPTIONAL_DEPTH {
+            // What has an end first.
+            variants.sort_by_key(|shape| matches!(kind(shape), "object" | "array"));
+        }
+        let mut reason = String::new();
+        for shape in variants {
+            match self.shaped(&shape, path, depth) {
+                Ok(value) => return Ok(value),
+                Err(why) => reason = why,
+            }
+        }
+        Err(reason)
+    }
+
+    fn shaped(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
+        if let Some(value) = shape.get("const") {
+            return Ok(value.clone());
+        }
+        let values = list(shape, "enum");
+        if !values.is_empty() {
+            return Ok(values[(self.turn + item(path)) % values.len()].clone());
+        }
+        match kind(shape) {
+            "object" => self.object(shape, path, depth),
+            "array" => self.array(shape, path, depth),
+            "integer" => integer(shape, self.preferred(path)),
+            "number" => number(shape, self.preferred(path)),
+            "boolean" => Ok(Value::Bool((self.turn + item(path)).is_multiple_of(2))),
+            "null" => Ok(Value::Null),
+            _ => self.string(shape, path),
+        }
+    }
+
+    fn is_sparing(&self, depth: usize) -> bool {
+        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2
+    }
+
+    fn object(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
+        let properties = shape.get("properties").and_then(Value::as_object);
+        let required: BTreeSet<_> = list(shape, "required").iter().filter_map(Value::as_str).collect();
+        let mut object = Map::new();
+        for name in &required {
+            self.member(&mut object, name, shape, path, depth)?;
+        }
+        let optional = properties.into_iter().flat_map(Map::keys).filter(|name| !required.contains(name.as_str()));
+        for name in optional {
+            if self.is_sparing(depth) || object.len() >= bound(shape, "maxProperties").unwrap_or(usize::MAX) {
+                break;
+            }
+            // What cannot be written may be left out.
+            let _ = self.member(&mut object, name, shape, path, depth);
+        }
+        self.fill(&mut object, shape, path, depth)?;
+        Ok(Value::Object(object))
+    }
+
+    fn member(
+        &self,
+        object: &mut Map<String, Value>,
+        name: &str,
+        shape: &Shape,
+        path: &mut Path,
+        depth: usize,
+    ) -> Result<(), String> {
+        let schema = shape.get("properties").and_then(|properties| properties.get(name)).or_else(|| other(shape, name));
+        path.push(name.to_owned());
+        let value = self.value(schema.unwrap_or(&Value::Bool(true)), path, depth + 1);
+        path.pop();
+        object.insert(name.to_owned(), value?);
+        Ok(())
+    }
+
+    /// Members that others bring with them, then as many more as there must be.
+    fn fill(
+        &self,
+        object: &mut Map<String, Value>,
+        shape: &Shape,
+        path: &mut Path,
+        depth: usize,
+    ) -> Result<(), String> {
+        while let Some(name) = dependent(object, shape) {
+            self.member(object, &name, shape, path, depth)?;
+        }
+        let least = bound(shape, "minProperties").unwrap_or(0);
+        for number in 0..least.saturating_mul(2) {
+            if object.len() >= least {
+                break;
+            }
+            let name = self.name(shape, number)?;
+            if !object.contains_key(&name) {
+                self.member(object, &name, shape, path, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A name for a member that nobody has named.
+    fn name(&self, shape: &Shape, number: usize) -> Result<String, String> {
+        let known = shape.get("properties").and_then(Value::as_object).and_then(|known| known.keys().nth(number));
+        if let Some(name) = known {
+            return Ok(name.clone());
+        }
+        let of_names = shape.get("propertyNames").and_then(|names| names["pattern"].as_str());
+        let patterns = shape.get("patternProperties").and_then(Value::as_object).and_then(|all| all.keys().next());
+        match of_names.or(patterns.map(String::as_str)) {
+            Some(pattern) => pattern::matching(pattern, 1, 64, number),
+            None => Ok(format!("item_{}", number + 1)),
+        }
+    }
+
+    fn array(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
+        let least = bound(shape, "minItems").unwrap_or(0).max(contained(shape));
+        let prefix = list(shape, "prefixItems");
+        let usual = if self.is_sparing(depth) {
+            least
+        } else {
+            least.max(prefix.len()).max(if least == 0 { ITEMS } else { 0 })
+        };
+        let wanted = usual.min(bound(shape, "maxItems").unwrap_or(usize::MAX)).max(least);
+        let is_unique = shape.get("uniqueItems") == Some(&Value::Bool(true));
+        let mut items = Vec::new();
+        for number in 0..wanted {
+            let schema = item_schema(shape, prefix, number);
+            path.push(number.to_string());
+            let item = self.item(&schema, &items, is_unique, path, depth);
+            path.pop();
+            match item {
+                Ok(item) => items.push(item),
+                Err(_) if number >= least => break,
+                Err(reason) => return Err(reason),
+            }
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn item(
+        &self,
+        schema: &Value,
+        before: &[Value],
+        is_unique: bool,
+        path: &mut Path,
+        depth: usize,
+    ) -> Result<Value, String> {
+        let tries = if is_unique { before.len() + 1 } else { 1 };
+        for turn in 0..tries {
+            let writer = Writer { turn: self.turn + turn, ..*self };
+            let item = writer.value(schema, path, depth + 1)?;
+            if !is_unique || !before.contains(&item) {
+                return Ok(item);
+            }
+        }
+        Err(format!("too few different items at {}", path.join("/")))
+    }
+
+    fn string(&self, shape: &Shape, path: &Path) -> Result<Value, String> {
+        let min = bound(shape, "minLength").unwrap_or(0);
+        let max = bound(shape, "maxLength").unwrap_or(usize::MAX);
+        if min > max.min(LONGEST) {
+            return Err(format!("no text has at least {min} and at most {} characters", max.min(LONGEST)));
+        }
+        let format = shape.get("format").and_then(Value::as_str).and_then(|format| self.formatted(format, path));
+        if let Some(text) = format {
+            return Ok(Value::String(text));
+        }
+        if let Some(pattern) = shape.get("pattern").and_then(Value::as_str) {
+            return pattern::matching(pattern, min, max, self.turn + item(path)).map(Value::String);
+        }
+        Ok(Value::String(fitted(&self.material.text(path), min, max)))
+    }
+
+    fn formatted(&self, format: &str, path: &Path) -> Option<String> {
+        let number = self.preferred(path).rem_euclid(200) + 1;
+        let days = chrono::Days::new(number.unsigned_abs());
+        let date = chrono::NaiveDate::from_ymd_opt(2026, 1, 1)?.checked_add_days(days)?;
+        Some(match format {
+            "date" => date.to_string(),
+            "date-time" => format!("{date}T09:00:00Z"),
+            "time" => "09:00:00Z".to_owned(),
+            "duration" => format!("P{number}D"),
+            "email" | "idn-email" => format!("person.{number}@example.org"),
+            "hostname" | "idn-hostname" => format!("host-{number}.example.org"),
+            "ipv4" => format!("192.0.2.{number}"),
+            "ipv6" => format!("2001:db8::{number}"),
+            "uri" | "iri" | "uri-reference" | "iri-reference" => format!("https://example.org/{number}"),
+            "uri-template" => format!("https://example.org/{number}/{{id}}"),
+            "uuid" => uuid(&format!("{}/{}", self.material.subject(), path.join("/"))),
+            "json-pointer" => format!("/{number}"),
+            "relative-json-pointer" => format!("{number}/x"),
+            "regex" => "^[a-z]+$".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// A small number; those of items go up.
+    fn preferred(&self, path: &Path) -> i64 {
+        let of_path =
+            self.material.number(&path.iter().filter(|part| part.parse::<u64>().is_err()).cloned().collect::<String>());
+        let chance = i64::try_from(of_path % 9).expect("less than nine");
+        chance + i64::try_from(item(path) + self.turn).unwrap_or_default() + 1
+    }
+}
+
+/// The number of the item that a place is in; 0 outside of any.
+fn item(path: &Path) -> usize {
+    path.iter().rev().find_map(|part| part.parse().ok()).unwrap_or(0)
+}
+
+/// The type, or what other keywords make of it.
+fn kind(shape: &Shape) -> &str {
+    const HINTS: [(&str, &[&str]); 3] = [
+        (
+            "object",
+            &["properties", "required", "additionalProperties", "patternProperties", "minProperties", "propertyNames"],
+        ),
+        ("array", &["items", "prefixItems", "minItems", "contains", "uniqueItems"]),
+        ("number", &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]),
+    ];
+    match shape.get("type") {
+        Some(Value::String(kind)) => kind,
+        Some(Value::Array(kinds)) => {
+            let mut names = kinds.iter().filter_map(Value::as_str);
+            names.find(|name| *name != "null").unwrap_or("null")
+        }
+        _ => {
+            let hint = HINTS.iter().find(|(_, keys)| keys.iter().any(|key| shape.contains_key(*key)));
+            hint.map_or("string", |(kind, _)| kind)
+        }
+    }
+}
+
+fn bound(shape: &Shape, key: &str) -> Option<usize> {
+    shape.get(key).and_then(Value::as_f64).map(|bound| bound.clamp(0.0, 1e9) as usize)
+}
+
+/// The schema of a member that is not among the properties.
+fn other<'a>(shape: &'a Shape, name: &str) -> Option<&'a Value> {
+    let patterns = shape.get("patternProperties").and_then(Value::as_object);
+    let is_for_it = |pattern: &str| {
+        let names = json!({"propertyNames": {"pattern": pattern}});
+        jsonschema::options().build(&names).is_ok_and(|names| names.is_valid(&json!({ (name): null })))
+    };
+    let by_pattern =
+        patterns.and_then(|all| all.iter().find(|(pattern, _)| is_for_it(pattern))).map(|(_, schema)| schema);
+    by_pattern.or_else(|| shape.get("additionalProperties"))
+}
+
+/// A member that one of those that are there asks for.
+fn dependent(object: &Map<String, Value>, shape: &Shape) -> Option<String> {
+    let rules = shape.get("dependentRequired").and_then(Value::as_object)?;
+    let asked = rules.iter().filter(|(name, _)| object.contains_key(*name)).filter_map(|(_, names)| names.as_array());
+    asked.flatten().filter_map(Value::as_str).find(|name| !object.contains_key(*name)).map(str::to_owned)
+}
+
+/// How many items must be of the kind that is contained.
+fn contained(shape: &Shape) -> usize {
+    if shape.contains_key("contains") { bound(shape, "minContains").unwrap_or(1) } else { 0 }
+}
+
+fn item_schema(shape: &Shape, prefix: &[Value], number: usize) -> Value {
+    let own = prefix.get(number).or_else(|| shape.get("items")).cloned().unwrap_or(Value::Bool(true));
+    match shape.get("contains").filter(|_| number < contained(shape)) {
+        Some(contains) => json!({"allOf": [own, contains]}),
+        None => own,
+    }
+}
+
+/// A text of so many characters: cut, or said again.
+fn fitted(text: &str, min: usize, max: usize) -> String {
+    let mut fitted = text.to_owned();
+    while fitted.chars().count() < min {
+        fitted.push(' ');
+        fitted.push_str(if text.is_empty() { "x" } else { text });
+    }
+    if let Some((end, _)) = fitted.char_indices().nth(max) {
+        fitted.truncate(end);
+    }
+    fitted
+}
+
+/// The bounds that are nearest, and whether they belong to what is allowed.
+fn bounds(shape: &Shape) -> ((f64, bool), (f64, bool)) {
+    let get = |key| shape.get(key).and_then(Value::as_f64);
+    let low = match (get("minimum"), get("exclusiveMinimum")) {
+        (Some(min), Some(above)) if above >= min => (above, false),
+        (None, Some(above)) => (above, false),
+        (min, _) => (min.unwrap_or(-EXTREME), true),
+    };
+    let high = match (get("maximum"), get("exclusiveMaximum")) {
+        (Some(max), Some(below)) if below <= max => (below, false),
+        (None, Some(below)) => (below, false),
+        (max, _) => (max.unwrap_or(EXTREME), true),
+    };
+    (low, high)
+}
+
+fn integer(shape: &Shape, preferred: i64) -> Result<Value, String> {
+    let ((low, low_in), (high, high_in)) = bounds(shape);
+    let low = (if low_in { low.ceil() } else { low.floor() + 1.0 }).clamp(-EXTREME, EXTREME) as i64;
+    let high = (if high_in { high.floor() } else { high.ceil() - 1.0 }).clamp(-EXTREME, EXTREME) as i64;
+    let none = || format!("no whole number is between {low} and {high} in the steps asked for");
+    if low > high {
+        return Err(none());
+    }
+    let near = preferred.clamp(low, high);
+    let Some(step) = shape.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0) else {
+        return Ok(json!(near));
+    };
+    // A step of 1.5 allows every third whole number.
+    let whole =
+        (1..=1_000_000).map(|times| step * f64::from(times)).find(|step| step.fract() == 0.0).ok_or_else(none)?;
+    let whole = whole.min(EXTREME) as i64;
+    let up = near.div_euclid(whole) * whole;
+    let fits = [up, up + whole].into_iter().find(|value| (low..=high).contains(value));
+    fits.map(|value| json!(value)).ok_or_else(none)
+}
+
+fn number(shape: &Shape, preferred: i64) -> Result<Value, String> {
+    let ((low, low_in), (high, high_in)) = bounds(shape);
+    let fits = |value: &f64| (*value > low || low_in && *value == low) && (*value < high || high_in && *value == high);
+    let near = (preferred as f64).clamp(low.min(high), high.max(low));
+    let candidates = match shape.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0) {
+        Some(step) => {
+            vec![(near / step).floor() * step, (near / step).ceil() * step, (near / step + 1.0).ceil() * step]
+        }
+        None => vec![near, f64::midpoint(low, high), low + 1.0, high - 1.0],
+    };
+    let found =
+        candidates.into_iter().find(fits).ok_or_else(|| format!("no number between {low} and {high} was found"))?;
+    Ok(if found.fract() == 0.0 && found.abs() < EXTREME { json!(found as i64) } else { json!(Number::from_f64(found)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::llm::{Context, Message, Request};
+
+    fn material() -> Material {
+        Material::of(&Request {
+            system: String::new(),
+            messages: vec![Message::user(
+                "```json\n{\"title\": \"Bridge repair\", \"goals\": [\"Safe crossing\"]}\n```",
+            )],
+            model: String::new(),
+            max_tokens: 1,
+            temperature: None,
+            timeout: None,
+            context: Context { task: "Plan the work.".to_owned(), ..Context::default() },
+        })
+    }
+
+    fn write(schema: &Value) -> Result<Value, String> {
+        satisfying(schema, &material())
+    }
+
+    /// Not by the code that is tested.
+    fn is_valid(schema: &Value, document: &Value) -> bool {
+        jsonschema::options().should_validate_formats(true).build(schema).unwrap().is_valid(document)
+    }
+
+    #[test]
+    fn schemas_of_every_kind_are_satisfied() {
+        for schema in [
+            json!(true),
+            json!({}),
+            json!({"const": {"a": [1, null]}}),
+            json!({"enum": ["low", "high"]}),
+            json!({"type": ["null", "string"], "minLength": 3}),
+            json!({"type": "null"}),
+            json!({"type": "string", "minLength": 700, "maxLength": 700}),
+            json!({"type": "string", "maxLength": 0}),
+            json!({"type": "string", "pattern": "^[A-Z]{2}-\\d+$", "minLength": 6}),
+            json!({"type": "integer", "minimum": 10, "maximum": 20, "multipleOf": 7}),
+            json!({"type": "integer", "exclusiveMinimum": -4, "exclusiveMaximum": -2}),
+            json!({"type": "integer", "minimum": 0.5, "maximum": 1.5}),
+            json!({"type": "integer", "multipleOf": 1.5}),
+            json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.001}),
+            json!({"type": "number", "minimum": 2.5, "maximum": 2.5}),
+            json!({"type": "number", "multipleOf": 0.25, "minimum": 100.1}),
+            json!({"minimum": 3}),
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 3}),
+            json!({"type": "array", "items": {"enum": ["a", "b", "c"]}, "minItems": 3, "uniqueItems": true}),
+            json!({"type": "array", "items": {"type": "boolean"}, "minItems": 2, "uniqueItems": true}),
+            json!({"type": "array", "maxItems": 0}),
+            json!({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "items": false}),
+            json!({"type": "array", "contains": {"const": 7}, "minContains": 2, "items": {"type": "integer"}}),
+            json!({"type": "object", "minProperties": 3}),
+            json!({"type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}, "propertyNames": {"pattern": "^x-[a-z]+$"}}),
+            json!({"type": "object", "patternProperties": {"^n_": {"type": "number"}}, "required": ["n_1"], "additionalProperties": false}),
+            json!({"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "required": ["c"], "maxProperties": 2}),
+            json!({"type": "object", "properties": {"a": {"const": 1}}, "dependentRequired": {"a": ["b"]}}),
+            json!({"type": "object", "properties": {"impossible": false, "title": {"type": "string"}}, "required": ["title"]}),
+            json!({"allOf": [{"properties": {"a": {"type": "string"}}, "required": ["a"]}, {"properties": {"a": {"minLength": 30}}}]}),
+            json!({"oneOf": [{"type": "integer", "minimum": 5, "maximum": 4}, {"type": "string"}]}),
+            json!({"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "properties": {"a": {"type": "string"}, "b": {"type": "string"}}}),
+            json!({"type": "object", "properties": {"kind": {"enum": ["x", "y"]}}, "required": ["kind"],
+                "if": {"properties": {"kind": {"const": "x"}}}, "then": {"required": ["ex"]}, "else": {"required": ["why"]}}),
+            json!({"type": "string", "not": {"const": "Bridge repair"}, "enum": ["Bridge repair", "other"]}),
+            json!({"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "required": ["name"], "additionalProperties": false,
+                "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}}}),
+            json!({"type": "object", "required": ["left"], "properties": {"left": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}),
+        ] {
+            let document = write(&schema).unwrap_or_else(|reason| panic!("{schema}: {reason}"));
+            assert!(is_valid(&schema, &document), "{schema}: {document}");
+        }
+    }
+
+    #[test]
+    fn every_format_is_what_it_is_called() {
+        for format in [
+            "date",
+            "date-time",
+            "time",
+            "duration",
+            "email",
+            "idn-email",
+            "hostname",
+            "idn-hostname",
+            "ipv4",
+            "ipv6",
+            "uri",
+            "uri-reference",
+            "iri",
+            "iri-reference",
+            "uri-template",
+            "uuid",
+            "json-pointer",
+            "relative-json-pointer",
+            "regex",
+            "of-ones-own",
+        ] {
+            let schema = json!({"type": "array", "minItems": 3, "items": {"type": "string", "format": format}});
+            let document = write(&schema).unwrap_or_else(|reason| panic!("{format}: {reason}"));
+            assert!(is_valid(&schema, &document), "{format}: {document}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_satisfied_is_said() {
+        for schema in [
+            json!(false),
+            json!({"type": "integer", "minimum": 5, "maximum": 4}),
+            json!({"type": "integer", "minimum": 8, "maximum": 13, "multipleOf": 7}),
+            json!({"type": "string", "minLength": 4, "maxLength": 3}),
+            json!({"type": "string", "minLength": 100_000_000}),
+            json!({"type": "string", "pattern": "^(?!a)b$"}),
+            json!({"required": ["a"], "properties": {"a": false}}),
+            json!({"type": "object", "required": ["self"], "properties": {"self": {"$ref": "#"}}}),
+            json!({"type": "array", "minItems": 5, "uniqueItems": true, "items": {"type": "boolean"}}),
+            json!({"type": "array", "minItems": 1_000_000, "items": {"type": "string"}}),
+            json!({"type": "wrong"}),
+            json!({"$ref": "#/$defs/missing"}),
+            json!({"$ref": "https://example.org/elsewhere.json"}),
+        ] {
+            assert!(write(&schema).is_err(), "{schema}: {:?}", write(&schema));
+        }
+    }
+
+    #[test]
+    fn a_document_reads_well() {
+        let schema = json!({
+            "type": "object", "required": ["title", "summary", "risks"],
+            "properties": {
+                "title": {"type": "string"},
+                "summary": {"type": "string", "minLength": 20},
+                "risks": {"type": "array", "minItems": 2, "items": {
+                    "type": "object", "required": ["name", "likelihood"],
+                    "properties": {"name": {"type": "string"}, "likelihood": {"enum": ["low", "medium", "high"]}},
+                }},
+                "effort_days": {"type": "integer", "minimum": 1},
+            },
+        });
+        let document = write(&schema).unwrap();
+        assert_eq!(document["title"], "Bridge repair");
+        assert!(document["summary"].as_str().unwrap().starts_with("Summary: "));
+        assert_eq!(document["risks"][1]["name"], "Bridge repair, part 2");
+        assert_eq!(document["risks"][1]["likelihood"], "medium");
+        assert!(document["effort_days"].is_i64());
+    }
+
+    #[test]
+    fn a_wide_schema_that_refers_to_itself_stays_small() {
+        let properties: Map<_, _> = (0..20).map(|number| (format!("p{number}"), json!({"$ref": "#"}))).collect();
+        let document = write(&json!({"type": "object", "properties": properties})).unwrap();
+        assert!(document.to_string().len() < 1_000_000);
+    }
+
+    fn schema() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            (0_usize..40, 0_usize..40)
+                .prop_map(|(min, more)| json!({"type": "string", "minLength": min, "maxLength": min + more})),
+            (-50_i64..50, 0_i64..50)
+                .prop_map(|(min, more)| json!({"type": "integer", "minimum": min, "maximum": min + more})),
+            (-50_i64..50, 1_i64..50)
+                .prop_map(|(min, more)| json!({"type": "number", "exclusiveMinimum": min, "maximum": min + more})),
+            Just(json!({"type": "boolean"})),
+            Just(json!({"enum": ["a", 1, null]})),
+            Just(json!({"type": "string", "format": "date-time"})),
+            Just(json!({"type": "string", "pattern": "^[a-z]{2,5}$"})),
+            Just(json!({"$ref": "#/$defs/named"})),
+        ];
+        leaf.prop_recursive(4, 40, 5, |inner| {
+            let members = proptest::collection::btree_map("[a-e]", (inner.clone(), any::<bool>()), 0..5);
+            prop_oneof![
+                (inner.clone(), 0_usize..4, 0_usize..3).prop_map(|(items, min, more)| {
+                    json!({"type": "array", "items": items, "minItems": min, "maxItems": min + more})
+                }),
+                members.prop_map(|members| {
+                    let required: Vec<_> = members.iter().filter(|(_, (_, needed))| *needed).map(|(name, _)| name.clone()).collect();
+                    let properties: Map<_, _> = members.into_iter().map(|(name, (schema, _))| (name, schema)).collect();
+                    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+                }),
+                proptest::collection::vec(inner.clone(), 1..4).prop_map(|schemas| json!({"anyOf": schemas})),
+                inner.prop_map(|schema| json!({"allOf": [schema, {"title": "both"}]})),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+        #[test]
+        fn whatever_is_asked_is_satisfied(schema in schema()) {
+            let mut schema = schema;
+            schema["$defs"] = json!({"named": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}});
+            let document = write(&schema);
+            prop_assert!(document.is_ok(), "{schema}: {document:?}");
+            prop_assert!(is_valid(&schema, &document.unwrap()));
+        }
+    }
+}

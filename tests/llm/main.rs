@@ -1,0 +1,8 @@
+//! Providers against a server on a real socket that speaks their wire formats.
+
+mod anthropic;
+mod faults;
+mod openai;
+mod support;
+mod tls;
+mod worker_loop;
