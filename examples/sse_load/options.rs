@@ -50,7 +50,7 @@ pub struct Options {
     /// Process of the server, to tell its memory.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// Latencies are told a second time without those of so many seconds from the first event on.
+    /// Latencies are told a second time without those of the seconds after the first mark.
     #[arg(long, default_value_t = 0)]
     pub settle: u64,
     /// For servers whose events have no ids: every mark counts as an event, and a reader leaves after `last_id` of them.

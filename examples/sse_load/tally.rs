@@ -20,6 +20,7 @@ pub struct Tally {
     pub ends: Vec<u64>,
     pub failures: Vec<String>,
     first: Option<Instant>,
+    first_mark: Option<Instant>,
     last: Option<Instant>,
     /// When the last event came, in nanoseconds since 1970.
     last_unix: u64,
@@ -43,6 +44,7 @@ impl Tally {
             ends: Vec::new(),
             failures: Vec::new(),
             first: None,
+            first_mark: None,
             last: None,
             last_unix: 0,
             settled: latency.clone(),
@@ -58,7 +60,11 @@ impl Tally {
             return;
         }
         let now = Instant::now();
-        let is_settled = now - *self.first.get_or_insert(now) >= self.settles_after;
+        self.first.get_or_insert(now);
+        if !batch.latencies.is_empty() {
+            self.first_mark.get_or_insert(now);
+        }
+        let is_settled = self.first_mark.is_some_and(|first| now - first >= self.settles_after);
         self.last = Some(now);
         self.last_unix = unix_now();
         self.deliveries += std::mem::take(&mut batch.events);

@@ -14,6 +14,11 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+/// What a connection's kernel buffer holds for a reader that does not read.
+const SEND_BUFFER: usize = 24 << 10;
+/// The same for a client that takes much and takes it: with the small one each side waits for the other's every move.
+pub const WIDE_BUFFER: usize = 512 << 10;
+
 /// How many connections are open.
 #[derive(Clone, Default)]
 pub struct Connections(watch::Sender<usize>);
@@ -50,6 +55,15 @@ pub struct Socket {
     _counted: Counted,
 }
 
+impl Socket {
+    /// What the kernel keeps of bytes that the other side has not taken.
+    pub fn buffer(&self, size: usize) {
+        if let Err(error) = socket2::SockRef::from(&self.stream).set_send_buffer_size(size) {
+            tracing::debug!(error = %error, "connection could not be tuned");
+        }
+    }
+}
+
 /// What the HTTP machinery reads from and writes to.
 pub struct Connection(Line);
 
@@ -62,14 +76,21 @@ struct Shared {
     /// Whether the machinery has written all it had since this was last cleared.
     flushed: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
+    /// Whether the kernel's buffer is larger than it was.
+    widened: Cell<bool>,
 }
 
 impl Connection {
     /// `None` when `limit` connections are open already.
     pub fn accept(stream: TcpStream, connections: &Connections, limit: usize) -> Option<Self> {
         let socket = Socket { stream, _counted: connections.enter(limit)? };
-        let (socket, flushed) = (RefCell::new(Some(socket)), Cell::new(false));
-        Some(Self(Line(Rc::new(Shared { socket, flushed, waiting: RefCell::default() }))))
+        socket.buffer(SEND_BUFFER);
+        Some(Self(Line(Rc::new(Shared {
+            socket: RefCell::new(Some(socket)),
+            flushed: Cell::new(false),
+            waiting: RefCell::default(),
+            widened: Cell::new(false),
+        }))))
     }
 
     pub fn line(&self) -> Line {
@@ -101,7 +122,20 @@ impl Line {
 
     /// The socket, unless it has been taken before.
     pub fn take(&self) -> Option<Socket> {
-        self.0.socket.borrow_mut().take()
+        let socket = self.0.socket.borrow_mut().take()?;
+        if self.0.widened.take() {
+            socket.buffer(SEND_BUFFER);
+        }
+        Some(socket)
+    }
+
+    /// For an answer of many bytes to whoever asked for all of them.
+    pub fn widen(&self) {
+        if let Some(socket) = &*self.0.socket.borrow()
+            && !self.0.widened.replace(true)
+        {
+            socket.buffer(WIDE_BUFFER);
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use actix_web::middleware::Next;
 use actix_web::rt;
 use bytes::Bytes;
 
-use super::connection::{Line, Socket};
+use super::connection::{Line, Socket, WIDE_BUFFER};
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -28,7 +28,6 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
 /// every move then, and those who never read stay as cheap as they are.
 const BRISK: usize = 1 << 20;
-const BRISK_BUFFER: usize = 256 << 10;
 
 /// Lets responses of unknown length go on by themselves.
 pub async fn hand_over(
@@ -131,10 +130,7 @@ impl Push {
         let before = self.taken;
         self.taken = before.saturating_add(length);
         if before < BRISK && self.taken >= BRISK {
-            let socket = socket2::SockRef::from(&self.socket.stream);
-            if let Err(error) = socket.set_send_buffer_size(BRISK_BUFFER) {
-                tracing::debug!(error = %error, "connection could not be tuned");
-            }
+            self.socket.buffer(WIDE_BUFFER);
         }
     }
 

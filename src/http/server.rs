@@ -20,9 +20,7 @@ use super::push::hand_over;
 use super::route;
 use crate::registry::RegistryHandle;
 
-/// What a connection's kernel buffer holds for a reader that does not read.
-const SEND_BUFFER: usize = 24 << 10;
-/// Largest segment of a connection. On loopback it would be twice what [`SEND_BUFFER`] takes: the kernel would send
+/// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would send
 /// one piece, wait for a delayed acknowledgement, and send 25 pieces a second. Networks have smaller ones anyway.
 const SEGMENT: u32 = 16 << 10;
 /// A body is asked for more only when less than this is waiting to be sent.
@@ -101,10 +99,7 @@ fn accept(
 /// A body is not asked for more while its socket takes nothing, so only the kernel can notice a stalled reader.
 fn tune(stream: &TcpStream, peer: Option<SocketAddr>, stall: Duration) {
     let socket = socket2::SockRef::from(stream);
-    let mut tuned = socket
-        .set_tcp_nodelay(true)
-        .and(socket.set_send_buffer_size(SEND_BUFFER))
-        .and(socket.set_tcp_user_timeout(Some(stall)));
+    let mut tuned = socket.set_tcp_nodelay(true).and(socket.set_tcp_user_timeout(Some(stall)));
     if peer.is_some_and(|peer| peer.ip().is_loopback()) {
         // Nothing is congested on this machine, and an algorithm that paces itself sets a timer with every send.
         tuned = tuned.and(socket.set_tcp_congestion(b"reno"));

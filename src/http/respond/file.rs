@@ -17,6 +17,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use crate::http::connection::Line;
 use crate::http::problem::{Code, Problem};
 use crate::log::LogReader;
 
@@ -75,6 +76,11 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
     }
     if request.method() == Method::HEAD {
         return response.body(LengthOnly(length));
+    }
+    if length > CHUNK
+        && let Some(line) = request.conn_data::<Line>()
+    {
+        line.widen();
     }
     match range(request.headers(), length, &etag) {
         Asked::Whole => response.body(StoredBody::new(content, 0, length)),
