@@ -19,6 +19,8 @@ pub mod list;
 pub mod maintenance;
 pub mod feed;
 pub mod money;
+pub mod question;
+pub mod progress;
 
 pub use id::{
     BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,

@@ -77,8 +77,8 @@ impl Store {
                 let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
                 finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
             }
-            // A feed never ends.
-            StreamKind::Feed => Ok(Vec::new()),
+            // Executions have no rows yet, and a feed never ends.
+            StreamKind::Execution | StreamKind::Feed => Ok(Vec::new()),
         }
     }
 
@@ -100,7 +100,7 @@ impl Store {
                 durable_bytes: build.durable_bytes,
                 state: build.log_state,
             }),
-            StreamKey::Feed { .. } => None,
+            StreamKey::Execution { .. } | StreamKey::Feed { .. } => None,
         })
     }
 
@@ -122,7 +122,7 @@ impl Store {
                 let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
                 Entity::update_many().set(change).filter(own).exec(&*writer).await?
             }
-            StreamKey::Feed { .. } => return Ok(false),
+            StreamKey::Execution { .. } | StreamKey::Feed { .. } => return Ok(false),
         };
         Ok(updated.rows_affected > 0)
     }
