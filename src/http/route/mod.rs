@@ -10,6 +10,8 @@ pub mod builds;
 pub mod events;
 pub mod safe_mode;
 pub mod system;
+pub mod workflow_documents;
+pub mod telemetry;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -30,7 +32,9 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(builds::mount)
             .configure(events::mount)
             .configure(safe_mode::mount)
-            .configure(system::mount),
+            .configure(system::mount)
+            .configure(workflow_documents::mount)
+            .configure(telemetry::mount),
     );
 }
 
