@@ -208,22 +208,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::list::{BUILDS, RUNS};
-
-    fn one(id: &str, operator: &str, value: Json) -> Result<Filter, Problem> {
-        parse(&json!([{"id": id, "operator": operator, "value": value}]).to_string(), Join::And, &RUNS)
-    }
+    use crate::domain::list::{BUILDS, EXECUTIONS, RUNS, WORKFLOW_DOCUMENTS};
 
     #[test]
     fn every_operator_that_fits_a_field_is_read_and_no_other() {
         let document = DocumentId::generate().to_string();
         let configuration = ConfigurationId::generate().to_string();
-        for &field in RUNS.filters {
+        let execution = ExecutionId::generate().to_string();
+        let fields = [&RUNS, &EXECUTIONS, &WORKFLOW_DOCUMENTS]
+            .into_iter()
+            .flat_map(|schema| schema.filters.iter().map(move |field| (schema, *field)));
+        for (schema, field) in fields {
             let value = match field {
                 Field::InputDocumentId => json!(document),
                 Field::ConfigurationId => json!(configuration),
-                Field::Status => json!("failed"),
-                Field::HasOutput => json!(true),
+                Field::ExecutionId => json!(execution),
+                Field::Status => json!(schema.statuses[0]),
+                other if other.kind() == Kind::Flag => json!(true),
+                other if other.kind() == Kind::Text => json!("any text"),
                 _ => json!("2026-01-02T03:04:05Z"),
             };
             for &operator in Operator::ALL {
@@ -232,7 +234,8 @@ mod tests {
                     Operator::IsEmpty | Operator::IsNotEmpty => Json::Null,
                     _ => value.clone(),
                 };
-                let read = one(field.as_str(), operator.as_str(), value);
+                let item = json!([{"id": field.as_str(), "operator": operator.as_str(), "value": value}]);
+                let read = parse(&item.to_string(), Join::And, schema);
                 assert_eq!(read.is_ok(), field.kind().operators().contains(&operator), "{field} {operator}: {read:?}");
                 if let Err(problem) = read {
                     assert_eq!(problem.errors[0].path, "filters[0].operator");
