@@ -38,14 +38,16 @@ pub enum Target {
 
 impl Target {
     /// # Panics
-    /// Of a feed: it has no row.
+    /// Of a feed and of an execution: neither is made with a configuration.
     pub fn new(key: StreamKey, configuration_id: crate::domain::ConfigurationId) -> Self {
         match key {
             StreamKey::Run { workspace_id, id } => {
                 Self::Run { workspace_id, id, fold: Box::new(RunFold::new(id, workspace_id, configuration_id)) }
             }
             StreamKey::Build { workspace_id, id } => Self::Build { workspace_id, id, fold: BuildFold::default() },
-            StreamKey::Feed { .. } => unreachable!("only work has a row"),
+            StreamKey::Execution { .. } | StreamKey::Feed { .. } => {
+                unreachable!("only runs and builds have configurations")
+            }
         }
     }
 

@@ -34,6 +34,7 @@ impl Target {
         match self.0 {
             StreamId::Run(id) => format!("/api/v1/runs/{id}"),
             StreamId::Build(id) => format!("/api/v1/builds/{id}"),
+            StreamId::Execution(id) => format!("/api/v1/executions/{id}"),
             StreamId::Feed(id) => format!("/api/v1/workspaces/{id}"),
         }
     }

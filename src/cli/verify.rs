@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::domain::principal::Scope;
 use crate::domain::run::Run;
-use crate::domain::{BuildId, RunId, StreamKey, StreamKind, WorkspaceId};
+use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::feed::origin;
 use crate::log::verify::{ViolationKind, verify_log};
@@ -158,7 +158,7 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     Ok(match key {
         StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Feed { .. } => None,
+        StreamKey::Execution { .. } | StreamKey::Feed { .. } => None,
     })
 }
 
@@ -168,7 +168,7 @@ async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
     Ok(runs.chain(builds.iter().map(|build| (build.stream_key(), Row::from(build)))).collect())
 }
 
-/// Every run and build that has a folder, and the feed of every workspace that has one, sorted.
+/// Every run, build and execution that has a folder, and the feed of every workspace that has one, sorted.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     fs::read_dir(data_dir)?;
     let mut keys = Vec::new();
@@ -180,6 +180,9 @@ fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
         let builds = folders(&workspace.join("builds"))?;
         let ids = builds.iter().filter_map(|(name, _)| BuildId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
+        let executions = folders(&workspace.join("executions"))?;
+        let ids = executions.iter().filter_map(|(name, _)| ExecutionId::parse(name).ok());
+        keys.extend(ids.map(|id| StreamKey::execution(workspace_id, id)));
         keys.push(StreamKey::feed(workspace_id));
     }
     Ok(keys)
@@ -247,7 +250,7 @@ impl Report {
             None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
             Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
-            None if has_rows => self.violation(key, "there is no row of it"),
+            None if has_rows && key.kind() != StreamKind::Execution => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),
             None => {}
         }

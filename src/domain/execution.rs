@@ -1,12 +1,14 @@
 //! An execution of a workflow as its row keeps it. Everything but the request itself is a fold of the execution's log.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::id::NodeId;
+use super::progress::Progress;
 use super::status::{ExecutionStatus, LogState};
 use super::time::{Timestamp, duration_ms};
 use super::workflow_document::WorkScope;
-use super::{ExecutionId, WorkspaceId};
+use super::{ExecutionId, StreamKey, WorkspaceId};
 
 /// The row of an execution.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,12 @@ pub struct Execution {
     pub state: ExecutionState,
 }
 
+impl Execution {
+    pub fn stream_key(&self) -> StreamKey {
+        StreamKey::execution(self.workspace_id, self.id)
+    }
+}
+
 /// The part of an execution that its log decides: the same log gives the same state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecutionState {
@@ -54,6 +62,26 @@ impl ExecutionState {
     }
 }
 
+/// What a row tells of it; the steps are in the log.
+impl From<&Progress> for ExecutionState {
+    fn from(progress: &Progress) -> Self {
+        Self {
+            status: progress.status,
+            current_steps: progress.current_steps(),
+            pending: json(&progress.pending()),
+            failure: progress.failure.as_ref().map(json),
+            totals: json(&progress.totals),
+            clarification_count: progress.clarification_count,
+            started_at: progress.started_at,
+            completed_at: progress.completed_at,
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("only shapes that JSON has")
+}
+
 impl Default for ExecutionState {
     fn default() -> Self {
         Self {
@@ -66,5 +94,30 @@ impl Default for ExecutionState {
             started_at: None,
             completed_at: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::progress::{StepKey, StepState};
+    use crate::domain::status::StepStatus;
+
+    #[test]
+    fn the_row_of_an_execution_tells_where_it_stands() {
+        let nothing = ExecutionState::from(&Progress::default());
+        assert_eq!(nothing.pending, json!([]));
+        assert_eq!((nothing.status, nothing.current_steps.len()), (ExecutionStatus::Pending, 0));
+        assert_eq!(nothing.totals["cost_usd"], "0.000000");
+
+        let mut progress = Progress { status: ExecutionStatus::Running, clarification_count: 2, ..Progress::default() };
+        for (step_id, status) in [("a", StepStatus::Completed), ("b", StepStatus::Running)] {
+            progress.steps.insert(StepKey::step(step_id), StepState { status, ..StepState::default() });
+        }
+        let state = ExecutionState::from(&progress);
+        assert_eq!((state.current_steps, state.clarification_count), (vec!["b".to_owned()], 2));
+        assert_eq!((state.status, state.failure), (ExecutionStatus::Running, None));
     }
 }

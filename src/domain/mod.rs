@@ -24,6 +24,8 @@ pub mod workflow;
 pub mod workflow_document;
 pub mod execution;
 pub mod ledger;
+pub mod question;
+pub mod progress;
 
 pub use id::{
     BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{BuildId, RunId, WorkspaceId};
+use super::{BuildId, ExecutionId, RunId, WorkspaceId};
 
 /// What a stream is the history of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamKind {
     Run,
     Build,
+    Execution,
     /// Of a workspace: what becomes of everything in it.
     Feed,
 }
@@ -20,6 +21,7 @@ impl StreamKind {
         match self {
             Self::Run => Some("run.completed"),
             Self::Build => Some("build.completed"),
+            Self::Execution => Some("complete"),
             Self::Feed => None,
         }
     }
@@ -29,11 +31,12 @@ impl StreamKind {
     }
 }
 
-/// What a client calls a stream: the id of a run or a build, or of the workspace whose feed it is.
+/// What a client calls a stream: the id of a run, a build or an execution, or of the workspace whose feed it is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StreamId {
     Run(RunId),
     Build(BuildId),
+    Execution(ExecutionId),
     Feed(WorkspaceId),
 }
 
@@ -41,14 +44,16 @@ impl StreamId {
     pub fn parse(text: &str) -> Option<Self> {
         let run = RunId::parse(text).ok().map(Self::Run);
         let build = || BuildId::parse(text).ok().map(Self::Build);
+        let execution = || ExecutionId::parse(text).ok().map(Self::Execution);
         let feed = || WorkspaceId::parse(text).ok().map(Self::Feed);
-        run.or_else(build).or_else(feed)
+        run.or_else(build).or_else(execution).or_else(feed)
     }
 
     pub fn kind(self) -> StreamKind {
         match self {
             Self::Run(_) => StreamKind::Run,
             Self::Build(_) => StreamKind::Build,
+            Self::Execution(_) => StreamKind::Execution,
             Self::Feed(_) => StreamKind::Feed,
         }
     }
@@ -59,6 +64,7 @@ impl fmt::Display for StreamId {
         match self {
             Self::Run(id) => id.fmt(f),
             Self::Build(id) => id.fmt(f),
+            Self::Execution(id) => id.fmt(f),
             Self::Feed(id) => id.fmt(f),
         }
     }
@@ -75,6 +81,7 @@ impl fmt::Debug for StreamId {
 pub enum StreamKey {
     Run { workspace_id: WorkspaceId, id: RunId },
     Build { workspace_id: WorkspaceId, id: BuildId },
+    Execution { workspace_id: WorkspaceId, id: ExecutionId },
     Feed { workspace_id: WorkspaceId },
 }
 
@@ -87,6 +94,10 @@ impl StreamKey {
         Self::Build { workspace_id, id }
     }
 
+    pub fn execution(workspace_id: WorkspaceId, id: ExecutionId) -> Self {
+        Self::Execution { workspace_id, id }
+    }
+
     pub fn feed(workspace_id: WorkspaceId) -> Self {
         Self::Feed { workspace_id }
     }
@@ -96,6 +107,7 @@ impl StreamKey {
         match id {
             StreamId::Run(id) => Self::Run { workspace_id, id },
             StreamId::Build(id) => Self::Build { workspace_id, id },
+            StreamId::Execution(id) => Self::Execution { workspace_id, id },
             StreamId::Feed(workspace_id) => Self::Feed { workspace_id },
         }
     }
@@ -108,15 +120,17 @@ impl StreamKey {
         match self {
             Self::Run { id, .. } => StreamId::Run(id),
             Self::Build { id, .. } => StreamId::Build(id),
+            Self::Execution { id, .. } => StreamId::Execution(id),
             Self::Feed { workspace_id } => StreamId::Feed(workspace_id),
         }
     }
 
     pub fn workspace_id(self) -> WorkspaceId {
         match self {
-            Self::Run { workspace_id, .. } | Self::Build { workspace_id, .. } | Self::Feed { workspace_id } => {
-                workspace_id
-            }
+            Self::Run { workspace_id, .. }
+            | Self::Build { workspace_id, .. }
+            | Self::Execution { workspace_id, .. }
+            | Self::Feed { workspace_id } => workspace_id,
         }
     }
 
@@ -126,6 +140,7 @@ impl StreamKey {
         PathBuf::from(match self {
             Self::Run { id, .. } => format!("workspaces/{workspace}/runs/{id}"),
             Self::Build { id, .. } => format!("workspaces/{workspace}/builds/{id}"),
+            Self::Execution { id, .. } => format!("workspaces/{workspace}/executions/{id}"),
             Self::Feed { .. } => format!("workspaces/{workspace}/feed"),
         })
     }
@@ -133,7 +148,7 @@ impl StreamKey {
     /// The stream's log, relative to the data folder.
     pub fn log_path(self) -> PathBuf {
         match self {
-            Self::Run { .. } | Self::Build { .. } => self.folder().join("logs/events.ndjson"),
+            Self::Run { .. } | Self::Build { .. } | Self::Execution { .. } => self.folder().join("logs/events.ndjson"),
             Self::Feed { .. } => self.folder().join("events.ndjson"),
         }
     }
@@ -161,6 +176,7 @@ mod tests {
         for key in [
             StreamKey::run(workspace_id, RunId::generate()),
             StreamKey::build(workspace_id, BuildId::generate()),
+            StreamKey::execution(workspace_id, ExecutionId::generate()),
             StreamKey::feed(workspace_id),
         ] {
             assert_eq!(StreamId::parse(&key.to_string()), Some(key.id()));

@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 
 use super::Draft;
 use super::envelope::Subject;
+use crate::domain::progress::StepKey;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, EventId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, ConfigurationId, EventId, ExecutionId, StreamKey, WorkspaceId};
 
 /// The part of the envelope that is the same for every event of a stream.
 #[derive(Debug, Clone)]
@@ -27,13 +28,21 @@ impl Identity {
     pub fn new(key: StreamKey, configuration_id: ConfigurationId) -> Self {
         let run_id = match key {
             StreamKey::Run { id, .. } => format!("\"{id}\""),
-            StreamKey::Build { .. } | StreamKey::Feed { .. } => "null".into(),
+            StreamKey::Build { .. } | StreamKey::Execution { .. } | StreamKey::Feed { .. } => "null".into(),
         };
         let workspace_id = key.workspace_id();
         let rendered = format!(
             ",\"workspace_id\":\"{workspace_id}\",\"configuration_id\":\"{configuration_id}\",\"run_id\":{run_id},\"build_id\":"
         );
         Self { key, rendered }
+    }
+
+    /// Of the stream of an execution.
+    pub fn of_execution(workspace_id: WorkspaceId, id: ExecutionId, workflow_id: &str) -> Self {
+        let mut rendered = format!(",\"workspace_id\":\"{workspace_id}\"").into_bytes();
+        write_execution(&mut rendered, id, workflow_id);
+        let rendered = String::from_utf8(rendered).expect("JSON is UTF-8");
+        Self { key: StreamKey::execution(workspace_id, id), rendered }
     }
 
     /// Of a workspace's feed, where each event says itself what it is about.
@@ -46,23 +55,14 @@ impl Identity {
         self.key
     }
 
-    /// A build's stream knows its build; in other streams each event says it.
-    fn build_id(&self, draft: &Draft) -> Option<BuildId> {
-        match self.key {
-            StreamKey::Build { id, .. } => Some(id),
-            StreamKey::Run { .. } | StreamKey::Feed { .. } => draft.build_id,
-        }
-    }
-
     fn write(&self, out: &mut Vec<u8>, draft: &Draft) {
         out.extend_from_slice(self.rendered.as_bytes());
-        if let StreamKey::Feed { .. } = self.key {
-            let Subject { configuration_id, run_id } = draft.subject.unwrap_or_default();
-            write_id(out, "configuration_id", configuration_id);
-            write_id(out, "run_id", run_id);
-            return write_id(out, "build_id", draft.build_id);
+        match self.key {
+            StreamKey::Build { id, .. } => write_nullable(out, Some(id)),
+            StreamKey::Run { .. } => write_nullable(out, draft.build_id),
+            StreamKey::Execution { .. } => write_step(out, draft.step.as_deref()),
+            StreamKey::Feed { .. } => write_subject(out, draft),
         }
-        write_nullable(out, self.build_id(draft));
     }
 }
 
@@ -93,6 +93,35 @@ pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draf
 }
 
 const VEC: &str = "writing to a Vec cannot fail";
+
+/// In a feed each event says what it is about, in the keys of its own stream.
+fn write_subject(out: &mut Vec<u8>, draft: &Draft) {
+    let (configuration_id, run_id) = match &draft.subject {
+        Some(Subject::Execution { execution_id, workflow_id }) => {
+            write_execution(out, *execution_id, workflow_id);
+            return write_step(out, draft.step.as_deref());
+        }
+        Some(Subject::Work { configuration_id, run_id }) => (*configuration_id, *run_id),
+        None => (None, None),
+    };
+    write_id(out, "configuration_id", configuration_id);
+    write_id(out, "run_id", run_id);
+    write_id(out, "build_id", draft.build_id);
+}
+
+fn write_execution(out: &mut Vec<u8>, id: ExecutionId, workflow_id: &str) {
+    write!(out, ",\"execution_id\":\"{id}\",\"workflow_id\":").expect(VEC);
+    write_string(out, workflow_id);
+}
+
+/// Both are text from outside: the item's key is one of a document.
+fn write_step(out: &mut Vec<u8>, step: Option<&StepKey>) {
+    for (key, text) in [("step_id", step.map(|step| &step.step_id)), ("item", step.and_then(|step| step.item.as_ref()))]
+    {
+        write!(out, ",\"{key}\":").expect(VEC);
+        serde_json::to_writer(&mut *out, &text).expect(VEC);
+    }
+}
 
 fn write_id(out: &mut Vec<u8>, key: &str, id: Option<impl std::fmt::Display>) {
     write!(out, ",\"{key}\":").expect(VEC);
@@ -142,6 +171,10 @@ pub struct EventRef<'a> {
     pub source: Cow<'a, str>,
     #[serde(default)]
     pub build_id: Option<BuildId>,
+    #[serde(borrow, default)]
+    pub step_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub item: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub payload: &'a RawValue,
 }
@@ -204,6 +237,40 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["created_at"], crate::domain::time::format(stamp.created_at));
         assert!(value["build_id"].is_null() && value["run_id"].is_string());
+    }
+
+    /// The line of an execution, and of the feed that tells it.
+    fn lines_of_execution(step: Option<StepKey>) -> [String; 2] {
+        let (workspace_id, id) = (WorkspaceId::from_ulid(7.into()), ExecutionId::from_ulid(8.into()));
+        let stamp = Stamp { sequence: 1, event_id: EventId::from_ulid(9.into()), created_at: Timestamp::default() };
+        let mut draft = Draft::new("step_failed", Source::Executor, &json!({}));
+        draft.step = step.map(Box::new);
+        let own = Identity::of_execution(workspace_id, id, "wf");
+        let told =
+            Draft { subject: Some(Subject::Execution { execution_id: id, workflow_id: "wf".into() }), ..draft.clone() };
+        [(own, draft), (Identity::of_feed(workspace_id), told)].map(|(identity, draft)| {
+            let mut out = Vec::new();
+            encode(&mut out, &identity, stamp, &draft);
+            String::from_utf8(out).unwrap()
+        })
+    }
+
+    #[test]
+    fn an_execution_and_its_feed_say_the_same_of_an_event() {
+        let item = StepKey::item("plan", "a\"b");
+        let [own, feed] = lines_of_execution(Some(item));
+        let expected = concat!(
+            r#"{"type":"step_failed","event_id":"evt_00000000000000000000000009","#,
+            r#""created_at":"1970-01-01T00:00:00.000000Z","sequence":1,"source":"executor","#,
+            r#""workspace_id":"ws_00000000000000000000000007","execution_id":"exec_00000000000000000000000008","#,
+            r#""workflow_id":"wf","step_id":"plan","item":"a\"b","engine_timestamp":null,"payload":{}}"#,
+            "\n"
+        );
+        assert_eq!((own.as_str(), feed.as_str()), (expected, expected));
+        let event = decode(own.as_bytes()).unwrap();
+        assert_eq!((event.step_id.as_deref(), event.item.as_deref()), (Some("plan"), Some("a\"b")));
+        let [own, _] = lines_of_execution(None);
+        assert!(own.contains(r#""step_id":null,"item":null,"#), "{own}");
     }
 
     #[test]

@@ -5,21 +5,24 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::domain::progress::StepKey;
 use crate::domain::status::text_enum;
-use crate::domain::{BuildId, ConfigurationId, RunId};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId};
 
 text_enum! {
-    Source { Api = "api", Engine = "engine", Builder = "builder", Scheduler = "scheduler" }
+    Source {
+        Api = "api", Engine = "engine", Builder = "builder", Executor = "executor", Scheduler = "scheduler",
+    }
 }
 
 /// The dotted name of an event: known ones are static, an engine's own are kept as they came.
 pub type EventType = Cow<'static, str>;
 
-/// What an event of a feed is about, beside its build.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Subject {
-    pub configuration_id: Option<ConfigurationId>,
-    pub run_id: Option<RunId>,
+/// What an event of a feed is about, beside its build or its step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Work { configuration_id: Option<ConfigurationId>, run_id: Option<RunId> },
+    Execution { execution_id: ExecutionId, workflow_id: String },
 }
 
 /// An event before a stream has admitted it.
@@ -28,6 +31,8 @@ pub struct Draft {
     pub kind: EventType,
     pub source: Source,
     pub build_id: Option<BuildId>,
+    /// In the stream of an execution.
+    pub step: Option<Box<StepKey>>,
     /// What the event is about, in a stream of many things.
     pub subject: Option<Subject>,
     /// The producer's own time, as it wrote it.
@@ -41,11 +46,16 @@ impl Draft {
     /// If `payload` cannot be JSON (a map with keys that are not strings); no payload of ours is such.
     pub fn new(kind: impl Into<EventType>, source: Source, payload: &impl Serialize) -> Self {
         let payload = serde_json::value::to_raw_value(payload).expect("a payload serialises to JSON");
-        Self { kind: kind.into(), source, build_id: None, subject: None, engine_timestamp: None, payload }
+        Self { kind: kind.into(), source, build_id: None, step: None, subject: None, engine_timestamp: None, payload }
     }
 
     pub fn of_build(mut self, build_id: BuildId) -> Self {
         self.build_id = Some(build_id);
+        self
+    }
+
+    pub fn of_step(mut self, step: StepKey) -> Self {
+        self.step = Some(Box::new(step));
         self
     }
 }

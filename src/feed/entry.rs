@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{BuildId, ConfigurationId, RunId, StreamId, StreamKey, StreamKind};
+use crate::domain::progress::StepKey;
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, StreamKey, StreamKind};
 use crate::event::codec::raw_type;
 use crate::event::{Draft, Source, Subject};
 
@@ -23,6 +24,7 @@ fn is_told(kind: StreamKind, event_type: &[u8]) -> bool {
     match kind {
         StreamKind::Run => matches!(event_type, b"run.queued" | b"run.started" | b"run.completed"),
         StreamKind::Build => matches!(event_type, b"build.created" | b"build.completed"),
+        StreamKind::Execution => matches!(event_type, b"execution_started" | b"clarification_needed" | b"complete"),
         StreamKind::Feed => false,
     }
 }
@@ -37,8 +39,28 @@ struct Line<'a> {
     configuration_id: Option<ConfigurationId>,
     run_id: Option<RunId>,
     build_id: Option<BuildId>,
+    execution_id: Option<ExecutionId>,
+    workflow_id: Option<String>,
+    step_id: Option<String>,
+    item: Option<String>,
     #[serde(borrow)]
     payload: &'a RawValue,
+}
+
+impl Line<'_> {
+    fn subject(&self) -> Subject {
+        match self.execution_id {
+            Some(execution_id) => {
+                Subject::Execution { execution_id, workflow_id: self.workflow_id.clone().unwrap_or_default() }
+            }
+            None => Subject::Work { configuration_id: self.configuration_id, run_id: self.run_id },
+        }
+    }
+
+    fn step(&self) -> Option<Box<StepKey>> {
+        let step_id = self.step_id.clone()?;
+        Some(Box::new(StepKey { step_id, item: self.item.clone() }))
+    }
 }
 
 /// The entry of one line of a stream, if the feed tells it.
@@ -48,10 +70,11 @@ pub fn entry(key: StreamKey, line: &[u8]) -> Option<Entry> {
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let draft = Draft {
-        kind: line.kind.into_owned().into(),
         source: Source::parse(&line.source)?,
         build_id: line.build_id,
-        subject: Some(Subject { configuration_id: line.configuration_id, run_id: line.run_id }),
+        step: line.step(),
+        subject: Some(line.subject()),
+        kind: line.kind.into_owned().into(),
         engine_timestamp: None,
         payload: with_origin(line.payload, key.id(), line.sequence)?,
     };
@@ -184,6 +207,23 @@ mod tests {
         }
         assert!(told(build, &of_build, "build.created") && told(build, &of_build, "build.completed"));
         assert!(!told(build, &of_build, "build.started") && !told(build, &of_build, "run.completed"));
+    }
+
+    #[test]
+    fn an_execution_is_told_with_its_step() {
+        let (workspace_id, id) = (WorkspaceId::generate(), ExecutionId::generate());
+        let (key, identity) =
+            (StreamKey::execution(workspace_id, id), Identity::of_execution(workspace_id, id, "brief"));
+        let stamp = Stamp { sequence: 3, event_id: EventId::generate(), created_at: chrono::Utc::now() };
+        let mut asked = Vec::new();
+        let draft =
+            Draft::new("clarification_needed", Source::Executor, &json!({})).of_step(StepKey::item("plan", "a"));
+        encode(&mut asked, &identity, stamp, &draft);
+        let told = entry(key, &asked).unwrap().draft;
+        assert_eq!(told.subject, Some(Subject::Execution { execution_id: id, workflow_id: "brief".into() }));
+        assert_eq!(told.step.as_deref(), Some(&StepKey::item("plan", "a")));
+        assert!(entry(key, &line(&identity, "complete", 9, json!({}))).unwrap().draft.step.is_none());
+        assert!(entry(key, &line(&identity, "step_started", 2, json!({}))).is_none());
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use serde::Deserialize;
 
 use super::reader::LogReader;
-use crate::domain::{BuildId, EventId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, EventRef};
 
 /// What a log was found to be.
@@ -67,6 +67,7 @@ struct Owner {
     workspace_id: WorkspaceId,
     run_id: Option<RunId>,
     build_id: Option<BuildId>,
+    execution_id: Option<ExecutionId>,
 }
 
 impl Owner {
@@ -75,6 +76,7 @@ impl Owner {
             && match key {
                 StreamKey::Run { id, .. } => self.run_id == Some(id),
                 StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
+                StreamKey::Execution { id, .. } => self.execution_id == Some(id),
                 StreamKey::Feed { .. } => true,
             }
     }

@@ -209,6 +209,9 @@ async fn mark_degraded(services: &Services, entry: &Entry) {
     let marked = match entry.key() {
         StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
         StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+        StreamKey::Execution { workspace_id, id } => {
+            services.store.mark_execution_degraded(workspace_id, id, bytes).await
+        }
         // Nobody works at a feed.
         StreamKey::Feed { .. } => Ok(false),
     };

@@ -9,7 +9,7 @@ use sea_orm::{
 use super::cells::Cells;
 use super::{Store, StoreError};
 use crate::domain::id::NodeId;
-use crate::domain::status::{BuildStatus, LogState, RunStatus};
+use crate::domain::status::{BuildStatus, ExecutionStatus, LogState, RunStatus};
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{StreamId, StreamKey, StreamKind};
 
@@ -77,6 +77,22 @@ impl Store {
                 let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
                 finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
             }
+            StreamKind::Execution => {
+                use entity::execution::Column;
+                let columns = Columns {
+                    table: "executions",
+                    id: Column::Id,
+                    workspace_id: Column::WorkspaceId,
+                    node_id: Column::NodeId,
+                    status: Column::Status,
+                    log_degraded: Column::LogDegraded,
+                    log_state: Column::LogState,
+                    completed_at: Column::CompletedAt,
+                };
+                let over = ExecutionStatus::ALL.iter().filter(|status| status.is_terminal());
+                let over = over.map(|status| status.as_str()).collect();
+                finished::<entity::execution::Entity>(self.read(), columns, over, query).await
+            }
             // A feed never ends.
             StreamKind::Feed => Ok(Vec::new()),
         }
@@ -100,6 +116,13 @@ impl Store {
                 durable_bytes: build.durable_bytes,
                 state: build.log_state,
             }),
+            StreamKey::Execution { id, .. } => self.find_execution(&scope, id).await?.map(|execution| LogFacts {
+                has_ended: execution.state.status.is_terminal(),
+                completed_at: execution.state.completed_at,
+                degraded: execution.log_degraded,
+                durable_bytes: execution.durable_bytes,
+                state: execution.log_state,
+            }),
             StreamKey::Feed { .. } => None,
         })
     }
@@ -118,6 +141,12 @@ impl Store {
             }
             StreamKey::Build { id, .. } => {
                 use entity::build::{ActiveModel, Column, Entity};
+                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
+                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
+                Entity::update_many().set(change).filter(own).exec(&*writer).await?
+            }
+            StreamKey::Execution { id, .. } => {
+                use entity::execution::{ActiveModel, Column, Entity};
                 let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
                 let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
                 Entity::update_many().set(change).filter(own).exec(&*writer).await?

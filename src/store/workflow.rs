@@ -99,8 +99,11 @@ impl Store {
     ) -> Result<StoredWorkflow, ReplaceWorkflowError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
-        let own = own(workspace_id, &new.workflow_id).lock_exclusive().one(&transaction).await?;
-        let before = record(own.ok_or(ReplaceWorkflowError::NotFound)?)?;
+        let Some(before) = own(workspace_id, &new.workflow_id).lock_exclusive().one(&transaction).await? else {
+            transaction.rollback().await?;
+            return Err(ReplaceWorkflowError::NotFound);
+        };
+        let before = record(before)?;
         if !expected.is_met_by(before.revision) {
             transaction.rollback().await?;
             return Err(ReplaceWorkflowError::Stale { current: before.revision });
@@ -121,6 +124,7 @@ impl Store {
         let transaction = writer.begin().await?;
         let own = own(workspace_id, workflow_id).lock_exclusive().one(&transaction).await?;
         if own.is_none() {
+            transaction.rollback().await?;
             return Err(DeleteWorkflowError::NotFound);
         }
         let active = execution::count_active(&transaction, workspace_id, workflow_id).await?;

@@ -85,6 +85,7 @@ impl Store {
         let transaction = writer.begin().await?;
         let found = Documents::find_by_id(id.to_string()).filter(visible(workspaces, document::Column::WorkspaceId));
         let Some(row) = found.lock_exclusive().one(&transaction).await? else {
+            transaction.rollback().await?;
             return Err(ChangeDocumentError::NotFound);
         };
         let locked = Locked::of(row)?;
@@ -93,7 +94,7 @@ impl Store {
             return Err(ChangeDocumentError::Stale { current: locked.latest });
         }
         let latest = Entity::find_by_id(version_id(id, locked.latest)).one(&transaction).await?;
-        let latest = latest.ok_or(ChangeDocumentError::NotFound)?;
+        let latest = latest.ok_or_else(|| DbErr::RecordNotFound("the latest version of a document".to_owned()))?;
         let draft = change.of(record(latest)?);
         let changed = append(&transaction, &locked, &draft, None).await?;
         transaction.commit().await?;

@@ -177,13 +177,15 @@ impl RunFold {
 mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::event::{Draft, Source};
     use serde_json::value::to_raw_value;
 
     fn fold(events: &[(&str, Value)]) -> RunFold {
         let mut fold = RunFold::new(RunId::generate(), WorkspaceId::generate(), ConfigurationId::generate());
         for (kind, payload) in events {
             let payload = to_raw_value(payload).unwrap();
-            fold.apply(Fact { kind, created_at: Timestamp::default(), build_id: None, payload: &payload });
+            let draft = Draft { payload, ..Draft::new(kind.to_string(), Source::Engine, &()) };
+            fold.apply(Fact::of_draft(&draft, Timestamp::default()));
         }
         fold
     }

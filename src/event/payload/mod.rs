@@ -6,6 +6,7 @@
 pub mod run;
 pub mod build;
 pub mod console;
+pub mod execution;
 
 use serde::{Deserialize, Serialize};
 

@@ -80,6 +80,7 @@ async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) ->
     Ok(match id {
         StreamId::Run(id) => store.find_run(scope, id).await?.map(|run| run.stream_key()),
         StreamId::Build(id) => store.find_build(scope, id).await?.map(|build| build.stream_key()),
+        StreamId::Execution(_) => None,
         StreamId::Feed(id) => store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)),
     })
 }

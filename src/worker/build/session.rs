@@ -318,7 +318,7 @@ impl Session {
 
     fn see(&mut self, draft: &Draft) {
         let created_at = micros(Utc::now());
-        self.fold.apply(Fact { kind: &draft.kind, created_at, build_id: draft.build_id, payload: &draft.payload });
+        self.fold.apply(Fact::of_draft(draft, created_at));
     }
 
     async fn unless_stopped<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Failure> {

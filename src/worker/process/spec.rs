@@ -34,12 +34,12 @@ impl Marker {
         Self { name: "ADE_BUILD_ID", value: id.to_string() }
     }
 
-    /// Of the work whose stream this is; a feed has none.
+    /// Of the work whose stream this is; executions and feeds have no processes.
     pub fn of(key: crate::domain::StreamKey) -> Option<Self> {
         match key.id() {
             crate::domain::StreamId::Run(id) => Some(Self::run(id)),
             crate::domain::StreamId::Build(id) => Some(Self::build(id)),
-            crate::domain::StreamId::Feed(_) => None,
+            crate::domain::StreamId::Execution(_) | crate::domain::StreamId::Feed(_) => None,
         }
     }
 

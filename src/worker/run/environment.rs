@@ -127,6 +127,7 @@ fn draft(event: &EventRef<'_>) -> Draft {
         kind: event.kind.clone().into_owned().into(),
         source: Source::Builder,
         build_id: event.build_id,
+        step: None,
         subject: None,
         engine_timestamp: None,
         payload: event.payload.to_owned(),

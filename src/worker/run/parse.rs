@@ -201,6 +201,7 @@ impl EngineParser {
             kind,
             source: Source::Engine,
             build_id: None,
+            step: None,
             subject: None,
             engine_timestamp: time,
             payload,

@@ -100,7 +100,7 @@ impl Session {
     fn see(&mut self, draft: &Draft) {
         if RunFold::minds(draft.kind.as_bytes()) {
             let created_at = micros(Utc::now());
-            self.fold.apply(Fact { kind: &draft.kind, created_at, build_id: draft.build_id, payload: &draft.payload });
+            self.fold.apply(Fact::of_draft(draft, created_at));
         }
     }
 
