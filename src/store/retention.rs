@@ -218,7 +218,7 @@ mod tests {
     use crate::domain::configuration::Configuration;
     use crate::domain::principal::Scope;
     use crate::domain::run::{Run, RunState};
-    use crate::store::fixture::{TestStore, at, build, run};
+    use crate::store::fixture::{TestStore, at, build, execution, run, workflow};
 
     const KEPT: [LogState; 2] = [LogState::Plain, LogState::Compressed];
 
@@ -298,5 +298,28 @@ mod tests {
         assert_eq!(store.log_facts(foreign).await.unwrap(), None);
         let found = store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
         assert_eq!(found, Run { log_state: LogState::Expiring, ..run });
+    }
+
+    #[tokio::test]
+    async fn logs_of_executions_are_kept_like_those_of_runs() {
+        use crate::domain::execution::{Execution, ExecutionState};
+        let (store, configuration) = TestStore::furnished().await;
+        let (of, node_id) = (configuration.workspace_id, NodeId::generate());
+        store.insert_workflow(of, &workflow("plan"), at(1)).await.unwrap();
+        let state = |status, micros| ExecutionState { status, completed_at: Some(at(micros)), ..Default::default() };
+        let made = |status, micros| Execution { node_id, state: state(status, micros), ..execution(of, "plan") };
+        let wanted = made(ExecutionStatus::Cancelled, 10);
+        for execution in [&wanted, &made(ExecutionStatus::Completed, 20), &made(ExecutionStatus::Running, 5)] {
+            store.insert_execution(execution, None).await.unwrap();
+        }
+        let executions = FinishedQuery { kind: StreamKind::Execution, ..query(node_id, 20) };
+        let found = store.finished_logs(&executions).await.unwrap();
+        assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
+        assert!(store.set_log_state(wanted.stream_key(), LogState::Deleted).await.unwrap());
+        let facts = store.log_facts(wanted.stream_key()).await.unwrap().unwrap();
+        assert_eq!((facts.has_ended, facts.state), (true, LogState::Deleted));
+        let foreign = StreamKey::execution(store.furnish("other").await.workspace_id, wanted.id);
+        assert!(!store.set_log_state(foreign, LogState::Plain).await.unwrap());
+        assert_eq!(store.log_facts(foreign).await.unwrap(), None);
     }
 }
