@@ -9,6 +9,7 @@ pub mod log;
 pub mod supervision;
 pub mod stream;
 pub mod summary;
+pub mod workflow;
 pub mod store;
 pub mod projection;
 pub mod feed;

@@ -19,11 +19,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("log", &["domain", "event"]),
     ("stream", &["domain", "event", "log", "supervision"]),
     ("summary", &["domain", "event"]),
+    ("workflow", &["domain"]),
     ("telemetry", &["config"]),
-    ("store", &["domain", "summary"]),
+    ("store", &["domain", "summary", "workflow"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
-    ("worker", &["domain", "config", "event", "package", "stream", "supervision", "assets"]),
+    ("worker", &["domain", "config", "event", "workflow", "package", "stream", "supervision", "assets"]),
     (
         "registry",
         &[
@@ -31,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "event",
             "log",
+            "workflow",
             "package",
             "store",
             "stream",
@@ -41,9 +43,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("maintenance", &["domain", "config", "log", "store", "registry", "supervision"]),
-    ("http", &["domain", "config", "event", "log", "summary", "package", "store", "stream", "registry"]),
+    ("http", &["domain", "config", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"]),
     ("app", &["config", "telemetry", "log", "store", "registry", "maintenance", "http"]),
-    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "feed", "store", "app"]),
+    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app"]),
     ("main", &["cli"]),
 ];
 
@@ -73,13 +75,13 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 
 /// A name that these modules never use.
 const NEVER_IN: &[(&str, &[&str])] = &[
-    ("tokio*", &["domain", "event", "summary", "package", "config", "assets"]),
-    ("fs::", &["domain", "event", "summary"]),
-    ("net::", &["domain", "event", "summary"]),
-    ("process::", &["domain", "event", "summary"]),
-    ("Utc::now", &["domain", "event", "summary"]),
-    ("SystemTime::", &["domain", "event", "summary"]),
-    ("Instant::", &["domain", "event", "summary"]),
+    ("tokio*", &["domain", "event", "summary", "workflow", "package", "config", "assets"]),
+    ("fs::", &["domain", "event", "summary", "workflow"]),
+    ("net::", &["domain", "event", "summary", "workflow"]),
+    ("process::", &["domain", "event", "summary", "workflow"]),
+    ("Utc::now", &["domain", "event", "summary", "workflow"]),
+    ("SystemTime::", &["domain", "event", "summary", "workflow"]),
+    ("Instant::", &["domain", "event", "summary", "workflow"]),
 ];
 
 /// What nobody does outside of tests.

@@ -1,4 +1,5 @@
-//! What ships inside the binary: the engine package and the configuration templates, as files by relative path.
+//! What ships inside the binary: the engine package, the configuration templates and the example workflows, as files by
+//! relative path.
 //!
 //! The folders beside this file are embedded at compile time, in every profile, so that a test sees what a release has.
 
@@ -22,6 +23,10 @@ struct Engine;
 #[folder = "src/assets/templates/default"]
 struct DefaultTemplate;
 
+#[derive(RustEmbed)]
+#[folder = "src/assets/workflows"]
+struct Workflows;
+
 /// The engine package: what `builtin` installs.
 pub fn engine_files() -> impl Iterator<Item = Asset> {
     files::<Engine>()
@@ -36,6 +41,11 @@ pub fn engine_digest() -> &'static str {
 /// The files of a template, or `None` when there is no such template.
 pub fn template_files(id: &str) -> Option<impl Iterator<Item = Asset>> {
     (id == "default").then(files::<DefaultTemplate>)
+}
+
+/// The example workflows: definitions, each `<workflow_id>.json`.
+pub fn workflow_files() -> impl Iterator<Item = Asset> {
+    files::<Workflows>()
 }
 
 /// Writes files into a folder, which is made when it is missing.
@@ -91,6 +101,16 @@ mod tests {
     fn only_known_templates_have_files() {
         assert!(template_files("default").is_some_and(|files| files.count() > 0));
         assert!(template_files("../engine").is_none());
+    }
+
+    #[test]
+    fn every_example_workflow_is_a_valid_definition() {
+        assert!(workflow_files().next().is_some());
+        for (path, content) in workflow_files() {
+            let parsed = crate::workflow::Workflow::parse_text(std::str::from_utf8(&content).unwrap());
+            let workflow = parsed.unwrap_or_else(|faults| panic!("{path}: {faults:?}"));
+            assert_eq!(path, format!("{}.json", workflow.workflow_id));
+        }
     }
 
     #[test]

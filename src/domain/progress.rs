@@ -170,6 +170,16 @@ pub struct Totals {
     pub duration_ms: u64,
 }
 
+/// A call that is recorded, whatever came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedCall {
+    pub call_id: CallId,
+    pub attempt: u32,
+    /// Of the reply as it is stored; a call that failed has none.
+    pub content_digest: Option<String>,
+    pub error: Option<String>,
+}
+
 /// A reply that is recorded and whose consequence is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedReply {
@@ -227,7 +237,7 @@ pub struct StepState {
     pub reason: Option<EndReason>,
     pub totals: Totals,
     /// Every call on record, the last one last.
-    pub calls: Vec<CallId>,
+    pub calls: Vec<RecordedCall>,
     /// An earlier execution has completed it.
     pub kept: bool,
 }

@@ -4,9 +4,11 @@
 
 pub mod build;
 pub mod run;
+pub mod execution;
 mod tables;
 
 pub use build::BuildFold;
+pub use execution::ExecutionFold;
 pub use run::RunFold;
 
 use serde_json::value::RawValue;
