@@ -33,4 +33,5 @@ mod runs;
 mod safe_mode;
 mod shutdown;
 mod workflow_documents;
+mod workflows;
 mod workspaces;

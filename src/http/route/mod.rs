@@ -12,6 +12,7 @@ pub mod safe_mode;
 pub mod system;
 pub mod workflow_documents;
 pub mod telemetry;
+pub mod workflows;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -34,7 +35,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(safe_mode::mount)
             .configure(system::mount)
             .configure(workflow_documents::mount)
-            .configure(telemetry::mount),
+            .configure(telemetry::mount)
+            .configure(workflows::mount),
     );
 }
 
