@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::domain::execution::ExecutionState;
 use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
-use crate::domain::{BuildId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, raw_type};
 use crate::store::{Store, StoreError};
 use crate::stream::{Chunk, End, Follow, Item, StreamHandle, SubscribeError};
-use crate::summary::{BuildFold, Fact, RunFold};
+use crate::summary::{BuildFold, ExecutionFold, Fact, RunFold};
 use crate::supervision::{Policy, supervise};
 
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,7 @@ pub enum ProjectionError {
 pub enum Target {
     Run { workspace_id: WorkspaceId, id: RunId, fold: Box<RunFold> },
     Build { workspace_id: WorkspaceId, id: BuildId, fold: BuildFold },
+    Execution { workspace_id: WorkspaceId, id: ExecutionId, fold: Box<ExecutionFold> },
 }
 
 impl Target {
@@ -51,11 +53,16 @@ impl Target {
         }
     }
 
+    pub fn execution(workspace_id: WorkspaceId, id: ExecutionId) -> Self {
+        Self::Execution { workspace_id, id, fold: Box::default() }
+    }
+
     /// Whose row it is.
     pub fn key(&self) -> StreamKey {
         match self {
             Self::Run { workspace_id, id, .. } => StreamKey::run(*workspace_id, *id),
             Self::Build { workspace_id, id, .. } => StreamKey::build(*workspace_id, *id),
+            Self::Execution { workspace_id, id, .. } => StreamKey::execution(*workspace_id, *id),
         }
     }
 
@@ -79,13 +86,14 @@ impl Target {
         match self {
             Self::Run { .. } => RunFold::minds(kind),
             Self::Build { .. } => BuildFold::minds(kind),
+            Self::Execution { .. } => ExecutionFold::minds(kind),
         }
     }
 
     fn changes_status(&self, kind: &[u8]) -> bool {
         match self {
             Self::Run { .. } => RunFold::changes_status(kind),
-            Self::Build { .. } => true,
+            Self::Build { .. } | Self::Execution { .. } => true,
         }
     }
 
@@ -93,6 +101,7 @@ impl Target {
         match self {
             Self::Run { fold, .. } => fold.apply(fact),
             Self::Build { fold, .. } => fold.apply(fact),
+            Self::Execution { fold, .. } => fold.apply(fact),
         }
     }
 
@@ -113,6 +122,10 @@ impl Target {
             }
             Self::Build { workspace_id, id, fold } => {
                 store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, self.venv_present()).await
+            }
+            Self::Execution { workspace_id, id, fold } => {
+                let state = ExecutionState::from(fold.progress());
+                store.save_execution_state(*workspace_id, *id, &state, last_sequence).await
             }
         }
         .map(|_| ())

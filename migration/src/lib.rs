@@ -14,6 +14,10 @@ mod m20261121_000003_create_system_settings;
 mod m20261121_000004_create_idempotency_keys;
 mod m20261121_000005_note_log_state;
 mod m20261121_000007_create_feed_origins;
+mod m20261121_000010_create_workflow_documents;
+mod m20261121_000011_create_workflows;
+mod m20261121_000012_create_executions;
+mod m20261121_000013_create_llm_calls;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -29,6 +33,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_create_idempotency_keys::Migration),
             Box::new(m20261121_000005_note_log_state::Migration),
             Box::new(m20261121_000007_create_feed_origins::Migration),
+            Box::new(m20261121_000010_create_workflow_documents::Migration),
+            Box::new(m20261121_000011_create_workflows::Migration),
+            Box::new(m20261121_000012_create_executions::Migration),
+            Box::new(m20261121_000013_create_llm_calls::Migration),
         ]
     }
 }

@@ -14,9 +14,9 @@ use super::serve::Signals;
 use super::service::{Service, attach_or_start};
 use super::{CommandError, Exit};
 use crate::config::Settings;
+use crate::domain::configuration::DEFAULT_WORKSPACE;
 use crate::telemetry;
 
-const DEFAULT_WORKSPACE: &str = "local";
 const DEFAULT_CONFIGURATION: &str = "default";
 const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::time::Timestamp;
 use super::{BuildId, ConfigurationId, DocumentId, WorkspaceId};
 
+/// The slug of the workspace that is meant when none is named; it is made when it is first written to.
+pub const DEFAULT_WORKSPACE: &str = "local";
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workspace {
     pub id: WorkspaceId,

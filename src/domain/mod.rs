@@ -19,6 +19,11 @@ pub mod list;
 pub mod maintenance;
 pub mod feed;
 pub mod money;
+pub mod precondition;
+pub mod workflow;
+pub mod workflow_document;
+pub mod execution;
+pub mod ledger;
 pub mod question;
 pub mod progress;
 

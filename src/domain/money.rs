@@ -29,6 +29,13 @@ impl MicroUsd {
         let whole = whole.parse::<i64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
         whole.and_then(|whole| whole.checked_add(millionths)).map(Self).ok_or(InvalidAmount)
     }
+
+    /// One of `parts` equal parts, to the nearest millionth, halves away from zero; nothing of no parts.
+    pub fn divided_by(self, parts: u64) -> Option<Self> {
+        let (amount, parts) = (i128::from(self.0), i128::from(parts));
+        let rounded = |amount: i128| (2 * amount + amount.signum() * parts) / (2 * parts);
+        (parts > 0).then(|| Self(rounded(amount) as i64))
+    }
 }
 
 impl fmt::Display for MicroUsd {
@@ -83,6 +90,22 @@ mod tests {
             (MicroUsd(250_000).to_string(), MicroUsd::parse("12")),
             ("0.250000".into(), Ok(MicroUsd(12_000_000)))
         );
+    }
+
+    #[test]
+    fn a_part_is_rounded_to_the_millionth() {
+        for (amount, parts, expected) in [
+            (7, 2, 4),
+            (-7, 2, -4),
+            (10, 3, 3),
+            (11, 3, 4),
+            (0, 9, 0),
+            (i64::MAX, 1, i64::MAX),
+            (i64::MIN, 1, i64::MIN),
+        ] {
+            assert_eq!(MicroUsd(amount).divided_by(parts), Some(MicroUsd(expected)), "{amount} / {parts}");
+        }
+        assert_eq!((MicroUsd(1).divided_by(0), MicroUsd(1).divided_by(u64::MAX)), (None, Some(MicroUsd(0))));
     }
 
     #[test]

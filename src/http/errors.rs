@@ -5,7 +5,10 @@ use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
 use crate::registry::configurations::ReplaceError;
 use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError, RetryRunError};
-use crate::store::{InsertWorkspaceError, StoreError};
+use crate::store::{
+    ChangeDocumentError, CreateDocumentError, DeleteWorkflowError, InsertWorkflowError, InsertWorkspaceError,
+    ReplaceWorkflowError, StoreError,
+};
 use crate::stream::{AppendError, SubscribeError};
 
 impl From<StoreError> for Problem {
@@ -23,6 +26,62 @@ impl From<InsertWorkspaceError> for Problem {
         match error {
             InsertWorkspaceError::SlugTaken => Self::new(Code::SlugTaken, "another workspace has this slug"),
             InsertWorkspaceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateDocumentError> for Problem {
+    fn from(error: CreateDocumentError) -> Self {
+        match error {
+            CreateDocumentError::Exists { id } => {
+                Self::new(Code::DocumentExists, error.to_string()).with("document_id", id.to_string())
+            }
+            CreateDocumentError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ChangeDocumentError> for Problem {
+    fn from(error: ChangeDocumentError) -> Self {
+        match error {
+            ChangeDocumentError::NotFound => Self::not_found("the document"),
+            ChangeDocumentError::Stale { current } => {
+                Self::new(Code::PreconditionFailed, error.to_string()).with("current_version", current)
+            }
+            ChangeDocumentError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<InsertWorkflowError> for Problem {
+    fn from(error: InsertWorkflowError) -> Self {
+        match error {
+            InsertWorkflowError::Exists => Self::new(Code::WorkflowExists, error.to_string()),
+            InsertWorkflowError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<ReplaceWorkflowError> for Problem {
+    fn from(error: ReplaceWorkflowError) -> Self {
+        match error {
+            ReplaceWorkflowError::NotFound => Self::not_found("the workflow"),
+            ReplaceWorkflowError::Stale { current } => {
+                Self::new(Code::PreconditionFailed, error.to_string()).with("current_revision", current)
+            }
+            ReplaceWorkflowError::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<DeleteWorkflowError> for Problem {
+    fn from(error: DeleteWorkflowError) -> Self {
+        match error {
+            DeleteWorkflowError::NotFound => Self::not_found("the workflow"),
+            DeleteWorkflowError::InUse { active } => {
+                Self::new(Code::WorkflowInUse, error.to_string()).with("active_executions", active)
+            }
+            DeleteWorkflowError::Store(error) => Self::internal(error),
         }
     }
 }

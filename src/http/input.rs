@@ -7,17 +7,19 @@ use std::str::FromStr;
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::dev::Payload;
+use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::future::LocalBoxFuture;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::precondition::Expected;
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
@@ -67,6 +69,18 @@ impl FromRequest for Json {
             Err(Problem::new(Code::UnsupportedMediaType, "the body must be application/json").into())
         })
     }
+}
+
+/// For a member that may be left out: it is told apart from one that is null.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A text of 1 to `most` characters, all of them visible or spaces.
+pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
+    let is_label = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let allowed = || format!("a text of 1 to {most} characters without control characters");
+    if is_label { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
 }
 
 /// A file that came in, kept under a name of ours until somebody moves it to its place.
@@ -217,5 +231,74 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
     match given.next() {
         Some(_) => Err(invalid("given once".to_owned())),
         None => key.map_err(|error| invalid(error.to_string())),
+    }
+}
+
+/// The query, and the others' part of it: `name` is for somebody else than who reads the rest.
+pub fn take_parameter(query: &str, name: &str) -> Result<(Option<String>, String), Problem> {
+    let is_it = |pair: &&str| pair.split('=').next() == Some(name);
+    let (own, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| is_it(pair));
+    match own.as_slice() {
+        [] => Ok((None, query.to_owned())),
+        [one] => Ok((Some(one.split_once('=').map_or("", |(_, value)| value).to_owned()), others.join("&"))),
+        _ => Err(Problem::invalid(name, "given once")),
+    }
+}
+
+/// `If-Match`: the numbers of an `ETag`, with or without quotes. What is no number matches nothing.
+pub fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
+    let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
+    if headers.peek().is_none() {
+        let detail = "`If-Match` must name the version that is to be changed";
+        return Err(Problem::new(Code::PreconditionRequired, detail));
+    }
+    let texts: Vec<&str> = headers.map(|value| value.to_str().unwrap_or_default()).collect();
+    let tags: Vec<&str> = texts.iter().flat_map(|text| text.split(',')).map(str::trim).collect();
+    Ok(match tags.contains(&"*") {
+        true => Expected::Any,
+        false => Expected::OneOf(tags.iter().filter_map(|tag| tag.trim_matches('"').parse().ok()).collect()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_taken_out_of_the_query() {
+        for (query, own, others) in [
+            ("", None, ""),
+            ("a=%26&b", None, "a=%26&b"),
+            ("name=x", Some("x"), ""),
+            ("a=1&name=x&b=2", Some("x"), "a=1&b=2"),
+            ("name", Some(""), ""),
+            ("names=x", None, "names=x"),
+        ] {
+            let taken = take_parameter(query, "name").unwrap();
+            assert_eq!((taken.0.as_deref(), taken.1.as_str()), (own, others), "{query}");
+        }
+        assert_eq!(take_parameter("name=x&name=y", "name").unwrap_err().errors[0].path, "name");
+    }
+
+    #[test]
+    fn what_is_to_be_changed_is_named_by_its_number() {
+        let read = |texts: &[&str]| {
+            let request =
+                texts.iter().fold(TestRequest::get(), |request, text| request.append_header((header::IF_MATCH, *text)));
+            expected(&request.to_http_request())
+        };
+        for (texts, numbers) in [
+            (&["\"3\""][..], &[3][..]),
+            (&["3"], &[3]),
+            (&["\"3\", \"4\"", "5"], &[3, 4, 5]),
+            (&["W/\"3\""], &[]),
+            (&["\"three\""], &[]),
+        ] {
+            assert_eq!(read(texts).unwrap(), Expected::OneOf(numbers.to_vec()), "{texts:?}");
+        }
+        assert_eq!(read(&["*"]).unwrap(), Expected::Any);
+        assert_eq!(read(&[]).unwrap_err().code, Code::PreconditionRequired);
     }
 }

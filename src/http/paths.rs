@@ -20,3 +20,13 @@ pub fn build(id: BuildId) -> String {
 pub fn document(workspace_id: WorkspaceId, id: DocumentId) -> String {
     format!("{API}/workspaces/{workspace_id}/documents/{id}")
 }
+
+/// Of a workflow's document, at its latest version.
+pub fn workflow_document(id: DocumentId) -> String {
+    format!("{API}/documents/{id}")
+}
+
+/// Workspaces have workflows of the same id, so the path alone does not tell which.
+pub fn workflow(workspace_id: WorkspaceId, workflow_id: &str) -> String {
+    format!("{API}/workflows/{workflow_id}?workspace_id={workspace_id}")
+}

@@ -71,6 +71,12 @@ codes! {
         "`last_sequence` is the log's end; start at or before it.";
     SlugTaken = "slug_taken", 409, never, "Another workspace has this slug",
         "Choose another slug, or use the workspace that has it.";
+    DocumentExists = "document_exists", 409, never, "The scope has a document of this type already",
+        "`document_id` names it; `PUT` with its `ETag` as `If-Match` adds a version.";
+    WorkflowExists = "workflow_exists", 409, never, "The workspace has a workflow of this id already",
+        "`PUT` with its `ETag` as `If-Match` makes a new revision of it.";
+    WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow have not ended",
+        "Wait for their end or cancel them. A new revision needs neither: they keep theirs.";
     RunNotCancellable = "run_not_cancellable", 409, never, "The run has already ended otherwise",
         "Nothing to cancel; read the run for how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
@@ -115,6 +121,8 @@ codes! {
         "Folders of version control, environments, caches and builds are left out.";
     InvalidPackage = "invalid_package", 422, never, "The archive is not a configuration package",
         "It needs `pyproject.toml` and `src/ade_config/manifest.json`.";
+    InvalidWorkflow = "invalid_workflow", 422, never, "The definition of the workflow is not valid",
+        "`errors` names every fault with its place.";
     PreconditionRequired = "precondition_required", 428, never, "The request needs `If-Match`",
         "Read the resource and send its `ETag` as `If-Match`.";
     QueueFull = "queue_full", 429, retry, "Too much work is waiting",

@@ -209,8 +209,11 @@ async fn mark_degraded(services: &Services, entry: &Entry) {
     let marked = match entry.key() {
         StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
         StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
-        // Nobody works at a feed, and no execution is launched here.
-        StreamKey::Execution { .. } | StreamKey::Feed { .. } => Ok(false),
+        StreamKey::Execution { workspace_id, id } => {
+            services.store.mark_execution_degraded(workspace_id, id, bytes).await
+        }
+        // Nobody works at a feed.
+        StreamKey::Feed { .. } => Ok(false),
     };
     if let Err(error) = marked {
         tracing::error!(stream = %entry.key(), error = %error, "degraded log could not be noted in its row");

@@ -435,7 +435,7 @@ mod tests {
             store.page::<Build>(&Scope::All, &query, 1, 1).await.unwrap().total
         };
         assert_eq!(total(Within::default()).await, 3);
-        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), configuration_id: None }).await, 2);
-        assert_eq!(total(Within { workspace_id: None, configuration_id: Some(one.id) }).await, 1);
+        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), ..Within::default() }).await, 2);
+        assert_eq!(total(Within { configuration_id: Some(one.id), ..Within::default() }).await, 1);
     }
 }

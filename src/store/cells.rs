@@ -45,6 +45,11 @@ impl Cells<'_> {
         number.map(|number| self.count(column, number)).transpose()
     }
 
+    /// Of a column that is only empty beside others that are.
+    pub fn required<T>(&self, column: &'static str, value: Option<T>) -> Result<T, StoreError> {
+        value.ok_or_else(|| self.unreadable(column))
+    }
+
     pub fn json<T: DeserializeOwned>(&self, column: &'static str, value: Json) -> Result<T, StoreError> {
         serde_json::from_value(value).map_err(|_| self.unreadable(column))
     }
@@ -65,6 +70,11 @@ pub fn storable<A: ActiveModelTrait>(mut row: A) -> A {
     row
 }
 
+/// As [`storable`], of one value.
+pub fn storable_json(json: Json) -> Json {
+    if has_nul(&json) { replaced(json) } else { json }
+}
+
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(Some(text)) if text.contains('\0') => plain(&text).into(),
@@ -73,7 +83,8 @@ fn without_nul(value: Value) -> Value {
     }
 }
 
-fn plain(text: &str) -> String {
+/// As [`storable`], of one text.
+pub fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 

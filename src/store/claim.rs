@@ -71,8 +71,13 @@ impl Store {
 
     /// Forgets the keys that were used up to `before`; how many.
     pub async fn prune_idempotency_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let old = Entity::delete_many().filter(Column::CreatedAt.lte(micros(before)));
-        Ok(old.exec(&*self.write().await).await?.rows_affected)
+        use entity::execution_idempotency_key as of_execution;
+        let of_runs = Entity::delete_many().filter(Column::CreatedAt.lte(micros(before)));
+        let of_executions = of_execution::Entity::delete_many();
+        let of_executions = of_executions.filter(of_execution::Column::CreatedAt.lte(micros(before)));
+        let writer = self.write().await;
+        let forgotten = of_runs.exec(&*writer).await?.rows_affected;
+        Ok(forgotten + of_executions.exec(&*writer).await?.rows_affected)
     }
 }
 

@@ -8,12 +8,17 @@ use serde_json::json;
 use super::{Listable, Store};
 use crate::domain::build::{Build, BuildInputs, BuildReason, BuildState};
 use crate::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
+use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::id::NodeId;
+use crate::domain::ledger::{CallStatus, LlmCall, Tokens};
 use crate::domain::list::{Query, WORKSPACES};
+use crate::domain::money::MicroUsd;
 use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunOptions, RunState};
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
+use crate::domain::workflow::NewWorkflow;
+use crate::domain::workflow_document::{Chain, DocumentDraft, DocumentStatus, WorkScope};
+use crate::domain::{BuildId, CallId, ConfigurationId, DocumentId, ExecutionId, RunId, WorkspaceId};
 
 #[path = "../../tests/support/database.rs"]
 mod database;
@@ -151,5 +156,76 @@ pub fn build(of: &Configuration) -> Build {
         log_state: Default::default(),
         last_sequence: 0,
         state: BuildState::default(),
+    }
+}
+
+pub fn work_scope(scope_id: &str) -> WorkScope {
+    WorkScope { scope_type: "project".into(), scope_id: scope_id.into() }
+}
+
+pub fn chain(workspace_id: WorkspaceId, document_type: &str) -> Chain {
+    Chain { workspace_id, scope: work_scope("42"), document_type: document_type.into() }
+}
+
+pub fn draft(number: i64) -> DocumentDraft {
+    DocumentDraft {
+        title: "Plan".into(),
+        status: DocumentStatus::Draft,
+        summary: None,
+        content: json!({"number": number}),
+        created_by: "somebody".into(),
+        created_at: at(number),
+    }
+}
+
+pub fn workflow(workflow_id: &str) -> NewWorkflow {
+    NewWorkflow {
+        workflow_id: workflow_id.into(),
+        name: "Strategy".into(),
+        description: "From a brief to a plan".into(),
+        step_count: 3,
+        definition: json!({"workflow_id": workflow_id, "steps": [{}, {}, {}]}),
+    }
+}
+
+pub fn execution(workspace_id: WorkspaceId, workflow_id: &str) -> Execution {
+    Execution {
+        id: ExecutionId::generate(),
+        workspace_id,
+        workflow_id: workflow_id.into(),
+        revision: 1,
+        scope: work_scope("42"),
+        input: None,
+        retry_of_execution_id: None,
+        created_by: "somebody".into(),
+        node_id: NodeId::generate(),
+        created_at: at(7),
+        log_degraded: false,
+        durable_bytes: None,
+        log_state: Default::default(),
+        last_sequence: 0,
+        state: ExecutionState::default(),
+    }
+}
+
+pub fn llm_call(of: &Execution) -> LlmCall {
+    LlmCall {
+        id: CallId::generate(),
+        workspace_id: of.workspace_id,
+        execution_id: of.id,
+        workflow_id: of.workflow_id.clone(),
+        scope: of.scope.clone(),
+        step_id: "draft".into(),
+        item: None,
+        attempt: 1,
+        provider: "builtin".into(),
+        model: "small".into(),
+        tokens: Tokens { input: 1000, output: 200, cache_read: 30, cache_write: 4 },
+        latency_ms: 120,
+        cost: Some(MicroUsd(250)),
+        status: CallStatus::Succeeded,
+        error_type: None,
+        started_at: at(8),
+        completed_at: at(9),
     }
 }

@@ -27,6 +27,10 @@ pub trait Listable: Sized {
         None
     }
 
+    fn document_id() -> Option<<Self::Entity as EntityTrait>::Column> {
+        None
+    }
+
     /// What a list reads of each row.
     fn select() -> Select<Self::Entity> {
         Self::Entity::find()
@@ -121,12 +125,14 @@ impl Store {
     }
 
     fn asked<R: Listable>(&self, select: Select<R::Entity>, scope: &Scope, query: &Query) -> Select<R::Entity> {
-        let Within { workspace_id, configuration_id } = query.within;
+        let Within { workspace_id, configuration_id, document_id } = query.within;
         let in_configuration = R::configuration_id().zip(configuration_id);
+        let of_document = R::document_id().zip(document_id);
         select
             .filter(visible(scope, R::workspace_id()))
             .filter(Condition::all().add_option(workspace_id.map(|id| R::workspace_id().eq(id.to_string()))))
             .filter(Condition::all().add_option(in_configuration.map(|(column, id)| column.eq(id.to_string()))))
+            .filter(Condition::all().add_option(of_document.map(|(column, id)| column.eq(id.to_string()))))
             .filter(condition::<R>(&query.filter, self.dialect()))
     }
 }
@@ -294,13 +300,13 @@ mod tests {
                 "autoindex_runs",
             ),
         ] {
-            let within = Within { workspace_id: Some(configuration.workspace_id), configuration_id: None };
+            let within = Within { workspace_id: Some(configuration.workspace_id), ..Within::default() };
             let plan = plan(&store, &Query { within, filter: filter.clone(), ..Query::all(RUNS.order) }).await;
             assert!(plan.contains(index), "{filter:?}: {plan}");
         }
         for (field, index) in [(Field::StartedAt, "started_at"), (Field::CompletedAt, "completed_at")] {
             for direction in [Direction::Ascending, Direction::Descending] {
-                let within = Within { workspace_id: Some(configuration.workspace_id), configuration_id: None };
+                let within = Within { workspace_id: Some(configuration.workspace_id), ..Within::default() };
                 let plan = plan(&store, &Query { within, ..Query::all(Sort { field, direction }) }).await;
                 assert!(plan.contains(index) && !plan.contains("TEMP"), "{field}: {plan}");
             }

@@ -1,5 +1,5 @@
-//! The rows: workspaces, configurations, documents, builds, runs and what is switched or remembered beside them, in and
-//! out of the database as domain records.
+//! The rows: workspaces, configurations, documents, builds, runs, workflows with their executions, documents and calls,
+//! and what is switched or remembered beside them, in and out of the database as domain records.
 //!
 //! Laws. Only this module names the database crates. A finder takes what the caller may see first, and a row outside
 //! of it does not exist for that caller. What a log decides is saved with the sequence it stands at and never goes
@@ -21,6 +21,11 @@ mod setting;
 mod claim;
 mod retention;
 mod feed_origin;
+mod workflow_document;
+mod workflow;
+mod execution;
+mod execution_claim;
+mod ledger;
 
 #[cfg(test)]
 mod fixture;
@@ -30,7 +35,10 @@ mod oracle;
 pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
+pub use execution_claim::InsertExecutionError;
 pub use list::{Listable, Listed, Slice};
 pub use retention::{FinishedLog, FinishedQuery, LogFacts};
 pub use schema::SchemaStatus;
+pub use workflow::{DeleteWorkflowError, InsertWorkflowError, ReplaceWorkflowError};
+pub use workflow_document::{ChangeDocumentError, CreateDocumentError};
 pub use workspace::InsertWorkspaceError;

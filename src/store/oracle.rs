@@ -35,6 +35,7 @@ impl Known<'_> {
             Field::StartedAt => time(state.started_at),
             Field::CompletedAt => time(state.completed_at),
             Field::HasOutput => vec![Value::Flag(!state.output_paths.is_empty())],
+            other => unreachable!("runs have no {other}"),
         }
     }
 
@@ -200,6 +201,7 @@ impl World {
             Kind::Flag => any::<bool>().prop_map(Value::Flag).boxed(),
             Kind::Id if field == Field::ConfigurationId => select(self.configurations.to_vec()).prop_map(text).boxed(),
             Kind::Id => select(self.ids()).prop_map(text).boxed(),
+            Kind::Text => unreachable!("runs have no names"),
         }
     }
 
@@ -222,7 +224,7 @@ impl World {
                 let between = (value(), value()).prop_map(|(low, high)| Test::Between(low, high));
                 prop_oneof![4 => compare(&[Eq, Ne, Lt, Lte, Gt, Gte]), 2 => between, 1 => sets, 1 => missing].boxed()
             }
-            Kind::Word | Kind::Id => {
+            Kind::Word | Kind::Id | Kind::Text => {
                 let likes = prop_oneof![pattern().prop_map(Test::Like), pattern().prop_map(Test::NotLike)];
                 prop_oneof![2 => compare(&[Eq, Ne]), 2 => likes, 2 => sets, 1 => missing].boxed()
             }
@@ -248,7 +250,7 @@ impl World {
         let within = (proptest::option::of(select(workspaces)), proptest::option::of(select(configurations)));
         let filter = prop_oneof![1 => Just(Filter::everything()), 4 => self.filter()];
         (within, filter, order()).prop_map(|((workspace_id, configuration_id), filter, order)| Query {
-            within: Within { workspace_id, configuration_id },
+            within: Within { workspace_id, configuration_id, document_id: None },
             filter,
             order,
         })

@@ -9,7 +9,7 @@ use sea_orm::{
 use super::cells::Cells;
 use super::{Store, StoreError};
 use crate::domain::id::NodeId;
-use crate::domain::status::{BuildStatus, LogState, RunStatus};
+use crate::domain::status::{BuildStatus, ExecutionStatus, LogState, RunStatus};
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{StreamId, StreamKey, StreamKind};
 
@@ -77,8 +77,24 @@ impl Store {
                 let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
                 finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
             }
-            // Executions have no rows yet, and a feed never ends.
-            StreamKind::Execution | StreamKind::Feed => Ok(Vec::new()),
+            StreamKind::Execution => {
+                use entity::execution::Column;
+                let columns = Columns {
+                    table: "executions",
+                    id: Column::Id,
+                    workspace_id: Column::WorkspaceId,
+                    node_id: Column::NodeId,
+                    status: Column::Status,
+                    log_degraded: Column::LogDegraded,
+                    log_state: Column::LogState,
+                    completed_at: Column::CompletedAt,
+                };
+                let over = ExecutionStatus::ALL.iter().filter(|status| status.is_terminal());
+                let over = over.map(|status| status.as_str()).collect();
+                finished::<entity::execution::Entity>(self.read(), columns, over, query).await
+            }
+            // A feed never ends.
+            StreamKind::Feed => Ok(Vec::new()),
         }
     }
 
@@ -100,7 +116,14 @@ impl Store {
                 durable_bytes: build.durable_bytes,
                 state: build.log_state,
             }),
-            StreamKey::Execution { .. } | StreamKey::Feed { .. } => None,
+            StreamKey::Execution { id, .. } => self.find_execution(&scope, id).await?.map(|execution| LogFacts {
+                has_ended: execution.state.status.is_terminal(),
+                completed_at: execution.state.completed_at,
+                degraded: execution.log_degraded,
+                durable_bytes: execution.durable_bytes,
+                state: execution.log_state,
+            }),
+            StreamKey::Feed { .. } => None,
         })
     }
 
@@ -122,7 +145,13 @@ impl Store {
                 let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
                 Entity::update_many().set(change).filter(own).exec(&*writer).await?
             }
-            StreamKey::Execution { .. } | StreamKey::Feed { .. } => return Ok(false),
+            StreamKey::Execution { id, .. } => {
+                use entity::execution::{ActiveModel, Column, Entity};
+                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
+                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
+                Entity::update_many().set(change).filter(own).exec(&*writer).await?
+            }
+            StreamKey::Feed { .. } => return Ok(false),
         };
         Ok(updated.rows_affected > 0)
     }
@@ -189,7 +218,7 @@ mod tests {
     use crate::domain::configuration::Configuration;
     use crate::domain::principal::Scope;
     use crate::domain::run::{Run, RunState};
-    use crate::store::fixture::{TestStore, at, build, run};
+    use crate::store::fixture::{TestStore, at, build, execution, run, workflow};
 
     const KEPT: [LogState; 2] = [LogState::Plain, LogState::Compressed];
 
@@ -269,5 +298,28 @@ mod tests {
         assert_eq!(store.log_facts(foreign).await.unwrap(), None);
         let found = store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
         assert_eq!(found, Run { log_state: LogState::Expiring, ..run });
+    }
+
+    #[tokio::test]
+    async fn logs_of_executions_are_kept_like_those_of_runs() {
+        use crate::domain::execution::{Execution, ExecutionState};
+        let (store, configuration) = TestStore::furnished().await;
+        let (of, node_id) = (configuration.workspace_id, NodeId::generate());
+        store.insert_workflow(of, &workflow("plan"), at(1)).await.unwrap();
+        let state = |status, micros| ExecutionState { status, completed_at: Some(at(micros)), ..Default::default() };
+        let made = |status, micros| Execution { node_id, state: state(status, micros), ..execution(of, "plan") };
+        let wanted = made(ExecutionStatus::Cancelled, 10);
+        for execution in [&wanted, &made(ExecutionStatus::Completed, 20), &made(ExecutionStatus::Running, 5)] {
+            store.insert_execution(execution, None).await.unwrap();
+        }
+        let executions = FinishedQuery { kind: StreamKind::Execution, ..query(node_id, 20) };
+        let found = store.finished_logs(&executions).await.unwrap();
+        assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
+        assert!(store.set_log_state(wanted.stream_key(), LogState::Deleted).await.unwrap());
+        let facts = store.log_facts(wanted.stream_key()).await.unwrap().unwrap();
+        assert_eq!((facts.has_ended, facts.state), (true, LogState::Deleted));
+        let foreign = StreamKey::execution(store.furnish("other").await.workspace_id, wanted.id);
+        assert!(!store.set_log_state(foreign, LogState::Plain).await.unwrap());
+        assert_eq!(store.log_facts(foreign).await.unwrap(), None);
     }
 }

@@ -460,9 +460,9 @@ mod tests {
         let total = async |within: Within| {
             store.page::<Run>(&Scope::All, &Query { within, ..newest() }, 1, 1).await.unwrap().total
         };
-        let of = |configuration_id| Within { workspace_id: None, configuration_id: Some(configuration_id) };
+        let of = |configuration_id| Within { configuration_id: Some(configuration_id), ..Within::default() };
         assert_eq!(total(Within::default()).await, 3);
-        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), configuration_id: None }).await, 2);
+        assert_eq!(total(Within { workspace_id: Some(two.workspace_id), ..Within::default() }).await, 2);
         assert_eq!(total(of(one.id)).await, 1);
         assert_eq!(total(of(ConfigurationId::generate())).await, 0);
         let status = Test::Compare(Comparison::Eq, Value::Text("failed".into()));

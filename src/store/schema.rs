@@ -162,6 +162,13 @@ mod tests {
         assert_same_columns(&store, entity::idempotency_key::Entity).await;
         assert_same_columns(&store, entity::run_document::Entity).await;
         assert_same_columns(&store, entity::feed_origin::Entity).await;
+        assert_same_columns(&store, entity::workflow_document::Entity).await;
+        assert_same_columns(&store, entity::workflow_document_version::Entity).await;
+        assert_same_columns(&store, entity::workflow::Entity).await;
+        assert_same_columns(&store, entity::workflow_revision::Entity).await;
+        assert_same_columns(&store, entity::execution::Entity).await;
+        assert_same_columns(&store, entity::execution_idempotency_key::Entity).await;
+        assert_same_columns(&store, entity::llm_call::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

@@ -10,11 +10,14 @@ mod schema;
 use serde::Serialize;
 
 pub use pattern::{Pattern, Piece};
-pub use schema::{BUILDS, CONFIGURATIONS, DOCUMENTS, RUNS, Schema, WORKSPACES};
+pub use schema::{
+    BUILDS, CONFIGURATIONS, DOCUMENTS, EXECUTIONS, RUNS, Schema, WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS,
+    WORKSPACES,
+};
 
 use super::status::text_enum;
 use super::time::Timestamp;
-use super::{ConfigurationId, WorkspaceId};
+use super::{ConfigurationId, DocumentId, WorkspaceId};
 
 text_enum! {
     /// What records can be told apart by.
@@ -27,6 +30,13 @@ text_enum! {
         StartedAt = "started_at",
         CompletedAt = "completed_at",
         HasOutput = "has_output",
+        ScopeType = "scope_type",
+        ScopeId = "scope_id",
+        DocumentType = "document_type",
+        WorkflowId = "workflow_id",
+        ExecutionId = "execution_id",
+        IsLatest = "is_latest",
+        IsActive = "is_active",
     }
 }
 
@@ -36,6 +46,8 @@ pub enum Kind {
     /// One of a closed list.
     Word,
     Id,
+    /// A name that somebody chose.
+    Text,
     Time,
     /// True or false, never missing.
     Flag,
@@ -45,15 +57,17 @@ impl Field {
     pub fn kind(self) -> Kind {
         match self {
             Self::Status => Kind::Word,
-            Self::Id | Self::ConfigurationId | Self::InputDocumentId => Kind::Id,
+            Self::Id | Self::ConfigurationId | Self::InputDocumentId | Self::ExecutionId => Kind::Id,
+            Self::ScopeType | Self::ScopeId | Self::DocumentType | Self::WorkflowId => Kind::Text,
             Self::CreatedAt | Self::StartedAt | Self::CompletedAt => Kind::Time,
-            Self::HasOutput => Kind::Flag,
+            Self::HasOutput | Self::IsLatest | Self::IsActive => Kind::Flag,
         }
     }
 
-    /// Whether a record may have no value for it. A run has any number of input documents.
+    /// Whether a record may have no value for it. A run has any number of input documents; what people write comes
+    /// from no execution.
     pub fn may_be_missing(self) -> bool {
-        matches!(self, Self::InputDocumentId | Self::StartedAt | Self::CompletedAt)
+        matches!(self, Self::InputDocumentId | Self::ExecutionId | Self::StartedAt | Self::CompletedAt)
     }
 }
 
@@ -69,7 +83,7 @@ impl Kind {
     pub fn operators(self) -> &'static [Operator] {
         use Operator::{Between, Eq, Gt, Gte, ILike, In, IsEmpty, IsNotEmpty, Lt, Lte, Ne, NotILike, NotIn};
         match self {
-            Self::Word | Self::Id => &[Eq, Ne, In, NotIn, ILike, NotILike, IsEmpty, IsNotEmpty],
+            Self::Word | Self::Id | Self::Text => &[Eq, Ne, In, NotIn, ILike, NotILike, IsEmpty, IsNotEmpty],
             Self::Time => &[Eq, Ne, Lt, Lte, Gt, Gte, Between, In, NotIn, IsEmpty, IsNotEmpty],
             Self::Flag => &[Eq, Ne],
         }
@@ -166,6 +180,8 @@ impl Order {
 pub struct Within {
     pub workspace_id: Option<WorkspaceId>,
     pub configuration_id: Option<ConfigurationId>,
+    /// Of a workflow's document.
+    pub document_id: Option<DocumentId>,
 }
 
 /// All but the part of the list that is wanted.

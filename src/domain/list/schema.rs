@@ -1,13 +1,16 @@
 //! What each list can be asked.
 
 use super::{Comparison, Direction, Field, Sort, Test, Value};
-use crate::domain::status::{BuildStatus, RunStatus};
+use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
+use crate::domain::workflow_document::DocumentStatus;
 
 /// A list: its name, what it is filtered and sorted by, and its order when none is asked for.
 #[derive(Debug)]
 pub struct Schema {
     pub name: &'static str,
     pub filters: &'static [Field],
+    /// Fields that may be asked for as parameters of their own, with the names that they have as such.
+    pub parameters: &'static [(&'static str, Field)],
     pub sorts: &'static [Field],
     /// The words that [`Field::Status`] may have.
     pub statuses: &'static [&'static str],
@@ -46,6 +49,7 @@ pub const RUNS: Schema = Schema {
         Field::CompletedAt,
         Field::HasOutput,
     ],
+    parameters: &[],
     sorts: WORK,
     statuses: RunStatus::WORDS,
     order: NEWEST_FIRST,
@@ -54,9 +58,65 @@ pub const RUNS: Schema = Schema {
 pub const BUILDS: Schema = Schema {
     name: "builds",
     filters: &[Field::Status, Field::CreatedAt, Field::StartedAt, Field::CompletedAt],
+    parameters: &[],
     sorts: WORK,
     statuses: BuildStatus::WORDS,
     order: NEWEST_FIRST,
+};
+
+pub const EXECUTIONS: Schema = Schema {
+    name: "executions",
+    filters: &[
+        Field::Status,
+        Field::WorkflowId,
+        Field::ScopeType,
+        Field::ScopeId,
+        Field::IsActive,
+        Field::CreatedAt,
+        Field::StartedAt,
+        Field::CompletedAt,
+    ],
+    parameters: &[
+        ("workflow_id", Field::WorkflowId),
+        ("scope_type", Field::ScopeType),
+        ("scope_id", Field::ScopeId),
+        ("active", Field::IsActive),
+    ],
+    sorts: WORK,
+    statuses: ExecutionStatus::WORDS,
+    order: NEWEST_FIRST,
+};
+
+/// Every version is an item, unless only the latest are asked for.
+pub const WORKFLOW_DOCUMENTS: Schema = Schema {
+    name: "workflow_documents",
+    filters: &[
+        Field::Status,
+        Field::ScopeType,
+        Field::ScopeId,
+        Field::DocumentType,
+        Field::ExecutionId,
+        Field::IsLatest,
+        Field::CreatedAt,
+    ],
+    parameters: &[
+        ("scope_type", Field::ScopeType),
+        ("scope_id", Field::ScopeId),
+        ("document_type", Field::DocumentType),
+        ("execution_id", Field::ExecutionId),
+        ("latest", Field::IsLatest),
+    ],
+    sorts: &[Field::Id, Field::Status, Field::CreatedAt],
+    statuses: DocumentStatus::WORDS,
+    order: NEWEST_FIRST,
+};
+
+/// Of one document. The ids of versions have the order of their numbers.
+pub const WORKFLOW_DOCUMENT_VERSIONS: Schema = Schema {
+    name: "workflow_document_versions",
+    sorts: &[Field::Id],
+    order: Sort { field: Field::Id, direction: Direction::Descending },
+    ..plain("")
 };
 
 pub const WORKSPACES: Schema = plain("workspaces");
@@ -65,7 +125,8 @@ pub const DOCUMENTS: Schema = plain("documents");
 
 /// Paged and searched, oldest first.
 const fn plain(name: &'static str) -> Schema {
-    Schema { name, filters: &[], sorts: &[Field::Id, Field::CreatedAt], statuses: &[], order: OLDEST_FIRST }
+    let sorts = &[Field::Id, Field::CreatedAt];
+    Schema { name, filters: &[], parameters: &[], sorts, statuses: &[], order: OLDEST_FIRST }
 }
 
 #[cfg(test)]

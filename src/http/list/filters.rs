@@ -7,11 +7,13 @@ use serde_json::Value as Json;
 use super::parameters::names;
 use crate::domain::list::{Comparison, Field, Filter, Kind, Operator, Pattern, Schema, Test, Value};
 use crate::domain::time::{Timestamp, micros};
-use crate::domain::{ConfigurationId, DocumentId};
+use crate::domain::{ConfigurationId, DocumentId, ExecutionId};
 use crate::http::problem::Problem;
 
 const MAX_ITEMS: usize = 25;
 const MAX_BYTES: usize = 8 << 10;
+/// Characters; longer than any name that is kept.
+const MAX_TEXT: usize = 1000;
 
 /// How the items belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,19 @@ pub fn of_statuses(texts: &[String], schema: &Schema) -> Result<Option<Filter>, 
     let known = |text: &String| schema.statuses.contains(&text.as_str()).then(|| Value::Text(text.clone()));
     let values = texts.iter().map(|text| known(text).ok_or_else(one_of)).collect::<Result<Vec<_>, _>>()?;
     Ok((!values.is_empty()).then_some(Filter::Test(Field::Status, Test::In(values))))
+}
+
+/// One of these values of a field that has a parameter of its own.
+pub fn of_parameter(name: &str, field: Field, texts: &[String], schema: &Schema) -> Result<Filter, Problem> {
+    let place = Place { path: name.to_owned(), schema };
+    let values = texts.iter().map(|text| place.read(field, &Json::from(text.as_str())));
+    let values = values.collect::<Option<Vec<_>>>();
+    let values = values.ok_or_else(|| Problem::invalid(name, place.values_of(field)))?;
+    match (field.kind(), values.as_slice()) {
+        (Kind::Flag, [flag]) => Ok(Filter::Test(field, Test::Compare(Comparison::Eq, flag.clone()))),
+        (Kind::Flag, _) => Err(Problem::invalid(name, "given once")),
+        _ => Ok(Filter::Test(field, Test::In(values))),
+    }
 }
 
 /// The field of this name, in either spelling.
@@ -138,20 +153,25 @@ impl Place<'_> {
     }
 
     fn value(&self, field: Field, value: &Json) -> Result<Value, Problem> {
+        self.read(field, value).ok_or_else(|| self.invalid(".value", self.values_of(field)))
+    }
+
+    fn read(&self, field: Field, value: &Json) -> Option<Value> {
         let text = value.as_str();
-        let read = match field.kind() {
+        match field.kind() {
             Kind::Word => text.filter(|text| self.schema.statuses.contains(text)).map(|text| Value::Text(text.into())),
             Kind::Id => text.filter(|text| is_id(field, text)).map(|text| Value::Text(text.into())),
+            Kind::Text => text.filter(|text| is_name(text)).map(|text| Value::Text(text.into())),
             Kind::Time => text.and_then(time).map(Value::Time),
             Kind::Flag => value.as_bool().or_else(|| text?.parse().ok()).map(Value::Flag),
-        };
-        read.ok_or_else(|| self.invalid(".value", self.values_of(field)))
+        }
     }
 
     fn values_of(&self, field: Field) -> String {
         match field.kind() {
             Kind::Word => format!("one of {}", self.schema.statuses.join(", ")),
             Kind::Id => format!("a {field}"),
+            Kind::Text => format!("a text of 1 to {MAX_TEXT} characters without NUL"),
             Kind::Time => "a time such as 2026-01-31T12:00:00Z, or a day".into(),
             Kind::Flag => "true or false".into(),
         }
@@ -161,8 +181,13 @@ impl Place<'_> {
 fn is_id(field: Field, text: &str) -> bool {
     match field {
         Field::ConfigurationId => ConfigurationId::parse(text).is_ok(),
+        Field::ExecutionId => ExecutionId::parse(text).is_ok(),
         _ => DocumentId::parse(text).is_ok(),
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=MAX_TEXT).contains(&text.chars().count()) && !text.contains('\0')
 }
 
 /// ISO 8601. Without an offset it is UTC, without a time of day midnight; beyond microseconds it is cut.
@@ -184,22 +209,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::list::{BUILDS, RUNS};
-
-    fn one(id: &str, operator: &str, value: Json) -> Result<Filter, Problem> {
-        parse(&json!([{"id": id, "operator": operator, "value": value}]).to_string(), Join::And, &RUNS)
-    }
+    use crate::domain::list::{BUILDS, EXECUTIONS, RUNS, WORKFLOW_DOCUMENTS};
 
     #[test]
     fn every_operator_that_fits_a_field_is_read_and_no_other() {
         let document = DocumentId::generate().to_string();
         let configuration = ConfigurationId::generate().to_string();
-        for &field in RUNS.filters {
+        let execution = ExecutionId::generate().to_string();
+        let fields = [&RUNS, &EXECUTIONS, &WORKFLOW_DOCUMENTS]
+            .into_iter()
+            .flat_map(|schema| schema.filters.iter().map(move |field| (schema, *field)));
+        for (schema, field) in fields {
             let value = match field {
                 Field::InputDocumentId => json!(document),
                 Field::ConfigurationId => json!(configuration),
-                Field::Status => json!("failed"),
-                Field::HasOutput => json!(true),
+                Field::ExecutionId => json!(execution),
+                Field::Status => json!(schema.statuses[0]),
+                other if other.kind() == Kind::Flag => json!(true),
+                other if other.kind() == Kind::Text => json!("any text"),
                 _ => json!("2026-01-02T03:04:05Z"),
             };
             for &operator in Operator::ALL {
@@ -208,7 +235,8 @@ mod tests {
                     Operator::IsEmpty | Operator::IsNotEmpty => Json::Null,
                     _ => value.clone(),
                 };
-                let read = one(field.as_str(), operator.as_str(), value);
+                let item = json!([{"id": field.as_str(), "operator": operator.as_str(), "value": value}]);
+                let read = parse(&item.to_string(), Join::And, schema);
                 assert_eq!(read.is_ok(), field.kind().operators().contains(&operator), "{field} {operator}: {read:?}");
                 if let Err(problem) = read {
                     assert_eq!(problem.errors[0].path, "filters[0].operator");

@@ -62,13 +62,15 @@ struct Raw {
     filters: Option<String>,
     join: Option<String>,
     statuses: Vec<String>,
+    /// Of [`Schema::parameters`], by their place there.
+    fields: Vec<Vec<String>>,
 }
 
 impl Raw {
     fn read(text: &str, schema: &Schema) -> Result<Self, Problem> {
         let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
             .map_err(|_| Problem::invalid("query", "percent-encoded pairs"))?;
-        let mut raw = Self::default();
+        let mut raw = Self { fields: vec![Vec::new(); schema.parameters.len()], ..Self::default() };
         for (name, value) in pairs.into_inner() {
             // No list has an empty text or a NUL in it, and PostgreSQL knows no NUL at all.
             if value.contains('\0') {
@@ -76,6 +78,10 @@ impl Raw {
             }
             if name == "status" && !schema.statuses.is_empty() {
                 raw.statuses.push(value);
+                continue;
+            }
+            if let Some(index) = schema.parameters.iter().position(|(own, _)| *own == name) {
+                raw.fields[index].push(value);
                 continue;
             }
             let place = raw.place(&name, schema).ok_or_else(|| Problem::invalid(&name, allowed(schema)))?;
@@ -115,6 +121,10 @@ impl Raw {
     fn filter(&self, schema: &Schema) -> Result<Filter, Problem> {
         let mut all = Vec::new();
         all.extend(filters::of_statuses(&self.statuses, schema)?);
+        for ((name, field), texts) in schema.parameters.iter().zip(&self.fields).filter(|(_, texts)| !texts.is_empty())
+        {
+            all.push(filters::of_parameter(name, *field, texts, schema)?);
+        }
         let join = filters::join(self.join.as_deref())?;
         all.extend(self.filters.as_deref().map(|text| filters::parse(text, join, schema)).transpose()?);
         all.extend(words(self.q.as_deref().unwrap_or_default())?);
@@ -157,13 +167,14 @@ fn allowed(schema: &Schema) -> String {
     if !schema.statuses.is_empty() {
         names.push("status");
     }
+    names.extend(schema.parameters.iter().map(|(name, _)| *name));
     format!("one of {}", names.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::list::{BUILDS, Comparison, RUNS, Test, Value, WORKSPACES};
+    use crate::domain::list::{BUILDS, Comparison, RUNS, Test, Value, WORKFLOW_DOCUMENTS, WORKSPACES};
 
     fn parse(text: &str) -> Result<ListRequest, Problem> {
         ListRequest::parse(text, &RUNS, Within::default())
@@ -218,6 +229,27 @@ mod tests {
             ("q=a%00b", "q", "NUL"),
             ("q=1+2+3+4+5+6+7+8+9", "q", "8 words"),
             (&long, "q", "200 characters"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert_eq!(problem.errors[0].path, path, "{text}");
+            assert!(problem.errors[0].message.contains(allowed), "{text}: {:?}", problem.errors);
+        }
+    }
+
+    #[test]
+    fn a_field_with_a_parameter_of_its_own_is_asked_for_by_it() {
+        let parse = |text: &str| ListRequest::parse(text, &WORKFLOW_DOCUMENTS, Within::default());
+        let text = |text: &str| Value::Text(text.into());
+        let types = Filter::Test(Field::DocumentType, Test::In(vec![text("plan"), text("risk list")]));
+        let latest = Filter::Test(Field::IsLatest, Test::Compare(Comparison::Eq, Value::Flag(true)));
+        let parsed = parse("latest=true&document_type=plan&document_type=risk%20list").unwrap();
+        assert_eq!(parsed.query.filter, Filter::All(vec![types, latest]));
+        for (text, path, allowed) in [
+            ("latest=maybe", "latest", "true or false"),
+            ("latest=true&latest=false", "latest", "once"),
+            ("scope_id=", "scope_id", "1 to"),
+            ("execution_id=run_1", "execution_id", "execution_id"),
+            ("workflow_id=x", "workflow_id", "document_type"),
         ] {
             let problem = parse(text).unwrap_err();
             assert_eq!(problem.errors[0].path, path, "{text}");

@@ -66,7 +66,7 @@ fn value(field: Field, json: Json) -> Option<Option<Value>> {
     match (field.kind(), json) {
         (_, Json::Null) => field.may_be_missing().then_some(None),
         (Kind::Time, Json::String(text)) => Some(Some(Value::Time(filters::time(&text)?))),
-        (Kind::Word | Kind::Id, Json::String(text)) => Some(Some(Value::Text(text))),
+        (Kind::Word | Kind::Id | Kind::Text, Json::String(text)) => Some(Some(Value::Text(text))),
         _ => None,
     }
 }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_taken_back_by_its_own_list_only() {
-        let within = Within { workspace_id: Some(WorkspaceId::generate()), configuration_id: None };
+        let within = Within { workspace_id: Some(WorkspaceId::generate()), ..Within::default() };
         let own = query("sort=started_at,-status&q=x", within);
         let moment = filters::time("2026-01-02T03:04:05.000006Z").unwrap();
         let rest = ["failed", "run_1"].map(|text| Some(Value::Text(text.into())));

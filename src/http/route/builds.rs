@@ -93,7 +93,7 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
-    let within = Within { workspace_id: None, configuration_id: Some(configuration_id) };
+    let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
     let (store, query) = (registry.store(), request.query_string());
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
     lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await

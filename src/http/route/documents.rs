@@ -83,7 +83,7 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), request.query_string());
     lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
 }

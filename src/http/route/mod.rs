@@ -10,6 +10,9 @@ pub mod builds;
 pub mod events;
 pub mod safe_mode;
 pub mod system;
+pub mod workflow_documents;
+pub mod telemetry;
+pub mod workflows;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -30,7 +33,10 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(builds::mount)
             .configure(events::mount)
             .configure(safe_mode::mount)
-            .configure(system::mount),
+            .configure(system::mount)
+            .configure(workflow_documents::mount)
+            .configure(telemetry::mount)
+            .configure(workflows::mount),
     );
 }
 

@@ -182,7 +182,7 @@ async fn list_of_workspace(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let within = Within { workspace_id: Some(workspace_id), configuration_id: None };
+    let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
 
@@ -194,7 +194,7 @@ async fn list_of_both(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let found = super::configurations::find(&registry, &principal, workspace_id, &path.1).await?;
-    let within = Within { workspace_id: Some(workspace_id), configuration_id: Some(found.id) };
+    let within = Within { workspace_id: Some(workspace_id), configuration_id: Some(found.id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
 
@@ -208,7 +208,7 @@ async fn list_of_configuration(
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     let found = found.ok_or_else(|| Problem::not_found("the configuration"))?;
     // Its workspace says nothing new, but gives the database more indexes to choose from.
-    let within = Within { workspace_id: Some(found.workspace_id), configuration_id: Some(id) };
+    let within = Within { workspace_id: Some(found.workspace_id), configuration_id: Some(id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
 

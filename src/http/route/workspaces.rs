@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::domain::WorkspaceId;
-use crate::domain::configuration::Workspace;
+use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
+use crate::domain::principal::{Principal, Scope};
 use crate::domain::time;
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
@@ -15,6 +16,7 @@ use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
+use crate::store::InsertWorkspaceError;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -65,6 +67,53 @@ async fn show(
     found
         .map(|workspace| HttpResponse::Ok().json(resource(&workspace)))
         .ok_or_else(|| Problem::not_found("the workspace"))
+}
+
+/// The workspace that is named, or the caller's default one; none when that is not there yet.
+pub(super) async fn named_or_default(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    named: Option<&str>,
+) -> Result<Option<WorkspaceId>, Problem> {
+    if let Some(text) = named {
+        return super::configurations::workspace(registry, principal, text).await.map(Some);
+    }
+    let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
+    Ok(match (found, &principal.workspaces) {
+        (Some(workspace), _) => Some(workspace.id),
+        (None, Scope::Only(own)) => own.first().copied().filter(|_| own.len() == 1),
+        (None, Scope::All) => None,
+    })
+}
+
+/// As [`named_or_default`], for who writes: the default workspace is made.
+pub(super) async fn to_write_to(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    named: Option<&str>,
+) -> Result<WorkspaceId, Problem> {
+    if let Some(id) = named_or_default(registry, principal, named).await? {
+        return Ok(id);
+    }
+    if principal.workspaces != Scope::All {
+        return Err(Problem::invalid("workspace_id", "one of your workspaces"));
+    }
+    let (name, slug) = (DEFAULT_WORKSPACE.to_owned(), DEFAULT_WORKSPACE.to_owned());
+    let made = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
+    match registry.store().insert_workspace(&made).await {
+        Ok(()) => Ok(made.id),
+        // Somebody else has made it in between.
+        Err(InsertWorkspaceError::SlugTaken) => {
+            let found = named_or_default(registry, principal, None).await?;
+            found.ok_or_else(|| Problem::not_found("the default workspace"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What a reader sees of one workspace, or of one that is not there.
+pub(super) fn only(workspace_id: Option<WorkspaceId>) -> Scope {
+    Scope::Only(workspace_id.into_iter().collect())
 }
 
 fn resource(workspace: &Workspace) -> Value {

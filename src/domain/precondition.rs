@@ -1,0 +1,29 @@
+//! What a change takes for granted about the thing it changes.
+
+/// The version or revision that the caller knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    Any,
+    OneOf(Vec<u64>),
+}
+
+impl Expected {
+    pub fn is_met_by(&self, current: u64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(known) => known.contains(&current),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_may_be_changed() {
+        assert!(Expected::Any.is_met_by(7));
+        assert!(Expected::OneOf(vec![6, 7]).is_met_by(7));
+        assert!(!Expected::OneOf(vec![6]).is_met_by(7) && !Expected::OneOf(vec![]).is_met_by(7));
+    }
+}

@@ -1,0 +1,232 @@
+//! What language models took and cost: by day, workflow and model, of an execution, and of a workflow.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::workspaces;
+use crate::domain::ExecutionId;
+use crate::domain::ledger::{Days, StepCosts, Summary, Sums, WorkflowStats, share};
+use crate::domain::money::MicroUsd;
+use crate::domain::status::ExecutionStatus;
+use crate::http::auth::Caller;
+use crate::http::input;
+use crate::http::problem::{Code, Problem};
+use crate::registry::RegistryHandle;
+
+/// Both ends counted.
+const MAX_DAYS: i64 = 366;
+const DEFAULT_DAYS: i64 = 7;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/telemetry/summary").route(web::get().to(summary)))
+        .service(web::resource("/telemetry/executions/{execution}/costs").route(web::get().to(costs)))
+        .service(web::resource("/telemetry/workflows/{workflow}/stats").route(web::get().to(stats)));
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Range {
+    workspace_id: Option<String>,
+    start: Option<String>,
+    end: Option<String>,
+}
+
+impl Range {
+    /// Without an end it is today, without a start the week that ends there.
+    fn days(&self, today: NaiveDate) -> Result<Days, Problem> {
+        let day = |name: &str, text: &Option<String>| {
+            let read = |text: &String| day(text).ok_or_else(|| Problem::invalid(name, "a day such as 2026-01-31"));
+            text.as_ref().map(read).transpose()
+        };
+        let last = day("end", &self.end)?.unwrap_or(today);
+        let first = day("start", &self.start)?.unwrap_or_else(|| last - TimeDelta::days(DEFAULT_DAYS - 1));
+        match (last - first).num_days() + 1 {
+            ..=0 => Err(Problem::invalid("start", format!("a day up to {last}"))),
+            1..=MAX_DAYS => Ok(Days { first, last }),
+            _ => Err(Problem::invalid("start", format!("at most {MAX_DAYS} days before the end, which counts"))),
+        }
+    }
+}
+
+fn day(text: &str) -> Option<NaiveDate> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    // Only the one spelling that days are kept in, else they would not be found.
+    day.filter(|day| (1..=9999).contains(&day.year()) && day.to_string() == text)
+}
+
+async fn summary(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let query = web::Query::<Range>::from_query(request.query_string());
+    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    let days = query.days(Utc::now().date_naive())?;
+    let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
+    let summary = registry.store().ledger_summary(&workspaces::only(workspace_id), days).await?;
+    Ok(HttpResponse::Ok().json(summary_resource(days, &summary)))
+}
+
+fn summary_resource(days: Days, summary: &Summary) -> Value {
+    let totals = &summary.totals;
+    let of_day = |day| summary.by_day.iter().find(|(own, _)| *own == day).map(|(_, sums)| *sums).unwrap_or_default();
+    let by_workflow = summary.by_workflow.iter().map(|(id, sums)| with(json!({"workflow_id": id}), sums));
+    let by_model = summary.by_model.iter();
+    let by_model = by_model.map(|((provider, model), sums)| with(json!({"provider": provider, "model": model}), sums));
+    let by_day = days.iter().map(|day| with(json!({"date": day.to_string()}), &of_day(day)));
+    json!({
+        "start": days.first.to_string(), "end": days.last.to_string(),
+        "totals": with(json!({}), totals),
+        "averages": {
+            "cost_per_call": totals.cost_per_call(), "cost_per_execution": totals.cost_per_execution(),
+            "latency_ms": totals.mean_latency_ms(),
+        },
+        "success_rate": totals.success_rate(),
+        "by_workflow": by_workflow.collect::<Vec<_>>(), "by_model": by_model.collect::<Vec<_>>(),
+        "by_day": by_day.collect::<Vec<_>>(),
+    })
+}
+
+/// A group with its sums.
+fn with(mut group: Value, sums: &Sums) -> Value {
+    for (name, value) in amounts(sums) {
+        group[name] = value;
+    }
+    group
+}
+
+fn amounts(sums: &Sums) -> [(&'static str, Value); 9] {
+    [
+        ("calls", sums.calls.into()),
+        ("errors", sums.errors.into()),
+        ("executions", sums.executions.into()),
+        ("input_tokens", sums.tokens.input.into()),
+        ("output_tokens", sums.tokens.output.into()),
+        ("cache_read_tokens", sums.tokens.cache_read.into()),
+        ("cache_write_tokens", sums.tokens.cache_write.into()),
+        ("cost_usd", sums.cost.to_string().into()),
+        ("unpriced_calls", sums.unpriced_calls.into()),
+    ]
+}
+
+async fn costs(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id: ExecutionId = input::id(&path)?;
+    let (store, scope) = (registry.store(), &principal.workspaces);
+    let execution = store.find_execution(scope, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
+    let steps = store.execution_costs(scope, id).await?;
+    let sum = |of: fn(&Sums) -> u64| steps.iter().map(|step| of(&step.sums)).sum::<u64>();
+    Ok(HttpResponse::Ok().json(json!({
+        "execution_id": id, "workspace_id": execution.workspace_id, "workflow_id": execution.workflow_id,
+        "total_cost_usd": steps.iter().map(|step| step.sums.cost).sum::<MicroUsd>(),
+        "calls": sum(|sums| sums.calls), "errors": sum(|sums| sums.errors),
+        "unpriced_calls": sum(|sums| sums.unpriced_calls),
+        "input_tokens": sum(|sums| sums.tokens.input), "output_tokens": sum(|sums| sums.tokens.output),
+        "cache_read_tokens": sum(|sums| sums.tokens.cache_read),
+        "cache_write_tokens": sum(|sums| sums.tokens.cache_write),
+        "latency_ms": sum(|sums| sums.latency_ms),
+        "steps": steps.iter().map(step_resource).collect::<Vec<_>>(),
+    })))
+}
+
+fn step_resource(step: &StepCosts) -> Value {
+    let StepCosts { step_id, provider, model, sums } = step;
+    let latency_ms = sums.latency_ms;
+    let group = json!({"step_id": step_id, "provider": provider, "model": model, "latency_ms": latency_ms});
+    let mut resource = with(group, sums);
+    // Always one.
+    resource.as_object_mut().and_then(|members| members.remove("executions"));
+    resource
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct InWorkspace {
+    workspace_id: Option<String>,
+}
+
+async fn stats(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let query = web::Query::<InWorkspace>::from_query(request.query_string());
+    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
+    let not_found = || Problem::not_found("the workflow");
+    let workspace_id = workspace_id.ok_or_else(not_found)?;
+    let stats = registry.store().workflow_stats(workspace_id, &path).await?.ok_or_else(not_found)?;
+    let mut resource = stats_resource(&stats);
+    resource["workspace_id"] = json!(workspace_id);
+    resource["workflow_id"] = json!(path.into_inner());
+    Ok(HttpResponse::Ok().json(resource))
+}
+
+fn stats_resource(stats: &WorkflowStats) -> Value {
+    let of = |status| stats.by_status.iter().find(|(own, _)| *own == status).map_or(0, |(_, count)| *count);
+    let total = stats.executions();
+    let mut executions: Map<String, Value> =
+        ExecutionStatus::ALL.iter().map(|status| (status.to_string(), of(*status).into())).collect();
+    executions.insert("total".into(), total.into());
+    let durations = stats.durations;
+    json!({
+        "executions": executions,
+        "total_cost_usd": stats.calls.cost, "avg_cost_usd": stats.calls.cost_per_execution(),
+        "unpriced_calls": stats.calls.unpriced_calls,
+        "avg_duration_ms": durations.map(|durations| durations.mean_ms),
+        "p50_duration_ms": durations.map(|durations| durations.p50_ms),
+        "p95_duration_ms": durations.map(|durations| durations.p95_ms),
+        "clarification_rate": share(stats.clarified, total), "retry_rate": share(stats.retries, total),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: Option<&str>, end: Option<&str>) -> Result<(String, String), Problem> {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let range = Range { workspace_id: None, start: text(start), end: text(end) };
+        let today = day("2026-03-03").unwrap();
+        range.days(today).map(|days| (days.first.to_string(), days.last.to_string()))
+    }
+
+    #[test]
+    fn days_are_the_last_seven_unless_told() {
+        for (start, end, first, last) in [
+            (None, None, "2026-02-25", "2026-03-03"),
+            (Some("2026-03-03"), None, "2026-03-03", "2026-03-03"),
+            (None, Some("2024-03-01"), "2024-02-24", "2024-03-01"),
+            (Some("2024-01-01"), Some("2024-12-31"), "2024-01-01", "2024-12-31"),
+            (Some("2026-03-05"), Some("2026-03-09"), "2026-03-05", "2026-03-09"),
+        ] {
+            assert_eq!(range(start, end).unwrap(), (first.to_owned(), last.to_owned()));
+        }
+    }
+
+    #[test]
+    fn days_in_the_wrong_order_or_too_many_are_refused() {
+        for (start, end, path, allowed) in [
+            (Some("2026-03-04"), None, "start", "up to 2026-03-03"),
+            (Some("2026-03-02"), Some("2026-03-01"), "start", "up to"),
+            (Some("2024-01-01"), Some("2025-01-01"), "start", "at most 366"),
+            (Some("2026-3-01"), None, "start", "2026-01-31"),
+            (Some("2026-02-29"), None, "start", "2026-01-31"),
+            (None, Some("today"), "end", "2026-01-31"),
+            (None, Some(""), "end", "2026-01-31"),
+            (None, Some("-0001-01-01"), "end", "2026-01-31"),
+        ] {
+            let problem = range(start, end).unwrap_err();
+            assert_eq!((problem.errors[0].path.as_str(), problem.code), (path, Code::InvalidRequest), "{start:?}");
+            assert!(problem.errors[0].message.contains(allowed), "{:?}", problem.errors);
+        }
+        assert!(range(Some("2024-01-01"), Some("2024-12-31")).is_ok(), "a leap year");
+    }
+}

@@ -1,0 +1,217 @@
+//! Documents of workflows, version by version. (Uploaded input files of runs are in `documents`.)
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::workspaces;
+use crate::domain::DocumentId;
+use crate::domain::list::{WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS, Within};
+use crate::domain::time;
+use crate::domain::workflow_document::{
+    Chain, DocumentChange, DocumentDraft, DocumentStatus, WorkScope, WorkflowDocument,
+};
+use crate::http::auth::Caller;
+use crate::http::input::{self, Json};
+use crate::http::problem::{Code, Problem};
+use crate::http::{list as lists, paths};
+use crate::registry::RegistryHandle;
+
+/// What steps produce may be read, changed and sent back.
+const MAX_BODY: usize = 8 << 20;
+/// Characters. PostgreSQL's indexes take no more than 2,700 bytes of a row.
+const MAX_TYPE: usize = 64;
+const MAX_SCOPE_ID: usize = 255;
+const MAX_TITLE: usize = 255;
+const MAX_SUMMARY: usize = 10_000;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/documents")
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .route(web::post().to(create))
+                .route(web::get().to(list)),
+        )
+        .service(
+            web::resource("/documents/{document}")
+                .app_data(web::PayloadConfig::new(MAX_BODY))
+                .route(web::put().to(change))
+                .route(web::get().to(show)),
+        )
+        .service(web::resource("/documents/{document}/versions").route(web::get().to(versions)));
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewDocument {
+    workspace_id: Option<String>,
+    scope_type: String,
+    scope_id: String,
+    document_type: String,
+    title: Option<String>,
+    #[serde(default)]
+    status: DocumentStatus,
+    summary: Option<String>,
+    content: Value,
+}
+
+async fn create(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let new: NewDocument = body.required()?;
+    input::label("scope_type", &new.scope_type, MAX_TYPE)?;
+    input::label("scope_id", &new.scope_id, MAX_SCOPE_ID)?;
+    input::label("document_type", &new.document_type, MAX_TYPE)?;
+    let title = new.title.unwrap_or_else(|| new.document_type.clone());
+    check(Some(&title), new.summary.as_deref(), Some(&new.content))?;
+    let workspace_id = workspaces::to_write_to(&registry, &principal, new.workspace_id.as_deref()).await?;
+    let scope = WorkScope { scope_type: new.scope_type, scope_id: new.scope_id };
+    let chain = Chain { workspace_id, scope, document_type: new.document_type };
+    let draft = DocumentDraft {
+        title,
+        status: new.status,
+        summary: new.summary,
+        content: new.content,
+        created_by: principal.name,
+        created_at: time::micros(Utc::now()),
+    };
+    let created = registry.store().create_workflow_document(&chain, &draft).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header(("Location", paths::workflow_document(created.id)));
+    Ok(response.insert_header((header::ETAG, etag(&created))).json(resource(&created)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedDocument {
+    title: Option<String>,
+    status: Option<DocumentStatus>,
+    #[serde(default, deserialize_with = "input::given")]
+    summary: Option<Option<String>>,
+    #[serde(default, deserialize_with = "input::given")]
+    content: Option<Value>,
+}
+
+/// The next version. What is left out stays as it is.
+async fn change(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let id: DocumentId = input::id(&path)?;
+    let expected = input::expected(&request)?;
+    let ChangedDocument { title, status, summary, content } = body.required()?;
+    if title.is_none() && status.is_none() && summary.is_none() && content.is_none() {
+        return Err(Problem::invalid("content", "given, unless `title`, `status` or `summary` is"));
+    }
+    check(title.as_deref(), summary.as_ref().and_then(Option::as_deref), content.as_ref())?;
+    let (created_by, created_at) = (principal.name, time::micros(Utc::now()));
+    let change = DocumentChange { title, status, summary, content, created_by, created_at };
+    let changed = registry.store().change_workflow_document(&principal.workspaces, id, &expected, change).await?;
+    Ok(shown(&changed))
+}
+
+fn check(title: Option<&str>, summary: Option<&str>, content: Option<&Value>) -> Result<(), Problem> {
+    title.map_or(Ok(()), |title| input::label("title", title, MAX_TITLE))?;
+    if summary.is_some_and(|summary| summary.chars().count() > MAX_SUMMARY) {
+        return Err(Problem::invalid("summary", format!("a text of at most {MAX_SUMMARY} characters")));
+    }
+    if content.is_some_and(Value::is_null) {
+        return Err(Problem::invalid("content", "any JSON but null"));
+    }
+    Ok(())
+}
+
+async fn list(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (named, query) = input::take_parameter(request.query_string(), "workspace_id")?;
+    let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
+    let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
+    lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, &query, item).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WhichVersion {
+    version: Option<String>,
+}
+
+async fn show(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id: DocumentId = input::id(&path)?;
+    let query = web::Query::<WhichVersion>::from_query(request.query_string());
+    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
+    let version = query
+        .version
+        .as_ref()
+        .map(|text| number(text).ok_or_else(|| Problem::invalid("version", "a whole number from 1")));
+    let found = registry.store().find_workflow_document(&principal.workspaces, id, version.transpose()?).await?;
+    let what = if query.version.is_some() { "the version of the document" } else { "the document" };
+    found.map(|document| shown(&document)).ok_or_else(|| Problem::not_found(what))
+}
+
+/// Newest first.
+async fn versions(
+    Caller(principal): Caller,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let id: DocumentId = input::id(&path)?;
+    let (store, scope) = (registry.store(), &principal.workspaces);
+    let found = store.find_workflow_document(scope, id, None).await?;
+    found.ok_or_else(|| Problem::not_found("the document"))?;
+    let within = Within { document_id: Some(id), ..Within::default() };
+    lists::respond(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, request.query_string(), item).await
+}
+
+/// Its `ETag` is its version: what a change must know.
+fn shown(document: &WorkflowDocument) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(resource(document))
+}
+
+fn etag(document: &WorkflowDocument) -> String {
+    format!("\"{}\"", document.version)
+}
+
+fn resource(document: &WorkflowDocument) -> Value {
+    let mut resource = item(document);
+    resource["content"] = document.content.clone();
+    resource
+}
+
+/// As lists show it: without the content.
+fn item(document: &WorkflowDocument) -> Value {
+    let path = paths::workflow_document(document.id);
+    let made_by = document.made_by.as_ref();
+    json!({
+        "document_id": document.id, "object": "ade.workflow_document", "workspace_id": document.chain.workspace_id,
+        "scope_type": document.chain.scope.scope_type, "scope_id": document.chain.scope.scope_id,
+        "document_type": document.chain.document_type, "version": document.version,
+        "is_latest": document.is_latest, "title": document.title, "status": document.status,
+        "summary": document.summary, "content_digest": document.content_digest,
+        "created_by": document.created_by, "created_at": time::format(document.created_at),
+        "execution_id": made_by.map(|made_by| made_by.execution_id),
+        "step_id": made_by.map(|made_by| &made_by.step_id), "item": made_by.and_then(|made_by| made_by.item.as_ref()),
+        "attempt": made_by.map(|made_by| made_by.attempt),
+        "links": {
+            "self": format!("{path}?version={}", document.version), "latest": path,
+            "versions": format!("{path}/versions"),
+        },
+    })
+}

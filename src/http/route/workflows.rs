@@ -1,0 +1,215 @@
+//! Workflows: definitions in, revisions out.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::workspaces;
+use crate::domain::WorkspaceId;
+use crate::domain::time;
+use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
+use crate::http::auth::Caller;
+use crate::http::input::{self, Json};
+use crate::http::paths;
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::registry::RegistryHandle;
+use crate::workflow::{Fault, Workflow};
+
+type Registry = web::Data<RegistryHandle>;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/workflows").route(web::post().to(create)).route(web::get().to(list)))
+        .service(
+            web::resource("/workflows/{workflow}")
+                .route(web::put().to(replace))
+                .route(web::delete().to(delete))
+                .route(web::get().to(show)),
+        )
+        .service(web::resource("/workflows/{workflow}/schema/{step}").route(web::get().to(schema)));
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct InWorkspace {
+    workspace_id: Option<String>,
+}
+
+fn named_workspace(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let query = web::Query::<InWorkspace>::from_query(request.query_string());
+    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    Ok(query.into_inner().workspace_id)
+}
+
+/// A definition as it was sent, without what the service says about it when it shows it.
+struct Sent {
+    definition: Map<String, Value>,
+    workspace_id: Option<String>,
+}
+
+impl Sent {
+    fn read(body: &Json, request: &HttpRequest) -> Result<Self, Problem> {
+        let mut definition: Map<String, Value> = body.required()?;
+        for told in ["object", "created_at", "updated_at", "links"] {
+            definition.remove(told);
+        }
+        let workspace_id = match definition.remove("workspace_id") {
+            None | Some(Value::Null) => named_workspace(request)?,
+            Some(Value::String(id)) => Some(id),
+            Some(_) => return Err(Problem::invalid("workspace_id", "an id")),
+        };
+        Ok(Self { definition, workspace_id })
+    }
+
+    fn check(self) -> Result<NewWorkflow, Problem> {
+        let definition = Value::Object(self.definition);
+        let workflow = Workflow::parse(&definition).map_err(invalid)?;
+        Ok(NewWorkflow {
+            workflow_id: workflow.workflow_id.clone(),
+            name: workflow.name.clone(),
+            description: workflow.description.clone(),
+            step_count: workflow.steps.len() as u64,
+            definition,
+        })
+    }
+}
+
+async fn create(
+    Caller(principal): Caller,
+    registry: Registry,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let sent = Sent::read(&body, &request)?;
+    let named = sent.workspace_id.clone();
+    let new = sent.check()?;
+    let workspace_id = workspaces::to_write_to(&registry, &principal, named.as_deref()).await?;
+    let workflow = registry.store().insert_workflow(workspace_id, &new, Utc::now()).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header(("Location", paths::workflow(workspace_id, &workflow.workflow_id)));
+    Ok(response.insert_header((header::ETAG, etag(&workflow))).json(resource(&workflow, new.definition)))
+}
+
+/// The next revision, if the caller knows the present one. Executions keep the one that they began with.
+async fn replace(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let expected = input::expected(&request)?;
+    let mut sent = Sent::read(&body, &request)?;
+    if sent.definition.entry("workflow_id").or_insert_with(|| json!(*path)) != path.as_str() {
+        return Err(Problem::invalid("workflow_id", "the id of the path, or left out"));
+    }
+    let named = sent.workspace_id.clone();
+    let new = sent.check()?;
+    let workspace_id = workspace(&registry, &principal, named.as_deref()).await?;
+    let workflow = registry.store().replace_workflow(workspace_id, &expected, &new, Utc::now()).await?;
+    Ok(shown(&workflow, new.definition))
+}
+
+async fn delete(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    registry.store().delete_workflow(workspace_id, &path).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let named = named_workspace(&request)?;
+    let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
+    let workflows = registry.store().workflows(&workspaces::only(workspace_id)).await?;
+    let item = |workflow: &StoredWorkflow| {
+        json!({
+            "workflow_id": workflow.workflow_id, "name": workflow.name, "description": workflow.description,
+            "revision": workflow.revision, "step_count": workflow.step_count,
+        })
+    };
+    let items: Vec<_> = workflows.iter().map(item).collect();
+    Ok(HttpResponse::Ok().json(json!({ "workflows": items, "total": workflows.len() })))
+}
+
+async fn show(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    let (workflow, definition) = find(&registry, workspace_id, &path).await?;
+    Ok(shown(&workflow, definition))
+}
+
+/// What the output of a step must look like.
+async fn schema(
+    Caller(principal): Caller,
+    registry: Registry,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    let (_, definition) = find(&registry, workspace_id, &path.0).await?;
+    let schema = output_schema(&definition, &path.1).ok_or_else(|| Problem::not_found("the step"))?;
+    Ok(HttpResponse::Ok().content_type("application/schema+json").body(schema.to_string()))
+}
+
+/// All of what is wrong with a definition.
+fn invalid(faults: Vec<Fault>) -> Problem {
+    let problem = Problem::new(Code::InvalidWorkflow, format!("the definition has {} faults", faults.len()));
+    let error = |fault: Fault| FieldError::new(fault.path, fault.code, fault.message);
+    faults.into_iter().map(error).fold(problem, Problem::error)
+}
+
+fn output_schema<'a>(definition: &'a Value, step_id: &str) -> Option<&'a Value> {
+    let step = definition["steps"].as_array()?.iter().find(|step| step["step_id"] == step_id)?;
+    definition["schemas"].get(step["output_schema"].as_str()?)
+}
+
+async fn find(
+    registry: &RegistryHandle,
+    workspace_id: WorkspaceId,
+    workflow_id: &str,
+) -> Result<(StoredWorkflow, Value), Problem> {
+    let not_found = || Problem::not_found("the workflow");
+    let workflow = registry.store().find_workflow(workspace_id, workflow_id).await?.ok_or_else(not_found)?;
+    let definition = registry.store().workflow_definition(workspace_id, workflow_id, workflow.revision).await?;
+    Ok((workflow, definition.ok_or_else(not_found)?))
+}
+
+/// Of a workflow that must be there already: without its workspace it is not.
+async fn workspace(
+    registry: &RegistryHandle,
+    principal: &crate::domain::principal::Principal,
+    named: Option<&str>,
+) -> Result<WorkspaceId, Problem> {
+    let found = workspaces::named_or_default(registry, principal, named).await?;
+    found.ok_or_else(|| Problem::not_found("the workflow"))
+}
+
+/// Its `ETag` is its revision: what a change must know.
+fn shown(workflow: &StoredWorkflow, definition: Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::ETAG, etag(workflow))).json(resource(workflow, definition))
+}
+
+fn etag(workflow: &StoredWorkflow) -> String {
+    format!("\"{}\"", workflow.revision)
+}
+
+/// The definition, and what the service says about it; it may be sent back as it is.
+fn resource(workflow: &StoredWorkflow, mut definition: Value) -> Value {
+    definition["revision"] = json!(workflow.revision);
+    definition["object"] = json!("ade.workflow");
+    definition["workspace_id"] = json!(workflow.workspace_id);
+    definition["created_at"] = json!(time::format(workflow.created_at));
+    definition["updated_at"] = json!(time::format(workflow.updated_at));
+    definition["links"] = json!({ "self": paths::workflow(workflow.workspace_id, &workflow.workflow_id) });
+    definition
+}
