@@ -4,18 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::execution::{Execution, ExecutionState};
 use ade::domain::id::NodeId;
 use ade::domain::principal::Scope;
+use ade::domain::progress::StepKey;
 use ade::domain::run::{Run, RunOptions, RunState};
 use ade::domain::sequence::Start;
-use ade::domain::status::RunStatus;
+use ade::domain::status::{ExecutionStatus, RunStatus};
 use ade::domain::time::{Timestamp, micros};
-use ade::domain::{ConfigurationId, RunId, StreamKey, WorkspaceId};
+use ade::domain::workflow::NewWorkflow;
+use ade::domain::workflow_document::WorkScope;
+use ade::domain::{ConfigurationId, ExecutionId, RunId, StreamKey, WorkspaceId};
+use ade::event::payload::execution::Complete;
 use ade::event::payload::run::Completed;
 use ade::event::{Draft, Identity, Source, codec};
 use ade::projection::{self, Patience, Target};
 use ade::store::Store;
-use ade::summary::{Fact, RunFold};
+use ade::summary::{ExecutionFold, Fact, RunFold};
 use serde_json::{Value, json};
 
 use super::database::TestDatabase;
@@ -244,4 +249,68 @@ fn a_row_waits_for_a_database_that_is_away_and_its_stream_does_not() {
         assert_eq!((row.state.status, row.state.exit_code, row.last_sequence), (RunStatus::Failed, Some(3), 2));
         life.end().await;
     });
+}
+
+#[test]
+fn the_row_of_an_execution_follows_its_stream() {
+    in_system(async {
+        let (workspace_id, id) = (WorkspaceId::generate(), ExecutionId::generate());
+        let rows = Rows::with(RunId::generate(), workspace_id, ConfigurationId::generate()).await;
+        let execution = pending(id, workspace_id);
+        let new = NewWorkflow {
+            workflow_id: "plan".into(),
+            name: "Plan".into(),
+            description: String::new(),
+            step_count: 1,
+            definition: json!({}),
+        };
+        rows.store.insert_workflow(workspace_id, &new, execution.created_at).await.unwrap();
+        rows.store.insert_execution(&execution, None).await.unwrap();
+        let world = World { identity: Identity::of_execution(workspace_id, id, "plan"), ..World::new() };
+        let life = world.live().await;
+        let make = move || Target::execution(workspace_id, id);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        let say = async |draft: Draft| life.stream.append_one(draft).await.unwrap();
+        let started =
+            json!({"workflow_id": "plan", "revision": 1, "scope_type": "project", "scope_id": "42", "steps": ["a"]});
+        say(Draft::new("execution_started", Source::Api, &started)).await;
+        let began = json!({"attempt": 1, "role": "writer", "model": "small", "inputs": []});
+        say(Draft::new("step_started", Source::Api, &began).of_step(StepKey::step("a"))).await;
+        let ended = Complete {
+            status: ExecutionStatus::Cancelled,
+            failure: None,
+            totals: Default::default(),
+            documents: Vec::new(),
+        };
+        say(Draft::new("complete", Source::Api, &ended)).await;
+        projected.wait_for(|done| *done).await.unwrap();
+        life.end().await;
+        let mut fold = ExecutionFold::default();
+        let log = std::fs::read(world.path()).unwrap();
+        lines(&log).for_each(|line| fold.apply(Fact::from(&codec::decode(line).unwrap())));
+        let row = rows.store.find_execution(&Scope::All, id).await.unwrap().unwrap();
+        assert_eq!((row.state.status, row.last_sequence), (ExecutionStatus::Cancelled, 3));
+        assert!(row.state.started_at.is_some() && row.state.completed_at.is_some());
+        assert_eq!(row, Execution { state: ExecutionState::from(fold.progress()), last_sequence: 3, ..execution });
+    });
+}
+
+fn pending(id: ExecutionId, workspace_id: WorkspaceId) -> Execution {
+    Execution {
+        id,
+        workspace_id,
+        workflow_id: "plan".into(),
+        revision: 1,
+        scope: WorkScope { scope_type: "project".into(), scope_id: "42".into() },
+        input: None,
+        retry_of_execution_id: None,
+        created_by: "local".into(),
+        node_id: NodeId::generate(),
+        created_at: micros(chrono::Utc::now()),
+        log_degraded: false,
+        durable_bytes: None,
+        log_state: Default::default(),
+        last_sequence: 0,
+        state: ExecutionState::default(),
+    }
 }
