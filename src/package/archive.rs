@@ -503,10 +503,12 @@ mod tests {
             (zip_of(&[PROJECT]), "src/ade_config/manifest.json"),
             (zip_of(&[("pyproject.toml", "["), MANIFEST]), "pyproject.toml"),
             (zip_of(&[PROJECT, (MANIFEST.0, "{")]), "src/ade_config/manifest.json"),
-            (zip_of(&[]), "pyproject.toml"),
         ] {
             let error = refusal(&zip);
             assert!(matches!(&error, ImportError::InvalidPackage(at) if at.file == file), "{error:?}");
+        }
+        for zip in [zip_of(&[]), zip_of(&[(".git/HEAD", "x")])] {
+            assert!(matches!(refusal(&zip), ImportError::Empty));
         }
     }
 }

@@ -159,3 +159,22 @@ fn what_is_not_there_is_404() {
     app.get(&format!("{WORKFLOWS}?colour=red")).problem(400, "invalid_query");
     app.send(&Request::post(WORKFLOWS).body("text/plain", "{}")).problem(415, "unsupported_media_type");
 }
+
+#[test]
+fn a_workflow_stays_while_an_execution_of_it_goes_on() {
+    let app = TestApp::start();
+    let workflow = create(&app, &definition("plan"));
+    let workspace = workflow["workspace_id"].as_str().unwrap();
+    // What an execution at work looks like to whoever deletes.
+    app.change_database(&format!(
+        "INSERT INTO executions (id, workspace_id, workflow_id, revision, scope_type, scope_id, created_by, node_id, \
+         created_at, log_degraded, log_state, last_sequence, status, is_active, current_steps, pending, totals, \
+         clarification_count) VALUES ('exec_01M7Z2XGRD82ME7A46JRDYGFF4', '{workspace}', 'plan', 1, 'project', '1', \
+         'somebody', 'node_01M7Z2XGRD82ME7A46JRDYGFF4', '2026-01-01T00:00:00+00:00', false, 'plain', 1, 'running', \
+         true, '[]', '[]', '{{}}', 0)"
+    ));
+    delete(&app, &format!("{WORKFLOWS}/plan")).problem(409, "workflow_in_use");
+    app.get(&format!("{WORKFLOWS}/plan")).expect(200);
+    app.change_database("UPDATE executions SET status = 'completed', is_active = false");
+    delete(&app, &format!("{WORKFLOWS}/plan")).expect(204);
+}
