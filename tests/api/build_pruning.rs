@@ -192,7 +192,7 @@ fn the_venv_of_another_node_is_neither_used_nor_pruned() {
 
 #[test]
 fn what_a_crash_left_half_made_is_gone_after_a_start() {
-    let mut app = TestApp::start();
+    let mut app = TestApp::with(&[("ADE_MAINTENANCE_INTERVAL", "1s")]);
     let project = app.project();
     let build = id(&app.build(&project, &json!({})));
     app.stop_now();
