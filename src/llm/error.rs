@@ -100,8 +100,9 @@ impl ProviderError {
         }
     }
 
-    /// The same, with a key taken out of what the provider has said.
-    pub(super) fn without(mut self, key: Option<&str>) -> Self {
+    /// The same, with the key taken out of what the provider has said, and then bounded: a cut might leave a part of
+    /// the key.
+    pub(super) fn told(mut self, key: Option<&str>) -> Self {
         let text = match &mut self {
             Self::RateLimited { message, .. }
             | Self::Server { message, .. }
@@ -110,8 +111,8 @@ impl ProviderError {
             Self::Transport { reason } | Self::Malformed { reason } | Self::Unanswerable { reason } => Some(reason),
             Self::Timeout { .. } | Self::TooLarge { .. } => None,
         };
-        if let (Some(text), Some(key)) = (text, key) {
-            *text = text.replace(key, "***");
+        if let Some(text) = text {
+            *text = bounded(key.map_or_else(|| text.clone(), |key| text.replace(key, "***")));
         }
         self
     }
@@ -128,10 +129,12 @@ impl ProviderError {
     }
 }
 
-/// A provider's sentence, bounded and on one line.
+/// A provider's sentence, on one line.
 pub(super) fn sentence(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    let text = words.join(" ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn bounded(text: String) -> String {
     match text.char_indices().nth(MESSAGE_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
@@ -174,8 +177,14 @@ mod tests {
     #[test]
     fn a_sentence_is_bounded_and_on_one_line() {
         assert_eq!(sentence(" a\n b\t c "), "a b c");
-        let long = sentence(&"ä".repeat(2_000));
+        let told = |reason: String, key| match (ProviderError::Transport { reason }).told(key) {
+            ProviderError::Transport { reason } => reason,
+            other => panic!("{other}"),
+        };
+        let long = told("ä".repeat(2_000), None);
         assert_eq!(long.chars().count(), MESSAGE_CHARS + 3);
         assert!(long.ends_with("..."));
+        let cut = told(format!("{}the key", "ä".repeat(MESSAGE_CHARS - 2)), Some("the key"));
+        assert_eq!(cut, format!("{}**...", "ä".repeat(MESSAGE_CHARS - 2)));
     }
 }

@@ -101,7 +101,7 @@ impl Line {
             parts: VecDeque::new(),
         };
         let parts = stream::try_unfold(exchange, Exchange::next);
-        parts.map_err(move |error| error.without(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
+        parts.map_err(move |error| error.told(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
     }
 
     fn client(&self) -> awc::Client {

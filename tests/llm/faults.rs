@@ -80,6 +80,16 @@ async fn a_key_that_a_provider_repeats_is_not_told() {
 }
 
 #[actix_web::test]
+async fn nor_is_a_part_of_a_key_where_a_sentence_is_cut() {
+    for before in (480..500).step_by(3) {
+        let body = Dialect::OpenAi.refusal("authentication_error", &format!("{}{KEY}", "x".repeat(before)));
+        let script = vec![answer("401 Unauthorized", &[], &body)];
+        let error = outcome(Dialect::OpenAi, script, limits()).await.unwrap_err();
+        assert!(!error.to_string().contains(&KEY[..2]), "{error}");
+    }
+}
+
+#[actix_web::test]
 async fn what_comes_before_an_error_is_told_however_the_bytes_were_split() {
     for dialect in DIALECTS {
         let text = [dialect.begin(), &dialect.delta("half"), "data: hello\n\n"].concat();
