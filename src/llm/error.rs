@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::status::text_enum;
+
 /// A provider's sentence is kept up to this.
 const MESSAGE_CHARS: usize = 500;
 
@@ -49,40 +51,24 @@ impl std::fmt::Display for Wait {
     }
 }
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $word:literal),* $(,)?) => {
-        /// The kind of an error, as the ledger has it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum ErrorKind { $($(#[$doc])* $kind),* }
-
-        impl ErrorKind {
-            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$kind => $word),* }
-            }
-
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$kind),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    RateLimited = "rate_limited",
-    Server = "server",
-    Timeout = "timeout",
-    Transport = "transport",
-    Malformed = "malformed",
-    TooLarge = "too_large",
-    Refused = "refused",
-    Authentication = "authentication",
-    Unanswerable = "unanswerable",
-    /// The call was dropped by who made it.
-    Cancelled = "cancelled",
-    /// The process died during the call.
-    Interrupted = "interrupted",
+text_enum! {
+    /// The kind of an error, as the ledger has it.
+    #[derive(PartialOrd, Ord)]
+    ErrorKind {
+        RateLimited = "rate_limited",
+        Server = "server",
+        Timeout = "timeout",
+        Transport = "transport",
+        Malformed = "malformed",
+        TooLarge = "too_large",
+        Refused = "refused",
+        Authentication = "authentication",
+        Unanswerable = "unanswerable",
+        /// The call was dropped by who made it.
+        Cancelled = "cancelled",
+        /// The process died during the call.
+        Interrupted = "interrupted",
+    }
 }
 
 impl ProviderError {
