@@ -251,8 +251,8 @@ pub fn take_parameter(query: &str, name: &str) -> Result<(Option<String>, String
     }
 }
 
-/// `If-Match`: the numbers of an `ETag`, with or without quotes. What is no number matches nothing.
-pub fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
+/// `If-Match`: what an `ETag` says, with or without quotes. What no `ETag` can say matches nothing.
+pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
     if headers.peek().is_none() {
         let detail = "`If-Match` must name the version that is to be changed";
@@ -293,7 +293,7 @@ mod tests {
         let read = |texts: &[&str]| {
             let request =
                 texts.iter().fold(TestRequest::get(), |request, text| request.append_header((header::IF_MATCH, *text)));
-            expected(&request.to_http_request())
+            expected::<u64>(&request.to_http_request())
         };
         for (texts, numbers) in [
             (&["\"3\""][..], &[3][..]),
