@@ -60,7 +60,7 @@ fn a_large_file_comes_whole_and_in_part_on_a_connection_that_goes_on() {
         it.get().header("Range", "bytes=-9"),
         Request::new("HEAD", &it.target),
         it.get().header("Range", "bytes=1-"),
-        Request::get("/api/v1/health/live"),
+        Request::get("/health/live"),
     ];
     let answers = in_turn(&requests, it.app.address).unwrap();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status()).collect();
