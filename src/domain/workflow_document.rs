@@ -92,6 +92,21 @@ pub struct StepAttempt {
     pub attempt: u32,
 }
 
+impl StepAttempt {
+    /// Stands where a step's id does; no step has such an id.
+    const GIVEN: &str = "(input)";
+
+    /// What an execution was given at its start, once for each type.
+    pub fn given(execution_id: ExecutionId, document_type: &str) -> Self {
+        Self { execution_id, step_id: Self::GIVEN.to_owned(), item: Some(document_type.to_owned()), attempt: 0 }
+    }
+
+    /// No step has made it: somebody gave it to the execution.
+    pub fn is_given(&self) -> bool {
+        self.step_id == Self::GIVEN
+    }
+}
+
 /// A version of a document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowDocument {

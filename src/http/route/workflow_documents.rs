@@ -198,6 +198,7 @@ fn resource(document: &WorkflowDocument) -> Value {
 fn item(document: &WorkflowDocument) -> Value {
     let path = paths::workflow_document(document.id);
     let made_by = document.made_by.as_ref();
+    let step = made_by.filter(|made_by| !made_by.is_given());
     json!({
         "document_id": document.id, "object": "ade.workflow_document", "workspace_id": document.chain.workspace_id,
         "scope_type": document.chain.scope.scope_type, "scope_id": document.chain.scope.scope_id,
@@ -206,8 +207,8 @@ fn item(document: &WorkflowDocument) -> Value {
         "summary": document.summary, "content_digest": document.content_digest,
         "created_by": document.created_by, "created_at": time::format(document.created_at),
         "execution_id": made_by.map(|made_by| made_by.execution_id),
-        "step_id": made_by.map(|made_by| &made_by.step_id), "item": made_by.and_then(|made_by| made_by.item.as_ref()),
-        "attempt": made_by.map(|made_by| made_by.attempt),
+        "step_id": step.map(|step| &step.step_id), "item": step.and_then(|step| step.item.as_ref()),
+        "attempt": step.map(|step| step.attempt),
         "links": {
             "self": format!("{path}?version={}", document.version), "latest": path,
             "versions": format!("{path}/versions"),

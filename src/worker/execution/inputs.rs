@@ -23,20 +23,12 @@ pub struct Input {
     pub content: Value,
 }
 
-/// Stands where a step's id does, in what an execution was given at its start; no step has such an id.
-const GIVEN: &str = "(input)";
-
 /// What the caller gave becomes documents of the scope, each once.
 pub async fn store_given(work: &Work) -> Result<(), Unavailable> {
     let execution = &work.job.execution;
     let given = execution.input.as_ref().and_then(Value::as_object);
     for (document_type, content) in given.into_iter().flatten() {
-        let attempt = StepAttempt {
-            execution_id: execution.id,
-            step_id: GIVEN.to_owned(),
-            item: Some(document_type.clone()),
-            attempt: 0,
-        };
+        let attempt = StepAttempt::given(execution.id, document_type);
         let chain = chain(execution, execution.scope.clone(), document_type);
         let draft = DocumentDraft {
             title: title(content).unwrap_or(document_type).to_owned(),
