@@ -4,6 +4,7 @@ mod cancel;
 mod crash;
 mod degraded;
 mod endings;
+mod executions;
 mod owner;
 mod panic;
 mod queue;
