@@ -113,15 +113,14 @@ async fn live(address: SocketAddr, number: usize, pause: Duration) -> Result<Lif
     let outcome = async {
         let mut lines = open(address, number).await?;
         let mut life = Life { events: 0, latency: histogram() };
-        let mut chunk = String::new();
+        let mut line = String::new();
         loop {
-            // The marks of chunks stand between lines: an event is written whole, and nothing in it looks like one.
-            chunk.clear();
-            let read = tokio::time::timeout(SILENCE, lines.read_line(&mut chunk)).await;
+            line.clear();
+            let read = tokio::time::timeout(SILENCE, lines.read_line(&mut line)).await;
             if read.map_err(|_| "nothing comes".to_owned())?.map_err(|error| error.to_string())? == 0 {
                 return Err("the stream has ended without an end".to_owned());
             }
-            let Some(event) = chunk.strip_prefix("data: ") else { continue };
+            let Some(event) = line.strip_prefix("data: ") else { continue };
             let now = Utc::now();
             if take(&mut life, event.trim_end(), now)? {
                 return Ok(life);

@@ -254,7 +254,8 @@ fn items_ask_and_are_accepted_each_for_itself() {
     };
     both(&mut it, "clarification_needed");
     eventually("both wait", || it.show()["pending"].as_array().unwrap().len() == 2);
-    it.answer("part", &json!({"answers": {"Q_1": "x"}, "item": "c"})).problem(404, "not_found");
+    let nobody = it.answer("part", &json!({"answers": {"Q_1": "x"}, "item": "c"}));
+    assert!([404, 409].contains(&nobody.status()), "{nobody}");
     for item in ["b", "a"] {
         it.answer("part", &json!({"answers": {"Q_1": format!("of {item}")}, "item": item})).expect(200);
     }
@@ -290,4 +291,31 @@ fn what_waits_for_a_person_is_cancelled_at_once() {
         assert!(laws::micro(&it.show()["totals"]["cost_usd"]) > 0, "what it has cost is told");
         it.assert_costs();
     }
+}
+
+#[test]
+fn questions_that_nobody_answers_in_time_fail_the_step() {
+    let app = TestApp::with(&[("ADE_CLARIFICATION_TIMEOUT", "1s")]);
+    let mut it = app.execute_new(&workflow(
+        "ask",
+        &[step("note", &[], "Write it.\nbuiltin: ask What?"), step("end", &["note"], "End it.")],
+    ));
+    let asked = it.until_type("clarification_needed");
+    let time = |text: &Value| text.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let (from, deadline) = (time(&asked["created_at"]), time(&asked["payload"]["deadline"]));
+    let wait = (deadline - from).num_milliseconds();
+    assert!((0..=1_000).contains(&wait), "{wait} ms: {asked}");
+    let end = it.ends("failed");
+    assert!(time(&end["created_at"]) >= deadline, "{end}");
+    assert_eq!(
+        (&end["payload"]["failure"]["code"], &end["payload"]["failure"]["step_id"]),
+        (&json!("step_failed"), &json!("note"))
+    );
+    assert_eq!(it.step("note", None)["error"]["code"], "clarification_expired");
+    it.answer("note", &json!({"answers": {"Q_1": "too late"}})).problem(409, "not_waiting");
+    // Who is answered in time has no deadline any more.
+    let mut next = app.execute("ask", &json!({}));
+    next.until_type("clarification_needed");
+    next.answer("note", &json!({"answers": {"Q_1": "in time"}})).expect(200);
+    next.ends("completed");
 }

@@ -74,6 +74,17 @@ fn the_example_is_gone_through_with_no_key_and_no_network() {
     assert_eq!(end["payload"]["documents"].as_array().unwrap().len(), 2 + items.len());
     check_documents(&it, &end);
     check_costs(&app, &it);
+    check_replies(&it);
+}
+
+/// Every reply that is on record is stored.
+fn check_replies(it: &Watched<'_>) {
+    let calls = it.log_folder().parent().unwrap().join("calls");
+    for call in laws::of_kind(&it.seen, "llm_call") {
+        let file = calls.join(format!("{}.json", call["payload"]["call_id"].as_str().unwrap()));
+        let stored = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        serde_json::from_slice::<Value>(&stored).unwrap();
+    }
 }
 
 /// What the end names is there, as it says, and is nobody's but this execution's.
@@ -530,4 +541,30 @@ fn items_have_chains_of_their_own_and_no_more_are_at_work_than_allowed() {
         (&wrong.step("whole", None)["status"], laws::of_kind(&wrong.seen, "llm_call").len()),
         (&json!("skipped"), 0)
     );
+}
+
+#[test]
+fn several_executions_are_read_on_one_connection() {
+    let app = TestApp::start();
+    app.add_workflow(&workflow("ask", &[step("note", &[], "Write it.\nbuiltin: ask What?")]));
+    let [mut one, mut two] = [(); 2].map(|()| app.execute("ask", &json!({})));
+    for it in [&mut one, &mut two] {
+        it.until_type("clarification_needed");
+    }
+    let mut both = app.stream(&Request::get(format!("/api/v1/events/stream?stream={}&stream={}", one.id, two.id)));
+    for it in [&two, &one] {
+        it.answer("note", &json!({"answers": {"Q_1": "so"}})).expect(200);
+    }
+    let mut seen = Vec::new();
+    while let Some(frame) = both.event() {
+        seen.push(frame.json());
+        if seen.iter().filter(|event| kind(event) == "complete").count() == 2 {
+            break;
+        }
+    }
+    for it in [&mut one, &mut two] {
+        it.ends("completed");
+        let own: Vec<_> = seen.iter().filter(|event| event["execution_id"] == it.id.as_str()).cloned().collect();
+        assert_eq!(own, it.seen);
+    }
 }

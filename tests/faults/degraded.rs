@@ -8,6 +8,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::definitions::{step, workflow};
+use crate::support::laws;
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::Subscriber;
@@ -149,6 +151,48 @@ fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
         (task["done"] == 1).then_some(())
     });
     completed(&server, &disk, (&place, &run), last);
+    server.stop();
+    verify(folder.path(), &settings, " 0 violations");
+}
+
+#[test]
+fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+        return;
+    };
+    let settings = on(&disk, folder.path());
+    let server = Server::start_with(folder.path(), &settings);
+    let slow = step("note", &[], "Write it.\nbuiltin: delay 2000");
+    assert_eq!(server.post("/api/v1/workflows", &workflow("slow", &[slow, step("end", &["note"], "End it.")])).0, 201);
+    let body = json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "full"});
+    let (status, execution) = server.post("/api/v1/executions", &body);
+    assert_eq!(status, 201, "{execution}");
+    let path = format!("/api/v1/executions/{}", execution["execution_id"].as_str().unwrap());
+    let reader = Subscriber::start(&server.address, &format!("{path}/stream"), None);
+    eventually("the step is at work", || (reader.count() >= 2).then_some(()));
+    disk.fill();
+    let row = eventually("end of the execution", || {
+        let row = server.get(&path);
+        row["completed_at"].is_string().then_some(row)
+    });
+    assert_eq!((&row["status"], &row["failure"]["code"]), (&json!("failed"), &json!("log_unavailable")), "{row}");
+    let seen = reader.finish();
+    assert_eq!((seen.whole, seen.controls.as_slice()), (true, ["stream.degraded".to_owned()].as_slice()));
+    verify(folder.path(), &settings, "degraded");
+    disk.free();
+    let (status, other) =
+        server.post("/api/v1/executions", &json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "room"}));
+    assert_eq!(status, 201, "{other}");
+    server.stop();
+    let server = Server::start_with(folder.path(), &settings);
+    let row = server.get(&path);
+    let log = Log::read(&disk.0, &row);
+    assert_eq!(laws::assert_ended(&log.events)["payload"]["status"], "failed", "{row}");
+    assert_eq!((&row["status"], &row["last_sequence"]), (&json!("failed"), &json!(log.lines.len())), "{row}");
+    let other = format!("/api/v1/executions/{}", other["execution_id"].as_str().unwrap());
+    eventually("end of the other one", || (server.get(&other)["status"] == "completed").then_some(()));
     server.stop();
     verify(folder.path(), &settings, " 0 violations");
 }

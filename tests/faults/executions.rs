@@ -16,7 +16,7 @@ use crate::support::model::{ModelServer, Turn};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::{Seen, Subscriber};
 use crate::support::work::parse;
-use crate::support::{eventually, within};
+use crate::support::{eventually, http, within};
 
 /// What takes "under a second" on a machine that does nothing else.
 const SOON: Duration = Duration::from_secs(4);
@@ -404,6 +404,17 @@ fn a_step_that_is_nearly_done_is_finished_before_the_service_stops() {
     let (mut story, mut server) = Story::begin(&definition, &json!({}), settings());
     story.follow(&server, 2);
     server.signal(libc::SIGTERM);
+    let body = json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "other"});
+    let refused = eventually("new work is refused", || {
+        let json = [("Content-Type", "application/json")];
+        // The service may have ended.
+        let Ok(answer) = http::send(&server.address, "POST", "/api/v1/executions", &json, body.to_string().as_bytes())
+        else {
+            return Some(503);
+        };
+        (answer.status != 201).then_some(answer.status)
+    });
+    assert_eq!(refused, 503);
     assert!(within(Duration::from_secs(25), "end of the service", || server.has_ended()).success());
     drop(server);
     let server = story.restart();

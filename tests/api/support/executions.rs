@@ -1,6 +1,7 @@
 //! Executions of workflows, in the words of the interface.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{EventStream, Request, Response, TestApp, Value, json, laws};
@@ -138,11 +139,14 @@ impl<'a> Watched<'a> {
         assert_eq!(costs["errors"], sums.errors, "{costs}");
     }
 
+    pub fn log_folder(&self) -> PathBuf {
+        let workspace = self.seen[0]["workspace_id"].as_str().unwrap();
+        self.app.data_dir().join("workspaces").join(workspace).join("executions").join(&self.id).join("logs")
+    }
+
     /// The text of the log file.
     pub fn log(&self) -> String {
-        let workspace = self.seen[0]["workspace_id"].as_str().unwrap();
-        let folder = self.app.data_dir().join("workspaces").join(workspace).join("executions").join(&self.id);
-        fs::read_to_string(folder.join("logs/events.ndjson")).unwrap()
+        fs::read_to_string(self.log_folder().join("events.ndjson")).unwrap()
     }
 }
 
