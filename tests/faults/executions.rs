@@ -114,12 +114,23 @@ impl Story {
         let end = laws::assert_ended(&log.events);
         assert_eq!((&end["payload"]["status"], &shown["status"]), (&json!(status), &json!(status)), "{end}");
         assert_eq!((&shown["last_sequence"], &shown["totals"]), (&end["sequence"], &end["payload"]["totals"]));
+        self.assert_replies(&log.events);
         let costs = server.get(&format!("/api/v1/telemetry/executions/{}/costs", self.id));
         for (name, sum) in laws::Sums::of(&log.events).as_totals() {
             let name = if name == "cost_usd" { "total_cost_usd" } else { &name };
             assert_eq!(costs[name], sum, "{name} of {costs}");
         }
         documents(server)
+    }
+
+    /// Every reply that is on record is stored.
+    fn assert_replies(&self, events: &[Value]) {
+        let workspace = events[0]["workspace_id"].as_str().unwrap();
+        let calls = self.folder.path().join(format!("workspaces/{workspace}/executions/{}/calls", self.id));
+        for call in laws::of_kind(events, "llm_call").iter().filter(|call| call["payload"]["error"].is_null()) {
+            let file = calls.join(format!("{}.json", call["payload"]["call_id"].as_str().unwrap()));
+            assert!(file.exists(), "{call}");
+        }
     }
 
     /// Stops the service, and has its folder verified.
@@ -129,7 +140,7 @@ impl Story {
     }
 }
 
-fn verify(folder: &Path) {
+pub fn verify(folder: &Path) {
     let verified = ade(folder, &settings()).arg("verify").output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
@@ -159,7 +170,7 @@ fn documents(server: &Server) -> Vec<Value> {
 }
 
 /// How often each step has had a reply, and how often it has begun.
-fn work(events: &[Value]) -> BTreeMap<String, (usize, usize)> {
+pub fn work(events: &[Value]) -> BTreeMap<String, (usize, usize)> {
     let count = |events: &[&Value], is_so: &dyn Fn(&Value) -> bool| events.iter().filter(|event| is_so(event)).count();
     laws::by_step(events)
         .into_iter()

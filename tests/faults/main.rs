@@ -4,6 +4,7 @@ mod cancel;
 mod crash;
 mod degraded;
 mod endings;
+mod execution_crowd;
 mod executions;
 mod owner;
 mod panic;
