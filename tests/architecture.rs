@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["domain", "summary", "workflow"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
-    ("worker", &["domain", "config", "event", "workflow", "package", "stream", "supervision", "assets"]),
+    ("worker", &["domain", "config", "event", "llm", "workflow", "package", "stream", "supervision", "assets"]),
     (
         "registry",
         &[
@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "event",
             "log",
+            "llm",
             "workflow",
             "package",
             "store",
