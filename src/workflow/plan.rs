@@ -240,9 +240,7 @@ impl<'a> Planner<'a> {
             return self.actions.push(Action::Close(key(step)));
         }
         let lost = items.iter().find(|item| is_lost(status(item)));
-        let is_open = |item: &StepKey| {
-            self.facts.at_work.contains(item) || !status(item).is_terminal() && status(item) != StepStatus::Pending
-        };
+        let is_open = |item: &StepKey| !status(item).is_terminal() && status(item) != StepStatus::Pending;
         if let Some(lost) = lost.filter(|_| !items.iter().any(is_open)) {
             let code = match self.progress.step(lost).and_then(|state| state.error.as_ref()) {
                 Some(error) if error.code == StepErrorCode::CostLimit => error.code,
@@ -262,22 +260,17 @@ impl<'a> Planner<'a> {
         unattended.map(|(key, _)| Action::Continue(key.clone())).collect()
     }
 
-    /// Who is at work and has not said so yet is not sent to work again.
     fn startable(&self) -> Vec<Action> {
-        let is_free = |key: &StepKey| !self.facts.at_work.contains(key);
         let mut start = Vec::new();
         for step in &self.workflow.steps {
             match self.status(step) {
-                StepStatus::Pending
-                    if step.for_each.is_none() && matches!(self.inputs(step), Inputs::Ready) && is_free(&key(step)) =>
-                {
+                StepStatus::Pending if step.for_each.is_none() && matches!(self.inputs(step), Inputs::Ready) => {
                     start.push(Action::Start(key(step)));
                 }
                 StepStatus::Running if step.for_each.is_some() => {
                     let items = self.items(step);
                     if !items.iter().any(|item| is_lost(self.progress.status_of(item))) {
-                        let pending =
-                            |item: &StepKey| self.progress.status_of(item) == StepStatus::Pending && is_free(item);
+                        let pending = |item: &StepKey| self.progress.status_of(item) == StepStatus::Pending;
                         start.extend(items.into_iter().filter(pending).map(Action::Start));
                     }
                 }
@@ -305,9 +298,9 @@ impl<'a> Planner<'a> {
         let is_at_work = self.facts.at_work.contains(key);
         match (status, stop) {
             (status, _) if status.is_terminal() => {}
+            (StepStatus::Pending, Stop::Failed) => self.actions.push(Action::Skip(key.clone(), stop.reason())),
             // What it has cost so far is not thrown away.
             (_, Stop::Failed) if is_at_work => {}
-            (StepStatus::Pending, Stop::Failed) => self.actions.push(Action::Skip(key.clone(), stop.reason())),
             _ => self.actions.push(Action::Cancel(key.clone(), stop.reason())),
         }
     }
@@ -539,24 +532,6 @@ mod tests {
         world.at_work.insert(parse("s0"));
         assert_eq!(world.actions(), ["continue s3", "start s1"], "what has begun goes before what has not");
         world.at_work.extend(["s1", "s2", "s3"].map(parse));
-        assert_eq!((world.actions(), world.plan().outlook), (vec![], Outlook::Busy));
-    }
-
-    #[test]
-    fn who_is_at_work_and_has_not_said_so_is_left_at_it() {
-        let mut world = World::new(diamond(), &[("a", Completed)]);
-        world.at_work.insert(parse("b"));
-        assert_eq!(world.actions(), ["start c"]);
-        world.state("c").status = Failed;
-        assert_eq!(world.actions(), ["skip d execution_failed"], "b comes to its end");
-        world.is_cancelled = true;
-        assert_eq!(world.actions()[0], "cancel b execution_cancelled");
-
-        let mut world = World::new(each(), &[("a", Completed), ("e", Running)]);
-        world.state("e").items = Some(["x", "y"].map(str::to_owned).into());
-        world.at_work.insert(parse("e/x"));
-        assert_eq!(world.actions(), ["start e/y"]);
-        world.state("e/y").status = Failed;
         assert_eq!((world.actions(), world.plan().outlook), (vec![], Outlook::Busy));
     }
 
