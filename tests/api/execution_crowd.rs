@@ -89,7 +89,7 @@ fn live(app: &TestApp, workflow_id: &str, mut random: Random) -> Life {
     let created = app.post(EXECUTIONS, &app.execution_of(workflow_id, &input_of(workflow_id))).expect(201).json();
     let mut life = Life { id: id_of(&created), lines: Vec::new(), events: Vec::new(), answers: 0, decisions: 0 };
     let cancel_at = (random.below(4) == 0).then(|| 1 + random.below(14) as usize);
-    let mut stream = EventStream::open(app.address, &Request::get(format!("{EXECUTIONS}/{}/stream", life.id)));
+    let mut stream = EventStream::open(app.address, &Request::get(format!("{EXECUTIONS}/{}/events/stream", life.id)));
     while let Some(frame) = stream.event() {
         let event = frame.json();
         life.lines.push(frame.data.unwrap());

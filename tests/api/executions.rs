@@ -382,13 +382,13 @@ fn an_event_is_the_same_bytes_in_every_form() {
     let file = it.log();
     let lines: Vec<&str> = file.lines().collect();
     let target = |rest: &str| format!("{EXECUTIONS}/{}{rest}", it.id);
-    let frames = app.stream(&Request::get(target("/stream"))).rest();
+    let frames = app.stream(&Request::get(target("/events/stream"))).rest();
     assert_eq!(frames.iter().map(|frame| frame.data.as_deref().unwrap()).collect::<Vec<_>>(), lines);
     for frame in &frames {
         let event = frame.json();
         assert_eq!((frame.event.as_deref(), frame.id), (event["type"].as_str(), event["sequence"].as_u64()));
     }
-    let constant = app.stream(&Request::get(target("/stream?event_names=constant"))).rest();
+    let constant = app.stream(&Request::get(target("/events/stream?event_names=constant"))).rest();
     assert!(constant.iter().all(|frame| frame.event.as_deref() == Some("ade.event")));
     for rest in
         ["/events/download", "/events?format=ndjson", "/stream?format=ndjson", "/events?format=ndjson&follow=true"]
@@ -402,11 +402,12 @@ fn an_event_is_the_same_bytes_in_every_form() {
     assert_eq!((&page["next_after_sequence"], &page["closed"]), (&json!(5), &json!(true)), "{page}");
     let last = lines.len() as u64;
     for (request, first) in [
-        (Request::get(target("/stream")).header("Last-Event-ID", 4), 5),
-        (Request::get(target("/stream?after_sequence=2")).header("Last-Event-ID", 6), 7),
+        (Request::get(target("/events/stream")).header("Last-Event-ID", 4), 5),
+        (Request::get(target("/events/stream?after_sequence=2")).header("Last-Event-ID", 6), 7),
         (Request::get(target("/events?stream=true&from_sequence=3")), 3),
         (Request::get(target("/events/stream?tail=2")), last - 1),
         (Request::get(target("/events")).header("Accept", "text/event-stream"), 1),
+        (Request::get(target("/stream")).header("Accept", "text/event-stream"), 1),
     ] {
         let ids: Vec<_> = app.stream(&request).rest().iter().map(|frame| frame.id.unwrap()).collect();
         assert!(ids.iter().copied().eq(first..=last), "{request:?}: {ids:?}");
@@ -415,7 +416,7 @@ fn an_event_is_the_same_bytes_in_every_form() {
     assert!(
         filtered["items"].as_array().unwrap().iter().all(|event| ["step_completed", "complete"].contains(&kind(event)))
     );
-    app.send(&Request::get(target("/stream")).header("Last-Event-ID", last)).expect(204);
+    app.send(&Request::get(target("/events/stream")).header("Last-Event-ID", last)).expect(204);
     app.get(&target(&format!("/events?after_sequence={}", last + 1))).problem(409, "sequence_ahead");
 }
 
@@ -429,7 +430,7 @@ fn a_reader_that_comes_back_misses_nothing_and_a_long_poll_is_held() {
         let (request, address) = (Request::get(target(&format!("/events?after_sequence={last}&wait=30"))), app.address);
         move || request.open(address).unwrap().read_all().unwrap().expect(200).json()
     });
-    let mut back = app.stream(&Request::get(target("/stream")).header("Last-Event-ID", 2));
+    let mut back = app.stream(&Request::get(target("/events/stream")).header("Last-Event-ID", 2));
     let caught_up = back.until_type("clarification_needed");
     assert_eq!(caught_up, it.seen[2..]);
     it.answer("requirements", &json!({"answers": answers_to(&asked["payload"]["questions"])})).expect(200);

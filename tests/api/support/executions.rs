@@ -30,7 +30,7 @@ pub struct Watched<'a> {
 impl<'a> Watched<'a> {
     pub fn new(app: &'a TestApp, execution: &Value) -> Self {
         let (id, scope) = (id_of(execution), execution["scope_id"].as_str().unwrap().to_owned());
-        let stream = app.stream(&Request::get(format!("{EXECUTIONS}/{id}/stream")));
+        let stream = app.stream(&Request::get(format!("{EXECUTIONS}/{id}/events/stream")));
         Self { app, id, scope, stream, seen: Vec::new() }
     }
 
