@@ -164,15 +164,21 @@ fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
     };
     let settings = on(&disk, folder.path());
     let server = Server::start_with(folder.path(), &settings);
-    let slow = step("note", &[], "Write it.\nbuiltin: delay 2000");
-    assert_eq!(server.post("/api/v1/workflows", &workflow("slow", &[slow, step("end", &["note"], "End it.")])).0, 201);
-    let body = json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "full"});
+    let asking = step("note", &[], "Write it.\nbuiltin: ask What?");
+    let definition = workflow("asking", &[asking, step("end", &["note"], "End it.")]);
+    assert_eq!(server.post("/api/v1/workflows", &definition).0, 201);
+    let body = json!({"workflow_id": "asking", "scope_type": "project", "scope_id": "full"});
     let (status, execution) = server.post("/api/v1/executions", &body);
     assert_eq!(status, 201, "{execution}");
     let path = format!("/api/v1/executions/{}", execution["execution_id"].as_str().unwrap());
     let reader = Subscriber::start(&server.address, &format!("{path}/stream"), None);
-    eventually("the step is at work", || (reader.count() >= 2).then_some(()));
+    let has_asked = || reader.seen().events.iter().any(|(_, line)| line.contains("clarification_needed"));
+    eventually("somebody is asked", || has_asked().then_some(()));
     disk.fill();
+    // More than any block that is there already has room for.
+    let answers = json!({"answers": {"Q_1": "x".repeat(60_000)}});
+    let taken = server.post(&format!("{path}/steps/note/clarification"), &answers).0;
+    assert!([200, 503].contains(&taken), "{taken}");
     let row = eventually("end of the execution", || {
         let row = server.get(&path);
         row["completed_at"].is_string().then_some(row)
@@ -182,17 +188,13 @@ fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
     assert_eq!((seen.whole, seen.controls.as_slice()), (true, ["stream.degraded".to_owned()].as_slice()));
     verify(folder.path(), &settings, "degraded");
     disk.free();
-    let (status, other) =
-        server.post("/api/v1/executions", &json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "room"}));
-    assert_eq!(status, 201, "{other}");
     server.stop();
     let server = Server::start_with(folder.path(), &settings);
     let row = server.get(&path);
     let log = Log::read(&disk.0, &row);
     assert_eq!(laws::assert_ended(&log.events)["payload"]["status"], "failed", "{row}");
     assert_eq!((&row["status"], &row["last_sequence"]), (&json!("failed"), &json!(log.lines.len())), "{row}");
-    let other = format!("/api/v1/executions/{}", other["execution_id"].as_str().unwrap());
-    eventually("end of the other one", || (server.get(&other)["status"] == "completed").then_some(()));
+    assert_eq!(log.of("clarification_answered").len(), usize::from(taken == 200), "what was taken is there");
     server.stop();
     verify(folder.path(), &settings, " 0 violations");
 }
