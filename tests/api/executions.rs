@@ -390,9 +390,7 @@ fn an_event_is_the_same_bytes_in_every_form() {
     }
     let constant = app.stream(&Request::get(target("/events/stream?event_names=constant"))).rest();
     assert!(constant.iter().all(|frame| frame.event.as_deref() == Some("ade.event")));
-    for rest in
-        ["/events/download", "/events?format=ndjson", "/stream?format=ndjson", "/events?format=ndjson&follow=true"]
-    {
+    for rest in ["/events/download", "/events?format=ndjson", "/events?format=ndjson&follow=true"] {
         assert_eq!(app.get(&target(rest)).expect(200).text(), file, "{rest}");
     }
     let page = app.get(&target("/events")).expect(200);
@@ -407,7 +405,7 @@ fn an_event_is_the_same_bytes_in_every_form() {
         (Request::get(target("/events?stream=true&from_sequence=3")), 3),
         (Request::get(target("/events/stream?tail=2")), last - 1),
         (Request::get(target("/events")).header("Accept", "text/event-stream"), 1),
-        (Request::get(target("/stream")).header("Accept", "text/event-stream"), 1),
+        (Request::get(target("/stream")), 1),
     ] {
         let ids: Vec<_> = app.stream(&request).rest().iter().map(|frame| frame.id.unwrap()).collect();
         assert!(ids.iter().copied().eq(first..=last), "{request:?}: {ids:?}");
