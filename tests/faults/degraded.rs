@@ -9,7 +9,6 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::definitions::{step, workflow};
-use crate::support::laws;
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::Subscriber;
@@ -192,7 +191,9 @@ fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
     let server = Server::start_with(folder.path(), &settings);
     let row = server.get(&path);
     let log = Log::read(&disk.0, &row);
-    assert_eq!(laws::assert_ended(&log.events)["payload"]["status"], "failed", "{row}");
+    assert_eq!(log.assert_ended()["payload"]["status"], "failed", "{row}");
+    let steps = server.get(&format!("{path}/steps"));
+    assert_eq!((&steps[0]["status"], &steps[1]["status"]), (&json!("cancelled"), &json!("pending")), "{steps}");
     assert_eq!((&row["status"], &row["last_sequence"]), (&json!("failed"), &json!(log.lines.len())), "{row}");
     assert_eq!(log.of("clarification_answered").len(), usize::from(taken == 200), "what was taken is there");
     server.stop();
