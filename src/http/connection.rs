@@ -2,16 +2,19 @@
 //!
 //! Law: a socket has one owner. It is the HTTP machinery's from accept on, until somebody takes it through the
 //! connection's [`Line`]; from then on the machinery finds a connection that is at its end, and what it still wants
-//! to write is dropped. A socket is given only when all that was written before has left.
+//! to write is dropped. A socket is given only when all that was written before has left. Only then, too, may a body
+//! that the machinery waits for write to a socket that stays the machinery's.
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use actix_web::rt::net::TcpStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::sync::watch;
 
 /// What a connection's kernel buffer holds for a reader that does not read.
@@ -129,6 +132,28 @@ impl Line {
         Some(socket)
     }
 
+    /// A second name for the socket, for threads of others.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match &*self.0.socket.borrow() {
+            Some(socket) => socket.stream.as_fd().try_clone_to_owned(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Ready when the socket takes bytes, whoever has found it full before.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.0.socket.borrow();
+        let Some(Socket { stream, .. }) = &*socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        loop {
+            ready!(stream.poll_write_ready(context))?;
+            // What the runtime believes is from before somebody else has written.
+            match stream.try_io(Interest::WRITABLE, || has_room(stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return Poll::Ready(looked),
+            }
+        }
+    }
+
     /// For an answer of many bytes to whoever asked for all of them.
     pub fn widen(&self) {
         if let Some(socket) = &*self.0.socket.borrow()
@@ -136,6 +161,15 @@ impl Line {
         {
             socket.buffer(WIDE_BUFFER);
         }
+    }
+}
+
+/// Fails with `WouldBlock` when there is none. An error of the socket is room: writing tells which.
+fn has_room(stream: &TcpStream) -> io::Result<()> {
+    let mut looked = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    match poll(&mut looked, PollTimeout::ZERO)? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, Version};
+use actix_web::http::{ConnectionType, Version, header};
 use actix_web::middleware::Next;
 use actix_web::rt;
 use bytes::Bytes;
@@ -38,7 +38,8 @@ pub async fn hand_over(
     // Older clients know no chunks, and take what comes until the connection is closed.
     let chunks = request.version() == Version::HTTP_11;
     let mut response = next.call(request).await?.map_into_boxed_body();
-    if response.response().body().size() != BodySize::Stream {
+    let has_length = response.headers().contains_key(header::CONTENT_LENGTH);
+    if has_length || response.response().body().size() != BodySize::Stream {
         return Ok(response);
     }
     let head = response.response_mut().head_mut();

@@ -43,6 +43,10 @@ pub trait ReadAt: Send + Sync {
     fn read_cached_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
+    /// The file of the operating system that has exactly these bytes at these places, if there is one.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 }
 
 pub trait DiskFile: ReadAt {
@@ -137,6 +141,10 @@ impl ReadAt for File {
             error if error.kind() == io::ErrorKind::Unsupported => io::ErrorKind::WouldBlock.into(),
             error => error,
         })
+    }
+
+    fn file(&self) -> Option<&File> {
+        Some(self)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Law: a reader never writes and knows no writer. How far it may read is told to it by whoever knows what is durable;
 //! of a log that is closed the end is its last whole event. Offsets are those of the lines, compressed or not.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -186,6 +187,14 @@ impl LogReader {
     /// The bytes at an offset, wherever lines begin and end; an error if there are not as many.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         fill(self.lines(), buffer, offset)
+    }
+
+    /// The file that is the log byte for byte, if it is one.
+    pub fn file(&self) -> Option<&File> {
+        match &self.form {
+            Form::Plain(file) => file.file(),
+            Form::Compressed(_) => None,
+        }
     }
 
     /// As [`LogReader::read`], without ever waiting for a device: `None` when the kernel does not have the bytes in

@@ -30,14 +30,13 @@ use crate::domain::sequence::Start;
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::micros;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkScope, WorkflowDocument};
-use crate::domain::{ExecutionId, WorkspaceId};
-use crate::event::codec;
+use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::payload::execution::Kept;
 use crate::store::{InsertExecutionError, Store, StoreError};
-use crate::stream::{Follow, Item, Tail};
-use crate::summary::{ExecutionFold, Fact};
+use crate::stream::{Follow, Tail};
 use crate::worker::execution::ports::Answer;
+use crate::worker::execution::scribe::fold;
 use crate::worker::execution::{ExecutionPorts, SayError, Unavailable};
 use crate::worker::stop::StopReason;
 use crate::workflow::Workflow;
@@ -271,8 +270,8 @@ pub async fn kept_of(
     workspace_id: WorkspaceId,
     id: ExecutionId,
 ) -> Result<Arc<[Kept]>, ReadError> {
-    let key = crate::domain::StreamKey::execution(workspace_id, id);
-    Ok(fold(services, registry, key).await?.kept().into())
+    let hub = reading::hub(services, registry, StreamKey::execution(workspace_id, id)).await?;
+    Ok(fold(Follow::inside(hub, Start::default())?).await?.kept().into())
 }
 
 /// How far an execution has come, by its log.
@@ -281,28 +280,8 @@ pub async fn progress(
     registry: &Addr<Registry>,
     execution: &Execution,
 ) -> Result<Progress, ReadError> {
-    Ok(fold(services, registry, execution.stream_key()).await?.progress().clone())
-}
-
-async fn fold(
-    services: &Services,
-    registry: &Addr<Registry>,
-    key: crate::domain::StreamKey,
-) -> Result<ExecutionFold, ReadError> {
-    let hub = reading::hub(services, registry, key).await?;
-    let mut follow = Follow::inside(hub, Start::default())?;
-    let mut fold = ExecutionFold::default();
-    while follow.position() < follow.hub().tail().sequence {
-        let Item::Chunk(chunk) = follow.next().await? else { break };
-        chunk.for_each(|_, line| {
-            if ExecutionFold::minds(codec::raw_type(line))
-                && let Ok(event) = codec::decode(line)
-            {
-                fold.apply(Fact::from(&event));
-            }
-        });
-    }
-    Ok(fold)
+    let hub = reading::hub(services, registry, execution.stream_key()).await?;
+    Ok(fold(Follow::inside(hub, Start::default())?).await?.progress().clone())
 }
 
 /// Hands what a person says to the execution. Of one that is over it is only looked whether it was said before.

@@ -14,6 +14,7 @@ mod configurations;
 mod database;
 mod default_engine;
 mod documents;
+mod downloads;
 mod errors;
 mod events;
 mod events_filtered;

@@ -147,14 +147,16 @@ fn assert_ended(runs: &[Value]) {
     assert!(failed.len() <= SLOTS, "{failed:?}");
 }
 
-/// The runs of one workspace start in the order in which they were created, but for a few: right after the service has
-/// started, slots go to those that have found their venv first.
+/// The runs of one workspace start in the order in which they were created, also those that a start finds. Between a
+/// slot and the event that tells of it lies the disk, so those next to each other may pass each other.
 fn assert_in_order(runs: &[Value]) {
     let mut started: Vec<(&str, usize)> =
         runs.iter().enumerate().filter_map(|(n, run)| Some((run["started_at"].as_str()?, n))).collect();
     started.sort();
+    let farthest = started.iter().enumerate().map(|(place, (_, n))| place.abs_diff(*n)).max().unwrap_or_default();
+    eprintln!("of {} runs none started more than {farthest} places from its own", runs.len());
     for (place, (_, n)) in started.iter().enumerate() {
-        assert!(place.abs_diff(*n) <= A_FEW, "run {n} was the {place}. to start of {}", runs.len());
+        assert!(place.abs_diff(*n) <= 3 * SLOTS, "run {n} was the {place}. to start of {}", runs.len());
     }
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::pin::Pin;
@@ -13,10 +14,11 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::sendfile::SentFile;
 use crate::http::connection::Line;
 use crate::http::problem::{Code, Problem};
 use crate::log::LogReader;
@@ -27,17 +29,29 @@ const CHUNK: u64 = 256 << 10;
 /// Bytes that can be read at any place, on a thread that may block.
 pub trait Content: Send + Sync {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// The file that has exactly these bytes at these places, if there is one.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 }
 
 impl Content for File {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         FileExt::read_exact_at(self, buffer, offset)
     }
+
+    fn file(&self) -> Option<&File> {
+        Some(self)
+    }
 }
 
 impl Content for LogReader {
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         LogReader::read_exact_at(self, buffer, offset)
+    }
+
+    fn file(&self) -> Option<&File> {
+        LogReader::file(self)
     }
 }
 
@@ -77,20 +91,31 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
     if request.method() == Method::HEAD {
         return response.body(LengthOnly(length));
     }
-    if length > CHUNK
-        && let Some(line) = request.conn_data::<Line>()
-    {
-        line.widen();
-    }
+    let line = request.conn_data::<Line>();
     match range(request.headers(), length, &etag) {
-        Asked::Whole => response.body(StoredBody::new(content, 0, length)),
+        Asked::Whole => with_body(response, line, content, 0..length),
         Asked::Part(start, end) => {
             let content_range = format!("bytes {start}-{end}/{length}");
-            let response =
-                response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
-            response.body(StoredBody::new(content, start, end + 1))
+            response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
+            with_body(response, line, content, start..end + 1)
         }
         Asked::Beyond => beyond(length),
+    }
+}
+
+/// Little is sent with the head, much by the kernel where that is possible.
+fn with_body(
+    mut response: HttpResponseBuilder,
+    line: Option<&Line>,
+    content: Arc<dyn Content>,
+    part: Range<u64>,
+) -> HttpResponse {
+    let length = part.end - part.start;
+    let Some(line) = line.filter(|_| length > CHUNK) else { return response.body(StoredBody::new(content, part)) };
+    line.widen();
+    match SentFile::new(line, &content, part.clone()) {
+        Some(sent) => response.no_chunking(length).body(sent),
+        None => response.body(StoredBody::new(content, part)),
     }
 }
 
@@ -179,8 +204,8 @@ struct StoredBody {
 }
 
 impl StoredBody {
-    fn new(content: Arc<dyn Content>, start: u64, end: u64) -> Self {
-        Self { content, at: start, end, length: end - start, reading: None }
+    fn new(content: Arc<dyn Content>, part: Range<u64>) -> Self {
+        Self { content, at: part.start, end: part.end, length: part.end - part.start, reading: None }
     }
 
     fn read_next(&mut self) {

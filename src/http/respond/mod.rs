@@ -5,3 +5,4 @@ pub mod many;
 pub mod ndjson;
 pub mod page;
 pub mod file;
+pub mod sendfile;

@@ -3,6 +3,7 @@
 //! Law: what is written is folded in the order in which it is written, so that the fold is that of the log.
 
 use std::cell::{Ref, RefCell};
+use std::io;
 
 use chrono::Utc;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use crate::domain::sequence::Start;
 use crate::domain::time::micros;
 use crate::event::payload::execution::{ProgressKind, STEP_PROGRESS, StepProgress};
 use crate::event::{Draft, Source, codec};
-use crate::stream::{Item, StreamHandle};
+use crate::stream::{Follow, Item, StreamHandle};
 use crate::summary::{ExecutionFold, Fact};
 use crate::worker::emitter::Emitter;
 
@@ -69,10 +70,14 @@ impl Scribe {
 }
 
 /// What a stream says up to now.
-pub async fn fold_so_far(stream: &StreamHandle) -> std::io::Result<ExecutionFold> {
+pub async fn fold_so_far(stream: &StreamHandle) -> io::Result<ExecutionFold> {
+    fold(stream.follow_inside(Start::default()).map_err(io::Error::other)?).await
+}
+
+/// What is there to be read now, from where the reader stands.
+pub async fn fold(mut follow: Follow) -> io::Result<ExecutionFold> {
     let mut fold = ExecutionFold::default();
-    let mut follow = stream.follow_inside(Start::default()).map_err(std::io::Error::other)?;
-    while follow.position() < stream.tail().sequence {
+    while follow.position() < follow.hub().tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {
             if ExecutionFold::minds(codec::raw_type(line))

@@ -1,10 +1,11 @@
 //! How many engines run at once, who of the others is next, and how many may wait.
 //!
-//! Laws. At most so many places hold a slot as there are slots, and none is given while the gate is not open. A place
-//! that is dropped gives back whatever it had. Places are told where they stand from one list for all, which is made
+//! Laws. At most so many places hold a slot as there are slots, and none is given while the gate is not open. Within a
+//! workspace slots are given in the order of enlisting: whoever is about to be ready is waited for, but for those that
+//! have stepped aside. A place that is dropped gives back whatever it had. Places are told where they stand from one list for all, which is made
 //! anew at most once a second however many ask.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ struct State {
     next: Ticket,
     queue: FairQueue<WorkspaceId>,
     places: HashMap<Ticket, Standing>,
+    /// Places that are about to stand in line.
+    preparing: HashMap<WorkspaceId, BTreeSet<Ticket>>,
     /// Places without a slot.
     queued: usize,
     told: Positions,
@@ -43,10 +46,13 @@ struct Standing {
     granted: Arc<Notify>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// In their order; those in the middle may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    /// Not ready to run: it waits for its build, say.
+    /// On the way into the line: it finds out whether it has a venv.
     Preparing,
+    /// Not ready for as long as its build takes.
+    Aside,
     InLine,
     Granted,
 }
@@ -90,6 +96,7 @@ impl Capacity {
             next: 0,
             queue: FairQueue::default(),
             places: HashMap::new(),
+            preparing: HashMap::new(),
             queued: 0,
             told: Positions { made: Instant::now(), of: HashMap::new() },
         };
@@ -147,6 +154,7 @@ impl Capacity {
         state.queued += 1;
         let standing = Standing { workspace_id, step: Step::Preparing, granted: granted.clone() };
         state.places.insert(ticket, standing);
+        state.preparing.entry(workspace_id).or_default().insert(ticket);
         Place { capacity: self.clone(), ticket, granted }
     }
 
@@ -159,7 +167,11 @@ impl State {
     /// Gives every free slot to the next in line.
     fn serve(&mut self, gate: &Gate) {
         while self.free > 0 && gate.passage() == Passage::Open {
-            let Some(ticket) = self.queue.pop() else { break };
+            let preparing = &self.preparing;
+            let is_first = |workspace_id, ticket: Ticket| {
+                preparing.get(&workspace_id).and_then(BTreeSet::first).is_none_or(|first| ticket < *first)
+            };
+            let Some(ticket) = self.queue.pop(is_first) else { break };
             let standing = self.places.get_mut(&ticket).expect("who is in line has a place");
             standing.step = Step::Granted;
             standing.granted.notify_one();
@@ -171,12 +183,35 @@ impl State {
     fn leave(&mut self, ticket: Ticket) {
         let Some(standing) = self.places.remove(&ticket) else { return };
         match standing.step {
-            Step::Preparing => self.queued -= 1,
+            Step::Preparing => {
+                self.prepared(standing.workspace_id, ticket);
+                self.queued -= 1;
+            }
+            Step::Aside => self.queued -= 1,
             Step::InLine => {
                 self.queue.remove(standing.workspace_id, ticket);
                 self.queued -= 1;
             }
             Step::Granted => self.free += 1,
+        }
+    }
+
+    /// Takes the step, if it is one ahead; says whose it is.
+    fn advance(&mut self, ticket: Ticket, to: Step) -> Option<WorkspaceId> {
+        let standing = self.places.get_mut(&ticket).filter(|standing| standing.step < to)?;
+        let (from, workspace_id) = (std::mem::replace(&mut standing.step, to), standing.workspace_id);
+        if from == Step::Preparing {
+            self.prepared(workspace_id, ticket);
+        }
+        Some(workspace_id)
+    }
+
+    fn prepared(&mut self, workspace_id: WorkspaceId, ticket: Ticket) {
+        if let Some(preparing) = self.preparing.get_mut(&workspace_id) {
+            preparing.remove(&ticket);
+            if preparing.is_empty() {
+                self.preparing.remove(&workspace_id);
+            }
         }
     }
 
@@ -196,11 +231,16 @@ impl Place {
     /// Ready to run: from now on it stands in line, at its place by when it was enlisted.
     pub fn stand(&self) {
         let mut state = self.capacity.lock();
-        let Some(standing) = state.places.get_mut(&self.ticket) else { return };
-        if standing.step == Step::Preparing {
-            standing.step = Step::InLine;
-            let workspace_id = standing.workspace_id;
+        if let Some(workspace_id) = state.advance(self.ticket, Step::InLine) {
             state.queue.push(workspace_id, self.ticket);
+            state.serve(&self.capacity.gate);
+        }
+    }
+
+    /// It will be a while until it is ready: nobody is to wait for it.
+    pub fn step_aside(&self) {
+        let mut state = self.capacity.lock();
+        if state.advance(self.ticket, Step::Aside).is_some() {
             state.serve(&self.capacity.gate);
         }
     }
@@ -281,12 +321,30 @@ mod tests {
         let running = in_line(&capacity, id);
         let first = capacity.enlist(id).unwrap();
         let second = in_line(&capacity, id);
-        first.stand();
         drop(running);
+        assert_eq!(second.obstacle(), Some(Obstacle::Line(1)), "the slot is kept for the first");
+        first.stand();
         assert_eq!(first.granted().await, Ok(()));
         assert!(second.obstacle().is_some());
         drop(first);
-        assert_eq!(second.granted().await, Ok(()), "one that is not ready holds up nobody");
+        assert_eq!(second.granted().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_steps_aside_leaves_or_is_of_another_workspace_holds_up_nobody() {
+        let (capacity, [id, other]) = (Capacity::new(4, 10), [(); 2].map(|()| WorkspaceId::generate()));
+        let places = [(); 3].map(|()| capacity.enlist(id).unwrap());
+        let last = in_line(&capacity, id);
+        assert_eq!(in_line(&capacity, other).granted().await, Ok(()));
+        let [aside, leaving, ready] = places;
+        ready.stand();
+        aside.step_aside();
+        assert!(ready.obstacle().is_some() && last.obstacle().is_some());
+        drop(leaving);
+        assert_eq!((ready.granted().await, last.granted().await), (Ok(()), Ok(())));
+        aside.stand();
+        aside.step_aside();
+        assert_eq!(aside.granted().await, Ok(()), "it has its slot when it is ready");
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Session {
         stream: StreamHandle,
         _interest: Interest,
     ) -> Result<ReadyBuild, Early> {
+        self.job.place.step_aside();
         self.post(vec![self.waiting(WaitReason::Build, None)]).await;
         let broken = |error: io::Error| {
             failed(RunFailureCode::BuildFailed, Stage::Build, format!("the build cannot be followed: {error}"))

@@ -1,8 +1,8 @@
 //! Whose turn it is, as a plain structure.
 //!
-//! Laws. Workspaces that have somebody waiting are served in turn: while one of them waits, no other is served twice.
-//! Within a workspace the lower ticket is first, whenever it came. [`FairQueue::positions`] are the places in the order
-//! in which everybody would be served if nobody came or left.
+//! Laws. Workspaces that have somebody waiting who may be served are served in turn: while one of them waits, no other
+//! is served twice. Within a workspace the lower ticket is first, whenever it came. [`FairQueue::positions`] are the places in the order
+//! in which everybody would be served if all might be and nobody came or left.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
@@ -34,9 +34,11 @@ impl<W: Copy + Eq + Hash> FairQueue<W> {
         line.insert(ticket);
     }
 
-    /// Serves the next.
-    pub fn pop(&mut self) -> Option<Ticket> {
-        let workspace = self.turns.pop_front()?;
+    /// Serves the next whose turn it may be. A workspace whose first may not yet keeps its turn.
+    pub fn pop(&mut self, may: impl Fn(W, Ticket) -> bool) -> Option<Ticket> {
+        let first = |workspace: &W| self.lines.get(workspace).and_then(BTreeSet::first);
+        let turn = self.turns.iter().position(|turn| first(turn).is_some_and(|ticket| may(*turn, *ticket)))?;
+        let workspace = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&workspace)?;
         let ticket = line.pop_first();
         if line.is_empty() {
@@ -94,7 +96,11 @@ mod tests {
     }
 
     fn drained(mut queue: FairQueue<char>) -> Vec<Ticket> {
-        std::iter::from_fn(|| queue.pop()).collect()
+        std::iter::from_fn(|| queue.pop(anybody)).collect()
+    }
+
+    fn anybody(_: char, _: Ticket) -> bool {
+        true
     }
 
     #[test]
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn one_that_comes_back_waits_for_the_others() {
         let mut queue = queue(&[('a', 1), ('b', 2), ('b', 3)]);
-        assert_eq!(queue.pop(), Some(1));
+        assert_eq!(queue.pop(anybody), Some(1));
         queue.push('a', 4);
         assert_eq!(drained(queue), [2, 4, 3]);
     }
@@ -124,7 +130,18 @@ mod tests {
         assert!(!queue.remove('b', 2) && !queue.remove('c', 1));
         assert_eq!(queue.positions(), HashMap::from([(1, 1), (3, 2)]));
         assert!(queue.remove('a', 1) && queue.remove('b', 3) && queue.is_empty());
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(anybody), None);
+    }
+
+    #[test]
+    fn who_may_not_be_served_yet_holds_up_its_own_workspace_and_keeps_the_turn() {
+        let mut queue = queue(&[('a', 1), ('a', 2), ('b', 3), ('b', 4)]);
+        let not_the_first = |_, ticket| ticket != 1;
+        assert_eq!(queue.pop(not_the_first), Some(3));
+        assert_eq!(queue.pop(not_the_first), Some(4));
+        assert_eq!(queue.pop(not_the_first), None);
+        queue.push('b', 5);
+        assert_eq!(drained(queue), [1, 5, 2]);
     }
 
     /// What may happen to a queue.
@@ -169,7 +186,7 @@ mod tests {
                     Step::Remove(_) => {}
                     Step::Pop => {
                         let next = queue.positions().into_iter().find(|(_, position)| *position == 1);
-                        let served = queue.pop();
+                        let served = queue.pop(|_, _| true);
                         prop_assert_eq!(served, next.map(|(ticket, _)| ticket));
                         prop_assert_eq!(served.is_none(), waiting.is_empty());
                         let Some(served) = served else { continue };
@@ -196,7 +213,7 @@ mod tests {
             let mut positions: Vec<_> = queue.positions().into_iter().collect();
             positions.sort_by_key(|(_, position)| *position);
             prop_assert!(positions.iter().map(|(_, position)| *position).eq(1..=waiting.len() as u64));
-            let served: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+            let served: Vec<_> = std::iter::from_fn(|| queue.pop(|_, _| true)).collect();
             prop_assert_eq!(positions.into_iter().map(|(ticket, _)| ticket).collect::<Vec<_>>(), served);
         }
     }

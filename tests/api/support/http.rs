@@ -93,6 +93,23 @@ impl Request {
     }
 }
 
+/// One after the other on one connection.
+pub fn in_turn(requests: &[Request], address: SocketAddr) -> io::Result<Vec<Response>> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let (mut reader, mut answers) = (BufReader::new(socket), Vec::new());
+    for request in requests {
+        reader.get_mut().write_all(&request.bytes(address))?;
+        let head = Head::read(&mut reader)?;
+        let framing = head.framing(&request.method);
+        let (mut incoming, mut body) = (Incoming { head, reader, body: framing }, Vec::new());
+        incoming.read_to_end(&mut body)?;
+        answers.push(Response { head: incoming.head, body });
+        reader = incoming.reader;
+    }
+    Ok(answers)
+}
+
 #[derive(Debug, Clone)]
 pub struct Head {
     pub status: u16,

@@ -36,7 +36,7 @@ use database::{Locked, TestDatabase};
 use tempfile::TempDir;
 
 pub use aftermath::processes_with;
-pub use http::{PATIENCE, Request, Response};
+pub use http::{PATIENCE, Request, Response, in_turn};
 pub use serde_json::{Value, json};
 pub use sse::{EventStream, Frame, kind};
 pub use verbs::{Project, types};
