@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 quick=()
 if [ "${1:-}" = --quick ]; then quick=(--quick); shift; fi
 programs=("$@")
-[ $# -gt 0 ] || programs=(append engine_firehose fanout memory replay builds lists)
+[ $# -gt 0 ] || programs=(append engine_firehose fanout memory replay builds lists executions)
 
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target/bench"

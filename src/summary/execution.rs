@@ -6,7 +6,7 @@ use crate::domain::progress::{
     StepKey, StepState, Totals,
 };
 use crate::domain::status::{ExecutionStatus, StepStatus};
-use crate::domain::time::{Timestamp, duration_ms};
+use crate::domain::time::Timestamp;
 use crate::event::payload::execution::{
     ACCEPTANCE_GIVEN, ACCEPTANCE_NEEDED, AcceptanceGiven, AcceptanceNeeded, CLARIFICATION_ANSWERED,
     CLARIFICATION_NEEDED, COMPLETE, ClarificationAnswered, ClarificationNeeded, Complete, EXECUTION_STARTED,
@@ -73,8 +73,8 @@ impl ExecutionFold {
         self.progress.status = complete.status;
         self.progress.failure = complete.failure;
         self.progress.completed_at = Some(at);
-        let duration = self.progress.started_at.map(|from| duration_ms(from, at));
-        self.progress.totals.duration_ms = duration.unwrap_or_default();
+        // As it was told, so that nobody is told another.
+        self.progress.totals.duration_ms = complete.totals.duration_ms;
     }
 
     fn of_step(&mut self, fact: &Fact<'_>) {
@@ -383,11 +383,11 @@ mod tests {
         let mut play = Play::begun();
         let failure = json!({"code": "interrupted", "step_id": null, "item": null, "message": "gone"});
         let complete = json!({"status": "failed", "failure": failure, "documents": [],
-            "totals": {"cost_usd": "0.000000", "input_tokens": 0, "output_tokens": 0, "calls": 0, "duration_ms": 2000}});
+            "totals": {"cost_usd": "0.000000", "input_tokens": 0, "output_tokens": 0, "calls": 0, "duration_ms": 1998}});
         play.tell(COMPLETE, None, complete);
         let before = play.fold.clone();
         assert_eq!(play.step().status, StepStatus::Cancelled);
-        assert_eq!((before.progress().status, before.progress().totals.duration_ms), (ExecutionStatus::Failed, 2000));
+        assert_eq!((before.progress().status, before.progress().totals.duration_ms), (ExecutionStatus::Failed, 1998));
         play.call(Some("1.000000"), None);
         assert_eq!(play.fold, before);
     }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::definitions::{step, workflow};
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::Subscriber;
@@ -149,6 +150,52 @@ fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
         (task["done"] == 1).then_some(())
     });
     completed(&server, &disk, (&place, &run), last);
+    server.stop();
+    verify(folder.path(), &settings, " 0 violations");
+}
+
+#[test]
+fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+        return;
+    };
+    let settings = on(&disk, folder.path());
+    let server = Server::start_with(folder.path(), &settings);
+    let asking = step("note", &[], "Write it.\nbuiltin: ask What?");
+    let definition = workflow("asking", &[asking, step("end", &["note"], "End it.")]);
+    assert_eq!(server.post("/api/v1/workflows", &definition).0, 201);
+    let body = json!({"workflow_id": "asking", "scope_type": "project", "scope_id": "full"});
+    let (status, execution) = server.post("/api/v1/executions", &body);
+    assert_eq!(status, 201, "{execution}");
+    let path = format!("/api/v1/executions/{}", execution["execution_id"].as_str().unwrap());
+    let reader = Subscriber::start(&server.address, &format!("{path}/stream"), None);
+    let has_asked = || reader.seen().events.iter().any(|(_, line)| line.contains("clarification_needed"));
+    eventually("somebody is asked", || has_asked().then_some(()));
+    disk.fill();
+    // More than any block that is there already has room for.
+    let answers = json!({"answers": {"Q_1": "x".repeat(60_000)}});
+    let taken = server.post(&format!("{path}/steps/note/clarification"), &answers).0;
+    assert!([200, 503].contains(&taken), "{taken}");
+    let row = eventually("end of the execution", || {
+        let row = server.get(&path);
+        row["completed_at"].is_string().then_some(row)
+    });
+    assert_eq!((&row["status"], &row["failure"]["code"]), (&json!("failed"), &json!("log_unavailable")), "{row}");
+    let seen = reader.finish();
+    assert_eq!((seen.whole, seen.controls.as_slice()), (true, ["stream.degraded".to_owned()].as_slice()));
+    verify(folder.path(), &settings, "degraded");
+    disk.free();
+    server.stop();
+    let server = Server::start_with(folder.path(), &settings);
+    let row = server.get(&path);
+    let log = Log::read(&disk.0, &row);
+    assert_eq!(log.assert_ended()["payload"]["status"], "failed", "{row}");
+    let steps = server.get(&format!("{path}/steps"));
+    assert_eq!((&steps[0]["status"], &steps[1]["status"]), (&json!("cancelled"), &json!("pending")), "{steps}");
+    assert_eq!((&row["status"], &row["last_sequence"]), (&json!("failed"), &json!(log.lines.len())), "{row}");
+    assert_eq!(log.of("clarification_answered").len(), usize::from(taken == 200), "what was taken is there");
     server.stop();
     verify(folder.path(), &settings, " 0 violations");
 }

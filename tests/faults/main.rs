@@ -4,6 +4,8 @@ mod cancel;
 mod crash;
 mod degraded;
 mod endings;
+mod execution_crowd;
+mod executions;
 mod owner;
 mod panic;
 mod queue;

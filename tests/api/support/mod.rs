@@ -3,6 +3,7 @@
 //! Law: when a service has been stopped, nothing of it is left. Its registry is empty, none of its processes
 //! lives, and every log in its data folder is dense and ends with its one terminal event, unless its run has not begun.
 
+pub mod executions;
 pub mod http;
 pub mod index;
 pub mod sse;
@@ -10,6 +11,14 @@ pub mod tools;
 mod aftermath;
 #[path = "../../support/database.rs"]
 mod database;
+#[path = "../../support/definitions.rs"]
+pub mod definitions;
+#[path = "../../support/laws.rs"]
+pub mod laws;
+#[path = "../../support/model.rs"]
+pub mod model;
+#[path = "../../faults/support/random.rs"]
+pub mod random;
 mod verbs;
 
 use std::fs;

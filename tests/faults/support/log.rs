@@ -44,12 +44,20 @@ impl Log {
 }
 
 fn terminal(event: &Value) -> &'static str {
-    if event["run_id"].is_null() { "build.completed" } else { "run.completed" }
+    match (&event["execution_id"], &event["run_id"]) {
+        (Value::String(_), _) => "complete",
+        (_, Value::Null) => "build.completed",
+        _ => "run.completed",
+    }
 }
 
-/// Where the log of a run or a build is.
+/// Where the log of a run, a build or an execution is.
 pub fn path(data_dir: &Path, resource: &Value) -> PathBuf {
     let text = |key: &str| resource[key].as_str().expect("a resource has ids").to_owned();
-    let kind = if text("id").starts_with("run_") { "runs" } else { "builds" };
-    data_dir.join(format!("workspaces/{}/{kind}/{}/logs/events.ndjson", text("workspace_id"), text("id")))
+    let (kind, id) = match resource["execution_id"].as_str() {
+        Some(id) => ("executions", id.to_owned()),
+        None if text("id").starts_with("run_") => ("runs", text("id")),
+        None => ("builds", text("id")),
+    };
+    data_dir.join(format!("workspaces/{}/{kind}/{id}/logs/events.ndjson", text("workspace_id")))
 }

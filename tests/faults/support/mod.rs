@@ -1,8 +1,14 @@
 //! The real service as a child process, a plain client of it, and an engine that does what its input says.
 #![allow(dead_code, reason = "several test programs share this, and none uses all of it")]
 
+#[path = "../../support/definitions.rs"]
+pub mod definitions;
 pub mod http;
+#[path = "../../support/laws.rs"]
+pub mod laws;
 pub mod log;
+#[path = "../../support/model.rs"]
+pub mod model;
 pub mod process;
 pub mod random;
 pub mod server;
