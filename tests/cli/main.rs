@@ -4,11 +4,13 @@
 mod support;
 
 mod commands;
+mod exec;
 mod maintenance;
 mod operations;
 mod run;
 mod verify;
 mod workbook;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
