@@ -109,6 +109,7 @@ fn what_nobody_answers_waits_also_for_another_process() {
     assert!(code == Some(0) && out.starts_with(&id), "{out}{err}");
     let (code, out, err) = done(&mut command(folder.path(), &["exec", "follow", &id]));
     assert!(code == Some(0) && out.contains("execution completed"), "{out}{err}");
+    assert!(!out.contains("(1/2)"), "what is long answered is not asked: {out}");
     let (code, _, err) = answer(&["Q_1=The board", "Q_2=1"]);
     assert!(code == Some(1) && err.contains("waits for nothing"), "{err}");
     server.stop();

@@ -103,7 +103,8 @@ fn what_is_wrong_with_a_folder_is_in_the_log_and_the_service_starts() {
     let server = Server::start_with(folder.path(), &with_folder);
     assert_eq!(server.get("/api/v1/workflows/good")["revision"], 1);
     let log = fs::read_to_string(folder.path().join("service.log")).unwrap();
-    let told = |words: &[&str]| log.lines().any(|line| line.contains("ERROR") && words.iter().all(|w| line.contains(w)));
+    let told =
+        |words: &[&str]| log.lines().any(|line| line.contains("ERROR") && words.iter().all(|w| line.contains(w)));
     assert!(told(&["a_bad.json", "steps[0].role", "unknown_role"]), "{log}");
     assert!(told(&["a_bad.json", "steps[2].task_prompt", "unknown_task"]), "{log}");
     assert!(told(&["text.json", "json_invalid"]), "{log}");

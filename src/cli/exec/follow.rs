@@ -34,6 +34,10 @@ pub struct Session {
     client: ApiClient,
     target: Target,
     fold: ExecutionFold,
+    /// How far the fold has come, and how far the log had come at the beginning: what stands before that may long have
+    /// been answered.
+    sequence: u64,
+    old_until: u64,
     progress: Progress,
     input: Input,
     nobody_is_here: bool,
@@ -50,6 +54,8 @@ impl Session {
             client,
             target,
             fold: ExecutionFold::default(),
+            sequence: 0,
+            old_until: 0,
             progress: Progress::new(),
             input: Input::standard(),
             nobody_is_here: false,
@@ -72,6 +78,7 @@ impl Session {
     }
 
     async fn run(&mut self, signals: &mut Signals) -> Result<Ending, ClientError> {
+        self.old_until = self.client.get(&self.target.path()).await?["last_sequence"].as_u64().unwrap_or_default();
         let mut follower = Follower::new(self.client.clone(), &self.target, None, None);
         loop {
             self.look_for_questions().await;
@@ -94,6 +101,7 @@ impl Session {
 
     fn apply(&mut self, received: &Received) {
         if let Ok(event) = codec::decode(received.line.as_bytes()) {
+            self.sequence = event.sequence;
             self.fold.apply(Fact::from(&event));
         }
         match self.dialogue {
@@ -104,6 +112,9 @@ impl Session {
 
     /// Begins a conversation about what waits, and ends one about what does not any more.
     async fn look_for_questions(&mut self) {
+        if self.sequence < self.old_until {
+            return;
+        }
         let open = self.open();
         if let Some(dialogue) = &self.dialogue
             && !open.iter().any(|pending| key(pending) == key(dialogue.pending()))
@@ -133,7 +144,7 @@ impl Session {
         let progress = self.fold.progress();
         let waits =
             matches!(progress.status, ExecutionStatus::WaitingClarification | ExecutionStatus::WaitingAcceptance);
-        waits && progress.pending().iter().all(|pending| !self.answered.contains(&key(pending)))
+        waits && self.sequence >= self.old_until && progress.pending().iter().all(|pending| !self.answered.contains(&key(pending)))
     }
 
     /// Whoever is to accept a document sees it first.
