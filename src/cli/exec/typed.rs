@@ -158,7 +158,7 @@ pub(super) mod tests {
             ("date", "29.2.2024", "a date"),
             ("uuid", "3f2504e04f8941d39a0c0305e82c3301", "UUID"),
             ("json_object", "{", "JSON object"),
-            ("json_object", "[]", "object is expected"),
+            ("json_object", "[1]", "object is expected"),
         ] {
             let error = answer(&required(answer_type), text).unwrap_err();
             assert!(error.contains(why), "{answer_type} {text}: {error}");
