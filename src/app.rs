@@ -105,9 +105,10 @@ impl Folder {
         write_owner(&lock, &owner).map_err(unusable)?;
         probe_venvs(&settings)
             .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
+        let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
         let log = open_log(&settings)?;
-        let registry = RegistryHandle::start(Services::new(settings.clone(), store, log.clone(), node_id));
+        let registry = RegistryHandle::start(Services::new(settings.clone(), store, log.clone(), node_id, models));
         Ok(Self { registry, log, settings, owner, lock })
     }
 
@@ -155,7 +156,6 @@ impl Application {
     /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
     /// called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
-        let models = models(&settings.llm)?;
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_folder).transpose()?;
         let mut folder = Folder::open(settings).await?;
         let report = folder.registry.recover().await?;
@@ -168,7 +168,7 @@ impl Application {
                 .map_err(|source| StartError::Bind { address, source })?;
         folder.announce(address)?;
         let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
-        let provider = models.providers.default_name().as_str();
+        let provider = folder.registry.services().models.providers.default_name().as_str();
         tracing::info!(
             %address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
             "service ready"

@@ -18,7 +18,7 @@ use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, raw_type};
 use crate::store::{Store, StoreError};
 use crate::stream::{Chunk, End, Follow, Item, StreamHandle, SubscribeError};
-use crate::summary::{BuildFold, ExecutionFold, Fact, RunFold};
+use crate::summary::{BuildFold, ExecutionFold, Fact, LedgerFold, RunFold};
 use crate::supervision::{Policy, supervise};
 
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum ProjectionError {
 pub enum Target {
     Run { workspace_id: WorkspaceId, id: RunId, fold: Box<RunFold> },
     Build { workspace_id: WorkspaceId, id: BuildId, fold: BuildFold },
-    Execution { workspace_id: WorkspaceId, id: ExecutionId, fold: Box<ExecutionFold> },
+    Execution { workspace_id: WorkspaceId, id: ExecutionId, fold: Box<ExecutionFold>, ledger: LedgerFold },
 }
 
 impl Target {
@@ -54,7 +54,7 @@ impl Target {
     }
 
     pub fn execution(workspace_id: WorkspaceId, id: ExecutionId) -> Self {
-        Self::Execution { workspace_id, id, fold: Box::default() }
+        Self::Execution { workspace_id, id, fold: Box::default(), ledger: LedgerFold::new(workspace_id, id) }
     }
 
     /// Whose row it is.
@@ -101,7 +101,10 @@ impl Target {
         match self {
             Self::Run { fold, .. } => fold.apply(fact),
             Self::Build { fold, .. } => fold.apply(fact),
-            Self::Execution { fold, .. } => fold.apply(fact),
+            Self::Execution { fold, ledger, .. } => {
+                fold.apply(fact);
+                ledger.apply(fact);
+            }
         }
     }
 
@@ -115,15 +118,19 @@ impl Target {
         }
     }
 
-    async fn save(&self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
+    async fn save(&mut self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
+        let venv_present = self.venv_present();
         match self {
             Self::Run { workspace_id, id, fold } => {
                 store.save_run_state(*workspace_id, *id, fold.state(), last_sequence).await
             }
             Self::Build { workspace_id, id, fold } => {
-                store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, self.venv_present()).await
+                store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, venv_present).await
             }
-            Self::Execution { workspace_id, id, fold } => {
+            Self::Execution { workspace_id, id, fold, ledger } => {
+                // First, so that nobody reads of an end whose costs are not there.
+                store.insert_llm_calls(ledger.rows()).await?;
+                ledger.written();
                 let state = ExecutionState::from(fold.progress());
                 store.save_execution_state(*workspace_id, *id, &state, last_sequence).await
             }
@@ -187,17 +194,17 @@ pub async fn project(
         match follow.next().await? {
             Item::Chunk(chunk) => {
                 if target.apply(&chunk) {
-                    save(store, &target, chunk.last(), patience).await?;
+                    save(store, &mut target, chunk.last(), patience).await?;
                 }
             }
             Item::Beat => {}
             Item::End(End::Closed | End::Halted(_)) => break,
         }
     }
-    Ok(save(store, &target, follow.position(), patience).await?)
+    Ok(save(store, &mut target, follow.position(), patience).await?)
 }
 
-async fn save(store: &Store, target: &Target, last_sequence: u64, patience: Patience) -> Result<(), StoreError> {
+async fn save(store: &Store, target: &mut Target, last_sequence: u64, patience: Patience) -> Result<(), StoreError> {
     for delay in patience.delays() {
         match target.save(store, last_sequence).await {
             Err(StoreError::Database(error)) => {

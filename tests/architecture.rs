@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
-    ("worker", &["domain", "config", "event", "workflow", "package", "stream", "supervision", "assets"]),
+    ("worker", &["domain", "config", "event", "llm", "workflow", "package", "stream", "supervision", "assets"]),
     (
         "registry",
         &[
@@ -34,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "event",
             "log",
+            "llm",
             "workflow",
             "package",
             "store",

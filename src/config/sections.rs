@@ -148,6 +148,10 @@ pub struct LlmSettings {
     pub retry_delay: Duration,
     /// `ADE_LLM_RETRY_MAX_DELAY`, `60s`. Who asks for a longer pause is not called again.
     pub retry_max_delay: Duration,
+    /// `ADE_LLM_MAX_PROMPT`, `600KiB`. A step whose prompt is larger fails; nothing is ever cut.
+    pub max_prompt: u64,
+    /// `ADE_CLARIFICATION_TIMEOUT`, unset. A step whose questions nobody answers for this long fails.
+    pub clarification_timeout: Option<Duration>,
     /// `ADE_LLM_CA_FILE`, unset. Certificates that are trusted besides the public ones.
     pub ca_file: Option<PathBuf>,
     /// `ADE_LLM_PRICES`, unset. A file with prices on top of the built-in ones.
@@ -269,6 +273,8 @@ impl LlmSettings {
             max_attempts: reader.required::<Count>("llm_max_attempts")?.0,
             retry_delay: reader.required("llm_retry_delay")?,
             retry_max_delay: reader.required("llm_retry_max_delay")?,
+            max_prompt: reader.required::<Size>("llm_max_prompt")?.0,
+            clarification_timeout: reader.optional::<Period>("clarification_timeout")?.map(|period| period.0),
             ca_file: reader.optional("llm_ca_file")?,
             prices: reader.optional("llm_prices")?,
         })

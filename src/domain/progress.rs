@@ -88,6 +88,8 @@ text_enum! {
     ExecutionFailureCode {
         StepFailed = "step_failed", CostLimit = "cost_limit", DurationLimit = "duration_limit",
         Cancelled = "execution_cancelled", Interrupted = "interrupted", OrchestrationError = "orchestration_error",
+        /// An execution is its log: without one it ends.
+        LogUnavailable = "log_unavailable",
     }
 }
 

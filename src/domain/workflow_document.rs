@@ -1,7 +1,8 @@
 //! Documents of workflows: what steps produce and people put in. (Uploaded input files of runs are
 //! [`Document`](super::configuration::Document)s.)
 //!
-//! Law: a document is the chain of its versions, 1, 2, 3 and so on without holes; a version never changes. A workspace
+//! Law: a document is the chain of its versions, 1, 2, 3 and so on without holes; the content of a
+//! version never changes. A workspace
 //! has one document of a type in a scope, whoever wrote its versions.
 
 use serde_json::Value;

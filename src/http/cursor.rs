@@ -8,7 +8,7 @@ use actix_web::http::header::ACCEPT;
 use super::filter::Filter;
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
-use crate::domain::StreamId;
+use crate::domain::{StreamId, StreamKind};
 use crate::domain::sequence::Start;
 
 const MAX_PAGE: usize = 1000;
@@ -31,12 +31,23 @@ pub enum EventNames {
     Typed,
 }
 
+impl EventNames {
+    /// When nobody asks for others.
+    pub fn of(kind: StreamKind) -> Self {
+        match kind {
+            StreamKind::Execution => Self::Typed,
+            StreamKind::Run | StreamKind::Build | StreamKind::Feed => Self::Constant,
+        }
+    }
+}
+
 /// A parsed request for events.
 #[derive(Debug)]
 pub struct EventsRequest {
     pub start: Start,
     pub form: Form,
-    pub names: EventNames,
+    /// None when it is left to the kind of stream.
+    pub names: Option<EventNames>,
     pub filter: Option<Filter>,
     pub limit: usize,
     pub wait: Duration,
@@ -79,7 +90,8 @@ pub struct ManyRequest {
     pub streams: Vec<StreamId>,
     positions: Positions,
     tail: Option<u64>,
-    pub names: EventNames,
+    /// None when it is left to the kind of stream.
+    pub names: Option<EventNames>,
     pub filter: Option<Filter>,
 }
 
@@ -200,10 +212,11 @@ impl RawQuery {
         Ok(fixed.or(stream).or(format).unwrap_or_else(|| accepted(request)))
     }
 
-    fn names(&mut self) -> Result<EventNames, Problem> {
+    fn names(&mut self) -> Result<Option<EventNames>, Problem> {
         match self.take("event_names").as_deref() {
-            None | Some("constant") => Ok(EventNames::Constant),
-            Some("typed") => Ok(EventNames::Typed),
+            None => Ok(None),
+            Some("constant") => Ok(Some(EventNames::Constant)),
+            Some("typed") => Ok(Some(EventNames::Typed)),
             Some(_) => Err(invalid("event_names", "constant or typed")),
         }
     }

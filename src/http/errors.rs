@@ -4,12 +4,17 @@ use super::problem::{Code, FieldError, Problem};
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
 use crate::registry::configurations::ReplaceError;
-use crate::registry::error::{CancelError, CreateRunError, EnsureBuildError, LaunchError, ReadError, RetryRunError};
+use crate::registry::error::{
+    CancelError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError, LaunchError, ReadError,
+    RetryExecutionError, RetryRunError, SayToExecutionError,
+};
 use crate::store::{
     ChangeDocumentError, CreateDocumentError, DeleteWorkflowError, InsertWorkflowError, InsertWorkspaceError,
     ReplaceWorkflowError, StoreError,
 };
 use crate::stream::{AppendError, SubscribeError};
+use crate::workflow::Fault;
+use crate::workflow::person::Refusal;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -94,6 +99,7 @@ impl From<LaunchError> for Problem {
                 tracing::error!(error = %error, "stream could not be opened");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
+            LaunchError::Repeated(error) => (*error).into(),
             LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
             LaunchError::Append(error) => {
                 tracing::error!(error = %error, "first event could not be written");
@@ -134,6 +140,79 @@ impl From<RetryRunError> for Problem {
             RetryRunError::Create(error) => error.into(),
         }
     }
+}
+
+impl From<CreateExecutionError> for Problem {
+    fn from(error: CreateExecutionError) -> Self {
+        match error {
+            CreateExecutionError::WorkflowNotFound => Self::not_found("the workflow"),
+            CreateExecutionError::Input(faults) => of_faults(Code::InvalidInput, faults),
+            CreateExecutionError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
+            CreateExecutionError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
+            CreateExecutionError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            CreateExecutionError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryExecutionError> for Problem {
+    fn from(error: RetryExecutionError) -> Self {
+        match error {
+            RetryExecutionError::NotFound => Self::not_found("the execution"),
+            RetryExecutionError::NotEnded(status) => {
+                Self::new(Code::ExecutionNotEnded, format!("the execution has not ended: it is {status}"))
+            }
+            RetryExecutionError::Completed => {
+                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to repeat")
+            }
+            RetryExecutionError::Log(error) => error.into(),
+            RetryExecutionError::Create(error) => error.into(),
+        }
+    }
+}
+
+impl From<SayToExecutionError> for Problem {
+    fn from(error: SayToExecutionError) -> Self {
+        match error {
+            SayToExecutionError::NotFound => Self::not_found("the execution"),
+            SayToExecutionError::Refused(refusal) => refusal.into(),
+            SayToExecutionError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            SayToExecutionError::Log(error) => error.into(),
+            SayToExecutionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoSuchStep => Self::not_found("the step"),
+            Refusal::NotWaiting { what } => Self::new(Code::NotWaiting, what),
+            Refusal::AnsweredOtherwise => Self::new(Code::ClarificationAnswered, refusal.to_string()),
+            Refusal::DecidedOtherwise => Self::new(Code::AcceptanceGiven, refusal.to_string()),
+            Refusal::Invalid(faults) => of_faults(Code::InvalidAnswers, faults),
+        }
+    }
+}
+
+impl From<ExecutionCancelError> for Problem {
+    fn from(error: ExecutionCancelError) -> Self {
+        match error {
+            ExecutionCancelError::NotFound => Self::not_found("the execution"),
+            ExecutionCancelError::Ended(status) => {
+                Self::new(Code::ExecutionNotCancellable, format!("the execution has ended already: {status}"))
+            }
+            ExecutionCancelError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            ExecutionCancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Everything that is wrong, each at its place.
+pub fn of_faults(code: Code, faults: Vec<Fault>) -> Problem {
+    let problem = Problem::new(code, format!("{}: {} faults", code.title(), faults.len()));
+    let error = |fault: Fault| FieldError::new(fault.path, fault.code, fault.message);
+    faults.into_iter().map(error).fold(problem, Problem::error)
 }
 
 impl From<EnsureBuildError> for Problem {

@@ -1,6 +1,6 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
-use crate::domain::{BuildId, DocumentId, RunId, WorkspaceId};
+use crate::domain::{BuildId, DocumentId, ExecutionId, RunId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
 
@@ -15,6 +15,14 @@ pub fn run(id: RunId) -> String {
 
 pub fn build(id: BuildId) -> String {
     format!("{API}/builds/{id}")
+}
+
+pub fn execution(id: ExecutionId) -> String {
+    format!("{API}/executions/{id}")
+}
+
+pub fn execution_costs(id: ExecutionId) -> String {
+    format!("{API}/telemetry/executions/{id}/costs")
 }
 
 pub fn document(workspace_id: WorkspaceId, id: DocumentId) -> String {

@@ -81,6 +81,18 @@ codes! {
         "Nothing to cancel; read the run for how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
         "Nothing to cancel; read the build for how it ended.";
+    ExecutionNotCancellable = "execution_not_cancellable", 409, never, "The execution has already ended otherwise",
+        "Nothing to cancel; read the execution for how it ended.";
+    ExecutionNotEnded = "execution_not_ended", 409, never, "The execution has not ended yet",
+        "Wait for its end, or cancel it; then it can be retried.";
+    ExecutionCompleted = "execution_completed", 409, never, "The execution has completed",
+        "There is nothing to repeat of it; create a new one.";
+    NotWaiting = "not_waiting", 409, never, "Nobody waits for this",
+        "`pending` of the execution tells what it waits for.";
+    ClarificationAnswered = "clarification_answered", 409, never, "The questions have been answered otherwise",
+        "Answers are sent once; the steps of the execution tell them.";
+    AcceptanceGiven = "acceptance_given", 409, never, "The document has been decided on otherwise",
+        "A decision is made once; the events of the execution tell it.";
     RunNotEnded = "run_not_ended", 409, never, "The run has not ended yet",
         "Wait for its end, or cancel it; then it can be retried.";
     IdempotencyKeyReused = "idempotency_key_reused", 409, never, "The key was used for another request",
@@ -123,6 +135,10 @@ codes! {
         "It needs `pyproject.toml` and `src/ade_config/manifest.json`.";
     InvalidWorkflow = "invalid_workflow", 422, never, "The definition of the workflow is not valid",
         "`errors` names every fault with its place.";
+    InvalidInput = "invalid_input", 422, never, "The input is not what the workflow takes",
+        "`errors` names each document type that is missing or unknown.";
+    InvalidAnswers = "invalid_answers", 422, never, "The answers are not as they should be",
+        "`errors` names each question and what is expected.";
     PreconditionRequired = "precondition_required", 428, never, "The request needs `If-Match`",
         "Read the resource and send its `ETag` as `If-Match`.";
     QueueFull = "queue_full", 429, retry, "Too much work is waiting",

@@ -116,7 +116,8 @@ mod tests {
         store.migrate().await.unwrap();
         let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
         let (log, _) = LogRoot::open(folder, Arc::new(RealDisk), options).unwrap();
-        RegistryHandle::start(Services::new(Arc::new(settings), store, log, NodeId::generate()))
+        let models = crate::app::models(&settings.llm).unwrap();
+        RegistryHandle::start(Services::new(Arc::new(settings), store, log, NodeId::generate(), models))
     }
 
     async fn in_time<T>(what: impl Future<Output = T>) -> T {

@@ -4,17 +4,16 @@
 //! returns, and what was refused has left no row: no client is told *no* about work that is done later all the same.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
 /// Storing and registering takes as long as the disk does; one that hangs must not hold up the end of the service.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
-    closed: Arc<AtomicBool>,
+    closed: Arc<watch::Sender<bool>>,
     /// Held for reading by whoever is on the way in.
     entrance: Arc<RwLock<()>>,
 }
@@ -32,14 +31,19 @@ impl Admission {
 
     /// Takes nothing more, and waits for what is on the way in.
     pub async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.send_replace(true);
         if tokio::time::timeout(PATIENCE, self.entrance.write()).await.is_err() {
             tracing::warn!("work is still on its way in while the service stops");
         }
     }
 
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        *self.closed.borrow()
+    }
+
+    /// Turns true when the service goes down.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.closed.subscribe()
     }
 }
 

@@ -3,12 +3,14 @@
 use super::configurations::DigestError;
 use crate::domain::DocumentId;
 use crate::domain::safe_mode::SafeMode;
-use crate::domain::status::{BuildStatus, RunStatus};
+use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
 use crate::feed::FeedError;
 use crate::log::OpenReaderError;
 use crate::store::StoreError;
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
 use crate::worker::build::ToolchainError;
+use crate::workflow::Fault;
+use crate::workflow::person::Refusal;
 
 /// Work could not be started, for reasons that are not the caller's.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +21,9 @@ pub enum LaunchError {
     Stream(#[from] OpenStreamError),
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The log of the execution that this one repeats.
+    #[error("the log of the execution that is repeated cannot be read")]
+    Repeated(#[from] Box<ReadError>),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +89,63 @@ pub enum CancelError<Status> {
     NotFound,
     #[error("it has already ended otherwise")]
     Ended(Status),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CreateExecutionError {
+    #[error("there is no such workflow")]
+    WorkflowNotFound,
+    #[error("the input is not what the workflow takes")]
+    Input(Vec<Fault>),
+    #[error("{}", .0.reason())]
+    SafeMode(SafeMode),
+    #[error("the key was used for another request")]
+    KeyReused,
+    #[error("the service is stopping and takes no new work")]
+    Draining,
+    #[error("the execution could not be started")]
+    Launch(#[from] LaunchError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RetryExecutionError {
+    #[error("there is no such execution")]
+    NotFound,
+    #[error("it has not ended")]
+    NotEnded(ExecutionStatus),
+    #[error("it has completed")]
+    Completed,
+    #[error(transparent)]
+    Log(ReadError),
+    #[error(transparent)]
+    Create(#[from] CreateExecutionError),
+}
+
+/// What a person has said to an execution does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum SayToExecutionError {
+    #[error("there is no such execution")]
+    NotFound,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("the service is stopping")]
+    Draining,
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionCancelError {
+    #[error("there is no such execution")]
+    NotFound,
+    #[error("it has already ended otherwise")]
+    Ended(ExecutionStatus),
+    #[error("the service is stopping")]
+    Draining,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

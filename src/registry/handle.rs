@@ -9,20 +9,26 @@ use actix::{Actor, Addr};
 use super::actor::Registry;
 use super::builds::{self, Ask};
 use super::configurations::{self, Expected, ReplaceError};
-use super::error::{CancelBuildError, CancelRunError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
+use super::error::{
+    CancelBuildError, CancelRunError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError,
+    ReadError, RetryExecutionError, RetryRunError, SayToExecutionError,
+};
+use super::executions::{self, CreatedExecution, NewExecution};
 use super::message::{Entries, Observe, Observed};
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::{creation, reading, recovery, runs};
 use crate::domain::build::Build;
 use crate::domain::configuration::Configuration;
+use crate::domain::execution::Execution;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
+use crate::domain::progress::Progress;
 use crate::domain::run::{Run, RunOptions};
 use crate::domain::safe_mode::SafeMode;
 use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::log::Expired;
@@ -31,6 +37,7 @@ use crate::stream::Follow;
 use crate::stream::window::Halt;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
+use crate::workflow::person::{Address, Saying};
 
 /// A run that somebody asks for.
 #[derive(Debug, Clone)]
@@ -115,6 +122,61 @@ impl RegistryHandle {
     ) -> Result<Created, RetryRunError> {
         let (services, registry) = self.parts();
         self.services.arbiters.run(move || creation::retry(services, registry, principal, id, key)).await
+    }
+
+    pub async fn create_execution(
+        &self,
+        principal: Principal,
+        new: NewExecution,
+    ) -> Result<CreatedExecution, CreateExecutionError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || executions::create(services, registry, principal, new)).await
+    }
+
+    /// A new execution of one that did not complete; what that has completed is kept.
+    pub async fn retry_execution(
+        &self,
+        principal: Principal,
+        id: ExecutionId,
+        key: Option<IdempotencyKey>,
+    ) -> Result<CreatedExecution, RetryExecutionError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || executions::retry(services, registry, principal, id, key)).await
+    }
+
+    /// Answers or decides what an execution waits for; durable when this returns.
+    pub async fn say_to_execution(
+        &self,
+        principal: Principal,
+        id: ExecutionId,
+        to: Address,
+        saying: Saying,
+    ) -> Result<(), SayToExecutionError> {
+        let (services, registry) = self.parts();
+        self.services.arbiters.run(move || executions::say(services, registry, principal, id, to, saying)).await
+    }
+
+    pub async fn cancel_execution(
+        &self,
+        principal: Principal,
+        id: ExecutionId,
+        reason: Option<String>,
+    ) -> Result<bool, ExecutionCancelError> {
+        let (services, registry) = self.parts();
+        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
+        self.services
+            .arbiters
+            .run(move || executions::cancel(services, registry, principal.workspaces, id, stop))
+            .await
+    }
+
+    pub async fn execution(&self, principal: &Principal, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
+        reading::settled_execution(&self.services, &self.registry, &principal.workspaces, id).await
+    }
+
+    /// How far an execution has come, by its log.
+    pub async fn execution_progress(&self, execution: &Execution) -> Result<Progress, ReadError> {
+        executions::progress(&self.services, &self.registry, execution).await
     }
 
     pub fn safe_mode(&self) -> SafeMode {

@@ -3,17 +3,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix::{Actor, Addr};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::LaunchError;
+use super::executions;
 use super::message::{Deregister, Kind, Register};
+use super::runs::Ports;
 use super::services::Services;
 use super::slot::{Entry, InFlight, Waiters};
 use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
+use crate::domain::progress::ExecutionFailureCode;
 use crate::domain::run::Run;
 use crate::domain::{ConfigurationId, StreamKey};
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
@@ -22,8 +28,10 @@ use crate::projection::{self, Target};
 use crate::stream::{self, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
 use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, Engine, Turns, conclude_build};
+use crate::worker::execution::{Desk, ExecutionJob, ExecutionWorker, conclude_execution};
 use crate::worker::run::{Place, RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
+use crate::workflow::Workflow;
 
 /// Starts a run, or goes on with one that has not begun. Must be called on a worker thread.
 pub async fn launch_run(
@@ -54,10 +62,60 @@ pub async fn launch_run(
     };
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     actix::spawn(async move {
-        let died = watch_over(|guard| RunWorker::new(job.clone(), guard).start()).await;
+        let died = watch_over(Policy::Never, |guard| RunWorker::new(job.clone(), guard).start()).await;
         if died {
             let failure = RunFailureCode::OrchestrationError;
             conclude_run(&services.work, &run, &stream, failure, "the run's worker died").await;
+        }
+        if job.suspended.load(Ordering::Acquire) {
+            return suspend(&registry, entry_at_end).await;
+        }
+        close(&services, &registry, entry_at_end).await;
+    });
+    Ok(entry)
+}
+
+/// An execution that panics is made anew from its log, unless it does nothing else.
+const RESTARTS: Policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
+
+/// Starts an execution, or goes on with one. Must be called on a worker thread.
+pub async fn launch_execution(
+    services: &Services,
+    registry: &Addr<Registry>,
+    execution: Execution,
+    workflow: Arc<Workflow>,
+    started_by: Option<Caller>,
+) -> Result<Entry, LaunchError> {
+    let kept = match execution.retry_of_execution_id {
+        Some(of) => executions::kept_of(services, registry, execution.workspace_id, of).await.map_err(Box::new)?,
+        None => Arc::default(),
+    };
+    let stream = open_execution(services, &execution).await?;
+    let (mut entry, signal) = enter_execution(services, stream.clone(), &execution);
+    let (desk, orders) = Desk::new();
+    entry.desk = Some(desk);
+    services.feeds.follow(stream.clone());
+    register(registry, entry.clone(), Kind::Alone).await;
+    let job = ExecutionJob {
+        execution: Arc::new(execution),
+        workflow,
+        stream: stream.clone(),
+        signal,
+        closing: services.admission.watch(),
+        orders: Arc::new(Mutex::new(orders)),
+        ports: Arc::new(Ports { services: services.clone(), registry: registry.clone() }),
+        models: services.models.clone(),
+        context: services.work.clone(),
+        started_by,
+        kept,
+        suspended: Arc::default(),
+    };
+    let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
+    actix::spawn(async move {
+        let died = watch_over(RESTARTS, |guard| ExecutionWorker::new(job.clone(), guard).start()).await;
+        if died {
+            let code = ExecutionFailureCode::OrchestrationError;
+            conclude_execution(&stream, code, "the execution's worker died").await;
         }
         if job.suspended.load(Ordering::Acquire) {
             return suspend(&registry, entry_at_end).await;
@@ -109,7 +167,7 @@ pub async fn launch_build(
     let (services, registry, entry_at_end) = (services.clone(), registry.clone(), entry.clone());
     let work = actix::spawn(async move {
         let mut take = || job.take().expect("a worker is started once");
-        let died = watch_over(|guard| BuildWorker::new(take(), guard).start()).await;
+        let died = watch_over(Policy::Never, |guard| BuildWorker::new(take(), guard).start()).await;
         if died {
             let code = BuildErrorCode::OrchestrationError;
             conclude_build(&services.work, &build, &stream, code, "the build's worker died").await;
@@ -141,6 +199,13 @@ pub async fn open(
     Ok(stream::open(services.log.clone(), identity, limit, services.stream_options(), arbiter).await?)
 }
 
+pub async fn open_execution(services: &Services, execution: &Execution) -> Result<StreamHandle, LaunchError> {
+    let Execution { workspace_id, id, ref workflow_id, durable_bytes, .. } = *execution;
+    let identity = Identity::of_execution(workspace_id, id, workflow_id);
+    let (options, arbiter) = (services.stream_options(), services.arbiters.stream());
+    Ok(stream::open(services.log.clone(), identity, durable_bytes, options, arbiter).await?)
+}
+
 /// What is left of work that could not be begun: a log without a row would belong to nobody.
 pub async fn remove_folder(services: &Services, key: StreamKey) {
     let folder = services.work.data_dir.join(key.folder());
@@ -153,9 +218,19 @@ fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn()
 }
 
 pub fn enter(services: &Services, stream: StreamHandle, configuration_id: ConfigurationId) -> (Entry, StopSignal) {
+    let target = target(&stream, configuration_id);
+    enter_as(services, stream, target)
+}
+
+pub fn enter_execution(services: &Services, stream: StreamHandle, of: &Execution) -> (Entry, StopSignal) {
+    let Execution { workspace_id, id, .. } = *of;
+    enter_as(services, stream, move || Target::execution(workspace_id, id))
+}
+
+fn enter_as(services: &Services, stream: StreamHandle, target: impl Fn() -> Target + 'static) -> (Entry, StopSignal) {
     let (stopper, signal) = Stopper::new();
-    let projected = projection::spawn(services.store.clone(), stream.clone(), target(&stream, configuration_id));
-    (Entry { stream, stopper, projected }, signal)
+    let projected = projection::spawn(services.store.clone(), stream.clone(), target);
+    (Entry { stream, stopper, projected, desk: None }, signal)
 }
 
 pub async fn register(registry: &Addr<Registry>, entry: Entry, kind: Kind) {
@@ -177,9 +252,9 @@ pub fn created(build: &Build) -> Draft {
     Draft::new(build_payload::BUILD_CREATED, Source::Builder, &payload).of_build(build.id)
 }
 
-/// Runs a worker to its end; true when it died. Work of these kinds is not begun a second time.
-async fn watch_over<A: Actor>(mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bool {
-    let verdict = supervise(Policy::Never, |_, guard| {
+/// Runs a worker to its end; true when it died, and is not made anew.
+async fn watch_over<A: Actor>(policy: Policy, mut start: impl FnMut(ExitGuard) -> Addr<A>) -> bool {
+    let verdict = supervise(policy, |_, guard| {
         let _address = start(guard);
         async { Ok::<_, std::convert::Infallible>(()) }
     })

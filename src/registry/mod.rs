@@ -18,12 +18,14 @@ pub mod configurations;
 pub mod builds;
 pub mod pruning;
 pub mod runs;
+pub mod executions;
 pub mod creation;
 pub mod reading;
 pub mod leftovers;
 pub mod recovery;
 pub mod handle;
 
+pub use executions::{CreatedExecution, NewExecution};
 pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
 pub use handle::{Created, NewRun, RegistryHandle};
 pub use leftovers::INCOMING;

@@ -7,10 +7,11 @@ use super::error::ReadError;
 use super::message::Find;
 use super::services::Services;
 use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::principal::Scope;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
-use crate::domain::{BuildId, RunId, StreamKey};
+use crate::domain::{BuildId, ExecutionId, RunId, StreamKey};
 use crate::event::codec;
 use crate::log::LogRoot;
 use crate::store::StoreError;
@@ -94,6 +95,24 @@ pub async fn settled_build(
         build.last_sequence = build.last_sequence.max(last);
     }
     Ok(Some(build))
+}
+
+/// As [`settled_run`], for an execution.
+pub async fn settled_execution(
+    services: &Services,
+    registry: &Addr<Registry>,
+    scope: &Scope,
+    id: ExecutionId,
+) -> Result<Option<Execution>, StoreError> {
+    let Some(mut execution) = services.store.find_execution(scope, id).await? else { return Ok(None) };
+    if execution.state.status.is_terminal() {
+        return Ok(Some(execution));
+    }
+    if let Some(last) = catch_up(registry, execution.stream_key()).await {
+        execution = services.store.find_execution(scope, id).await?.unwrap_or(execution);
+        execution.last_sequence = execution.last_sequence.max(last);
+    }
+    Ok(Some(execution))
 }
 
 /// The last sequence of the live stream; waits for the row when the stream has ended.

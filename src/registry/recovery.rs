@@ -12,25 +12,32 @@ use serde::Deserialize;
 use super::actor::Registry;
 use super::error::{LaunchError, ReadError};
 use super::launch;
+use super::executions;
 use super::leftovers;
 use super::message::Kind;
 use super::reading::{self, is_live, sealed_hub};
 use super::runs::Ports;
 use super::services::Services;
+use super::slot::Entry;
 use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::failure::{BuildErrorCode, RunFailureCode};
+use crate::domain::progress::ExecutionFailureCode;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
-use crate::domain::{ConfigurationId, StreamKey};
+use crate::domain::StreamKey;
+use crate::event::payload::Caller;
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
 use crate::event::{Draft, EventRef, codec};
 use crate::log::{OpenLogError, OpenReaderError};
 use crate::projection::{self, Patience, Target};
 use crate::store::StoreError;
-use crate::stream::{Follow, Hub, OpenStreamError, StreamHandle, SubscribeError};
+use crate::stream::{Follow, Hub, OpenStreamError, SubscribeError};
 use crate::worker::build::{conclude_build, end_of_build};
+use crate::worker::execution::scribe::fold_so_far;
+use crate::worker::execution::{conclude_execution, end_of_execution};
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::run::{Place, conclude_run, end_of_run};
 
@@ -38,6 +45,8 @@ use crate::worker::run::{Place, conclude_run, end_of_run};
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
     pub queued_again: usize,
+    /// Executions that go on where their log ends.
+    pub resumed: usize,
     pub interrupted: usize,
     pub rows_corrected: usize,
     /// Logs that had failed and now have their end.
@@ -64,6 +73,7 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
     let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
+    let executions = services.store.unfinished_executions(services.node_id).await?;
     let mut report = Report { leftovers_removed: sweep(services).await, ..Report::default() };
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
@@ -83,6 +93,16 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
             untold.retain(|key| *key != run.stream_key());
         }
         report.count(&run.id, done);
+    }
+    let recovering = executions
+        .iter()
+        .map(|execution| recover_execution(services, registry, execution).map(move |done| (execution, done)));
+    let mut recovered = stream::iter(recovering).buffered(AT_ONCE);
+    while let Some((execution, done)) = recovered.next().await {
+        if matches!(done, Ok(Done::Resumed)) {
+            untold.retain(|key| *key != execution.stream_key());
+        }
+        report.count(&execution.id, done);
     }
     complete_logs(services, registry, &mut report).await?;
     Ok((report, untold))
@@ -110,6 +130,13 @@ pub async fn complete_logs(
             report.count(&build.id, done);
         }
     }
+    for execution in services.store.degraded_executions(services.node_id).await? {
+        if !is_live(registry, execution.stream_key()).await {
+            let done = complete_execution_log(services, registry, &execution).await;
+            completed.extend(done.is_ok().then(|| execution.stream_key()));
+            report.count(&execution.id, done);
+        }
+    }
     Ok(completed)
 }
 
@@ -120,6 +147,7 @@ async fn sweep(services: &Services) -> usize {
 
 enum Done {
     QueuedAgain,
+    Resumed,
     Interrupted,
     Corrected,
     LogCompleted,
@@ -129,6 +157,7 @@ impl Report {
     fn count(&mut self, id: &dyn std::fmt::Display, done: Result<Done, LaunchError>) {
         match done {
             Ok(Done::QueuedAgain) => self.queued_again += 1,
+            Ok(Done::Resumed) => self.resumed += 1,
             Ok(Done::Interrupted) => self.interrupted += 1,
             Ok(Done::Corrected) => self.rows_corrected += 1,
             Ok(Done::LogCompleted) => self.logs_completed += 1,
@@ -189,10 +218,54 @@ async fn recover_run(
     Ok(Done::Interrupted)
 }
 
+/// It goes on where its log ends; unless its definition is lost, which nobody can mend.
+async fn recover_execution(
+    services: &Services,
+    registry: &Addr<Registry>,
+    execution: &Execution,
+) -> Result<Done, LaunchError> {
+    let target = Target::execution(execution.workspace_id, execution.id);
+    if let Some(end) = ended(services, execution.stream_key()).await {
+        return Ok(correct(services, Follow::inside(end, Start::default()), target).await);
+    }
+    let Execution { workspace_id, revision, ref workflow_id, .. } = *execution;
+    match executions::definition(&services.store, workspace_id, workflow_id, revision).await? {
+        Some(workflow) => {
+            let started_by = Caller { key_id: None, name: execution.created_by.clone() };
+            launch::launch_execution(services, registry, execution.clone(), workflow, Some(started_by)).await?;
+        }
+        None => {
+            let stream = launch::open_execution(services, execution).await?;
+            let why = "the workflow's definition is lost";
+            conclude_execution(&stream, ExecutionFailureCode::OrchestrationError, why).await;
+            correct(services, stream.follow_inside(Start::default()), target).await;
+        }
+    }
+    if execution.log_degraded {
+        services.store.clear_execution_degraded(workspace_id, execution.id).await?;
+    }
+    Ok(Done::Resumed)
+}
+
+/// As [`complete_log`], for an execution.
+async fn complete_execution_log(
+    services: &Services,
+    registry: &Addr<Registry>,
+    execution: &Execution,
+) -> Result<Done, LaunchError> {
+    let stream = launch::open_execution(services, execution).await?;
+    let so_far = fold_so_far(&stream).await.unwrap_or_default();
+    let (entry, _) = launch::enter_execution(services, stream.clone(), execution);
+    complete(services, registry, entry, || end_of_execution(execution, &so_far)).await?;
+    services.store.clear_execution_degraded(execution.workspace_id, execution.id).await?;
+    Ok(Done::LogCompleted)
+}
+
 /// A run that went on when its log had failed: the row says how it ended, and now the log does too.
 async fn complete_log(services: &Services, registry: &Addr<Registry>, run: &Run) -> Result<Done, LaunchError> {
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
-    complete(services, registry, stream, run.configuration_id, || end_of_run(run)).await?;
+    let (entry, _) = launch::enter(services, stream, run.configuration_id);
+    complete(services, registry, entry, || end_of_run(run)).await?;
     services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     Ok(Done::LogCompleted)
 }
@@ -204,7 +277,8 @@ async fn complete_build_log(
     build: &Build,
 ) -> Result<Done, LaunchError> {
     let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
-    complete(services, registry, stream, build.configuration_id, || end_of_build(build)).await?;
+    let (entry, _) = launch::enter(services, stream, build.configuration_id);
+    complete(services, registry, entry, || end_of_build(build)).await?;
     services.store.clear_build_degraded(build.workspace_id, build.id).await?;
     Ok(Done::LogCompleted)
 }
@@ -213,15 +287,13 @@ async fn complete_build_log(
 async fn complete(
     services: &Services,
     registry: &Addr<Registry>,
-    stream: StreamHandle,
-    configuration_id: ConfigurationId,
+    entry: Entry,
     end: impl FnOnce() -> Draft,
 ) -> Result<(), LaunchError> {
-    let (entry, _) = launch::enter(services, stream.clone(), configuration_id);
     launch::register(registry, entry.clone(), Kind::Alone).await;
-    let appended = match stream.tail().closed {
+    let appended = match entry.stream.tail().closed {
         true => Ok(()),
-        false => stream.append_one(end()).await.map(drop),
+        false => entry.stream.append_one(end()).await.map(drop),
     };
     launch::close(services, registry, entry).await;
     Ok(appended?)
@@ -249,6 +321,13 @@ fn only_waited(last_line: &[u8]) -> bool {
         BUILD_COMPLETED => payload(event).is_some_and(|completed| completed.status == Some(BuildStatus::Active)),
         _ => false,
     }
+}
+
+/// A log whose last event is its terminal one.
+async fn ended(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
+    let log = services.log.clone();
+    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
+    opened.ok()?.ok().filter(|hub| hub.tail().closed)
 }
 
 /// A log that is compressed has ended: the row that says otherwise is older than it, from a backup for instance.
@@ -301,7 +380,7 @@ mod tests {
 
     use super::*;
     use crate::domain::time::micros;
-    use crate::domain::{EventId, RunId, WorkspaceId};
+    use crate::domain::{ConfigurationId, EventId, RunId, WorkspaceId};
     use crate::event::codec::{Identity, Stamp};
     use crate::event::{Draft, Source};
 

@@ -15,6 +15,7 @@ use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
 use crate::feed::Feeds;
+use crate::llm::Models;
 use crate::log::LogRoot;
 use crate::store::Store;
 use crate::stream::StreamOptions;
@@ -37,17 +38,25 @@ pub struct Services {
     pub repeats: Repeats,
     pub leases: Leases,
     pub feeds: Feeds,
+    pub models: Models,
 }
 
 impl Services {
     /// Starts the threads of streams and workers; must be called within an actix system.
-    pub fn new(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
+    pub fn new(settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId, models: Models) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self::on(Arbiters::start(cores), settings, store, log, node_id)
+        Self::on(Arbiters::start(cores), settings, store, log, node_id, models)
     }
 
     /// As [`Services::new`], on threads that are there.
-    pub fn on(arbiters: Arbiters, settings: Arc<Settings>, store: Store, log: LogRoot, node_id: NodeId) -> Self {
+    pub fn on(
+        arbiters: Arbiters,
+        settings: Arc<Settings>,
+        store: Store,
+        log: LogRoot,
+        node_id: NodeId,
+        models: Models,
+    ) -> Self {
         let capacity = Capacity::new(settings.limits.max_concurrency, settings.limits.queue_size);
         let of_feeds = arbiters.clone();
         let feeds = Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings).into(), move || {
@@ -65,6 +74,7 @@ impl Services {
             capacity,
             leases: Leases::default(),
             feeds,
+            models,
             settings,
         }
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::domain::StreamKey;
 use crate::domain::build::Build;
 use crate::stream::StreamHandle;
+use crate::worker::execution::Desk;
 use crate::worker::stop::{StopReason, Stopper};
 
 /// What others may do with it: watch it, stop it, wait for it.
@@ -16,6 +17,8 @@ pub struct Entry {
     pub stopper: Stopper,
     /// True once the row says what the log says, for good.
     pub projected: watch::Receiver<bool>,
+    /// Where an execution is spoken to.
+    pub desk: Option<Desk>,
 }
 
 impl Entry {

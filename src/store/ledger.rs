@@ -22,12 +22,19 @@ use crate::domain::time::micros;
 use crate::domain::workflow_document::WorkScope;
 use crate::domain::{ExecutionId, WorkspaceId};
 
+/// A statement has only so many parameters.
+const AT_ONCE: usize = 500;
+
 impl Store {
-    /// False when the ledger has the call already.
-    pub async fn insert_llm_call(&self, call: &LlmCall) -> Result<bool, StoreError> {
-        let once = OnConflict::column(Column::Id).do_nothing().to_owned();
-        let insert = Entity::insert(storable(row(call))).on_conflict(once);
-        Ok(insert.exec_without_returning(&*self.write().await).await? > 0)
+    /// How many of the calls the ledger did not have yet.
+    pub async fn insert_llm_calls(&self, calls: &[LlmCall]) -> Result<u64, StoreError> {
+        let mut inserted = 0;
+        for some in calls.chunks(AT_ONCE) {
+            let once = OnConflict::column(Column::Id).do_nothing().to_owned();
+            let insert = Entity::insert_many(some.iter().map(|call| storable(row(call)))).on_conflict(once);
+            inserted += insert.exec_without_returning(&*self.write().await).await?;
+        }
+        Ok(inserted)
     }
 
     /// The calls of an execution, in the order in which they began.
@@ -402,10 +409,10 @@ mod tests {
         };
         let sparse = llm_call(&of);
         for call in [&full, &sparse] {
-            assert!(store.insert_llm_call(call).await.unwrap());
+            assert_eq!(store.insert_llm_calls(std::slice::from_ref(call)).await.unwrap(), 1);
         }
         let retold = LlmCall { cost: Some(MicroUsd(999)), ..sparse.clone() };
-        assert!(!store.insert_llm_call(&retold).await.unwrap());
+        assert_eq!(store.insert_llm_calls(&[retold]).await.unwrap(), 0);
         assert_eq!(store.llm_calls(&Scope::All, of.id).await.unwrap(), [sparse.clone(), full]);
         assert_eq!(store.llm_calls(&Scope::Only(vec![]), of.id).await.unwrap(), []);
         let costs = store.execution_costs(&Scope::All, of.id).await.unwrap();
@@ -420,7 +427,7 @@ mod tests {
         let midnight = Utc.with_ymd_and_hms(2026, 3, 1, 0, 0, 0).unwrap();
         for started_at in [midnight - TimeDelta::microseconds(1), midnight] {
             let call = LlmCall { started_at, completed_at: midnight + TimeDelta::hours(30), ..llm_call(&of) };
-            store.insert_llm_call(&call).await.unwrap();
+            store.insert_llm_calls(&[call]).await.unwrap();
         }
         for (first, last, calls) in [
             ("2026-02-28", "2026-02-28", 1),
@@ -448,7 +455,7 @@ mod tests {
         };
         let calls = [step("z", "small", 1), step("a", "small", 2), step("z", "small", 3), step("a", "large", 4)];
         for call in calls.iter().chain([&llm_call(&execution(own.workspace_id, "plan"))]) {
-            store.insert_llm_call(call).await.unwrap();
+            store.insert_llm_calls(std::slice::from_ref(call)).await.unwrap();
         }
         let costs = store.execution_costs(&Scope::All, of.id).await.unwrap();
         let told: Vec<_> =
@@ -524,7 +531,7 @@ mod tests {
                     store.insert_workspace(&workspace).await.unwrap();
                 }
                 for call in &calls {
-                    store.insert_llm_call(call).await.unwrap();
+                    store.insert_llm_calls(std::slice::from_ref(call)).await.unwrap();
                 }
                 for (which, days) in queries {
                     let scope = world.workspaces.get(which).map_or(Scope::All, |id| Scope::Only(vec![*id]));
@@ -584,7 +591,7 @@ mod tests {
         }
         calls.push(llm_call(&execution(of, "audit")));
         for call in &calls {
-            store.insert_llm_call(call).await.unwrap();
+            store.insert_llm_calls(std::slice::from_ref(call)).await.unwrap();
         }
         let mut stats = store.workflow_stats(of, "plan").await.unwrap().unwrap();
         stats.by_status.sort_by_key(|(status, _)| status.as_str());

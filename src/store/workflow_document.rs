@@ -124,6 +124,21 @@ impl Store {
         Ok(version)
     }
 
+    /// A draft that somebody has accepted. False when there is no such version.
+    pub async fn activate_workflow_document(
+        &self,
+        workspace_id: WorkspaceId,
+        id: DocumentId,
+        version: u64,
+    ) -> Result<bool, StoreError> {
+        let active = ActiveModel { status: Set(DocumentStatus::Active.as_str().into()), ..ActiveModel::default() };
+        let update = Entity::update_many()
+            .set(active)
+            .filter(Column::Id.eq(version_id(id, version)))
+            .filter(Column::WorkspaceId.eq(workspace_id.to_string()));
+        Ok(update.exec(&*self.write().await).await?.rows_affected > 0)
+    }
+
     /// What an attempt at a step has made, if it has.
     pub async fn find_step_document(
         &self,

@@ -5,10 +5,12 @@
 pub mod build;
 pub mod run;
 pub mod execution;
+pub mod ledger;
 mod tables;
 
 pub use build::BuildFold;
 pub use execution::ExecutionFold;
+pub use ledger::LedgerFold;
 pub use run::RunFold;
 
 use serde_json::value::RawValue;

@@ -11,5 +11,6 @@ pub mod gate;
 pub mod context;
 pub mod build;
 pub mod run;
+pub mod execution;
 
 pub use context::WorkContext;

@@ -83,7 +83,7 @@ impl Ledger {
             started_at,
             completed_at: started_at + TimeDelta::milliseconds(40),
         };
-        assert!(self.runtime.block_on(self.store.insert_llm_call(&call)).unwrap());
+        assert_eq!(self.runtime.block_on(self.store.insert_llm_calls(&[call])).unwrap(), 1);
     }
 }
 

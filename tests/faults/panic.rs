@@ -81,7 +81,8 @@ async fn services(data_dir: &std::path::Path) -> Services {
     let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
     store.migrate().await.unwrap();
     let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk), LogOptions::default()).unwrap();
-    Services::on(Arbiters::start(1), settings, store, log, NodeId::generate())
+    let models = ade::app::models(&settings.llm).unwrap();
+    Services::on(Arbiters::start(1), settings, store, log, NodeId::generate(), models)
 }
 
 async fn stored_run(services: &Services) -> Run {

@@ -22,16 +22,17 @@ use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
 
 type Registry = web::Data<RegistryHandle>;
-/// `runs`, `builds` or `workspaces`, and the id.
+/// `runs`, `builds`, `executions` or `workspaces`, and the id.
 type Work = web::Path<(String, String)>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
-    let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|workspaces}}/{{id}}/{rest}"));
+    let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|executions|workspaces}}/{{id}}/{rest}"));
     let work = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
     let get = web::get;
     config
         .service(web::resource("/events/stream").route(get().to(many)))
         .service(every("events").route(get().to(any_form)))
+        .service(web::resource("/{collection:executions}/{id}/stream").route(get().to(any_form)))
         .service(every("events/stream").route(get().to(stream)))
         .service(every("events/download").route(get().to(download)).route(web::head().to(download)))
         .service(work("logfile").route(get().to(download)).route(web::head().to(download)))
@@ -69,6 +70,7 @@ async fn key(
     let (id, what) = match collection.as_str() {
         "runs" => (StreamId::Run(input::id(id)?), "the run"),
         "builds" => (StreamId::Build(input::id(id)?), "the build"),
+        "executions" => (StreamId::Execution(input::id(id)?), "the execution"),
         _ => (StreamId::Feed(input::id(id)?), "the workspace"),
     };
     find(&principal, registry, id).await?.ok_or_else(|| Problem::not_found(what))
@@ -80,7 +82,7 @@ async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) ->
     Ok(match id {
         StreamId::Run(id) => store.find_run(scope, id).await?.map(|run| run.stream_key()),
         StreamId::Build(id) => store.find_build(scope, id).await?.map(|build| build.stream_key()),
-        StreamId::Execution(_) => None,
+        StreamId::Execution(id) => store.find_execution(scope, id).await?.map(|found| found.stream_key()),
         StreamId::Feed(id) => store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)),
     })
 }
@@ -96,7 +98,7 @@ async fn many(Caller(principal): Caller, registry: Registry, request: HttpReques
         let follow = registry.follow(key, asked.start(id)).await.map_err(|error| named(error.into()))?;
         streams.push((id, key.kind(), follow));
     }
-    Ok(many::respond(streams, asked.names, asked.filter))
+    Ok(many::respond(streams, asked.names.unwrap_or(EventNames::Constant), asked.filter))
 }
 
 async fn respond(
@@ -108,7 +110,10 @@ async fn respond(
     let asked = EventsRequest::parse(request, form)?;
     let follow = registry.follow(key, asked.start).await?;
     match asked.form {
-        Form::Sse => Ok(sse::respond(follow, key.kind(), asked.names, asked.filter)),
+        Form::Sse => {
+            let names = asked.names.unwrap_or(EventNames::of(key.kind()));
+            Ok(sse::respond(follow, key.kind(), names, asked.filter))
+        }
         Form::Page => {
             let answer = page::respond(follow, key.kind(), asked.filter, asked.limit, asked.wait).await;
             answer.map_err(Problem::internal)
@@ -162,7 +167,7 @@ pub async fn respond_created(
     if accept.contains("application/x-ndjson") {
         return Ok(ndjson::respond(follow, key.kind(), None, true));
     }
-    Ok(sse::respond(follow, key.kind(), EventNames::Constant, None))
+    Ok(sse::respond(follow, key.kind(), EventNames::of(key.kind()), None))
 }
 
 #[derive(serde::Deserialize)]

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod runs;
 pub mod run_results;
 pub mod builds;
+pub mod executions;
 pub mod events;
 pub mod safe_mode;
 pub mod system;
@@ -31,6 +32,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(runs::mount)
             .configure(run_results::mount)
             .configure(builds::mount)
+            .configure(executions::mount)
             .configure(events::mount)
             .configure(safe_mode::mount)
             .configure(system::mount)

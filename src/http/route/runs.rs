@@ -26,7 +26,7 @@ use crate::registry::{Created, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
 
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config

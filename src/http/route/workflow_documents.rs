@@ -20,10 +20,10 @@ use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
 /// What steps produce may be read, changed and sent back.
-const MAX_BODY: usize = 8 << 20;
+pub(super) const MAX_BODY: usize = 8 << 20;
 /// Characters. PostgreSQL's indexes take no more than 2,700 bytes of a row.
-const MAX_TYPE: usize = 64;
-const MAX_SCOPE_ID: usize = 255;
+pub(super) const MAX_TYPE: usize = 64;
+pub(super) const MAX_SCOPE_ID: usize = 255;
 const MAX_TITLE: usize = 255;
 const MAX_SUMMARY: usize = 10_000;
 

@@ -12,10 +12,10 @@ use crate::domain::time;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
-use crate::http::paths;
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::{errors, paths};
+use crate::http::problem::{Code, Problem};
 use crate::registry::RegistryHandle;
-use crate::workflow::{Fault, Workflow};
+use crate::workflow::Workflow;
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -65,7 +65,7 @@ impl Sent {
 
     fn check(self) -> Result<NewWorkflow, Problem> {
         let definition = Value::Object(self.definition);
-        let workflow = Workflow::parse(&definition).map_err(invalid)?;
+        let workflow = Workflow::parse(&definition).map_err(|faults| errors::of_faults(Code::InvalidWorkflow, faults))?;
         Ok(NewWorkflow {
             workflow_id: workflow.workflow_id.clone(),
             name: workflow.name.clone(),
@@ -159,13 +159,6 @@ async fn schema(
     let (_, definition) = find(&registry, workspace_id, &path.0).await?;
     let schema = output_schema(&definition, &path.1).ok_or_else(|| Problem::not_found("the step"))?;
     Ok(HttpResponse::Ok().content_type("application/schema+json").body(schema.to_string()))
-}
-
-/// All of what is wrong with a definition.
-fn invalid(faults: Vec<Fault>) -> Problem {
-    let problem = Problem::new(Code::InvalidWorkflow, format!("the definition has {} faults", faults.len()));
-    let error = |fault: Fault| FieldError::new(fault.path, fault.code, fault.message);
-    faults.into_iter().map(error).fold(problem, Problem::error)
 }
 
 fn output_schema<'a>(definition: &'a Value, step_id: &str) -> Option<&'a Value> {

@@ -1,0 +1,23 @@
+//! Executions: from a workflow and its input to documents, with a language model at work.
+//!
+//! Law: what is next follows from the log alone ([`crate::workflow`] decides it), so a worker that dies is made anew from its
+//! log and goes on where that ends. What a step leaves outside of the log is there before the event that tells of it: a
+//! reply before its `llm_call`, a document before its `step_completed`. A step that has completed never runs again, a
+//! call on record is never made again, and only [`session`] writes `complete`.
+
+pub mod ports;
+pub mod desk;
+pub mod worker;
+pub mod session;
+pub mod scribe;
+pub mod step;
+pub mod inputs;
+pub mod call;
+pub mod exchange;
+pub mod replies;
+pub mod ending;
+
+pub use desk::{Desk, SayError};
+pub use ending::{conclude_execution, end_of_execution};
+pub use ports::{ExecutionPorts, Unavailable};
+pub use worker::{ExecutionJob, ExecutionWorker};

@@ -1,0 +1,49 @@
+//! What an execution's worker needs from outside, given to it as ports.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::domain::execution::{Execution, ExecutionState};
+use crate::domain::progress::DocumentRef;
+use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkflowDocument};
+use crate::stream::Tail;
+
+/// The storage does not answer; the message is for people.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("documents cannot be reached: {0}")]
+pub struct Unavailable(pub String);
+
+pub type Answer<T> = LocalBoxFuture<'static, Result<T, Unavailable>>;
+
+pub trait ExecutionPorts: Send + Sync + 'static {
+    /// The latest version in a scope.
+    fn latest(&self, chain: Chain) -> Answer<Option<WorkflowDocument>>;
+
+    /// A version that is known.
+    fn version(&self, of: &Execution, document: &DocumentRef) -> Answer<Option<WorkflowDocument>>;
+
+    /// The version that an attempt has made; made once, however often it is stored.
+    fn store(&self, chain: Chain, draft: DocumentDraft, attempt: StepAttempt) -> Answer<WorkflowDocument>;
+
+    /// A person has accepted this version.
+    fn accept(&self, of: &Execution, document: &DocumentRef) -> Answer<()>;
+
+    /// The log takes nothing more beyond `log`, so the row is told that, and how the execution ended.
+    fn record_end(&self, execution: &Execution, state: ExecutionState, log: Tail) -> LocalBoxFuture<'static, ()>;
+}
+
+/// Storage that is away for a moment is asked again, some half a minute in all.
+const DELAYS_MS: [u64; 8] = [50, 200, 500, 1_000, 3_000, 5_000, 10_000, 10_000];
+
+/// Asks until there is an answer, or too long.
+pub async fn patiently<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
+    for delay in DELAYS_MS {
+        match ask().await {
+            Err(error) => tracing::warn!(error = %error, delay_ms = delay, "asked again"),
+            answer => return answer,
+        }
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    ask().await
+}

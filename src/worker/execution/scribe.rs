@@ -1,0 +1,81 @@
+//! The one hand that writes an execution's stream, and knows what it has written.
+//!
+//! Law: what is written is folded in the order in which it is written, so that the fold is that of the log.
+
+use std::cell::{Ref, RefCell};
+
+use chrono::Utc;
+use serde::Serialize;
+
+use crate::domain::progress::{Progress, StepKey, StepState};
+use crate::domain::sequence::Start;
+use crate::domain::time::micros;
+use crate::event::payload::execution::{ProgressKind, STEP_PROGRESS, StepProgress};
+use crate::event::{Draft, Source, codec};
+use crate::stream::{Item, StreamHandle};
+use crate::summary::{ExecutionFold, Fact};
+use crate::worker::emitter::Emitter;
+
+/// The log takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the log takes nothing more")]
+pub struct LogFailed;
+
+pub struct Scribe {
+    emitter: Emitter,
+    fold: RefCell<ExecutionFold>,
+}
+
+impl Scribe {
+    /// Reads what is written already. Must be called on the thread of an arbiter.
+    pub async fn open(stream: StreamHandle) -> Result<Self, LogFailed> {
+        let fold = fold_so_far(&stream).await.map_err(|error| {
+            tracing::error!(stream = %stream.key(), error = %error, "log cannot be read");
+            LogFailed
+        })?;
+        Ok(Self { emitter: Emitter::new(stream), fold: RefCell::new(fold) })
+    }
+
+    /// Not to be held while something is written.
+    pub fn progress(&self) -> Ref<'_, Progress> {
+        Ref::map(self.fold.borrow(), ExecutionFold::progress)
+    }
+
+    pub fn step(&self, key: &StepKey) -> StepState {
+        self.progress().step(key).cloned().unwrap_or_default()
+    }
+
+    /// Writes an event of the execution, or of a step of it; it is durable when this returns.
+    pub async fn write(&self, kind: &'static str, of: Option<&StepKey>, payload: &impl Serialize) -> Result<(), LogFailed> {
+        let mut draft = Draft::new(kind, Source::Executor, payload);
+        draft.step = of.cloned().map(Box::new);
+        self.fold.borrow_mut().apply(Fact::of_draft(&draft, micros(Utc::now())));
+        self.emitter.emit(draft).await.map(drop).map_err(|error| {
+            tracing::error!(error = %error, kind, "event could not be written");
+            LogFailed
+        })
+    }
+
+    /// Tells what a step is saying; nobody waits until it is durable.
+    pub async fn tell(&self, of: &StepKey, text: String) {
+        let progress = StepProgress { kind: ProgressKind::TextDelta, text };
+        self.emitter.post(vec![Draft::new(STEP_PROGRESS, Source::Executor, &progress).of_step(of.clone())]).await;
+    }
+}
+
+/// What a stream says up to now.
+pub async fn fold_so_far(stream: &StreamHandle) -> std::io::Result<ExecutionFold> {
+    let mut fold = ExecutionFold::default();
+    let mut follow = stream.follow_inside(Start::default()).map_err(std::io::Error::other)?;
+    while follow.position() < stream.tail().sequence {
+        let Item::Chunk(chunk) = follow.next().await? else { break };
+        chunk.for_each(|_, line| {
+            if ExecutionFold::minds(codec::raw_type(line))
+                && let Ok(event) = codec::decode(line)
+            {
+                fold.apply(Fact::from(&event));
+            }
+        });
+    }
+    Ok(fold)
+}

@@ -1,0 +1,362 @@
+//! One execution from its first event, or from wherever its log ends, to its last.
+//!
+//! Law: there is one hand. The session decides by the log what is next, steps at work tell what they did through the same
+//! scribe, and only [`Session::complete`] writes `complete`. What is asked of it from outside (to stop, to listen to a
+//! person, to begin nothing new) is done between two decisions.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use chrono::Utc;
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use super::desk::{Order, Orders, SayError};
+use super::ending;
+use super::inputs;
+use super::ports::Unavailable;
+use super::replies::Replies;
+use super::scribe::{LogFailed, Scribe};
+use super::step::{self, StepWork};
+use super::worker::ExecutionJob;
+use crate::domain::money::MicroUsd;
+use crate::domain::progress::{EndReason, ExecutionFailure, ExecutionFailureCode, StepKey};
+use crate::domain::status::ExecutionStatus;
+use crate::domain::time::{Timestamp, duration_ms, micros};
+use crate::event::payload::execution::{
+    ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered,
+    EXECUTION_STARTED, ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED,
+    StepCompleted, StepEnded, StepFailed,
+};
+use crate::llm::ErrorKind;
+use crate::worker::stop::StopReason;
+use crate::workflow::person::{Heard, hear};
+use crate::workflow::plan::{Action, Ending, Facts, Outlook, plan};
+
+/// What the session and its steps share.
+pub struct Work {
+    pub job: ExecutionJob,
+    pub scribe: Scribe,
+    pub replies: Replies,
+    /// What calls under way may cost.
+    pub reserved: Cell<MicroUsd>,
+}
+
+/// Why a session ends without `complete`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    Log,
+    /// The service goes down: the next start goes on.
+    Suspended,
+}
+
+impl From<LogFailed> for Halt {
+    fn from(_: LogFailed) -> Self {
+        Self::Log
+    }
+}
+
+type Ended = (StepKey, Result<(), Halt>);
+
+struct Session {
+    work: Rc<Work>,
+    orders: OwnedMutexGuard<Orders>,
+    tasks: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
+    /// How each step at work is told to stop.
+    at_work: BTreeMap<StepKey, watch::Sender<Option<ErrorKind>>>,
+    /// Types that no step writes and the scope has.
+    present: BTreeSet<String>,
+    is_cancelled: bool,
+    is_closing: bool,
+}
+
+/// Does an execution. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
+pub async fn drive(job: ExecutionJob) {
+    let halted = match open(job.clone()).await {
+        Ok(session) => session.run().await.err(),
+        Err(LogFailed) => Some(Halt::Log),
+    };
+    match halted {
+        None => {}
+        Some(Halt::Suspended) => job.suspended.store(true, Ordering::Release),
+        Some(Halt::Log) => ending::without_log(&job).await,
+    }
+}
+
+async fn open(job: ExecutionJob) -> Result<Session, LogFailed> {
+    let scribe = Scribe::open(job.stream.clone()).await?;
+    let orders = job.orders.clone().lock_owned().await;
+    let folder = job.context.data_dir.join(job.execution.stream_key().folder());
+    let work = Work { job, scribe, replies: Replies::of(&folder), reserved: Cell::default() };
+    Ok(Session {
+        work: Rc::new(work),
+        orders,
+        tasks: FuturesUnordered::new(),
+        at_work: BTreeMap::new(),
+        present: BTreeSet::new(),
+        is_cancelled: false,
+        is_closing: false,
+    })
+}
+
+impl Session {
+    async fn run(mut self) -> Result<(), Halt> {
+        let scribe = &self.work.scribe;
+        if scribe.progress().status.is_terminal() {
+            return Ok(());
+        }
+        match self.find_given().await {
+            Ok(()) => {}
+            Err(error) => return self.give_up(error).await,
+        }
+        self.begin().await?;
+        self.tell_of_calls().await?;
+        loop {
+            match self.work.job.signal.reason() {
+                Some(StopReason::Cancel { .. }) => self.is_cancelled = true,
+                Some(StopReason::Interrupt) => return self.interrupt().await,
+                None => {}
+            }
+            let mut wake_at = None;
+            if !self.is_closing || self.is_cancelled {
+                let plan = self.plan();
+                let mut has_moved = false;
+                for action in plan.actions {
+                    has_moved |= self.act(action).await?;
+                }
+                if has_moved {
+                    continue;
+                }
+                if let Outlook::Over(ending) = plan.outlook {
+                    return self.complete(ending).await;
+                }
+                wake_at = plan.wake_at;
+            } else if self.at_work.is_empty() {
+                return Err(Halt::Suspended);
+            }
+            self.wait(wake_at).await?;
+        }
+    }
+
+    /// Has what was given as documents, and knows what else is there.
+    async fn find_given(&mut self) -> Result<(), Unavailable> {
+        if self.work.scribe.progress().status == ExecutionStatus::Pending {
+            inputs::store_given(&self.work).await?;
+        }
+        for input in self.work.job.workflow.start_inputs() {
+            if inputs::is_present(&self.work, &input.document_type).await? {
+                self.present.insert(input.document_type);
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<(), Halt> {
+        let job = &self.work.job;
+        if self.work.scribe.progress().status != ExecutionStatus::Pending {
+            return Ok(());
+        }
+        let started = ExecutionStarted {
+            workflow_id: job.execution.workflow_id.clone(),
+            revision: job.execution.revision,
+            scope_type: job.execution.scope.scope_type.clone(),
+            scope_id: job.execution.scope.scope_id.clone(),
+            steps: job.workflow.steps.iter().map(|step| step.step_id.clone()).collect(),
+            started_by: job.started_by.clone(),
+            retry_of_execution_id: job.execution.retry_of_execution_id,
+            kept: job.kept.to_vec(),
+        };
+        Ok(self.work.scribe.write(EXECUTION_STARTED, None, &started).await?)
+    }
+
+    /// Calls that an earlier life has made and not told of: their replies are used; without one they were interrupted.
+    async fn tell_of_calls(&self) -> Result<(), Halt> {
+        let stored = self.work.replies.all().await.unwrap_or_else(|error| {
+            tracing::error!(execution = %self.work.job.execution.id, error = %error, "calls cannot be read");
+            Vec::new()
+        });
+        for stored in stored {
+            let is_told = |calls: &[crate::domain::progress::RecordedCall]| {
+                calls.iter().any(|call| call.call_id == stored.call.call_id)
+            };
+            if is_told(&self.work.scribe.step(&stored.step).calls) {
+                continue;
+            }
+            let mut call = stored.call;
+            if stored.content.is_none() {
+                call.error = Some(ErrorKind::Interrupted.as_str().to_owned());
+                call.error_message = Some("the service ended during the call".to_owned());
+            }
+            self.work.scribe.write(LLM_CALL, Some(&stored.step), &call).await?;
+        }
+        Ok(())
+    }
+
+    fn plan(&self) -> crate::workflow::plan::Plan {
+        let at_work: BTreeSet<StepKey> = self.at_work.keys().cloned().collect();
+        let facts = Facts {
+            now: micros(Utc::now()),
+            present: &self.present,
+            at_work: &at_work,
+            is_cancelled: self.is_cancelled,
+        };
+        plan(&self.work.job.workflow, &self.work.scribe.progress(), &facts)
+    }
+
+    /// Whether something has changed by it, so that there is something to decide again.
+    async fn act(&mut self, action: Action) -> Result<bool, Halt> {
+        let scribe = &self.work.scribe;
+        match action {
+            Action::Expand(key) => step::expand(&self.work, &key).await?,
+            Action::Start(key) => self.send_to_work(key, true),
+            Action::Continue(key) => self.send_to_work(key, false),
+            Action::Close(key) => {
+                let completed = self.closed(&key);
+                scribe.write(STEP_COMPLETED, Some(&key), &completed).await?;
+            }
+            Action::Fail(key, error) => scribe.write(STEP_FAILED, Some(&key), &StepFailed { error }).await?,
+            Action::Skip(key, reason) => scribe.write(STEP_SKIPPED, Some(&key), &StepEnded { reason }).await?,
+            Action::Cancel(key, reason) => return self.cancel_step(key, reason).await,
+        }
+        Ok(true)
+    }
+
+    fn send_to_work(&mut self, key: StepKey, is_new: bool) {
+        let (stop, stopped) = watch::channel(None);
+        self.at_work.insert(key.clone(), stop);
+        let closing = self.work.job.closing.clone();
+        let work = StepWork { work: self.work.clone(), key: key.clone(), stop: stopped, closing };
+        self.tasks.push(Box::pin(async move { (key, work.run(is_new).await) }));
+    }
+
+    /// One at work is told to stop, and cancelled when it has.
+    async fn cancel_step(&mut self, key: StepKey, reason: EndReason) -> Result<bool, Halt> {
+        if let Some(stop) = self.at_work.get(&key) {
+            stop.send_replace(Some(ErrorKind::Cancelled));
+            return Ok(false);
+        }
+        self.work.scribe.write(STEP_CANCELLED, Some(&key), &StepEnded { reason }).await?;
+        Ok(true)
+    }
+
+    /// A step of items has no document itself.
+    fn closed(&self, key: &StepKey) -> StepCompleted {
+        let step = self.work.job.workflow.step(&key.step_id);
+        let started_at = self.work.scribe.step(key).started_at;
+        StepCompleted {
+            document_id: None,
+            document_type: step.map(|step| step.output.clone()).unwrap_or_default(),
+            version: None,
+            duration_ms: started_at.map_or(0, |from| duration_ms(from, micros(Utc::now()))),
+            content_digest: None,
+        }
+    }
+
+    async fn wait(&mut self, wake_at: Option<Timestamp>) -> Result<(), Halt> {
+        let (mut signal, mut closing) = (self.work.job.signal.clone(), self.work.job.closing.clone());
+        tokio::select! {
+            biased;
+            // The next round sees why.
+            _ = signal.stopped(), if !self.is_cancelled => {}
+            Ok(_) = closing.wait_for(|closing| *closing), if !self.is_closing => self.is_closing = true,
+            Some((key, ended)) = self.tasks.next(), if !self.tasks.is_empty() => {
+                self.at_work.remove(&key);
+                ended?;
+            }
+            Some(order) = self.orders.recv() => self.listen(order).await?,
+            () = sleep_until(wake_at) => {}
+        }
+        Ok(())
+    }
+
+    /// Calls under way are ended and told of; everything else is left as the log has it.
+    async fn interrupt(&mut self) -> Result<(), Halt> {
+        for stop in self.at_work.values() {
+            stop.send_replace(Some(ErrorKind::Interrupted));
+        }
+        while let Some((_, ended)) = self.tasks.next().await {
+            ended?;
+        }
+        Err(Halt::Suspended)
+    }
+
+    async fn listen(&self, Order { to, saying, by, reply }: Order) -> Result<(), Halt> {
+        let heard = {
+            let progress = self.work.scribe.progress();
+            hear(&self.work.job.workflow, &progress, &to, saying)
+        };
+        let (scribe, by) = (&self.work.scribe, Some(by));
+        let written = match heard {
+            Err(refusal) => {
+                let _ = reply.send(Err(SayError::Refused(refusal)));
+                return Ok(());
+            }
+            Ok(Heard::Known) => Ok(()),
+            Ok(Heard::Answered(key, clarification_id, answers)) => {
+                let answered = ClarificationAnswered { clarification_id, answers, answered_by: by };
+                scribe.write(CLARIFICATION_ANSWERED, Some(&key), &answered).await
+            }
+            Ok(Heard::Decided(key, document, decision)) => {
+                let given = AcceptanceGiven {
+                    document_id: document.document_id,
+                    version: document.version,
+                    accepted: decision.accepted,
+                    comment: decision.comment,
+                    decided_by: by,
+                };
+                scribe.write(ACCEPTANCE_GIVEN, Some(&key), &given).await
+            }
+        };
+        let _ = reply.send(written.map_err(|_| SayError::Gone));
+        Ok(written?)
+    }
+
+    /// What it was given cannot be had, so nothing can be begun.
+    async fn give_up(self, error: Unavailable) -> Result<(), Halt> {
+        self.begin().await?;
+        let failure = ExecutionFailure {
+            code: ExecutionFailureCode::OrchestrationError,
+            step_id: None,
+            item: None,
+            message: error.to_string(),
+        };
+        self.complete(Ending { status: ExecutionStatus::Failed, failure: Some(failure) }).await
+    }
+
+    async fn complete(&self, ending: Ending) -> Result<(), Halt> {
+        let complete = ending::complete(&self.work.scribe.progress(), ending, micros(Utc::now()));
+        Ok(self.work.scribe.write(COMPLETE, None, &complete).await?)
+    }
+}
+
+/// Never, when there is no time.
+async fn sleep_until(at: Option<Timestamp>) {
+    let Some(at) = at else { return std::future::pending().await };
+    tokio::time::sleep((at - Utc::now()).to_std().unwrap_or_default()).await;
+}
+
+impl Work {
+    /// Holds back what a call may cost as long as it is under way.
+    pub fn reserve(self: &Rc<Self>, cost: Option<MicroUsd>) -> Reserved {
+        let cost = cost.unwrap_or_default();
+        self.reserved.set(self.reserved.get() + cost);
+        Reserved { work: self.clone(), cost }
+    }
+}
+
+pub struct Reserved {
+    work: Rc<Work>,
+    cost: MicroUsd,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let MicroUsd(reserved) = self.work.reserved.get();
+        self.work.reserved.set(MicroUsd(reserved - self.cost.0));
+    }
+}
+

@@ -1,0 +1,242 @@
+//! What a person says to a step that waits, and whether it counts.
+//!
+//! Law: what is asked is answered once. Who says the same again is told that it is known; who says something else is told
+//! so, and changes nothing.
+
+use serde_json::{Map, Value};
+
+use super::clarification;
+use super::definition::{Fault, Workflow};
+use crate::domain::ClarificationId;
+use crate::domain::progress::{Acceptance, Clarification, Decision, DocumentRef, Progress, StepKey, StepState};
+use crate::domain::status::StepStatus;
+
+/// Whom it is said to. What is left out must be clear from what waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    pub step_id: String,
+    /// Of a step that runs once for each.
+    pub item: Option<String>,
+    /// Of answers.
+    pub clarification_id: Option<ClarificationId>,
+}
+
+/// What is said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Saying {
+    /// By question.
+    Answers(Map<String, Value>),
+    Decision(Decision),
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    Answered(StepKey, ClarificationId, Map<String, Value>),
+    Decided(StepKey, DocumentRef, Decision),
+    /// It was said before, in the same words.
+    Known,
+}
+
+/// It does not count.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the workflow has no such step")]
+    NoSuchStep,
+    #[error("nobody waits for this: {what}")]
+    NotWaiting { what: String },
+    #[error("the questions have been answered otherwise")]
+    AnsweredOtherwise,
+    #[error("the document has been decided on otherwise")]
+    DecidedOtherwise,
+    #[error("the answers are not as they should be")]
+    Invalid(Vec<Fault>),
+}
+
+pub fn hear(workflow: &Workflow, progress: &Progress, to: &Address, saying: Saying) -> Result<Heard, Refusal> {
+    workflow.step(&to.step_id).ok_or(Refusal::NoSuchStep)?;
+    match saying {
+        Saying::Answers(answers) => hear_answers(progress, to, answers),
+        Saying::Decision(decision) => hear_decision(progress, to, decision),
+    }
+}
+
+fn hear_answers(progress: &Progress, to: &Address, answers: Map<String, Value>) -> Result<Heard, Refusal> {
+    let asked = |state: &StepState| {
+        let mut asked = state.clarifications.iter().rev().cloned();
+        match to.clarification_id {
+            Some(id) => asked.find(|asked| asked.clarification_id == id),
+            None => asked.next(),
+        }
+    };
+    let of_step = addressed(progress, to).filter_map(|(key, state)| Some((key, state, asked(state)?)));
+    let is_open = |(_, state, asked): &(_, &StepState, Clarification)| {
+        state.status == StepStatus::WaitingClarification && asked.answers.is_none()
+    };
+    let (key, _, asked) = the_one(of_step.collect(), is_open)?;
+    if let Some(first) = &asked.answers {
+        let is_known = clarification::is_repeat(first, &answers);
+        return if is_known { Ok(Heard::Known) } else { Err(Refusal::AnsweredOtherwise) };
+    }
+    match clarification::answer_faults(&asked.questions, &answers) {
+        faults if faults.is_empty() => {
+            Ok(Heard::Answered(key.clone(), asked.clarification_id, clarification::given(answers)))
+        }
+        faults => Err(Refusal::Invalid(faults)),
+    }
+}
+
+fn hear_decision(progress: &Progress, to: &Address, decision: Decision) -> Result<Heard, Refusal> {
+    let of_step = addressed(progress, to).filter_map(|(key, state)| Some((key, state, state.acceptance.clone()?)));
+    let is_open = |(_, state, asked): &(_, &StepState, Acceptance)| {
+        state.status == StepStatus::WaitingAcceptance && asked.decision.is_none()
+    };
+    let (key, _, asked) = the_one(of_step.collect(), is_open)?;
+    match &asked.decision {
+        None => Ok(Heard::Decided(key.clone(), asked.document, decision)),
+        Some(first) if *first == decision => Ok(Heard::Known),
+        Some(_) => Err(Refusal::DecidedOtherwise),
+    }
+}
+
+/// The step, or the items of it, that are meant.
+fn addressed<'a>(progress: &'a Progress, to: &'a Address) -> impl Iterator<Item = (&'a StepKey, &'a StepState)> {
+    let is_meant = |key: &StepKey| key.step_id == to.step_id && (to.item.is_none() || key.item == to.item);
+    progress.steps.iter().filter(move |(key, _)| is_meant(key))
+}
+
+/// The one that waits; when none does, the one that was asked at all and can no longer be told anything new.
+fn the_one<'a, T>(
+    of_step: Vec<(&'a StepKey, &'a StepState, T)>,
+    is_open: impl Fn(&(&'a StepKey, &'a StepState, T)) -> bool,
+) -> Result<(&'a StepKey, &'a StepState, T), Refusal> {
+    let (mut open, mut over): (Vec<_>, Vec<_>) = of_step.into_iter().partition(is_open);
+    if open.len() > 1 || open.is_empty() && over.len() > 1 {
+        return Err(Refusal::Invalid(vec![Fault::new("item_missing", "item", "several items of the step are meant")]));
+    }
+    open.pop().or_else(|| over.pop()).filter(|(_, state, _)| can_be_told(state)).ok_or_else(|| Refusal::NotWaiting {
+        what: "the step asks nothing now".to_owned(),
+    })
+}
+
+/// A step that was cancelled while it asked has nothing on record to compare with.
+fn can_be_told(state: &StepState) -> bool {
+    let has_decision = state.acceptance.as_ref().is_some_and(|asked| asked.decision.is_some());
+    let has_answers = state.clarifications.last().is_some_and(|asked| asked.answers.is_some());
+    !state.status.is_terminal() || has_decision || has_answers
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::clarification::tests::set;
+    use super::super::definition::tests::{step, workflow};
+    use super::*;
+    use crate::domain::DocumentId;
+
+    fn definition() -> Workflow {
+        Workflow::parse(&workflow(vec![step("a", &[], "x")])).unwrap()
+    }
+
+    fn asked(answers: Option<Value>) -> Clarification {
+        Clarification {
+            clarification_id: ClarificationId::generate(),
+            questions: clarification::questions(&set(&[("Q_1", "yes_no", true, Value::Null)])).unwrap(),
+            deadline: None,
+            answers: answers.and_then(|answers| answers.as_object().cloned()),
+        }
+    }
+
+    fn progress(steps: Vec<(StepKey, StepState)>) -> Progress {
+        Progress { steps: steps.into_iter().collect(), ..Progress::default() }
+    }
+
+    fn waiting(clarifications: Vec<Clarification>) -> StepState {
+        StepState { status: StepStatus::WaitingClarification, clarifications, ..StepState::default() }
+    }
+
+    fn to(item: Option<&str>, clarification_id: Option<ClarificationId>) -> Address {
+        Address { step_id: "a".into(), item: item.map(str::to_owned), clarification_id }
+    }
+
+    fn answer(progress: &Progress, to: &Address, answers: Value) -> Result<Heard, Refusal> {
+        let saying = Saying::Answers(answers.as_object().cloned().unwrap());
+        hear(&definition(), progress, to, saying)
+    }
+
+    #[test]
+    fn questions_are_answered_once() {
+        let open = asked(None);
+        let id = open.clarification_id;
+        let waits = progress(vec![(StepKey::step("a"), waiting(vec![open]))]);
+        let heard = answer(&waits, &to(None, None), json!({"Q_1": true, "Q_2": null}));
+        assert!(matches!(heard, Err(Refusal::Invalid(faults)) if faults[0].code == "unknown_question"));
+        let heard = answer(&waits, &to(None, Some(id)), json!({"Q_1": true})).unwrap();
+        assert_eq!(heard, Heard::Answered(StepKey::step("a"), id, json!({"Q_1": true}).as_object().cloned().unwrap()));
+        assert!(matches!(answer(&waits, &to(None, None), json!({})), Err(Refusal::Invalid(faults)) if faults.len() == 1));
+        let foreign = to(None, Some(ClarificationId::generate()));
+        assert!(matches!(answer(&waits, &foreign, json!({"Q_1": true})), Err(Refusal::NotWaiting { .. })));
+
+        let completed = StepState { status: StepStatus::Completed, ..waiting(vec![asked(Some(json!({"Q_1": true})))]) };
+        let over = progress(vec![(StepKey::step("a"), completed)]);
+        assert_eq!(answer(&over, &to(None, None), json!({"Q_1": true})), Ok(Heard::Known));
+        let otherwise = answer(&over, &to(None, None), json!({"Q_1": false}));
+        assert_eq!(otherwise, Err(Refusal::AnsweredOtherwise));
+    }
+
+    #[test]
+    fn an_earlier_round_is_told_by_its_id() {
+        let first = asked(Some(json!({"Q_1": false})));
+        let id = first.clarification_id;
+        let waits = progress(vec![(StepKey::step("a"), waiting(vec![first, asked(None)]))]);
+        assert_eq!(answer(&waits, &to(None, Some(id)), json!({"Q_1": false})), Ok(Heard::Known));
+        assert!(matches!(answer(&waits, &to(None, None), json!({"Q_1": false})), Ok(Heard::Answered(..))));
+    }
+
+    #[test]
+    fn whom_it_is_said_to_must_be_clear() {
+        let item = |name: &str| (StepKey::item("a", name), waiting(vec![asked(None)]));
+        let both = progress(vec![item("x"), item("y")]);
+        let yes = || json!({"Q_1": true});
+        assert!(matches!(answer(&both, &to(None, None), yes()), Err(Refusal::Invalid(faults)) if faults[0].path == "item"));
+        assert!(matches!(answer(&both, &to(Some("y"), None), yes()), Ok(Heard::Answered(key, ..)) if key.item.as_deref() == Some("y")));
+        let one = progress(vec![item("x"), (StepKey::item("a", "y"), StepState::default())]);
+        assert!(matches!(answer(&one, &to(None, None), yes()), Ok(Heard::Answered(..))));
+        assert!(matches!(answer(&one, &to(Some("y"), None), yes()), Err(Refusal::NotWaiting { .. })));
+        let other = Address { step_id: "b".into(), ..to(None, None) };
+        assert_eq!(answer(&one, &other, yes()), Err(Refusal::NoSuchStep));
+    }
+
+    #[test]
+    fn what_is_cancelled_asks_no_more() {
+        let cancelled = StepState { status: StepStatus::Cancelled, ..waiting(vec![asked(None)]) };
+        let over = progress(vec![(StepKey::step("a"), cancelled)]);
+        assert!(matches!(answer(&over, &to(None, None), json!({"Q_1": true})), Err(Refusal::NotWaiting { .. })));
+    }
+
+    #[test]
+    fn a_document_is_decided_on_once() {
+        let document = DocumentRef { document_id: DocumentId::generate(), document_type: "x".into(), version: 1 };
+        let asks = |decision: Option<Decision>| {
+            let status = if decision.is_some() { StepStatus::Completed } else { StepStatus::WaitingAcceptance };
+            let accepted_by = vec!["editors".to_owned()];
+            let acceptance = Acceptance { document: document.clone(), content_digest: "d".into(), accepted_by, decision };
+            progress(vec![(
+                StepKey::step("a"),
+                StepState { status, acceptance: Some(acceptance), ..StepState::default() },
+            )])
+        };
+        let yes = || Decision { accepted: true, comment: None };
+        let decide = |progress: &Progress, decision: Decision| {
+            hear(&definition(), progress, &to(None, None), Saying::Decision(decision))
+        };
+        let heard = decide(&asks(None), yes());
+        assert_eq!(heard, Ok(Heard::Decided(StepKey::step("a"), document.clone(), yes())));
+        assert_eq!(decide(&asks(Some(yes())), yes()), Ok(Heard::Known));
+        let no = Decision { accepted: false, comment: None };
+        assert_eq!(decide(&asks(Some(yes())), no), Err(Refusal::DecidedOtherwise));
+        let nothing = progress(vec![(StepKey::step("a"), StepState::default())]);
+        assert!(matches!(decide(&nothing, yes()), Err(Refusal::NotWaiting { .. })));
+    }
+}
