@@ -8,8 +8,8 @@ use actix_web::http::header::ACCEPT;
 use super::filter::Filter;
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
-use crate::domain::{StreamId, StreamKind};
 use crate::domain::sequence::Start;
+use crate::domain::{StreamId, StreamKind};
 
 const MAX_PAGE: usize = 1000;
 const MAX_WAIT: Duration = Duration::from_secs(30);

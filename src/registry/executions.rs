@@ -144,9 +144,7 @@ impl Creation {
         }
         match self.start(wanted, Some(&claim)).await {
             // Another service on this database was quicker.
-            Err(CreateExecutionError::KeyReused) => {
-                self.replay(&claim).await?.ok_or(CreateExecutionError::KeyReused)
-            }
+            Err(CreateExecutionError::KeyReused) => self.replay(&claim).await?.ok_or(CreateExecutionError::KeyReused),
             started => started.map(made),
         }
     }

@@ -164,10 +164,7 @@ impl RegistryHandle {
     ) -> Result<bool, ExecutionCancelError> {
         let (services, registry) = self.parts();
         let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
-        self.services
-            .arbiters
-            .run(move || executions::cancel(services, registry, principal.workspaces, id, stop))
-            .await
+        self.services.arbiters.run(move || executions::cancel(services, registry, principal.workspaces, id, stop)).await
     }
 
     pub async fn execution(&self, principal: &Principal, id: ExecutionId) -> Result<Option<Execution>, StoreError> {

@@ -25,8 +25,8 @@ pub mod leftovers;
 pub mod recovery;
 pub mod handle;
 
-pub use executions::{CreatedExecution, NewExecution};
 pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
+pub use executions::{CreatedExecution, NewExecution};
 pub use handle::{Created, NewRun, RegistryHandle};
 pub use leftovers::INCOMING;
 pub use pruning::PruneReport;

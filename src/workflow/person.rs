@@ -114,9 +114,10 @@ fn the_one<'a, T>(
     if open.len() > 1 || open.is_empty() && over.len() > 1 {
         return Err(Refusal::Invalid(vec![Fault::new("item_missing", "item", "several items of the step are meant")]));
     }
-    open.pop().or_else(|| over.pop()).filter(|(_, state, _)| can_be_told(state)).ok_or_else(|| Refusal::NotWaiting {
-        what: "the step asks nothing now".to_owned(),
-    })
+    open.pop()
+        .or_else(|| over.pop())
+        .filter(|(_, state, _)| can_be_told(state))
+        .ok_or_else(|| Refusal::NotWaiting { what: "the step asks nothing now".to_owned() })
 }
 
 /// A step that was cancelled while it asked has nothing on record to compare with.
@@ -174,7 +175,9 @@ mod tests {
         assert!(matches!(heard, Err(Refusal::Invalid(faults)) if faults[0].code == "unknown_question"));
         let heard = answer(&waits, &to(None, Some(id)), json!({"Q_1": true})).unwrap();
         assert_eq!(heard, Heard::Answered(StepKey::step("a"), id, json!({"Q_1": true}).as_object().cloned().unwrap()));
-        assert!(matches!(answer(&waits, &to(None, None), json!({})), Err(Refusal::Invalid(faults)) if faults.len() == 1));
+        assert!(
+            matches!(answer(&waits, &to(None, None), json!({})), Err(Refusal::Invalid(faults)) if faults.len() == 1)
+        );
         let foreign = to(None, Some(ClarificationId::generate()));
         assert!(matches!(answer(&waits, &foreign, json!({"Q_1": true})), Err(Refusal::NotWaiting { .. })));
 
@@ -199,8 +202,12 @@ mod tests {
         let item = |name: &str| (StepKey::item("a", name), waiting(vec![asked(None)]));
         let both = progress(vec![item("x"), item("y")]);
         let yes = || json!({"Q_1": true});
-        assert!(matches!(answer(&both, &to(None, None), yes()), Err(Refusal::Invalid(faults)) if faults[0].path == "item"));
-        assert!(matches!(answer(&both, &to(Some("y"), None), yes()), Ok(Heard::Answered(key, ..)) if key.item.as_deref() == Some("y")));
+        assert!(
+            matches!(answer(&both, &to(None, None), yes()), Err(Refusal::Invalid(faults)) if faults[0].path == "item")
+        );
+        assert!(
+            matches!(answer(&both, &to(Some("y"), None), yes()), Ok(Heard::Answered(key, ..)) if key.item.as_deref() == Some("y"))
+        );
         let one = progress(vec![item("x"), (StepKey::item("a", "y"), StepState::default())]);
         assert!(matches!(answer(&one, &to(None, None), yes()), Ok(Heard::Answered(..))));
         assert!(matches!(answer(&one, &to(Some("y"), None), yes()), Err(Refusal::NotWaiting { .. })));
@@ -221,7 +228,8 @@ mod tests {
         let asks = |decision: Option<Decision>| {
             let status = if decision.is_some() { StepStatus::Completed } else { StepStatus::WaitingAcceptance };
             let accepted_by = vec!["editors".to_owned()];
-            let acceptance = Acceptance { document: document.clone(), content_digest: "d".into(), accepted_by, decision };
+            let acceptance =
+                Acceptance { document: document.clone(), content_digest: "d".into(), accepted_by, decision };
             progress(vec![(
                 StepKey::step("a"),
                 StepState { status, acceptance: Some(acceptance), ..StepState::default() },

@@ -144,7 +144,9 @@ impl Session {
         let progress = self.fold.progress();
         let waits =
             matches!(progress.status, ExecutionStatus::WaitingClarification | ExecutionStatus::WaitingAcceptance);
-        waits && self.sequence >= self.old_until && progress.pending().iter().all(|pending| !self.answered.contains(&key(pending)))
+        waits
+            && self.sequence >= self.old_until
+            && progress.pending().iter().all(|pending| !self.answered.contains(&key(pending)))
     }
 
     /// Whoever is to accept a document sees it first.

@@ -147,7 +147,8 @@ async fn show(client: &ApiClient, execution: ExecutionId, as_json: bool) -> Resu
 async fn cancel(client: &ApiClient, execution: ExecutionId, reason: Option<&str>) -> Result<(), CommandError> {
     let path = format!("{PATH}/{execution}/cancel");
     let answer = client.post(&path, &json!({ "reason": reason })).await.map_err(CommandError::failed)?;
-    say(&format!("{execution} {}", answer["status"].as_str().unwrap_or("is being cancelled")));
+    let is_over = answer["status"] == ExecutionStatus::Cancelled.as_str();
+    say(&format!("{execution} {}", if is_over { "is cancelled" } else { "is being cancelled" }));
     Ok(())
 }
 

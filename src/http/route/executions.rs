@@ -380,7 +380,8 @@ mod tests {
             progress.steps.insert(StepKey::item("each", item), StepState { attempt: 1, ..StepState::default() });
         }
         let told = steps_of(&["z", "each"], &progress);
-        let told: Vec<_> = told.iter().map(|step| (step.step_id.as_str(), step.item.as_deref(), step.attempt)).collect();
+        let told: Vec<_> =
+            told.iter().map(|step| (step.step_id.as_str(), step.item.as_deref(), step.attempt)).collect();
         assert_eq!(told, [("z", None, 0), ("each", None, 0), ("each", Some("b"), 1), ("each", Some("a"), 1)]);
     }
 }

@@ -12,8 +12,8 @@ use crate::domain::time;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
-use crate::http::{errors, paths};
 use crate::http::problem::{Code, Problem};
+use crate::http::{errors, paths};
 use crate::registry::RegistryHandle;
 use crate::workflow::Workflow;
 
@@ -65,7 +65,8 @@ impl Sent {
 
     fn check(self) -> Result<NewWorkflow, Problem> {
         let definition = Value::Object(self.definition);
-        let workflow = Workflow::parse(&definition).map_err(|faults| errors::of_faults(Code::InvalidWorkflow, faults))?;
+        let workflow =
+            Workflow::parse(&definition).map_err(|faults| errors::of_faults(Code::InvalidWorkflow, faults))?;
         Ok(NewWorkflow {
             workflow_id: workflow.workflow_id.clone(),
             name: workflow.name.clone(),

@@ -66,10 +66,11 @@ pub async fn call(
         };
         let after = match at.work.job.models.retries.decide(&error, number, chance()) {
             Decision::Again { after } => after,
-            Decision::GiveUp => return Ok(Called::Failed(StepError::new(StepErrorCode::ProviderError, error.to_string()))),
+            Decision::GiveUp => {
+                return Ok(Called::Failed(StepError::new(StepErrorCode::ProviderError, error.to_string())));
+            }
         };
-        let retrying =
-            StepRetrying { attempt: state.attempt, reason: RetryReason::Provider, findings: Vec::new() };
+        let retrying = StepRetrying { attempt: state.attempt, reason: RetryReason::Provider, findings: Vec::new() };
         at.work.scribe.write(STEP_RETRYING, Some(&at.key), &retrying).await?;
         if !pause(at, after.min(deadline.saturating_duration_since(Instant::now()))).await {
             return Ok(Called::Stopped);
@@ -88,11 +89,7 @@ fn prepare(
     let provider = provider.map_err(|error| StepError::new(StepErrorCode::ProviderError, error.to_string()))?;
     let documents: Vec<PromptInput<'_>> = inputs
         .iter()
-        .map(|input| PromptInput {
-            document: &input.document,
-            item: input.item.as_deref(),
-            content: &input.content,
-        })
+        .map(|input| PromptInput { document: &input.document, item: input.item.as_deref(), content: &input.content })
         .collect();
     let (item, scope) = (at.item(step, inputs)?, &at.work.job.execution.scope);
     let prompt = prompt::build(&Material {

@@ -9,7 +9,9 @@ use super::ports::{Unavailable, patiently};
 use super::session::Work;
 use crate::domain::execution::Execution;
 use crate::domain::progress::{DocumentRef, StepError, StepErrorCode, StepKey};
-use crate::domain::workflow_document::{Chain, DocumentDraft, DocumentStatus, StepAttempt, WorkScope, WorkflowDocument};
+use crate::domain::workflow_document::{
+    Chain, DocumentDraft, DocumentStatus, StepAttempt, WorkScope, WorkflowDocument,
+};
 use crate::workflow::Step;
 
 /// A document that a step reads.

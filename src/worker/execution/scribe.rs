@@ -46,7 +46,12 @@ impl Scribe {
     }
 
     /// Writes an event of the execution, or of a step of it; it is durable when this returns.
-    pub async fn write(&self, kind: &'static str, of: Option<&StepKey>, payload: &impl Serialize) -> Result<(), LogFailed> {
+    pub async fn write(
+        &self,
+        kind: &'static str,
+        of: Option<&StepKey>,
+        payload: &impl Serialize,
+    ) -> Result<(), LogFailed> {
         let mut draft = Draft::new(kind, Source::Executor, payload);
         draft.step = of.cloned().map(Box::new);
         self.fold.borrow_mut().apply(Fact::of_draft(&draft, micros(Utc::now())));

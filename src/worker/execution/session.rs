@@ -28,9 +28,9 @@ use crate::domain::progress::{EndReason, ExecutionFailure, ExecutionFailureCode,
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::{Timestamp, duration_ms, micros};
 use crate::event::payload::execution::{
-    ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered,
-    EXECUTION_STARTED, ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED,
-    StepCompleted, StepEnded, StepFailed,
+    ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered, EXECUTION_STARTED,
+    ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED, StepCompleted, StepEnded,
+    StepFailed,
 };
 use crate::llm::ErrorKind;
 use crate::worker::stop::StopReason;
@@ -359,4 +359,3 @@ impl Drop for Reserved {
         self.work.reserved.set(MicroUsd(reserved - self.cost.0));
     }
 }
-
