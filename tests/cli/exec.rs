@@ -98,7 +98,7 @@ fn what_nobody_answers_waits_also_for_another_process() {
     assert_eq!(await_status(&server, &id, "waiting_clarification")["totals"]["calls"], 1);
     let answer = |answers: &[&str]| {
         let mut command = command(folder.path(), &["exec", "answer", &id, "requirements"]);
-        answers.iter().for_each(|answer| drop(command.args(["--answer", answer])));
+        command.args(answers.iter().flat_map(|answer| ["--answer", *answer]));
         done(&mut command)
     };
     let (code, _, err) = answer(&["Q_1=The board", "Q_2=never"]);
