@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::id::NodeId;
-use super::progress::Progress;
+use super::progress::{Progress, Totals};
 use super::status::{ExecutionStatus, LogState};
 use super::time::{Timestamp, duration_ms};
 use super::workflow_document::WorkScope;
@@ -94,7 +94,7 @@ impl Default for ExecutionState {
             current_steps: Vec::new(),
             pending: Value::Array(Vec::new()),
             failure: None,
-            totals: Value::Object(serde_json::Map::new()),
+            totals: json(&Totals::default()),
             clarification_count: 0,
             started_at: None,
             completed_at: None,

@@ -212,8 +212,13 @@ impl Session {
         let scribe = &self.work.scribe;
         match action {
             Action::Expand(key) => step::expand(&self.work, &key).await?,
-            Action::Start(key) => self.send_to_work(key, true),
-            Action::Continue(key) => self.send_to_work(key, false),
+            // Begun here, so that the next decision knows of it.
+            Action::Start(key) => {
+                if step::start(&self.work, &key).await? {
+                    self.send_to_work(key);
+                }
+            }
+            Action::Continue(key) => self.send_to_work(key),
             Action::Close(key) => {
                 let completed = self.closed(&key);
                 scribe.write(STEP_COMPLETED, Some(&key), &completed).await?;
@@ -225,12 +230,12 @@ impl Session {
         Ok(true)
     }
 
-    fn send_to_work(&mut self, key: StepKey, is_new: bool) {
+    fn send_to_work(&mut self, key: StepKey) {
         let (stop, stopped) = watch::channel(None);
         self.at_work.insert(key.clone(), stop);
         let closing = self.work.job.closing.clone();
         let work = StepWork { work: self.work.clone(), key: key.clone(), stop: stopped, closing };
-        self.tasks.push(Box::pin(async move { (key, work.run(is_new).await) }));
+        self.tasks.push(Box::pin(async move { (key, work.run().await) }));
     }
 
     /// One at work is told to stop, and cancelled when it has.

@@ -47,6 +47,23 @@ pub async fn expand(work: &Work, key: &StepKey) -> Result<(), LogFailed> {
     }
 }
 
+/// Begins a step, or an item of one, with what it will read; false when that is not there.
+pub async fn start(work: &Work, key: &StepKey) -> Result<bool, LogFailed> {
+    let found = match &key.item {
+        // All items read what their step has found.
+        Some(_) => Ok(work.scribe.step(&StepKey::step(&key.step_id)).inputs),
+        None => found_inputs(work, key).await,
+    };
+    match found {
+        Ok(inputs) => begin(work, key, inputs, None).await.map(|()| true),
+        Err(error) => work.scribe.write(STEP_FAILED, Some(key), &StepFailed { error }).await.map(|()| false),
+    }
+}
+
+async fn found_inputs(work: &Work, key: &StepKey) -> Result<Vec<DocumentRef>, StepError> {
+    inputs::find(work, of(work, key)?).await
+}
+
 async fn found_items(work: &Work, key: &StepKey) -> Result<(Vec<DocumentRef>, Vec<String>), StepError> {
     let step = of(work, key)?;
     let references = inputs::find(work, step).await?;
@@ -83,30 +100,18 @@ async fn begin(
 }
 
 impl StepWork {
-    pub async fn run(self, is_new: bool) -> Result<(), Halt> {
-        let done = match self.prepare(is_new).await {
-            Ok(Some((step, inputs))) => self.go_on(step, &inputs).await,
-            Ok(None) => Ok(()),
+    pub async fn run(self) -> Result<(), Halt> {
+        let done = match self.prepare().await {
+            Ok((step, inputs)) => self.go_on(step, &inputs).await,
             Err(error) => self.fail(error).await,
         };
         Ok(done?)
     }
 
-    /// Begins it, if it has not begun, and has what it reads; nothing when it is to stop.
-    async fn prepare(&self, is_new: bool) -> Result<Option<(&Step, Vec<Input>)>, StepError> {
-        let step = of(&self.work, &self.key)?;
-        let mut references = self.work.scribe.step(&self.key).inputs;
-        if is_new {
-            references = match &self.key.item {
-                // All items read what their step has found.
-                Some(_) => self.work.scribe.step(&StepKey::step(&self.key.step_id)).inputs,
-                None => inputs::find(&self.work, step).await?,
-            };
-            if begin(&self.work, &self.key, references.clone(), None).await.is_err() {
-                return Ok(None);
-            }
-        }
-        Ok(Some((step, inputs::load(&self.work, &references).await?)))
+    /// The step, and what it reads.
+    async fn prepare(&self) -> Result<(&Step, Vec<Input>), StepError> {
+        let references = self.work.scribe.step(&self.key).inputs;
+        Ok((of(&self.work, &self.key)?, inputs::load(&self.work, &references).await?))
     }
 
     async fn go_on(&self, step: &Step, inputs: &[Input]) -> Result<(), LogFailed> {
