@@ -20,7 +20,7 @@ use support::service::Site;
 use support::{Bench, Outcome};
 
 const LIMIT: Duration = Duration::from_secs(600);
-/// Until allocators and sockets have come to rest.
+/// Until allocators and sockets have come to rest, which nothing tells: the program just sleeps for so long.
 const REST: Duration = Duration::from_secs(3);
 /// Seconds in which the sockets of those who never read fill up.
 const SETTLE: u64 = 3;

@@ -21,7 +21,7 @@ use ade::event::{Draft, Identity, Source, codec};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::stream::sequencer::Sequencer;
 use serde_json::json;
-use support::child::Owned;
+use support::child::{Owned, poll};
 use support::http::Client;
 use support::load::{Load, number};
 use support::records::Records;
@@ -221,14 +221,11 @@ impl Nginx {
         command.arg("-p").arg(&folder).arg("-c").arg(&settings).arg("-e").arg(folder.join("error.log"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(process) = Owned::spawn(&mut command, Duration::from_secs(5)) else { return Ok(None) };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Client::connect(address).is_err() {
-            if Instant::now() > deadline {
-                let error = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-                return Err(format!("nginx does not start: {error}").into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let connect = || Ok(Client::connect(address).ok());
+        poll("the start of nginx", Duration::from_secs(10), connect).map_err(|error| {
+            let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+            format!("{error}: {log}")
+        })?;
         Ok(Some(Self { address, _process: process }))
     }
 }

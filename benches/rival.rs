@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use memchr::memmem;
-use support::child::Owned;
+use support::child::{Owned, poll};
 use support::load::{Load, number};
 use support::report::histogram;
 use support::{Bench, Outcome};
@@ -75,13 +75,8 @@ impl Rival {
         command.args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--data-dir"]);
         command.arg(bench.folder("rival")?).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(process) = Owned::spawn(&mut command, Duration::from_secs(10)) else { return Ok(None) };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while std::net::TcpStream::connect(address).is_err() {
-            if Instant::now() > deadline {
-                return Err("the rival does not start".into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let connect = || Ok(std::net::TcpStream::connect(address).ok());
+        poll("the start of the rival", Duration::from_secs(20), connect)?;
         Ok(Some(Self { address, _process: process }))
     }
 }

@@ -37,16 +37,7 @@ impl Owned {
 
     /// Waits for the end, at most so long.
     pub fn wait(&mut self, limit: Duration) -> Outcome<ExitStatus> {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > deadline {
-                return Err(format!("process {} did not end in {limit:?}", self.id()).into());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        poll(&format!("the end of process {}", self.id()), limit, || Ok(self.child.try_wait()?))
     }
 }
 
@@ -66,15 +57,24 @@ impl Drop for Owned {
 
 /// Waits until there is a file, or the process that should make it is gone.
 pub fn await_file(path: &Path, maker: &mut Owned, limit: Duration) -> Outcome {
+    poll(&format!("the file of process {}", maker.id()), limit, || match maker.child.try_wait()? {
+        _ if path.exists() => Ok(Some(())),
+        Some(status) => Err(format!("process {} ended with {status} before it was ready", maker.id()).into()),
+        None => Ok(None),
+    })
+}
+
+/// Looks until there is something to see. It looks and sleeps, since what is awaited happens in another process, which
+/// wakes nobody here; a pause is short beside all that is awaited so.
+pub fn poll<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Outcome<Option<T>>) -> Outcome<T> {
     let deadline = Instant::now() + limit;
-    while !path.exists() {
-        if let Some(status) = maker.child.try_wait()? {
-            return Err(format!("process {} ended with {status} before it was ready", maker.id()).into());
+    loop {
+        if let Some(seen) = look()? {
+            return Ok(seen);
         }
         if Instant::now() > deadline {
-            return Err(format!("process {} was not ready in {limit:?}", maker.id()).into());
+            return Err(format!("{what} did not come in {limit:?}").into());
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(())
 }

@@ -45,6 +45,7 @@ impl Watch {
             let mut most = Memory::default();
             while !told.load(Ordering::Relaxed) {
                 most = most.max(Memory::of(pid));
+                // The kernel tells a peak of all time only, so the peak of this time is looked for.
                 std::thread::sleep(Duration::from_millis(100));
             }
             most.max(Memory::of(pid))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use super::child::Owned;
+use super::child::{Owned, poll};
 use super::http::Client;
 use super::report::histogram;
 use super::{Bench, Outcome};
@@ -87,20 +87,13 @@ impl Drop for Service {
 
 /// From the lock of the data folder, which the process fills in when it is bound.
 fn address(data: &Path, process: &mut Owned) -> Outcome<std::net::SocketAddr> {
-    let deadline = Instant::now() + START;
-    loop {
+    poll("the service's address", START, || {
         let owner = ade::app::read_owner(data).filter(|owner| owner.pid == process.id());
-        if let Some(address) = owner.and_then(|owner| owner.address) {
-            return Ok(address);
+        match (owner.and_then(|owner| owner.address), process.child().try_wait()?) {
+            (None, Some(status)) => Err(format!("the service ended with {status}").into()),
+            (address, _) => Ok(address),
         }
-        if let Some(status) = process.child().try_wait()? {
-            return Err(format!("the service ended with {status}").into());
-        }
-        if Instant::now() > deadline {
-            return Err("the service did not start".into());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    })
 }
 
 fn tell_log(data: &Path) {
@@ -155,15 +148,11 @@ impl Site {
     /// Asks for a build and waits for its end; the build.
     pub fn build(&self, force: bool) -> Outcome<Value> {
         let mut client = self.service.client()?;
-        let deadline = Instant::now() + BUILD;
         let builds = format!("/api/v1/workspaces/{}/configurations/{}/builds", self.workspace, self.configuration);
         let mut build = client.post(&builds, &json!({"options": {"force": force, "wait": true}}))?;
-        while !is_terminal(&build) {
-            if Instant::now() > deadline {
-                return Err("the build does not end".into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-            build = client.get(&format!("/api/v1/builds/{}", id(&build)?))?;
+        if !is_terminal(&build) {
+            let path = format!("/api/v1/builds/{}", id(&build)?);
+            build = poll("the end of the build", BUILD, || Ok(Some(client.get(&path)?).filter(is_terminal)))?;
         }
         match build["status"].as_str() {
             Some("active") => Ok(build),
@@ -185,18 +174,17 @@ impl Site {
 
     /// Waits for the end of a run and for its success; the run.
     pub fn finished_run(&self, run: &str, limit: Duration) -> Outcome<Value> {
-        let (mut client, deadline) = (self.service.client()?, Instant::now() + limit);
-        loop {
+        let mut client = self.service.client()?;
+        poll("the end of the run", limit, || {
             let found = client.get(&format!("/api/v1/runs/{run}"))?;
             match found["status"].as_str() {
-                Some("succeeded") => return Ok(found),
+                Some("succeeded") => Ok(Some(found)),
                 Some("failed" | "cancelled") => {
-                    return Err(format!("the run did not succeed: {}", found["failure_message"]).into());
+                    Err(format!("the run did not succeed: {}", found["failure_message"]).into())
                 }
-                _ if Instant::now() > deadline => return Err(format!("the run did not end in {limit:?}").into()),
-                _ => std::thread::sleep(Duration::from_millis(5)),
+                _ => Ok(None),
             }
-        }
+        })
     }
 
     /// The log file of a run.

@@ -14,6 +14,7 @@ use super::progress::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::principal::Scope;
 use crate::domain::run::Run;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
@@ -82,7 +83,7 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
     Ok((status.pending.is_empty() && status.breaking().is_none()).then_some(store))
 }
 
-/// Checks every log below `workspaces/*/{runs,builds}/*/logs` and every feed, and with a store the rows too.
+/// Checks every log below `workspaces/*/{runs,builds,executions}/*/logs` and every feed, and with a store the rows too.
 pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
@@ -120,7 +121,7 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<R
 struct Row {
     status: &'static str,
     is_terminal: bool,
-    failure: Option<&'static str>,
+    failure: Option<String>,
     last_sequence: u64,
     degraded: bool,
     /// Retention has deleted the log, or was about to.
@@ -132,7 +133,7 @@ impl From<&Run> for Row {
         Self {
             status: run.state.status.as_str(),
             is_terminal: run.state.status.is_terminal(),
-            failure: run.state.failure.as_ref().map(|failure| failure.code.as_str()),
+            failure: run.state.failure.as_ref().map(|failure| failure.code.to_string()),
             last_sequence: run.last_sequence,
             degraded: run.log_degraded,
             expired: run.log_state.is_expired(),
@@ -145,10 +146,24 @@ impl From<&Build> for Row {
         Self {
             status: build.state.status.as_str(),
             is_terminal: build.state.status.is_terminal(),
-            failure: build.state.error.as_ref().map(|error| error.code.as_str()),
+            failure: build.state.error.as_ref().map(|error| error.code.to_string()),
             last_sequence: build.last_sequence,
             degraded: build.log_degraded,
             expired: build.log_state.is_expired(),
+        }
+    }
+}
+
+impl From<&Execution> for Row {
+    fn from(execution: &Execution) -> Self {
+        let failure = execution.state.failure.as_ref();
+        Self {
+            status: execution.state.status.as_str(),
+            is_terminal: execution.state.status.is_terminal(),
+            failure: failure.and_then(|failure| failure["code"].as_str()).map(str::to_owned),
+            last_sequence: execution.last_sequence,
+            degraded: execution.log_degraded,
+            expired: execution.log_state.is_expired(),
         }
     }
 }
@@ -158,14 +173,18 @@ async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     Ok(match key {
         StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Execution { .. } | StreamKey::Feed { .. } => None,
+        StreamKey::Execution { id, .. } => store.find_execution(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Feed { .. } => None,
     })
 }
 
 async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
     let (runs, builds) = (store.all::<Run>(&Scope::All).await?, store.all::<Build>(&Scope::All).await?);
+    let executions = store.all::<Execution>(&Scope::All).await?;
     let runs = runs.iter().map(|run| (run.stream_key(), Row::from(run)));
-    Ok(runs.chain(builds.iter().map(|build| (build.stream_key(), Row::from(build)))).collect())
+    let builds = builds.iter().map(|build| (build.stream_key(), Row::from(build)));
+    let executions = executions.iter().map(|execution| (execution.stream_key(), Row::from(execution)));
+    Ok(runs.chain(builds).chain(executions).collect())
 }
 
 /// Every run, build and execution that has a folder, and the feed of every workspace that has one, sorted.
@@ -250,7 +269,7 @@ impl Report {
             None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
             Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
-            None if has_rows && key.kind() != StreamKind::Execution => self.violation(key, "there is no row of it"),
+            None if has_rows => self.violation(key, "there is no row of it"),
             None if end.is_none() => self.note(key, "no terminal event yet"),
             None => {}
         }
@@ -279,8 +298,8 @@ impl Report {
     fn compare(&mut self, key: StreamKey, row: &Row, end: Option<End>, last_sequence: u64) {
         match end {
             Some(end) if row.is_terminal => {
-                if row.status != end.status || row.failure != end.failure.as_deref() {
-                    let (said, log) = ((row.status, row.failure), (end.status, end.failure));
+                if row.status != end.status || row.failure != end.failure {
+                    let (said, log) = ((row.status, &row.failure), (end.status, end.failure));
                     self.violation(key, format_args!("the row says {said:?}, its log {log:?}"));
                 }
                 if row.last_sequence != end.sequence {
@@ -320,10 +339,13 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::execution::ExecutionState;
+    use crate::domain::status::ExecutionStatus;
     use crate::domain::time::micros;
     use crate::domain::{ConfigurationId, EventId};
     use crate::event::codec::{Identity, Stamp, encode};
     use crate::event::{Draft, Source};
+    use crate::store::fixture::{self, TestStore, at};
 
     /// A data folder with the log of one run.
     fn with_log(events: &[(u64, &'static str)], tail: &str) -> tempfile::TempDir {
@@ -381,13 +403,46 @@ mod tests {
         assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
     }
 
+    #[tokio::test]
+    async fn executions_are_compared_with_their_rows_like_all_other_work() {
+        let (store, folder) = (TestStore::open().await, tempfile::tempdir().unwrap());
+        let acme = fixture::workspace("acme");
+        store.insert_workspace(&acme).await.unwrap();
+        store.insert_workflow(acme.id, &fixture::workflow("plan"), at(1)).await.unwrap();
+        let violations = async || verify_data_dir(folder.path(), Some(&store)).await.unwrap().violations;
+        let begun = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
+        store.insert_execution(&begun, None).await.unwrap();
+        assert_eq!(violations().await, [format!("{}: there is no log of it", begun.id)]);
+
+        let identity = Identity::of_execution(acme.id, begun.id, "plan");
+        let failed = serde_json::json!({"status": "failed", "failure": {"code": "cost_limit", "message": "x"}});
+        let (mut log, mut ids) = (Vec::new(), [EventId::generate(), EventId::generate()]);
+        ids.sort();
+        for (sequence, kind, event_id) in [(1, "execution_started", ids[0]), (2, "complete", ids[1])] {
+            let stamp = Stamp { sequence, event_id, created_at: at(2) };
+            encode(&mut log, &identity, stamp, &Draft::new(kind, Source::Executor, &failed));
+        }
+        let path = folder.path().join(begun.stream_key().log_path());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, log).unwrap();
+        assert_eq!(violations().await, [""; 0], "the row is behind, which is no violation");
+        for (sequence, code, count) in [(2, "cost_limit", 0), (3, "duration_limit", 2)] {
+            let (status, failure) = (ExecutionStatus::Failed, Some(serde_json::json!({ "code": code })));
+            let state = ExecutionState { status, failure, ..ExecutionState::default() };
+            assert!(store.save_execution_state(acme.id, begun.id, &state, sequence).await.unwrap());
+            assert_eq!(violations().await.len(), count, "{code}");
+        }
+        assert!(store.delete_execution(acme.id, begun.id).await.unwrap());
+        assert_eq!(violations().await, [format!("{}: there is no row of it", begun.id)]);
+    }
+
     #[test]
     fn a_row_that_says_something_else_than_its_log_is_found() {
         let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
         let row = Row {
             status: "failed",
             is_terminal: true,
-            failure: Some("interrupted"),
+            failure: Some("interrupted".to_owned()),
             last_sequence: 7,
             degraded: false,
             expired: false,

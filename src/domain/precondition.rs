@@ -1,17 +1,17 @@
 //! What a change takes for granted about the thing it changes.
 
-/// The version or revision that the caller knows.
+/// What the caller knows: a version or revision by its number, a content by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
+pub enum Expected<T = u64> {
     Any,
-    OneOf(Vec<u64>),
+    OneOf(Vec<T>),
 }
 
-impl Expected {
-    pub fn is_met_by(&self, current: u64) -> bool {
+impl<T: PartialEq> Expected<T> {
+    pub fn is_met_by(&self, current: &T) -> bool {
         match self {
             Self::Any => true,
-            Self::OneOf(known) => known.contains(&current),
+            Self::OneOf(known) => known.contains(current),
         }
     }
 }
@@ -22,8 +22,8 @@ mod tests {
 
     #[test]
     fn only_what_is_known_may_be_changed() {
-        assert!(Expected::Any.is_met_by(7));
-        assert!(Expected::OneOf(vec![6, 7]).is_met_by(7));
-        assert!(!Expected::OneOf(vec![6]).is_met_by(7) && !Expected::OneOf(vec![]).is_met_by(7));
+        assert!(Expected::Any.is_met_by(&7));
+        assert!(Expected::OneOf(vec![6, 7]).is_met_by(&7));
+        assert!(!Expected::OneOf(vec![6]).is_met_by(&7) && !Expected::OneOf(vec![]).is_met_by(&7));
     }
 }

@@ -1,8 +1,8 @@
 //! Feeds: what becomes of everything in a workspace, re-sequenced in a stream of the workspace's own.
 //!
-//! Laws. An entry is a lifecycle event of a run or a build with its `origin` {`stream`, `sequence`}; of one origin the
-//! entries stand in its order, each at most once, and none is left out: what a crash prevents is derived again from
-//! the origin's log. A feed follows, and delays nobody. It is a stream like any other, but has no end.
+//! Laws. An entry is a lifecycle event of a run, a build or an execution with its `origin` {`stream`, `sequence`}; of one
+//! origin the entries stand in its order, each at most once, and none is left out: what a crash prevents is derived
+//! again from the origin's log. A feed follows, and delays nobody. It is a stream like any other, but has no end.
 //!
 //! A piece of work is noted as owed before its row is stored ([`Feeds::expect`]), followed while it is at work
 //! ([`Feeds::follow`]), and struck off when its end is in the feed. So a start visits only what is owed, and reads of

@@ -3,7 +3,7 @@
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
-use crate::registry::configurations::ReplaceError;
+use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
     CancelError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError, LaunchError, ReadError,
     RetryExecutionError, RetryRunError, SayToExecutionError,
@@ -41,7 +41,7 @@ impl From<CreateDocumentError> for Problem {
             CreateDocumentError::Exists { id } => {
                 Self::new(Code::DocumentExists, error.to_string()).with("document_id", id.to_string())
             }
-            CreateDocumentError::Store(error) => Self::internal(error),
+            CreateDocumentError::Store(error) => error.into(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl From<ChangeDocumentError> for Problem {
             ChangeDocumentError::Stale { current } => {
                 Self::new(Code::PreconditionFailed, error.to_string()).with("current_version", current)
             }
-            ChangeDocumentError::Store(error) => Self::internal(error),
+            ChangeDocumentError::Store(error) => error.into(),
         }
     }
 }
@@ -62,7 +62,7 @@ impl From<InsertWorkflowError> for Problem {
     fn from(error: InsertWorkflowError) -> Self {
         match error {
             InsertWorkflowError::Exists => Self::new(Code::WorkflowExists, error.to_string()),
-            InsertWorkflowError::Store(error) => Self::internal(error),
+            InsertWorkflowError::Store(error) => error.into(),
         }
     }
 }
@@ -74,7 +74,7 @@ impl From<ReplaceWorkflowError> for Problem {
             ReplaceWorkflowError::Stale { current } => {
                 Self::new(Code::PreconditionFailed, error.to_string()).with("current_revision", current)
             }
-            ReplaceWorkflowError::Store(error) => Self::internal(error),
+            ReplaceWorkflowError::Store(error) => error.into(),
         }
     }
 }
@@ -86,7 +86,7 @@ impl From<DeleteWorkflowError> for Problem {
             DeleteWorkflowError::InUse { active } => {
                 Self::new(Code::WorkflowInUse, error.to_string()).with("active_executions", active)
             }
-            DeleteWorkflowError::Store(error) => Self::internal(error),
+            DeleteWorkflowError::Store(error) => error.into(),
         }
     }
 }
@@ -221,6 +221,7 @@ impl From<EnsureBuildError> for Problem {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
             EnsureBuildError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            EnsureBuildError::Digest(DigestError::Store(error)) => error.into(),
             EnsureBuildError::Digest(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::new(Code::BuildsUnavailable, error.to_string()),
             EnsureBuildError::Launch(error) => error.into(),
@@ -244,7 +245,7 @@ pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str,
     match error {
         CancelError::NotFound => Problem::not_found(what),
         CancelError::Ended(status) => Problem::new(too_late, format!("{what} has ended already: {status}")),
-        CancelError::Store(error) => Problem::internal(error),
+        CancelError::Store(error) => error.into(),
     }
 }
 
@@ -307,5 +308,39 @@ impl From<ImportError> for Problem {
             ImportError::Io(_) | ImportError::Tree(_) => return Self::internal(error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbErr;
+    use sea_orm::error::ConnAcquireErr;
+
+    use super::*;
+    use crate::domain::status::RunStatus;
+
+    fn away<E: From<StoreError>>() -> E {
+        StoreError::from(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)).into()
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_told_by_every_operation() {
+        let cancelled = cancel::<RunStatus>(CancelError::Store(away()), "the run", Code::RunNotCancellable);
+        for problem in [
+            away::<StoreError>().into(),
+            away::<InsertWorkspaceError>().into(),
+            away::<CreateDocumentError>().into(),
+            away::<ChangeDocumentError>().into(),
+            away::<InsertWorkflowError>().into(),
+            away::<ReplaceWorkflowError>().into(),
+            away::<DeleteWorkflowError>().into(),
+            away::<LaunchError>().into(),
+            EnsureBuildError::from(away::<DigestError>()).into(),
+            away::<ReplaceError>().into(),
+            away::<ReadError>().into(),
+            cancelled,
+        ] {
+            assert_eq!(problem.code, Code::DatabaseUnavailable, "{problem:?}");
+        }
     }
 }

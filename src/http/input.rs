@@ -8,6 +8,7 @@ use std::str::FromStr;
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::dev::Payload;
 use actix_web::http::header;
+use actix_web::web::Query;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -207,6 +208,12 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + 
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+/// The query, as a type says what may be in it.
+pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+    let query = Query::<T>::from_query(request.query_string());
+    query.map(Query::into_inner).map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))
+}
+
 /// The query of a create: `?stream=true` does the same as the body's `stream`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -215,8 +222,7 @@ pub struct StreamFlag {
 }
 
 pub fn stream_flag(request: &HttpRequest) -> Result<StreamFlag, Problem> {
-    let query = actix_web::web::Query::<StreamFlag>::from_query(request.query_string());
-    query.map(|query| query.into_inner()).map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))
+    query(request)
 }
 
 /// The `Idempotency-Key` header. One that cannot be kept is refused, since its sender counts on it.
@@ -245,8 +251,8 @@ pub fn take_parameter(query: &str, name: &str) -> Result<(Option<String>, String
     }
 }
 
-/// `If-Match`: the numbers of an `ETag`, with or without quotes. What is no number matches nothing.
-pub fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
+/// `If-Match`: what an `ETag` says, with or without quotes. What no `ETag` can say matches nothing.
+pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
     if headers.peek().is_none() {
         let detail = "`If-Match` must name the version that is to be changed";
@@ -287,7 +293,7 @@ mod tests {
         let read = |texts: &[&str]| {
             let request =
                 texts.iter().fold(TestRequest::get(), |request, text| request.append_header((header::IF_MATCH, *text)));
-            expected(&request.to_http_request())
+            expected::<u64>(&request.to_http_request())
         };
         for (texts, numbers) in [
             (&["\"3\""][..], &[3][..]),

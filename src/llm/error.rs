@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::status::text_enum;
+
 /// A provider's sentence is kept up to this.
 const MESSAGE_CHARS: usize = 500;
 
@@ -49,40 +51,24 @@ impl std::fmt::Display for Wait {
     }
 }
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $word:literal),* $(,)?) => {
-        /// The kind of an error, as the ledger has it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum ErrorKind { $($(#[$doc])* $kind),* }
-
-        impl ErrorKind {
-            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$kind => $word),* }
-            }
-
-            pub fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$kind),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    RateLimited = "rate_limited",
-    Server = "server",
-    Timeout = "timeout",
-    Transport = "transport",
-    Malformed = "malformed",
-    TooLarge = "too_large",
-    Refused = "refused",
-    Authentication = "authentication",
-    Unanswerable = "unanswerable",
-    /// The call was dropped by who made it.
-    Cancelled = "cancelled",
-    /// The process died during the call.
-    Interrupted = "interrupted",
+text_enum! {
+    /// The kind of an error, as the ledger has it.
+    #[derive(PartialOrd, Ord)]
+    ErrorKind {
+        RateLimited = "rate_limited",
+        Server = "server",
+        Timeout = "timeout",
+        Transport = "transport",
+        Malformed = "malformed",
+        TooLarge = "too_large",
+        Refused = "refused",
+        Authentication = "authentication",
+        Unanswerable = "unanswerable",
+        /// The call was dropped by who made it.
+        Cancelled = "cancelled",
+        /// The process died during the call.
+        Interrupted = "interrupted",
+    }
 }
 
 impl ProviderError {
@@ -100,8 +86,9 @@ impl ProviderError {
         }
     }
 
-    /// The same, with a key taken out of what the provider has said.
-    pub(super) fn without(mut self, key: Option<&str>) -> Self {
+    /// The same, with the key taken out of what the provider has said, and then bounded: a cut might leave a part of
+    /// the key.
+    pub(super) fn told(mut self, key: Option<&str>) -> Self {
         let text = match &mut self {
             Self::RateLimited { message, .. }
             | Self::Server { message, .. }
@@ -110,8 +97,8 @@ impl ProviderError {
             Self::Transport { reason } | Self::Malformed { reason } | Self::Unanswerable { reason } => Some(reason),
             Self::Timeout { .. } | Self::TooLarge { .. } => None,
         };
-        if let (Some(text), Some(key)) = (text, key) {
-            *text = text.replace(key, "***");
+        if let Some(text) = text {
+            *text = bounded(key.map_or_else(|| text.clone(), |key| text.replace(key, "***")));
         }
         self
     }
@@ -128,10 +115,12 @@ impl ProviderError {
     }
 }
 
-/// A provider's sentence, bounded and on one line.
+/// A provider's sentence, on one line.
 pub(super) fn sentence(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
-    let text = words.join(" ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn bounded(text: String) -> String {
     match text.char_indices().nth(MESSAGE_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
@@ -174,8 +163,14 @@ mod tests {
     #[test]
     fn a_sentence_is_bounded_and_on_one_line() {
         assert_eq!(sentence(" a\n b\t c "), "a b c");
-        let long = sentence(&"ä".repeat(2_000));
+        let told = |reason: String, key| match (ProviderError::Transport { reason }).told(key) {
+            ProviderError::Transport { reason } => reason,
+            other => panic!("{other}"),
+        };
+        let long = told("ä".repeat(2_000), None);
         assert_eq!(long.chars().count(), MESSAGE_CHARS + 3);
         assert!(long.ends_with("..."));
+        let cut = told(format!("{}the key", "ä".repeat(MESSAGE_CHARS - 2)), Some("the key"));
+        assert_eq!(cut, format!("{}**...", "ä".repeat(MESSAGE_CHARS - 2)));
     }
 }

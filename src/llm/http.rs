@@ -101,7 +101,7 @@ impl Line {
             parts: VecDeque::new(),
         };
         let parts = stream::try_unfold(exchange, Exchange::next);
-        parts.map_err(move |error| error.without(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
+        parts.map_err(move |error| error.told(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
     }
 
     fn client(&self) -> awc::Client {
@@ -127,6 +127,8 @@ type Body = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
 enum Stage {
     Unsent(Outgoing),
     Reading(Body),
+    /// It has failed, which is told after everything that was heard before.
+    Failed(ProviderError),
     Over,
 }
 
@@ -148,7 +150,12 @@ impl<W: Wire> Exchange<W> {
             }
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Unsent(outgoing) => self.stage = Stage::Reading(self.open(outgoing).await?),
-                Stage::Reading(body) => self.read(body).await?,
+                Stage::Reading(body) => {
+                    if let Err(error) = self.read(body).await {
+                        self.stage = Stage::Failed(error);
+                    }
+                }
+                Stage::Failed(error) => return Err(error),
                 Stage::Over => return Ok(None),
             }
         }

@@ -143,7 +143,7 @@ impl Fold {
         if let Some(word) = choice.finish_reason {
             self.stop = Some(stop_reason(word));
         }
-        content.or(refusal).filter(|text| !text.is_empty()).map(Heard::Text)
+        [content, refusal].into_iter().flatten().find(|text| !text.is_empty()).map(Heard::Text)
     }
 }
 
@@ -225,7 +225,10 @@ mod tests {
     #[test]
     fn a_refusal_stays_one_whatever_follows() {
         let mut fold = Fold::default();
-        fold.hear(r#"{"choices":[{"delta":{"refusal":"I would rather not"},"finish_reason":null}]}"#).unwrap();
+        for content in ["", r#","content":"""#, r#","content":null"#] {
+            let data = format!(r#"{{"choices":[{{"delta":{{"refusal":"I would rather not"{content}}}}}]}}"#);
+            assert_eq!(fold.hear(&data).unwrap().len(), 1, "its words are the content: {data}");
+        }
         assert_eq!((fold.stop(), fold.is_whole()), (None, false));
         fold.hear(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#).unwrap();
         assert_eq!((fold.stop(), fold.is_whole()), (Some(StopReason::Refusal), true));

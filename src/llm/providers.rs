@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 
 use super::anthropic::Anthropic;
 use super::builtin::Builtin;
@@ -13,32 +12,14 @@ use super::openai::OpenAi;
 use super::pricing::{PriceTable, PricesError};
 use super::retry::Policy;
 use super::{Limits, Provider};
+use crate::domain::status::text_enum;
 
 /// Where OpenAI itself is; another address is a server of somebody else.
 const OPENAI: &str = "https://api.openai.com/v1";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProviderName {
-    Builtin,
-    Anthropic,
-    OpenAi,
-}
-
-impl ProviderName {
-    pub const ALL: [Self; 3] = [Self::Builtin, Self::Anthropic, Self::OpenAi];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Builtin => "builtin",
-            Self::Anthropic => "anthropic",
-            Self::OpenAi => "openai",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|name| name.as_str() == word)
-    }
+text_enum! {
+    #[derive(PartialOrd, Ord)]
+    ProviderName { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
 }
 
 /// What providers need to know.
@@ -168,7 +149,7 @@ mod tests {
         let providers = Providers::new(options(ProviderName::Anthropic, Some("k"), (OPENAI, Some("k")))).unwrap();
         let name = |asked| providers.get(asked).map(|provider| provider.name());
         assert_eq!(name(None), Ok(ProviderName::Anthropic));
-        for known in ProviderName::ALL {
+        for &known in ProviderName::ALL {
             assert_eq!(name(Some(known.as_str())), Ok(known));
         }
         assert_eq!(name(Some("OpenAI")), Err(NoProvider::Unknown { name: "OpenAI".to_owned() }));

@@ -3,8 +3,8 @@
 //! Law: whatever step a crash comes at, the log is there, whole, in at least one of its forms, and a reader finds it.
 //! The compressed form gets its name when it is on the disk and has been read back, byte for byte; only then the plain
 //! one goes. Until it is gone it is the log, and should a crash bring its name back, it is whole: it is synced before it
-//! goes, since the journal gives up what it knows of a log that is not there. Whoever has it open reads on. Nothing is done to a log that has not ended,
-//! that has failed, or that somebody may write.
+//! goes, since the journal gives up what it knows of a log that is not there. Whoever has it open reads on. Nothing is
+//! done to a log that has not ended, that has failed, or that somebody may write.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -96,7 +96,7 @@ impl MaintenanceHandle {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::actor::Panic;
     use super::super::task::TASKS;
     use super::*;
@@ -109,7 +109,7 @@ mod tests {
     /// Nothing here takes this long unless it hangs.
     const LONG: Duration = Duration::from_secs(60);
 
-    async fn registry(folder: &std::path::Path) -> RegistryHandle {
+    pub async fn registry(folder: &std::path::Path) -> RegistryHandle {
         let environment = Environment::from([("ADE_DATA_DIR".to_owned(), folder.display().to_string())]);
         let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
         let store = Store::connect(&format!("{}?mode=rwc", settings.storage.database_url), 2).await.unwrap();

@@ -79,7 +79,7 @@ fn policy(round: &Round) -> Policy {
 /// Does what is due with each log that ended before this, oldest first.
 async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogState], before: Timestamp) {
     let mut bytes_left = MOST_BYTES;
-    for kind in [StreamKind::Run, StreamKind::Build] {
+    for kind in [StreamKind::Run, StreamKind::Build, StreamKind::Execution] {
         let mut after = None;
         loop {
             let page = match next_page(round, kind, states, before, after).await {
@@ -163,4 +163,58 @@ async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> 
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::handle::tests::registry;
+    use super::super::run_once;
+    use crate::domain::EventId;
+    use crate::domain::execution::{Execution, ExecutionState};
+    use crate::domain::status::{ExecutionStatus, LogState};
+    use crate::event::codec::{Identity, Stamp, encode};
+    use crate::event::{Draft, Source};
+    use crate::store::fixture::{at, execution, workflow, workspace};
+
+    fn log_of(execution: &Execution) -> Vec<u8> {
+        let identity = Identity::of_execution(execution.workspace_id, execution.id, &execution.workflow_id);
+        let mut log = Vec::new();
+        for (sequence, kind) in [(1, "execution_started"), (2, "complete")] {
+            let stamp = Stamp { sequence, event_id: EventId::generate(), created_at: at(sequence as i64) };
+            encode(&mut log, &identity, stamp, &Draft::new(kind, Source::Executor, &json!({})));
+        }
+        log
+    }
+
+    #[actix::test]
+    async fn logs_of_executions_age_as_all_others_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(folder.path()).await;
+        let store = registry.store();
+        std::fs::create_dir_all(&registry.services().work.venvs_dir).unwrap();
+        let acme = workspace("acme");
+        store.insert_workspace(&acme).await.unwrap();
+        store.insert_workflow(acme.id, &workflow("plan"), at(1)).await.unwrap();
+        let (status, completed_at) = (ExecutionStatus::Completed, Some(at(2)));
+        let state = ExecutionState { status, completed_at, ..ExecutionState::default() };
+        let ended = Execution { node_id: registry.services().node_id, state, ..execution(acme.id, "plan") };
+        store.insert_execution(&ended, None).await.unwrap();
+        let (key, log) = (ended.stream_key(), &registry.services().log);
+        let path = folder.path().join(key.log_path());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, log_of(&ended)).unwrap();
+
+        let state_after_a_round = async || {
+            let report = run_once(registry.clone()).await;
+            assert!(report.succeeded(), "{report:?}");
+            store.log_facts(key).await.unwrap().unwrap().state
+        };
+        assert_eq!(state_after_a_round().await, LogState::Compressed);
+        assert!(log.reader(key).unwrap().is_compressed());
+        store.set_log_state(key, LogState::Expiring).await.unwrap();
+        assert_eq!(state_after_a_round().await, LogState::Deleted);
+        assert!(log.reader(key).is_err());
+    }
 }

@@ -8,6 +8,7 @@ use chrono::Utc;
 
 use super::services::Services;
 use crate::domain::configuration::Configuration;
+use crate::domain::precondition;
 use crate::domain::principal::Scope;
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, WorkspaceId};
@@ -26,21 +27,8 @@ pub enum ReplaceError {
     Store(#[from] StoreError),
 }
 
-/// Which content a caller is willing to replace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
-    Any,
-    OneOf(Vec<String>),
-}
-
-impl Expected {
-    fn is(&self, digest: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::OneOf(digests) => digests.iter().any(|expected| expected == digest),
-        }
-    }
-}
+/// Which content a caller is willing to replace, by its digest.
+pub type Expected = precondition::Expected<String>;
 
 /// The digest of the files as they are on disk; the row is brought up to date.
 pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
@@ -76,7 +64,7 @@ pub async fn replace(
     let exchanged = tokio::task::spawn_blocking(move || {
         locks.exchanging(&folder, || {
             let digest = package::content_digest(&folder).map_err(ImportError::from)?;
-            if !expected.is(&digest) {
+            if !expected.is_met_by(&digest) {
                 return Ok(Err(digest));
             }
             package::import_zip(zip, &folder, Limits::default()).map(Ok)

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select, Set};
 use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
 use super::list::Listable;
+use super::rows::{self, Work};
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
@@ -28,9 +29,7 @@ impl Store {
 
     /// Takes a build back that has never begun. False when there is no such build.
     pub async fn delete_build(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
-        let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
-        let delete = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string()));
-        Ok(delete.exec(&*self.write().await).await?.rows_affected > 0)
+        Ok(rows::delete::<Build>(&*self.write().await, workspace_id, id).await?)
     }
 
     /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
@@ -43,12 +42,11 @@ impl Store {
         last_sequence: u64,
         venv_present: Option<bool>,
     ) -> Result<bool, StoreError> {
-        let mut change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
+        let mut change = state_columns(state);
         if let Some(present) = venv_present {
             change.venv_present = Set(present);
         }
-        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
-        self.change::<Build>(workspace_id, id, change, older).await
+        self.advance::<Build>(workspace_id, id, change, last_sequence).await
     }
 
     /// Whether its venv is there, also for the builds that point at it. False when there is no such build.
@@ -73,24 +71,17 @@ impl Store {
         id: BuildId,
         durable_bytes: u64,
     ) -> Result<bool, StoreError> {
-        let change = ActiveModel {
-            log_degraded: Set(true),
-            durable_bytes: Set(Some(stored(durable_bytes))),
-            ..ActiveModel::default()
-        };
-        self.change::<Build>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Build>(workspace_id, id, Some(durable_bytes)).await
     }
 
     /// Its log is whole again.
     pub async fn clear_build_degraded(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
-        let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        self.change::<Build>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Build>(workspace_id, id, None).await
     }
 
     /// Every build of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
-        let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-        self.work_of(node_id, over, Condition::all().add(Column::LogDegraded.eq(true))).await
+        self.degraded(node_id).await
     }
 
     /// The active builds made from these inputs whose venvs were there when last looked at, newest first. One that
@@ -128,8 +119,7 @@ impl Store {
 
     /// Every build of a node that has not ended, oldest first.
     pub async fn unfinished_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
-        let open = BuildStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        self.work_of(node_id, open, Condition::all()).await
+        self.unfinished(node_id).await
     }
 }
 
@@ -156,6 +146,12 @@ impl Listable for Build {
 
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
+    }
+}
+
+impl Work for Build {
+    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
+        BuildStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
     }
 }
 

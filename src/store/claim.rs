@@ -6,7 +6,7 @@ use entity::idempotency_key::{ActiveModel, Column, Entity};
 use sea_orm::{ColumnTrait, DbErr, DeleteMany, EntityTrait, QueryFilter, Set, SqlErr};
 
 use super::cells::Cells;
-use super::{Store, StoreError, run};
+use super::{Store, StoreError, rows, run};
 use crate::domain::idempotency::Claim;
 use crate::domain::run::Run;
 use crate::domain::time::{Timestamp, micros};
@@ -60,7 +60,7 @@ impl Store {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         Entity::delete_many().filter(Column::RunId.eq(id.to_string())).exec(&transaction).await?;
-        let deleted = run::delete(&transaction, workspace_id, id).await?;
+        let deleted = rows::delete::<Run>(&transaction, workspace_id, id).await?;
         if deleted {
             transaction.commit().await?
         } else {

@@ -2,19 +2,19 @@
 
 use entity::execution::{ActiveModel, Column, Entity, Model};
 use sea_orm::entity::prelude::Json;
-use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, PaginatorTrait,
-    QueryFilter, QuerySelect, Select, Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
+    QuerySelect, Select, Set,
 };
 
 use super::cells::{Cells, json, plain, storable, stored};
 use super::filter::{Source, columns};
-use super::list::{Listable, column_source};
+use super::list::Listable;
+use super::rows::Work;
 use super::{Store, StoreError};
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::id::NodeId;
-use crate::domain::list::Field;
 use crate::domain::principal::Scope;
 use crate::domain::status::{ExecutionStatus, LogState};
 use crate::domain::time::micros;
@@ -35,9 +35,7 @@ impl Store {
         state: &ExecutionState,
         last_sequence: u64,
     ) -> Result<bool, StoreError> {
-        let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
-        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
-        self.change::<Execution>(workspace_id, id, change, older).await
+        self.advance::<Execution>(workspace_id, id, state_columns(state), last_sequence).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. False when there is no such execution.
@@ -47,9 +45,7 @@ impl Store {
         id: ExecutionId,
         durable_bytes: u64,
     ) -> Result<bool, StoreError> {
-        let durable_bytes = Set(Some(stored(durable_bytes)));
-        let change = ActiveModel { log_degraded: Set(true), durable_bytes, ..ActiveModel::default() };
-        self.change::<Execution>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Execution>(workspace_id, id, Some(durable_bytes)).await
     }
 
     /// Its log is whole again.
@@ -58,19 +54,17 @@ impl Store {
         workspace_id: WorkspaceId,
         id: ExecutionId,
     ) -> Result<bool, StoreError> {
-        let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        self.change::<Execution>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Execution>(workspace_id, id, None).await
     }
 
     /// Every execution of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_executions(&self, node_id: NodeId) -> Result<Vec<Execution>, StoreError> {
-        let degraded = Condition::all().add(Column::LogDegraded.eq(true));
-        self.work_of(node_id, words(ExecutionStatus::is_terminal), degraded).await
+        self.degraded(node_id).await
     }
 
     /// Every execution of a node that has not ended, oldest first.
     pub async fn unfinished_executions(&self, node_id: NodeId) -> Result<Vec<Execution>, StoreError> {
-        self.work_of(node_id, words(|status| !status.is_terminal()), Condition::all()).await
+        self.unfinished(node_id).await
     }
 
     /// How many executions of a workflow have not ended.
@@ -81,10 +75,6 @@ impl Store {
     ) -> Result<u64, StoreError> {
         Ok(count_active(self.read(), workspace_id, workflow_id).await?)
     }
-}
-
-fn words(which: impl Fn(ExecutionStatus) -> bool) -> impl Iterator<Item = &'static str> {
-    ExecutionStatus::ALL.iter().filter(move |status| which(**status)).map(|status| status.as_str())
 }
 
 pub(super) async fn count_active(
@@ -105,17 +95,6 @@ pub(super) async fn insert(transaction: &DatabaseTransaction, execution: &Execut
     Ok(())
 }
 
-/// False when there is no such execution.
-pub(super) async fn delete(
-    transaction: &DatabaseTransaction,
-    workspace_id: WorkspaceId,
-    id: ExecutionId,
-) -> Result<bool, DbErr> {
-    let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
-    let deleted = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string())).exec(transaction).await?;
-    Ok(deleted.rows_affected > 0)
-}
-
 /// Inputs may be large and no list shows them, so the items have none.
 impl Listable for Execution {
     type Entity = Entity;
@@ -129,19 +108,18 @@ impl Listable for Execution {
         Entity::find().select_only().columns(others).expr_as(Expr::cust("NULL"), "input")
     }
 
-    fn source(field: Field) -> Source {
-        match field {
-            Field::IsActive => Source::Flag(Column::IsActive.into_simple_expr()),
-            plain => column_source::<Self>(plain),
-        }
-    }
-
     fn searched() -> Vec<Source> {
         columns([Column::Id, Column::Status, Column::WorkflowId, Column::ScopeId])
     }
 
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
+    }
+}
+
+impl Work for Execution {
+    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
+        ExecutionStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
     }
 }
 
@@ -224,7 +202,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::list::{Comparison, EXECUTIONS, Filter, Query, Test, Value};
+    use crate::domain::list::{Comparison, EXECUTIONS, Field, Filter, Query, Test, Value};
     use crate::store::fixture::{TestStore, at, execution, work_scope, workflow};
 
     fn full_state(status: ExecutionStatus) -> ExecutionState {

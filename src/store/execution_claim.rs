@@ -6,7 +6,7 @@ use entity::execution_idempotency_key::{ActiveModel, Column, Entity};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, SqlErr};
 
 use super::cells::Cells;
-use super::{Store, StoreError, execution, workflow};
+use super::{Store, StoreError, execution, rows, workflow};
 use crate::domain::execution::Execution;
 use crate::domain::idempotency::Claim;
 use crate::domain::time::{Timestamp, micros};
@@ -81,7 +81,7 @@ impl Store {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         Entity::delete_many().filter(Column::ExecutionId.eq(id.to_string())).exec(&transaction).await?;
-        let deleted = execution::delete(&transaction, workspace_id, id).await?;
+        let deleted = rows::delete::<Execution>(&transaction, workspace_id, id).await?;
         if deleted {
             transaction.commit().await?
         } else {

@@ -81,11 +81,6 @@ impl Store {
         workspace_id: WorkspaceId,
         workflow_id: &str,
     ) -> Result<Option<WorkflowStats>, StoreError> {
-        if self.find_workflow(workspace_id, workflow_id).await?.is_none()
-            && self.count_executions(workspace_id, workflow_id).await? == 0
-        {
-            return Ok(None);
-        }
         let moment = self.moment().await?;
         let executions = execution::Entity::find()
             .filter(execution::Column::WorkspaceId.eq(workspace_id.to_string()))
@@ -97,14 +92,8 @@ impl Store {
         stats.calls = total(sums(&moment, calls, []).await?);
         stats.durations = durations(&moment, executions).await?;
         moment.commit().await?;
-        Ok(Some(stats))
-    }
-
-    async fn count_executions(&self, workspace_id: WorkspaceId, workflow_id: &str) -> Result<u64, StoreError> {
-        use execution::Column::{WorkflowId, WorkspaceId};
-        use sea_orm::PaginatorTrait;
-        let select = execution::Entity::find().filter(WorkspaceId.eq(workspace_id.to_string()));
-        Ok(select.filter(WorkflowId.eq(plain(workflow_id))).count(self.read()).await?)
+        let is_known = stats.executions() > 0 || self.find_workflow(workspace_id, workflow_id).await?.is_some();
+        Ok(is_known.then_some(stats))
     }
 
     /// A transaction that only reads, and sees what was there when it read first.

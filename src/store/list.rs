@@ -13,7 +13,7 @@ use sea_orm::{
 use super::filter::{Source, condition, sql};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
-use crate::domain::list::{Direction, Field, Order, Place, Query, Sort, Value, Within};
+use crate::domain::list::{Direction, Field, Kind, Order, Place, Query, Sort, Value, Within};
 use crate::domain::principal::Scope;
 
 /// A record whose rows can be listed.
@@ -159,7 +159,10 @@ fn place_of<R: Listable>(row: &<R::Entity as EntityTrait>::Model, order: &Order)
 }
 
 pub fn column_source<R: Listable>(field: Field) -> Source {
-    Source::Column(sorted::<R>(field))
+    match field.kind() {
+        Kind::Flag => Source::Flag(sorted::<R>(field)),
+        _ => Source::Column(sorted::<R>(field)),
+    }
 }
 
 /// The column that has a field's name.

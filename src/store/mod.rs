@@ -28,7 +28,7 @@ mod execution_claim;
 mod ledger;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod oracle;
 

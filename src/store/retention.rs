@@ -2,14 +2,20 @@
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, DatabaseConnection, EntityName, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::DateTimeUtc,
 };
 
 use super::cells::Cells;
+use super::list::column_of;
+use super::rows::{Work, column};
 use super::{Store, StoreError};
+use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::id::NodeId;
-use crate::domain::status::{BuildStatus, ExecutionStatus, LogState, RunStatus};
+use crate::domain::list::Field;
+use crate::domain::run::Run;
+use crate::domain::status::LogState;
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{StreamId, StreamKey, StreamKind};
 
@@ -47,52 +53,9 @@ impl Store {
     /// Logs of work that has ended and that have not failed.
     pub async fn finished_logs(&self, query: &FinishedQuery<'_>) -> Result<Vec<FinishedLog>, StoreError> {
         match query.kind {
-            StreamKind::Run => {
-                use entity::run::Column;
-                let columns = Columns {
-                    table: "runs",
-                    id: Column::Id,
-                    workspace_id: Column::WorkspaceId,
-                    node_id: Column::NodeId,
-                    status: Column::Status,
-                    log_degraded: Column::LogDegraded,
-                    log_state: Column::LogState,
-                    completed_at: Column::CompletedAt,
-                };
-                let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-                finished::<entity::run::Entity>(self.read(), columns, over.collect(), query).await
-            }
-            StreamKind::Build => {
-                use entity::build::Column;
-                let columns = Columns {
-                    table: "builds",
-                    id: Column::Id,
-                    workspace_id: Column::WorkspaceId,
-                    node_id: Column::NodeId,
-                    status: Column::Status,
-                    log_degraded: Column::LogDegraded,
-                    log_state: Column::LogState,
-                    completed_at: Column::CompletedAt,
-                };
-                let over = BuildStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-                finished::<entity::build::Entity>(self.read(), columns, over.collect(), query).await
-            }
-            StreamKind::Execution => {
-                use entity::execution::Column;
-                let columns = Columns {
-                    table: "executions",
-                    id: Column::Id,
-                    workspace_id: Column::WorkspaceId,
-                    node_id: Column::NodeId,
-                    status: Column::Status,
-                    log_degraded: Column::LogDegraded,
-                    log_state: Column::LogState,
-                    completed_at: Column::CompletedAt,
-                };
-                let over = ExecutionStatus::ALL.iter().filter(|status| status.is_terminal());
-                let over = over.map(|status| status.as_str()).collect();
-                finished::<entity::execution::Entity>(self.read(), columns, over, query).await
-            }
+            StreamKind::Run => finished::<Run>(self.read(), query).await,
+            StreamKind::Build => finished::<Build>(self.read(), query).await,
+            StreamKind::Execution => finished::<Execution>(self.read(), query).await,
             // A feed never ends.
             StreamKind::Feed => Ok(Vec::new()),
         }
@@ -129,73 +92,44 @@ impl Store {
 
     /// What has become of a log. False when there is no such row.
     pub async fn set_log_state(&self, key: StreamKey, state: LogState) -> Result<bool, StoreError> {
-        let workspace_id = key.workspace_id().to_string();
-        let state = state.as_str().to_owned();
-        let writer = self.write().await;
-        let updated = match key {
-            StreamKey::Run { id, .. } => {
-                use entity::run::{ActiveModel, Column, Entity};
-                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
-                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
-                Entity::update_many().set(change).filter(own).exec(&*writer).await?
+        match key {
+            StreamKey::Run { workspace_id, id } => self.set_log_state_of::<Run>(workspace_id, id, state).await,
+            StreamKey::Build { workspace_id, id } => self.set_log_state_of::<Build>(workspace_id, id, state).await,
+            StreamKey::Execution { workspace_id, id } => {
+                self.set_log_state_of::<Execution>(workspace_id, id, state).await
             }
-            StreamKey::Build { id, .. } => {
-                use entity::build::{ActiveModel, Column, Entity};
-                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
-                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
-                Entity::update_many().set(change).filter(own).exec(&*writer).await?
-            }
-            StreamKey::Execution { id, .. } => {
-                use entity::execution::{ActiveModel, Column, Entity};
-                let change = ActiveModel { log_state: Set(state), ..ActiveModel::default() };
-                let own = Column::Id.eq(id.to_string()).and(Column::WorkspaceId.eq(workspace_id));
-                Entity::update_many().set(change).filter(own).exec(&*writer).await?
-            }
-            StreamKey::Feed { .. } => return Ok(false),
-        };
-        Ok(updated.rows_affected > 0)
+            StreamKey::Feed { .. } => Ok(false),
+        }
     }
 }
 
-/// The same columns of either table.
-struct Columns<C> {
-    table: &'static str,
-    id: C,
-    workspace_id: C,
-    node_id: C,
-    status: C,
-    log_degraded: C,
-    log_state: C,
-    completed_at: C,
-}
-
-async fn finished<E: EntityTrait>(
+async fn finished<W: Work>(
     database: &DatabaseConnection,
-    columns: Columns<E::Column>,
-    over: Vec<&'static str>,
     query: &FinishedQuery<'_>,
 ) -> Result<Vec<FinishedLog>, StoreError> {
-    let select = E::find()
+    let [id, completed_at] = [Field::Id, Field::CompletedAt].map(column_of::<W>);
+    let log_state = column::<W>("log_state");
+    let select = W::Entity::find()
         .select_only()
-        .columns([columns.id, columns.workspace_id, columns.completed_at])
-        .filter(columns.log_state.is_in(query.states.iter().map(|state| state.as_str())))
-        .filter(columns.completed_at.lt(micros(query.completed_before)))
-        .filter(columns.status.is_in(over))
-        .filter(columns.log_degraded.eq(false))
-        .filter(columns.node_id.eq(query.node_id.to_string()))
-        .filter(behind(&columns, query.after))
-        .order_by_asc(columns.completed_at)
-        .order_by_asc(columns.id)
+        .columns([id, W::workspace_id(), completed_at])
+        .filter(log_state.is_in(query.states.iter().map(|state| state.as_str())))
+        .filter(completed_at.lt(micros(query.completed_before)))
+        .filter(column_of::<W>(Field::Status).is_in(W::statuses(true)))
+        .filter(column::<W>("log_degraded").eq(false))
+        .filter(column::<W>("node_id").eq(query.node_id.to_string()))
+        .filter(behind(id, completed_at, query.after))
+        .order_by_asc(completed_at)
+        .order_by_asc(id)
         .limit(query.limit);
     let rows: Vec<(String, String, DateTimeUtc)> = select.into_tuple().all(database).await?;
-    rows.into_iter().map(|(id, workspace_id, at)| record(columns.table, &id, &workspace_id, at)).collect()
+    let table = W::Entity::default().table_name();
+    rows.into_iter().map(|(id, workspace_id, at)| record(table, &id, &workspace_id, at)).collect()
 }
 
-fn behind<C: ColumnTrait>(columns: &Columns<C>, after: Option<FinishedLog>) -> Condition {
-    let Some(FinishedLog { key, completed_at }) = after else { return Condition::all() };
-    let at = micros(completed_at);
-    let same_moment = Condition::all().add(columns.completed_at.eq(at)).add(columns.id.gt(key.to_string()));
-    Condition::any().add(columns.completed_at.gt(at)).add(same_moment)
+fn behind<C: ColumnTrait>(id: C, completed_at: C, after: Option<FinishedLog>) -> Condition {
+    let Some(FinishedLog { key, completed_at: at }) = after else { return Condition::all() };
+    let same_moment = Condition::all().add(completed_at.eq(micros(at))).add(id.gt(key.to_string()));
+    Condition::any().add(completed_at.gt(micros(at))).add(same_moment)
 }
 
 fn record(
@@ -214,10 +148,11 @@ fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::build::{Build, BuildState};
+    use crate::domain::build::BuildState;
     use crate::domain::configuration::Configuration;
     use crate::domain::principal::Scope;
-    use crate::domain::run::{Run, RunState};
+    use crate::domain::run::RunState;
+    use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
     use crate::store::fixture::{TestStore, at, build, execution, run, workflow};
 
     const KEPT: [LogState; 2] = [LogState::Plain, LogState::Compressed];
@@ -302,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn logs_of_executions_are_kept_like_those_of_runs() {
-        use crate::domain::execution::{Execution, ExecutionState};
+        use crate::domain::execution::ExecutionState;
         let (store, configuration) = TestStore::furnished().await;
         let (of, node_id) = (configuration.workspace_id, NodeId::generate());
         store.insert_workflow(of, &workflow("plan"), at(1)).await.unwrap();

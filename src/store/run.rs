@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use entity::run::{ActiveModel, Column, Entity, Model};
 use entity::{document, run_document};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QuerySelect,
-    QueryTrait, Select, Set,
+    DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set,
 };
 
 use super::cells::{Cells, json, storable, stored};
 use super::filter::{Source, columns};
 use super::list::{Listable, column_source};
+use super::rows::Work;
 use super::{Store, StoreError};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::id::NodeId;
@@ -47,9 +47,7 @@ impl Store {
         state: &RunState,
         last_sequence: u64,
     ) -> Result<bool, StoreError> {
-        let change = ActiveModel { last_sequence: Set(stored(last_sequence)), ..state_columns(state) };
-        let older = Condition::all().add(Column::LastSequence.lt(stored(last_sequence)));
-        self.change::<Run>(workspace_id, id, change, older).await
+        self.advance::<Run>(workspace_id, id, state_columns(state), last_sequence).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. False when there is no such run.
@@ -59,30 +57,22 @@ impl Store {
         id: RunId,
         durable_bytes: u64,
     ) -> Result<bool, StoreError> {
-        let change = ActiveModel {
-            log_degraded: Set(true),
-            durable_bytes: Set(Some(stored(durable_bytes))),
-            ..ActiveModel::default()
-        };
-        self.change::<Run>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Run>(workspace_id, id, Some(durable_bytes)).await
     }
 
     /// Its log is whole again.
     pub async fn clear_run_degraded(&self, workspace_id: WorkspaceId, id: RunId) -> Result<bool, StoreError> {
-        let change = ActiveModel { log_degraded: Set(false), durable_bytes: Set(None), ..ActiveModel::default() };
-        self.change::<Run>(workspace_id, id, change, Condition::all()).await
+        self.set_degraded::<Run>(workspace_id, id, None).await
     }
 
     /// Every run of a node that has ended and whose log has failed, oldest first.
     pub async fn degraded_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
-        let over = RunStatus::ALL.iter().filter(|status| status.is_terminal()).map(|status| status.as_str());
-        self.work_of(node_id, over, Condition::all().add(Column::LogDegraded.eq(true))).await
+        self.degraded(node_id).await
     }
 
     /// Every run of a node that has not ended, oldest first.
     pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
-        let open = RunStatus::ALL.iter().filter(|status| !status.is_terminal()).map(|status| status.as_str());
-        self.work_of(node_id, open, Condition::all()).await
+        self.unfinished(node_id).await
     }
 }
 
@@ -98,17 +88,6 @@ pub(super) async fn insert(transaction: &DatabaseTransaction, run: &Run) -> Resu
         run_document::Entity::insert_many(inputs.to_vec()).exec_without_returning(transaction).await?;
     }
     Ok(())
-}
-
-/// False when there is no such run.
-pub(super) async fn delete(
-    transaction: &DatabaseTransaction,
-    workspace_id: WorkspaceId,
-    id: RunId,
-) -> Result<bool, DbErr> {
-    let delete = Entity::delete_many().filter(Column::Id.eq(id.to_string()));
-    let deleted = delete.filter(Column::WorkspaceId.eq(workspace_id.to_string())).exec(transaction).await?;
-    Ok(deleted.rows_affected > 0)
 }
 
 /// Summaries are large and no list shows them, so the items have none.
@@ -131,7 +110,6 @@ impl Listable for Run {
     fn source(field: Field) -> Source {
         match field {
             Field::InputDocumentId => of_runs(inputs(), run_document::Column::DocumentId.into_simple_expr()),
-            Field::HasOutput => Source::Flag(Column::HasOutput.into_simple_expr()),
             plain => column_source::<Self>(plain),
         }
     }
@@ -144,6 +122,12 @@ impl Listable for Run {
 
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
+    }
+}
+
+impl Work for Run {
+    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
+        RunStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
     }
 }
 

@@ -104,7 +104,7 @@ impl Store {
             return Err(ReplaceWorkflowError::NotFound);
         };
         let before = record(before)?;
-        if !expected.is_met_by(before.revision) {
+        if !expected.is_met_by(&before.revision) {
             transaction.rollback().await?;
             return Err(ReplaceWorkflowError::Stale { current: before.revision });
         }

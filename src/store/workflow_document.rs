@@ -89,7 +89,7 @@ impl Store {
             return Err(ChangeDocumentError::NotFound);
         };
         let locked = Locked::of(row)?;
-        if !expected.is_met_by(locked.latest) {
+        if !expected.is_met_by(&locked.latest) {
             transaction.rollback().await?;
             return Err(ChangeDocumentError::Stale { current: locked.latest });
         }

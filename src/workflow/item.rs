@@ -1,7 +1,8 @@
 //! The items of a step that runs once for each.
 //!
-//! Law: an item has one key, which is part of the scope of its documents. Items go by their `id` when every one of them has
-//! one that can stand in a scope and no two have the same; otherwise all of them go by their place, from 0.
+//! Law: an item has one key, which is part of the scope of its documents (`WorkScope::of_item`). Items go by their `id`
+//! when every one of them has one that can stand in a scope and no two have the same; otherwise all of them go by their
+//! place, from 0.
 
 use std::collections::BTreeSet;
 
@@ -32,11 +33,6 @@ pub fn items<'a>(for_each: &ForEach, content: &'a Value) -> Result<Vec<Item<'a>>
     }
     let keys = ids(list).unwrap_or_else(|| (0..list.len()).map(|place| place.to_string()).collect());
     Ok(keys.into_iter().zip(list).map(|(key, value)| Item { key, value }).collect())
-}
-
-/// Where the documents of an item are.
-pub fn scope_id(scope_id: &str, step_id: &str, item: &str) -> String {
-    format!("{scope_id}/{step_id}/{item}")
 }
 
 fn ids(list: &[Value]) -> Option<Vec<String>> {
@@ -84,10 +80,5 @@ mod tests {
         for content in [json!({}), json!({"list": {"a": 1}}), json!([1]), json!({"list": vec![0; MAX_ITEMS + 1]})] {
             assert_eq!(items(&for_each, &content).unwrap_err().code, StepErrorCode::CollectionInvalid);
         }
-    }
-
-    #[test]
-    fn documents_of_an_item_have_a_scope_of_their_own() {
-        assert_eq!(scope_id("42", "plan", "R-1"), "42/plan/R-1");
     }
 }

@@ -1,5 +1,6 @@
-//! Executions of random workflows, played through by the decisions of this module and the fold of their logs alone, with
-//! a worker that dies at any event and knows afterwards no more than the log.
+//! Only for tests: executions of random workflows, played through by the decisions of this module and the fold of their
+//! logs alone, with a worker that dies at any event and knows afterwards no more than the log. First what workflows are
+//! drawn from, then the [`World`] that plays one, and at the end the laws that every play keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -46,6 +46,18 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A small disk, and a service's settings with its logs on it; none where there can be no such disk.
+fn small_disk(beside: &Path) -> Option<(SmallDisk, Settings)> {
+    let disk = SmallDisk::mount(&beside.join("data"));
+    if disk.is_none() {
+        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
+    }
+    disk.map(|disk| {
+        let settings = on(&disk, beside);
+        (disk, settings)
+    })
+}
+
 /// Logs on the small disk; database, venvs and the service's own log elsewhere.
 fn on(disk: &SmallDisk, beside: &Path) -> Settings {
     let mut settings = settings();
@@ -59,11 +71,7 @@ fn on(disk: &SmallDisk, beside: &Path) -> Settings {
 fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
     for killed in [true, false] {
         let folder = tempfile::tempdir().unwrap();
-        let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
-            eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
-            return;
-        };
-        let settings = on(&disk, folder.path());
+        let Some((disk, settings)) = small_disk(folder.path()) else { return };
         let server = Server::start_with(folder.path(), &settings);
         let place = Place::make(&server);
         place.warm_up(&server);
@@ -88,11 +96,7 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
 #[test]
 fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_log() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
-        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
-        return;
-    };
-    let settings = on(&disk, folder.path());
+    let Some((disk, settings)) = small_disk(folder.path()) else { return };
     let server = Server::start_with(folder.path(), &settings);
     let gate = folder.path().join("gate");
     let place = Place::make(&server).building_until(&server, &gate);
@@ -130,11 +134,7 @@ fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_l
 #[test]
 fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
-        eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
-        return;
-    };
-    let settings = on(&disk, folder.path());
+    let Some((disk, settings)) = small_disk(folder.path()) else { return };
     let server = Server::start_with(folder.path(), &settings);
     let place = Place::make(&server);
     place.warm_up(&server);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -14,12 +15,27 @@ use crate::support::{eventually, http, process};
 /// What takes "under a second" on a machine that does nothing else.
 const SOON: Duration = Duration::from_secs(4);
 
+/// A service that has its venv already.
+fn warm(folder: &Path) -> (Server, Place) {
+    let server = Server::start(folder);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    (server, place)
+}
+
+/// Returns when it says that it stops.
+fn ask_to_stop(server: &Server) {
+    server.signal(libc::SIGTERM);
+    eventually("the service says that it stops", || {
+        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
+        (ready.status == 503).then_some(())
+    });
+}
+
 #[test]
 fn with_nothing_to_do_it_ends_soon() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path());
-    let place = Place::make(&server);
-    place.warm_up(&server);
+    let (mut server, place) = warm(folder.path());
     let run = place.run(&server, "emit 20000");
     assert_eq!(run.ended(&server)["status"], "succeeded");
     // One who never reads, and one who asks for nothing.
@@ -36,18 +52,12 @@ fn with_nothing_to_do_it_ends_soon() {
 #[test]
 fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path());
-    let place = Place::make(&server);
-    place.warm_up(&server);
+    let (mut server, place) = warm(folder.path());
     let gate = folder.path().join("gate");
     let run = place.run(&server, &format!("print ready\nwait {}\nemit 50", gate.display()));
     let subscriber = run.subscribe(&server, None);
     run.await_line(&server, "ready");
-    server.signal(libc::SIGTERM);
-    eventually("the service says that it stops", || {
-        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
-        (ready.status == 503).then_some(())
-    });
+    ask_to_stop(&server);
     let body = json!({"options": {"validate_only": true}}).to_string();
     let path = format!("/api/v1/configurations/{}/runs", place.configuration);
     let json = [("Content-Type", "application/json")];
@@ -67,17 +77,11 @@ fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
 #[test]
 fn asked_twice_it_leaves_at_once_and_takes_its_processes_along() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::start(folder.path());
-    let place = Place::make(&server);
-    place.warm_up(&server);
+    let (mut server, place) = warm(folder.path());
     let run = place.run(&server, "ignore\ndaemon\ngroup\nprint ready\nsleep 1000");
     let subscriber = run.subscribe(&server, None);
     run.await_line(&server, "ready");
-    server.signal(libc::SIGTERM);
-    eventually("the service says that it stops", || {
-        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
-        (ready.status == 503).then_some(())
-    });
+    ask_to_stop(&server);
     server.signal(libc::SIGTERM);
     let asked = Instant::now();
     assert!(server.wait(Duration::from_secs(12)).success());

@@ -6,7 +6,7 @@ use ade::llm::{Limits, Part, ProviderError, Request, Wait};
 use futures_util::StreamExt as _;
 
 use crate::support::{
-    Act, DIALECTS, Dialect, KEY, Mock, answer, chunk, head, last_chunk, limits, outcome, request, streamed,
+    Act, DIALECTS, Dialect, KEY, Mock, answer, chunk, head, heard, last_chunk, limits, outcome, request, streamed,
 };
 
 #[actix_web::test]
@@ -76,6 +76,32 @@ async fn a_key_that_a_provider_repeats_is_not_told() {
         let error = outcome(dialect, vec![answer("401 Unauthorized", &[], &body)], limits()).await.unwrap_err();
         assert_eq!(error.to_string(), "the provider refused the key (401): Incorrect API key provided: ***.");
         assert!(!format!("{error:?}").contains(KEY));
+    }
+}
+
+#[actix_web::test]
+async fn nor_is_a_part_of_a_key_where_a_sentence_is_cut() {
+    for before in (480..500).step_by(3) {
+        let body = Dialect::OpenAi.refusal("authentication_error", &format!("{}{KEY}", "x".repeat(before)));
+        let script = vec![answer("401 Unauthorized", &[], &body)];
+        let error = outcome(Dialect::OpenAi, script, limits()).await.unwrap_err();
+        assert!(!error.to_string().contains(&KEY[..2]), "{error}");
+    }
+}
+
+#[actix_web::test]
+async fn what_comes_before_an_error_is_told_however_the_bytes_were_split() {
+    for dialect in DIALECTS {
+        let text = [dialect.begin(), &dialect.delta("half"), "data: hello\n\n"].concat();
+        let mut told = Vec::new();
+        for size in [7, text.len()] {
+            let mock = Mock::start(vec![streamed(&text, size)]).await;
+            told.push(heard(dialect.provider(&mock.address, limits()).call(request())).await);
+        }
+        let (parts, error) = &told[0];
+        assert!(parts.contains(&Part::Delta("half".to_owned())), "{dialect:?} {parts:?}");
+        assert_eq!(error.as_ref().map(|error| error.kind().as_str()), Some("malformed"), "{dialect:?}");
+        assert_eq!(told[1], told[0], "{dialect:?}");
     }
 }
 

@@ -93,6 +93,17 @@ impl Rows {
         Self { store, run, database }
     }
 
+    async fn of(world: &World) -> Self {
+        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
+        Self::with(id, workspace_id, ConfigurationId::generate()).await
+    }
+
+    /// What a projection begins with, each time anew.
+    fn target(&self) -> impl Fn() -> Target + Send + 'static {
+        let (key, configuration_id) = (self.run.stream_key(), self.run.configuration_id);
+        move || Target::new(key, configuration_id)
+    }
+
     async fn row(&self) -> Run {
         self.store.find_run(&Scope::All, self.run.id).await.unwrap().unwrap()
     }
@@ -148,8 +159,7 @@ async fn project(rows: &Rows, world: &World) {
     if !life.stream.tail().closed {
         life.stream.hub().set_halt(ade::stream::window::Halt::Draining);
     }
-    let target = Target::new(world.key(), rows.run.configuration_id);
-    projection::project(&rows.store, follow, target, Patience::NONE).await.unwrap();
+    projection::project(&rows.store, follow, rows.target()(), Patience::NONE).await.unwrap();
     life.end().await;
 }
 
@@ -193,13 +203,8 @@ fn a_row_that_stopped_anywhere_is_completed_and_an_older_fold_never_takes_it_bac
 fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
     in_system(async {
         let world = World::new();
-        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
-        let configuration_id = ConfigurationId::generate();
-        let rows = Rows::with(id, workspace_id, configuration_id).await;
-        let life = world.live().await;
-        let key = world.key();
-        let make = move || Target::new(key, configuration_id);
-        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        let (rows, life) = (Rows::of(&world).await, world.live().await);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), rows.target());
         let say = async |kind: &'static str, payload: Value| {
             life.stream.append_one(Draft::new(kind, Source::Api, &payload)).await.unwrap();
             life.stream.panic().await;
@@ -212,7 +217,7 @@ fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
         let row = rows.row().await;
         assert_eq!((row.state.status, row.state.exit_code, row.last_sequence), (RunStatus::Failed, Some(3), 103));
         life.end().await;
-        let mut fold = RunFold::new(id, workspace_id, configuration_id);
+        let mut fold = RunFold::new(rows.run.id, rows.run.workspace_id, rows.run.configuration_id);
         let log = std::fs::read(world.path()).unwrap();
         lines(&log).for_each(|line| fold.apply(Fact::from(&codec::decode(line).unwrap())));
         assert_eq!(&row.state, fold.state());
@@ -223,14 +228,9 @@ fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
 fn a_row_waits_for_a_database_that_is_away_and_its_stream_does_not() {
     in_system(async {
         let world = World::new();
-        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
-        let configuration_id = ConfigurationId::generate();
-        let rows = Rows::with(id, workspace_id, configuration_id).await;
-        let life = world.live().await;
-        let key = world.key();
+        let (rows, life) = (Rows::of(&world).await, world.live().await);
         rows.database.execute("ALTER TABLE runs RENAME TO runs_elsewhere");
-        let make = move || Target::new(key, configuration_id);
-        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), rows.target());
         for (kind, payload) in [
             ("run.queued", json!({"options": {"document_ids": []}})),
             (

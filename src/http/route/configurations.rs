@@ -23,7 +23,6 @@ use crate::http::paths::{self, API};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::respond::file;
 use crate::package;
-use crate::registry::configurations::Expected;
 use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -107,22 +106,12 @@ async fn replace(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
-    let expected = expected(&request)?;
+    let expected = input::expected(&request)?;
     let mut form = input::form(multipart, &incoming(&registry), package::Limits::default().zip_bytes).await?;
     let upload = form.take_file()?;
     let zip = blocking(move || File::open(&upload.path)).await?.map_err(Problem::internal)?;
     let replaced = registry.replace_configuration(principal, (workspace_id, id), expected, zip).await?;
     Ok(shown(&replaced))
-}
-
-/// `If-Match`: the digest of the content, with or without quotes.
-fn expected(request: &HttpRequest) -> Result<Expected, Problem> {
-    let given = request.headers().get(header::IF_MATCH).ok_or_else(|| {
-        Problem::new(Code::PreconditionRequired, "`If-Match` must name the content that is to be replaced")
-    })?;
-    let tags = given.to_str().unwrap_or_default().split(',').map(str::trim);
-    let tags: Vec<String> = tags.map(|tag| tag.trim_matches('"').to_owned()).collect();
-    Ok(if tags.iter().any(|tag| tag == "*") { Expected::Any } else { Expected::OneOf(tags) })
 }
 
 /// Makes it the one that its workspace works with; the one before becomes inactive.

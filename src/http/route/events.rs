@@ -32,7 +32,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/events/stream").route(get().to(many)))
         .service(every("events").route(get().to(any_form)))
-        .service(web::resource("/{collection:executions}/{id}/stream").route(get().to(any_form)))
+        .service(web::resource("/{collection:executions}/{id}/stream").route(get().to(stream)))
         .service(every("events/stream").route(get().to(stream)))
         .service(every("events/download").route(get().to(download)).route(web::head().to(download)))
         .service(work("logfile").route(get().to(download)).route(web::head().to(download)))

@@ -12,7 +12,7 @@ use crate::domain::money::MicroUsd;
 use crate::domain::status::ExecutionStatus;
 use crate::http::auth::Caller;
 use crate::http::input;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
 
 /// Both ends counted.
@@ -62,8 +62,7 @@ async fn summary(
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = web::Query::<Range>::from_query(request.query_string());
-    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    let query: Range = input::query(&request)?;
     let days = query.days(Utc::now().date_naive())?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
     let summary = registry.store().ledger_summary(&workspaces::only(workspace_id), days).await?;
@@ -145,25 +144,16 @@ fn step_resource(step: &StepCosts) -> Value {
     resource
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct InWorkspace {
-    workspace_id: Option<String>,
-}
-
 async fn stats(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query = web::Query::<InWorkspace>::from_query(request.query_string());
-    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
-    let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
-    let not_found = || Problem::not_found("the workflow");
-    let workspace_id = workspace_id.ok_or_else(not_found)?;
-    let stats = registry.store().workflow_stats(workspace_id, &path).await?.ok_or_else(not_found)?;
-    let mut resource = stats_resource(&stats);
+    let named = workspaces::named(&request)?;
+    let workspace_id = workspaces::holding("the workflow", &registry, &principal, named.as_deref()).await?;
+    let stats = registry.store().workflow_stats(workspace_id, &path).await?;
+    let mut resource = stats_resource(&stats.ok_or_else(|| Problem::not_found("the workflow"))?);
     resource["workspace_id"] = json!(workspace_id);
     resource["workflow_id"] = json!(path.into_inner());
     Ok(HttpResponse::Ok().json(resource))
@@ -190,6 +180,7 @@ fn stats_resource(stats: &WorkflowStats) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::problem::Code;
 
     fn range(start: Option<&str>, end: Option<&str>) -> Result<(String, String), Problem> {
         let text = |text: Option<&str>| text.map(str::to_owned);

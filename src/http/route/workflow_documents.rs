@@ -15,7 +15,7 @@ use crate::domain::workflow_document::{
 };
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
@@ -153,8 +153,7 @@ async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id: DocumentId = input::id(&path)?;
-    let query = web::Query::<WhichVersion>::from_query(request.query_string());
-    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
+    let query: WhichVersion = input::query(&request)?;
     let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
     let version = query
         .version

@@ -3,11 +3,11 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::workspaces;
 use crate::domain::WorkspaceId;
+use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::Caller;
@@ -31,18 +31,6 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/workflows/{workflow}/schema/{step}").route(web::get().to(schema)));
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct InWorkspace {
-    workspace_id: Option<String>,
-}
-
-fn named_workspace(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let query = web::Query::<InWorkspace>::from_query(request.query_string());
-    let query = query.map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))?;
-    Ok(query.into_inner().workspace_id)
-}
-
 /// A definition as it was sent, without what the service says about it when it shows it.
 struct Sent {
     definition: Map<String, Value>,
@@ -56,7 +44,7 @@ impl Sent {
             definition.remove(told);
         }
         let workspace_id = match definition.remove("workspace_id") {
-            None | Some(Value::Null) => named_workspace(request)?,
+            None | Some(Value::Null) => workspaces::named(request)?,
             Some(Value::String(id)) => Some(id),
             Some(_) => return Err(Problem::invalid("workspace_id", "an id")),
         };
@@ -119,13 +107,13 @@ async fn delete(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    let workspace_id = workspace(&registry, &principal, workspaces::named(&request)?.as_deref()).await?;
     registry.store().delete_workflow(workspace_id, &path).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let named = named_workspace(&request)?;
+    let named = workspaces::named(&request)?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let workflows = registry.store().workflows(&workspaces::only(workspace_id)).await?;
     let item = |workflow: &StoredWorkflow| {
@@ -144,7 +132,7 @@ async fn show(
     path: web::Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    let workspace_id = workspace(&registry, &principal, workspaces::named(&request)?.as_deref()).await?;
     let (workflow, definition) = find(&registry, workspace_id, &path).await?;
     Ok(shown(&workflow, definition))
 }
@@ -156,7 +144,7 @@ async fn schema(
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, named_workspace(&request)?.as_deref()).await?;
+    let workspace_id = workspace(&registry, &principal, workspaces::named(&request)?.as_deref()).await?;
     let (_, definition) = find(&registry, workspace_id, &path.0).await?;
     let schema = output_schema(&definition, &path.1).ok_or_else(|| Problem::not_found("the step"))?;
     Ok(HttpResponse::Ok().content_type("application/schema+json").body(schema.to_string()))
@@ -178,14 +166,13 @@ async fn find(
     Ok((workflow, definition.ok_or_else(not_found)?))
 }
 
-/// Of a workflow that must be there already: without its workspace it is not.
+/// The workspace of a workflow that must be there already.
 async fn workspace(
     registry: &RegistryHandle,
-    principal: &crate::domain::principal::Principal,
+    principal: &Principal,
     named: Option<&str>,
 ) -> Result<WorkspaceId, Problem> {
-    let found = workspaces::named_or_default(registry, principal, named).await?;
-    found.ok_or_else(|| Problem::not_found("the workflow"))
+    workspaces::holding("the workflow", registry, principal, named).await
 }
 
 /// Its `ETag` is its revision: what a change must know.

@@ -69,6 +69,27 @@ async fn show(
         .ok_or_else(|| Problem::not_found("the workspace"))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InWorkspace {
+    workspace_id: Option<String>,
+}
+
+/// The workspace that the query names, where it may name nothing else.
+pub(super) fn named(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    Ok(input::query::<InWorkspace>(request)?.workspace_id)
+}
+
+/// As [`named_or_default`], for something that must be there already: without its workspace it is not.
+pub(super) async fn holding(
+    what: &str,
+    registry: &RegistryHandle,
+    principal: &Principal,
+    named: Option<&str>,
+) -> Result<WorkspaceId, Problem> {
+    named_or_default(registry, principal, named).await?.ok_or_else(|| Problem::not_found(what))
+}
+
 /// The workspace that is named, or the caller's default one; none when that is not there yet.
 pub(super) async fn named_or_default(
     registry: &RegistryHandle,

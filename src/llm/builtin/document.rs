@@ -13,10 +13,11 @@ use super::pattern;
 use super::questions::uuid;
 use super::shape::{Book, Shape, list};
 use super::text::Material;
+use crate::llm::REPLY_BYTES;
 
 /// Choices that are tried, with and without what is optional.
 const TURNS: usize = 8;
-/// Values in one document; beyond half of it nothing optional is written.
+/// Values in one document; beyond half of these, or of the room, nothing optional is written.
 const VALUES: usize = 4_000;
 const DEPTH: usize = 24;
 /// Deeper than this nothing optional is written.
@@ -25,6 +26,8 @@ const OPTIONAL_DEPTH: usize = 6;
 const ITEMS: usize = 2;
 /// Characters of one text.
 const LONGEST: usize = 1 << 20;
+/// Bytes of texts and names in one document: more would be no reply.
+const ROOM: usize = REPLY_BYTES;
 const EXTREME: f64 = 1e15;
 
 /// The first document that is found, or why there is none.
@@ -39,7 +42,8 @@ pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> 
     for is_full in [true, false] {
         for turn in 0..TURNS {
             let book = Book::new(schema);
-            let writer = Writer { book: &book, material, is_full, turn, left: &Cell::new(VALUES) };
+            let (left, room) = (Cell::new(VALUES), Cell::new(ROOM));
+            let writer = Writer { book: &book, material, is_full, turn, left: &left, room: &room };
             let written = writer.value(schema, &mut Vec::new(), 0);
             match written.and_then(|document| checked(&validator, document)) {
                 Ok(document) => return Ok(document),
@@ -62,6 +66,7 @@ struct Writer<'a> {
     is_full: bool,
     turn: usize,
     left: &'a Cell<usize>,
+    room: &'a Cell<usize>,
 }
 
 /// Where in the document: names of members, numbers of items.
@@ -91,12 +96,11 @@ impl Writer<'_> {
     }
 
     fn shaped(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
-        if let Some(value) = shape.get("const") {
-            return Ok(value.clone());
-        }
         let values = list(shape, "enum");
-        if !values.is_empty() {
-            return Ok(values[(self.turn + item(path)) % values.len()].clone());
+        let given = shape.get("const").or_else(|| values.get((self.turn + item(path)) % values.len().max(1)));
+        if let Some(value) = given {
+            self.take(weight(value), path)?;
+            return Ok(value.clone());
         }
         match kind(shape) {
             "object" => self.object(shape, path, depth),
@@ -105,12 +109,23 @@ impl Writer<'_> {
             "number" => number(shape, self.preferred(path)),
             "boolean" => Ok(Value::Bool((self.turn + item(path)).is_multiple_of(2))),
             "null" => Ok(Value::Null),
-            _ => self.string(shape, path),
+            _ => {
+                let text = self.string(shape, path)?;
+                self.take(text.len(), path)?;
+                Ok(Value::String(text))
+            }
         }
     }
 
+    /// Room for so many bytes more.
+    fn take(&self, bytes: usize, path: &Path) -> Result<(), String> {
+        let left = self.room.get().checked_sub(bytes);
+        self.room.set(left.ok_or_else(|| format!("the document is larger than {ROOM} bytes at {}", path.join("/")))?);
+        Ok(())
+    }
+
     fn is_sparing(&self, depth: usize) -> bool {
-        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2
+        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2 || self.room.get() < ROOM / 2
     }
 
     fn object(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
@@ -140,6 +155,7 @@ impl Writer<'_> {
         path: &mut Path,
         depth: usize,
     ) -> Result<(), String> {
+        self.take(name.len(), path)?;
         let schema = shape.get("properties").and_then(|properties| properties.get(name)).or_else(|| other(shape, name));
         path.push(name.to_owned());
         let value = self.value(schema.unwrap_or(&Value::Bool(true)), path, depth + 1);
@@ -160,7 +176,10 @@ impl Writer<'_> {
             self.member(object, &name, shape, path, depth)?;
         }
         let least = bound(shape, "minProperties").unwrap_or(0);
-        for number in 0..least.saturating_mul(2) {
+        if least > VALUES {
+            return Err(format!("{least} members are too many at {}", path.join("/")));
+        }
+        for number in 0..2 * least {
             if object.len() >= least {
                 break;
             }
@@ -230,7 +249,7 @@ impl Writer<'_> {
         Err(format!("too few different items at {}", path.join("/")))
     }
 
-    fn string(&self, shape: &Shape, path: &Path) -> Result<Value, String> {
+    fn string(&self, shape: &Shape, path: &Path) -> Result<String, String> {
         let min = bound(shape, "minLength").unwrap_or(0);
         let max = bound(shape, "maxLength").unwrap_or(usize::MAX);
         if min > max.min(LONGEST) {
@@ -238,12 +257,12 @@ impl Writer<'_> {
         }
         let format = shape.get("format").and_then(Value::as_str).and_then(|format| self.formatted(format, path));
         if let Some(text) = format {
-            return Ok(Value::String(text));
+            return Ok(text);
         }
         if let Some(pattern) = shape.get("pattern").and_then(Value::as_str) {
-            return pattern::matching(pattern, min, max, self.turn + item(path)).map(Value::String);
+            return pattern::matching(pattern, min, max, self.turn + item(path));
         }
-        Ok(Value::String(fitted(&self.material.text(path), min, max)))
+        Ok(fitted(&self.material.text(path), min, max))
     }
 
     fn formatted(&self, format: &str, path: &Path) -> Option<String> {
@@ -342,12 +361,24 @@ fn item_schema(shape: &Shape, prefix: &[Value], number: usize) -> Value {
     }
 }
 
+/// Bytes of texts and names.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => members.iter().map(|(name, member)| name.len() + weight(member)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
 /// A text of so many characters: cut, or said again.
 fn fitted(text: &str, min: usize, max: usize) -> String {
-    let mut fitted = text.to_owned();
-    while fitted.chars().count() < min {
+    let again = if text.is_empty() { "x" } else { text };
+    let (mut fitted, mut length) = (text.to_owned(), text.chars().count());
+    while length < min {
         fitted.push(' ');
-        fitted.push_str(if text.is_empty() { "x" } else { text });
+        fitted.push_str(again);
+        length += 1 + again.chars().count();
     }
     if let Some((end, _)) = fitted.char_indices().nth(max) {
         fitted.truncate(end);
@@ -447,6 +478,7 @@ mod tests {
             json!({"type": ["null", "string"], "minLength": 3}),
             json!({"type": "null"}),
             json!({"type": "string", "minLength": 700, "maxLength": 700}),
+            json!({"type": "string", "minLength": 1_000_000}),
             json!({"type": "string", "maxLength": 0}),
             json!({"type": "string", "pattern": "^[A-Z]{2}-\\d+$", "minLength": 6}),
             json!({"type": "integer", "minimum": 10, "maximum": 20, "multipleOf": 7}),
@@ -527,6 +559,10 @@ mod tests {
             json!({"type": "object", "required": ["self"], "properties": {"self": {"$ref": "#"}}}),
             json!({"type": "array", "minItems": 5, "uniqueItems": true, "items": {"type": "boolean"}}),
             json!({"type": "array", "minItems": 1_000_000, "items": {"type": "string"}}),
+            json!({"type": "object", "minProperties": 1_000_000_000, "propertyNames": {"pattern": "^a$"}}),
+            json!({"type": "object", "minProperties": 2, "propertyNames": {"pattern": "^a$"}}),
+            json!({"type": "array", "minItems": 20, "items": {"type": "string", "minLength": 500_000}}),
+            json!({"type": "array", "minItems": 100, "items": {"const": "x".repeat(100_000)}}),
             json!({"type": "wrong"}),
             json!({"$ref": "#/$defs/missing"}),
             json!({"$ref": "https://example.org/elsewhere.json"}),

@@ -50,16 +50,16 @@ impl Replies {
     }
 
     /// Every call that there is a file of. One that was half written when the service ended was never made.
-    pub async fn all(&self) -> io::Result<Vec<StoredCall>> {
+    pub async fn ids(&self) -> io::Result<Vec<CallId>> {
         let folder = self.0.clone();
         blocking(move || {
             let entries = match std::fs::read_dir(&folder) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 entries => entries?,
             };
-            let paths: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
-            let files = paths?.into_iter().filter(|path| path.extension().is_some_and(|of| of == "json"));
-            files.map(|path| read(&path)).collect()
+            let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
+            let id = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".json")?.parse().ok();
+            Ok(names?.into_iter().filter_map(id).collect())
         })
         .await
     }

@@ -23,6 +23,7 @@ use super::replies::Replies;
 use super::scribe::{LogFailed, Scribe};
 use super::step::{self, StepWork};
 use super::worker::ExecutionJob;
+use crate::domain::CallId;
 use crate::domain::money::MicroUsd;
 use crate::domain::progress::{EndReason, ExecutionFailure, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
@@ -175,17 +176,14 @@ impl Session {
 
     /// Calls that an earlier life has made and not told of: their replies are used; without one they were interrupted.
     async fn tell_of_calls(&self) -> Result<(), Halt> {
-        let stored = self.work.replies.all().await.unwrap_or_else(|error| {
-            tracing::error!(execution = %self.work.job.execution.id, error = %error, "calls cannot be read");
-            Vec::new()
-        });
-        for stored in stored {
-            let is_told = |calls: &[crate::domain::progress::RecordedCall]| {
-                calls.iter().any(|call| call.call_id == stored.call.call_id)
+        for id in self.untold_calls().await {
+            let stored = match self.work.replies.load(id).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::error!(call = %id, error = %error, "a call cannot be read");
+                    continue;
+                }
             };
-            if is_told(&self.work.scribe.step(&stored.step).calls) {
-                continue;
-            }
             let mut call = stored.call;
             if stored.content.is_none() {
                 call.error = Some(ErrorKind::Interrupted.as_str().to_owned());
@@ -194,6 +192,19 @@ impl Session {
             self.work.scribe.write(LLM_CALL, Some(&stored.step), &call).await?;
         }
         Ok(())
+    }
+
+    async fn untold_calls(&self) -> Vec<CallId> {
+        let mut ids = self.work.replies.ids().await.unwrap_or_else(|error| {
+            tracing::error!(execution = %self.work.job.execution.id, error = %error, "calls cannot be listed");
+            Vec::new()
+        });
+        let progress = self.work.scribe.progress();
+        let told: BTreeSet<CallId> =
+            progress.steps.values().flat_map(|step| &step.calls).map(|call| call.call_id).collect();
+        ids.retain(|id| !told.contains(id));
+        ids.sort_unstable();
+        ids
     }
 
     fn plan(&self) -> crate::workflow::plan::Plan {
