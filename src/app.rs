@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::catalogue::{self, ReadFolderError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
@@ -36,6 +37,8 @@ pub enum StartError {
     VenvsDir { path: PathBuf, source: io::Error },
     #[error("language models: {0}")]
     Models(#[from] ModelsError),
+    #[error(transparent)]
+    Workflows(#[from] ReadFolderError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -153,9 +156,11 @@ impl Application {
     /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
     /// called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        let workflows = settings.workflows.folder.as_deref().map(catalogue::read_folder).transpose()?;
         let mut folder = Folder::open(settings).await?;
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
+        catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
         let maintenance = maintenance::start(folder.registry.clone());
         let address = folder.settings.server.bind;
         let HttpEnd { server, address, connections } =

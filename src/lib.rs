@@ -12,6 +12,7 @@ pub mod stream;
 pub mod summary;
 pub mod workflow;
 pub mod store;
+pub mod catalogue;
 pub mod projection;
 pub mod feed;
 pub mod worker;

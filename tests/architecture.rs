@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("workflow", &["domain"]),
     ("telemetry", &["config"]),
     ("store", &["domain", "summary", "workflow"]),
+    ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
     ("worker", &["domain", "config", "event", "llm", "workflow", "package", "stream", "supervision", "assets"]),
@@ -46,7 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("maintenance", &["domain", "config", "log", "store", "registry", "supervision"]),
     ("http", &["domain", "config", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"]),
-    ("app", &["config", "llm", "telemetry", "log", "store", "registry", "maintenance", "http"]),
+    ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http"]),
     ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app"]),
     ("main", &["cli"]),
 ];

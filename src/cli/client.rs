@@ -10,6 +10,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::LocalBoxStream;
 use serde_json::Value;
 
+use super::progress::printable;
+use crate::workflow::Fault;
+
 const BODY_MAX: usize = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -18,13 +21,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum ClientError {
     #[error("no answer from {url}: {reason}")]
     Transport { url: String, reason: String },
-    #[error("{code}: {detail} ({status})")]
-    Refused { status: u16, code: String, detail: String },
+    #[error("{code}: {detail} ({status}){}", listed(faults))]
+    Refused { status: u16, code: String, detail: String, faults: Vec<Fault> },
     #[error("the answer of {url} makes no sense: {reason}")]
     Answer { url: String, reason: String },
 }
 
 impl ClientError {
+    /// Whether the service has refused with this status.
+    pub fn has_status(&self, expected: u16) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == expected)
+    }
+
     /// Coming back may help: the service is away, is stopping, or is busy.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -75,6 +83,20 @@ impl ApiClient {
         let answer = self.http.post(self.url(path)).send_json(body).await;
         let body = self.accepted(path, answer).await?;
         self.json(path, &body)
+    }
+
+    /// A change of what is still as it was under that tag.
+    pub async fn put(&self, path: &str, etag: &str, body: &Value) -> Result<Value, ClientError> {
+        let request = self.http.put(self.url(path)).insert_header((header::IF_MATCH, etag));
+        let answer = request.send_json(body).await;
+        let body = self.accepted(path, answer).await?;
+        self.json(path, &body)
+    }
+
+    /// The workspace of that slug, id or name.
+    pub async fn workspace(&self, name: &str) -> Result<Option<Value>, ClientError> {
+        let wanted = |item: &Value| ["slug", "id", "name"].iter().any(|key| item[key] == name);
+        self.find("/api/v1/workspaces", wanted).await
     }
 
     /// Sends a form with text fields and one `file`.
@@ -159,7 +181,29 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
         status: status.as_u16(),
         code: text("code").unwrap_or_else(|| "refused".to_owned()),
         detail: text("detail").unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned()),
+        faults: problem["errors"].as_array().into_iter().flatten().filter_map(fault).collect(),
     }
+}
+
+fn fault(error: &Value) -> Option<Fault> {
+    let text = |member: &str| error[member].as_str();
+    Some(Fault::new(text("code")?, text("path").or(text("field")).unwrap_or_default(), text("message")?))
+}
+
+/// Each in a line of its own, below what it belongs to.
+fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {}", printable(&fault.to_string()))).collect()
+}
+
+/// A value for a query, or a segment of a path.
+pub fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b',' => encoded.push(byte.into()),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+        encoded
+    })
 }
 
 fn form(boundary: &str, fields: &[(&str, &str)], file: &Upload<'_>) -> Vec<u8> {
@@ -178,4 +222,28 @@ fn form(boundary: &str, fields: &[(&str, &str)], file: &Upload<'_>) -> Vec<u8> {
     body.extend_from_slice(file.content);
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_everything_that_is_wrong() {
+        let problem = json!({
+            "code": "invalid_workflow", "detail": "2 faults", "errors": [
+                {"path": "steps[0].role", "message": "no such role", "code": "unknown_role"},
+                {"field": "answers.Q_1", "message": "an answer is required", "code": "answer_missing"},
+            ],
+        });
+        let error = refusal(StatusCode::UNPROCESSABLE_ENTITY, problem.to_string().as_bytes());
+        let expected = "invalid_workflow: 2 faults (422)\n  steps[0].role: no such role (unknown_role)\n  \
+                        answers.Q_1: an answer is required (answer_missing)";
+        assert_eq!(error.to_string(), expected);
+        assert!(error.has_status(422) && !error.is_passing());
+        let bare = refusal(StatusCode::BAD_GATEWAY, b"<html>");
+        assert_eq!(bare.to_string(), "refused: Bad Gateway (502)");
+    }
 }

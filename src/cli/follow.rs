@@ -1,4 +1,4 @@
-//! Follows the events of a run, a build or a workspace to their end, across broken connections.
+//! Follows the events of a run, a build, an execution or a workspace to their end, across broken connections.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::client::{ApiClient, ClientError, Pieces};
+use super::client::{ApiClient, ClientError, Pieces, percent_encoded};
 use super::events::{Frame, SseParser};
-use crate::domain::{StreamId, StreamKind};
+use crate::domain::{ExecutionId, StreamId, StreamKind};
 
 /// How long a service may be away before the follower gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +23,14 @@ pub struct Target(StreamId);
 impl Target {
     pub fn parse(id: &str) -> Option<Self> {
         StreamId::parse(id).map(Self)
+    }
+
+    pub fn of_execution(id: ExecutionId) -> Self {
+        Self(StreamId::Execution(id))
+    }
+
+    pub fn id(&self) -> String {
+        self.0.to_string()
     }
 
     pub fn kind(&self) -> StreamKind {
@@ -149,17 +157,6 @@ impl Follower {
     }
 }
 
-/// A value for a query.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b',' => encoded.push(byte.into()),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-        encoded
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -209,7 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn only_ids_of_runs_and_builds_can_be_followed() {
+    fn only_what_has_events_can_be_followed() {
+        let execution = "exec_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+        assert_eq!(Target::parse(execution).unwrap().path(), format!("/api/v1/executions/{execution}"));
         assert_eq!(Target::parse(RUN).unwrap().path(), format!("/api/v1/runs/{RUN}"));
         assert_eq!(Target::parse("doc_01ARZ3NDEKTSV4RRFFQ69G5FAV"), None);
         assert_eq!(Target::parse("../secret"), None);

@@ -1,6 +1,6 @@
 //! The command line: one file per command, all of them clients of the service but `serve`.
 //!
-//! Exit codes: 0 succeeded, 1 failed, 2 usage, 130 interrupted.
+//! Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waits for a person, 130 interrupted.
 
 mod events;
 mod client;
@@ -12,6 +12,8 @@ mod progress;
 mod serve;
 mod run;
 mod tail;
+mod workflows;
+mod exec;
 mod replay;
 mod verify;
 mod migrate;
@@ -35,6 +37,8 @@ enum Exit {
     Succeeded = 0,
     Failed = 1,
     Usage = 2,
+    /// An execution goes on when somebody has answered it.
+    Waiting = 3,
     Interrupted = 130,
 }
 
@@ -107,8 +111,14 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Turn a spreadsheet into its normalized workbook.
     Run(run::RunArgs),
-    /// Follow the events of a run or a build to its end.
+    /// Follow the events of a run, a build or an execution to its end.
     Tail(tail::TailArgs),
+    /// Look at, check and store the definitions of workflows.
+    #[command(subcommand)]
+    Workflows(workflows::WorkflowsCommand),
+    /// Start executions of workflows, look at them, and answer what they ask.
+    #[command(subcommand)]
+    Exec(exec::ExecCommand),
     /// Check every event log of a data folder.
     Verify(verify::VerifyArgs),
     /// Look at or change the schema of the database.
@@ -148,6 +158,8 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
     match &command {
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Config => Ok(show_settings(&settings()?)),
+        Command::Workflows(command) => workflows::workflows(command, settings, server).await,
+        Command::Exec(command) => exec::exec(command, settings()?, server).await,
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
         Command::Maintenance => maintenance::maintenance(settings()?, server).await,

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
+use super::exec;
 use super::report::seconds;
 
 /// Writes a line to standard output. A reader that has gone away is no reason to stop the work.
@@ -56,6 +57,20 @@ impl Progress {
         }
     }
 
+    /// Leaves the screen to somebody else for a while.
+    pub fn pause(&self) {
+        if let Self::Terminal { bars, .. } = self {
+            let _ = bars.clear();
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    pub fn resume(&self) {
+        if let Self::Terminal { bars, .. } = self {
+            bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+
     /// Takes what still spins off the screen.
     pub fn finish(&mut self) {
         if let Self::Terminal { bars, phases } = self {
@@ -85,7 +100,7 @@ fn phase_of(event: &Value) -> Option<(String, bool)> {
         "run.phase.started" => ("run", true),
         "build.phase.completed" => ("build", false),
         "run.phase.completed" => ("run", false),
-        _ => return None,
+        _ => return exec::phase_of(event),
     };
     Some((format!("{scope} {}", printable(event["payload"]["phase"].as_str()?)), starts))
 }
@@ -113,6 +128,8 @@ pub fn line_of(event: &Value) -> Option<String> {
         "build.completed" if payload["env"]["reused"] == true => "build reused".to_owned(),
         "build.completed" | "run.completed" => format!("{} {}", kind.replace(".completed", ""), text("status")),
         "run.queued" | "build.created" | "build.started" | "run.validation.summary" => return None,
+        // Those of executions have no scope in their names.
+        plain if !plain.contains('.') => return exec::line_of(event),
         other => printable(other),
     })
 }

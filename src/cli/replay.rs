@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::progress::say;
 use super::report::Report;
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, exec};
+use crate::event::codec;
 use crate::log::LogReader;
+use crate::summary::{ExecutionFold, Fact};
 
 /// Read at once.
 const CHUNK: usize = 1 << 20;
@@ -20,8 +22,12 @@ pub struct ReplayArgs {
 }
 
 pub fn replay(arguments: &ReplayArgs) -> Result<Exit, CommandError> {
-    let report = fold(&arguments.file)?;
+    let Folded { report, execution } = fold(&arguments.file)?;
     say(&format!("{} events", report.events));
+    if execution.progress().started_at.is_some() {
+        say(&exec::table(execution.progress()));
+        return Ok(Exit::Succeeded);
+    }
     say(&report.to_table());
     if let Some(failure) = &report.failure {
         say(&format!("{}: {}", failure.code, failure.message));
@@ -29,11 +35,18 @@ pub fn replay(arguments: &ReplayArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Succeeded)
 }
 
-fn fold(path: &Path) -> Result<Report, CommandError> {
+/// What a log amounts to, of whatever it is.
+#[derive(Default)]
+struct Folded {
+    report: Report,
+    execution: ExecutionFold,
+}
+
+fn fold(path: &Path) -> Result<Folded, CommandError> {
     let wrong = |reason: String| CommandError::failed(format!("{}: {reason}", path.display()));
     let reader = LogReader::open(path).map_err(|error| wrong(error.to_string()))?;
     let end = reader.size().map_err(|error| wrong(error.to_string()))?;
-    let (mut report, mut offset, mut number) = (Report::default(), 0, 0);
+    let (mut folded, mut offset, mut number) = (Folded::default(), 0, 0);
     while offset < end {
         let chunk = reader.read(offset, end, CHUNK).map_err(|error| wrong(format!("line {}: {error}", number + 1)))?;
         offset = chunk.next_offset;
@@ -41,8 +54,11 @@ fn fold(path: &Path) -> Result<Report, CommandError> {
             number += 1;
             let event: Value =
                 serde_json::from_slice(line).map_err(|error| wrong(format!("line {number}: {error}")))?;
-            report.apply(&event);
+            folded.report.apply(&event);
+            if let Ok(event) = codec::decode(line) {
+                folded.execution.apply(Fact::from(&event));
+            }
         }
     }
-    Ok(report)
+    Ok(folded)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const LAST_LINES: usize = 15;
 
-/// A fold of the events of one run or build.
+/// A fold of the events of one run or build; of an execution, of its end.
 #[derive(Debug, Default)]
 pub struct Report {
     pub events: u64,
@@ -46,6 +46,7 @@ impl Report {
             "run.table.summary" => self.table(payload),
             "run.validation.summary" => self.issues_of_run = Some(counts(&payload["issues_by_severity"])),
             "console.line" if payload["stream"] == "stderr" => self.standard_error(payload),
+            "complete" => self.ended(payload, &payload["failure"], &payload["totals"]["duration_ms"]),
             "build.completed" => self.ended(payload, &payload["error"], &payload["duration_ms"]),
             "run.completed" => {
                 self.ended(payload, &payload["failure"], &payload["execution"]["duration_ms"]);
@@ -57,7 +58,7 @@ impl Report {
     }
 
     pub fn succeeded(&self) -> bool {
-        matches!(self.status.as_deref(), Some("succeeded" | "active"))
+        matches!(self.status.as_deref(), Some("succeeded" | "active" | "completed"))
     }
 
     /// By severity.

@@ -104,10 +104,8 @@ impl Session<'_> {
     }
 
     async fn workspace(&self) -> Result<Value, RunFileError> {
-        let path = "/api/v1/workspaces";
         let name = self.arguments.workspace.as_str();
-        let wanted = |item: &Value| ["slug", "id", "name"].iter().any(|key| item[key] == name);
-        if let Some(found) = self.client.find(path, wanted).await? {
+        if let Some(found) = self.client.workspace(name).await? {
             return Ok(found);
         }
         // The default one has a slug of its own, so that it is found again whatever its name becomes.
@@ -115,7 +113,7 @@ impl Session<'_> {
             DEFAULT_WORKSPACE => json!({"name": name, "slug": DEFAULT_WORKSPACE}),
             name => json!({"name": name}),
         };
-        Ok(self.client.post(path, &body).await?)
+        Ok(self.client.post("/api/v1/workspaces", &body).await?)
     }
 
     async fn configuration(&self, workspace: &str) -> Result<Value, RunFileError> {

@@ -1,6 +1,6 @@
 //! The service that a command talks to: the one that owns the data folder, else one inside this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
@@ -35,6 +35,11 @@ impl Service {
         Self { base_url: url.trim_end_matches('/').to_owned(), guard: None }
     }
 
+    /// It ends with the command.
+    pub fn is_embedded(&self) -> bool {
+        self.guard.is_some()
+    }
+
     pub fn client(&self) -> ApiClient {
         ApiClient::new(&self.base_url)
     }
@@ -55,6 +60,23 @@ impl Drop for Service {
         if let Some(Embedded { stop, .. }) = &self.guard {
             stop.stop(false);
         }
+    }
+}
+
+/// No service is there to be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("no service runs on the data folder {0}; start one with `ade serve`, or name one with --server")]
+pub struct NoService(PathBuf);
+
+/// The service at `server`, else the live one of the data folder. For commands that do not start one: it would begin the
+/// work that waits in the folder.
+pub async fn attach(settings: &Settings, server: Option<&str>) -> Result<ApiClient, NoService> {
+    let data_dir = &settings.storage.data_dir;
+    match server {
+        Some(url) => Ok(Service::remote(url).client()),
+        None => running_service(data_dir)
+            .await
+            .map_or_else(|| Err(NoService(data_dir.clone())), |url| Ok(ApiClient::new(&url))),
     }
 }
 

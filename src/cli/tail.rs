@@ -1,4 +1,4 @@
-//! `ade tail`: the events of a run or a build, to its end; or of a workspace, as long as one likes.
+//! `ade tail`: the events of a run, a build or an execution, to its end; or of a workspace, as long as one likes.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub struct TailArgs {
-    /// Id of a run or a build, or of a workspace for its feed.
+    /// Id of a run, a build or an execution, or of a workspace for its feed.
     id: String,
     /// Begin behind this sequence.
     #[arg(long, value_name = "N")]
@@ -28,7 +28,7 @@ pub struct TailArgs {
 
 pub async fn tail(arguments: &TailArgs, settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
     let target = Target::parse(&arguments.id).ok_or_else(|| {
-        CommandError::Usage(format!("{:?} is not the id of a run, a build or a workspace", arguments.id))
+        CommandError::Usage(format!("{:?} is not the id of a run, a build, an execution or a workspace", arguments.id))
     })?;
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
     let service = match server {

@@ -16,7 +16,7 @@ use reader::{Effective, Reader};
 pub use reader::SettingsError;
 pub use sections::{
     BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
-    StorageSettings, StreamSettings, TelemetrySettings,
+    StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
 };
 pub use value::{Durability, Installer, LlmProvider, LogFormat};
 
@@ -62,6 +62,7 @@ pub struct Settings {
     pub stream: StreamSettings,
     pub log: LogSettings,
     pub maintenance: MaintenanceSettings,
+    pub workflows: WorkflowSettings,
     pub llm: LlmSettings,
     pub telemetry: TelemetrySettings,
     /// The environment of this process, for the allow-lists of children; without secret settings.
@@ -85,6 +86,7 @@ impl Settings {
             stream: StreamSettings::read(&mut reader)?,
             log: LogSettings::read(&mut reader)?,
             maintenance: MaintenanceSettings::read(&mut reader)?,
+            workflows: WorkflowSettings::read(&mut reader)?,
             llm: LlmSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
             environment: Environment::new(),
@@ -219,6 +221,16 @@ mod tests {
     fn an_empty_text_unsets_an_optional_setting() {
         let settings = with_file("run_timeout = 5", environment(&[("ADE_RUN_TIMEOUT", "")])).1.unwrap();
         assert_eq!(settings.run.timeout, None);
+    }
+
+    #[test]
+    fn the_folder_of_workflows_is_there_when_it_is_named() {
+        let folder = |sources| Settings::load(&sources).unwrap().workflows.folder;
+        assert_eq!(folder(Sources::default()), None);
+        assert_eq!(folder(environment(&[("ADE_WORKFLOWS_DIR", "")])), None);
+        assert_eq!(folder(environment(&[("ADE_WORKFLOWS_DIR", "/srv/flows")])), Some(PathBuf::from("/srv/flows")));
+        let nested = with_file("[workflows]\ndir = \"<data_dir>/flows\"\n", Sources::default()).1.unwrap();
+        assert_eq!(nested.workflows.folder, Some(nested.storage.data_dir.join("flows")));
     }
 
     #[test]

@@ -118,6 +118,13 @@ pub struct MaintenanceSettings {
     pub interval: Duration,
 }
 
+/// Workflows.
+#[derive(Debug, Clone)]
+pub struct WorkflowSettings {
+    /// `ADE_WORKFLOWS_DIR`, unset. A folder of definitions that are stored at the start.
+    pub folder: Option<PathBuf>,
+}
+
 /// Language models.
 #[derive(Debug, Clone)]
 pub struct LlmSettings {
@@ -244,6 +251,12 @@ impl LogSettings {
 impl MaintenanceSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self { interval: reader.required::<Period>("maintenance_interval")?.0 })
+    }
+}
+
+impl WorkflowSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        Ok(Self { folder: reader.optional("workflows_dir")? })
     }
 }
 

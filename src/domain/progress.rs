@@ -142,7 +142,7 @@ text_enum! {
 }
 
 /// Something that waits for a person.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
     pub step_id: String,
     pub item: Option<String>,

@@ -1,6 +1,7 @@
 //! Workspaces.
 
 use entity::workspace::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, SqlErr};
 
 use super::cells::{Cells, storable};
@@ -10,7 +11,7 @@ use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
 use crate::domain::principal::Scope;
-use crate::domain::time::micros;
+use crate::domain::time::{Timestamp, micros};
 
 #[derive(Debug, thiserror::Error)]
 pub enum InsertWorkspaceError {
@@ -32,6 +33,21 @@ impl Store {
                 _ => Err(StoreError::from(error).into()),
             },
         }
+    }
+
+    /// The workspace of that slug. Without one it is made, under the same name.
+    pub async fn ensure_workspace(&self, slug: &str, at: Timestamp) -> Result<Workspace, StoreError> {
+        let found = self.find_workspace_by_slug(&Scope::All, slug).await?;
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let (name, slug) = (slug.to_owned(), slug.to_owned());
+        let made = Workspace { id: WorkspaceId::generate(), name, slug, created_at: micros(at) };
+        let one_each = OnConflict::column(Column::Slug).do_nothing().to_owned();
+        let insert = Entity::insert(storable(row(&made))).on_conflict(one_each);
+        insert.exec_without_returning(&*self.write().await).await?;
+        // Somebody else may have been faster.
+        Ok(self.find_workspace_by_slug(&Scope::All, &made.slug).await?.unwrap_or(made))
     }
 
     pub async fn find_workspace(&self, scope: &Scope, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
@@ -77,7 +93,7 @@ fn record(row: Model) -> Result<Workspace, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, all, workspace};
+    use crate::store::fixture::{TestStore, all, at, workspace};
 
     #[tokio::test]
     async fn a_workspace_comes_back_by_id_and_by_slug() {
@@ -96,6 +112,19 @@ mod tests {
         store.insert_workspace(&workspace("acme")).await.unwrap();
         let again = store.insert_workspace(&workspace("acme")).await;
         assert!(matches!(again, Err(InsertWorkspaceError::SlugTaken)), "{again:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_workspace_that_is_needed_is_made_once() {
+        let store = TestStore::open().await;
+        let other_process = store.another_handle().await;
+        let (one, two) =
+            tokio::join!(store.ensure_workspace("local", at(1)), other_process.ensure_workspace("local", at(2)));
+        let made = one.unwrap();
+        assert_eq!((made.slug.as_str(), made.name.as_str()), ("local", "local"));
+        assert_eq!(two.unwrap(), made);
+        assert_eq!(store.ensure_workspace("local", at(3)).await.unwrap(), made);
+        assert_eq!(all::<Workspace>(&store, &Scope::All).await, [made]);
     }
 
     #[tokio::test]

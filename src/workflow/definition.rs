@@ -7,6 +7,7 @@
 //! scope. A type that a step writes cannot be given.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -31,6 +32,14 @@ pub struct Fault {
 impl Fault {
     pub fn new(code: &str, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), path: path.into() }
+    }
+}
+
+/// For people: `steps[2].role: there is no such role (unknown_role)`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.path.is_empty() { "" } else { ": " };
+        write!(f, "{}{place}{} ({})", self.path, self.message, self.code)
     }
 }
 

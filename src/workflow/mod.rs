@@ -13,6 +13,7 @@ pub mod reply;
 mod rules;
 pub mod schema;
 pub mod step;
+pub mod written;
 #[cfg(test)]
 mod simulation;
 

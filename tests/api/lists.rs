@@ -321,7 +321,7 @@ fn every_other_list_is_paged_searched_and_sorted_too() {
     assert_eq!(names(&get(&documents, &format!("perPage=2&cursor={next}"))), ["c.txt"]);
 
     let workspaces = "/api/v1/workspaces";
-    assert_eq!(ids(&get(workspaces, "perPage=1&page=2")), [other.as_str()]);
+    assert_eq!(ids(&get(workspaces, "perPage=1&page=3")), [other.as_str()]);
     assert_eq!(ids(&get(workspaces, "q=oTHER")), [other]);
     let configurations = format!("{workspaces}/{}/configurations", project.workspace);
     assert_eq!(ids(&get(&configurations, "q=imported")), [project.configuration]);

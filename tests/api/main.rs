@@ -38,5 +38,6 @@ mod runs;
 mod safe_mode;
 mod shutdown;
 mod workflow_documents;
+mod workflow_folder;
 mod workflows;
 mod workspaces;

@@ -4,11 +4,14 @@
 mod support;
 
 mod commands;
+mod exec;
 mod maintenance;
 mod operations;
+mod readme;
 mod run;
 mod verify;
 mod workbook;
+mod workflows;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
