@@ -179,7 +179,7 @@ fn what_cannot_be_made_is_refused_with_every_fault() {
     ));
     let body = |input: Value| app.execution_of("two", &input);
     let errors = |answer: crate::support::Response| -> Vec<(String, String)> {
-        let problem = answer.expect(422).json();
+        let problem = answer.problem(422, "invalid_input");
         let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("{problem}"));
         let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
         let mut errors: Vec<_> = errors.iter().map(|error| (text(error, "code"), text(error, "path"))).collect();

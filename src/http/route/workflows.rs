@@ -15,7 +15,7 @@ use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::{errors, paths};
 use crate::registry::RegistryHandle;
-use crate::workflow::Workflow;
+use crate::workflow::written::checked;
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -40,9 +40,6 @@ struct Sent {
 impl Sent {
     fn read(body: &Json, request: &HttpRequest) -> Result<Self, Problem> {
         let mut definition: Map<String, Value> = body.required()?;
-        for told in ["object", "created_at", "updated_at", "links"] {
-            definition.remove(told);
-        }
         let workspace_id = match definition.remove("workspace_id") {
             None | Some(Value::Null) => workspaces::named(request)?,
             Some(Value::String(id)) => Some(id),
@@ -52,16 +49,7 @@ impl Sent {
     }
 
     fn check(self) -> Result<NewWorkflow, Problem> {
-        let definition = Value::Object(self.definition);
-        let workflow =
-            Workflow::parse(&definition).map_err(|faults| errors::of_faults(Code::InvalidWorkflow, faults))?;
-        Ok(NewWorkflow {
-            workflow_id: workflow.workflow_id.clone(),
-            name: workflow.name.clone(),
-            description: workflow.description.clone(),
-            step_count: workflow.steps.len() as u64,
-            definition,
-        })
+        checked(Value::Object(self.definition)).map_err(|faults| errors::of_faults(Code::InvalidWorkflow, faults))
     }
 }
 

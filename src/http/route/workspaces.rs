@@ -16,7 +16,6 @@ use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
-use crate::store::InsertWorkspaceError;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -119,17 +118,7 @@ pub(super) async fn to_write_to(
     if principal.workspaces != Scope::All {
         return Err(Problem::invalid("workspace_id", "one of your workspaces"));
     }
-    let (name, slug) = (DEFAULT_WORKSPACE.to_owned(), DEFAULT_WORKSPACE.to_owned());
-    let made = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
-    match registry.store().insert_workspace(&made).await {
-        Ok(()) => Ok(made.id),
-        // Somebody else has made it in between.
-        Err(InsertWorkspaceError::SlugTaken) => {
-            let found = named_or_default(registry, principal, None).await?;
-            found.ok_or_else(|| Problem::not_found("the default workspace"))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(registry.store().ensure_workspace(DEFAULT_WORKSPACE, Utc::now()).await?.id)
 }
 
 /// What a reader sees of one workspace, or of one that is not there.
