@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use support::child::poll;
 use support::memory::Watch;
 use support::report::histogram;
 use support::service::Service;
@@ -173,10 +174,13 @@ fn take(life: &mut Life, line: &str, now: DateTime<Utc>) -> Result<bool, String>
 
 /// No call was lost, failed or counted twice.
 fn check_ledger(service: &Service, steps: usize) -> Outcome {
-    let totals = service.client()?.get("/api/v1/telemetry/summary")?["totals"].clone();
-    if totals["calls"] == steps && totals["errors"] == 0 {
-        Ok(())
-    } else {
-        Err(format!("{steps} steps, but {totals}").into())
-    }
+    let client = service.client()?;
+    // It follows the logs, and has no reader to wait for.
+    poll("the last call in the ledger", SILENCE, || {
+        let totals = client.get("/api/v1/telemetry/summary")?["totals"].clone();
+        if totals["errors"] != 0 {
+            return Err(format!("calls have failed: {totals}").into());
+        }
+        Ok((totals["calls"] == steps).then_some(()))
+    })
 }

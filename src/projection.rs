@@ -9,6 +9,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use crate::domain::execution::ExecutionState;
@@ -193,8 +194,23 @@ pub async fn project(
     loop {
         match follow.next().await? {
             Item::Chunk(chunk) => {
-                if target.apply(&chunk) {
-                    save(store, &mut target, chunk.last(), patience).await?;
+                let mut is_due = target.apply(&chunk);
+                let mut last = chunk.last();
+                // What is there already goes into the same row: who falls behind writes less often.
+                while let Some(more) = follow.next().now_or_never() {
+                    match more? {
+                        Item::Chunk(chunk) => {
+                            is_due |= target.apply(&chunk);
+                            last = chunk.last();
+                        }
+                        Item::Beat => {}
+                        Item::End(End::Closed | End::Halted(_)) => {
+                            return Ok(save(store, &mut target, follow.position(), patience).await?);
+                        }
+                    }
+                }
+                if is_due {
+                    save(store, &mut target, last, patience).await?;
                 }
             }
             Item::Beat => {}

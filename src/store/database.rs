@@ -26,6 +26,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Store {
     database: DatabaseConnection,
+    /// What it commits is on the disk. One connection of SQLite, and of PostgreSQL the same as the others.
+    durable: DatabaseConnection,
     writer: Arc<Mutex<()>>,
 }
 
@@ -33,17 +35,19 @@ impl Store {
     /// Opens `sqlite://<path>` or `postgres://<user>@<host>/<database>`, with at most `pool` connections. A missing
     /// file is made; its folder must be there, and so must a PostgreSQL database.
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
-        let mut options = match url.split_once(':') {
+        match url.split_once(':') {
             // Every connection to a memory database would have one of its own.
             Some(("sqlite", path)) if !path.contains(":memory:") && !path.contains("mode=memory") => {
-                sqlite_options(url)
+                let database = open(sqlite_options(url, SqliteSynchronous::Normal), pool).await?;
+                let durable = open(sqlite_options(url, SqliteSynchronous::Full), 1).await?;
+                Ok(Self { database, durable, writer: Arc::default() })
             }
-            Some(("postgres" | "postgresql", _)) => postgres_options(url),
-            _ => return Err(ConnectError::UnsupportedUrl),
-        };
-        options.max_connections(pool.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
-        let database = Database::connect(options).await?;
-        Ok(Self { database, writer: Arc::default() })
+            Some(("postgres" | "postgresql", _)) => {
+                let database = open(postgres_options(url), pool).await?;
+                Ok(Self { durable: database.clone(), database, writer: Arc::default() })
+            }
+            _ => Err(ConnectError::UnsupportedUrl),
+        }
     }
 
     /// The database answers.
@@ -53,6 +57,7 @@ impl Store {
 
     /// Ends every connection, for this handle and its clones; SQLite then folds its journal into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.durable.close_by_ref().await?;
         Ok(self.database.close_by_ref().await?)
     }
 
@@ -64,24 +69,40 @@ impl Store {
         &self.database
     }
 
+    /// For what stands nowhere but here: it survives the loss of power once it is committed.
+    ///
     /// SQLite has one writer at a time, and waits for it by polling, in no order. Waiting here is fair and quick.
     /// PostgreSQL has its own order.
     pub(super) async fn write(&self) -> Writer<'_> {
+        self.turn(&self.durable).await
+    }
+
+    /// For what a log can tell again: SQLite writes it to the disk with what is durable, or when it sees fit.
+    pub(super) async fn retell(&self) -> Writer<'_> {
+        self.turn(&self.database).await
+    }
+
+    async fn turn<'a>(&'a self, database: &'a DatabaseConnection) -> Writer<'a> {
         let turn = match self.dialect() {
             DbBackend::Sqlite => Some(self.writer.lock().await),
             _ => None,
         };
-        Writer { _turn: turn, database: &self.database }
+        Writer { _turn: turn, database }
     }
 }
 
-fn sqlite_options(url: &str) -> ConnectOptions {
+async fn open(mut options: ConnectOptions, pool: u32) -> Result<DatabaseConnection, ConnectError> {
+    options.max_connections(pool.max(1)).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}
+
+fn sqlite_options(url: &str, synchronous: SqliteSynchronous) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.map_sqlx_sqlite_opts(|sqlite| {
+    options.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .pragma("mmap_size", MAPPED.to_string())
@@ -132,12 +153,12 @@ mod tests {
     use crate::domain::status::RunStatus;
     use crate::store::fixture::{TestStore, at, configuration, run};
 
-    async fn pragma(store: &Store, name: &str) -> String {
+    async fn pragma(database: &DatabaseConnection, name: &str) -> String {
         let statement = Statement::from_string(
             sea_orm::DbBackend::Sqlite,
             format!("select cast({name} as text) as value from pragma_{name}"),
         );
-        let row = store.read().query_one_raw(statement).await.unwrap().unwrap();
+        let row = database.query_one_raw(statement).await.unwrap().unwrap();
         row.try_get("", "value").unwrap()
     }
 
@@ -148,9 +169,11 @@ mod tests {
         if store.dialect() != DbBackend::Sqlite {
             return;
         }
-        assert_eq!(pragma(&store, "journal_mode").await, "wal");
-        assert_eq!(pragma(&store, "synchronous").await, "1", "normal");
-        assert_eq!(pragma(&store, "foreign_keys").await, "1");
+        for (database, synchronous) in [(store.read(), "1"), (&*store.write().await, "2")] {
+            assert_eq!(pragma(database, "journal_mode").await, "wal");
+            assert_eq!(pragma(database, "synchronous").await, synchronous, "1 is normal, 2 is full");
+            assert_eq!(pragma(database, "foreign_keys").await, "1");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use sea_orm::{
 };
 
 use super::cells::{storable, stored};
+use super::database::Writer;
 use super::list::{Listable, column_of, visible};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
@@ -47,9 +48,7 @@ impl Store {
         change: impl ActiveModelTrait<Entity = R::Entity>,
         only: Condition,
     ) -> Result<bool, StoreError> {
-        let update = R::Entity::update_many().set(storable(change)).filter(own::<R>(workspace_id, id)).filter(only);
-        let updated = update.exec(&*self.write().await).await?;
-        Ok(updated.rows_affected > 0)
+        update::<R>(self.write().await, workspace_id, id, change, only).await
     }
 
     /// Saves what a log told up to `last_sequence`. False, and no change, when the row already stands there or further
@@ -64,7 +63,7 @@ impl Store {
         let column = column::<W>("last_sequence");
         state.set(column, stored(last_sequence).into());
         let older = Condition::all().add(column.lt(stored(last_sequence)));
-        self.change::<W>(workspace_id, id, state, older).await
+        update::<W>(self.retell().await, workspace_id, id, state, older).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. With none, it is whole again.
@@ -110,6 +109,17 @@ impl Store {
             select.order_by_asc(column_of::<W>(Field::CreatedAt)).order_by_asc(column_of::<W>(Field::Id));
         oldest_first.all(self.read()).await?.into_iter().map(W::record).collect()
     }
+}
+
+async fn update<R: Listable>(
+    writer: Writer<'_>,
+    workspace_id: WorkspaceId,
+    id: impl ToString,
+    change: impl ActiveModelTrait<Entity = R::Entity>,
+    only: Condition,
+) -> Result<bool, StoreError> {
+    let update = R::Entity::update_many().set(storable(change)).filter(own::<R>(workspace_id, id)).filter(only);
+    Ok(update.exec(&*writer).await?.rows_affected > 0)
 }
 
 /// Together with whatever else is done on `connection`; false when there is no such row.

@@ -118,7 +118,8 @@ async fn costs(
 ) -> Result<HttpResponse, Problem> {
     let id: ExecutionId = input::id(&path)?;
     let (store, scope) = (registry.store(), &principal.workspaces);
-    let execution = store.find_execution(scope, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
+    // Of one that has ended, with all that its log tells.
+    let execution = registry.execution(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
     let steps = store.execution_costs(scope, id).await?;
     let sum = |of: fn(&Sums) -> u64| steps.iter().map(|step| of(&step.sums)).sum::<u64>();
     Ok(HttpResponse::Ok().json(json!({
