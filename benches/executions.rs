@@ -174,7 +174,7 @@ fn take(life: &mut Life, line: &str, now: DateTime<Utc>) -> Result<bool, String>
 
 /// No call was lost, failed or counted twice.
 fn check_ledger(service: &Service, steps: usize) -> Outcome {
-    let client = service.client()?;
+    let mut client = service.client()?;
     // It follows the logs, and has no reader to wait for.
     poll("the last call in the ledger", SILENCE, || {
         let totals = client.get("/api/v1/telemetry/summary")?["totals"].clone();
