@@ -1,12 +1,10 @@
 //! Executions: create, retry, show, list, cancel; and what a person says to them.
 
-use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::runs::IDEMPOTENCY_REPLAYED;
-use super::{CancelBody, cancelled, events, workspaces};
+use super::{CancelBody, CreatedWork, StreamBody, cancelled, created, workspaces};
 use crate::domain::execution::Execution;
 use crate::domain::list::{EXECUTIONS, Within};
 use crate::domain::money::MicroUsd;
@@ -75,14 +73,8 @@ async fn create(
     let workspace_id = workspace_id.ok_or_else(|| Problem::not_found("the workflow"))?;
     let scope = WorkScope { scope_type: body.scope_type, scope_id: body.scope_id };
     let new = NewExecution { workspace_id, workflow_id: body.workflow_id, scope, input: body.input, key };
-    let created = registry.create_execution(principal, new).await?;
-    respond_created(&registry, &request, created, query.stream || body.stream).await
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RetryBody {
-    stream: bool,
+    let new = registry.create_execution(principal, new).await?;
+    respond_created(&registry, &request, new, query.stream || body.stream).await
 }
 
 async fn retry(
@@ -94,27 +86,20 @@ async fn retry(
 ) -> Result<HttpResponse, Problem> {
     let id: ExecutionId = input::id(&path)?;
     let query = input::stream_flag(&request)?;
-    let body: RetryBody = body.or_default()?;
-    let created = registry.retry_execution(principal, id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, created, query.stream || body.stream).await
+    let body: StreamBody = body.or_default()?;
+    let again = registry.retry_execution(principal, id, input::idempotency_key(&request)?).await?;
+    respond_created(&registry, &request, again, query.stream || body.stream).await
 }
 
-/// The execution as it was created, or its stream from the beginning.
 async fn respond_created(
     registry: &RegistryHandle,
     request: &HttpRequest,
     CreatedExecution { execution, replayed }: CreatedExecution,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
-    let mut answer = if stream {
-        events::respond_created(registry, request, execution.stream_key()).await?
-    } else {
-        HttpResponse::Created().insert_header(("Location", paths::execution(execution.id))).json(resource(&execution))
-    };
-    if replayed {
-        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(answer)
+    let (location, resource) = (paths::execution(execution.id), resource(&execution));
+    created(registry, request, CreatedWork { stream: execution.stream_key(), location, resource, replayed }, stream)
+        .await
 }
 
 async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {

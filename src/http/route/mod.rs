@@ -15,12 +15,17 @@ pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::paths::API;
 use super::problem::Problem;
+use crate::domain::StreamKey;
+use crate::registry::RegistryHandle;
+
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Every route of the service.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -46,6 +51,39 @@ pub fn mount(config: &mut web::ServiceConfig) {
 #[serde(deny_unknown_fields, default)]
 struct CancelBody {
     reason: Option<String>,
+}
+
+/// A body that says nothing but how the answer is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StreamBody {
+    stream: bool,
+}
+
+/// Work that a request has made, now or under the same key before.
+struct CreatedWork {
+    stream: StreamKey,
+    location: String,
+    resource: Value,
+    replayed: bool,
+}
+
+/// The resource as it was created, or its stream from the beginning.
+async fn created(
+    registry: &RegistryHandle,
+    request: &HttpRequest,
+    work: CreatedWork,
+    stream: bool,
+) -> Result<HttpResponse, Problem> {
+    let mut answer = if stream {
+        events::respond_created(registry, request, work.stream).await?
+    } else {
+        HttpResponse::Created().insert_header(("Location", work.location)).json(work.resource)
+    };
+    if work.replayed {
+        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
 }
 
 /// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.

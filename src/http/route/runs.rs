@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::configurations::workspace;
-use super::{CancelBody, cancelled, events};
+use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::id::NodeId;
 use crate::domain::list::{RUNS, Within};
@@ -25,8 +24,6 @@ use crate::http::{errors, list as lists, paths};
 use crate::registry::{Created, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
-
-pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -127,14 +124,8 @@ async fn create_run(
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
     let new = NewRun { workspace_id, configuration_id, options: body.options.options()?, key };
-    let created = registry.create_run(principal, new).await?;
-    respond_created(&registry, &request, created, query.stream || body.stream).await
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RetryBody {
-    stream: bool,
+    let new = registry.create_run(principal, new).await?;
+    respond_created(&registry, &request, new, query.stream || body.stream).await
 }
 
 async fn retry(
@@ -146,27 +137,19 @@ async fn retry(
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
     let query = input::stream_flag(&request)?;
-    let body: RetryBody = body.or_default()?;
-    let created = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, created, query.stream || body.stream).await
+    let body: StreamBody = body.or_default()?;
+    let again = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
+    respond_created(&registry, &request, again, query.stream || body.stream).await
 }
 
-/// The run as it was created, or its stream from the beginning.
 async fn respond_created(
     registry: &RegistryHandle,
     request: &HttpRequest,
     Created { run, replayed }: Created,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
-    let mut answer = if stream {
-        events::respond_created(registry, request, run.stream_key()).await?
-    } else {
-        HttpResponse::Created().insert_header(("Location", paths::run(run.id))).json(resource(&run))
-    };
-    if replayed {
-        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(answer)
+    let (location, resource) = (paths::run(run.id), resource(&run));
+    created(registry, request, CreatedWork { stream: run.stream_key(), location, resource, replayed }, stream).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
