@@ -192,32 +192,35 @@ pub async fn project(
     patience: Patience,
 ) -> Result<(), ProjectionError> {
     loop {
-        match follow.next().await? {
-            Item::Chunk(chunk) => {
-                let mut is_due = target.apply(&chunk);
-                let mut last = chunk.last();
-                // What is there already goes into the same row: who falls behind writes less often.
-                while let Some(more) = follow.next().now_or_never() {
-                    match more? {
-                        Item::Chunk(chunk) => {
-                            is_due |= target.apply(&chunk);
-                            last = chunk.last();
-                        }
-                        Item::Beat => {}
-                        Item::End(End::Closed | End::Halted(_)) => {
-                            return Ok(save(store, &mut target, follow.position(), patience).await?);
-                        }
-                    }
-                }
-                if is_due {
-                    save(store, &mut target, last, patience).await?;
-                }
-            }
-            Item::Beat => {}
-            Item::End(End::Closed | End::Halted(_)) => break,
+        let Taken { is_due, is_over } = take_in(&mut follow, &mut target).await?;
+        if is_due || is_over {
+            save(store, &mut target, follow.position(), patience).await?;
+        }
+        if is_over {
+            return Ok(());
         }
     }
-    Ok(save(store, &mut target, follow.position(), patience).await?)
+}
+
+struct Taken {
+    /// The row should be written.
+    is_due: bool,
+    is_over: bool,
+}
+
+/// Takes in what comes next, and with it what is there behind it already: who falls behind writes less often.
+async fn take_in(follow: &mut Follow, target: &mut Target) -> io::Result<Taken> {
+    let mut is_due = false;
+    let mut next = Some(follow.next().await);
+    while let Some(item) = next {
+        match item? {
+            Item::Chunk(chunk) => is_due |= target.apply(&chunk),
+            Item::Beat => {}
+            Item::End(End::Closed | End::Halted(_)) => return Ok(Taken { is_due, is_over: true }),
+        }
+        next = follow.next().now_or_never();
+    }
+    Ok(Taken { is_due, is_over: false })
 }
 
 async fn save(store: &Store, target: &mut Target, last_sequence: u64, patience: Patience) -> Result<(), StoreError> {

@@ -99,7 +99,6 @@ impl From<LaunchError> for Problem {
                 tracing::error!(error = %error, "stream could not be opened");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
-            LaunchError::Repeated(error) => (*error).into(),
             LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
             LaunchError::Append(error) => {
                 tracing::error!(error = %error, "first event could not be written");

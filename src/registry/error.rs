@@ -21,9 +21,6 @@ pub enum LaunchError {
     Stream(#[from] OpenStreamError),
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// The log of the execution that this one repeats.
-    #[error("the log of the execution that is repeated cannot be read")]
-    Repeated(#[from] Box<ReadError>),
 }
 
 #[derive(Debug, thiserror::Error)]

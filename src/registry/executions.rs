@@ -84,6 +84,7 @@ pub async fn create(
         scope,
         input: (!input.is_empty()).then_some(Value::Object(input)),
         retry_of_execution_id: None,
+        kept: Arc::default(),
     };
     Creation { services, registry, principal }.once(wanted, claim).await
 }
@@ -103,8 +104,8 @@ pub async fn retry(
         status if !status.is_terminal() => return Err(RetryExecutionError::NotEnded(status)),
         _ => {}
     }
-    // Before a row is stored that would need it.
-    kept_of(&services, &registry, of.workspace_id, id).await.map_err(RetryExecutionError::Log)?;
+    // Before a row is stored that needs it.
+    let kept = kept_of(&services, &registry, of.workspace_id, id).await.map_err(RetryExecutionError::Log)?;
     let claim = key.map(|key| claim(&principal, key, &json!({"retry": of.id})));
     let wanted = Wanted {
         workspace_id: of.workspace_id,
@@ -113,6 +114,7 @@ pub async fn retry(
         scope: of.scope,
         input: None,
         retry_of_execution_id: Some(of.id),
+        kept,
     };
     Ok(Creation { services, registry, principal }.once(wanted, claim).await?)
 }
@@ -125,6 +127,8 @@ struct Wanted {
     scope: WorkScope,
     input: Option<Value>,
     retry_of_execution_id: Option<ExecutionId>,
+    /// What that one has completed.
+    kept: Arc<[Kept]>,
 }
 
 struct Creation {
@@ -165,10 +169,11 @@ impl Creation {
         let workflow = workflow.ok_or(CreateExecutionError::WorkflowNotFound)?;
         self.check_inputs(&workflow, &wanted).await?;
         let _admitted = self.admit().await?;
+        let kept = wanted.kept.clone();
         let execution = wanted.into_execution(services, &self.principal);
         self.insert(&execution, claim).await?;
         let started_by = Some(Caller::from(&self.principal));
-        match launch::launch_execution(services, &self.registry, execution.clone(), workflow, started_by).await {
+        match launch::launch_execution(services, &self.registry, execution.clone(), workflow, kept, started_by).await {
             Ok(_) => Ok(execution),
             Err(error) => {
                 self.take_back(&execution).await;

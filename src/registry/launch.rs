@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use super::actor::Registry;
 use super::error::LaunchError;
-use super::executions;
 use super::message::{Deregister, Kind, Register};
 use super::runs::Ports;
 use super::services::Services;
@@ -22,6 +21,7 @@ use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::progress::ExecutionFailureCode;
 use crate::domain::run::Run;
 use crate::domain::{ConfigurationId, StreamKey};
+use crate::event::payload::execution::Kept;
 use crate::event::payload::{Caller, build as build_payload, run as run_payload};
 use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
@@ -78,18 +78,16 @@ pub async fn launch_run(
 /// An execution that panics is made anew from its log, unless it does nothing else.
 const RESTARTS: Policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
 
-/// Starts an execution, or goes on with one. Must be called on a worker thread.
+/// Starts an execution, or goes on with one, which has no need of `kept` any more: its log tells it. Must be called on a
+/// worker thread.
 pub async fn launch_execution(
     services: &Services,
     registry: &Addr<Registry>,
     execution: Execution,
     workflow: Arc<Workflow>,
+    kept: Arc<[Kept]>,
     started_by: Option<Caller>,
 ) -> Result<Entry, LaunchError> {
-    let kept = match execution.retry_of_execution_id {
-        Some(of) => executions::kept_of(services, registry, execution.workspace_id, of).await.map_err(Box::new)?,
-        None => Arc::default(),
-    };
     let stream = open_execution(services, &execution).await?;
     let (mut entry, signal) = enter_execution(services, stream.clone(), &execution);
     let (desk, orders) = Desk::new();

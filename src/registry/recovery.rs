@@ -29,6 +29,7 @@ use crate::domain::sequence::Start;
 use crate::domain::status::BuildStatus;
 use crate::event::payload::Caller;
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
+use crate::event::payload::execution::Kept;
 use crate::event::payload::run::{RUN_QUEUED, RUN_WAITING};
 use crate::event::{Draft, EventRef, codec};
 use crate::log::{OpenLogError, OpenReaderError};
@@ -40,6 +41,7 @@ use crate::worker::execution::scribe::fold_so_far;
 use crate::worker::execution::{conclude_execution, end_of_execution};
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::run::{Place, conclude_run, end_of_run};
+use crate::workflow::Workflow;
 
 /// What was found and done.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -218,33 +220,59 @@ async fn recover_run(
     Ok(Done::Interrupted)
 }
 
-/// It goes on where its log ends; unless its definition is lost, which nobody can mend.
+/// It goes on where its log ends, unless what it needs for that is lost, which nobody can mend.
 async fn recover_execution(
     services: &Services,
     registry: &Addr<Registry>,
     execution: &Execution,
 ) -> Result<Done, LaunchError> {
-    let target = Target::execution(execution.workspace_id, execution.id);
-    if let Some(end) = ended(services, execution.stream_key()).await {
-        return Ok(correct(services, Follow::inside(end, Start::default()), target).await);
+    let Execution { workspace_id, id, durable_bytes, .. } = *execution;
+    let target = Target::execution(workspace_id, id);
+    let hub = sealed(services, execution.stream_key(), durable_bytes).await;
+    if let Some(hub) = hub.clone().filter(|hub| hub.tail().closed) {
+        return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
     }
-    let Execution { workspace_id, revision, ref workflow_id, .. } = *execution;
-    match executions::definition(&services.store, workspace_id, workflow_id, revision).await? {
-        Some(workflow) => {
+    let has_begun = hub.is_some_and(|hub| hub.tail().sequence > 0);
+    let done = match needs(services, registry, execution, has_begun).await? {
+        Ok((workflow, kept)) => {
             let started_by = Caller { key_id: None, name: execution.created_by.clone() };
-            launch::launch_execution(services, registry, execution.clone(), workflow, Some(started_by)).await?;
+            launch::launch_execution(services, registry, execution.clone(), workflow, kept, Some(started_by)).await?;
+            Done::Resumed
         }
-        None => {
+        Err(why) => {
             let stream = launch::open_execution(services, execution).await?;
-            let why = "the workflow's definition is lost";
             conclude_execution(&stream, ExecutionFailureCode::OrchestrationError, why).await;
             correct(services, stream.follow_inside(Start::default()), target).await;
+            Done::Interrupted
         }
-    }
+    };
     if execution.log_degraded {
-        services.store.clear_execution_degraded(workspace_id, execution.id).await?;
+        services.store.clear_execution_degraded(workspace_id, id).await?;
     }
-    Ok(Done::Resumed)
+    Ok(done)
+}
+
+/// The definition that it keeps to, and what it takes over from the one that it repeats; or which of them is lost. Once it
+/// has begun its own log tells the latter, and the other log may be deleted.
+async fn needs(
+    services: &Services,
+    registry: &Addr<Registry>,
+    execution: &Execution,
+    has_begun: bool,
+) -> Result<Result<(Arc<Workflow>, Arc<[Kept]>), &'static str>, LaunchError> {
+    let Execution { workspace_id, revision, ref workflow_id, .. } = *execution;
+    let Some(workflow) = executions::definition(&services.store, workspace_id, workflow_id, revision).await? else {
+        return Ok(Err("the workflow's definition is lost"));
+    };
+    let repeated = execution.retry_of_execution_id.filter(|_| !has_begun);
+    let kept = match repeated {
+        Some(of) => executions::kept_of(services, registry, workspace_id, of).await,
+        None => Ok(Arc::default()),
+    };
+    Ok(kept.map(|kept| (workflow, kept)).map_err(|error| {
+        tracing::error!(execution = %execution.id, error = %error, "the execution that it repeats cannot be read");
+        "the log of the execution that it repeats cannot be read"
+    }))
 }
 
 /// As [`complete_log`], for an execution.
@@ -323,18 +351,16 @@ fn only_waited(last_line: &[u8]) -> bool {
     }
 }
 
-/// A log whose last event is its terminal one.
-async fn ended(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
-    let log = services.log.clone();
-    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
-    opened.ok()?.ok().filter(|hub| hub.tail().closed)
-}
-
 /// A log that is compressed has ended: the row that says otherwise is older than it, from a backup for instance.
 async fn compressed(services: &Services, key: StreamKey) -> Option<Arc<Hub>> {
+    sealed(services, key, None).await.filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
+}
+
+/// A log as it stands, if there is one; of one that has failed, only what is durable.
+async fn sealed(services: &Services, key: StreamKey, limit: Option<u64>) -> Option<Arc<Hub>> {
     let log = services.log.clone();
-    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, None)).await;
-    opened.ok()?.ok().filter(|hub| hub.reader().is_compressed() && hub.tail().closed)
+    let opened = tokio::task::spawn_blocking(move || sealed_hub(&log, key, limit)).await;
+    opened.ok()?.ok()
 }
 
 /// What the feeds owe of work that is over is told from its log.

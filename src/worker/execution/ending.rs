@@ -23,7 +23,7 @@ pub fn complete(progress: &Progress, Ending { status, failure }: Ending, now: Ti
     Complete { status, failure, totals, documents: progress.products().cloned().collect() }
 }
 
-fn failed(code: ExecutionFailureCode, message: &str) -> Ending {
+pub fn failed(code: ExecutionFailureCode, message: &str) -> Ending {
     let failure = ExecutionFailure { code, step_id: None, item: None, message: message.to_owned() };
     Ending { status: ExecutionStatus::Failed, failure: Some(failure) }
 }

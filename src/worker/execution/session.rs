@@ -25,7 +25,7 @@ use super::step::{self, StepWork};
 use super::worker::ExecutionJob;
 use crate::domain::CallId;
 use crate::domain::money::MicroUsd;
-use crate::domain::progress::{EndReason, ExecutionFailure, ExecutionFailureCode, StepKey};
+use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::{Timestamp, duration_ms, micros};
 use crate::event::payload::execution::{
@@ -334,13 +334,7 @@ impl Session {
     /// What it was given cannot be had, so nothing can be begun.
     async fn give_up(self, error: Unavailable) -> Result<(), Halt> {
         self.begin().await?;
-        let failure = ExecutionFailure {
-            code: ExecutionFailureCode::OrchestrationError,
-            step_id: None,
-            item: None,
-            message: error.to_string(),
-        };
-        self.complete(Ending { status: ExecutionStatus::Failed, failure: Some(failure) }).await
+        self.complete(ending::failed(ExecutionFailureCode::OrchestrationError, &error.to_string())).await
     }
 
     async fn complete(&self, ending: Ending) -> Result<(), Halt> {
