@@ -69,8 +69,7 @@ async fn create(
         return Err(Problem::invalid(format!("input.{document_type}"), "any JSON but null"));
     }
     let named = body.workspace_id.as_deref();
-    let workspace_id = workspaces::named_or_default(&registry, &principal, named).await?;
-    let workspace_id = workspace_id.ok_or_else(|| Problem::not_found("the workflow"))?;
+    let workspace_id = workspaces::holding("the workflow", &registry, &principal, named).await?;
     let scope = WorkScope { scope_type: body.scope_type, scope_id: body.scope_id };
     let new = NewExecution { workspace_id, workflow_id: body.workflow_id, scope, input: body.input, key };
     let new = registry.create_execution(principal, new).await?;
