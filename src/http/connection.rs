@@ -3,14 +3,17 @@
 //! Law: a socket has one owner. It is the HTTP machinery's from accept on, until somebody takes it through the
 //! connection's [`Line`]; from then on the machinery finds a connection that is at its end, and what it still wants
 //! to write is dropped. A socket is given only when all that was written before has left. Only then, too, may a body
-//! that the machinery waits for write to a socket that stays the machinery's.
+//! that the machinery waits for write to a socket that stays the machinery's. Whoever took a socket may give it back
+//! ([`Socket::serve_next`]): the machinery then reads the next request from it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -52,18 +55,45 @@ impl Drop for Counted {
     }
 }
 
+/// Serves connections: the HTTP machinery of this thread.
+#[derive(Clone)]
+pub struct Http(Rc<dyn Fn(Connection)>);
+
+impl Http {
+    pub fn new(serve: impl Fn(Connection) + 'static) -> Self {
+        Self(Rc::new(serve))
+    }
+}
+
 /// A socket that counts as open, and all there is to a connection once it has been taken.
 pub struct Socket {
     pub stream: TcpStream,
+    http: Http,
     _counted: Counted,
 }
 
 impl Socket {
+    /// The next request on the connection is the HTTP machinery's again.
+    pub fn serve_next(self) {
+        self.buffer(SEND_BUFFER);
+        let Http(serve) = self.http.clone();
+        serve(Connection::of(self));
+    }
+
     /// What the kernel keeps of bytes that the other side has not taken.
     pub fn buffer(&self, size: usize) {
-        if let Err(error) = socket2::SockRef::from(&self.stream).set_send_buffer_size(size) {
-            tracing::debug!(error = %error, "connection could not be tuned");
-        }
+        tuned(socket2::SockRef::from(&self.stream).set_send_buffer_size(size));
+    }
+
+    /// Whether the other side sees an error, and not an end in good order, when this is dropped or the process is killed.
+    pub fn reset_when_dropped(&self, reset: bool) {
+        tuned(socket2::SockRef::from(&self.stream).set_linger(reset.then_some(Duration::ZERO)));
+    }
+}
+
+fn tuned(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::debug!(error = %error, "connection could not be tuned");
     }
 }
 
@@ -85,15 +115,23 @@ struct Shared {
 
 impl Connection {
     /// `None` when `limit` connections are open already.
-    pub fn accept(stream: TcpStream, connections: &Connections, limit: usize) -> Option<Self> {
-        let socket = Socket { stream, _counted: connections.enter(limit)? };
+    pub fn accept(stream: TcpStream, connections: &Connections, limit: usize, http: Http) -> Option<Self> {
+        let socket = Socket { stream, http, _counted: connections.enter(limit)? };
         socket.buffer(SEND_BUFFER);
-        Some(Self(Line(Rc::new(Shared {
+        Some(Self::of(socket))
+    }
+
+    fn of(socket: Socket) -> Self {
+        Self(Line(Rc::new(Shared {
             socket: RefCell::new(Some(socket)),
             flushed: Cell::new(false),
             waiting: RefCell::default(),
             widened: Cell::new(false),
-        }))))
+        })))
+    }
+
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.with(None, |stream| stream.peer_addr().ok())
     }
 
     pub fn line(&self) -> Line {

@@ -4,13 +4,16 @@
 //! stands between an event and its readers is one small task each, which writes the bytes that they share; a reader
 //! that waits costs neither buffers nor the state of a request, and one that does not read is asked for nothing.
 //!
-//! The rest of the response is chunked (RFC 9112, 7.1), and the connection is closed behind it. A body that fails
-//! ends without its last chunk, so that nobody takes what there is for all of it.
+//! A client can tell a complete response from one that was cut off, whatever cut it. In HTTP/1.1 the rest of the
+//! response is chunked (RFC 9112, 7.1) and only a complete one has its last chunk; afterwards the connection takes the
+//! next request. In HTTP/1.0 the end of the connection is the end of the response: it is closed in good order after a
+//! complete one, and reset otherwise, by the kernel too when this process is killed.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -19,11 +22,15 @@ use actix_web::http::{ConnectionType, Version, header};
 use actix_web::middleware::Next;
 use actix_web::rt;
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::connection::{Line, Socket, WIDE_BUFFER};
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// How long a connection waits for the next request after a stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
 /// every move then, and those who never read stay as cheap as they are.
@@ -35,19 +42,38 @@ pub async fn hand_over(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let line = request.conn_data::<Line>().cloned();
-    // Older clients know no chunks, and take what comes until the connection is closed.
-    let chunks = request.version() == Version::HTTP_11;
+    let end = End::of(&request);
     let mut response = next.call(request).await?.map_into_boxed_body();
     let has_length = response.headers().contains_key(header::CONTENT_LENGTH);
     if has_length || response.response().body().size() != BodySize::Stream {
         return Ok(response);
     }
-    let head = response.response_mut().head_mut();
-    head.no_chunking(!chunks);
-    head.set_connection_type(ConnectionType::Close);
-    match line.filter(|_| chunks) {
-        Some(line) => Ok(response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), asked: false }))),
-        None => Ok(response),
+    if end == End::OfConnection {
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(match line {
+        Some(line) => response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), end, asked: false })),
+        None => response,
+    })
+}
+
+/// How a client learns that a response is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By the last chunk; then the connection may take another request.
+    LastChunk { keep: bool },
+    /// Older clients know no chunks, and take what comes until the connection is closed.
+    OfConnection,
+}
+
+impl End {
+    fn of(request: &ServiceRequest) -> Self {
+        match request.version() {
+            Version::HTTP_11 => Self::LastChunk { keep: request.head().connection_type() == ConnectionType::KeepAlive },
+            _ => Self::OfConnection,
+        }
     }
 }
 
@@ -55,6 +81,7 @@ pub async fn hand_over(
 struct Handover {
     line: Line,
     body: Option<BoxBody>,
+    end: End,
     asked: bool,
 }
 
@@ -73,7 +100,7 @@ impl MessageBody for Handover {
         }
         ready!(handover.line.poll_flushed(context));
         if let Some((socket, body)) = handover.line.take().zip(handover.body.take()) {
-            rt::spawn(Push { socket, body, piece: None, over: false, taken: 0 });
+            rt::spawn(Push::new(socket, body, handover.end));
         }
         Poll::Ready(None)
     }
@@ -81,12 +108,16 @@ impl MessageBody for Handover {
 
 /// Writes a body to its socket until either is at its end.
 struct Push {
-    socket: Socket,
+    /// Taken at the end.
+    socket: Option<Socket>,
     body: BoxBody,
+    end: End,
     /// What is being written.
     piece: Option<Piece>,
     /// Nothing comes after `piece`.
     over: bool,
+    /// The client has sent something meanwhile, which is not read as a request.
+    interrupted: bool,
     /// Bytes that the socket has taken, as long as that is of interest.
     taken: usize,
 }
@@ -96,28 +127,46 @@ impl Future for Push {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let push = self.get_mut();
-        match push.poll_write(context) {
+        let Some(socket) = push.socket.take() else { return Poll::Ready(()) };
+        match push.poll_write(&socket, context) {
+            Poll::Ready(Ok(())) => push.finish(socket),
+            Poll::Ready(Err(error)) => tracing::debug!(error = %error, "stream was cut off"),
             // A client that has gone must not be kept until the next event.
-            Poll::Pending => push.poll_gone(context),
-            Poll::Ready(outcome) => {
-                if let Err(error) = outcome {
-                    tracing::debug!(error = %error, "stream was cut off");
-                }
-                Poll::Ready(())
+            Poll::Pending if push.poll_gone(&socket, context).is_ready() => {}
+            Poll::Pending => {
+                push.socket = Some(socket);
+                return Poll::Pending;
             }
         }
+        Poll::Ready(())
     }
 }
 
 impl Push {
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn new(socket: Socket, body: BoxBody, end: End) -> Self {
+        if end == End::OfConnection {
+            socket.reset_when_dropped(true);
+        }
+        Self { socket: Some(socket), body, end, piece: None, over: false, interrupted: false, taken: 0 }
+    }
+
+    /// The whole response has been written.
+    fn finish(&self, socket: Socket) {
+        match self.end {
+            End::LastChunk { keep: true } if !self.interrupted => drop(rt::spawn(await_next(socket))),
+            End::LastChunk { .. } => {}
+            End::OfConnection => socket.reset_when_dropped(false),
+        }
+    }
+
+    fn poll_write(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if let Some(piece) = &mut self.piece {
-                ready!(piece.poll_write(&self.socket, context))?;
+                ready!(piece.poll_write(socket, context))?;
                 if piece.is_written() {
                     let length = piece.bytes.len();
                     self.piece = None;
-                    self.earn(length);
+                    self.earn(socket, length);
                 }
             } else if self.over {
                 return Poll::Ready(Ok(()));
@@ -127,37 +176,40 @@ impl Push {
         }
     }
 
-    fn earn(&mut self, length: usize) {
+    fn earn(&mut self, socket: &Socket, length: usize) {
         let before = self.taken;
         self.taken = before.saturating_add(length);
         if before < BRISK && self.taken >= BRISK {
-            self.socket.buffer(WIDE_BUFFER);
+            socket.buffer(WIDE_BUFFER);
         }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Piece>>> {
+        let chunked = self.end != End::OfConnection;
         match ready!(Pin::new(&mut self.body).poll_next(context)) {
             // An empty chunk would be the last.
             Some(Ok(bytes)) if bytes.is_empty() => Poll::Ready(Ok(None)),
-            Some(Ok(bytes)) => Poll::Ready(Ok(Some(Piece::chunk(bytes)))),
+            Some(Ok(bytes)) if chunked => Poll::Ready(Ok(Some(Piece::chunk(bytes)))),
+            Some(Ok(bytes)) => Poll::Ready(Ok(Some(Piece::plain(bytes, b"")))),
             Some(Err(error)) => Poll::Ready(Err(io::Error::other(error.to_string()))),
             None => {
                 self.over = true;
-                Poll::Ready(Ok(Some(Piece::last())))
+                Poll::Ready(Ok(chunked.then(|| Piece::plain(Bytes::new(), LAST_CHUNK))))
             }
         }
     }
 
-    /// Ready when the other side has hung up. What it says is of no interest any more.
-    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the other side has hung up. A request that is sent before the response has ended is not served on
+    /// this connection.
+    fn poll_gone(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
         let mut ignored = [0; 256];
         loop {
-            if ready!(self.socket.stream.poll_read_ready(context)).is_err() {
+            if ready!(socket.stream.poll_read_ready(context)).is_err() {
                 return Poll::Ready(());
             }
-            match self.socket.stream.try_read(&mut ignored) {
+            match socket.stream.try_read(&mut ignored) {
                 Ok(0) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(_) => self.interrupted = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return Poll::Ready(()),
             }
@@ -165,7 +217,14 @@ impl Push {
     }
 }
 
-/// A chunk on its way: its size and line end, its bytes, a line end.
+/// Meanwhile a connection costs no more than its socket and a timer.
+async fn await_next(socket: Socket) {
+    if let Ok(Ok(())) = timeout(KEEP_ALIVE, socket.stream.readable()).await {
+        socket.serve_next();
+    }
+}
+
+/// Bytes on their way. As a chunk: its size and line end, its bytes, a line end.
 struct Piece {
     head: [u8; 18],
     head_length: u8,
@@ -185,8 +244,8 @@ impl Piece {
         Self { head, head_length: digits as u8 + 2, bytes, tail: LINE_END, written: 0 }
     }
 
-    fn last() -> Self {
-        Self { head: [0; 18], head_length: 0, bytes: Bytes::new(), tail: LAST_CHUNK, written: 0 }
+    fn plain(bytes: Bytes, tail: &'static [u8]) -> Self {
+        Self { head: [0; 18], head_length: 0, bytes, tail, written: 0 }
     }
 
     fn parts(&self) -> [&[u8]; 3] {
@@ -227,6 +286,6 @@ mod tests {
             let [head, bytes, tail] = piece.parts();
             assert_eq!((head, bytes.len(), tail), (format!("{size:x}\r\n").as_bytes(), size, LINE_END));
         }
-        assert_eq!(Piece::last().parts().concat(), LAST_CHUNK);
+        assert_eq!(Piece::plain(Bytes::new(), LAST_CHUNK).parts().concat(), LAST_CHUNK);
     }
 }

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
-use actix_service::{ServiceFactoryExt as _, map_config};
-use actix_web::dev::{AppConfig, Server, fn_service};
+use actix_service::{Service, ServiceFactory as _, fn_factory, into_service, map_config};
+use actix_web::dev::{AppConfig, Server};
 use actix_web::middleware::{NormalizePath, from_fn};
-use actix_web::rt::net::TcpStream;
+use actix_web::rt::{self, net::TcpStream};
 use actix_web::{App, web};
 
-use super::connection::{Connection, Connections};
+use super::connection::{Connection, Connections, Http};
 use super::middleware::{configure_errors, loopback_only, request_context};
 use super::ports::Maintenance;
 use super::push::hand_over;
@@ -75,25 +76,41 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             let counted = counted.clone();
-            let accept = move |stream: TcpStream| {
-                let accepted = accept(stream, &counted, stall);
-                async move { accepted.map_err(DispatchError::Io) }
-            };
-            fn_service(accept).and_then(http)
+            fn_factory(move || {
+                let (made, counted) = (http.new_service(()), counted.clone());
+                async move {
+                    let serve = server_of(made.await?);
+                    let http = Http::new({
+                        let serve = serve.clone();
+                        move |connection| drop(rt::spawn(serve(connection)))
+                    });
+                    Ok::<_, ()>(into_service(move |stream: TcpStream| {
+                        let accepted = accept(stream, &counted, stall, http.clone()).map(&serve);
+                        async move { accepted.map_err(DispatchError::Io)?.await }
+                    }))
+                }
+            })
         })?
         .run();
     Ok(HttpEnd { server, address, connections })
 }
 
-fn accept(
-    stream: TcpStream,
-    connections: &Connections,
-    stall: Duration,
-) -> io::Result<(Connection, Option<SocketAddr>)> {
-    let peer = stream.peer_addr().ok();
-    tune(&stream, peer, stall);
-    let connection = Connection::accept(stream, connections, MAX_CONNECTIONS);
-    Ok((connection.ok_or_else(|| io::Error::other("too many connections"))?, peer))
+/// Serves the requests of a connection, which may come back after a stream.
+fn server_of<S>(http: S) -> impl Fn(Connection) -> S::Future + Clone
+where
+    S: Service<(Connection, Option<SocketAddr>)>,
+{
+    let http = Rc::new(http);
+    move |connection: Connection| {
+        let peer = connection.peer();
+        http.call((connection, peer))
+    }
+}
+
+fn accept(stream: TcpStream, connections: &Connections, stall: Duration, http: Http) -> io::Result<Connection> {
+    tune(&stream, stream.peer_addr().ok(), stall);
+    let connection = Connection::accept(stream, connections, MAX_CONNECTIONS, http);
+    connection.ok_or_else(|| io::Error::other("too many connections"))
 }
 
 /// A body is not asked for more while its socket takes nothing, so only the kernel can notice a stalled reader.

@@ -37,6 +37,7 @@ mod run_results;
 mod runs;
 mod safe_mode;
 mod shutdown;
+mod stream_endings;
 mod workflow_documents;
 mod workflow_folder;
 mod workflows;

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod crash;
+mod cut;
 mod degraded;
 mod endings;
 mod execution_crowd;

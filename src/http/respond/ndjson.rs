@@ -1,4 +1,7 @@
 //! The stored lines as they are: followed live, or up to where the stream stands now.
+//!
+//! Law: a followed response is complete when the terminal event is in it. A stream that goes no further here ends the
+//! response as one that was cut off, since a line cannot say so.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +13,8 @@ use bytes::Bytes;
 
 use crate::domain::StreamKind;
 use crate::http::filter::Filter;
-use crate::stream::{Chunk, Follow, Item};
+use crate::stream::window::Halt;
+use crate::stream::{Chunk, End, Follow, Item};
 
 pub const CONTENT_TYPE: &str = "application/x-ndjson";
 
@@ -64,10 +68,18 @@ impl MessageBody for NdjsonBody {
                 }
                 // A blank line is no event, and tells that the connection lives.
                 Ok(Item::Beat) => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
-                Ok(Item::End(_)) => return Poll::Ready(None),
+                Ok(Item::End(End::Closed)) => return Poll::Ready(None),
+                Ok(Item::End(End::Halted(halt))) => return Poll::Ready(Some(Err(io::Error::other(halted(halt))))),
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
+    }
+}
+
+fn halted(halt: Halt) -> &'static str {
+    match halt {
+        Halt::Degraded => "the log has failed",
+        Halt::Draining => "the stream goes on elsewhere or later",
     }
 }
 

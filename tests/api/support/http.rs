@@ -196,6 +196,7 @@ impl Read for Incoming {
                     }
                     *left = u64::from_str_radix(&line(&mut self.reader)?, 16).map_err(io::Error::other)?;
                     if *left == 0 {
+                        line(&mut self.reader)?;
                         self.body = Framing::Length(0);
                         return Ok(0);
                     }
