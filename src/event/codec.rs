@@ -1,7 +1,8 @@
 //! One event, one line: the only JSON of events.
 //!
 //! Law: the bytes made here are what the file holds and what every transport sends; nothing
-//! serialises an event a second time. The key order is fixed: `type` first, `payload` last.
+//! serialises an event a second time. The key order is fixed: `type` first, `payload` last. A line has no character that
+//! any reader of lines could take for the end of one.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -76,6 +77,7 @@ pub struct Stamp {
 
 /// Appends the line of an event, newline included, to `out`.
 pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draft) {
+    let start = out.len();
     out.extend_from_slice(b"{\"type\":");
     write_string(out, &draft.kind);
     write!(out, ",\"event_id\":\"{}\",\"created_at\":\"", stamp.event_id).expect(VEC);
@@ -90,6 +92,31 @@ pub fn encode(out: &mut Vec<u8>, identity: &Identity, stamp: Stamp, draft: &Draf
     out.extend_from_slice(b",\"payload\":");
     out.extend_from_slice(draft.payload.get().as_bytes());
     out.extend_from_slice(b"}\n");
+    escape_line_ends(out, start);
+}
+
+/// Where Unicode ends a line, many readers do, though JSON and SSE do not. Such a character can only stand in a string,
+/// where its escape is the same text. (The other line ends are control characters, which JSON escapes.)
+fn escape_line_ends(out: &mut Vec<u8>, start: usize) {
+    let Some((at, _)) = line_end(&out[start..]) else { return };
+    let rest = out.split_off(start + at);
+    let mut rest = &rest[..];
+    while let Some((at, (end, escape))) = line_end(rest) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(escape);
+        rest = &rest[at + end.len_utf8()..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The first of them, and its escape. Most text has neither of the bytes that they begin with.
+fn line_end(bytes: &[u8]) -> Option<(usize, (char, &'static [u8]))> {
+    memchr::memchr2_iter(0xc2, 0xe2, bytes).find_map(|at| match bytes[at..] {
+        [0xc2, 0x85, ..] => Some((at, ('\u{85}', &br"\u0085"[..]))),
+        [0xe2, 0x80, 0xa8, ..] => Some((at, ('\u{2028}', &br"\u2028"[..]))),
+        [0xe2, 0x80, 0xa9, ..] => Some((at, ('\u{2029}', &br"\u2029"[..]))),
+        _ => None,
+    })
 }
 
 const VEC: &str = "writing to a Vec cannot fail";
@@ -271,6 +298,28 @@ mod tests {
         assert_eq!((event.step_id.as_deref(), event.item.as_deref()), (Some("plan"), Some("a\"b")));
         let [own, _] = lines_of_execution(None);
         assert!(own.contains(r#""step_id":null,"item":null,"#), "{own}");
+    }
+
+    #[test]
+    fn a_line_has_no_character_that_ends_a_line() {
+        let ends = "\u{b}\u{c}\r\n\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
+        let near = "\u{84}\u{a3}\u{e9}\u{2013}\u{2019}\u{2027}\u{202a}\u{6771}\u{1f600}\\";
+        for text in [ends.to_owned(), near.to_owned(), format!("a{ends}{ends}b{near}"), format!("{near}{ends}\\{ends}")]
+        {
+            let payload = json!({ "message": text, text.clone(): [&text] });
+            let identity = Identity::of_execution(WorkspaceId::generate(), ExecutionId::generate(), &text);
+            let stamp = Stamp { sequence: 1, event_id: EventId::generate(), created_at: Timestamp::default() };
+            let mut out = b"before\xe2\x80\xa8".to_vec();
+            let mut draft = Draft::new("x", Source::Executor, &payload).of_step(StepKey::item("plan", text.clone()));
+            draft.engine_timestamp = Some(text.as_str().into());
+            encode(&mut out, &identity, stamp, &draft);
+            let line = std::str::from_utf8(out.strip_prefix(b"before\xe2\x80\xa8").unwrap()).unwrap();
+            assert!(!line.trim_end_matches('\n').contains(|c| ends.contains(c)), "{line}");
+            assert!(!near.contains(&text) || line.contains(near.trim_end_matches('\\')), "only these: {line}");
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(value["payload"], payload);
+            assert_eq!((value["item"].as_str(), value["engine_timestamp"].as_str()), (Some(&*text), Some(&*text)));
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod feed;
 mod health;
 mod idempotency;
 mod limits;
+mod lines;
 mod lists;
 mod llm_telemetry;
 mod many_streams;

@@ -262,12 +262,14 @@ impl Session {
     async fn take_lines(&mut self, pipe: Pipe, batch: LineBatch, phase: Phase, last_line: &mut String) {
         let mut drafts = Vec::with_capacity(batch.lines.len());
         for line in batch.lines {
-            let console = ConsoleLine {
-                truncated: line.truncated,
-                continued: line.continued,
-                ..ConsoleLine::new(Scope::Build, pipe, line.text.as_str()).phase(phase.as_str())
-            };
-            drafts.push(self.draft(CONSOLE_LINE, &console));
+            for (text, continued) in line.pieces() {
+                let console = ConsoleLine {
+                    truncated: line.truncated && !continued,
+                    continued,
+                    ..ConsoleLine::new(Scope::Build, pipe, text).phase(phase.as_str())
+                };
+                drafts.push(self.draft(CONSOLE_LINE, &console));
+            }
             if pipe == Pipe::Stdout {
                 last_line.clone_from(&line.text);
             }

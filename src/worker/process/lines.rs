@@ -1,12 +1,14 @@
 //! Bytes to lines, in bounded memory.
 //!
 //! Law: how the bytes are cut into chunks never changes the lines. A line is what stands before a `\n`; of text
-//! that is overwritten by `\r` only the last state is a line. A line over [`LINE_LIMIT`] goes on in further lines.
+//! that is overwritten by `\r` only the last state is a line. A line over [`LINE_LIMIT`] goes on in further lines, and
+//! so does one that is longer than that in JSON ([`Line::pieces`]).
 //! One that begins like a JSON object may be an event and is kept whole up to [`EVENT_LIMIT`]; beyond that only
 //! its beginning is kept.
 
-/// The longest piece of text in one `console.line`.
-pub const LINE_LIMIT: usize = 64 * 1024;
+/// The longest piece of text in one `console.line`, as JSON. The whole event stays below 64 KiB, which is as much as some
+/// readers take of a line.
+pub const LINE_LIMIT: usize = 63 * 1024;
 /// The longest line that can be an event.
 pub const EVENT_LIMIT: usize = 1024 * 1024;
 
@@ -21,18 +23,43 @@ pub struct Line {
 }
 
 impl Line {
-    /// The text in pieces of at most [`LINE_LIMIT`] bytes, each with whether it goes on in the next.
+    /// The text in pieces of at most [`LINE_LIMIT`] bytes of JSON, each with whether it goes on in the next.
     pub fn pieces(&self) -> impl Iterator<Item = (&str, bool)> {
-        let mut rest = Some(self.text.as_str());
-        std::iter::from_fn(move || {
-            let text = rest.take()?;
-            if text.len() <= LINE_LIMIT {
-                return Some((text, self.continued));
-            }
-            let (piece, more) = text.split_at(text.floor_char_boundary(LINE_LIMIT));
-            rest = Some(more);
-            Some((piece, true))
-        })
+        pieces(&self.text, LINE_LIMIT).map(|(text, more)| (text, more || self.continued))
+    }
+}
+
+/// The text in pieces of at most `limit` bytes of JSON, each with whether another follows; one piece for an empty text.
+pub fn pieces(text: &str, limit: usize) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (piece, more) = split_in_json(rest.take()?, limit);
+        rest = (!more.is_empty()).then_some(more);
+        Some((piece, rest.is_some()))
+    })
+}
+
+/// What fits, at least one character of it, and the rest.
+fn split_in_json(text: &str, limit: usize) -> (&str, &str) {
+    if text.len() * LONGEST_ESCAPE <= limit {
+        return (text, "");
+    }
+    let mut length = 0;
+    let end = text.char_indices().find(|&(at, character)| {
+        length += json_length(character);
+        at > 0 && length > limit
+    });
+    end.map_or((text, ""), |(at, _)| text.split_at(at))
+}
+
+const LONGEST_ESCAPE: usize = 6;
+
+/// Bytes of a character in an event's JSON.
+fn json_length(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' | '\u{85}' | '\u{2028}' | '\u{2029}' => LONGEST_ESCAPE,
+        _ => character.len_utf8(),
     }
 }
 
@@ -289,6 +316,25 @@ mod tests {
         assert_eq!(pieces.iter().map(|(_, more)| *more).collect::<Vec<_>>(), [true, false]);
         let empty = Line::default();
         assert_eq!(empty.pieces().collect::<Vec<_>>(), [("", false)]);
+    }
+
+    #[test]
+    fn a_piece_fits_as_json() {
+        let mixed = "plain \u{e9}\u{1f600}\"\\\t\u{1b}\u{0}\u{85}\u{2028}".repeat(LINE_LIMIT / 20);
+        for text in ["\u{0}".repeat(LINE_LIMIT), "\"".repeat(LINE_LIMIT), "\u{fffd}".repeat(LINE_LIMIT), mixed] {
+            let line = Line { text, continued: true, truncated: false };
+            let (mut all, mut short) = (String::new(), 0);
+            for (piece, more) in line.pieces() {
+                assert!(more);
+                all += piece;
+                let json = serde_json::to_string(piece).unwrap();
+                let json = json.replace('\u{85}', r"\u0085").replace('\u{2028}', r"\u2028");
+                assert!(json.len() - 2 <= LINE_LIMIT, "{}", json.len());
+                short += usize::from(json.len() + 8 < LINE_LIMIT);
+            }
+            assert_eq!(all, line.text);
+            assert!(short <= 1, "pieces are as long as they may be");
+        }
     }
 
     /// Output with long runs, ends of every kind and bytes that are not UTF-8.

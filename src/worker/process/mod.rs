@@ -19,6 +19,6 @@ pub mod capture;
 pub use capture::{CaptureError, Captured, capture};
 pub use child::{Exit, Outcome, Process, SpawnError, Usage};
 pub use kill::{KillReport, Killer, kill_marked, survivors};
-pub use lines::{Line, LineSplitter};
+pub use lines::{LINE_LIMIT, Line, LineSplitter, pieces};
 pub use reader::LineBatch;
 pub use spec::{ChildSpec, Marker, ResourceLimits};

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::console::in_pieces;
 use super::phase::PhaseTracker;
 use super::report::{EngineError, EngineReport};
 use super::rewrite::{Names, RawObject, Tables};
@@ -197,15 +198,16 @@ impl EngineParser {
         if kind == RUN_ERROR {
             self.words.error(&payload);
         }
-        out.push(Draft {
-            kind,
+        let payloads = if kind == CONSOLE_LINE { in_pieces(payload) } else { vec![payload] };
+        out.extend(payloads.into_iter().map(|payload| Draft {
+            kind: kind.clone(),
             source: Source::Engine,
             build_id: None,
             step: None,
             subject: None,
-            engine_timestamp: time,
+            engine_timestamp: time.clone(),
             payload,
-        });
+        }));
     }
 
     /// The engine's own `run.started` or `run.completed`.

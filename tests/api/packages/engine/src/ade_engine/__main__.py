@@ -30,8 +30,15 @@ def emit(count, size=0):
             file.write(json.dumps({"type": "run.note", "payload": {"number": number, "text": "x" * size}}) + "\n")
 
 
-def say(text):
-    print(text, flush=True)
+def write(line, times=1):
+    """A line of the file of events, as it is."""
+    with open(args.logs_dir / "events.ndjson", "a", encoding="utf-8", newline="") as file:
+        file.write((line + "\n") * times)
+
+
+def say(text, times=1):
+    sys.stdout.buffer.write((text * times + "\n").encode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
 
 
 def complain(text):
@@ -97,7 +104,7 @@ def result(**told):
     say(json.dumps(told))
 
 
-STEPS = {"event": event, "emit": emit, "say": say, "complain": complain, "touch": touch, "await": wait_for,
+STEPS = {"event": event, "emit": emit, "write": write, "sleep": time.sleep, "say": say, "complain": complain, "touch": touch, "await": wait_for,
          "output": output, "link": link, "stubborn": stubborn, "spawn": spawn, "describe": describe,
          "result": lambda told: result(**told), "exit": sys.exit, "burn": burn, "hoard": hoard, "grow": grow}
 
