@@ -92,7 +92,7 @@ pub struct LimitSettings {
 /// Event streams over HTTP.
 #[derive(Debug, Clone)]
 pub struct StreamSettings {
-    /// `ADE_SSE_HEARTBEAT`, `15s`. A silent stream sends a comment after this.
+    /// `ADE_SSE_HEARTBEAT`, `15s`. No reader of a stream is left without a byte for longer.
     pub sse_heartbeat: Duration,
     /// `ADE_SSE_STALL_TIMEOUT`, `60s`. A connection that takes no byte for this long is closed.
     pub sse_stall_timeout: Duration,
@@ -231,7 +231,7 @@ impl LimitSettings {
 impl StreamSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self {
-            sse_heartbeat: reader.required("sse_heartbeat")?,
+            sse_heartbeat: reader.required::<Period>("sse_heartbeat")?.0,
             sse_stall_timeout: reader.required("sse_stall_timeout")?,
         })
     }

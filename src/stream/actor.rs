@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::error::AppendError;
 use super::message::{Append, Appended, Panic, Retire};
 use super::sequencer::Sequencer;
-use super::window::{Batch, Halt, Hub};
+use super::window::{Batch, HEARTBEAT_TICKS, Halt, Hub};
 use crate::domain::EventId;
 use crate::domain::time::micros;
 use crate::event::{Draft, Identity, Source, codec};
@@ -221,7 +221,7 @@ impl Actor for StreamActor {
             context.stop();
             return;
         }
-        context.run_interval(self.heartbeat, |actor, _| actor.hub.beat());
+        context.run_interval(self.heartbeat / HEARTBEAT_TICKS, |actor, _| actor.hub.tick());
     }
 }
 

@@ -113,7 +113,7 @@ pub enum End {
 #[derive(Debug)]
 pub enum Item {
     Chunk(Chunk),
-    /// Silence for a heartbeat's time.
+    /// Nothing was sent for a heartbeat's time ([`Follow::sent`]).
     Beat,
     End(End),
 }
@@ -156,6 +156,8 @@ pub struct Follow {
     pace: Pace,
     /// Bytes given since this last let others have their turn.
     turn: usize,
+    /// Something was sent since the hub was last told.
+    sent: bool,
 }
 
 struct FileRead {
@@ -178,8 +180,8 @@ impl Follow {
     }
 
     fn at(hub: Arc<Hub>, place: usize, start: Start) -> Result<Self, SubscribeError> {
-        let mut follow =
-            Self { hub, place, after: 0, offset: None, reading: None, pace: Pace { given: 0, last: None }, turn: 0 };
+        let pace = Pace { given: 0, last: None };
+        let mut follow = Self { hub, place, after: 0, offset: None, reading: None, pace, turn: 0, sent: false };
         let tail = follow.hub.tail();
         let first = follow.hub.reader().first_sequence();
         follow.after = start.resolve(first, tail.sequence)?;
@@ -199,6 +201,16 @@ impl Follow {
     /// Whether it waits for its file. A reader of several streams reads one file at a time.
     pub fn is_reading(&self) -> bool {
         self.reading.is_some()
+    }
+
+    /// Something was sent to whoever reads through this: what is there to see of it, not what a filter leaves out.
+    pub fn sent(&mut self) {
+        self.sent = true;
+    }
+
+    /// Whether it has every event that there is.
+    pub fn is_caught_up(&self) -> bool {
+        !self.is_reading() && self.after == self.hub.tail().sequence
     }
 
     pub fn hub(&self) -> &Hub {
@@ -233,9 +245,9 @@ impl Follow {
     fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
         loop {
             if self.reading.is_some() {
-                return self.poll_file(context).map_ok(Item::Chunk);
+                return self.poll_reading(context);
             }
-            match self.hub.look(self.place, self.after, context) {
+            match self.hub.look(self.place, self.after, std::mem::take(&mut self.sent), context) {
                 Look::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
                 Look::Behind(tail) => {
                     if let Some(read) = self.read_cached(tail) {
@@ -281,6 +293,15 @@ impl Follow {
             let chunk = reader.read(offset, tail.bytes, max)?;
             Ok(FileRead { first: after + 1, lines: chunk.lines, next_offset: chunk.next_offset })
         }));
+    }
+
+    fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
+        match self.poll_file(context).map_ok(Item::Chunk) {
+            Poll::Pending if self.hub.beat_while_reading(self.place, std::mem::take(&mut self.sent), context) => {
+                Poll::Ready(Ok(Item::Beat))
+            }
+            polled => polled,
+        }
     }
 
     fn poll_file(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Chunk>> {

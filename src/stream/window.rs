@@ -15,6 +15,11 @@ use bytes::Bytes;
 use super::error::SubscribeError;
 use crate::log::LogReader;
 
+/// A heartbeat's time in ticks. A reader is due a beat when nothing was sent to it for one tick less: between two ticks
+/// nobody looks, and it must never be silent for longer than a heartbeat's time.
+pub const HEARTBEAT_TICKS: u32 = 8;
+const QUIET_TICKS: u64 = HEARTBEAT_TICKS as u64 - 1;
+
 /// Bytes of lines that a live window keeps; their SSE form, made on demand, costs about as much again.
 pub const WINDOW_BYTES: usize = 4 << 20;
 
@@ -87,7 +92,7 @@ pub enum Look {
     Behind(Tail),
     Closed,
     Halted(Halt),
-    /// Nothing for a heartbeat's time.
+    /// Nothing was sent to it for a heartbeat's time.
     Beat,
     /// Nothing yet; the waker is kept.
     Pending,
@@ -107,9 +112,7 @@ struct State {
     batches: VecDeque<Arc<Batch>>,
     bytes: usize,
     halt: Option<Halt>,
-    beats: u64,
-    /// Whether anything was published since the last beat.
-    lively: bool,
+    ticks: u64,
     seats: Vec<Seat>,
     free: Vec<usize>,
     /// Taken seats that count towards the limit.
@@ -121,7 +124,25 @@ struct State {
 struct Seat {
     is_guest: bool,
     waker: Option<Waker>,
-    beats: u64,
+    /// Its next event is on the way from the file: it is woken for a beat only.
+    is_reading: bool,
+    /// The tick at which something was last sent to it.
+    quiet_since: u64,
+}
+
+impl Seat {
+    fn is_due(&self, ticks: u64) -> bool {
+        ticks - self.quiet_since >= QUIET_TICKS
+    }
+
+    /// Keeps the waker until there is something for the reader.
+    fn park(&mut self, is_reading: bool, context: &Context<'_>) {
+        self.is_reading = is_reading;
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
 }
 
 impl Hub {
@@ -167,7 +188,6 @@ impl Hub {
             debug_assert_eq!(state.tail.sequence + 1, batch.first, "batches are published in order");
             let bytes = batch.offset + batch.lines.len() as u64;
             state.tail = Tail { sequence: batch.last(), bytes, closed };
-            state.lively = true;
             state.bytes += batch.lines.len();
             state.batches.push_back(batch);
             while state.bytes > WINDOW_BYTES && state.batches.len() > 1 {
@@ -197,13 +217,16 @@ impl Hub {
         });
     }
 
-    /// Tells readers that the stream is alive, unless it has just shown that itself.
-    pub(super) fn beat(&self) {
-        self.change(|state| {
-            if !std::mem::take(&mut state.lively) {
-                state.beats += 1;
-            }
-        });
+    /// Time passes: readers to whom nothing was sent for long are woken to say that the stream is alive.
+    pub(super) fn tick(&self) {
+        let wakers: Vec<_> = {
+            let mut state = self.lock();
+            state.ticks += 1;
+            let ticks = state.ticks;
+            let due = state.seats.iter_mut().filter(|seat| seat.is_due(ticks));
+            due.filter_map(|seat| seat.waker.take()).collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -222,7 +245,7 @@ impl Hub {
             return Err(SubscribeError::TooMany { limit });
         }
         state.guests += usize::from(limit.is_some());
-        let seat = Seat { waker: None, beats: state.beats, is_guest: limit.is_some() };
+        let seat = Seat { quiet_since: state.ticks, is_guest: limit.is_some(), ..Seat::default() };
         if let Some(place) = state.free.pop() {
             state.seats[place] = seat;
             return Ok(place);
@@ -238,9 +261,13 @@ impl Hub {
         state.free.push(place);
     }
 
-    /// What the reader at `place`, which has everything up to `after`, does next.
-    pub(super) fn look(&self, place: usize, after: u64, context: &Context<'_>) -> Look {
+    /// What the reader at `place`, which has everything up to `after`, does next. `sent` says whether something was sent
+    /// to it since it last looked.
+    pub(super) fn look(&self, place: usize, after: u64, sent: bool, context: &Context<'_>) -> Look {
         let mut state = self.lock();
+        if state.takes_beat(place, sent) {
+            return Look::Beat;
+        }
         if after < state.tail.sequence {
             return state.next_after(after);
         }
@@ -250,17 +277,18 @@ impl Hub {
         if let Some(halt) = state.halt {
             return Look::Halted(halt);
         }
-        let beats = state.beats;
-        let seat = &mut state.seats[place];
-        if seat.beats != beats {
-            seat.beats = beats;
-            return Look::Beat;
-        }
-        match &mut seat.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
+        state.seats[place].park(false, context);
         Look::Pending
+    }
+
+    /// Whether the reader at `place`, which waits for its file, is due a beat; it is woken when it will be.
+    pub(super) fn beat_while_reading(&self, place: usize, sent: bool, context: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        let beat = state.takes_beat(place, sent);
+        if !beat {
+            state.seats[place].park(true, context);
+        }
+        beat
     }
 }
 
@@ -274,7 +302,20 @@ impl State {
         Look::Live(self.batches[index].clone())
     }
 
+    /// Whether the reader at `place` says now that the stream is alive.
+    fn takes_beat(&mut self, place: usize, sent: bool) -> bool {
+        let ticks = self.ticks;
+        let seat = &mut self.seats[place];
+        let beat = !sent && seat.is_due(ticks);
+        if sent || beat {
+            seat.quiet_since = ticks;
+        }
+        beat
+    }
+
+    /// Those of readers that wait for an event.
     fn take_wakers(&mut self) -> Vec<Waker> {
-        self.seats.iter_mut().filter_map(|seat| seat.waker.take()).collect()
+        let waiting = self.seats.iter_mut().filter(|seat| !seat.is_reading);
+        waiting.filter_map(|seat| seat.waker.take()).collect()
     }
 }

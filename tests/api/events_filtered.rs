@@ -75,16 +75,41 @@ fn a_filtered_page_moves_its_reader_on() {
 
 #[test]
 fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
-    let (app, target, last) = with_notes(20_000);
-    let mut stream = app.stream(&Request::get(format!("{target}/stream?types=run.queued")));
-    let frames = stream.frames();
-    let bare: Vec<u64> = frames.iter().filter(|frame| frame.data.is_none()).filter_map(|frame| frame.id).collect();
-    assert!(!bare.is_empty(), "no bare id in {} frames", frames.len());
-    let data: Vec<u64> = frames.iter().filter(|frame| frame.data.is_some()).filter_map(|frame| frame.id).collect();
-    assert_eq!(data, [1, last]);
-    let ids: Vec<u64> = frames.iter().filter_map(|frame| frame.id).collect();
-    assert!(ids.is_sorted(), "{ids:?}");
-    let resumed = Request::get(format!("{target}/stream?types=run.queued")).header("Last-Event-ID", bare[0]);
+    let app = TestApp::start();
+    let project = app.project();
+    let run = app.create_run(&project, &json!([["emit", 5_000], ["say", "here"], ["await", app.path("go")]]));
+    app.run_stream(&run).until(|event| event["payload"]["message"] == "here");
+    let target = format!("/api/v1/runs/{run}/events/stream?types=run.queued");
+    let mut stream = app.stream(&Request::get(&target));
+    assert_eq!(stream.frame().unwrap().id, Some(1));
+    // It has everything now, and nothing that would carry the position.
+    let bare = stream.frame().unwrap();
+    assert!(bare.data.is_none() && !bare.is_comment && bare.retry.is_none(), "{bare:?}");
+    let position = bare.id.unwrap();
+    assert!(position > 5_000, "{bare:?}");
+    app.touch("go");
+    let last = app.finish_run(&run)["last_sequence"].as_u64().unwrap();
+    assert_eq!(stream.frames().iter().map(|frame| frame.id.unwrap()).collect::<Vec<_>>(), [last]);
+    let resumed = Request::get(&target).header("Last-Event-ID", position);
     let rest: Vec<_> = app.stream(&resumed).rest().iter().map(|frame| frame.id.unwrap()).collect();
     assert_eq!(rest, [last]);
+}
+
+#[test]
+fn no_block_is_without_data_where_an_event_can_carry_the_position() {
+    let (app, target, last) = with_notes(5_000);
+    let run = target.split('/').nth(4).unwrap();
+    for target in [
+        format!("{target}/stream"),
+        format!("{target}/stream?types=run.queued"),
+        format!("{target}/stream?types=nothing"),
+        format!("/api/v1/events/stream?stream={run}&types=run.queued"),
+    ] {
+        let frames = app.stream(&Request::get(&target)).frames();
+        assert!(frames.iter().all(|frame| frame.data.is_some()), "{target}: {frames:?}");
+        assert!(frames[0].retry.is_some(), "{target}");
+        assert!(frames[1..].iter().all(|frame| frame.retry.is_none()), "{target}");
+        let end = frames.last().unwrap().raw_id.as_deref().unwrap();
+        assert!(end.ends_with(&last.to_string()), "{target}: {end}");
+    }
 }

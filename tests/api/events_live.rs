@@ -45,23 +45,6 @@ fn a_position_ahead_of_a_live_log_is_409_at_once() {
 }
 
 #[test]
-fn a_silent_stream_has_a_heartbeat() {
-    let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "1s")]);
-    let project = app.project();
-    let run = app.held_run(&project);
-    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
-    let mut stream = app.stream(&Request::get(format!("{}/stream?after_sequence={last}", events_of(&run))));
-    assert!(stream.frame().unwrap().retry.is_some());
-    let began = Instant::now();
-    let beat = stream.frame().unwrap();
-    assert!(beat.is_comment && beat.id.is_none() && beat.data.is_none(), "{beat:?}");
-    assert!(began.elapsed() > Duration::from_millis(500));
-    assert!(stream.frame().unwrap().is_comment);
-    app.touch("go");
-    stream.until_type("run.completed");
-}
-
-#[test]
 fn a_long_poll_wakes_for_an_event_and_for_the_end() {
     let app = TestApp::start();
     let project = app.project();

@@ -25,6 +25,7 @@ mod execution_faults;
 mod executions;
 mod feed;
 mod health;
+mod heartbeats;
 mod idempotency;
 mod limits;
 mod lines;

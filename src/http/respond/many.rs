@@ -7,14 +7,13 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use memchr::memchr;
 
-use super::sse::{self, SILENT_EVENTS, opening, put_event, put_number};
+use super::sse::{self, COMMENT, SILENT_EVENTS, opened, put_event, put_number};
 use crate::domain::{StreamId, StreamKind};
 use crate::http::cursor::EventNames;
 use crate::http::filter::Filter;
@@ -23,8 +22,6 @@ use crate::stream::{Chunk, End, Follow, Item};
 
 /// Frames made at once; an id may have some kilobytes.
 const PIECE: usize = 32 << 10;
-/// Every stream has heartbeats of its own; the connection needs no more than this.
-const BEATS_APART: Duration = Duration::from_secs(1);
 
 /// The response to a reader: 204 when it has all there will ever be of every stream.
 pub fn respond(
@@ -69,7 +66,7 @@ struct ManyBody {
     filter: Option<Filter>,
     /// Events since the client was last told where it stands.
     untold: u64,
-    last_output: Instant,
+    /// The first block has been sent.
     is_open: bool,
     ended: bool,
 }
@@ -83,42 +80,43 @@ impl MessageBody for ManyBody {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let body = self.get_mut();
-        if !std::mem::replace(&mut body.is_open, true) {
-            return Poll::Ready(Some(Ok(opening())));
-        }
         let bytes = ready!(body.poll_open(context));
-        body.last_output = Instant::now();
+        // What is sent of one stream breaks the silence of all.
+        body.lanes.iter_mut().filter_map(|lane| lane.follow.as_mut()).for_each(Follow::sent);
         Poll::Ready(bytes.map(Ok))
     }
 }
 
 impl ManyBody {
     fn new(lanes: Vec<Lane>, names: EventNames, filter: Option<Filter>) -> Self {
-        let last_output = Instant::now();
-        Self { lanes, next: 0, rest: None, names, filter, untold: 0, last_output, is_open: false, ended: false }
+        Self { lanes, next: 0, rest: None, names, filter, untold: 0, is_open: false, ended: false }
     }
 
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if self.rest.is_some() {
-                match self.frames() {
-                    Some(bytes) => return Poll::Ready(Some(bytes)),
-                    None => continue,
-                }
-            }
-            if self.ended || self.lanes.iter().all(|lane| lane.follow.is_none()) {
+            if self.rest.is_none() && (self.ended || self.lanes.iter().all(|lane| lane.follow.is_none())) {
                 return Poll::Ready(None);
             }
-            let (lane, item) = ready!(self.poll_lanes(context));
-            let bytes = match item {
-                Item::Chunk(chunk) => self.begin(lane, &chunk),
-                Item::Beat => self.beat(),
-                Item::End(end) => self.end(lane, end),
+            let block = match self.rest.is_some() {
+                true => self.frames(),
+                false => match self.poll_lanes(context) {
+                    Poll::Ready((lane, Item::Chunk(chunk))) => self.begin(lane, &chunk),
+                    Poll::Ready((_, Item::Beat)) if self.untold >= SILENT_EVENTS => Some(self.bare_id()),
+                    Poll::Ready((_, Item::Beat)) => return Poll::Ready(Some(COMMENT)),
+                    Poll::Ready((lane, Item::End(end))) => self.end(lane, end),
+                    Poll::Pending if self.untold >= SILENT_EVENTS && self.is_caught_up() => Some(self.bare_id()),
+                    Poll::Pending => return Poll::Pending,
+                },
             };
-            if bytes.is_some() {
-                return Poll::Ready(bytes);
+            if let Some(block) = block {
+                return Poll::Ready(Some(opened(&mut self.is_open, block)));
             }
         }
+    }
+
+    /// Whether no stream has an event that is still to be looked at.
+    fn is_caught_up(&self) -> bool {
+        self.lanes.iter().filter_map(|lane| lane.follow.as_ref()).all(Follow::is_caught_up)
     }
 
     /// The next of whichever stream has something, in turn.
@@ -173,7 +171,7 @@ impl ManyBody {
         if !lines.is_empty() {
             self.rest = Some(Rest { lane: at, lines });
         }
-        if out.is_empty() { (self.untold >= SILENT_EVENTS).then(|| self.bare_id()) } else { Some(out.into()) }
+        (!out.is_empty()).then(|| out.into())
     }
 
     /// What of an id stands before and behind one stream's sequence.
@@ -192,13 +190,6 @@ impl ManyBody {
         self.untold = 0;
         let (before, behind) = self.around(0);
         format!("{before}{}{behind}\n\n", self.lanes[0].position).into()
-    }
-
-    fn beat(&mut self) -> Option<Bytes> {
-        if self.untold > 0 {
-            return Some(self.bare_id());
-        }
-        (self.last_output.elapsed() > BEATS_APART).then(|| Bytes::from_static(b":\n\n"))
     }
 
     /// One stream has ended. A feed that halts goes on for whoever comes back, so everybody is sent to do that.
@@ -258,15 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filtered_out_moves_the_position_by_bare_ids() {
+    fn what_is_filtered_out_moves_the_position() {
         let filter = Filter::parse(Some("run.*".into()), None, None).unwrap();
         let mut body = body(&[0, 5], filter);
         body.rest = Some(Rest { lane: 0, lines: line(1).into() });
         assert_eq!(body.frames(), None);
         let (first, second) = (body.lanes[0].id, body.lanes[1].id);
-        assert_eq!(body.beat().unwrap(), format!("id: {first}:1,{second}:5\n\n"));
-        body.rest = Some(Rest { lane: 0, lines: (2..=1 + SILENT_EVENTS).map(line).collect::<String>().into() });
-        assert_eq!(body.frames().unwrap(), format!("id: {first}:{},{second}:5\n\n", 1 + SILENT_EVENTS));
+        assert_eq!((body.untold, body.bare_id()), (1, format!("id: {first}:1,{second}:5\n\n").into()));
+        assert_eq!(body.untold, 0);
     }
 
     #[test]

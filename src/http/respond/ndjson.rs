@@ -63,11 +63,13 @@ impl MessageBody for NdjsonBody {
                 Ok(Item::Chunk(chunk)) => {
                     let lines = body.lines(&chunk);
                     if !lines.is_empty() {
+                        body.follow.sent();
                         return Poll::Ready(Some(Ok(lines)));
                     }
                 }
                 // A blank line is no event, and tells that the connection lives.
-                Ok(Item::Beat) => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
+                Ok(Item::Beat) if body.until.is_none() => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
+                Ok(Item::Beat) => {}
                 Ok(Item::End(End::Closed)) => return Poll::Ready(None),
                 Ok(Item::End(End::Halted(halt))) => return Poll::Ready(Some(Err(io::Error::other(halted(halt))))),
                 Err(error) => return Poll::Ready(Some(Err(error))),

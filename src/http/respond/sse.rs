@@ -1,7 +1,9 @@
 //! Server-sent events.
 //!
-//! Law: every frame that stands for an event carries its sequence as `id`, so what a client repeats as
-//! `Last-Event-ID` is exactly what it has. Control frames and comments carry none.
+//! Laws. Every frame that stands for an event carries its sequence as `id`, so what a client repeats as
+//! `Last-Event-ID` is exactly what it has; control frames and comments carry none. A block without data is not sent
+//! where an event can say the same: some clients take it for an event. What is left is a bare `id`, for a reader who has
+//! everything and has been shown none of many events.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,7 +21,7 @@ use crate::http::filter::Filter;
 use crate::stream::window::Halt;
 use crate::stream::{Chunk, End, Follow, Item};
 
-/// A filtered reader is told its position at least once in this many events.
+/// A filtered reader that is shown none of so many events is told its position, which it would repeat to come back.
 pub(super) const SILENT_EVENTS: u64 = 1000;
 
 /// The response to a reader: 204 when it has all there will ever be, which stops a browser for good.
@@ -27,7 +29,7 @@ pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Opti
     if follow.is_finished() {
         return HttpResponse::NoContent().finish();
     }
-    response(SseBody { sent: follow.position(), follow, kind, names, filter, state: State::Opening })
+    response(SseBody { sent: follow.position(), follow, kind, names, filter, is_open: false, ended: false })
 }
 
 /// An event stream with this body.
@@ -40,6 +42,9 @@ pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
         .body(body)
 }
 
+/// A heartbeat.
+pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
 struct SseBody {
     follow: Follow,
     kind: StreamKind,
@@ -47,14 +52,9 @@ struct SseBody {
     filter: Option<Filter>,
     /// The last position that the client was told.
     sent: u64,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Opening,
-    Open,
-    Ended,
+    /// The first block has been sent.
+    is_open: bool,
+    ended: bool,
 }
 
 impl MessageBody for SseBody {
@@ -66,31 +66,41 @@ impl MessageBody for SseBody {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let body = self.get_mut();
-        match body.state {
-            State::Opening => {
-                body.state = State::Open;
-                Poll::Ready(Some(Ok(opening())))
-            }
-            State::Open => body.poll_open(context).map(|bytes| bytes.map(Ok)),
-            State::Ended => Poll::Ready(None),
+        if body.ended {
+            return Poll::Ready(None);
         }
+        let bytes = ready!(body.poll_open(context));
+        body.follow.sent();
+        Poll::Ready(bytes.map(Ok))
     }
 }
 
 impl SseBody {
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            let bytes = match ready!(self.follow.poll_next(context)) {
-                Ok(Item::Chunk(chunk)) => self.frames(&chunk),
-                Ok(Item::Beat) => Some(self.beat()),
-                Ok(Item::End(end)) => return Poll::Ready(self.end(end)),
-                Err(error) => {
-                    tracing::error!(error = %error, "a log could not be read for a subscriber");
-                    return Poll::Ready(self.end(End::Halted(Halt::Degraded)));
+            let block = match self.follow.poll_next(context) {
+                Poll::Ready(Ok(Item::Chunk(chunk))) => self.frames(&chunk),
+                Poll::Ready(Ok(Item::Beat)) => match self.is_untold() {
+                    true => Some(self.bare_id()),
+                    false => return Poll::Ready(Some(COMMENT)),
+                },
+                Poll::Ready(Ok(Item::End(end))) => {
+                    self.ended = true;
+                    match control_frame(end) {
+                        Some(frame) => Some(Bytes::from_static(frame)),
+                        None => return Poll::Ready(None),
+                    }
                 }
+                Poll::Ready(Err(error)) => {
+                    tracing::error!(error = %error, "a log could not be read for a subscriber");
+                    self.ended = true;
+                    control_frame(End::Halted(Halt::Degraded)).map(Bytes::from_static)
+                }
+                Poll::Pending if self.is_untold() && self.follow.is_caught_up() => Some(self.bare_id()),
+                Poll::Pending => return Poll::Pending,
             };
-            if bytes.is_some() {
-                return Poll::Ready(bytes);
+            if let Some(block) = block {
+                return Poll::Ready(Some(opened(&mut self.is_open, block)));
             }
         }
     }
@@ -105,37 +115,41 @@ impl SseBody {
                 }
             }),
         };
-        if bytes.is_empty() && chunk.last() - self.sent < SILENT_EVENTS {
+        if bytes.is_empty() {
             return None;
         }
         self.sent = chunk.last();
-        // A bare id moves the client's position without an event.
-        Some(if bytes.is_empty() { format!("id: {}\n\n", self.sent).into() } else { bytes })
+        Some(bytes)
     }
 
-    fn beat(&mut self) -> Bytes {
-        if self.sent == self.follow.position() {
-            return Bytes::from_static(b":\n\n");
-        }
+    /// Whether so many events were left out that the client's position is worth a block of its own.
+    fn is_untold(&self) -> bool {
+        self.follow.position() - self.sent >= SILENT_EVENTS
+    }
+
+    /// Moves the client's position without an event.
+    fn bare_id(&mut self) -> Bytes {
         self.sent = self.follow.position();
         format!("id: {}\n\n", self.sent).into()
     }
+}
 
-    fn end(&mut self, end: End) -> Option<Bytes> {
-        self.state = State::Ended;
-        let frame: &'static [u8] = match end {
-            End::Closed => return None,
-            End::Halted(Halt::Degraded) => b"event: stream.degraded\ndata: {\"code\":\"log_unavailable\"}\n\n",
-            End::Halted(Halt::Draining) => b"event: stream.draining\ndata: {\"code\":\"draining\"}\n\n",
-        };
-        Some(Bytes::from_static(frame))
+fn control_frame(end: End) -> Option<&'static [u8]> {
+    match end {
+        End::Closed => None,
+        End::Halted(Halt::Degraded) => Some(b"event: stream.degraded\ndata: {\"code\":\"log_unavailable\"}\n\n"),
+        End::Halted(Halt::Draining) => Some(b"event: stream.draining\ndata: {\"code\":\"draining\"}\n\n"),
     }
 }
 
-/// Clients of one moment must not all come back in one moment.
-pub(super) fn opening() -> Bytes {
+/// The first block that is not a comment says when to come back after the connection is lost, with jitter: clients of
+/// one moment must not all come back in one moment.
+pub(super) fn opened(is_open: &mut bool, block: Bytes) -> Bytes {
+    if std::mem::replace(is_open, true) {
+        return block;
+    }
     let jitter = ulid::Ulid::generate().random() as u64 % 2000;
-    format!("retry: {}\n\n", 1000 + jitter).into()
+    [format!("retry: {}\n", 1000 + jitter).as_bytes(), &block].concat().into()
 }
 
 fn frame(names: EventNames) -> fn(&mut Vec<u8>, u64, &[u8]) {

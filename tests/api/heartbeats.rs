@@ -1,0 +1,87 @@
+//! No reader waits longer than a heartbeat's time for a byte, whoever else is sent something meanwhile.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::support::http::Incoming;
+use crate::support::{Request, TestApp, json};
+
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// What a busy machine may add.
+const LATE: Duration = Duration::from_millis(1500);
+
+/// The longest silences while it reads for so long, and the text that came.
+fn listen(mut incoming: Incoming, time: Duration) -> (Vec<Duration>, String) {
+    assert_eq!(incoming.head.status, 200);
+    let (began, mut last, mut silences, mut text) = (Instant::now(), Instant::now(), Vec::new(), String::new());
+    let mut buffer = [0; 4096];
+    while began.elapsed() < time {
+        let read = incoming.read(&mut buffer).expect("the stream goes on");
+        assert!(read > 0, "the stream has ended: {text}");
+        text += std::str::from_utf8(&buffer[..read]).unwrap();
+        silences.push(last.elapsed());
+        last = Instant::now();
+    }
+    (silences, text)
+}
+
+#[test]
+fn a_reader_who_is_shown_nothing_hears_a_heartbeat_in_time() {
+    let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "2s")]);
+    let project = app.project();
+    // Something is published more often than there are heartbeats, and never stops.
+    let note = json!({"type": "run.note", "payload": {}}).to_string();
+    let mut steps = vec![json!(["say", "here"])];
+    for _ in 0..40 {
+        steps.push(json!(["write", note]));
+        steps.push(json!(["sleep", 0.7]));
+    }
+    let talking = app.create_run(&project, &json!(steps));
+    app.run_stream(&talking).until(|event| event["payload"]["message"] == "here");
+    let silent = app.held_run(&project);
+    let last = app.show_run(&silent)["last_sequence"].as_u64().unwrap();
+    let one = |run: &str, query: &str| format!("/api/v1/runs/{run}/events?after_sequence=0&{query}");
+    let targets = [
+        one(&silent, &format!("format=sse&from_sequence={}", last + 1)),
+        one(&silent, &format!("format=ndjson&follow=true&from_sequence={}", last + 1)),
+        one(&talking, "format=sse&types=nothing"),
+        one(&talking, "format=ndjson&follow=true&types=nothing"),
+        format!("/api/v1/events/stream?stream={silent}&stream={talking}&types=nothing"),
+        format!("/api/v1/events/stream?stream={silent}&last_event_id={silent}:{last}"),
+        format!("/api/v1/workspaces/{}/events?format=sse&tail=0", project.workspace),
+    ];
+    std::thread::scope(|scope| {
+        let listeners = targets.iter().map(|target| {
+            let incoming = Request::get(target).open(app.address).unwrap();
+            scope.spawn(move || (target, listen(incoming, 5 * HEARTBEAT)))
+        });
+        for listener in listeners.collect::<Vec<_>>() {
+            let (target, (silences, text)) = listener.join().unwrap();
+            let longest = silences.iter().max().unwrap();
+            assert!(*longest < HEARTBEAT + LATE, "{target}: {silences:?}\n{text}");
+            // A third would be a heartbeat for each tick of a clock.
+            assert!(silences.len() < 15, "{target}: {silences:?}\n{text}");
+            let beats = text.split_inclusive('\n').filter(|line| !line.trim_end().is_empty());
+            let blank = if target.contains("ndjson") { "" } else { ":\n" };
+            assert!(beats.clone().all(|line| line == blank), "{target}: only heartbeats: {text}");
+        }
+    });
+    app.touch("go");
+    app.finish_run(&silent);
+}
+
+#[test]
+fn the_first_block_of_a_stream_that_begins_with_silence_is_its_first_event() {
+    let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "1s")]);
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    let mut stream = app.stream(&Request::get(format!("/api/v1/runs/{run}/events/stream?after_sequence={last}")));
+    let beat = stream.frame().unwrap();
+    assert!(beat.is_comment && beat.id.is_none() && beat.data.is_none() && beat.retry.is_none(), "{beat:?}");
+    assert!(stream.frame().unwrap().is_comment);
+    app.touch("go");
+    let frames: Vec<_> = stream.frames().into_iter().filter(|frame| !frame.is_comment).collect();
+    assert!(frames[0].retry.is_some() && frames[0].data.is_some() && frames[0].id == Some(last + 1), "{:?}", frames[0]);
+    assert!(frames[1..].iter().all(|frame| frame.retry.is_none()));
+}
