@@ -3,6 +3,7 @@
 pub mod domain;
 pub mod config;
 pub mod assets;
+pub mod files;
 pub mod package;
 pub mod llm;
 pub mod event;

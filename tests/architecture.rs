@@ -13,7 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &[]),
     ("assets", &[]),
-    ("package", &["domain", "assets"]),
+    ("files", &[]),
+    ("package", &["domain", "assets", "files"]),
     ("llm", &["domain"]),
     ("supervision", &[]),
     ("event", &["domain"]),
@@ -26,12 +27,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
-    ("worker", &["domain", "config", "event", "llm", "workflow", "package", "stream", "supervision", "assets"]),
+    (
+        "worker",
+        &["domain", "config", "event", "llm", "workflow", "package", "stream", "supervision", "assets", "files"],
+    ),
     (
         "registry",
         &[
             "domain",
             "config",
+            "files",
             "event",
             "log",
             "llm",

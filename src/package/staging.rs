@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use ulid::Ulid;
 
+use crate::files;
+
 /// How the name of a folder in the making begins; the rest is a ULID.
 pub const STAGING: &str = ".staging-";
 
@@ -55,7 +57,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // After a commit this is what the target was before, or not there. What cannot be removed is only clutter.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = files::remove_tree(&self.path);
     }
 }
 

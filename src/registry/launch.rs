@@ -206,8 +206,7 @@ pub async fn open_execution(services: &Services, execution: &Execution) -> Resul
 
 /// What is left of work that could not be begun: a log without a row would belong to nobody.
 pub async fn remove_folder(services: &Services, key: StreamKey) {
-    let folder = services.work.data_dir.join(key.folder());
-    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    services.work.trash.discard_soon(services.work.data_dir.join(key.folder())).await;
 }
 
 fn target(stream: &StreamHandle, configuration_id: ConfigurationId) -> impl Fn() -> Target + 'static {

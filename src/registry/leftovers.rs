@@ -3,11 +3,12 @@
 //! Law: this is called before any work begins, so whatever bears the name of something half made is nobody's. What
 //! has its final name is data and stays, whether or not a row speaks of it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, Dir, TRASH};
 use crate::package::STAGING;
+use crate::worker::Trash;
 
 /// Files that come in are kept here until they are complete.
 pub const INCOMING: &str = "incoming";
@@ -15,49 +16,81 @@ pub const INCOMING: &str = "incoming";
 const TOOLS: [&str; 3] = ["cache/engine", "cache/wheels", "tools"];
 /// Of the probes whether a folder can be written.
 const PROBE: &str = ".probe-";
+/// A folder that holds more than this is gone through by several starts.
+const MOST: usize = 100_000;
 
-/// Removes what is half made in a data folder and tells how much that was. What cannot be removed is clutter, and is
-/// tried again at the next start. Blocks.
-pub fn sweep(data_dir: &Path, venvs_dir: &Path) -> usize {
-    let mut found = entries(&data_dir.join(INCOMING));
-    for workspace in entries(&data_dir.join("workspaces")) {
-        found.extend(half_made(&workspace.join("configurations")));
+/// What was found, and what became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub removed: usize,
+    /// It cannot be moved: clutter, of which the log tells, and tried again at the next start.
+    pub left: usize,
+}
+
+/// Removes what is half made in a data folder and a folder of venvs. Only moves it away, however much it is: the
+/// deleting goes on in the background. Blocks.
+pub fn sweep(data: &Trash, venvs: &Trash) -> Swept {
+    let mut swept = Swept::default();
+    swept.remove(data, entries(data.root(), INCOMING.as_ref()));
+    for workspace in entries(data.root(), "workspaces".as_ref()) {
+        swept.remove(data, half_made(data.root(), &workspace.join("configurations")));
     }
-    for folder in [data_dir, venvs_dir].into_iter().map(Path::to_owned).chain(TOOLS.map(|name| data_dir.join(name))) {
-        found.extend(half_made(&folder));
+    for folder in TOOLS {
+        swept.remove(data, half_made(data.root(), folder.as_ref()));
     }
-    found.iter().filter(|path| removed(path)).count()
+    for trash in [data, venvs] {
+        // What is trash there waits in its place.
+        let found = half_made(trash.root(), "".as_ref()).filter(|path| !begins_with(path, TRASH));
+        swept.remove(trash, found);
+        trash.empty();
+    }
+    swept
 }
 
-fn half_made(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let is_ours =
-        |name: &str, prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| ulid::Ulid::from_string(rest).is_ok());
-    entries(folder).into_iter().filter(move |path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        is_ours(name, STAGING) || is_ours(name, PROBE)
-    })
-}
-
-/// None where there is no such folder, or where it cannot be read.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-}
-
-fn removed(path: &Path) -> bool {
-    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    let outcome = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    match outcome {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), error = %error, "a leftover of an earlier life cannot be removed");
-            false
+impl Swept {
+    fn remove(&mut self, trash: &Trash, found: impl IntoIterator<Item = PathBuf>) {
+        for path in found {
+            match trash.discard(&trash.root().join(path)) {
+                true => self.removed += 1,
+                false => self.left += 1,
+            }
         }
     }
 }
 
+fn half_made(root: &Path, folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_ours = |path: &PathBuf| [STAGING, PROBE, TRASH].iter().any(|prefix| begins_with(path, prefix));
+    entries(root, folder).into_iter().filter(is_ours)
+}
+
+/// The name is this and a ULID.
+fn begins_with(path: &Path, prefix: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.strip_prefix(prefix).is_some_and(|rest| ulid::Ulid::from_string(rest).is_ok())
+}
+
+/// Paths below the root. None where there is no such folder, or where it cannot be read.
+fn entries(root: &Path, folder: &Path) -> Vec<PathBuf> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        files::walk(&Dir::root(root)?.open(folder)?, MOST, |entry| {
+            found.push(folder.join(&entry.path));
+            false
+        })?;
+        Ok(found)
+    };
+    read().unwrap_or_else(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            tracing::warn!(folder = %root.join(folder).display(), error = %error, "not searched for leftovers");
+        }
+        Vec::new()
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use ulid::Ulid;
 
@@ -92,14 +125,17 @@ mod tests {
             plant(&data, &format!("tools/{staging}/bin/python")),
             plant(&venvs, &format!("{PROBE}{}", Ulid::generate())),
         ];
-        assert_eq!(sweep(&data, &venvs), goes.len());
+        let trashes = |folder: &str| (Trash::new(data.join(folder)), Trash::new(venvs.join(folder)));
+        let (of_data, of_venvs) = trashes("");
+        assert_eq!(sweep(&of_data, &of_venvs), Swept { removed: goes.len(), left: 0 });
         for path in goes {
             assert!(!path.exists(), "{path:?}");
         }
         for path in stays {
             assert!(path.exists(), "{path:?}");
         }
-        assert_eq!(sweep(&data, &venvs), 0);
-        assert_eq!(sweep(&data.join("nowhere"), &venvs.join("nowhere")), 0);
+        assert_eq!(sweep(&of_data, &of_venvs), Swept::default());
+        let (no_data, no_venvs) = trashes("nowhere");
+        assert_eq!(sweep(&no_data, &no_venvs), Swept::default());
     }
 }

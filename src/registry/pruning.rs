@@ -3,7 +3,7 @@
 //! Law: what goes is decided and taken out of its place under the lock under which venvs are promised, so no venv
 //! goes that a run has been told to use. Rows stay, and say that their venvs are gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use actix::Addr;
 use serde::Serialize;
@@ -17,11 +17,11 @@ use crate::domain::configuration::Configuration;
 use crate::domain::principal::Scope;
 use crate::domain::status::BuildStatus;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+use crate::files;
 use crate::store::StoreError;
-use crate::worker::build::pruning::{
-    Venv, build_folders, configurations_with_venvs, delete, discard, superfluous, trash,
-};
+use crate::worker::build::pruning::{Venv, build_folders, configurations_with_venvs, superfluous};
 use crate::worker::build::{self as build_worker};
+use crate::worker::trash::tell_stuck;
 
 /// What a round of pruning has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -31,7 +31,7 @@ pub struct PruneReport {
     /// Rows whose venvs were gone, or were back, without their knowing.
     pub rows_corrected: usize,
     pub bytes_freed: u64,
-    /// Configurations, or deletions, left to the next round.
+    /// Configurations left to the next round, and what cannot be deleted.
     pub failed: usize,
 }
 
@@ -49,20 +49,28 @@ pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneRepor
             report.count(&pruned);
         }
     }
-    empty_trash(services, &mut report).await;
+    empty_trash(services, &services.work.venvs_dir, &mut report).await;
+    empty_trash(services, &services.work.data_dir, &mut report).await;
     report
 }
 
+/// Entries that are deleted before one looks whether the service is stopping.
+const STEP: u64 = 20_000;
+/// So many steps in a round; the next one goes on.
+const STEPS: usize = 100;
+
 /// Deleting takes longer than pruning, and needs no lock. A service that stops is not held up; the next one goes on.
-async fn empty_trash(services: &Services, report: &mut PruneReport) {
-    let venvs = services.work.venvs_dir.clone();
-    let found = blocking(move || trash(&venvs)).await;
-    for path in report.unless_failed("pruned venvs", found).unwrap_or_default() {
-        if services.admission.is_closed() {
-            break;
+async fn empty_trash(services: &Services, root: &Path, report: &mut PruneReport) {
+    for _ in 0..STEPS {
+        let folder = root.to_owned();
+        let emptied = blocking(move || files::empty_trash(&folder, STEP, &|| false)).await;
+        let Some(emptied) = report.unless_failed("removed files", emptied) else { return };
+        tell_stuck(root, &emptied);
+        report.bytes_freed += emptied.bytes;
+        report.failed += emptied.stuck.len();
+        if emptied.is_done || services.admission.is_closed() {
+            return;
         }
-        let freed = blocking(move || delete(&path)).await;
-        report.bytes_freed += report.unless_failed("a pruned venv", freed).unwrap_or_default();
     }
 }
 
@@ -159,7 +167,7 @@ async fn remove(
     let victims: Vec<_> = folders.into_iter().filter(|(id, _)| gone.contains(id)).collect();
     let venvs = services.work.venvs_dir.clone();
     let removed =
-        blocking(move || victims.into_iter().map(|(id, folder)| discard(&venvs, &folder).map(|()| id)).collect());
+        blocking(move || victims.into_iter().map(|(id, folder)| files::discard(&venvs, &folder).map(|_| id)).collect());
     Ok(removed.await?)
 }
 

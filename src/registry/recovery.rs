@@ -13,7 +13,7 @@ use super::actor::Registry;
 use super::error::{LaunchError, ReadError};
 use super::executions;
 use super::launch;
-use super::leftovers;
+use super::leftovers::{self, Swept};
 use super::message::Kind;
 use super::reading::{self, is_live, sealed_hub};
 use super::runs::Ports;
@@ -56,6 +56,8 @@ pub struct Report {
     pub processes_killed: usize,
     /// Files and folders that were half made.
     pub leftovers_removed: usize,
+    /// Those that cannot be removed; the service's log tells of each.
+    pub leftovers_left: usize,
     /// Logs that had failed and cannot be opened before the next start.
     pub waiting: usize,
     /// Left as they are, because log or row could not be opened.
@@ -76,7 +78,9 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
     let runs = services.store.unfinished_runs(services.node_id).await?;
     let builds = services.store.unfinished_builds(services.node_id).await?;
     let executions = services.store.unfinished_executions(services.node_id).await?;
-    let mut report = Report { leftovers_removed: sweep(services).await, ..Report::default() };
+    let swept = sweep(services).await;
+    let (leftovers_removed, leftovers_left) = (swept.removed, swept.left);
+    let mut report = Report { leftovers_removed, leftovers_left, ..Report::default() };
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
     let markers: Vec<Marker> = markers.collect();
     if !markers.is_empty() {
@@ -142,8 +146,8 @@ pub async fn complete_logs(
     Ok(completed)
 }
 
-async fn sweep(services: &Services) -> usize {
-    let (data, venvs) = (services.work.data_dir.clone(), services.work.venvs_dir.clone());
+async fn sweep(services: &Services) -> Swept {
+    let (data, venvs) = (services.work.trash.clone(), services.work.venvs_trash.clone());
     tokio::task::spawn_blocking(move || leftovers::sweep(&data, &venvs)).await.unwrap_or_default()
 }
 

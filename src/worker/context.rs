@@ -9,6 +9,7 @@ use super::build::engine::{Engine, ready_engine};
 use super::build::marker::build_folder;
 use super::build::{Toolchain, ToolchainError, find_toolchain};
 use super::environment::Environment;
+use super::trash::Trash;
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::package::PackageLocks;
@@ -16,6 +17,9 @@ use crate::package::PackageLocks;
 pub struct WorkContext {
     pub data_dir: PathBuf,
     pub venvs_dir: PathBuf,
+    /// What is removed of the data folder, and of the folder of venvs.
+    pub trash: Trash,
+    pub venvs_trash: Trash,
     pub settings: Arc<Settings>,
     pub packages: PackageLocks,
     environment: Environment,
@@ -27,6 +31,8 @@ impl WorkContext {
         Self {
             data_dir: settings.storage.data_dir.clone(),
             venvs_dir: settings.build.venvs_dir.clone(),
+            trash: Trash::new(settings.storage.data_dir.clone()),
+            venvs_trash: Trash::new(settings.build.venvs_dir.clone()),
             environment: settings.environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             packages: PackageLocks::default(),
             settings,

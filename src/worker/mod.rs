@@ -8,9 +8,11 @@ pub mod process;
 pub mod emitter;
 pub mod stop;
 pub mod gate;
+pub mod trash;
 pub mod context;
 pub mod build;
 pub mod run;
 pub mod execution;
 
 pub use context::WorkContext;
+pub use trash::Trash;

@@ -7,6 +7,7 @@ mod degraded;
 mod endings;
 mod execution_crowd;
 mod executions;
+mod leftovers;
 mod owner;
 mod panic;
 mod queue;

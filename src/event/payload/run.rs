@@ -126,11 +126,20 @@ pub struct Execution {
 /// What the run left behind; paths are relative to its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Artifacts {
+    /// The first of them, if there are very many.
     pub output_paths: Vec<String>,
+    /// Outputs that are not among the paths, at least.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outputs_omitted: u64,
     /// The original names of the documents that the engine says it has read.
     #[serde(default)]
     pub processed_files: Vec<String>,
     pub events_path: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]

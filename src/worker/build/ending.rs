@@ -144,8 +144,7 @@ pub async fn conclude_build(
     message: &str,
 ) {
     kill_marked(vec![Marker::build(build.id)]).await;
-    let folder = context.build_dir(build);
-    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    context.venvs_trash.discard_soon(context.build_dir(build)).await;
     let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
     match stream.append_one(draft).await {
         Ok(_) | Err(AppendError::Closed) => {}

@@ -11,6 +11,7 @@ use ulid::Ulid;
 use super::python::{Interpreter, on_path};
 use super::{args, build_environment, command};
 use crate::domain::status::text_enum;
+use crate::files;
 use crate::package::STAGING;
 use crate::worker::environment::Environment;
 use crate::worker::process::{Marker, capture};
@@ -134,7 +135,7 @@ impl Installers {
 }
 
 fn remove(folder: &Path) -> Result<(), String> {
-    match std::fs::remove_dir_all(folder) {
+    match files::remove_tree(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
         _ => Ok(()),
     }

@@ -1,19 +1,13 @@
-//! Which venvs of a configuration may go, and their going.
+//! Which venvs of a configuration may go.
 //!
 //! Law: a venv that is being built or that somebody uses stays, whatever else is said of it. Of those that are left,
 //! what is not whole goes; of the whole ones the newest stay, and the one that new runs use.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use ulid::Ulid;
-
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
-
-/// Removed folders wait under such a name for their files to be deleted.
-const TRASH: &str = ".trash-";
+use crate::files::{self, Dir, Kind};
 
 /// The folder of a build, and what is known about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +37,9 @@ pub fn superfluous(venvs: &[Venv], keep: usize) -> Vec<BuildId> {
 /// The configurations that have build folders. What has another name than ours is not ours. Blocks.
 pub fn configurations_with_venvs(venvs: &Path) -> io::Result<Vec<(WorkspaceId, ConfigurationId)>> {
     let mut found = Vec::new();
-    for (workspace, folder) in children(venvs, WorkspaceId::parse)? {
-        found.extend(children(&folder, ConfigurationId::parse)?.into_iter().map(|(id, _)| (workspace, id)));
+    for workspace in children(venvs, "", WorkspaceId::parse)? {
+        let configurations = children(venvs, &workspace.to_string(), ConfigurationId::parse)?;
+        found.extend(configurations.into_iter().map(|id| (workspace, id)));
     }
     Ok(found)
 }
@@ -55,72 +50,37 @@ pub fn build_folders(
     workspace: WorkspaceId,
     configuration: ConfigurationId,
 ) -> io::Result<Vec<(BuildId, PathBuf)>> {
-    children(&venvs.join(format!("{workspace}/{configuration}")), BuildId::parse)
+    let below = format!("{workspace}/{configuration}");
+    let builds = children(venvs, &below, BuildId::parse)?;
+    Ok(builds.into_iter().map(|id| (id, venvs.join(&below).join(id.to_string()))).collect())
 }
+
+/// Far more than are ever kept; whatever else somebody puts there is not gone through for ever.
+const MOST: usize = 100_000;
 
 /// Folders whose names are ids, in the order of these; none where there is no such folder.
-fn children<T: Ord, E>(folder: &Path, parse: fn(&str) -> Result<T, E>) -> io::Result<Vec<(T, PathBuf)>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+fn children<T: Ord, E>(venvs: &Path, below: &str, parse: fn(&str) -> Result<T, E>) -> io::Result<Vec<T>> {
+    let folder = match Dir::root(venvs).and_then(|root| root.open(below)) {
+        Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
+        folder => folder?,
     };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let id = entry.file_name().to_str().and_then(|name| parse(name).ok());
-        if let Some(id) = id.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            found.push((id, entry.path()));
-        }
-    }
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    files::walk(&folder, MOST, |entry| {
+        let id = entry.path.to_str().filter(|_| entry.kind == Kind::Folder).and_then(|name| parse(name).ok());
+        found.extend(id);
+        false
+    })?;
+    found.sort();
     Ok(found)
-}
-
-/// Takes a folder out of its place at once; deleting what is in it takes longer and is done by [`delete`].
-pub fn discard(venvs: &Path, folder: &Path) -> io::Result<()> {
-    match fs::rename(folder, venvs.join(format!("{TRASH}{}", Ulid::generate()))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// What was discarded and is still there, also from an earlier life. Blocks.
-pub fn trash(venvs: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths: io::Result<Vec<_>> = fs::read_dir(venvs)?.map(|entry| Ok(entry?.path())).collect();
-    let is_trash =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TRASH.as_bytes()));
-    Ok(paths?.into_iter().filter(is_trash).collect())
-}
-
-/// Deletes what was discarded; gives the bytes that this has freed. Another may be at it too. Blocks.
-pub fn delete(trash: &Path) -> io::Result<u64> {
-    let bytes = own_bytes(trash);
-    match fs::remove_dir_all(trash) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(bytes),
-    }
-}
-
-/// What deleting the folder gives back. A file that has another name elsewhere, such as in an installer's cache, goes
-/// on taking its room. What cannot be looked at counts nothing.
-pub fn own_bytes(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.metadata().map_or(0, |metadata| of_entry(&entry.path(), &metadata))).sum()
-}
-
-fn of_entry(path: &Path, metadata: &fs::Metadata) -> u64 {
-    let own = metadata.blocks() * 512;
-    match (metadata.is_dir(), metadata.nlink()) {
-        (true, _) => own + own_bytes(path),
-        (false, 1) => own,
-        (false, _) => 0,
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use proptest::prelude::*;
+    use ulid::Ulid;
 
     fn id(age: u8) -> BuildId {
         BuildId::from_ulid(Ulid::from_parts(1_000_000 - u64::from(age), 7))
@@ -202,24 +162,5 @@ mod tests {
         assert_eq!(configurations_with_venvs(venvs.path()).unwrap(), [(workspace, configuration)]);
         assert_eq!(build_folders(venvs.path(), workspace, configuration).unwrap(), [(build, folder)]);
         assert_eq!(build_folders(venvs.path(), workspace, ConfigurationId::generate()).unwrap(), []);
-    }
-
-    #[test]
-    fn what_was_discarded_is_gone_at_once_and_deleted_later() {
-        let venvs = tempfile::tempdir().unwrap();
-        let folder = venvs.path().join("w/c/b");
-        fs::create_dir_all(folder.join("lib")).unwrap();
-        fs::write(folder.join("lib/own"), vec![1; 100_000]).unwrap();
-        fs::write(venvs.path().join("cached"), vec![1; 1_000_000]).unwrap();
-        fs::hard_link(venvs.path().join("cached"), folder.join("lib/shared")).unwrap();
-        discard(venvs.path(), &folder).unwrap();
-        discard(venvs.path(), &folder).unwrap();
-        assert!(!folder.exists());
-        let [trash] = &super::trash(venvs.path()).unwrap()[..] else { panic!("one folder is discarded") };
-        let freed = delete(trash).unwrap();
-        assert!((100_000..400_000).contains(&freed), "{freed}: what the cache still holds is not freed");
-        let left: Vec<_> = fs::read_dir(venvs.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left.len(), 2, "{left:?}");
-        assert_eq!(delete(trash).unwrap(), 0, "another was quicker");
     }
 }

@@ -31,11 +31,11 @@ use crate::event::{Draft, Source};
 use crate::package;
 use crate::stream::StreamHandle;
 use crate::summary::{BuildFold, Fact};
-use crate::worker::WorkContext;
 use crate::worker::emitter::Emitter;
 use crate::worker::gate::Gate;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::stop::{StopReason, StopSignal};
+use crate::worker::{Trash, WorkContext};
 
 /// Kept for the error of a build that fails.
 const LAST_LINES: usize = 20;
@@ -220,11 +220,12 @@ impl Session {
         if wheels_in(&kept).is_empty() {
             let made = self.run(&make, phase).await;
             if !made.as_ref().is_ok_and(|made| made.exit_code == Some(0)) {
-                let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(fresh)).await;
+                self.context.trash.discard_soon(fresh).await;
                 return made;
             }
         }
-        let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept)).await;
+        let trash = self.context.trash.clone();
+        let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept, &trash)).await;
         let wheels = wheels.map_err(std::io::Error::other).flatten().map_err(|error| {
             let message = format!("the engine's wheel cannot be kept: {error}");
             Failure::new(BuildErrorCode::EngineInstallFailed, message)
@@ -294,10 +295,8 @@ impl Session {
             metadata: metadata.clone(),
         };
         let folder = self.folder.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let _ = std::fs::remove_dir_all(folder.join("configuration"));
-            write_marker(&folder, &marker)
-        });
+        self.context.venvs_trash.discard_soon(folder.join("configuration")).await;
+        let written = tokio::task::spawn_blocking(move || write_marker(&folder, &marker));
         let written = written.await.map_err(std::io::Error::other).flatten();
         written.map_err(|error| {
             Failure::new(BuildErrorCode::MetadataFailed, format!("the marker cannot be written: {error}"))
@@ -306,8 +305,7 @@ impl Session {
 
     async fn complete(&mut self, outcome: Result<VenvMetadata, Failure>) {
         if outcome.is_err() {
-            let folder = self.folder.clone();
-            let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+            self.context.venvs_trash.discard_soon(self.folder.clone()).await;
         }
         let last_lines = std::mem::take(&mut self.last_lines).into();
         let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
@@ -343,12 +341,12 @@ impl Session {
 
 /// The wheels in the folder where they are kept, once those that were just made are there. Another may have been
 /// quicker with the same content.
-fn keep_wheels(fresh: &Path, kept: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn keep_wheels(fresh: &Path, kept: &Path, trash: &Trash) -> std::io::Result<Vec<PathBuf>> {
     if fresh.is_dir() && wheels_in(kept).is_empty() {
-        let _ = std::fs::remove_dir_all(kept);
+        trash.discard(kept);
         std::fs::rename(fresh, kept).or_else(|error| if kept.is_dir() { Ok(()) } else { Err(error) })?;
     }
-    let _ = std::fs::remove_dir_all(fresh);
+    trash.discard(fresh);
     let wheels = wheels_in(kept);
     if wheels.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(wheels) }
 }

@@ -13,11 +13,15 @@ use crate::domain::status::RunStatus;
 use crate::domain::time::{Timestamp, duration_ms, micros};
 use crate::event::payload::run::{Artifacts, Completed, Execution, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
+use crate::files::{self, Dir, Listing};
 use crate::stream::{AppendError, Item, StreamHandle};
 use crate::summary::{Fact, RunFold};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
+
+/// So many entries of an output folder are looked at.
+pub const OUTPUT_ENTRIES: usize = 50_000;
 
 /// Where the log of a run is, from its folder.
 const EVENTS_PATH: &str = "logs/events.ndjson";
@@ -66,8 +70,9 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
-/// The payload of `run.completed`, but for its summary.
+/// The payload of `run.completed`, but for its summary; `folder` is the run's, from the data folder.
 pub async fn completed(
+    data_dir: &Path,
     folder: &Path,
     started_at: Option<Timestamp>,
     status: RunStatus,
@@ -81,35 +86,42 @@ pub async fn completed(
         completed_at: Some(completed_at),
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
-    let output_paths = if report.has_output { output_paths(folder).await } else { Vec::new() };
-    let artifacts =
-        Artifacts { output_paths, processed_files: report.processed_files, events_path: EVENTS_PATH.into() };
+    let outputs = if report.has_output { outputs(data_dir, folder).await } else { Listing::default() };
+    let (output_paths, outputs_omitted) = told(outputs);
+    let (processed_files, events_path) = (report.processed_files, EVENTS_PATH.into());
+    let artifacts = Artifacts { output_paths, outputs_omitted, processed_files, events_path };
     Completed { status, failure, execution, artifacts, summary: None }
 }
 
-async fn output_paths(folder: &Path) -> Vec<String> {
-    let folder = folder.to_owned();
+/// Of the outputs, the end of a run tells only the first; all of them can be asked for.
+const MOST_PATHS: usize = 1_000;
+const MOST_PATH_BYTES: usize = 32 << 10;
+
+async fn outputs(data_dir: &Path, folder: &Path) -> Listing {
+    let (data_dir, output) = (data_dir.to_owned(), folder.join("output"));
     let listed = tokio::task::spawn_blocking(move || {
-        let mut found = Vec::new();
-        collect_files(&folder.join("output"), "output", &mut found);
-        found.sort();
-        found
+        let folder = Dir::root(&data_dir)?.open(&output)?;
+        files::list(&folder, MOST_PATHS, OUTPUT_ENTRIES)
     });
-    listed.await.unwrap_or_default()
+    let listed = listed.await.map_err(std::io::Error::other).flatten();
+    listed.unwrap_or_else(|error| {
+        tracing::warn!(folder = %folder.display(), error = %error, "outputs cannot be listed");
+        Listing::default()
+    })
 }
 
-/// Plain files only: a link could lead anywhere.
-fn collect_files(folder: &Path, prefix: &str, found: &mut Vec<String>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
-        let path = format!("{prefix}/{name}");
-        if kind.is_dir() {
-            collect_files(&entry.path(), &path, found);
-        } else if kind.is_file() {
-            found.push(path);
+/// Paths from the run's folder, and how many outputs are not among them.
+fn told(outputs: Listing) -> (Vec<String>, u64) {
+    let (mut bytes, mut omitted) = (0, outputs.omitted + u64::from(outputs.is_cut));
+    let mut paths = Vec::new();
+    for (path, _) in outputs.files {
+        bytes += path.len();
+        match bytes <= MOST_PATH_BYTES {
+            true => paths.push(format!("output/{path}")),
+            false => omitted += 1,
         }
     }
+    (paths, omitted)
 }
 
 /// Ends a run whose worker is gone: its summary is folded from what its log holds.
@@ -125,14 +137,14 @@ pub async fn conclude_run(
     if let Err(error) = fold_so_far(stream, &mut fold).await {
         tracing::error!(run = %run.id, error = %error, "log could not be folded for the run's summary");
     }
-    let folder = context.data_dir.join(run.stream_key().folder());
-    let discarded = folder.join(DRY_RUN_OUTPUT);
-    let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(discarded)).await;
+    let folder = run.stream_key().folder();
+    context.trash.discard_soon(context.data_dir.join(&folder).join(DRY_RUN_OUTPUT)).await;
     let failure = RunFailure { code, stage: Stage::Run, message: message.into() };
     let started_at = fold.state().started_at;
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
-    let mut completed = completed(&folder, started_at, RunStatus::Failed, Some(failure), report).await;
+    let status = RunStatus::Failed;
+    let mut completed = completed(&context.data_dir, &folder, started_at, status, Some(failure), report).await;
     fold.end(&completed);
     completed.summary = fold.state().summary.clone();
     let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);
@@ -154,6 +166,7 @@ pub fn end_of_run(run: &Run) -> Draft {
     };
     let artifacts = Artifacts {
         output_paths: state.output_paths.clone(),
+        outputs_omitted: 0,
         processed_files: state.processed_files.clone(),
         events_path: EVENTS_PATH.into(),
     };

@@ -53,7 +53,7 @@ impl Session {
         self.tell_leftovers(&outcome).await;
         write_diagnostics(&folder, &spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {
-            let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(output)).await;
+            self.job.context.trash.discard_soon(output).await;
         }
         Ok(judge(mode, limits, &outcome, &parser, cause))
     }

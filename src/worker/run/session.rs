@@ -191,9 +191,10 @@ impl Session {
 
     /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
     async fn complete(&mut self, ending: Ending) {
-        self.post(ending.error_event.into_iter().collect()).await;
-        let mut completed =
-            ending::completed(&self.folder(), self.started_at, ending.status, ending.failure, ending.report).await;
+        let Ending { status, failure, report, error_event } = ending;
+        self.post(error_event.into_iter().collect()).await;
+        let (data_dir, folder) = (&self.job.context.data_dir, self.job.run.stream_key().folder());
+        let mut completed = ending::completed(data_dir, &folder, self.started_at, status, failure, report).await;
         self.fold.end(&completed);
         completed.summary = self.fold.state().summary.clone();
         let mut draft = Draft::new(crate::event::payload::run::RUN_COMPLETED, Source::Api, &completed);

@@ -52,6 +52,13 @@ def touch(argument):
         pass
 
 
+def python(argument):
+    """``python CODE``: anything; ``run`` is the run's folder and ``out`` the one for outputs."""
+    out = option("--output-dir")
+    os.makedirs(out, exist_ok=True)
+    exec(argument, {"os": os, "time": time, "out": out, "run": os.path.dirname(os.path.abspath(out))})
+
+
 def output(argument):
     """``output NAME``: a file among the outputs."""
     with open(os.path.join(option("--output-dir"), argument), "w") as file:
@@ -170,7 +177,7 @@ def run():
         "emit": emit, "log": log, "print": say, "stderr": stderr, "wait": wait, "touch": touch, "output": output,
         "sleep": lambda seconds: time.sleep(float(seconds)), "ignore": ignore, "child": child, "group": group,
         "daemon": daemon, "hold": hold, "respawn": respawn, "executed": executed, "long": long, "flood": flood,
-        "object": beginning, "binary": binary, "exit": leave, "kill": kill,
+        "object": beginning, "binary": binary, "python": python, "exit": leave, "kill": kill,
     }
     with open(option("--input"), encoding="utf-8") as file:
         for line in file:
