@@ -34,7 +34,7 @@ fn a_client_that_wants_no_further_request_is_obeyed() {
     let run = app.run(&project, &json!([]));
     let events = format!("/api/v1/runs/{}/events/stream", run["id"].as_str().unwrap());
     let request = Request::get(events).header("Connection", "close");
-    let answers = in_turn(&[request.clone()], app.address).unwrap();
+    let answers = in_turn(std::slice::from_ref(&request), app.address).unwrap();
     assert_eq!(answers[0].header("connection"), Some("close"));
     in_turn(&[request.clone(), request], app.address).expect_err("the connection has been closed");
 }
