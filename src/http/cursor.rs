@@ -8,6 +8,7 @@ use actix_web::http::header::ACCEPT;
 use super::filter::Filter;
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
+use super::query::{RawQuery, number};
 use crate::domain::sequence::Start;
 use crate::domain::{StreamId, StreamKind};
 
@@ -59,18 +60,18 @@ impl EventsRequest {
     pub fn parse(request: &HttpRequest, form: Option<Form>) -> Result<Self, Problem> {
         let mut query = RawQuery::read(request)?;
         let start = Start {
-            after: query.number("after_sequence")?,
-            from: query.number("from_sequence")?,
-            cursor: cursor(request)?.max(query.number("last_event_id")?),
+            after: furthest(&query.take_where(|name| name == "after_sequence"))?,
+            from: furthest(&query.take_where(|name| name == "from_sequence"))?,
+            cursor: furthest(&cursors(request, &mut query))?,
             tail: query.number("tail")?,
         };
         let parsed = Self {
             start,
-            form: query.form(request, form)?,
-            names: query.names()?,
-            filter: Filter::parse(query.take("types"), query.take("scope"), query.take("level"))?,
-            limit: query.limit()?,
-            wait: query.wait()?,
+            form: chosen_form(request, &mut query, form)?,
+            names: event_names(&mut query)?,
+            filter: filter(&mut query)?,
+            limit: limit(&mut query)?,
+            wait: wait(&mut query)?,
             follow: query.flag("follow")?,
         };
         query.finish(
@@ -100,10 +101,10 @@ impl ManyRequest {
         let mut query = RawQuery::read(request)?;
         let parsed = Self {
             streams: streams(query.take_all("stream"))?,
-            positions: positions(request, query.take("last_event_id"))?,
+            positions: positions(&cursors(request, &mut query))?,
             tail: query.number("tail")?,
-            names: query.names()?,
-            filter: Filter::parse(query.take("types"), query.take("scope"), query.take("level"))?,
+            names: event_names(&mut query)?,
+            filter: filter(&mut query)?,
         };
         query.finish("stream, last_event_id, tail, event_names, types, scope, level")?;
         Ok(parsed)
@@ -127,119 +128,89 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
         }
     }
     match streams.len() {
-        0 => Err(invalid("stream", "given at least once")),
+        0 => Err(Problem::invalid_query("stream", "given at least once")),
         1..=MAX_STREAMS => Ok(streams),
         count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams are more than {MAX_STREAMS}"))),
     }
 }
 
-/// What the client has seen, by header and query: the furthest of each stream.
-fn positions(request: &HttpRequest, query: Option<String>) -> Result<Positions, Problem> {
-    let header = request.headers().get("Last-Event-ID").map(|value| value.to_str().unwrap_or("?").to_owned());
-    let parse = |name, text: Option<String>| {
-        let read = Positions::parse(text.as_deref().unwrap_or_default());
-        read.ok_or_else(|| invalid(name, "a list of <stream>:<sequence>, separated by commas"))
+/// What the client says that it has, by header and query, as often as it says so: one that comes back may repeat what it
+/// said before. Some have no way but the query, and names of their own for it. What is empty says nothing.
+fn cursors(request: &HttpRequest, query: &mut RawQuery) -> Vec<(String, String)> {
+    const HEADER: &str = "Last-Event-ID";
+    let headers = request.headers().get_all(HEADER).map(|value| value.to_str().unwrap_or("?"));
+    let headers = headers.map(|text| (HEADER.to_owned(), text.to_owned())).collect::<Vec<_>>();
+    let said =
+        headers.into_iter().chain(query.take_where(is_cursor)).map(|(name, text)| (name, bare(&text).to_owned()));
+    said.filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// `last_event_id`, `lastEventId`, `Last-Event-ID`.
+fn is_cursor(name: &str) -> bool {
+    let letters = name.bytes().filter(|byte| !matches!(byte, b'-' | b'_')).map(|byte| byte.to_ascii_lowercase());
+    letters.eq(*b"lasteventid")
+}
+
+/// The text without what clients and proxies put around it.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim()
+}
+
+fn furthest(said: &[(String, String)]) -> Result<Option<u64>, Problem> {
+    // A proxy may have made one header of several.
+    let mut all = said.iter().flat_map(|(name, text)| text.split(',').map(move |text| number(name, text.trim())));
+    all.try_fold(None, |furthest, position| Ok(furthest.max(Some(position?))))
+}
+
+/// The furthest of each stream.
+fn positions(said: &[(String, String)]) -> Result<Positions, Problem> {
+    said.iter().try_fold(Positions::default(), |positions, (name, text)| {
+        let read = Positions::parse(text);
+        let read =
+            read.ok_or_else(|| Problem::invalid_query(name, "a list of <stream>:<sequence>, separated by commas"));
+        Ok(positions.furthest(read?))
+    })
+}
+
+fn filter(query: &mut RawQuery) -> Result<Option<Filter>, Problem> {
+    Filter::parse(query.take("types")?, query.take("scope")?, query.take("level")?)
+}
+
+fn chosen_form(request: &HttpRequest, query: &mut RawQuery, fixed: Option<Form>) -> Result<Form, Problem> {
+    let format = match query.take("format")?.as_deref() {
+        None => None,
+        Some("json") => Some(Form::Page),
+        Some("ndjson") => Some(Form::Ndjson),
+        Some("sse") => Some(Form::Sse),
+        Some(_) => return Err(Problem::invalid_query("format", "json, ndjson or sse")),
     };
-    Ok(parse("Last-Event-ID", header)?.furthest(parse("last_event_id", query)?))
+    let stream = query.flag("stream")?.then_some(Form::Sse);
+    Ok(fixed.or(stream).or(format).unwrap_or_else(|| accepted(request)))
 }
 
-fn cursor(request: &HttpRequest) -> Result<Option<u64>, Problem> {
-    let Some(value) = request.headers().get("Last-Event-ID") else { return Ok(None) };
-    let text = value.to_str().unwrap_or("?").trim();
-    if text.is_empty() {
-        return Ok(None);
+fn event_names(query: &mut RawQuery) -> Result<Option<EventNames>, Problem> {
+    match query.take("event_names")?.as_deref() {
+        None => Ok(None),
+        Some("constant") => Ok(Some(EventNames::Constant)),
+        Some("typed") => Ok(Some(EventNames::Typed)),
+        Some(_) => Err(Problem::invalid_query("event_names", "constant or typed")),
     }
-    number("Last-Event-ID", text).map(Some)
 }
 
-fn number(name: &str, text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| invalid(name, "a whole number from 0"))
+fn limit(query: &mut RawQuery) -> Result<usize, Problem> {
+    match query.number("limit")? {
+        None => Ok(MAX_PAGE),
+        Some(limit @ 1..=1000) => Ok(limit as usize),
+        Some(_) => Err(Problem::invalid_query("limit", "1 to 1000")),
+    }
 }
 
-pub(super) fn invalid(name: &str, allowed: &str) -> Problem {
-    Problem::new(Code::InvalidQuery, format!("`{name}` must be {allowed}"))
-}
-
-struct RawQuery(Vec<(String, String)>);
-
-impl RawQuery {
-    fn read(request: &HttpRequest) -> Result<Self, Problem> {
-        let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        Ok(Self(pairs.map_err(|_| invalid("query", "percent-encoded pairs"))?.into_inner()))
-    }
-
-    /// The last value of a key wins.
-    fn take(&mut self, name: &str) -> Option<String> {
-        let mut found = None;
-        self.0.retain_mut(|(key, value)| {
-            let same = key == name;
-            if same {
-                found = Some(std::mem::take(value));
-            }
-            !same
-        });
-        found
-    }
-
-    fn take_all(&mut self, name: &str) -> Vec<String> {
-        let (taken, left) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);
-        self.0 = left;
-        let taken: Vec<(String, String)> = taken;
-        taken.into_iter().map(|(_, value)| value).collect()
-    }
-
-    fn number(&mut self, name: &str) -> Result<Option<u64>, Problem> {
-        self.take(name).map(|text| number(name, &text)).transpose()
-    }
-
-    fn flag(&mut self, name: &str) -> Result<bool, Problem> {
-        match self.take(name).as_deref() {
-            None | Some("false" | "0") => Ok(false),
-            Some("true" | "1" | "") => Ok(true),
-            Some(_) => Err(invalid(name, "true or false")),
-        }
-    }
-
-    fn form(&mut self, request: &HttpRequest, fixed: Option<Form>) -> Result<Form, Problem> {
-        let format = match self.take("format").as_deref() {
-            None => None,
-            Some("json") => Some(Form::Page),
-            Some("ndjson") => Some(Form::Ndjson),
-            Some("sse") => Some(Form::Sse),
-            Some(_) => return Err(invalid("format", "json, ndjson or sse")),
-        };
-        let stream = self.flag("stream")?.then_some(Form::Sse);
-        Ok(fixed.or(stream).or(format).unwrap_or_else(|| accepted(request)))
-    }
-
-    fn names(&mut self) -> Result<Option<EventNames>, Problem> {
-        match self.take("event_names").as_deref() {
-            None => Ok(None),
-            Some("constant") => Ok(Some(EventNames::Constant)),
-            Some("typed") => Ok(Some(EventNames::Typed)),
-            Some(_) => Err(invalid("event_names", "constant or typed")),
-        }
-    }
-
-    fn limit(&mut self) -> Result<usize, Problem> {
-        match self.number("limit")? {
-            None => Ok(MAX_PAGE),
-            Some(limit @ 1..=1000) => Ok(limit as usize),
-            Some(_) => Err(invalid("limit", "1 to 1000")),
-        }
-    }
-
-    fn wait(&mut self) -> Result<Duration, Problem> {
-        match self.number("wait")? {
-            None => Ok(Duration::ZERO),
-            Some(seconds) if seconds <= MAX_WAIT.as_secs() => Ok(Duration::from_secs(seconds)),
-            Some(_) => Err(invalid("wait", "0 to 30 seconds")),
-        }
-    }
-
-    fn finish(self, known: &str) -> Result<(), Problem> {
-        let Some((name, _)) = self.0.first() else { return Ok(()) };
-        Err(Problem::new(Code::InvalidQuery, format!("`{name}` is not known here; known are {known}")))
+fn wait(query: &mut RawQuery) -> Result<Duration, Problem> {
+    match query.number("wait")? {
+        None => Ok(Duration::ZERO),
+        Some(seconds) if seconds <= MAX_WAIT.as_secs() => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(Problem::invalid_query("wait", "0 to 30 seconds")),
     }
 }
 
@@ -285,6 +256,42 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_may_be_said_in_every_way_that_clients_have_and_more_than_once() {
+        let cursor = |uri: &str, headers: &[_]| parse(uri, headers).map(|parsed| parsed.start.cursor);
+        for name in ["last_event_id", "lastEventId", "Last-Event-ID", "last-event-id", "LAST_EVENT_ID"] {
+            for (value, expected) in
+                [("7", Some(7)), ("", None), ("%207+", Some(7)), ("%227%22", Some(7)), ("%22%22", None)]
+            {
+                assert_eq!(cursor(&format!("/?{name}={value}"), &[]).unwrap(), expected, "{name}={value}");
+            }
+            assert_eq!(cursor(&format!("/?{name}=3&{name}=12&{name}="), &[]).unwrap(), Some(12));
+            assert!(cursor(&format!("/?{name}=x"), &[]).is_err());
+        }
+        let both = "/?lastEventId=3&last_event_id=12";
+        assert_eq!(cursor(both, &[("Last-Event-ID", "")]).unwrap(), Some(12));
+        assert_eq!(cursor(both, &[("Last-Event-ID", " \"40\" ")]).unwrap(), Some(40));
+        // What a proxy makes of a repeated header.
+        assert_eq!(cursor("/", &[("Last-Event-ID", "5, 9")]).unwrap(), Some(9));
+        assert!(cursor("/?lastEventIds=1", &[]).is_err());
+        let repeated = parse("/?after_sequence=0&after_sequence=8&from_sequence=4&from_sequence=2", &[]);
+        assert_eq!((repeated.as_ref().unwrap().start.after, repeated.unwrap().start.from), (Some(8), Some(4)));
+    }
+
+    #[test]
+    fn cursors_of_many_streams_may_be_said_in_every_way_too() {
+        let (one, other) = (crate::domain::RunId::generate(), crate::domain::BuildId::generate());
+        let uri = format!(
+            "/?stream={one}&stream={other}&lastEventId={one}:3,{other}:7&Last-Event-ID=%22{one}:5%22&last_event_id="
+        );
+        let request = TestRequest::with_uri(&uri).insert_header(("Last-Event-ID", format!(" {other}:2 , {one}:4 ")));
+        let many = ManyRequest::parse(&request.to_http_request()).unwrap();
+        assert_eq!(
+            (many.start(StreamId::Run(one)).cursor, many.start(StreamId::Build(other)).cursor),
+            (Some(5), Some(7))
+        );
+    }
+
+    #[test]
     fn many_streams_are_read_each_with_its_start() {
         let (one, other) = (crate::domain::RunId::generate(), crate::domain::BuildId::generate());
         let uri = format!("/?stream={one}&stream={other}&stream={one}&tail=5&last_event_id={one}:3");
@@ -304,6 +311,8 @@ mod tests {
             ("/?limit=0", "limit"),
             ("/?foo=1", "foo"),
             ("/?level=loud", "level"),
+            ("/?tail=1&tail=2", "tail"),
+            ("/?format=sse&format=sse", "format"),
         ] {
             let problem = parse(uri, &[]).unwrap_err();
             assert!(problem.to_string().contains(name), "{uri}: {problem}");

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::cursor::invalid;
 use super::problem::Problem;
 use crate::domain::StreamKind;
 use crate::event::codec::raw_type;
@@ -22,10 +21,13 @@ impl Filter {
     pub fn parse(types: Option<String>, scope: Option<String>, level: Option<String>) -> Result<Option<Self>, Problem> {
         let types = types
             .map(|text| text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect());
-        let scope =
-            scope.map(|text| Scope::parse(&text).ok_or_else(|| invalid("scope", "build or run"))).transpose()?;
+        let scope = scope
+            .map(|text| Scope::parse(&text).ok_or_else(|| Problem::invalid_query("scope", "build or run")))
+            .transpose()?;
         let level = level
-            .map(|text| Level::parse(&text).ok_or_else(|| invalid("level", "debug, info, warn or error")))
+            .map(|text| {
+                Level::parse(&text).ok_or_else(|| Problem::invalid_query("level", "debug, info, warn or error"))
+            })
             .transpose()?;
         let filter = Self { types: types.unwrap_or_default(), scope, level };
         let idle = filter.types.is_empty() && filter.scope.is_none() && filter.level.is_none();

@@ -10,6 +10,7 @@ pub mod middleware;
 pub mod auth;
 pub mod paths;
 pub mod input;
+pub mod query;
 pub mod positions;
 pub mod cursor;
 pub mod filter;

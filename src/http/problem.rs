@@ -232,6 +232,11 @@ impl Problem {
             .error(FieldError::new(path, "invalid", allowed))
     }
 
+    /// As [`Problem::invalid`], of a parameter in the query.
+    pub fn invalid_query(name: impl Into<String>, allowed: impl Into<String>) -> Self {
+        Self { code: Code::InvalidQuery, ..Self::invalid(name, allowed) }
+    }
+
     pub fn sequence_ahead(last_sequence: u64) -> Self {
         let detail = format!("the log ends at sequence {last_sequence}");
         Self::new(Code::SequenceAhead, detail).with("last_sequence", last_sequence)

@@ -118,6 +118,12 @@ fn a_reader_starts_where_it_says() {
         ("?from_sequence=12&after_sequence=12", None, 13),
         ("?last_event_id=5", Some(8), 9),
         ("?last_event_id=8", Some(5), 9),
+        // As clients say it that have only the query.
+        ("?lastEventId=7", None, 8),
+        ("?lastEventId=", None, 1),
+        ("?tail=2&lastEventId=", None, last - 1),
+        ("?Last-Event-ID=7&lastEventId=9&last_event_id=3", Some(8), 10),
+        ("?after_sequence=0&after_sequence=7", None, 8),
         // A cursor makes a tail void.
         ("?tail=2", Some(4), 5),
         ("?tail=2&last_event_id=4", None, 5),
@@ -177,11 +183,15 @@ fn a_reader_that_has_everything_gets_204_and_one_ahead_409() {
 fn a_position_that_is_no_number_is_400() {
     let it = Finished::with_notes(0);
     for name in ["after_sequence", "from_sequence", "last_event_id", "tail", "limit", "wait"] {
-        for value in ["-1", "x", "1.5", "", "99999999999999999999999"] {
+        // Nothing at all is what a client sends that has seen nothing yet.
+        let empty = if name == "last_event_id" { "?" } else { "" };
+        for value in ["-1", "x", "1.5", empty, "99999999999999999999999"] {
             let problem = it.get(&format!("?{name}={value}")).problem(400, "invalid_query");
             assert!(problem.to_string().contains(name), "{problem}");
         }
     }
+    let empty = Request::get(it.target("/stream")).header("Last-Event-ID", "");
+    assert_eq!(it.replayed(&empty).len() as u64, it.last);
     for value in ["-1", "x", "1 2"] {
         let request = Request::get(it.target("/stream")).header("Last-Event-ID", value);
         it.app.send(&request).problem(400, "invalid_query");
