@@ -80,7 +80,7 @@ fn stream(request: &HttpRequest, script: &Script) -> HttpResponse {
     if rest.is_empty() {
         return HttpResponse::NoContent().finish();
     }
-    let frame = |event: &Value| format!("id: {}\nevent: ade.event\ndata: {event}\n\n", event["sequence"]);
+    let frame = |event: &Value| format!("event: ade.event\ndata: {event}\nid: {}\n\n", event["sequence"]);
     // A reader must survive seeing the last event before its position once more.
     let repeated = last.parse::<usize>().unwrap().checked_sub(1).map(|at| frame(&events[at])).unwrap_or_default();
     let sent: String = rest.iter().take(script.cut_after).map(frame).collect();

@@ -161,10 +161,11 @@ impl ManyBody {
             lane.position += 1;
             self.untold += 1;
             if self.filter.as_ref().is_none_or(|filter| filter.passes(lane.kind, &line)) {
+                put_event(&mut out, self.names, &line);
                 out.extend_from_slice(before.as_bytes());
                 put_number(&mut out, lane.position);
                 out.extend_from_slice(behind.as_bytes());
-                put_event(&mut out, self.names, &line);
+                out.extend_from_slice(b"\n\n");
                 self.untold = 0;
             }
         }
@@ -227,7 +228,7 @@ mod tests {
         let ids: Vec<_> = body.lanes.iter().map(|lane| lane.id).collect();
         body.rest = Some(Rest { lane: 1, lines: (line(11) + &line(12)).into() });
         let frames = body.frames().unwrap();
-        let id = |n| format!("id: {}:3,{}:{n},{}:0\nevent: ade.event\ndata: {}\n", ids[0], ids[1], ids[2], line(n));
+        let id = |n| format!("event: ade.event\ndata: {}id: {}:3,{}:{n},{}:0\n\n", line(n), ids[0], ids[1], ids[2]);
         assert_eq!(std::str::from_utf8(&frames).unwrap(), id(11) + &id(12));
         assert!(body.rest.is_none() && body.lanes[1].position == 12);
     }

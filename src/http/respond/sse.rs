@@ -42,8 +42,8 @@ pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
         .body(body)
 }
 
-/// A heartbeat.
-pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+/// A heartbeat. It is a line and no block: to some clients a blank line behind a comment is an event without data.
+pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n");
 
 struct SseBody {
     follow: Follow,
@@ -160,27 +160,28 @@ fn frame(names: EventNames) -> fn(&mut Vec<u8>, u64, &[u8]) {
 }
 
 fn constant_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
-    put_id(out, sequence);
     put_event(out, EventNames::Constant, line);
+    put_id(out, sequence);
 }
 
 fn typed_frame(out: &mut Vec<u8>, sequence: u64, line: &[u8]) {
-    put_id(out, sequence);
     put_event(out, EventNames::Typed, line);
+    put_id(out, sequence);
 }
 
-/// What of a frame comes behind its id.
+/// A frame without its id, which must be its last line: many clients resume from an id as soon as they have read it,
+/// so a connection that is cut inside a frame would lose them the event whose id they had already seen.
 pub(super) fn put_event(out: &mut Vec<u8>, names: EventNames, line: &[u8]) {
-    out.extend_from_slice(b"\nevent: ");
+    out.extend_from_slice(b"event: ");
     out.extend_from_slice(if names == EventNames::Typed { raw_type(line) } else { b"ade.event" });
     out.extend_from_slice(b"\ndata: ");
     out.extend_from_slice(line);
-    out.push(b'\n');
 }
 
 fn put_id(out: &mut Vec<u8>, sequence: u64) {
     out.extend_from_slice(b"id: ");
     put_number(out, sequence);
+    out.extend_from_slice(b"\n\n");
 }
 
 /// By hand: the formatting machinery would cost as much as the rest of the frame.
@@ -210,7 +211,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(
             text,
-            "id: 120\nevent: ade.event\ndata: {\"type\":\"x\"}\n\nid: 7\nevent: run.queued\ndata: {\"type\":\"run.queued\"}\n\n"
+            "event: ade.event\ndata: {\"type\":\"x\"}\nid: 120\n\nevent: run.queued\ndata: {\"type\":\"run.queued\"}\nid: 7\n\n"
         );
     }
 }

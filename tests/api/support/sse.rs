@@ -48,7 +48,7 @@ impl EventStream {
         Self::new(request.open(address).unwrap())
     }
 
-    /// The next block, `None` at the end of the stream.
+    /// The next block or heartbeat, which is a line between two blocks; `None` at the end of the stream.
     #[track_caller]
     pub fn frame(&mut self) -> Option<Frame> {
         let (mut frame, mut empty) = (Frame::default(), true);
@@ -63,10 +63,11 @@ impl EventStream {
                 assert_eq!(line, "", "a line without a field");
                 return Some(frame);
             };
-            empty = false;
+            if std::mem::replace(&mut empty, false) && field.is_empty() {
+                return Some(Frame { is_comment: true, ..frame });
+            }
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
-                "" => frame.is_comment = true,
                 "id" => {
                     frame.id = value.parse().ok();
                     frame.raw_id = Some(value.to_owned());
