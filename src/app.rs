@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::catalogue::{self, ReadFolderError};
-use crate::config::{Durability, LlmProvider, LlmSettings, Settings};
+use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
 use crate::http::connection::Connections;
@@ -347,6 +347,7 @@ pub fn models(settings: &LlmSettings) -> Result<Models, ModelsError> {
         default,
         anthropic: endpoint(&settings.anthropic_base_url, &settings.anthropic_api_key),
         openai: endpoint(&settings.openai_base_url, &settings.openai_api_key),
+        openai_parameters: openai_parameters(settings),
         limits: llm::Limits { total: settings.timeout, idle: settings.idle_timeout, ..llm::Limits::default() },
         ca_file: settings.ca_file.clone(),
     };
@@ -356,6 +357,21 @@ pub fn models(settings: &LlmSettings) -> Result<Models, ModelsError> {
         max_delay: settings.retry_max_delay,
     };
     Models::new(options, retries, settings.prices.as_deref())
+}
+
+fn openai_parameters(settings: &LlmSettings) -> llm::Fixed {
+    llm::Fixed {
+        stream_options: match settings.openai_stream_options {
+            StreamOptions::Auto => None,
+            StreamOptions::On => Some(true),
+            StreamOptions::Off => Some(false),
+        },
+        token_limit: match settings.openai_token_limit {
+            TokenLimit::Auto => None,
+            TokenLimit::MaxTokens => Some(llm::TokenLimit::MaxTokens),
+            TokenLimit::MaxCompletionTokens => Some(llm::TokenLimit::MaxCompletionTokens),
+        },
+    }
 }
 
 fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {

@@ -75,6 +75,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("migration::", &["store"]),
     ("actix_web*", &["http", "app", "cli"]),
     ("actix*", &["stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"]),
+    ("hyper*", &["llm"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),
     ("env::var_os", &["main"]),

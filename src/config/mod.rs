@@ -18,7 +18,7 @@ pub use sections::{
     BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
     StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
 };
-pub use value::{Durability, Installer, LlmProvider, LogFormat};
+pub use value::{Durability, Installer, LlmProvider, LogFormat, StreamOptions, TokenLimit};
 
 pub type Environment = BTreeMap<String, String>;
 

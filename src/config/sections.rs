@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::reader::{Reader, SettingsError};
 use super::value::{
     BaseUrl, Concurrency, Count, DatabaseUrl, Durability, Installer, LlmProvider, LogFilter, LogFormat,
-    LoopbackAddress, Names, Period, Secret, Size,
+    LoopbackAddress, Names, Period, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.
@@ -138,6 +138,10 @@ pub struct LlmSettings {
     pub openai_api_key: Option<SecretString>,
     /// `ADE_OPENAI_BASE_URL`, `https://api.openai.com/v1`. With another address no key is needed.
     pub openai_base_url: String,
+    /// `ADE_OPENAI_STREAM_OPTIONS`, `auto`. Whether `stream_options` is sent.
+    pub openai_stream_options: StreamOptions,
+    /// `ADE_OPENAI_TOKEN_LIMIT`, `auto`. The name of the parameter that limits a reply.
+    pub openai_token_limit: TokenLimit,
     /// `ADE_LLM_TIMEOUT`, `600s`. One call.
     pub timeout: Duration,
     /// `ADE_LLM_IDLE_TIMEOUT`, `180s`. A call of which nothing comes for this long is given up.
@@ -268,6 +272,8 @@ impl LlmSettings {
             anthropic_base_url: reader.required::<BaseUrl>("anthropic_base_url")?.0,
             openai_api_key: reader.optional::<Secret>("openai_api_key")?.map(|key| key.0),
             openai_base_url: reader.required::<BaseUrl>("openai_base_url")?.0,
+            openai_stream_options: reader.required("openai_stream_options")?,
+            openai_token_limit: reader.required("openai_token_limit")?,
             timeout: reader.required::<Period>("llm_timeout")?.0,
             idle_timeout: reader.required::<Period>("llm_idle_timeout")?.0,
             max_attempts: reader.required::<Count>("llm_max_attempts")?.0,

@@ -357,6 +357,16 @@ words! {
     /// Who answers for steps that name nobody.
     LlmProvider: "builtin, anthropic or openai" { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
 
+    /// Whether chat completions are asked for their tokens; `auto` stops doing so where a server refuses it.
+    StreamOptions: "auto, on or off" { Auto = "auto", On = "on", Off = "off" }
+
+    /// How chat completions are told their limit; `auto` takes the other name where a server refuses one.
+    TokenLimit: "auto, max_tokens or max_completion_tokens" {
+        Auto = "auto",
+        MaxTokens = "max_tokens",
+        MaxCompletionTokens = "max_completion_tokens",
+    }
+
     /// How the service's own log is written.
     LogFormat: "text or json" { Text = "text", Json = "json" }
 }

@@ -3,14 +3,16 @@
 //! Wire: `POST /v1/messages` with `stream: true`. `message_start` has the tokens that went in, `content_block_delta` the
 //! text, `message_delta` the reason of the stop and the tokens so far (cumulative: they replace, and are not added),
 //! `message_stop` the end. An `error` event may come at any time. Events and deltas of unknown types are passed over, as
-//! the documentation asks for; so are thinking and its signatures.
+//! the documentation asks for; so are thinking and its signatures. A server that does not stream answers with one document
+//! of type `message`.
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::sentence;
+use super::counts::Counts;
+use super::fault;
 use super::http::{Heard, Line, Outgoing, Wire, secret_header};
+use super::members::Members;
 use super::{Call, Provider, ProviderError, ProviderName, Request, StopReason, Usage};
 
 const VERSION: &str = "2023-06-01";
@@ -32,9 +34,9 @@ impl Provider for Anthropic {
             url: format!("{}/v1/messages", self.base_url),
             headers: vec![
                 ("x-api-key", secret_header(&self.key, "")),
-                ("anthropic-version", awc::http::header::HeaderValue::from_static(VERSION)),
+                ("anthropic-version", hyper::header::HeaderValue::from_static(VERSION)),
             ],
-            body: body(&request).to_string().into_bytes(),
+            body: body(&request).to_string(),
         };
         self.line.call(outgoing, Fold::default(), request.timeout, Some(self.key.clone()))
     }
@@ -60,121 +62,76 @@ fn body(request: &Request) -> Value {
 
 #[derive(Default)]
 struct Fold {
-    usage: Option<Usage>,
+    counts: Counts,
     stop: Option<StopReason>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Start,
-    },
-    ContentBlockStart {
-        content_block: Block,
-    },
-    ContentBlockDelta {
-        delta: Block,
-    },
-    MessageDelta {
-        delta: Ending,
-        usage: Option<Tokens>,
-    },
-    MessageStop,
-    Error {
-        error: Fault,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Start {
-    usage: Option<Tokens>,
-}
-
-/// A block, or more of one; what has no text is of another type.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block {
-    Text {
-        text: String,
-    },
-    TextDelta {
-        text: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Ending {
-    stop_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Tokens {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    message: String,
+    has_begun: bool,
 }
 
 impl Wire for Fold {
-    fn hear(&mut self, data: &str) -> Result<Vec<Heard>, ProviderError> {
-        let event = serde_json::from_str(data).map_err(|error| ProviderError::Malformed {
-            reason: format!("an event is not of the Messages API: {error}"),
-        })?;
-        Ok(match event {
-            Event::MessageStart { message } => self.count(message.usage),
-            Event::ContentBlockStart { content_block: text } | Event::ContentBlockDelta { delta: text } => match text {
-                Block::Text { text } | Block::TextDelta { text } if !text.is_empty() => vec![Heard::Text(text)],
-                _ => vec![],
-            },
-            Event::MessageDelta { delta, usage } => {
-                self.stop = delta.stop_reason.map(stop_reason).or(self.stop.take());
-                self.count(usage)
+    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
+        let Some(event) = fault::read(name, data)? else { return Ok(Vec::new()) };
+        let kind = event.word("type");
+        let mut heard = Vec::new();
+        match kind.as_deref().unwrap_or(name) {
+            "message_start" => self.count(event.members("message").as_ref(), &mut heard),
+            "content_block_start" => heard.extend(event.members("content_block").and_then(|block| text(&block))),
+            "content_block_delta" => heard.extend(event.members("delta").and_then(|delta| text(&delta))),
+            "message_delta" => {
+                self.end(event.members("delta").as_ref());
+                self.count(Some(&event), &mut heard);
             }
-            Event::MessageStop => vec![Heard::End],
-            Event::Error { error } => return Err(fault(&error)),
-            Event::Other => vec![],
-        })
+            "message_stop" => heard.push(Heard::End),
+            "message" => {
+                let blocks = event.list("content").into_iter().filter_map(|block| Members::parse(block).ok());
+                heard.extend(blocks.filter_map(|block| text(&block)));
+                self.has_begun = event.raw("content").is_some();
+                self.end(Some(&event));
+                self.count(Some(&event), &mut heard);
+            }
+            _ => {}
+        }
+        Ok(heard)
     }
 
     fn is_whole(&self) -> bool {
         false
     }
 
-    fn usage(&self) -> Option<Usage> {
-        self.usage
+    fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
-    fn stop(&self) -> Option<StopReason> {
-        self.stop.clone()
+    fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
+    }
+
+    fn stop(&self) -> StopReason {
+        self.stop.clone().unwrap_or(StopReason::End)
     }
 }
 
 impl Fold {
-    /// What is said replaces what was said before; what is left out stays.
-    fn count(&mut self, tokens: Option<Tokens>) -> Vec<Heard> {
-        let Some(tokens) = tokens else { return vec![] };
-        let known = self.usage.unwrap_or_default();
-        self.usage = Some(Usage {
-            input: tokens.input_tokens.unwrap_or(known.input),
-            output: tokens.output_tokens.unwrap_or(known.output),
-            cache_read: tokens.cache_read_input_tokens.unwrap_or(known.cache_read),
-            cache_write: tokens.cache_creation_input_tokens.unwrap_or(known.cache_write),
+    fn count(&mut self, of: Option<&Members<'_>>, heard: &mut Vec<Heard>) {
+        let Some(told) = of.and_then(|of| of.members("usage")) else { return };
+        self.counts.take(Counts {
+            input: told.count("input_tokens"),
+            output: told.count("output_tokens"),
+            cache_read: told.count("cache_read_input_tokens"),
+            cache_write: told.count("cache_creation_input_tokens"),
         });
-        vec![Heard::Usage]
+        heard.extend(self.usage().map(|_| Heard::Usage));
     }
+
+    fn end(&mut self, of: Option<&Members<'_>>) {
+        let word = of.and_then(|of| of.word("stop_reason"));
+        self.stop = word.map(stop_reason).or(self.stop.take());
+    }
+}
+
+/// Of a block, or of more of one; what has no text is of another type.
+fn text(block: &Members<'_>) -> Option<Heard> {
+    let is_text = block.word("type").is_none_or(|kind| ["text", "text_delta"].contains(&kind.as_str()));
+    block.text("text").filter(|_| is_text).map(Heard::Text)
 }
 
 fn stop_reason(word: String) -> StopReason {
@@ -186,27 +143,10 @@ fn stop_reason(word: String) -> StopReason {
     }
 }
 
-/// An error that comes within the stream has a type in place of a status.
-fn fault(fault: &Fault) -> ProviderError {
-    let status = match fault.kind.as_str() {
-        "authentication_error" => 401,
-        "permission_error" => 403,
-        "billing_error" => 402,
-        "not_found_error" => 404,
-        "request_too_large" => 413,
-        "invalid_request_error" => 400,
-        "rate_limit_error" => 429,
-        "timeout_error" => 504,
-        "overloaded_error" => 529,
-        _ => 500,
-    };
-    ProviderError::of_status(status, None, sentence(&fault.message))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Context, ErrorKind, Message};
+    use crate::llm::{Context, Message};
 
     fn request() -> Request {
         Request {
@@ -244,9 +184,9 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":10}}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":26,"cache_read_input_tokens":null,"output_tokens":15}}"#,
         ] {
-            fold.hear(data).unwrap();
+            fold.hear("", data).unwrap();
         }
-        assert_eq!(fold.usage, Some(Usage { input: 26, output: 15, cache_read: 9, cache_write: 7 }));
+        assert_eq!(fold.usage(), Some(Usage { input: 26, output: 15, cache_read: 9, cache_write: 7 }));
         assert_eq!(fold.stop, Some(StopReason::End));
     }
 
@@ -261,12 +201,12 @@ mod tests {
             r#"{"type":"content_block_stop","index":0}"#,
             r#"{"type":"of_tomorrow","x":1}"#,
         ] {
-            assert!(Fold::default().hear(data).unwrap().is_empty(), "{data}");
+            assert!(Fold::default().hear("", data).unwrap().is_empty(), "{data}");
         }
     }
 
     #[test]
-    fn every_stop_and_every_fault_has_its_meaning() {
+    fn every_stop_has_its_meaning() {
         for (word, expected) in [
             ("end_turn", StopReason::End),
             ("stop_sequence", StopReason::End),
@@ -276,18 +216,6 @@ mod tests {
             ("pause_turn", StopReason::Other("pause_turn".to_owned())),
         ] {
             assert_eq!(stop_reason(word.to_owned()), expected);
-        }
-        for (kind, expected) in [
-            ("overloaded_error", ErrorKind::Server),
-            ("api_error", ErrorKind::Server),
-            ("timeout_error", ErrorKind::Server),
-            ("rate_limit_error", ErrorKind::RateLimited),
-            ("authentication_error", ErrorKind::Authentication),
-            ("permission_error", ErrorKind::Authentication),
-            ("billing_error", ErrorKind::Refused),
-            ("invalid_request_error", ErrorKind::Refused),
-        ] {
-            assert_eq!(fault(&Fault { kind: kind.to_owned(), message: String::new() }).kind(), expected, "{kind}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! One call over HTTP: sent, read as server-sent events, and folded into a reply.
+//! One call over HTTP: sent, read, and folded into a reply.
 //!
-//! Law: a call has a client and a connection of its own, both inside its stream. Dropping the stream drops them, which
-//! closes the connection; a pool would only save a handshake out of seconds.
+//! Law: a call has a connection of its own, inside its stream: dropping the stream closes it. Nothing that a server does
+//! makes a call take longer, or hold more, than its limits say.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,50 +9,56 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::error::PayloadError;
-use awc::http::header::{self, HeaderMap, HeaderValue};
-use bytes::Bytes;
-use futures_util::stream::{self, LocalBoxStream};
+use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
 use tokio::time::Instant;
 
+use super::body::{Body, Ending};
+pub(super) use super::connection::Outgoing;
+use super::connection::{self, Answer};
 use super::error::sentence;
-use super::sse;
+use super::fault;
+use super::sse::{Event, TooLong};
+use super::text::{Joiner, Text};
 use super::{Call, Limits, ModelsError, Part, ProviderError, Reply, StopReason, Usage, Wait};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The body of a refusal is read up to this.
 const REFUSAL_BYTES: usize = 64 << 10;
 /// What surrounds the content of one event.
 const EVENT_BYTES: usize = 64 << 10;
-
-/// A request, ready to be sent.
-pub(super) struct Outgoing {
-    pub url: String,
-    pub headers: Vec<(&'static str, HeaderValue)>,
-    pub body: Vec<u8>,
-}
+/// What surrounds all of it: more than this for each byte of the largest content is no reply.
+const OVERHEAD: u64 = 64;
 
 /// What a provider's events say; one for each call, and pure.
 pub(super) trait Wire: 'static {
-    fn hear(&mut self, data: &str) -> Result<Vec<Heard>, ProviderError>;
+    /// An event; or a whole document, where the server does not stream.
+    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError>;
 
     /// The reply is whole, though the end was not announced.
     fn is_whole(&self) -> bool;
 
+    /// Something of a reply has been heard.
+    fn has_begun(&self) -> bool;
+
     fn usage(&self) -> Option<Usage>;
 
-    /// Why the model stopped, once it has said so.
-    fn stop(&self) -> Option<StopReason>;
+    /// Why the model stopped. A server that ends its reply without saying so has nothing to say about it.
+    fn stop(&self) -> StopReason;
+
+    /// The body of another request, which goes around what a refusal says. It is asked for a bounded number of times.
+    fn instead(&mut self, refusal: &str) -> Option<String> {
+        let _ = refusal;
+        None
+    }
 }
 
 pub(super) enum Heard {
-    Text(String),
+    Text(Text),
     Usage,
     End,
 }
@@ -90,13 +96,15 @@ impl Line {
     ) -> Call {
         let mut line = self.clone();
         line.limits.total = timeout.map_or(line.limits.total, |timeout| timeout.min(line.limits.total));
-        let events = sse::Parser::new(line.limits.reply_bytes + EVENT_BYTES);
         let exchange = Exchange {
+            body: line.body(),
             line,
             wire,
-            stage: Stage::Unsent(outgoing),
+            outgoing,
+            stage: Stage::Unsent,
             started: None,
-            events,
+            received: 0,
+            joiner: Joiner::default(),
             content: String::new(),
             parts: VecDeque::new(),
         };
@@ -104,11 +112,8 @@ impl Line {
         parts.map_err(move |error| error.told(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
     }
 
-    fn client(&self) -> awc::Client {
-        let connector = awc::Connector::new().timeout(CONNECT_TIMEOUT).handshake_timeout(CONNECT_TIMEOUT);
-        let connector = connector.rustls_0_23(self.tls.clone());
-        // A redirect would take the key to somebody else.
-        awc::Client::builder().connector(connector).disable_timeout().disable_redirects().finish()
+    fn body(&self) -> Body {
+        Body::new(self.limits.reply_bytes + EVENT_BYTES)
     }
 }
 
@@ -122,11 +127,9 @@ fn trust(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
     if count == 0 { Err("there is none in the file".to_owned()) } else { Ok(()) }
 }
 
-type Body = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
-
 enum Stage {
-    Unsent(Outgoing),
-    Reading(Body),
+    Unsent,
+    Reading(Answer),
     /// It has failed, which is told after everything that was heard before.
     Failed(ProviderError),
     Over,
@@ -135,9 +138,12 @@ enum Stage {
 struct Exchange<W> {
     line: Line,
     wire: W,
+    outgoing: Outgoing,
     stage: Stage,
     started: Option<Instant>,
-    events: sse::Parser,
+    body: Body,
+    received: u64,
+    joiner: Joiner,
     content: String,
     parts: VecDeque<Part>,
 }
@@ -149,9 +155,9 @@ impl<W: Wire> Exchange<W> {
                 return Ok(Some((part, self)));
             }
             match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Unsent(outgoing) => self.stage = Stage::Reading(self.open(outgoing).await?),
-                Stage::Reading(body) => {
-                    if let Err(error) = self.read(body).await {
+                Stage::Unsent => self.stage = self.open().await?,
+                Stage::Reading(answer) => {
+                    if let Err(error) = self.read(answer).await {
                         self.stage = Stage::Failed(error);
                     }
                 }
@@ -161,55 +167,89 @@ impl<W: Wire> Exchange<W> {
         }
     }
 
-    async fn open(&mut self, outgoing: Outgoing) -> Result<Body, ProviderError> {
-        self.started = Some(Instant::now());
-        let mut request = self.line.client().post(&outgoing.url).insert_header((header::USER_AGENT, AGENT));
-        for header in outgoing.headers {
-            request = request.insert_header(header);
+    async fn open(&mut self) -> Result<Stage, ProviderError> {
+        self.started.get_or_insert_with(Instant::now);
+        let sent = self.within(connection::send(&self.line.tls, &self.outgoing)).await?;
+        let mut answer = sent.map_err(|reason| ProviderError::Transport { reason })?;
+        if answer.status.is_success() {
+            return match unreadable(&answer.headers) {
+                None => Ok(Stage::Reading(answer)),
+                Some(what) => Err(self.no_reply(&what, answer).await),
+            };
         }
-        let request = request.insert_header((header::CONTENT_TYPE, "application/json"));
-        let response = self.within(request.send_body(outgoing.body)).await?;
-        let response = response.map_err(|error| ProviderError::Transport { reason: error.to_string() })?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.boxed_local();
-        if status.is_success() { Ok(body) } else { Err(self.refusal(status.as_u16(), &headers, body).await) }
+        let text = self.beginning(&mut answer).await;
+        let retry_after = retry_after(&answer.headers, chrono::Utc::now());
+        let error = fault::of_answer(answer.status.as_u16(), retry_after, &text);
+        self.around(error, &String::from_utf8_lossy(&text)).map(|()| Stage::Unsent)
     }
 
-    async fn refusal(&self, status: u16, headers: &HeaderMap, mut body: Body) -> ProviderError {
+    /// Nothing, if there is another request that goes around what was refused.
+    fn around(&mut self, error: ProviderError, said: &str) -> Result<(), ProviderError> {
+        let may_be_gone_around = matches!(error, ProviderError::Refused { .. } | ProviderError::Server { .. });
+        if !may_be_gone_around || !self.content.is_empty() {
+            return Err(error);
+        }
+        self.outgoing.body = self.wire.instead(said).ok_or(error)?;
+        self.body = self.line.body();
+        Ok(())
+    }
+
+    async fn no_reply(&self, what: &str, mut answer: Answer) -> ProviderError {
+        let text = self.beginning(&mut answer).await;
+        ProviderError::Malformed { reason: format!("it is {what}: {}", sentence(&String::from_utf8_lossy(&text))) }
+    }
+
+    /// What there is of it will do.
+    async fn beginning(&self, answer: &mut Answer) -> Vec<u8> {
         let mut text = Vec::new();
-        // What there is of it will do.
-        while let Ok(Some(Ok(bytes))) = self.within(body.next()).await {
+        while text.len() < REFUSAL_BYTES
+            && let Ok(Some(Ok(bytes))) = self.within(answer.chunk()).await
+        {
             text.extend_from_slice(&bytes);
-            if text.len() >= REFUSAL_BYTES {
-                break;
-            }
         }
-        let retry_after = retry_after(headers, chrono::Utc::now());
-        match serde_json::from_slice::<Value>(&text) {
-            Ok(body) if is_out_of_money(&body) => ProviderError::Refused { status, message: message_of(&body) },
-            Ok(body) => ProviderError::of_status(status, retry_after, message_of(&body)),
-            Err(_) => ProviderError::of_status(status, retry_after, sentence(&String::from_utf8_lossy(&text))),
-        }
+        text.truncate(REFUSAL_BYTES);
+        text
     }
 
-    async fn read(&mut self, mut body: Body) -> Result<(), ProviderError> {
-        let bytes = match self.within(body.next()).await? {
+    async fn read(&mut self, mut answer: Answer) -> Result<(), ProviderError> {
+        let bytes = match self.within(answer.chunk()).await? {
             Some(Ok(bytes)) => bytes,
-            Some(Err(error)) => return self.cut(&error.to_string()),
-            None => return self.cut("it was closed before the reply was complete"),
+            Some(Err(error)) => return self.cut(error),
+            None => return self.cut("it was closed before the reply was complete".to_owned()),
         };
-        let events = self.events.feed(&bytes).map_err(|sse::TooLong| self.too_large())?;
+        self.received += bytes.len() as u64;
+        if self.received > (self.line.limits.reply_bytes + EVENT_BYTES) as u64 * OVERHEAD {
+            return Err(self.too_large());
+        }
+        let events = self.body.feed(&bytes).map_err(|TooLong| self.too_large())?;
         for event in events {
-            for heard in self.wire.hear(&event.data)? {
-                match heard {
-                    Heard::Text(text) => self.more(text)?,
-                    Heard::Usage => self.parts.extend(self.wire.usage().map(Part::Usage)),
-                    Heard::End => return self.end(),
+            match self.take(&event) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    self.around(error, &event.data)?;
+                    self.stage = Stage::Unsent;
+                    return Ok(());
                 }
             }
         }
-        self.stage = Stage::Reading(body);
+        self.stage = Stage::Reading(answer);
         Ok(())
+    }
+
+    /// Whether the event is the end.
+    fn take(&mut self, event: &Event) -> Result<bool, ProviderError> {
+        for heard in self.wire.hear(&event.name, &event.data)? {
+            match heard {
+                Heard::Text(text) => {
+                    let text = self.joiner.join(text);
+                    self.more(text)?;
+                }
+                Heard::Usage => self.parts.extend(self.wire.usage().map(Part::Usage)),
+                Heard::End => return self.end().map(|()| true),
+            }
+        }
+        Ok(false)
     }
 
     fn more(&mut self, text: String) -> Result<(), ProviderError> {
@@ -217,26 +257,51 @@ impl<W: Wire> Exchange<W> {
             return Err(self.too_large());
         }
         self.content.push_str(&text);
-        self.parts.push_back(Part::Delta(text));
+        if !text.is_empty() {
+            self.parts.push_back(Part::Delta(text));
+        }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), ProviderError> {
-        let stop = self.wire.stop().ok_or_else(|| ProviderError::Malformed {
-            reason: "it ended without saying why the model stopped".to_owned(),
-        })?;
+        let rest = self.joiner.finish();
+        self.more(rest)?;
         let latency = self.started.map(|started| started.elapsed()).unwrap_or_default();
-        let content = std::mem::take(&mut self.content);
-        self.parts.push_back(Part::Reply(Reply { content, usage: self.wire.usage(), latency, stop }));
+        let (content, usage) = (std::mem::take(&mut self.content), self.wire.usage());
+        self.parts.push_back(Part::Reply(Reply { content, usage, latency, stop: self.wire.stop() }));
         Ok(())
     }
 
-    /// The connection is gone, which matters only if something was still to come.
-    fn cut(&mut self, reason: &str) -> Result<(), ProviderError> {
-        if self.wire.is_whole() {
-            return self.end();
+    /// Nothing more comes, which matters only if something was still to come.
+    fn cut(&mut self, reason: String) -> Result<(), ProviderError> {
+        let cut = ProviderError::Transport { reason };
+        match self.body.finish() {
+            Some(Ending::Document(text)) => return self.document(text, cut),
+            Some(Ending::Event(event)) => match self.take(&event) {
+                Ok(true) => return Ok(()),
+                // Half an event is none.
+                Ok(false) | Err(ProviderError::Malformed { .. }) => {}
+                Err(error) => return Err(error),
+            },
+            None => {}
         }
-        Err(ProviderError::Transport { reason: reason.to_owned() })
+        if self.wire.is_whole() { self.end() } else { Err(cut) }
+    }
+
+    fn document(&mut self, text: String, cut: ProviderError) -> Result<(), ProviderError> {
+        if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
+            return Err(cut);
+        }
+        let event = Event { name: String::new(), data: text };
+        match self.take(&event) {
+            Ok(_) if self.wire.has_begun() => self.end(),
+            Err(error) if !matches!(error, ProviderError::Malformed { .. }) => {
+                self.around(error, &event.data)?;
+                self.stage = Stage::Unsent;
+                Ok(())
+            }
+            _ => Err(ProviderError::Malformed { reason: format!("it is no completion: {}", sentence(&event.data)) }),
+        }
     }
 
     fn too_large(&self) -> ProviderError {
@@ -258,8 +323,6 @@ impl<W: Wire> Exchange<W> {
     }
 }
 
-const AGENT: &str = concat!("ade/", env!("CARGO_PKG_VERSION"));
-
 /// A header whose value is not shown when the request is.
 pub(super) fn secret_header(key: &SecretString, prefix: &str) -> HeaderValue {
     let text = format!("{prefix}{}", key.expose_secret());
@@ -268,18 +331,15 @@ pub(super) fn secret_header(key: &SecretString, prefix: &str) -> HeaderValue {
     value
 }
 
-/// What a body says went wrong: `error.message` with the two providers, and what else servers are known to write.
-pub(super) fn message_of(body: &Value) -> String {
-    let spots = [&body["error"]["message"], &body["error"], &body["message"], &body["detail"]];
-    match spots.into_iter().find_map(Value::as_str) {
-        Some(text) => sentence(text),
-        None => sentence(&body.to_string()),
+/// What a body is that nobody could read as a reply.
+fn unreadable(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let (encoding, content_type) = (text(header::CONTENT_ENCODING), text(header::CONTENT_TYPE));
+    match (encoding.trim(), content_type.trim().starts_with("text/html")) {
+        ("" | "identity", false) => None,
+        ("" | "identity", true) => Some("an HTML page".to_owned()),
+        (encoding, _) => Some(format!("encoded as {encoding}, which nobody asked for")),
     }
-}
-
-/// OpenAI says 429 also to those who have no money left, which waiting does not change.
-fn is_out_of_money(body: &Value) -> bool {
-    [&body["error"]["code"], &body["error"]["type"]].iter().any(|word| **word == "insufficient_quota")
 }
 
 /// `retry-after-ms`, or `Retry-After` as seconds or as a date.
@@ -325,20 +385,6 @@ mod tests {
             (vec![("retry-after-ms", "250"), ("retry-after", "7")], Some(250)),
         ] {
             assert_eq!(read(&pairs), expected.map(Duration::from_millis), "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn a_message_is_found_wherever_servers_put_it() {
-        for (body, expected) in [
-            (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, "Overloaded"),
-            (r#"{"error":{"message":"no such model","code":"model_not_found"}}"#, "no such model"),
-            (r#"{"error":"model 'x' not found"}"#, "model 'x' not found"),
-            (r#"{"object":"error","message":"too long"}"#, "too long"),
-            (r#"{"detail":"Not Found"}"#, "Not Found"),
-            (r#"{"unheard":1}"#, r#"{"unheard":1}"#),
-        ] {
-            assert_eq!(message_of(&serde_json::from_str(body).unwrap()), expected);
         }
     }
 }

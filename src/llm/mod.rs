@@ -6,13 +6,20 @@
 
 pub mod builtin;
 mod anthropic;
+mod body;
+mod connection;
+mod counts;
 mod error;
+mod fault;
 mod http;
+mod members;
 mod openai;
+mod parameters;
 pub mod pricing;
 mod providers;
 pub mod retry;
 mod sse;
+mod text;
 
 use std::time::Duration;
 
@@ -21,6 +28,7 @@ use futures_util::stream::LocalBoxStream;
 use serde_json::Value;
 
 pub use error::{ErrorKind, ProviderError, Wait};
+pub use parameters::{Fixed, TokenLimit};
 pub use providers::{Endpoint, Models, ModelsError, NoProvider, Options, ProviderName, Providers};
 
 /// Somebody who answers.

@@ -2,15 +2,20 @@
 //!
 //! Wire: `POST <base>/chat/completions` with `stream: true` and `stream_options.include_usage`. Chunks have pieces of
 //! text and, at last, a `finish_reason`; then comes a chunk with the tokens and no choices, then `[DONE]`. Servers leave
-//! out one or the other: no tokens are no tokens, and a connection that ends behind a `finish_reason` has ended well.
-//! `prompt_tokens` contains what was read from the cache; here the kinds are disjoint.
+//! out one or the other: no tokens are no tokens, a `[DONE]` needs no reason, and a connection that ends behind a
+//! `finish_reason` has ended well. Some answer with one document, with `message` in place of `delta`.
+
+use std::sync::Arc;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::sentence;
-use super::http::{Heard, Line, Outgoing, Wire, message_of, secret_header};
+use super::counts::Counts;
+use super::fault;
+use super::http::{Heard, Line, Outgoing, Wire, secret_header};
+use super::members::Members;
+use super::parameters::{Known, Sent, Trial};
+use super::text::Text;
 use super::{Call, Provider, ProviderError, ProviderName, Request, StopReason, Usage};
 
 pub(super) struct OpenAi {
@@ -19,8 +24,7 @@ pub(super) struct OpenAi {
     pub key: Option<SecretString>,
     /// With `/v1`.
     pub base_url: String,
-    /// OpenAI refuses `max_tokens` for newer models, others do not know `max_completion_tokens`.
-    pub is_openai: bool,
+    pub known: Arc<Known>,
 }
 
 impl Provider for OpenAi {
@@ -29,16 +33,19 @@ impl Provider for OpenAi {
     }
 
     fn call(&self, request: Request) -> Call {
+        let trial = Trial::new(&self.known);
         let outgoing = Outgoing {
             url: format!("{}/chat/completions", self.base_url),
             headers: self.key.iter().map(|key| ("authorization", secret_header(key, "Bearer "))).collect(),
-            body: body(&request, self.is_openai).to_string().into_bytes(),
+            body: body(&request, trial.sent).to_string(),
         };
-        self.line.call(outgoing, Fold::default(), request.timeout, self.key.clone())
+        let timeout = request.timeout;
+        let chat = Chat { request, known: self.known.clone(), trial, fold: Fold::default() };
+        self.line.call(outgoing, chat, timeout, self.key.clone())
     }
 }
 
-fn body(request: &Request, is_openai: bool) -> Value {
+fn body(request: &Request, sent: Sent) -> Value {
     let system = (!request.system.is_empty()).then(|| json!({"role": "system", "content": request.system}));
     let messages =
         request.messages.iter().map(|message| json!({"role": message.role.as_str(), "content": message.text}));
@@ -46,147 +53,183 @@ fn body(request: &Request, is_openai: bool) -> Value {
         "model": request.model,
         "messages": system.into_iter().chain(messages).collect::<Vec<_>>(),
         "stream": true,
-        "stream_options": {"include_usage": true},
     });
-    let bound = if is_openai { "max_completion_tokens" } else { "max_tokens" };
-    body[bound] = json!(request.max_tokens);
+    if sent.stream_options {
+        body["stream_options"] = json!({"include_usage": true});
+    }
+    body[sent.token_limit.as_str()] = json!(request.max_tokens);
     if let Some(temperature) = request.temperature {
         body["temperature"] = json!(temperature);
     }
     body
 }
 
-#[derive(Default)]
-struct Fold {
-    usage: Option<Usage>,
-    stop: Option<StopReason>,
-    /// A refusal is told in the text, and then finishes with `stop` as anything does.
-    has_refused: bool,
+/// A call: what is heard of it, and what its server has refused.
+struct Chat {
+    request: Request,
+    known: Arc<Known>,
+    trial: Trial,
+    fold: Fold,
 }
 
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Tokens>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Option<Delta>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    content: Option<String>,
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Tokens {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-    prompt_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize, Default)]
-struct Details {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
-}
-
-impl Wire for Fold {
-    fn hear(&mut self, data: &str) -> Result<Vec<Heard>, ProviderError> {
-        if data.trim() == "[DONE]" {
-            return Ok(vec![Heard::End]);
-        }
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| ProviderError::Malformed {
-            reason: format!("an event is no chunk of a completion: {error}"),
-        })?;
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(fault(error));
-        }
-        let mut heard = Vec::new();
-        // Only one choice was asked for.
-        if let Some(choice) = chunk.choices.into_iter().next() {
-            heard.extend(self.choose(choice));
-        }
-        if let Some(tokens) = chunk.usage {
-            self.usage = Some(usage(&tokens));
-            heard.push(Heard::Usage);
+impl Wire for Chat {
+    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
+        let heard = self.fold.hear(name, data)?;
+        if !heard.is_empty() {
+            self.known.learn(self.trial.sent);
         }
         Ok(heard)
     }
 
     fn is_whole(&self) -> bool {
-        self.stop.is_some()
+        self.fold.stop.is_some()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.fold.has_begun
     }
 
     fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.fold.usage()
     }
 
-    fn stop(&self) -> Option<StopReason> {
-        self.stop.clone().map(|stop| if self.has_refused { StopReason::Refusal } else { stop })
+    fn stop(&self) -> StopReason {
+        self.fold.stop()
     }
+
+    fn instead(&mut self, refusal: &str) -> Option<String> {
+        self.trial.goes_on(refusal).then(|| body(&self.request, self.trial.sent).to_string())
+    }
+}
+
+#[derive(Default)]
+struct Fold {
+    counts: Counts,
+    stop: Option<StopReason>,
+    has_begun: bool,
+    has_text: bool,
+    /// A refusal is told in the text, and then finishes with `stop` as anything does.
+    has_refused: bool,
 }
 
 impl Fold {
-    fn choose(&mut self, choice: Choice) -> Option<Heard> {
-        let (content, refusal) = choice.delta.map_or((None, None), |delta| (delta.content, delta.refusal));
-        self.has_refused |= refusal.as_ref().is_some_and(|text| !text.is_empty());
-        if let Some(word) = choice.finish_reason {
-            self.stop = Some(stop_reason(word));
+    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
+        if data.trim() == "[DONE]" {
+            return Ok(vec![Heard::End]);
         }
-        [content, refusal].into_iter().flatten().find(|text| !text.is_empty()).map(Heard::Text)
+        let Some(chunk) = fault::read(name, data)? else { return Ok(Vec::new()) };
+        let mut heard = Vec::new();
+        let choices = chunk.list("choices").into_iter().filter_map(|choice| Members::parse(choice).ok());
+        // Only one was asked for.
+        let choice = choices.into_iter().find(|choice| choice.count("index").unwrap_or_default() == 0);
+        if let Some(choice) = &choice {
+            self.has_begun = true;
+            heard.extend(self.choose(choice, data)?.map(Heard::Text));
+        }
+        let inner = [Some(&chunk), choice.as_ref(), chunk.members("x_groq").as_ref()].map(|of| of?.members("usage"));
+        for usage in inner.into_iter().flatten() {
+            self.counts.take(counts(&usage));
+            heard.extend(self.usage().map(|_| Heard::Usage));
+        }
+        Ok(heard)
+    }
+
+    fn choose(&mut self, choice: &Members<'_>, data: &str) -> Result<Option<Text>, ProviderError> {
+        let word = choice.word("finish_reason");
+        if word.as_deref() == Some("error") {
+            let error = choice.raw("error").map(|error| format!(r#"{{"error":{error}}}"#));
+            fault::read("error", error.as_deref().unwrap_or(data))?;
+        }
+        self.stop = word.map(stop_reason).or(self.stop.take());
+        let refusal = self.speaker(choice).and_then(|speaker| speaker.text("refusal"));
+        self.has_refused |= refusal.is_some();
+        let text = self.content(choice)?.or(refusal);
+        self.has_text |= text.is_some();
+        Ok(text)
+    }
+
+    /// Where a choice has its text: in `delta`, or in `message` if it is told at once.
+    fn speaker<'a>(&self, choice: &Members<'a>) -> Option<Members<'a>> {
+        choice.members("delta").or_else(|| choice.members("message").filter(|_| !self.has_text))
+    }
+
+    fn content(&self, choice: &Members<'_>) -> Result<Option<Text>, ProviderError> {
+        let Some(speaker) = self.speaker(choice) else { return Ok(choice.text("text")) };
+        let content = speaker.raw("content").map_or(Some(Text::default()), said);
+        let content = content.ok_or_else(|| ProviderError::Malformed {
+            reason: "the content of a piece is neither a text nor a list of texts".to_owned(),
+        })?;
+        Ok(Some(content).filter(|content| !content.is_empty()))
+    }
+
+    /// `prompt_tokens` contains what was read from a cache, or written to one.
+    fn usage(&self) -> Option<Usage> {
+        let told = self.counts.usage()?;
+        let cache_read = told.cache_read.min(told.input);
+        let cache_write = told.cache_write.min(told.input - cache_read);
+        Some(Usage { input: told.input - cache_read - cache_write, cache_read, cache_write, ..told })
+    }
+
+    fn stop(&self) -> StopReason {
+        match &self.stop {
+            _ if self.has_refused => StopReason::Refusal,
+            Some(stop) => stop.clone(),
+            None => StopReason::End,
+        }
     }
 }
 
-fn usage(tokens: &Tokens) -> Usage {
-    let details = tokens.prompt_tokens_details.as_ref();
-    let cache_read = details.and_then(|details| details.cached_tokens).unwrap_or_default();
-    let cache_write = details.and_then(|details| details.cache_write_tokens).unwrap_or_default();
-    Usage {
-        input: tokens.prompt_tokens.saturating_sub(cache_read).saturating_sub(cache_write),
-        output: tokens.completion_tokens,
-        cache_read,
-        cache_write,
+/// A text, a part with a text, or a list of these; parts without one are thinking and the like. None of anything else.
+fn said(content: &str) -> Option<Text> {
+    let mut text = Text::default();
+    match content.as_bytes().first() {
+        Some(b'[') => {
+            let parts: Vec<&serde_json::value::RawValue> = serde_json::from_str(content).ok()?;
+            parts.into_iter().filter_map(|part| said(part.get())).for_each(|part| text.append(part));
+            Some(text)
+        }
+        Some(b'{') => part(&Members::parse(content).ok()?),
+        _ => serde_json::from_str(content).ok(),
     }
 }
 
+fn part(part: &Members<'_>) -> Option<Text> {
+    let is_text = part.word("type").is_none_or(|kind| ["text", "output_text"].contains(&kind.as_str()));
+    match part.raw("text").filter(|_| is_text) {
+        Some(text) => serde_json::from_str(text).ok(),
+        None => Some(Text::default()),
+    }
+}
+
+fn counts(told: &Members<'_>) -> Counts {
+    let details = told.members("prompt_tokens_details");
+    let detail = |name| details.as_ref().and_then(|details| details.count(name));
+    let input = told.count("prompt_tokens").or_else(|| told.count("input_tokens"));
+    let output = told.count("completion_tokens").or_else(|| told.count("output_tokens"));
+    let rest = || told.raw("completion_tokens").is_none().then(|| told.count("total_tokens")?.checked_sub(input?))?;
+    Counts {
+        input,
+        output: output.or_else(rest),
+        cache_read: detail("cached_tokens").or_else(|| told.count("prompt_cache_hit_tokens")),
+        cache_write: detail("cache_write_tokens"),
+    }
+}
+
+/// In the words of several servers.
 fn stop_reason(word: String) -> StopReason {
-    match word.as_str() {
-        "stop" => StopReason::End,
-        "length" => StopReason::Length,
-        "content_filter" => StopReason::Refusal,
+    match word.to_ascii_lowercase().as_str() {
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "complete" | "completed" => StopReason::End,
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" => StopReason::Length,
+        "content_filter" | "refusal" | "safety" => StopReason::Refusal,
         _ => StopReason::Other(word),
     }
-}
-
-/// An error that comes within the stream: its code may be a status, its type tells the rest.
-fn fault(error: Value) -> ProviderError {
-    let told = error["code"].as_u64().or_else(|| error["status"].as_u64()).and_then(|code| u16::try_from(code).ok());
-    let status = told.filter(|code| (400..600).contains(code)).unwrap_or_else(|| {
-        match error["type"].as_str().or(error["code"].as_str()).unwrap_or_default() {
-            "insufficient_quota" => 402,
-            word if word.contains("rate_limit") => 429,
-            word if word.contains("invalid_request") => 400,
-            word if word.contains("authentication") => 401,
-            _ => 500,
-        }
-    });
-    ProviderError::of_status(status, None, sentence(&message_of(&json!({ "error": error }))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Context, ErrorKind, Message};
+    use crate::llm::parameters::TokenLimit;
+    use crate::llm::{Context, Message};
 
     fn request() -> Request {
         Request {
@@ -207,19 +250,29 @@ mod tests {
             "stream_options": {"include_usage": true},
             "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
         });
-        assert_eq!(body(&request(), true), expected);
-        let elsewhere = body(&request(), false);
+        let sent = Sent { stream_options: true, token_limit: TokenLimit::MaxCompletionTokens };
+        assert_eq!(body(&request(), sent), expected);
+        let elsewhere = body(&request(), Sent { stream_options: false, token_limit: TokenLimit::MaxTokens });
         assert_eq!((elsewhere.get("max_completion_tokens"), &elsewhere["max_tokens"]), (None, &json!(512)));
+        assert_eq!(elsewhere.get("stream_options"), None);
     }
 
     #[test]
     fn cached_tokens_are_counted_once() {
-        let mut fold = Fold::default();
-        let data = r#"{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":10}}}"#;
-        assert_eq!(fold.hear(data).unwrap().len(), 1);
-        assert_eq!(fold.usage, Some(Usage { input: 30, output: 20, cache_read: 60, cache_write: 10 }));
-        fold.hear(r#"{"choices":[],"usage":{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":9}}}"#).unwrap();
-        assert_eq!(fold.usage.unwrap().input, 0);
+        for (data, expected) in [
+            (
+                r#"{"choices":[],"usage":{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":10}}}"#,
+                Usage { input: 30, output: 20, cache_read: 60, cache_write: 10 },
+            ),
+            (
+                r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}}"#,
+                Usage { input: 0, output: 1, cache_read: 5, cache_write: 0 },
+            ),
+        ] {
+            let mut fold = Fold::default();
+            assert_eq!(fold.hear("", data).unwrap().len(), 1);
+            assert_eq!(fold.usage(), Some(expected));
+        }
     }
 
     #[test]
@@ -227,45 +280,23 @@ mod tests {
         let mut fold = Fold::default();
         for content in ["", r#","content":"""#, r#","content":null"#] {
             let data = format!(r#"{{"choices":[{{"delta":{{"refusal":"I would rather not"{content}}}}}]}}"#);
-            assert_eq!(fold.hear(&data).unwrap().len(), 1, "its words are the content: {data}");
+            assert_eq!(fold.hear("", &data).unwrap().len(), 1, "its words are the content: {data}");
         }
-        assert_eq!((fold.stop(), fold.is_whole()), (None, false));
-        fold.hear(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#).unwrap();
-        assert_eq!((fold.stop(), fold.is_whole()), (Some(StopReason::Refusal), true));
+        assert_eq!((fold.stop(), &fold.stop), (StopReason::Refusal, &None));
+        fold.hear("", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#).unwrap();
+        assert_eq!((fold.stop(), &fold.stop), (StopReason::Refusal, &Some(StopReason::End)));
     }
 
     #[test]
-    fn chunks_of_other_servers_are_read_too() {
-        for (data, texts) in [
-            (r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#, 0),
-            (r#"{"choices":[{"delta":{"content":"a","reasoning_content":null}}]}"#, 1),
-            (r#"{"choices":[{"delta":{"reasoning_content":"hm"}}],"error":null}"#, 0),
-            (r#"{"choices":[{"finish_reason":"stop"}]}"#, 0),
-            (r#"{"object":"chat.completion.chunk"}"#, 0),
-        ] {
-            assert_eq!(Fold::default().hear(data).unwrap().len(), texts, "{data}");
-        }
-    }
-
-    #[test]
-    fn every_stop_and_every_fault_has_its_meaning() {
+    fn every_stop_has_its_meaning() {
         for (word, expected) in [
             ("stop", StopReason::End),
+            ("STOP", StopReason::End),
             ("length", StopReason::Length),
             ("content_filter", StopReason::Refusal),
             ("tool_calls", StopReason::Other("tool_calls".to_owned())),
         ] {
             assert_eq!(stop_reason(word.to_owned()), expected);
-        }
-        for (error, expected) in [
-            (json!({"message": "x", "type": "server_error", "code": null}), ErrorKind::Server),
-            (json!({"message": "x", "type": "rate_limit_exceeded"}), ErrorKind::RateLimited),
-            (json!({"message": "x", "code": 429}), ErrorKind::RateLimited),
-            (json!({"message": "x", "code": 502}), ErrorKind::Server),
-            (json!({"message": "x", "type": "invalid_request_error"}), ErrorKind::Refused),
-            (json!("out of memory"), ErrorKind::Server),
-        ] {
-            assert_eq!(fault(error.clone()).kind(), expected, "{error}");
         }
     }
 }

@@ -9,6 +9,7 @@ use super::anthropic::Anthropic;
 use super::builtin::Builtin;
 use super::http::Line;
 use super::openai::OpenAi;
+use super::parameters::{Fixed, Known};
 use super::pricing::{PriceTable, PricesError};
 use super::retry::Policy;
 use super::{Limits, Provider};
@@ -29,6 +30,8 @@ pub struct Options {
     pub default: ProviderName,
     pub anthropic: Endpoint,
     pub openai: Endpoint,
+    /// What is sent to it, as far as the settings say.
+    pub openai_parameters: Fixed,
     pub limits: Limits,
     /// Certificates (PEM) that are trusted besides the public ones.
     pub ca_file: Option<PathBuf>,
@@ -92,7 +95,7 @@ impl Providers {
             default: options.default,
             builtin: Arc::new(Builtin),
             anthropic: anthropic(options.anthropic, line.clone()),
-            openai: openai(options.openai, line),
+            openai: openai(options.openai, options.openai_parameters, line),
         };
         providers.get(None)?;
         Ok(providers)
@@ -120,10 +123,11 @@ fn anthropic(endpoint: Endpoint, line: Line) -> Option<Arc<dyn Provider>> {
     Some(Arc::new(Anthropic { line, key: key?, base_url }))
 }
 
-fn openai(endpoint: Endpoint, line: Line) -> Option<Arc<dyn Provider>> {
+fn openai(endpoint: Endpoint, parameters: Fixed, line: Line) -> Option<Arc<dyn Provider>> {
     let Endpoint { base_url, key } = endpoint;
     let is_openai = base_url == OPENAI;
-    (key.is_some() || !is_openai).then(|| Arc::new(OpenAi { line, key, base_url, is_openai }) as Arc<dyn Provider>)
+    let known = Arc::new(Known::new(parameters, is_openai));
+    (key.is_some() || !is_openai).then(|| Arc::new(OpenAi { line, key, base_url, known }) as Arc<dyn Provider>)
 }
 
 #[cfg(test)]
@@ -139,6 +143,7 @@ mod tests {
             default,
             anthropic: endpoint("https://api.anthropic.com", anthropic),
             openai: endpoint(openai.0, openai.1),
+            openai_parameters: Fixed::default(),
             limits: Limits::default(),
             ca_file: None,
         }

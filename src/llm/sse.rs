@@ -52,8 +52,13 @@ impl Parser {
         Ok(events)
     }
 
+    /// The event that the end of the stream completes: a server may leave out its empty line.
+    pub fn finish(&mut self) -> Option<Event> {
+        self.end_line().or_else(|| self.dispatch())
+    }
+
     fn hold(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
-        if self.line.len() + self.event.data.len() + bytes.len() > self.limit {
+        if self.line.len() + self.event.name.len() + self.event.data.len() + bytes.len() > self.limit {
             return Err(TooLong);
         }
         self.line.extend_from_slice(bytes);

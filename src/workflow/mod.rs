@@ -6,6 +6,7 @@
 pub mod clarification;
 pub mod definition;
 pub mod item;
+mod outline;
 pub mod person;
 pub mod plan;
 pub mod prompt;

@@ -1,30 +1,35 @@
 //! JSON Schema 2020-12: schemas that people and models write, so nothing of them is trusted.
 //!
-//! Law: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; what is wrong
-//! with a value is told in a bounded number of bounded findings, whatever the value's size.
+//! Law: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; a value that
+//! would take too long to check, or too deep a stack, is not checked and not valid; what is wrong with a value is told in
+//! a bounded number of bounded findings, whatever the value's size.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
+use super::outline::Outline;
 use crate::domain::progress::Finding;
 
 /// More than these nobody reads, and every one of them is in the log and in the next prompt.
 const MAX_FINDINGS: usize = 20;
 const MAX_MESSAGE: usize = 300;
 const MAX_PATTERN_BYTES: usize = 1 << 20;
-/// Schemas that hold for one and the same value, references followed: a few that refer to each other twice would
-/// otherwise take for ever.
-const MAX_APPLIED: u64 = 100_000;
+/// Steps of one check: some seconds at worst.
+const MAX_STEPS: u64 = 200_000_000;
+/// Every fault of a value is collected before the first is told; where there may be more than these, only the first is.
+const MAX_COLLECTED: u64 = 300_000;
+/// Levels of a value, times the schemas that stand behind each other at each of them: all of them are on the stack.
+const MAX_STACK: usize = 2_000;
 
 /// A schema that has been compiled.
 #[derive(Clone)]
 pub struct Schema {
-    source: Value,
+    source: Arc<Value>,
     validator: Arc<Validator>,
+    outline: Outline,
 }
 
 /// The schema cannot be used.
@@ -37,7 +42,7 @@ impl Schema {
         if !source.is_object() && !source.is_boolean() {
             return Err(InvalidSchema("a schema is an object or a boolean".into()));
         }
-        Outline::of(source)?.check()?;
+        let outline = Outline::of(source).map_err(|why| InvalidSchema(bounded(why)))?;
         let options = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .with_pattern_options(
@@ -45,7 +50,7 @@ impl Schema {
             )
             .offline();
         match options.build(source) {
-            Ok(validator) => Ok(Self { source: source.clone(), validator: Arc::new(validator) }),
+            Ok(validator) => Ok(Self { source: Arc::new(source.clone()), validator: Arc::new(validator), outline }),
             Err(error) => {
                 let path = error.instance_path().as_str();
                 let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
@@ -60,17 +65,63 @@ impl Schema {
 
     /// What is wrong with the value, the first of it.
     pub fn findings(&self, value: &Value) -> Vec<Finding> {
-        let errors = self.validator.iter_errors(value).take(MAX_FINDINGS);
-        errors
-            .map(|error| {
-                let message = bounded(error.masked().to_string());
-                Finding::new(error.kind().keyword(), bounded(error.instance_path().as_str().to_owned()), message)
-            })
-            .collect()
+        let size = Size::of(value);
+        if !self.is_checkable(&size) {
+            return vec![Finding::of_reply(
+                "too_large",
+                "the value is too large or too deep to be checked by its schema",
+            )];
+        }
+        if size.values.saturating_mul(self.outline.cost) > MAX_COLLECTED {
+            return self.validator.validate(value).err().iter().map(finding).collect();
+        }
+        self.validator.iter_errors(value).take(MAX_FINDINGS).map(|error| finding(&error)).collect()
     }
 
     pub fn is_valid(&self, value: &Value) -> bool {
-        self.validator.is_valid(value)
+        self.is_checkable(&Size::of(value)) && self.validator.is_valid(value)
+    }
+
+    fn is_checkable(&self, size: &Size) -> bool {
+        let steps = (size.values + size.bytes / 16).saturating_mul(self.outline.cost);
+        steps <= MAX_STEPS && size.depth.saturating_mul(self.outline.chain) <= MAX_STACK
+    }
+}
+
+fn finding(error: &jsonschema::ValidationError<'_>) -> Finding {
+    let message = bounded(error.masked().to_string());
+    Finding::new(error.kind().keyword(), bounded(error.instance_path().as_str().to_owned()), message)
+}
+
+/// How much there is of a value.
+#[derive(Default)]
+struct Size {
+    values: u64,
+    /// Of texts and names.
+    bytes: u64,
+    depth: usize,
+}
+
+impl Size {
+    /// Of JSON that a parser has read, whose depth is bounded.
+    fn of(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.add(value, 1);
+        size
+    }
+
+    fn add(&mut self, value: &Value, depth: usize) {
+        self.values += 1;
+        self.depth = self.depth.max(depth);
+        match value {
+            Value::String(text) => self.bytes += text.len() as u64,
+            Value::Array(items) => items.iter().for_each(|item| self.add(item, depth + 1)),
+            Value::Object(members) => members.iter().for_each(|(name, member)| {
+                self.bytes += name.len() as u64;
+                self.add(member, depth + 1);
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 }
 
@@ -94,116 +145,6 @@ fn bounded(mut text: String) -> String {
         text.push('…');
     }
     text
-}
-
-/// What holds for the same value as a schema itself, and what for its parts.
-const SAME_LIST: [&str; 3] = ["allOf", "anyOf", "oneOf"];
-const SAME_ONE: [&str; 4] = ["not", "if", "then", "else"];
-const SAME_MAP: [&str; 1] = ["dependentSchemas"];
-const PART_LIST: [&str; 1] = ["prefixItems"];
-const PART_ONE: [&str; 7] = [
-    "items",
-    "additionalProperties",
-    "contains",
-    "propertyNames",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-    "contentSchema",
-];
-const PART_MAP: [&str; 4] = ["properties", "patternProperties", "$defs", "definitions"];
-const REFERENCES: [&str; 2] = ["$ref", "$dynamicRef"];
-
-/// Every schema within a schema, and where their references lead.
-struct Outline<'a> {
-    root: &'a Value,
-    schemas: Vec<&'a Value>,
-    anchors: HashMap<&'a str, &'a Value>,
-}
-
-impl<'a> Outline<'a> {
-    fn of(root: &'a Value) -> Result<Self, InvalidSchema> {
-        let mut outline = Self { root, schemas: Vec::new(), anchors: HashMap::new() };
-        outline.walk(root)?;
-        Ok(outline)
-    }
-
-    fn walk(&mut self, schema: &'a Value) -> Result<(), InvalidSchema> {
-        if schema.get("$id").is_some() && !std::ptr::eq(schema, self.root) {
-            return Err(InvalidSchema("only the whole schema may have an $id".into()));
-        }
-        for key in ["$anchor", "$dynamicAnchor"] {
-            if let Some(name) = schema[key].as_str() {
-                self.anchors.insert(name, schema);
-            }
-        }
-        self.schemas.push(schema);
-        same(schema).chain(parts(schema)).try_for_each(|inner| self.walk(inner))
-    }
-
-    /// No schema applies to a value by way of itself, nor so many that nobody could wait for them.
-    fn check(&self) -> Result<(), InvalidSchema> {
-        let mut weights = HashMap::new();
-        self.schemas.iter().try_for_each(|schema| self.weight(schema, &mut weights).map(drop))
-    }
-
-    /// How many schemas are tried when this one is.
-    fn weight(
-        &self,
-        schema: &'a Value,
-        weights: &mut HashMap<*const Value, Option<u64>>,
-    ) -> Result<u64, InvalidSchema> {
-        match weights.insert(schema, None) {
-            Some(Some(known)) => {
-                weights.insert(schema, Some(known));
-                return Ok(known);
-            }
-            Some(None) => return Err(InvalidSchema("a reference leads back to itself".into())),
-            None => {}
-        }
-        let mut weight = 1u64;
-        for inner in same(schema) {
-            weight = weight.saturating_add(self.weight(inner, weights)?);
-        }
-        for reference in REFERENCES.iter().filter_map(|key| schema[*key].as_str()) {
-            weight = weight.saturating_add(self.weight(self.resolve(reference)?, weights)?);
-        }
-        if weight > MAX_APPLIED {
-            return Err(InvalidSchema("the references multiply beyond what can be checked".into()));
-        }
-        weights.insert(schema, Some(weight));
-        Ok(weight)
-    }
-
-    fn resolve(&self, reference: &str) -> Result<&'a Value, InvalidSchema> {
-        let nowhere = |why: &str| InvalidSchema(bounded(format!("the reference {reference} {why}")));
-        let fragment = reference.strip_prefix('#').ok_or_else(|| nowhere("leads out of the schema"))?;
-        let target = match fragment {
-            "" => Some(self.root),
-            pointer if pointer.starts_with('/') => self.root.pointer(pointer),
-            anchor => self.anchors.get(anchor).copied(),
-        };
-        target.ok_or_else(|| nowhere("leads nowhere"))
-    }
-}
-
-fn same(schema: &Value) -> impl Iterator<Item = &Value> {
-    inner(schema, &SAME_LIST, &SAME_ONE, &SAME_MAP)
-}
-
-fn parts(schema: &Value) -> impl Iterator<Item = &Value> {
-    inner(schema, &PART_LIST, &PART_ONE, &PART_MAP)
-}
-
-fn inner<'a>(
-    schema: &'a Value,
-    lists: &'static [&str],
-    ones: &'static [&str],
-    maps: &'static [&str],
-) -> impl Iterator<Item = &'a Value> {
-    let lists = lists.iter().filter_map(|key| schema[*key].as_array()).flatten();
-    let ones = ones.iter().filter_map(|key| schema.get(*key));
-    let maps = maps.iter().filter_map(|key| schema[*key].as_object()).flat_map(|map| map.values());
-    lists.chain(ones).chain(maps)
 }
 
 #[cfg(test)]
@@ -260,12 +201,65 @@ mod tests {
             assert!(refused(looping.clone()).contains("itself"), "{looping}");
         }
         let mut definitions = serde_json::Map::new();
-        for number in 0..40 {
+        for number in 0..14 {
             let next = json!({"$ref": format!("#/$defs/d{}", number + 1)});
-            definitions.insert(format!("d{number}"), json!({"allOf": [next, next]}));
+            definitions.insert(format!("d{number}"), json!({"allOf": [next, next, next, next]}));
         }
-        definitions.insert("d40".into(), json!({}));
+        definitions.insert("d14".into(), json!({}));
         assert!(refused(json!({"$ref": "#/$defs/d0", "$defs": definitions})).contains("multiply"));
+    }
+
+    /// Schemas that lead from one to the next, each by `link`.
+    fn chained(count: usize, link: impl Fn(Value) -> Value) -> Value {
+        let mut definitions: serde_json::Map<_, _> =
+            (0..count).map(|at| (format!("d{at}"), link(json!({"$ref": format!("#/$defs/d{}", at + 1)})))).collect();
+        definitions.insert(format!("d{count}"), json!({"type": "object"}));
+        json!({"$ref": "#/$defs/d0", "$defs": definitions})
+    }
+
+    #[test]
+    fn chains_of_references_are_bounded() {
+        assert!(refused(chained(30_000, |next| next)).contains("behind each other"));
+        assert!(refused(chained(30_000, |next| json!({"allOf": [next]}))).contains("behind each other"));
+        assert!(Schema::compile(&chained(20, |next| next)).is_ok());
+        // Each of them holds for a part of what the one before holds for.
+        let parts = Schema::compile(&chained(10_000, |next| json!({"properties": {"a": next}}))).unwrap();
+        assert!(parts.is_valid(&json!({"a": {"a": {"a": {}}}})));
+        let twice = Schema::compile(&chained(100, |next| json!({"properties": {"a": next, "b": next}}))).unwrap();
+        assert!(twice.is_valid(&json!({"a": {"b": {}}})));
+    }
+
+    #[test]
+    fn a_value_that_would_take_too_long_or_too_deep_a_stack_is_not_checked() {
+        let names: Vec<_> = (0..50_000).map(|number| format!("n{number}")).collect();
+        let slow = Schema::compile(&json!({"items": {"enum": names}})).unwrap();
+        let many = Value::Array(vec![json!("none"); 50_000]);
+        assert_eq!((slow.findings(&many)[0].code.as_str(), slow.is_valid(&many)), ("too_large", false));
+        assert_eq!(slow.findings(&json!(["none"]))[0].code, "enum");
+
+        let mut deep = chained(25, |next| next);
+        deep["$defs"]["d25"] = json!({"properties": {"a": {"$ref": "#"}}});
+        let deep = Schema::compile(&deep).unwrap();
+        let nested = |depth| (0..depth).fold(json!({}), |inner, _| json!({"a": inner}));
+        assert!(deep.is_valid(&nested(50)) && !deep.is_valid(&nested(120)));
+    }
+
+    #[test]
+    fn of_a_large_value_only_the_first_fault_is_collected() {
+        let schema = Schema::compile(&json!({"items": {"type": "string"}})).unwrap();
+        let found = schema.findings(&Value::Array(vec![json!(1); 300_000]));
+        assert_eq!((found.len(), found[0].path.as_str()), (1, "/0"));
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_size() {
+        let many: Vec<_> = (0..300).map(|number| json!({"pattern": format!("a{number}")})).collect();
+        assert!(refused(json!({"anyOf": many})).contains("patterns"));
+        let named: serde_json::Map<_, _> = (0..300).map(|number| (format!("a{number}"), json!({}))).collect();
+        assert!(refused(json!({"patternProperties": named})).contains("patterns"));
+        assert!(refused(json!({"patternProperties": {"(((a{100}){100}){100})": {}}})).len() < 500);
+        let quadratic = Schema::compile(&json!({"pattern": "^(a+)+$"})).unwrap();
+        assert!(!quadratic.is_valid(&json!(format!("{}b", "a".repeat(1_000_000)))));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::definition::{Fault, Workflow};
+use crate::domain::json;
 use crate::domain::workflow::NewWorkflow;
 
 /// What the service adds when it shows a definition.
@@ -45,6 +46,7 @@ pub fn checked(definition: Value) -> Result<NewWorkflow, Vec<Fault>> {
 /// As [`checked`], of a file; one that is no JSON has one fault.
 pub fn checked_text(text: &[u8]) -> Result<NewWorkflow, Vec<Fault>> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    json::check(text).map_err(|fault| vec![Fault::new("json_invalid", fault.path, fault.kind.to_string())])?;
     let definition =
         serde_json::from_slice(text).map_err(|error| vec![Fault::new("json_invalid", "", error.to_string())])?;
     checked(definition)
@@ -83,6 +85,16 @@ mod tests {
         assert_eq!((new.workflow_id.as_str(), new.step_count), ("brief-to-plan", 3));
         assert_eq!(new.definition["revision"], 7);
         assert!(TOLD.iter().all(|name| new.definition[name].is_null()));
+    }
+
+    #[test]
+    fn a_file_that_would_not_be_kept_as_it_is_written_is_refused_with_the_place() {
+        let text = example().to_string();
+        for (more, path) in [("\"limits\": {\"x\": 1e-999}", "limits.x"), ("\"name\": \"a\", \"name\": \"b\"", "name")]
+        {
+            let faults = checked_text(format!("{{{more}, {}", &text[1..]).as_bytes()).unwrap_err();
+            assert_eq!((faults.len(), faults[0].path.as_str()), (1, path), "{faults:?}");
+        }
     }
 
     #[test]

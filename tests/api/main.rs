@@ -31,6 +31,7 @@ mod limits;
 mod lines;
 mod lists;
 mod llm_telemetry;
+mod model_replies;
 mod many_streams;
 mod retention;
 mod retry;

@@ -171,12 +171,7 @@ async fn a_stream_that_never_ends_is_bounded_too() {
 #[actix_web::test]
 async fn nonsense_is_told_as_such() {
     for dialect in DIALECTS {
-        for data in [
-            "data: {\"type\":\n\n",
-            "data: hello\n\n",
-            "data: 7\n\n",
-            "data: {\"type\":\"message_start\",\"choices\":3}\n\n",
-        ] {
+        for data in ["data: {\"type\":\n\n", "data: hello\n\n", "data: 7\n\n"] {
             let error = outcome(dialect, vec![head(), chunk(data), Act::Hold], limits()).await.unwrap_err();
             assert_eq!(error.kind().as_str(), "malformed", "{dialect:?} {data}");
         }

@@ -3,6 +3,8 @@
 mod anthropic;
 mod faults;
 mod openai;
+mod parameters;
+mod replies;
 mod support;
 mod tls;
 mod worker_loop;

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ade::llm::{
-    Call, Context, Endpoint, Limits, Message, Options, Part, Provider, ProviderError, ProviderName, Providers, Reply,
-    Request,
+    Call, Context, Endpoint, Fixed, Limits, Message, Options, Part, Provider, ProviderError, ProviderName, Providers,
+    Reply, Request,
 };
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
@@ -225,7 +225,8 @@ impl Dialect {
             Self::Anthropic => (ProviderName::Anthropic, endpoint(""), endpoint("/unused")),
             Self::OpenAi => (ProviderName::OpenAi, endpoint("/unused"), endpoint("/v1")),
         };
-        let options = Options { default, anthropic, openai, limits, ca_file: None };
+        let options =
+            Options { default, anthropic, openai, openai_parameters: Fixed::default(), limits, ca_file: None };
         Providers::new(options).unwrap().get(None).unwrap()
     }
 }

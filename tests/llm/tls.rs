@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ade::llm::{Endpoint, Options, ProviderError, ProviderName, Providers, Reply, complete};
+use ade::llm::{Endpoint, Fixed, Options, ProviderError, ProviderName, Providers, Reply, complete};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::SecretString;
@@ -40,7 +40,9 @@ async fn call(host: &str, ca_file: Option<PathBuf>) -> Result<Reply, ProviderErr
     });
     let endpoint = || Endpoint { base_url: format!("https://{host}:{port}"), key: Some(SecretString::from(KEY)) };
     let default = ProviderName::Anthropic;
-    let options = Options { default, anthropic: endpoint(), openai: endpoint(), limits: limits(), ca_file };
+    let openai_parameters = Fixed::default();
+    let options =
+        Options { default, anthropic: endpoint(), openai: endpoint(), openai_parameters, limits: limits(), ca_file };
     let provider = Providers::new(options).unwrap().get(None).unwrap();
     complete(provider.call(request()), |_| {}).await
 }

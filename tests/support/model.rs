@@ -19,6 +19,10 @@ pub enum Turn {
     Says(String),
     /// The beginning of a reply that the limit of tokens has cut off.
     Cut(String),
+    /// A stream of events, as it is.
+    Streams(String),
+    /// A refusal with this message.
+    Complains(&'static str),
     /// The status, the headers and a message.
     Refuses(&'static str, &'static str),
     /// Silence, until the client is gone.
@@ -106,6 +110,13 @@ impl State {
             match turn {
                 Turn::Says(text) => socket.write_all(&stream(&text, "stop"))?,
                 Turn::Cut(text) => socket.write_all(&stream(&text, "length"))?,
+                Turn::Streams(body) => {
+                    socket.write_all(&answer("200 OK", "Content-Type: text/event-stream\r\n", &body))?
+                }
+                Turn::Complains(message) => {
+                    let body = json!({"error": {"message": message, "type": "invalid_request_error"}}).to_string();
+                    socket.write_all(&answer("400 Bad Request", "Content-Type: application/json\r\n", &body))?;
+                }
                 Turn::Refuses(status, headers) => socket.write_all(&refusal(status, headers))?,
                 Turn::Hangs => {
                     let _ = reader.read(&mut [0]);

@@ -3,16 +3,17 @@
 //! It is written by following the schema, then checked against it by a validator. Where the schema leaves a choice that
 //! does not work out, other choices are tried, within bounds; what is left unsatisfied is an error.
 
-use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
 
-use jsonschema::{Draft, PatternOptions};
+use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use serde_json::{Map, Number, Value, json};
 
 use super::pattern;
 use super::questions::uuid;
-use super::shape::{Book, Shape, list};
+use super::shape::{Book, Shape, list, nodes};
 use super::text::Material;
+use super::work::Work;
 use crate::llm::REPLY_BYTES;
 
 /// Choices that are tried, with and without what is optional.
@@ -29,21 +30,23 @@ const LONGEST: usize = 1 << 20;
 /// Bytes of texts and names in one document: more would be no reply.
 const ROOM: usize = REPLY_BYTES;
 const EXTREME: f64 = 1e15;
+/// What it takes to compile a pattern.
+const COMPILED: usize = 10_000;
+const PATTERN_BYTES: usize = 1 << 20;
 
 /// The first document that is found, or why there is none.
 pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> {
-    let options = jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(PatternOptions::regex());
-    let validator = options
-        .offline()
+    let validator = options()
         .should_validate_formats(true)
         .build(schema)
         .map_err(|error| format!("the schema is none: {error}"))?;
+    let (work, patterns) = (Work::new(), Patterns::default());
     let mut reason = None;
     for is_full in [true, false] {
         for turn in 0..TURNS {
-            let book = Book::new(schema);
+            let book = Book::new(schema, &work);
             let (left, room) = (Cell::new(VALUES), Cell::new(ROOM));
-            let writer = Writer { book: &book, material, is_full, turn, left: &left, room: &room };
+            let writer = Writer { book: &book, patterns: &patterns, material, is_full, turn, left: &left, room: &room };
             let written = writer.value(schema, &mut Vec::new(), 0);
             match written.and_then(|document| checked(&validator, document)) {
                 Ok(document) => return Ok(document),
@@ -54,14 +57,39 @@ pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> 
     Err(format!("no document was found for the schema: {}", reason.unwrap_or_default()))
 }
 
-fn checked(validator: &jsonschema::Validator, document: Value) -> Result<Value, String> {
-    let problem =
-        validator.iter_errors(&document).next().map(|error| format!("{error} at {:?}", error.instance_path().as_str()));
+/// As steps are validated: nothing is fetched, and patterns take time linear in the text.
+fn options() -> ValidationOptions<'static> {
+    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(patterns).offline()
+}
+
+/// Patterns for names of members, compiled once; none of one that is no pattern.
+#[derive(Default)]
+struct Patterns(RefCell<HashMap<String, Option<Validator>>>);
+
+impl Patterns {
+    fn matches(&self, pattern: &str, name: &str, work: &Work) -> Result<bool, String> {
+        let mut known = self.0.borrow_mut();
+        if !known.contains_key(pattern) {
+            work.spend(COMPILED.saturating_add(pattern.len()))?;
+            let compiled = options().build(&json!({"pattern": pattern})).ok();
+            known.insert(pattern.to_owned(), compiled);
+        }
+        work.spend(10 + name.len())?;
+        let pattern = known.get(pattern).and_then(Option::as_ref);
+        Ok(pattern.is_some_and(|pattern| pattern.is_valid(&json!(name))))
+    }
+}
+
+fn checked(validator: &Validator, document: Value) -> Result<Value, String> {
+    let problem = validator.validate(&document).err();
+    let problem = problem.map(|error| format!("{} at {:?}", error.masked(), error.instance_path().as_str()));
     problem.map_or(Ok(document), Err)
 }
 
 struct Writer<'a> {
     book: &'a Book<'a>,
+    patterns: &'a Patterns,
     material: &'a Material,
     is_full: bool,
     turn: usize,
@@ -99,6 +127,7 @@ impl Writer<'_> {
         let values = list(shape, "enum");
         let given = shape.get("const").or_else(|| values.get((self.turn + item(path)) % values.len().max(1)));
         if let Some(value) = given {
+            self.book.work.spend(nodes(value))?;
             self.take(weight(value), path)?;
             return Ok(value.clone());
         }
@@ -156,12 +185,25 @@ impl Writer<'_> {
         depth: usize,
     ) -> Result<(), String> {
         self.take(name.len(), path)?;
-        let schema = shape.get("properties").and_then(|properties| properties.get(name)).or_else(|| other(shape, name));
+        let schema = match shape.get("properties").and_then(|properties| properties.get(name)) {
+            Some(schema) => schema,
+            None => self.other(shape, name)?,
+        };
         path.push(name.to_owned());
-        let value = self.value(schema.unwrap_or(&Value::Bool(true)), path, depth + 1);
+        let value = self.value(schema, path, depth + 1);
         path.pop();
         object.insert(name.to_owned(), value?);
         Ok(())
+    }
+
+    /// The schema of a member that is not among the properties.
+    fn other<'s>(&self, shape: &'s Shape, name: &str) -> Result<&'s Value, String> {
+        for (pattern, schema) in shape.get("patternProperties").and_then(Value::as_object).into_iter().flatten() {
+            if self.patterns.matches(pattern, name, self.book.work)? {
+                return Ok(schema);
+            }
+        }
+        Ok(shape.get("additionalProperties").unwrap_or(&Value::Bool(true)))
     }
 
     /// Members that others bring with them, then as many more as there must be.
@@ -172,10 +214,12 @@ impl Writer<'_> {
         path: &mut Path,
         depth: usize,
     ) -> Result<(), String> {
-        while let Some(name) = dependent(object, shape) {
+        while let Some(name) = dependent(object, shape, self.book.work)? {
             self.member(object, &name, shape, path, depth)?;
         }
         let least = bound(shape, "minProperties").unwrap_or(0);
+        let known = shape.get("properties").and_then(Value::as_object).map_or(0, Map::len);
+        self.book.work.spend(least.min(VALUES).saturating_mul(known))?;
         if least > VALUES {
             return Err(format!("{least} members are too many at {}", path.join("/")));
         }
@@ -200,7 +244,7 @@ impl Writer<'_> {
         let of_names = shape.get("propertyNames").and_then(|names| names["pattern"].as_str());
         let patterns = shape.get("patternProperties").and_then(Value::as_object).and_then(|all| all.keys().next());
         match of_names.or(patterns.map(String::as_str)) {
-            Some(pattern) => pattern::matching(pattern, 1, 64, number),
+            Some(pattern) => pattern::matching(pattern, 1, 64, number, self.book.work),
             None => Ok(format!("item_{}", number + 1)),
         }
     }
@@ -255,12 +299,13 @@ impl Writer<'_> {
         if min > max.min(LONGEST) {
             return Err(format!("no text has at least {min} and at most {} characters", max.min(LONGEST)));
         }
+        self.book.work.spend(min)?;
         let format = shape.get("format").and_then(Value::as_str).and_then(|format| self.formatted(format, path));
         if let Some(text) = format {
             return Ok(text);
         }
         if let Some(pattern) = shape.get("pattern").and_then(Value::as_str) {
-            return pattern::matching(pattern, min, max, self.turn + item(path));
+            return pattern::matching(pattern, min, max, self.turn + item(path), self.book.work);
         }
         Ok(fitted(&self.material.text(path), min, max))
     }
@@ -329,23 +374,12 @@ fn bound(shape: &Shape, key: &str) -> Option<usize> {
     shape.get(key).and_then(Value::as_f64).map(|bound| bound.clamp(0.0, 1e9) as usize)
 }
 
-/// The schema of a member that is not among the properties.
-fn other<'a>(shape: &'a Shape, name: &str) -> Option<&'a Value> {
-    let patterns = shape.get("patternProperties").and_then(Value::as_object);
-    let is_for_it = |pattern: &str| {
-        let names = json!({"propertyNames": {"pattern": pattern}});
-        jsonschema::options().build(&names).is_ok_and(|names| names.is_valid(&json!({ (name): null })))
-    };
-    let by_pattern =
-        patterns.and_then(|all| all.iter().find(|(pattern, _)| is_for_it(pattern))).map(|(_, schema)| schema);
-    by_pattern.or_else(|| shape.get("additionalProperties"))
-}
-
 /// A member that one of those that are there asks for.
-fn dependent(object: &Map<String, Value>, shape: &Shape) -> Option<String> {
-    let rules = shape.get("dependentRequired").and_then(Value::as_object)?;
+fn dependent(object: &Map<String, Value>, shape: &Shape, work: &Work) -> Result<Option<String>, String> {
+    let Some(rules) = shape.get("dependentRequired").and_then(Value::as_object) else { return Ok(None) };
+    work.spend(rules.values().map(nodes).sum())?;
     let asked = rules.iter().filter(|(name, _)| object.contains_key(*name)).filter_map(|(_, names)| names.as_array());
-    asked.flatten().filter_map(Value::as_str).find(|name| !object.contains_key(*name)).map(str::to_owned)
+    Ok(asked.flatten().filter_map(Value::as_str).find(|name| !object.contains_key(*name)).map(str::to_owned))
 }
 
 /// How many items must be of the kind that is contained.
@@ -414,13 +448,26 @@ fn integer(shape: &Shape, preferred: i64) -> Result<Value, String> {
     let Some(step) = shape.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0) else {
         return Ok(json!(near));
     };
-    // A step of 1.5 allows every third whole number.
-    let whole =
-        (1..=1_000_000).map(|times| step * f64::from(times)).find(|step| step.fract() == 0.0).ok_or_else(none)?;
-    let whole = whole.min(EXTREME) as i64;
+    let whole = whole_multiple(step).ok_or_else(none)?;
     let up = near.div_euclid(whole) * whole;
     let fits = [up, up + whole].into_iter().find(|value| (low..=high).contains(value));
     fits.map(|value| json!(value)).ok_or_else(none)
+}
+
+/// The smallest whole number that is a multiple of a step: of 1.5 it is 3.
+fn whole_multiple(step: f64) -> Option<i64> {
+    let text = format!("{step:e}");
+    let (mantissa, exponent) = text.split_once('e')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let exponent = exponent.parse::<i32>().ok()? - i32::try_from(fraction.len()).ok()?;
+    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    let multiple = if exponent >= 0 { digits.checked_mul(power)? } else { digits / common_divisor(digits, power) };
+    i64::try_from(multiple).ok().filter(|multiple| *multiple <= EXTREME as i64)
+}
+
+fn common_divisor(one: i128, other: i128) -> i128 {
+    if other == 0 { one } else { common_divisor(other, one % other) }
 }
 
 fn number(shape: &Shape, preferred: i64) -> Result<Value, String> {
@@ -485,6 +532,8 @@ mod tests {
             json!({"type": "integer", "exclusiveMinimum": -4, "exclusiveMaximum": -2}),
             json!({"type": "integer", "minimum": 0.5, "maximum": 1.5}),
             json!({"type": "integer", "multipleOf": 1.5}),
+            json!({"type": "integer", "multipleOf": 0.0001, "minimum": 3}),
+            json!({"type": "integer", "multipleOf": 2.0000001, "minimum": 1}),
             json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.001}),
             json!({"type": "number", "minimum": 2.5, "maximum": 2.5}),
             json!({"type": "number", "multipleOf": 0.25, "minimum": 100.1}),
@@ -568,6 +617,47 @@ mod tests {
             json!({"$ref": "https://example.org/elsewhere.json"}),
         ] {
             assert!(write(&schema).is_err(), "{schema}: {:?}", write(&schema));
+        }
+    }
+
+    #[test]
+    fn steps_become_whole_without_searching() {
+        for (step, expected) in [
+            (1.5, Some(3)),
+            (0.1, Some(1)),
+            (7.0, Some(7)),
+            (2e3, Some(2_000)),
+            (0.000_000_3, Some(3)),
+            (1.000_000_7, Some(10_000_007)),
+            (1e300, None),
+            (1e-300, None),
+            (std::f64::consts::PI, None),
+        ] {
+            assert_eq!(whole_multiple(step), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_asks_for_ends() {
+        let hard = json!({"type": "integer", "multipleOf": 1.000_000_000_000_1});
+        let pattern = "^(((a{30}){30}){30}){0,1}b{3}$";
+        let many = |schema: &Value, count: usize| -> Map<String, Value> {
+            (0..count).map(|number| (format!("p{number}"), schema.clone())).collect()
+        };
+        let wide = many(&json!(true), 20_000);
+        let names: Vec<_> = (0..2_000).map(|number| format!("p{number}")).collect();
+        for schema in [
+            json!({"type": "array", "minItems": 2_000, "items": hard}),
+            json!({"type": "object", "properties": many(&hard, 2_000), "required": names}),
+            json!({"type": "array", "minItems": 2_000, "items": {"type": "string", "pattern": pattern, "minLength": 9_000}}),
+            json!({"type": "array", "minItems": 3_000, "items": {"$ref": "#/$defs/wide"}, "$defs": {"wide": {"type": "object", "properties": wide}}}),
+            json!({"type": "object", "minProperties": 3_000, "patternProperties": many(&json!(true), 3_000)}),
+            json!({"type": "array", "minItems": 3_000, "items": {"type": "string", "minLength": 1_000_000}}),
+            json!({"type": "object", "minProperties": 3_000, "propertyNames": {"pattern": "^((((a{0}){1000}){1000}){1000})b$"}}),
+            json!({"type": "object", "patternProperties": {"^(a+)+$": {"type": "string"}}, "required": [format!("{}b", "a".repeat(200))]}),
+        ] {
+            // Whatever comes of it.
+            let _ = write(&schema);
         }
     }
 

@@ -26,6 +26,7 @@ mod pattern;
 mod questions;
 mod shape;
 mod text;
+mod work;
 
 use std::time::Duration;
 
@@ -50,16 +51,23 @@ impl Provider for Builtin {
     }
 
     fn call(&self, request: Request) -> Call {
-        let script = script(&request);
-        let paced = stream::iter(script).then(|(pause, part)| async move {
+        let timeout = request.timeout.unwrap_or(Duration::MAX);
+        // It may take a while, which is nobody else's.
+        let writing = async move { tokio::task::spawn_blocking(move || script(&request)).await };
+        let written = stream::once(writing)
+            .flat_map(|script| stream::iter(script.unwrap_or_else(|error| vec![(Duration::ZERO, Err(died(&error)))])));
+        let paced = written.then(|(pause, part)| async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
             part
         });
-        let timeout = request.timeout.unwrap_or(Duration::MAX);
         bounded(paced.boxed_local(), timeout)
     }
+}
+
+fn died(error: &tokio::task::JoinError) -> ProviderError {
+    ProviderError::Unanswerable { reason: error.to_string() }
 }
 
 type Told = (Duration, Result<Part, ProviderError>);

@@ -3,28 +3,25 @@
 //! Merging is not exact everywhere (what `not` and two patterns forbid together is left as it is): whoever builds on a
 //! shape checks the result against the schema itself.
 
-use std::cell::Cell;
-
 use serde_json::{Map, Value, json};
+
+use super::work::Work;
 
 /// Ways to satisfy a schema that are kept.
 const VARIANTS: usize = 32;
 const DEPTH: usize = 32;
-/// Schemas that are looked at for one document, references followed: a few that refer to each other twice would
-/// otherwise take for ever.
-const STEPS: usize = 100_000;
 
 pub type Shape = Map<String, Value>;
 
 /// A schema and what its references mean.
 pub struct Book<'a> {
     root: &'a Value,
-    left: Cell<usize>,
+    pub work: &'a Work,
 }
 
 impl<'a> Book<'a> {
-    pub fn new(root: &'a Value) -> Self {
-        Self { root, left: Cell::new(STEPS) }
+    pub fn new(root: &'a Value, work: &'a Work) -> Self {
+        Self { root, work }
     }
 
     /// The ways to satisfy a schema; at least one.
@@ -33,8 +30,7 @@ impl<'a> Book<'a> {
     }
 
     fn unfold(&self, schema: &Value, depth: usize) -> Result<Vec<Shape>, String> {
-        let left = self.left.get().checked_sub(1).ok_or("the schema takes too many steps to follow")?;
-        self.left.set(left);
+        self.work.spend(STEP)?;
         if depth > DEPTH {
             return Err("the schema refers to itself".to_owned());
         }
@@ -44,20 +40,21 @@ impl<'a> Book<'a> {
             _ => return Err("the schema allows nothing".to_owned()),
         };
         let plain = schema.iter().filter(|(key, _)| !DETOURS.contains(&key.as_str()));
+        self.work.spend(plain.clone().map(|(_, value)| nodes(value)).sum())?;
         let mut variants = vec![plain.map(|(key, value)| (key.clone(), value.clone())).collect::<Shape>()];
         if let Some(reference) = schema.get("$ref").or(schema.get("$dynamicRef")) {
-            variants = product(&variants, &self.unfold(self.resolve(reference)?, depth + 1)?)?;
+            variants = self.product(&variants, &self.unfold(self.resolve(reference)?, depth + 1)?)?;
         }
         for part in list(schema, "allOf") {
-            variants = product(&variants, &self.unfold(part, depth + 1)?)?;
+            variants = self.product(&variants, &self.unfold(part, depth + 1)?)?;
         }
         for key in ["oneOf", "anyOf"] {
             if schema.contains_key(key) {
-                variants = product(&variants, &self.alternatives(list(schema, key), depth)?)?;
+                variants = self.product(&variants, &self.alternatives(list(schema, key), depth)?)?;
             }
         }
         if let Some(condition) = schema.get("if") {
-            variants = product(&variants, &self.conditional(schema, condition, depth)?)?;
+            variants = self.product(&variants, &self.conditional(schema, condition, depth)?)?;
         }
         Ok(variants)
     }
@@ -78,6 +75,15 @@ impl<'a> Book<'a> {
         let branch = |key| schema.get(key).cloned().unwrap_or(Value::Bool(true));
         let met = json!({"allOf": [condition, branch("then")]});
         self.alternatives(&[met, branch("else")], depth)
+    }
+
+    fn product(&self, left: &[Shape], right: &[Shape]) -> Result<Vec<Shape>, String> {
+        let size = |shapes: &[Shape]| shapes.iter().flat_map(Map::values).map(nodes).sum::<usize>();
+        self.work
+            .spend(size(left).saturating_mul(right.len()).saturating_add(size(right).saturating_mul(left.len())))?;
+        let pairs = left.iter().flat_map(|left| right.iter().map(move |right| merged(left.clone(), right)));
+        let variants: Vec<_> = pairs.flatten().take(VARIANTS).collect();
+        if variants.is_empty() { Err("parts of the schema exclude each other".to_owned()) } else { Ok(variants) }
     }
 
     /// `#`, `#/$defs/x`, `#anchor`, and the same behind the schema's own `$id`.
@@ -103,14 +109,21 @@ impl<'a> Book<'a> {
 const DETOURS: [&str; 10] =
     ["$ref", "$dynamicRef", "allOf", "oneOf", "anyOf", "if", "then", "else", "$defs", "definitions"];
 
-pub fn list<'a>(schema: &'a Shape, key: &str) -> &'a [Value] {
-    schema.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+/// What it takes to look at a schema, at least.
+const STEP: usize = 100;
+
+/// Values within a value, itself included.
+pub fn nodes(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(nodes).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(nodes).sum::<usize>(),
+        Value::String(text) => 1 + text.len() / 64,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
 }
 
-fn product(left: &[Shape], right: &[Shape]) -> Result<Vec<Shape>, String> {
-    let pairs = left.iter().flat_map(|left| right.iter().map(move |right| merged(left.clone(), right)));
-    let variants: Vec<_> = pairs.flatten().take(VARIANTS).collect();
-    if variants.is_empty() { Err("parts of the schema exclude each other".to_owned()) } else { Ok(variants) }
+pub fn list<'a>(schema: &'a Shape, key: &str) -> &'a [Value] {
+    schema.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Both at once; none if they exclude each other.
@@ -189,7 +202,7 @@ mod tests {
     use super::*;
 
     fn variants(schema: Value) -> Result<Vec<Value>, String> {
-        Book::new(&schema).variants(&schema).map(|shapes| shapes.into_iter().map(Value::Object).collect())
+        Book::new(&schema, &Work::new()).variants(&schema).map(|shapes| shapes.into_iter().map(Value::Object).collect())
     }
 
     #[test]
@@ -234,7 +247,7 @@ mod tests {
         let mut definitions: Shape = (0..25).map(|number| (number.to_string(), level(number + 1))).collect();
         definitions.insert("25".to_owned(), json!({"type": "string"}));
         let error = variants(json!({"$ref": "#/$defs/0", "$defs": definitions})).unwrap_err();
-        assert!(error.contains("steps") || error.contains("itself"), "{error}");
+        assert!(error.contains("work") || error.contains("itself"), "{error}");
     }
 
     #[test]

@@ -27,9 +27,10 @@ use crate::event::payload::execution::{
     ACCEPTANCE_NEEDED, AcceptanceNeeded, CLARIFICATION_NEEDED, ClarificationNeeded, STEP_COMPLETED, STEP_FAILED,
     STEP_RETRYING, STEP_STARTED, StepCompleted, StepFailed, StepRetrying, StepStarted,
 };
+use crate::workflow::Step;
 use crate::workflow::item::{self, Item};
+use crate::workflow::reply::{self, Verdict};
 use crate::workflow::step::{Consequence, Move, Retry, consequence, may_ask, next_move};
-use crate::workflow::{Step, reply};
 
 pub struct StepWork {
     pub work: Rc<Work>,
@@ -160,14 +161,32 @@ impl StepWork {
             }
         };
         let state = self.work.scribe.step(&self.key);
-        let schema = self.work.job.workflow.output_schema(step);
-        let verdict = reply::judge(&content, recorded.stop_reason.as_deref(), schema, may_ask(step, &state));
+        let verdict = match self.verdict(step, content, recorded.stop_reason.clone(), may_ask(step, &state)).await {
+            Ok(verdict) => verdict,
+            Err(error) => return self.fail(error).await,
+        };
         match consequence(step, &state, verdict) {
             Consequence::Ask(questions) => self.ask(questions).await,
             Consequence::Write(content) => self.deliver(step, state.attempt, content).await,
             Consequence::Retry(retry) => self.retry(retry).await,
             Consequence::Fail(error) => self.fail(error).await,
         }
+    }
+
+    /// To check a large document by a large schema takes its time, which is nobody else's.
+    async fn verdict(
+        &self,
+        step: &Step,
+        content: String,
+        stop_reason: Option<String>,
+        may_ask: bool,
+    ) -> Result<Verdict, StepError> {
+        let schema = self.work.job.workflow.output_schema(step).clone();
+        let judge = move || reply::judge(&content, stop_reason.as_deref(), &schema, may_ask);
+        let failed = |error: tokio::task::JoinError| {
+            StepError::new(StepErrorCode::OrchestrationError, format!("the reply could not be judged: {error}"))
+        };
+        tokio::task::spawn_blocking(judge).await.map_err(failed)
     }
 
     async fn ask(&self, questions: Vec<Question>) -> Result<(), LogFailed> {

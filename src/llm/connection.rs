@@ -1,0 +1,144 @@
+//! A connection for one request, over HTTP/1.1.
+//!
+//! Law: whoever waits for the answer drives the connection, and whoever drops the answer closes it: no task is spawned
+//! and nothing is pooled, which would only save a handshake out of seconds. The head of an answer is bounded; what comes
+//! before it (1xx) is passed over.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The head of an answer, and what is read at once of its body.
+const BUFFER_BYTES: usize = 128 << 10;
+const MAX_HEADERS: usize = 200;
+const AGENT: &str = concat!("ade/", env!("CARGO_PKG_VERSION"));
+
+/// A request, ready to be sent.
+#[derive(Clone)]
+pub struct Outgoing {
+    pub url: String,
+    pub headers: Vec<(&'static str, HeaderValue)>,
+    pub body: String,
+}
+
+/// An answer, and the connection on which the rest of it comes.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    driver: Driver,
+    /// As long as there is somebody to send, nobody closes the connection early.
+    _sender: http1::SendRequest<String>,
+}
+
+/// None when the connection has ended.
+type Driver = Option<Pin<Box<dyn Future<Output = hyper::Result<()>>>>>;
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Sends a request, and waits for the head of its answer. What went wrong is told as a text.
+pub async fn send(tls: &Arc<rustls::ClientConfig>, outgoing: &Outgoing) -> Result<Answer, String> {
+    let url: Uri = outgoing.url.parse().map_err(|error| format!("the address is none: {error}"))?;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(tls, &url)).await;
+    let io = connected.map_err(|_| format!("there was none within {CONNECT_TIMEOUT:?}"))??;
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(BUFFER_BYTES)
+        .max_headers(MAX_HEADERS)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|error| told(&error))?;
+    let mut driver: Driver = Some(Box::pin(connection));
+    let answer = beside(&mut driver, sender.send_request(request(&url, outgoing)?)).await;
+    let (head, body) = answer.map_err(|error| told(&error))?.into_parts();
+    Ok(Answer { status: head.status, headers: head.headers, body, driver, _sender: sender })
+}
+
+impl Answer {
+    /// More of the body; none at its end.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, String>> {
+        loop {
+            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
+            match beside(&mut self.driver, frame).await? {
+                // What is no data is a trailer.
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(Ok(data)),
+                    Err(_) => continue,
+                },
+                Err(error) => return Some(Err(told(&error))),
+            }
+        }
+    }
+}
+
+/// Waits for something that comes over a connection, and drives the connection meanwhile.
+async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // What it ends with, whoever waits for something of it is told.
+        if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
+            *driver = None;
+        }
+        work.as_mut().poll(context)
+    })
+    .await
+}
+
+fn request(url: &Uri, outgoing: &Outgoing) -> Result<Request<String>, String> {
+    let authority = url.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let mut request = Request::post(url.path_and_query().map_or("/", |target| target.as_str()))
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, AGENT)
+        .header(header::ACCEPT, "text/event-stream, application/json")
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in &outgoing.headers {
+        request = request.header(*name, value);
+    }
+    request.body(outgoing.body.clone()).map_err(|error| error.to_string())
+}
+
+async fn connect(tls: &Arc<rustls::ClientConfig>, url: &Uri) -> Result<Box<dyn Io>, String> {
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let is_secure = url.scheme_str() == Some("https");
+    let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+    let socket = TcpStream::connect((host, port)).await.map_err(|error| told(&error))?;
+    socket.set_nodelay(true).map_err(|error| told(&error))?;
+    if !is_secure {
+        return Ok(Box::new(socket));
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| told(&error))?;
+    let secured = TlsConnector::from(tls.clone()).connect(name, socket).await;
+    Ok(Box::new(secured.map_err(|error| told(&error))?))
+}
+
+/// An error with its causes, each said once.
+fn told(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
