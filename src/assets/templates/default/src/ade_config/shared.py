@@ -1,6 +1,7 @@
 """Helpers for the column modules and row detectors."""
 
 import re
+from datetime import datetime, time
 
 SEPARATORS = re.compile(r"[\W_]+")
 
@@ -35,6 +36,8 @@ def clean_text(value):
     """Text without spaces around it and without repeated spaces in it; blank becomes None."""
     if value is None:
         return None
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()
     return " ".join(str(value).split()) or None
 
 

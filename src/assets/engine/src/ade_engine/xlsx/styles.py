@@ -1,0 +1,71 @@
+"""The number formats of a workbook by style. Fonts, fills and all else of the styles decide nothing."""
+
+from .numberformat import NumberFormat
+from .package import Damaged, Package
+from .xml import XmlFault, visit_elements
+
+GENERAL = NumberFormat("General")
+BUILT_IN = {
+    1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
+    12: "# ?/?", 13: "# ??/??", 14: "mm-dd-yy", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy",
+    18: "h:mm AM/PM", 19: "h:mm:ss AM/PM", 20: "h:mm", 21: "h:mm:ss", 22: "m/d/yy h:mm",
+    37: "#,##0", 38: "#,##0", 39: "#,##0.00", 40: "#,##0.00", 45: "mm:ss", 46: "[h]:mm:ss",
+    47: "mm:ss.0", 48: "##0.0E+0", 49: "@",
+    **dict.fromkeys((*range(27, 32), 36, *range(50, 55), 57, 58), "yyyy/m/d"),
+    **dict.fromkeys((32, 33, 34, 35, 55, 56), "h:mm:ss"),
+}  # fmt: skip
+FAULTY_STYLES = "its styles cannot be read: dates may appear as numbers"
+
+
+class Styles:
+    """Number formats by the index that a cell refers to."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, str] = {}
+        self._ids: list[int] = []
+        self._formats: list[NumberFormat] = []
+
+    def format(self, style: str | None) -> NumberFormat:
+        try:
+            return self._formats[int(style)] if style else self._default()
+        except (ValueError, IndexError):
+            return GENERAL
+
+    def _default(self) -> NumberFormat:
+        return self._formats[0] if self._formats else GENERAL
+
+    def visit(self, path: tuple[str, ...], attributes: dict) -> None:
+        if path[-2:] == ("numFmts", "numFmt"):
+            self._codes[number(attributes.get("numFmtId"))] = attributes.get(
+                "formatCode", "General"
+            )
+        elif path[-2:] == ("cellXfs", "xf"):
+            self._ids.append(number(attributes.get("numFmtId")))
+
+    def finish(self) -> None:
+        codes = {**BUILT_IN, **self._codes}
+        known: dict[int, NumberFormat] = {}
+        for style in self._ids:
+            if style not in known:
+                known[style] = NumberFormat(codes.get(style, "General"))
+        self._formats = [known[style] for style in self._ids]
+
+
+def read_styles(package: Package, part: str | None) -> tuple[Styles, str | None]:
+    """The styles as far as they can be read, and what to say when that is not all."""
+    styles, warning = Styles(), None
+    if part and part in package:
+        try:
+            with package.open(part) as stream:
+                visit_elements(stream, styles.visit)
+        except (Damaged, XmlFault):
+            warning = FAULTY_STYLES
+    styles.finish()
+    return styles, warning
+
+
+def number(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0
