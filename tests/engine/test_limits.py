@@ -170,6 +170,12 @@ class HostileTest(LimitsTest):
         path = wb.write(self.folder / "a.xlsx", parts, zipfile.ZIP_STORED)
         self.refused(path, "input_too_large", "65,534 parts")
 
+    def test_one_long_text_in_many_cells(self):
+        shared = ["x" * MEBIBYTE]
+        cells = '<row><c t="s"><v>0</v></c></row>' * 4000
+        path = self.workbook(wb.worksheet(wb.roster(1) + cells), shared=shared)
+        self.refused(path, "input_too_large", "500,000,000 characters")
+
     def test_memory_that_does_not_suffice(self):
         rows = "".join(f"M-{n},a{n}@example.com\n" for n in range(400_000))
         result = self.within(120, self.write_csv(f"Member ID,Email\n{rows}"))

@@ -16,7 +16,7 @@ class TextTest(EngineTest):
         _, *rows = self.output()
         return rows
 
-    def fail(self, content, name="input.csv", code="input_error"):
+    def refuse(self, content, name="input.csv", code="input_error"):
         path = self.folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return self.fail_run(path, code=code, stage="extracting")
@@ -84,11 +84,11 @@ class EncodingTest(TextTest):
             ("gbk", "\u4e2d\u6587\u5b57"),
         ):
             with self.subTest(encoding):
-                message = self.fail(ROWS.replace("caf\u00e9", word).encode(encoding, "replace"))
+                message = self.refuse(ROWS.replace("caf\u00e9", word).encode(encoding, "replace"))
                 self.assertIn("neither UTF-8 nor Windows-1252", message)
 
     def test_damaged_utf_16(self):
-        self.assertIn("damaged", self.fail(ROWS.encode("utf-16")[:-1]))
+        self.assertIn("damaged", self.refuse(ROWS.encode("utf-16")[:-1]))
 
     def test_nul_bytes(self):
         content = (
@@ -108,7 +108,7 @@ class EncodingTest(TextTest):
         )
 
     def test_binary_files(self):
-        self.assertIn("binary", self.fail(bytes(range(1, 256)) * 20))
+        self.assertIn("binary", self.refuse(b"\x01\x02\x03ab" * 50))
 
 
 class DelimiterTest(TextTest):
@@ -147,6 +147,23 @@ class DelimiterTest(TextTest):
             'Member ID,Email,Note\nM-1,a@example.com,"a;b;c;d;e"\nM-2,b@example.com,"a;b;c;d;e"\n'
         )
         self.assertEqual(self.notes(text)[0], ("M-1", "a@example.com", "a;b;c;d;e"))
+
+    def test_a_semicolon_in_one_value_of_many_is_no_delimiter(self):
+        path = self.write_csv("Member ID\n" + "M-1\n" * 5 + "M-2; see M-1\n")
+        self.edit_manifest(lambda m: m["columns"]["fields"]["email"].update(required=False))
+        self.write_script("row_detectors/data.py", "")
+        self.write_script(
+            "row_detectors/header.py",
+            "def detect_x(*, row_index, **_):\n    return {'scores': {'header': row_index == 1, 'data': row_index > 1}}\n",
+        )
+        self.run_engine(path)
+        self.assertEqual(self.output()[-1][0], "M-2; SEE M-1")
+
+    def test_wide_rows_of_numbers(self):
+        """Commas between digits are delimiters when the header has them too; one consistent bar is none."""
+        header = "Member ID,Email," + ",".join(f"Year {n}" for n in range(9))
+        rows = "".join(f"M-{n}|x,a{n}@example.com,{','.join('12345678')},9\n" for n in range(5))
+        self.assertEqual(len(self.read(f"{header}\n{rows}")[0]), 6 + 9)
 
     def test_declared_delimiter(self):
         for first, delimiter in (
@@ -209,6 +226,13 @@ class RecordsTest(TextTest):
         )
         self.assert_told("1 values hold single quotation marks", "in lines: 7")
 
+    def test_lines_of_a_letter_inside_a_value(self):
+        letter = "Dear Ann,\n\nplease note, as ever, the date.\nYours, Bob"
+        rows = self.notes(
+            f'Member ID,Email,Note\nM-1,a@example.com,"{letter}"\nM-2,b@example.com,y\n'
+        )
+        self.assertEqual([row[2] for row in rows], [letter, "y"])
+
     def test_zeros_that_an_export_protects(self):
         text = 'Member ID,Email,Note\n="00123",a@example.com,"=""007"""\n'
         self.assertEqual(self.notes(text), [("00123", "a@example.com", "007")])
@@ -223,15 +247,15 @@ class RecordsTest(TextTest):
             f'Member ID,Email,Note\nM-1,a@example.com,"{long}"\nM-2,b@example.com,y\n'
         )
         self.assertEqual((len(rows[0][2]), rows[1][0]), (32_767, "M-2"))
-        self.assert_told("32,767 characters", "row 2")
+        self.assert_told("32,767 characters", ": 2")
 
     def test_a_line_beyond_all_bounds(self):
         content = b"Member ID,Email\nM-1,a@example.com\n" + b"x" * (17 * 1024 * 1024)
-        self.assertIn("line 3", self.fail(content, code="input_too_large"))
+        self.assertIn("line 3", self.refuse(content, code="input_too_large"))
 
     def test_text_full_of_open_quotation_marks(self):
         content = "Member ID,Email\n" + 'M-1,"a@example.com\n' * 200
-        self.assertIn("quotation marks", self.fail(content))
+        self.assertIn("quotation marks", self.refuse(content))
 
     def test_uneven_rows_are_told(self):
         rows = self.read(
@@ -271,14 +295,14 @@ class ForeignTest(TextTest):
             for content in contents:
                 for name in ("page.csv", "page.xlsx"):
                     with self.subTest(content=content, name=name):
-                        self.assertIn(word, self.fail(content, name))
-        self.assertIn("HTML", self.fail("<html><body>".encode("utf-16")))
+                        self.assertIn(word, self.refuse(content, name))
+        self.assertIn("HTML", self.refuse("<html><body>".encode("utf-16")))
 
     def test_nothing_in_it(self):
-        self.assertIn("0 bytes", self.fail(""))
+        self.assertIn("0 bytes", self.refuse(""))
         for content in ("\n\n", "\ufeff", " \t\r\n,,,\n", "\u200b\n", b"\x00" * 100):
             with self.subTest(content):
-                self.assertIn("no filled cells", self.fail(content, code="no_tables_found"))
+                self.assertIn("no filled cells", self.refuse(content, code="no_tables_found"))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,13 @@ class PackageTest(WorkbookTest):
         data = wb.worksheet(wb.roster()).replace("UTF-8", "UTF-16").encode("utf-16")
         self.assert_roster(self.read_parts(wb.parts_of({"S": data})))
 
+    def test_damage_before_the_data(self):
+        for data in (
+            wb.worksheet(wb.roster(), before="<sheetViews><bad"),
+            "text\n" + wb.worksheet(wb.roster()),
+        ):
+            self.assert_roster(self.read_parts(wb.parts_of({"S": data})))
+
     def test_missing_sheet_part(self):
         parts = wb.parts_of({"S": wb.worksheet(wb.roster())})
         del parts["xl/worksheets/sheet1.xml"]
@@ -141,6 +148,14 @@ class SheetsTest(WorkbookTest):
         self.assertEqual(self.payloads("run.table.summary")[0]["sheet_index"], 0)
         message = self.fail_parts(parts, extra=("--input-sheet", "Chart"))
         self.assertIn("Chart is a chart sheet", message)
+
+    def test_a_listed_sheet_without_data(self):
+        parts = wb.parts_of({"S": wb.worksheet(wb.roster())})
+        parts["xl/workbook.xml"] = parts["xl/workbook.xml"].replace(
+            "</sheets>", '<sheet name="Module" sheetId="2" r:id=""/></sheets>'
+        )
+        self.assert_roster(self.read_parts(parts))
+        self.assert_told("no data of these sheets: Module")
 
     def test_only_a_chart(self):
         parts = wb.parts_of({"Chart": "<chartsheet/>"}, kinds=["chartsheet"])
@@ -219,6 +234,26 @@ class ValuesTest(WorkbookTest):
         cell = '<c t="inlineStr"><is><r><t>M-</t></r><r><t>1</t></r><rPh sb="0" eb="1"><t>no</t></rPh></is></c>'
         [row] = self.read(wb.row("Member ID", "Email") + wb.row(cell, "a@example.com"))
         self.assertEqual(row[0], "M-1")
+
+    def test_a_cell_with_a_value_and_inline_text(self):
+        both = "<v>0</v><is><t>M-1</t></is>", "<is><t>M-1</t></is><v>0</v>"
+        for content in both:
+            data = wb.row("Member ID", "Email") + wb.row(
+                f'<c t="inlineStr">{content}</c>', "a@example.com"
+            )
+            self.assertEqual(self.read(data)[0][0], "M-1")
+            data = wb.row("Member ID", "Email") + wb.row(
+                f'<c t="str">{content}</c>', "a@example.com"
+            )
+            self.assertEqual(self.read(data)[0][0], "0")
+
+    def test_an_empty_reference_to_a_string_is_blank(self):
+        [row] = self.read(
+            wb.row("Member ID", "Email", "Note")
+            + wb.row("M-1", "a@example.com", '<c t="s"><v></v></c>')
+        )
+        self.assertIsNone(row[6])
+        self.assertFalse([line for line in self.console() if "missing from the file" in line])
 
     def test_strings_without_their_part(self):
         cell = '<c t="s"><v>7</v></c>'
@@ -299,7 +334,7 @@ class ValuesTest(WorkbookTest):
         data = wb.row("Member ID", "Email", "Note") + wb.row("M-1", "a@example.com", "x" * 40_000)
         [row] = self.read(data)
         self.assertEqual(len(row[6]), 32_767)
-        self.assert_told("32,767 characters", "row 2")
+        self.assert_told("32,767 characters", ": 2")
 
 
 class InvisibleTest(WorkbookTest):
@@ -384,6 +419,11 @@ class FormatsTest(WorkbookTest):
         for value in ("1", "true"):
             rows = self.read(data, properties=f'<workbookPr date1904="{value}"/>')
             self.assertEqual([row[4] for row in rows], [datetime(2024, 1, 1)] * 3)
+        later = wb.parts_of({"S": wb.worksheet(data)}, properties='<workbookPr date1904="1"/>')
+        later["xl/workbook.xml"] = later["xl/workbook.xml"].replace(
+            "</sheets>", "</sheets><extLst><ext><x14:workbookPr xmlns:x14='urn:x'/></ext></extLst>"
+        )
+        self.assertEqual([row[4] for row in self.read_parts(later)], [datetime(2024, 1, 1)] * 3)
         rows = self.read(data, properties='<workbookPr date1904="0"/>')
         self.assertEqual([row[4] for row in rows], [datetime(2019, 12, 31)] * 3)
 

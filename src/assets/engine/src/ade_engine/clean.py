@@ -4,15 +4,15 @@ import re
 
 from .cells import ErrorValue
 
-# Format characters (category Cf) without those that are visible, such as the Arabic number sign; control
-# characters without tab and line ends; U+FFFE and U+FFFF, which no workbook can hold.
+# Format characters (category Cf) without those that are visible, such as the Arabic number sign;
+# control characters without tab and line ends; U+FFFE and U+FFFF, which no workbook can hold.
 INVISIBLE_CLASS = (
     "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u070f\u17b4\u17b5\u180e\u200b"
     "\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ufffe\uffff"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
-# A joiner or non-joiner carries meaning between letters of scripts that join (Persian, Hindi) and between
-# pictographs; beside Latin letters, digits and signs it is only in the way.
+# A joiner or non-joiner carries meaning between letters of scripts that join (Persian, Hindi) and
+# between pictographs; beside Latin letters, digits and signs it is only in the way.
 SIMPLE = "\x00-\u02ff\u2000-\u206f"
 JOINERS = f"(?:(?<![^{SIMPLE}])[\u200c\u200d]|[\u200c\u200d](?![^{SIMPLE}]))"
 INVISIBLE = re.compile(f"[{INVISIBLE_CLASS}]|{JOINERS}")

@@ -98,7 +98,7 @@ class Survey:
             self._sheets.append({**place, "sheet": sheet.name, "filled_rows": len(sheet.rows)})
 
     def check(self, config: Config, logger: Any) -> None:
-        """A run that finds no table fails, unless the manifest allows it or nothing looks for tables."""
+        """No table is a failure, unless the manifest allows it or nothing looks for tables."""
         looks_for_tables = config.row_detectors and not config.manifest.reader.allow_no_tables
         if looks_for_tables and not any(self._found.values()):
             raise NoTablesFound(self._reason(), STAGE, {"sheets": self._sheets})

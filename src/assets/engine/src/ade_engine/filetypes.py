@@ -31,20 +31,27 @@ MAGIC = {
     b"\x7fELF": "a program",
     b"ID;P": "a SYLK file; save it as .xlsx or .csv",
 }
+HTML_TAGS = "!doctype\\s+html|html|head|body|meta|table|title|script|style|div"
+TEXT_PATTERNS = (
+    (
+        r"(<\?xml.{0,2000})?<(ss:)?workbook\b[^>]*urn:schemas-microsoft-com:office",
+        "an XML Spreadsheet 2003; save it as .xlsx",
+    ),
+    (r"(<\?xml.{0,2000})?<office:document\b", "a flat OpenDocument file; save it as .xlsx"),
+    (rf"(<!--.{{0,2000}}?-->\s*|<\?xml[^>]*>\s*)*<({HTML_TAGS})\b", "an HTML page"),
+    (r"<\?xml\b|<!doctype\b|<!--", "an XML document"),
+    (r"<([a-z_][\w.-]*:)?[a-z_][\w.-]*(\s[^<>]*)?>(?=.*</)", "an XML document"),
+    (
+        r"((from|date|subject|content-type):\s.{0,2000}\b)?mime-version:\s",
+        "a web archive or mail (MIME)",
+    ),
+    (r"%!PS", "a PostScript document"),
+    (r"\{\s*(\"|\})|\[\s*[\{\[]", "a JSON document"),
+    (r"TABLE\s*\r?\n0,1\s*\r?\n", "a DIF file; save it as .xlsx or .csv"),
+)
 TEXT_KINDS = [
-    (re.compile(pattern, re.IGNORECASE | re.DOTALL), kind)
-    for pattern, kind in (
-        (r"(<\?xml.{0,2000})?<(ss:)?workbook\b[^>]*urn:schemas-microsoft-com:office", "an XML Spreadsheet 2003; save it as .xlsx"),
-        (r"(<\?xml.{0,2000})?<office:document\b", "a flat OpenDocument file; save it as .xlsx"),
-        (r"(<!--.{0,2000}?-->\s*|<\?xml[^>]*>\s*)*<(!doctype\s+html|html|head|body|meta|table|title|script|style|div)\b", "an HTML page"),
-        (r"<\?xml\b|<!doctype\b", "an XML document"),
-        (r"<([a-z_][\w.-]*:)?[a-z_][\w.-]*(\s+[\w:.-]+\s*=\s*(\"[^\"]*\"|'[^']*'))*\s*/?>", "an XML document"),
-        (r"(from|date|subject|content-type|mime-version):\s.{0,2000}\bmime-version:|mime-version:\s", "a web archive or mail (MIME)"),
-        (r"%!PS", "a PostScript document"),
-        (r"\{\s*(\"|\})|\[\s*[\{\[]", "a JSON document"),
-        (r"TABLE\s*\r?\n0,1\s*\r?\n", "a DIF file; save it as .xlsx or .csv"),
-    )
-]  # fmt: skip
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), kind) for pattern, kind in TEXT_PATTERNS
+]
 
 
 def is_workbook(document: Document) -> bool:

@@ -150,7 +150,7 @@ def field_faults(table: Table, source: Columns, logger: Any) -> dict[tuple[str, 
 
 
 def field_value(row: Row, index: int, value: Any, kind: str | None) -> Any:
-    """Where a number format adds to a number (00123, M-0042), a text field gets what the cell shows."""
+    """What a number format adds to a number (00123, M-0042) belongs to the value of a text."""
     style = row.format(index) if row.formats else None
     if style is None or kind not in (None, "string"):
         return value

@@ -106,7 +106,7 @@ def as_row(values: Any, number: int) -> Row:
 
 
 class Columns:
-    """The rows of a table by column, made once: looking up each cell of a sparse table takes too long.
+    """The rows of a table by column, made once: a sparse table has few cells but many places.
 
     ``faults`` are the faulty cells as column, row number and fault.
     """

@@ -18,13 +18,16 @@ from .tables import Table
 STAGE = "writing_output"
 FILE_NAME = "normalized.xlsx"
 MAX_SHEET_ROWS = 1_048_576
-# What a workbook cannot hold: characters that XML forbids, texts that look like its escapes, more text than fits
-# into a cell, whole numbers beyond those that a double holds exactly.
+# What a workbook cannot hold: characters that XML forbids, texts that look like its escapes, more
+# text than fits into a cell, whole numbers beyond those that a double holds exactly.
 ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 LOOKS_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 MAX_CELL_CHARACTERS = 32_767
 EXACT_INTEGER = 2**53
-CUT = "{count} values are longer than the 32,767 characters that a cell can hold and were cut, in the output's"
+CUT = (
+    "{count} values are longer than the 32,767 characters that a cell can hold and were cut, "
+    "in these rows of the output"
+)
 
 
 def write_output(
@@ -126,7 +129,7 @@ class CellFactory:
         if "_x" in value:
             value = LOOKS_ESCAPED.sub("_x005F_", value)
         if len(value) > MAX_CELL_CHARACTERS:
-            self._notices.add(CUT, f"row {row}")
+            self._notices.add(CUT, str(row))
             value = value[:MAX_CELL_CHARACTERS]
         return self._literal(value) if value[:1] in ("=", "#") else value
 

@@ -13,7 +13,7 @@ from ..notices import INVISIBLE_REMOVED, Notices
 from ..tables import Sheet
 from .delimiters import SAMPLE_CHARACTERS, SAMPLE_LINES, declared_delimiter, find_delimiter
 from .encoding import Encoding, find_encoding
-from .records import Lines, Records, TooLong, TooManyOpenQuotes
+from .records import Lines, Records, TooLong, TooManyOpenMarks
 
 
 def read_text(document: Document, budget: Budget) -> Sheet:
@@ -67,7 +67,7 @@ class RowReader:
             return self._rows(records, 2 if declared else 1)
         except TooLong as error:
             raise self._document.error(f"cannot be read: {error}", InputTooLarge) from error
-        except TooManyOpenQuotes as error:
+        except TooManyOpenMarks as error:
             raise self._document.error(f"cannot be read as CSV: {error}") from error
 
     def _rows(self, records: Iterable[list[str]], first: int) -> list[Row]:
@@ -81,7 +81,7 @@ class RowReader:
             if value is not None:
                 columns.append(index)
                 filled.append(value)
-        self._budget.take(len(filled), self._document.label)
+        self._budget.take(filled, self._document.label)
         return Row(number, self._shapes.shared(tuple(columns)), filled, len(texts))
 
     def _clean(self, text: str, number: int) -> str:

@@ -1,4 +1,8 @@
-"""The encoding of a text file. Valid UTF-8 and UTF-16 are told by their bytes; the rest is Windows-1252 or refused."""
+"""The encoding of a text file.
+
+UTF-8, UTF-16 and UTF-32 show in the bytes. Other text is read as Windows-1252, which is told, or
+refused.
+"""
 
 import codecs
 import re
@@ -19,14 +23,13 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
-# Western text has its accented letters one by one; a run of them is another alphabet in another encoding.
+# Western text has its accented letters one by one; a run of them is another alphabet.
 FOREIGN = re.compile(rb"[\xa1-\xff]{4,}")
 
 
 def windows_1252(error: UnicodeError) -> tuple[str, int]:
     """Bytes that are no UTF-8, each as a character of Windows-1252; five bytes have none there."""
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
+    assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("cp1252"), error.end
 
 
@@ -46,7 +49,7 @@ def find_encoding(document: Document) -> Encoding:
     with open(document.path, "rb") as file:
         head = file.read(HEAD)
     name = marked(head) or unmarked_wide(head) or "utf-8"
-    if "32" not in name and "16" not in name and len(CONTROL.findall(head)) > len(head) // 20:
+    if "32" not in name and "16" not in name and len(CONTROL.findall(head)) > len(head) // 5:
         raise document.error("is a binary file of an unknown kind, not text")
     fault = first_fault(document, name)
     if fault is None:
@@ -113,8 +116,8 @@ def legacy(document: Document, name: str) -> Encoding:
     return Encoding(
         name,
         FALLBACK,
-        f"is not valid UTF-8: {survey.count} bytes, the first in line {survey.first_line}, were read as "
-        "Windows-1252. Check the accented letters, or save the file as UTF-8",
+        f"is not valid UTF-8: {survey.count} bytes, the first in line {survey.first_line}, were "
+        "read as Windows-1252. Check the accented letters, or save the file as UTF-8",
     )
 
 
@@ -127,6 +130,7 @@ class Survey:
         self.first_line = 0
 
     def __call__(self, error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)
         around = error.object[max(0, error.start - 3) : error.end + 3]
         if FOREIGN.search(around):
             raise error

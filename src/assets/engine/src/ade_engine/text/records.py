@@ -1,7 +1,8 @@
 """Splitting delimited text into records.
 
-A quotation mark opens a value only where the value begins, and only when it is closed before a delimiter or a line
-end. One that is not closed so is an ordinary character of its value: it never swallows the lines below it.
+A quotation mark opens a value only where the value begins, and only when it is closed before a
+delimiter or a line end. One that is not closed so is an ordinary character of its value: it never
+swallows the lines below it.
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ..limits import MAX_LINE_CHARACTERS, MAX_TEXT_CHARACTERS
 
-MAX_OPEN_QUOTES = 100
+MAX_OPEN_MARKS = 100
 AS_TEXT = re.compile(r'="([^"]*)"')
 
 
@@ -18,7 +19,7 @@ class TooLong(Exception):
     """A line or a value beyond the limits; says which line."""
 
 
-class TooManyOpenQuotes(Exception):
+class TooManyOpenMarks(Exception):
     """This text is not quoted as delimited text is."""
 
 
@@ -55,7 +56,7 @@ class Records:
         self._report = report
         self._closing = re.compile(rf'"[ ]*(?={re.escape(delimiter)}|[\r\n]|\Z)')
         self._opening = re.compile('[ ]*"')
-        self._open_quotes = 0
+        self._open_marks = 0
         self._expected = 0
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -78,39 +79,51 @@ class Records:
         """The value that begins there, the line to go on with, and where in it; None at its end."""
         opening = self._opening.match(line, start)
         quoted = self._quoted(line, opening.end()) if opening else None
-        if quoted:
-            value, line, end = quoted
-        else:
-            end = line.find(self._delimiter, start)
-            end = len(line.rstrip("\r\n")) if end < 0 else end
-            value = line[start:end]
+        value, line, end = quoted or self._plain(line, start)
         if match := AS_TEXT.fullmatch(value):
             value = match[1]
         return value, line, end + 1 if line.startswith(self._delimiter, end) else None
+
+    def _plain(self, line: str, start: int) -> tuple[str, str, int]:
+        end = line.find(self._delimiter, start)
+        if end < 0:
+            end = len(line.rstrip("\r\n"))
+        return line[start:end], line, end
 
     def _quoted(self, line: str, start: int) -> tuple[str, str, int] | None:
         """A quoted value, or None when its quotation mark is not closed."""
         number = self._lines.number
         end = self._close(line, start)
-        if end is not None:
-            closing = self._closing.match(line, end)
-            return self._unquoted(line[start:end], number), line, closing.end()
-        parts, taken = [line[start:]], []
-        size = len(line)
-        while (more := self._lines.next()) is not None:
-            taken.append(more)
-            size += len(more)
-            end = self._first_quote(more)
-            if end is not None or size > MAX_TEXT_CHARACTERS:
+        if end is None:
+            return self._quoted_lines(line[start:], number)
+        return self._unquoted(line[start:end], number), line, self._after(line, end)
+
+    def _quoted_lines(self, first: str, number: int) -> tuple[str, str, int] | None:
+        """A value of several lines: the next single mark must close it."""
+        whole: list[str] = []
+        size = len(first)
+        while (line := self._lines.next()) is not None and size <= MAX_TEXT_CHARACTERS:
+            end = self._first_mark(line)
+            if end is not None:
                 break
-            parts.append(more)
-        closing = self._closing.match(more, end) if more is not None and end is not None else None
-        if closing is None or self._swallows(parts[1:]):
-            self._lines.put_back(taken)
-            self._note_open_quote(number)
-            return None
-        value = self._unquoted("".join([*parts, more[:end]]), number)
-        return value, more, closing.end()
+            whole.append(line)
+            size += len(line)
+        else:
+            end = None
+        if line is not None and end is not None:
+            if self._closing.match(line, end) and not self._swallows(whole):
+                value = self._unquoted("".join([first, *whole, line[:end]]), number)
+                return value, line, self._after(line, end)
+        self._lines.put_back([*whole, line] if line is not None else whole)
+        self._note_open_mark(number)
+        return None
+
+    def _after(self, line: str, mark: int) -> int:
+        """The place behind a closing mark and the spaces that follow it."""
+        end = mark + 1
+        while line.startswith(" ", end):
+            end += 1
+        return end
 
     def _close(self, line: str, start: int) -> int | None:
         """Where the value is closed in its own line; a mark in the middle of it does not close it."""
@@ -125,32 +138,33 @@ class Records:
             position = line.find('"', position)
         return None
 
-    def _first_quote(self, line: str) -> int | None:
+    def _first_mark(self, line: str) -> int | None:
         position = line.find('"')
         while position >= 0 and line.startswith('""', position):
             position = line.find('"', position + 2)
         return None if position < 0 else position
 
     def _swallows(self, whole_lines: list[str]) -> bool:
-        """Lines with as many delimiters as a record has are records, not text inside a value."""
-        expected = self._expected
-        return expected > 0 and any(line.count(self._delimiter) == expected for line in whole_lines)
+        """Lines with as many delimiters each as a record has are records, not text."""
+        delimiter, expected = self._delimiter, self._expected
+        counts = {line.count(delimiter) - line.count(f"{delimiter} ") for line in whole_lines}
+        return expected > 0 and counts == {expected}
 
     def _unquoted(self, text: str, number: int) -> str:
         if '"' not in text:
             return text
         if '"' in text.replace('""', ""):
             self._report(
-                "{count} values hold single quotation marks; they were kept, in lines", number
+                "{count} values hold single quotation marks, which were kept, in lines", number
             )
         return text.replace('""', '"')
 
-    def _note_open_quote(self, number: int) -> None:
-        self._open_quotes += 1
-        if self._open_quotes > MAX_OPEN_QUOTES:
-            raise TooManyOpenQuotes(f"more than {MAX_OPEN_QUOTES} quotation marks are never closed")
+    def _note_open_mark(self, number: int) -> None:
+        self._open_marks += 1
+        if self._open_marks > MAX_OPEN_MARKS:
+            raise TooManyOpenMarks(f"more than {MAX_OPEN_MARKS} quotation marks are never closed")
         self._report(
-            "{count} quotation marks open a value and are never closed; they were read as part of the "
-            "value, in lines",
+            "{count} quotation marks open a value and are never closed; they were read as part of "
+            "the value, in lines",
             number,
         )

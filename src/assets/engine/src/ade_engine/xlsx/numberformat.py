@@ -1,4 +1,4 @@
-"""What a number format makes of a value: a moment, or a number that is shown with more than its digits."""
+"""What a number format makes of a value: a moment, or a number shown with more than its digits."""
 
 import re
 from decimal import Decimal
@@ -61,7 +61,7 @@ class NumberFormat:
         return None if other_section else self.pattern.show(value)
 
     def identifies(self, value: object) -> bool:
-        """Whether the format makes an identifier of a whole number: leading zeros, or text around it."""
+        """Whether the format makes an identifier of a whole number: zeros or text before it."""
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         return whole and self.pattern is not None and self.pattern.identifier
 
@@ -124,7 +124,7 @@ class Pattern:
 
     @property
     def identifier(self) -> bool:
-        """Digits of a register, not an amount: leading zeros, letters before them, signs between them."""
+        """Leading zeros, letters before the digits, signs between them: no amount looks so."""
         before = "".join(part[1:] for part in self._whole[: self._places[0]])
         letters = any(character.isalpha() for character in before)
         plain = not (self._in_fraction or self.grouping or self.percent)

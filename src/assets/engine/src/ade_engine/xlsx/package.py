@@ -62,7 +62,8 @@ class Package:
         size, packed = info.file_size, max(info.compress_size, 1)
         if size > MAX_PART_BYTES or (size > FREE_PART_BYTES and size / packed > MAX_RATIO):
             raise self._document.error(
-                f"is too large: its part {info.filename[:100]} unpacks from {packed:,} to {size:,} bytes",
+                f"is too large: its part {info.filename[:100]} unpacks from {packed:,} "
+                f"to {size:,} bytes",
                 InputTooLarge,
             )
 

@@ -1,4 +1,4 @@
-"""The number formats of a workbook by style. Fonts, fills and all else of the styles decide nothing."""
+"""The number formats of a workbook by style; nothing else of the styles is looked at."""
 
 from .numberformat import NumberFormat
 from .package import Damaged, Package
@@ -35,11 +35,11 @@ class Styles:
         return self._formats[0] if self._formats else GENERAL
 
     def visit(self, path: tuple[str, ...], attributes: dict) -> None:
-        if path[-2:] == ("numFmts", "numFmt"):
+        if path == ("styleSheet", "numFmts", "numFmt"):
             self._codes[number(attributes.get("numFmtId"))] = attributes.get(
                 "formatCode", "General"
             )
-        elif path[-2:] == ("cellXfs", "xf"):
+        elif path == ("styleSheet", "cellXfs", "xf"):
             self._ids.append(number(attributes.get("numFmtId")))
 
     def finish(self) -> None:

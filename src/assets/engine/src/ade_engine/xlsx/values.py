@@ -36,7 +36,7 @@ class CellValues:
         if kind == "n":
             return self._number(text, style, place) if text else self._blank(formula, place)
         if kind == "s":
-            return self._shared(text, place)
+            return self._shared(text, place) if text else self._blank(formula, place)
         if kind == "b":
             return TRUTHS.get(text.strip().lower(), text or self._blank(formula, place))
         if kind == "e":

@@ -25,6 +25,7 @@ OTHER_SHEETS = {
     "xlMacrosheet": "a macro sheet",
     "xlIntlMacrosheet": "a macro sheet",
 }
+MISSING = "missing"
 MAX_LISTED = 20
 
 
@@ -55,20 +56,21 @@ class Workbook:
             visit_elements(stream, self._visit)
 
     def _visit(self, path: tuple[str, ...], attributes: dict) -> None:
-        if path[-1] == "workbookPr":
+        if path == ("workbook", "workbookPr"):  # extensions have others of that name
             is_1904 = attributes.get("date1904", "").strip().lower() in ("1", "true", "on")
             self.epoch = EPOCH_1904 if is_1904 else EPOCH_1900
-        elif path[-2:] == ("sheets", "sheet"):
+        elif path == ("workbook", "sheets", "sheet"):
             kind, part = self._relationships.get(attributes.get("id", ""), ("", ""))
             if not part:
-                kind, part = "worksheet", self._guess(attributes)
+                kind, part = self._guess()
             name = attributes.get("name", f"Sheet{len(self.sheets) + 1}")
             self.sheets.append(SheetEntry(name, attributes.get("state", "visible"), kind, part))
 
-    def _guess(self, attributes: dict) -> str:
+    def _guess(self) -> tuple[str, str]:
         """Where sheets are by custom, for a workbook whose relationships are damaged."""
         folder = self._part.rpartition("/")[0]
-        return f"{folder}/worksheets/sheet{len(self.sheets) + 1}.xml"
+        part = f"{folder}/worksheets/sheet{len(self.sheets) + 1}.xml"
+        return "worksheet" if part in self._package else MISSING, part
 
     def part(self, kind: str, custom: str) -> str:
         """The part of a type, where it is by custom when no relationship says."""
@@ -119,11 +121,13 @@ class WorkbookReader:
     def _rows(
         self, entry: SheetEntry, strings: list[str], styles: Styles, sheet: Sheet
     ) -> list[Row]:
-        values = CellValues(strings, sheet.epoch, sheet.notices)
-        reader = WorksheetReader(values, styles, sheet.notices)
-        reader.take = lambda cells: self._budget.take(cells, sheet.label)
-        with self._package.open(entry.part) as stream:
-            return read_worksheet(reader, stream)
+        def new_reader() -> WorksheetReader:
+            values = CellValues(strings, sheet.epoch, sheet.notices)
+            reader = WorksheetReader(values, styles, sheet.notices)
+            reader.take = lambda values: self._budget.take(values, sheet.label)
+            return reader
+
+        return read_worksheet(new_reader, lambda: self._package.open(entry.part))
 
 
 def worksheets_of(sheets: list[SheetEntry]) -> list[SheetEntry]:
@@ -138,7 +142,11 @@ def log_others(
     logger: Logger,
 ) -> None:
     """Nobody asked for the other sheets, but nobody said either that they are to be left out."""
-    left = [entry for entry in sheets if entry not in chosen]
+    left = [entry for entry in sheets if entry not in chosen and entry.kind != MISSING]
+    missing = [entry for entry in sheets if entry.kind == MISSING]
+    if missing:
+        text = "%s: the file has no data of these sheets: %s"
+        logger.warning(text, document.label, listed(missing))
     if left and not wanted:
         logger.info(
             "%s: hidden sheets and sheets without cells were not read: %s",

@@ -1,5 +1,6 @@
 """The rows of one worksheet, read as a stream: memory follows the filled cells."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable
 from operator import attrgetter
@@ -10,12 +11,13 @@ from ..limits import MAX_TEXT_CHARACTERS
 from ..notices import Notices
 from .styles import Styles
 from .values import CellValues
-from .xml import LocalNames, XmlFault, deeper, parse
+from .xml import LocalNames, Refused, XmlFault, deeper, parse
 
 TWICE = "{count} cells are given twice; the last value was read"
 MERGED = "{count} merged ranges span several rows; only the first row of each has the value"
 DIGITS = "0123456789"
 MAX_ROW_DIGITS = 9
+SHEET_DATA = re.compile(rb"<(?:\w+:)?sheetData[\s/>]")
 
 
 class RowBuilder:
@@ -91,11 +93,14 @@ class WorksheetReader:
         self._row = RowBuilder(notices)
         self._depth = 0
         self._inside = self._in_row = self._in_cell = False
+        self._formula = self._phonetic = self._text_open = False
+        self._kind = self._source = ""
+        self._texts: list[str] = []
         self.rows: list[Row] = []
-        self.complete = False
-        self.take: Callable[[int], None] = lambda cells: None
+        self.begun = self.complete = False
+        self.take: Callable[[list], None] = lambda values: None
 
-    # Most elements are c and v. They and rows cannot nest, so only the depth of the others is counted.
+    # Most elements are c and v. They and rows cannot nest, so only the others' depth is counted.
 
     def start(self, name: str, attributes: dict) -> None:
         kind = self._names[name]
@@ -104,17 +109,19 @@ class WorksheetReader:
         elif kind == "c":
             self._open_cell(attributes)
         elif kind == "v":
-            self._texts, self._has_value, self._text_open = [], True, self._in_cell
+            self._open_value()
         elif kind == "row":
             self._open_row(attributes)
         elif kind == "t":
-            self._text_open = self._in_cell and not (self._has_value or self._phonetic)
+            self._text_open = self._in_cell and self._source != "v" and not self._phonetic
         else:
             self._depth = deeper(self._depth)
             if kind == "f":
                 self._formula = True
             elif kind == "rPh":
                 self._phonetic = True
+            elif kind == "is" and self._in_cell and self._kind == "inlineStr":
+                self._texts, self._source = [], "is"
 
     def end(self, name: str) -> None:
         kind = self._names[name]
@@ -140,7 +147,8 @@ class WorksheetReader:
 
     def _start_outside(self, kind: str, attributes: dict) -> None:
         if kind == "sheetData" and not self.complete:
-            self._inside, self._text_open = True, False
+            self._inside = self.begun = True
+            self._text_open = False
         elif kind not in ("v", "t"):
             self._depth = deeper(self._depth)
             if kind == "mergeCell":
@@ -160,18 +168,25 @@ class WorksheetReader:
         self._in_row = False
         row = self._row.close()
         if row:
-            self.take(len(row.filled))
+            self.take(row.filled)
             self.rows.append(row)
 
     def _open_cell(self, attributes: dict) -> None:
         if self._in_cell or not self._in_row:
             raise XmlFault("it has a cell outside of a row")
         self._in_cell = True
-        self._has_value = self._formula = self._phonetic = self._text_open = False
-        self._texts: list[str] = []
+        self._formula = self._phonetic = self._text_open = False
+        self._source = ""
+        self._texts = []
         self._kind = attributes.get("t", "n")
         self._style = self._styles.format(attributes.get("s"))
         self._row.place(attributes.get("r"))
+
+    def _open_value(self) -> None:
+        """A cell may have both a value and inline text; its type says which one counts."""
+        self._text_open = self._in_cell and self._source != "is"
+        if self._text_open:
+            self._texts, self._source = [], "v"
 
     def _close_cell(self) -> None:
         self._in_cell = False
@@ -196,14 +211,46 @@ class WorksheetReader:
                 self._notices.add(MERGED, reference)
 
 
-def read_worksheet(reader: WorksheetReader, stream: Any) -> list[Row]:
-    """All rows. What follows the data (validations, formats, extensions) decides nothing."""
+def read_worksheet(
+    new_reader: Callable[[], WorksheetReader], open_stream: Callable[[], Any]
+) -> list[Row]:
+    """All rows. What stands before and after the data (views, validations) decides nothing."""
+    reader = new_reader()
     try:
-        parse(stream, reader.start, reader.end, reader.text)
+        with open_stream() as stream:
+            parse(stream, reader.start, reader.end, reader.text)
+    except XmlFault as fault:
+        if not reader.begun and not isinstance(fault, Refused):
+            return read_data(new_reader(), open_stream)
+        if not reader.complete:
+            raise
+    return reader.rows
+
+
+def read_data(reader: WorksheetReader, open_stream: Callable[[], Any]) -> list[Row]:
+    """The rows of a sheet that is damaged before its data."""
+    try:
+        with open_stream() as stream:
+            parse(DataOnly(stream), reader.start, reader.end, reader.text)
     except XmlFault:
         if not reader.complete:
             raise
     return reader.rows
+
+
+class DataOnly:
+    """A sheet's stream from ``sheetData`` on, for one that is damaged before it."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+        self._found = False
+
+    def read(self, size: int) -> bytes:
+        """The first chunk alone is searched: what precedes the data is short."""
+        chunk = self._stream.read(size)
+        start = None if self._found else SHEET_DATA.search(chunk)
+        self._found = True
+        return chunk[start.start() :] if start else chunk
 
 
 def in_order(rows: list[Row]) -> list[Row]:

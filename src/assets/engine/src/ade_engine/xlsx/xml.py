@@ -1,4 +1,4 @@
-"""Streaming XML without what can be turned against its reader: no entities, bounded tags and depth."""
+"""Streaming XML without what can be turned against its reader."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +14,12 @@ class XmlFault(Exception):
     """The XML is damaged or is not read on purpose."""
 
 
+class Refused(XmlFault):
+    """XML that only harms its reader."""
+
+
 class LocalNames(dict):
-    """Names without prefix: the namespaces of strict and transitional files differ, the names do not."""
+    """Names without prefix: strict and transitional files differ in namespaces, not in names."""
 
     def __missing__(self, name: str) -> str:
         local = name.rpartition(":")[2]
@@ -49,9 +53,7 @@ def feed(parser: Any, stream: Any) -> None:
     fed = 0
     while chunk := stream.read(CHUNK):
         if not fed:
-            chunk = chunk.lstrip(
-                b" \t\r\n"
-            )  # some programs write an empty line before the declaration
+            chunk = chunk.lstrip(b" \t\r\n")  # some programs begin with an empty line
         parser.Parse(chunk, False)
         fed += len(chunk)
         if fed - max(parser.CurrentByteIndex, 0) > MAX_XML_TOKEN_BYTES:
@@ -60,7 +62,7 @@ def feed(parser: Any, stream: Any) -> None:
 
 
 def refuse_entity(*_: Any) -> int:
-    raise XmlFault("its XML declares entities, which are not read")
+    raise Refused("its XML declares entities, which are not read")
 
 
 def deeper(depth: int) -> int:

@@ -9,7 +9,7 @@ ISO = re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?:[T ].*)
 DOTTED = re.compile(r"(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.\s?(?P<year>\d{4})")
 SLASHED = re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})")
 
-# Most spreadsheets count days from here, those of old Macs from 1904; the limits are the only plausible days.
+# Most spreadsheets count days from here, those of old Macs from 1904.
 EXCEL_EPOCH = date(1899, 12, 30)
 PLAUSIBLE = (date(1954, 10, 3), date(2119, 1, 11))
 
