@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 import unittest
 from pathlib import Path
 
+from ade_engine.cli import main
 from openpyxl import load_workbook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,3 +105,41 @@ class EngineTest(unittest.TestCase):
         path = self.folder / name
         path.write_bytes(text.encode(encoding))
         return path
+
+
+class ForkingTest(EngineTest):
+    """Forks for each run instead of starting an interpreter: for many small inputs."""
+
+    def call(self, *arguments):
+        with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+            child = os.fork()
+            if child == 0:
+                os.dup2(stdout.fileno(), 1)
+                os.dup2(stderr.fileno(), 2)
+                self._be_the_engine(arguments)
+            _, status = os.waitpid(child, 0)
+            texts = []
+            for file in (stdout, stderr):
+                file.seek(0)
+                texts.append(file.read())
+        code = os.waitstatus_to_exitcode(status)
+        return subprocess.CompletedProcess(arguments, code, *texts)
+
+    def _be_the_engine(self, arguments):
+        """Does not return: the child must not go on with the tests."""
+        code = 70
+        try:
+            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+            os.chdir(self.folder)
+            sys.path.insert(0, str(self.config.parent))
+            for name in [name for name in sys.modules if name.partition(".")[0] == "ade_config"]:
+                del sys.modules[name]
+            code = main(list(map(str, arguments)))
+        except SystemExit as exit:
+            code = exit.code
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)

@@ -4,7 +4,7 @@ import json
 import zipfile
 
 import workbooks as wb
-from support import EngineTest
+from support import ForkingTest
 
 CSV = "Member ID,Email\nM-1,a@example.com\n"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -20,7 +20,7 @@ def ole(*streams):
     return bytes(header) + bytes(512) + names
 
 
-class NamesTest(EngineTest):
+class NamesTest(ForkingTest):
     def test_messages_name_the_document(self):
         path = self.write_csv(CSV + "only a note\n", "doc_01ABC.csv")
         result = self.run_engine(path, extra=("--metadata", "document_name=Members, Berlin.csv"))
@@ -77,7 +77,7 @@ class NamesTest(EngineTest):
             self.fail_run(code="input_error", stage="initialization", extra=extra)
 
 
-class KindsTest(EngineTest):
+class KindsTest(ForkingTest):
     def kind(self, content, name):
         path = self.folder / name
         path.write_bytes(content)
@@ -136,7 +136,7 @@ class KindsTest(EngineTest):
         self.assertIn("is text with delimiters in spite of its name", self.console()[-2])
 
 
-class NothingFoundTest(EngineTest):
+class NothingFoundTest(ForkingTest):
     def nothing(self, path):
         return self.fail_run(path, code="no_tables_found", stage="extracting")
 

@@ -2,12 +2,12 @@
 
 import unittest
 
-from support import EngineTest
+from support import ForkingTest
 
 ROWS = "Member ID,Email,Note\nM-1,a@example.com,caf\u00e9\nM-2,b@example.com,Zo\u00eb\n"
 
 
-class TextTest(EngineTest):
+class TextTest(ForkingTest):
     def read(self, content, name="input.csv"):
         path = self.folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -4,10 +4,10 @@ import zipfile
 from datetime import datetime, time, timedelta
 
 import workbooks as wb
-from support import FIELDS, EngineTest
+from support import FIELDS, ForkingTest
 
 
-class WorkbookTest(EngineTest):
+class WorkbookTest(ForkingTest):
     def read(self, *sheets, name="input.xlsx", extra=(), **options):
         """Runs the engine on worksheets of that data; returns the output's rows without the header."""
         named = {f"S{index}": wb.worksheet(data) for index, data in enumerate(sheets, start=1)}

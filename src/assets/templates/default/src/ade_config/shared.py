@@ -27,6 +27,12 @@ def header_score(header, field_meta):
     return 0.0
 
 
+def filled_values(row_values):
+    """The values that are not blank; a row of the engine knows them without looking at each cell."""
+    known = getattr(row_values, "filled", row_values)
+    return [value for value in known if value is not None]
+
+
 def share(values, matches):
     """The share of values, 0 to 1, for which ``matches`` holds."""
     return sum(1 for value in values if matches(value)) / len(values) if values else 0.0

@@ -18,15 +18,15 @@ def detect_header(*, header, field_meta, **_):
     return header_score(header, field_meta)
 
 
-def detect_values(*, column_values_sample, table, **_):
+def detect_values(*, column_values_sample, table=None, **_):
     """Dates confirm a header; alone they could be any date."""
-    epoch = table.sheet.epoch
+    epoch = epoch_of(table)
     return 0.3 * share(column_values_sample, lambda value: parse_date(value, epoch) is not None)
 
 
-def transform(*, value, table, **_):
+def transform(*, value, table=None, **_):
     """Text that is no date stays as it is, so that validate can report it."""
-    parsed = parse_date(value, table.sheet.epoch)
+    parsed = parse_date(value, epoch_of(table))
     return {"start_date": clean_text(value) if parsed is None else parsed}
 
 
@@ -36,6 +36,11 @@ def validate(*, value, field_meta, **_):
     if not isinstance(value, date):
         return [issue("bad_date", f"{value!r} is not a date")]
     return []
+
+
+def epoch_of(table):
+    """The day from which the workbook counts, where the engine tells."""
+    return getattr(getattr(table, "sheet", None), "epoch", EXCEL_EPOCH)
 
 
 def parse_date(value, epoch=EXCEL_EPOCH):
