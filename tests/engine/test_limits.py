@@ -176,6 +176,10 @@ class HostileTest(LimitsTest):
         path = self.workbook(wb.worksheet(wb.roster(1) + cells), shared=shared)
         self.refused(path, "input_too_large", "500,000,000 characters")
 
+    def test_more_tables_than_a_run_may_have(self):
+        content = "Member ID,Email\n" * 20_001
+        self.refused(self.write_csv(content), "input_too_large", "20,000")
+
     def test_memory_that_does_not_suffice(self):
         rows = "".join(f"M-{n},a{n}@example.com\n" for n in range(400_000))
         result = self.within(120, self.write_csv(f"Member ID,Email\n{rows}"))
@@ -214,3 +218,17 @@ class LargeTest(LimitsTest):
         command = [self.command()[0], "-c", code, str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return int(done.stdout)
+
+    def test_one_part_behind_many_sheets(self):
+        """Each sheet is within the limits; what counts is how much is unpacked in all."""
+        from ade_engine import limits
+        from ade_engine.documents import collect_documents
+        from ade_engine.xlsx.package import InputTooLarge, open_package
+
+        parts = {"part.xml": b"x" * (60 * MEBIBYTE)}
+        path = wb.write(self.folder / "a.xlsx", parts)
+        [document] = collect_documents([path], None, {})
+        with open_package(document) as package, self.assertRaises(InputTooLarge):
+            for _ in range(limits.MAX_UNPACKED_BYTES // (60 * MEBIBYTE) + 1):
+                with package.open("part.xml"):
+                    pass

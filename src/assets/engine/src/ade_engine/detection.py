@@ -6,7 +6,8 @@ from typing import Any
 from .cells import Row
 from .config import Config
 from .documents import Document
-from .errors import NoTablesFound
+from .errors import InputTooLarge, NoTablesFound
+from .limits import MAX_TABLES
 from .scripts import Script
 from .tables import Sheet, Table
 
@@ -91,6 +92,9 @@ class Survey:
 
     def note(self, sheet: Sheet, tables: list[Table]) -> None:
         self._found[sheet.file_index] += len(tables)
+        if sum(self._found.values()) > MAX_TABLES:
+            reason = f"has too many tables: there are more than {MAX_TABLES:,} in this run"
+            raise sheet.document.error(reason, InputTooLarge)
         self._rows += sum(len(table.rows) for table in tables)
         self._skipped += sum(len(table.skipped_rows) for table in tables)
         if not tables and len(self._sheets) < MAX_LISTED_ROWS:

@@ -6,6 +6,7 @@ from .errors import InputTooLarge
 
 MAX_CELLS = 25_000_000
 MAX_CHARACTERS = 500_000_000
+MAX_TABLES = 20_000
 MAX_TABLE_AREA = 1_000_000_000
 
 # Of one part of a workbook, unpacked. Real sheets pack ten to fifty times smaller; what packs
@@ -13,6 +14,7 @@ MAX_TABLE_AREA = 1_000_000_000
 MAX_PART_BYTES = 4 * 1024**3
 FREE_PART_BYTES = 64 * 1024**2
 MAX_RATIO = 250
+MAX_UNPACKED_BYTES = 8 * 1024**3  # of all parts of a workbook, as often as they are read
 MAX_PARTS = 65_534
 
 MAX_XML_TOKEN_BYTES = 16 * 1024**2

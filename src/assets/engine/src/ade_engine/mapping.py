@@ -160,15 +160,15 @@ def field_value(row: Row, index: int, value: Any, kind: str | None) -> Any:
 
 
 def warn_repeated_headers(table: Table, logger: Any) -> None:
-    """Two columns of one header compete for one field; the other's values are not in it."""
-    used = {column.header.casefold(): column.field for column in table.mapped if column.header}
+    """Columns of one header compete for one field; the values of the others are not in it."""
+    used = {column.header.casefold(): column for column in table.mapped if column.header}
+    notices = Notices()
     for column in table.unmapped:
-        field = used.get(column.header.casefold())
-        if field:
-            logger.warning(
-                '%s: the header "%s" appears more than once; column %s is not part of %s',
-                table.sheet.label,
-                column.header[:MAX_HEADER],
+        winner = used.get(column.header.casefold())
+        if winner:
+            notices.add(
+                f'{{count}} more columns have the header "{winner.header[:MAX_HEADER]}" and are '
+                f"not part of {winner.field}",
                 column_name(column.index),
-                field,
             )
+    notices.report(table.sheet.label, logger)

@@ -24,7 +24,7 @@ class TooManyOpenMarks(Exception):
 
 
 class Lines:
-    """The physical lines of a text with their numbers; lines that were looked at can be put back."""
+    """The physical lines of a text with their numbers; they can be put back."""
 
     def __init__(self, readline: Callable[[int], str]):
         self._readline = readline
@@ -126,7 +126,7 @@ class Records:
         return end
 
     def _close(self, line: str, start: int) -> int | None:
-        """Where the value is closed in its own line; a mark in the middle of it does not close it."""
+        """Where the value is closed in its own line; a mark in its middle does not close it."""
         position = line.find('"', start)
         while position >= 0:
             if line.startswith('""', position):

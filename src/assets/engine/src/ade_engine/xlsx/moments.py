@@ -7,6 +7,7 @@ EPOCH_1900 = dt.date(1899, 12, 30)
 EPOCH_1904 = dt.date(1904, 1, 1)
 MILLISECONDS = 86_400_000
 LAST_DAY = 2_958_466
+ISO_TIME = re.compile(r"\d\d:\d\d:\d\d(\.\d{1,6})?")
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?Z?")
 
 
@@ -40,11 +41,10 @@ def calendar_day(day: int, epoch: dt.date) -> dt.date | None:
         return None
 
 
-def iso_moment(text: str) -> dt.datetime | None:
-    """A date that is stored as text of ISO 8601."""
-    if not ISO.fullmatch(text):
-        return None
+def iso_moment(text: str) -> dt.datetime | dt.time | None:
+    """A date or time that is stored as text of ISO 8601."""
+    kind = dt.datetime if ISO.fullmatch(text) else dt.time if ISO_TIME.fullmatch(text) else None
     try:
-        return dt.datetime.fromisoformat(text.removesuffix("Z"))
+        return kind.fromisoformat(text.removesuffix("Z")) if kind else None
     except ValueError:
         return None

@@ -9,7 +9,13 @@ from typing import Any
 
 from ..documents import Document
 from ..errors import InputTooLarge, describe
-from ..limits import FREE_PART_BYTES, MAX_PART_BYTES, MAX_PARTS, MAX_RATIO
+from ..limits import (
+    FREE_PART_BYTES,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    MAX_RATIO,
+    MAX_UNPACKED_BYTES,
+)
 from .xml import XmlFault, visit_elements
 
 READ_FAULTS = (
@@ -32,6 +38,7 @@ class Package:
     def __init__(self, archive: zipfile.ZipFile, document: Document):
         self._archive = archive
         self._document = document
+        self._unpacked = 0
         self._parts: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
             self._parts.setdefault(part_key(info.filename), info)
@@ -60,6 +67,10 @@ class Package:
     def _check_size(self, info: zipfile.ZipInfo) -> None:
         """The archive module reads no more than the size that is declared here."""
         size, packed = info.file_size, max(info.compress_size, 1)
+        self._unpacked += size
+        if self._unpacked > MAX_UNPACKED_BYTES:
+            reason = f"is too large: its parts unpack to more than {MAX_UNPACKED_BYTES:,} bytes"
+            raise self._document.error(reason, InputTooLarge)
         if size > MAX_PART_BYTES or (size > FREE_PART_BYTES and size / packed > MAX_RATIO):
             raise self._document.error(
                 f"is too large: its part {info.filename[:100]} unpacks from {packed:,} "

@@ -4,7 +4,6 @@ from .numberformat import NumberFormat
 from .package import Damaged, Package
 from .xml import XmlFault, visit_elements
 
-GENERAL = NumberFormat("General")
 BUILT_IN = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 11: "0.00E+00",
     12: "# ?/?", 13: "# ??/??", 14: "mm-dd-yy", 15: "d-mmm-yy", 16: "d-mmm", 17: "mmm-yy",
@@ -21,18 +20,20 @@ class Styles:
     """Number formats by the index that a cell refers to."""
 
     def __init__(self) -> None:
-        self._codes: dict[int, str] = {}
+        self._codes: dict[int, str] = dict(BUILT_IN)
         self._ids: list[int] = []
-        self._formats: list[NumberFormat] = []
+        self._known: dict[int, NumberFormat] = {}
 
     def format(self, style: str | None) -> NumberFormat:
+        """Cells without a style have the first one."""
         try:
-            return self._formats[int(style)] if style else self._default()
+            code = self._ids[int(style or 0)]
         except (ValueError, IndexError):
-            return GENERAL
-
-    def _default(self) -> NumberFormat:
-        return self._formats[0] if self._formats else GENERAL
+            code = 0
+        known = self._known.get(code)
+        if known is None:
+            known = self._known[code] = NumberFormat(self._codes.get(code, "General"))
+        return known
 
     def visit(self, path: tuple[str, ...], attributes: dict) -> None:
         if path == ("styleSheet", "numFmts", "numFmt"):
@@ -41,14 +42,6 @@ class Styles:
             )
         elif path == ("styleSheet", "cellXfs", "xf"):
             self._ids.append(number(attributes.get("numFmtId")))
-
-    def finish(self) -> None:
-        codes = {**BUILT_IN, **self._codes}
-        known: dict[int, NumberFormat] = {}
-        for style in self._ids:
-            if style not in known:
-                known[style] = NumberFormat(codes.get(style, "General"))
-        self._formats = [known[style] for style in self._ids]
 
 
 def read_styles(package: Package, part: str | None) -> tuple[Styles, str | None]:
@@ -60,7 +53,6 @@ def read_styles(package: Package, part: str | None) -> tuple[Styles, str | None]
                 visit_elements(stream, styles.visit)
         except (Damaged, XmlFault):
             warning = FAULTY_STYLES
-    styles.finish()
     return styles, warning
 
 

@@ -42,7 +42,7 @@ class CellValues:
         if kind == "e":
             return ErrorValue(text.strip() or "#ERROR!")
         if kind == "d":
-            return iso_moment(text.strip()) or self._text(cell_text(text), place)
+            return self._iso(text, place)
         return self._text(cell_text(text), place)
 
     def _blank(self, formula: bool, place: Place) -> Any:
@@ -67,10 +67,14 @@ class CellValues:
             text = str(text)
         return cell_value(text)
 
+    def _iso(self, text: str, place: Place) -> Any:
+        found = iso_moment(text.strip())
+        return self._text(cell_text(text), place) if found is None else found
+
     def _number(self, text: str, style: NumberFormat, place: Place) -> Any:
         number = parse_number(text)
         if number is None:
-            return iso_moment(text.strip()) or self._text(cell_text(text), place)
+            return self._iso(text, place)
         if style.kind not in MOMENTS:
             return number
         found = moment(number, style.kind, self._epoch)

@@ -28,7 +28,7 @@ def header_score(header, field_meta):
 
 
 def filled_values(row_values):
-    """The values that are not blank; a row of the engine knows them without looking at each cell."""
+    """The values that are not blank, without a look at each cell where the row knows them."""
     known = getattr(row_values, "filled", row_values)
     return [value for value in known if value is not None]
 
