@@ -278,8 +278,7 @@ class InputTest(EngineTest):
         path = FIXTURES / "corrupt.xlsx"
         message = self.fail_run(path, code="input_error", stage="extracting")
         self.assertIn("cannot be read as a workbook", message)
-        self.assertIn(path.name, message)
-        self.assertNotIn(str(path.parent), message)
+        self.assertIn(str(path), message)
         self.assertEqual(self.process.stderr, "")
 
     def test_damaged_sheet_inside_a_workbook(self):

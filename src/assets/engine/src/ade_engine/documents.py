@@ -39,7 +39,8 @@ def collect_documents(
     """The files to process: those given, or all of a folder by name."""
     paths = [path.absolute() for path in inputs] if input_dir is None else folder_files(input_dir)
     names = document_names(paths, metadata)
-    counts, seen = Counter(names), Counter()
+    counts: Counter[str] = Counter(names)
+    seen: Counter[str] = Counter()
     documents = []
     for index, (path, name) in enumerate(zip(paths, names, strict=True)):
         seen[name] += 1
@@ -63,10 +64,16 @@ def is_document(path: Path) -> bool:
 
 
 def document_names(paths: list[Path], metadata: dict[str, str]) -> list[str]:
-    """What the users call the documents; the file's own name where nobody said."""
+    """What the users call the documents.
+
+    A document that was given no name goes by its file's name, and when none was given any by its
+    path, as whoever gave the path knows it.
+    """
     given = staged_names(metadata.get("document_names"))
     if len(paths) == 1 and metadata.get("document_name"):
         given.setdefault(paths[0].name, metadata["document_name"])
+    if not given:
+        return [str(path) for path in paths]
     return [printable(given.get(path.name, "")) or printable(path.name) for path in paths]
 
 

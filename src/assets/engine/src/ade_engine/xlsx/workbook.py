@@ -7,6 +7,7 @@ from logging import Logger
 
 from ..cells import Row
 from ..documents import Document
+from ..errors import InputError
 from ..limits import Budget
 from ..notices import Notices
 from ..tables import Sheet
@@ -182,9 +183,11 @@ def check_wanted(
         return
     other = {entry.name: OTHER_SHEETS.get(entry.kind, "no worksheet") for entry in sheets}
     reasons = [f"{name} is {other[name]}" for name in missing if name in other]
-    raise document.error(
-        f"has no sheet {', '.join(missing)}; available: {listed(worksheets)}"
-        + (f" ({'; '.join(reasons)})" if reasons else "")
+    notes = f" ({'; '.join(reasons)})" if reasons else ""
+    raise InputError(
+        f"sheet {', '.join(missing)} not found in {document.label}; "
+        f"available: {listed(worksheets)}{notes}",
+        details={"document": document.name, "file_index": document.index},
     )
 
 
