@@ -3,6 +3,11 @@
 from numbers import Real
 from typing import Any
 
+from .cells import Row
+from .config import Config
+from .documents import Document
+from .errors import InputTooLarge, NoTablesFound
+from .limits import MAX_TABLES
 from .scripts import Script
 from .tables import Sheet, Table
 
@@ -15,29 +20,28 @@ MAX_LISTED_ROWS = 10
 def find_tables(sheet: Sheet, detectors: list[Script], shared: dict) -> list[Table]:
     """A header row opens a table; data rows below it belong to it until the next header."""
     tables: list[Table] = []
-    for number, values in enumerate(sheet.rows, start=1):
-        if not values:
-            continue
-        header_score, data_score = score_row(detectors, number, values, shared)
+    for row in sheet.rows:
+        header_score, data_score = score_row(detectors, row, shared)
         if header_score >= HEADER_THRESHOLD:
-            tables.append(Table(sheet, len(tables), header_row=number, header=values))
+            tables.append(Table(sheet, len(tables), header_row=row.number, header=row))
         elif not tables:
             continue
         elif data_score >= DATA_THRESHOLD:
-            tables[-1].row_numbers.append(number)
-            tables[-1].rows.append(values)
+            tables[-1].row_numbers.append(row.number)
+            tables[-1].rows.append(row)
         else:
-            tables[-1].skipped_rows.append(number)
-    for table in tables:
-        table.pad()
+            tables[-1].skipped_rows.append(row.number)
     report_leftovers(sheet, tables, shared["logger"])
+    for table in tables:
+        table.settle()
     return tables
 
 
-def score_row(detectors: list[Script], number: int, values: list, shared: dict) -> tuple:
+def score_row(detectors: list[Script], row: Row, shared: dict) -> tuple[float, float]:
     totals = {"header": 0.0, "data": 0.0}
+    number = row.number
     for detector in detectors:
-        result = detector.call(STAGE, row_index=number, row_values=values, **shared)
+        result = detector.call(STAGE, row_index=number, row_values=row, **shared)
         for label, score in row_scores(detector, result, number).items():
             if label in totals:
                 totals[label] += score
@@ -52,16 +56,67 @@ def row_scores(detector: Script, result: Any, number: int) -> dict:
 
 
 def report_leftovers(sheet: Sheet, tables: list[Table], logger: Any) -> None:
-    if not tables and any(sheet.rows):
+    if not tables and sheet.rows:
         logger.warning("%s: no table found", sheet.label)
     for table in tables:
+        place = f"{sheet.label}: rows below the header in row {table.header_row}"
         if table.skipped_rows:
-            listed = ", ".join(map(str, table.skipped_rows[:MAX_LISTED_ROWS]))
-            more = " ..." if len(table.skipped_rows) > MAX_LISTED_ROWS else ""
-            logger.warning(
-                "%s: rows below the header in row %d do not look like data and were left out: %s%s",
-                sheet.label,
-                table.header_row,
-                listed,
-                more,
+            text = "%s do not look like data and were left out: %s"
+            logger.warning(text, place, listed(table.skipped_rows))
+        elif not table.rows:
+            logger.warning("%s: no rows below the header in row %d", sheet.label, table.header_row)
+        uneven = uneven_rows(table) if sheet.is_text else []
+        if uneven:
+            text = "%s have more or fewer values than it; check the delimiters in them: %s"
+            logger.warning(text, place, listed(uneven))
+
+
+def uneven_rows(table: Table) -> list[int]:
+    return [row.number for row in table.rows if row.width != table.header.width]
+
+
+def listed(numbers: list[int]) -> str:
+    more = f" ... ({len(numbers)} in all)" if len(numbers) > MAX_LISTED_ROWS else ""
+    return ", ".join(map(str, numbers[:MAX_LISTED_ROWS])) + more
+
+
+class Survey:
+    """What was found in which document, to tell of those in which nothing was."""
+
+    def __init__(self, documents: list[Document]):
+        self._documents = documents
+        self._found: dict[int, int] = dict.fromkeys(range(len(documents)), 0)
+        self._sheets: list[dict] = []
+        self._rows = 0
+        self._skipped = 0
+
+    def note(self, sheet: Sheet, tables: list[Table]) -> None:
+        self._found[sheet.file_index] += len(tables)
+        if sum(self._found.values()) > MAX_TABLES:
+            reason = f"has too many tables: there are more than {MAX_TABLES:,} in this run"
+            raise sheet.document.error(reason, InputTooLarge)
+        self._rows += sum(len(table.rows) for table in tables)
+        self._skipped += sum(len(table.skipped_rows) for table in tables)
+        if not tables and len(self._sheets) < MAX_LISTED_ROWS:
+            place = {"document": sheet.document.name, "file_index": sheet.file_index}
+            self._sheets.append({**place, "sheet": sheet.name, "filled_rows": len(sheet.rows)})
+
+    def check(self, config: Config, logger: Any) -> None:
+        """No table is a failure, unless the manifest allows it or nothing looks for tables."""
+        looks_for_tables = config.row_detectors and not config.manifest.reader.allow_no_tables
+        if looks_for_tables and not any(self._found.values()):
+            raise NoTablesFound(self._reason(), STAGE, {"sheets": self._sheets})
+        if looks_for_tables and not self._rows and self._skipped:
+            reason = (
+                f"a header was found, but none of the {self._skipped} rows below looks like data"
             )
+            raise NoTablesFound(reason, STAGE)
+        for index, count in self._found.items():
+            if not count:
+                logger.error("%s: no table found in this document", self._documents[index].label)
+
+    def _reason(self) -> str:
+        names = ", ".join(document.label for document in self._documents[:MAX_LISTED_ROWS])
+        if not any(sheet["filled_rows"] for sheet in self._sheets):
+            return f"no table found: {names} has no filled cells"
+        return f"no table found: no row of {names} looks like the header of a table"

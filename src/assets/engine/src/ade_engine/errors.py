@@ -1,18 +1,26 @@
 """The ways a run can fail, each with the code that its result reports."""
 
+from typing import Any
+
 
 class EngineError(Exception):
-    """A failure with a stable code and the stage in which it happened."""
+    """A failure with a stable code, the stage in which it happened, and details as data."""
 
     code = "unknown_error"
 
-    def __init__(self, message: str, stage: str):
+    def __init__(self, message: str, stage: str, details: dict[str, Any] | None = None):
         super().__init__(message)
         self.message = message
         self.stage = stage
+        self.details = details or {}
 
     def as_dict(self) -> dict:
-        return {"code": self.code, "stage": self.stage, "message": self.message}
+        return {
+            "code": self.code,
+            "stage": self.stage,
+            "message": self.message,
+            "details": self.details,
+        }
 
 
 class ConfigError(EngineError):
@@ -28,6 +36,23 @@ class InputError(EngineError):
     """An input file is missing, unreadable or lacks a requested sheet."""
 
     code = "input_error"
+
+    def __init__(
+        self, message: str, stage: str = "extracting", details: dict[str, Any] | None = None
+    ):
+        super().__init__(message, stage, details)
+
+
+class InputTooLarge(InputError):
+    """An input file is larger than the engine reads, or is built to exhaust it."""
+
+    code = "input_too_large"
+
+
+class NoTablesFound(InputError):
+    """The input was read and holds no table."""
+
+    code = "no_tables_found"
 
 
 class HookError(EngineError):

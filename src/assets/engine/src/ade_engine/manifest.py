@@ -51,12 +51,20 @@ class Writer:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """What the input must hold."""
+
+    allow_no_tables: bool
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole manifest; ``fields`` are in output order."""
 
     version: str
     fields: tuple[Field, ...]
     hooks: dict[str, tuple[str, ...]]
+    reader: Reader
     writer: Writer
 
 
@@ -122,6 +130,7 @@ def parse_manifest(document: Any) -> Manifest:
         version=version,
         fields=parse_columns(root.take_section("columns")),
         hooks=parse_hooks(root.take_section("hooks", {})),
+        reader=parse_reader(root.take_section("reader", {})),
         writer=parse_writer(root.take_section("writer", {})),
     )
     root.finish()
@@ -159,6 +168,12 @@ def parse_hooks(section: Section) -> dict[str, tuple[str, ...]]:
     hooks = {stage: section.take_strings(stage, []) for stage in HOOK_STAGES}
     section.finish()
     return hooks
+
+
+def parse_reader(section: Section) -> Reader:
+    reader = Reader(allow_no_tables=section.take("allow_no_tables", bool, False))
+    section.finish()
+    return reader
 
 
 def parse_writer(section: Section) -> Writer:

@@ -2,20 +2,30 @@
 
 import math
 from numbers import Real
+from typing import Any
 
+from .cells import ErrorValue, Fault, Row, cell_name, column_name
 from .config import Column, Config
+from .errors import InputTooLarge
+from .limits import MAX_TABLE_AREA
+from .notices import Notices
 from .scripts import Script
-from .tables import MappedColumn, Table, UnmappedColumn
+from .tables import Columns, MappedColumn, Table, UnmappedColumn
 
 STAGE = "mapping"
 THRESHOLD = 0.5
 SAMPLE_SIZE = 200
+MAX_HEADER = 100
+ERRORS_OF_NO_FIELD = "{count} error values in columns of no field were left blank"
 
 
 def map_table(table: Table, config: Config, shared: dict) -> None:
     """Assign columns to fields, best score first, and build the records."""
-    indexes = used_columns(table)
-    winners = assign(score_columns(table, indexes, config.columns, shared))
+    table.settle()
+    source = table.columns()
+    indexes = source.used()
+    check_area(table, len(indexes))
+    winners = assign(score_columns(table, source, config.columns, shared))
     table.mapped = [describe_field(column, winners, table) for column in config.columns]
     taken = {column.index for column in table.mapped}
     prefix = config.manifest.writer.unmapped_prefix
@@ -24,25 +34,33 @@ def map_table(table: Table, config: Config, shared: dict) -> None:
         for index in indexes
         if index not in taken
     ]
-    table.records = build_records(table)
+    table.records = build_records(table, config.columns)
+    table.faults = field_faults(table, source, shared["logger"])
+    warn_repeated_headers(table, shared["logger"])
+
+
+def check_area(table: Table, width: int) -> None:
+    """The output has a place for each row and column of a table, filled or not."""
+    if len(table.rows) * width > MAX_TABLE_AREA:
+        reason = f"is too large: a table of {len(table.rows):,} rows and {width:,} columns"
+        raise table.sheet.document.error(reason, InputTooLarge)
 
 
 def score_columns(
-    table: Table, indexes: list[int], columns: list[Column], shared: dict
+    table: Table, source: Columns, columns: list[Column], shared: dict
 ) -> list[tuple]:
     """All (score, field, column index) that reach the threshold."""
     candidates = []
-    for index in indexes:
-        source = column_arguments(table, index)
+    for index in source.used():
+        arguments = column_arguments(table, index, source.values(index))
         for column in columns:
-            score = score_column(column, source, shared)
+            score = score_column(column, arguments, shared)
             if score >= THRESHOLD:
                 candidates.append((score, column.field.name, index))
     return candidates
 
 
-def column_arguments(table: Table, index: int) -> dict:
-    values = table.column_values(index)
+def column_arguments(table: Table, index: int, values: list) -> dict:
     return {
         "header": header_text(table, index),
         "column_index": index,
@@ -94,21 +112,63 @@ def describe_field(column: Column, winners: dict[str, tuple], table: Table) -> M
     return MappedColumn(field.name, header, index, round(score, 4), field.required)
 
 
-def used_columns(table: Table) -> list[int]:
-    """Columns with a header or any value."""
-    return [
-        index
-        for index, header in enumerate(table.header)
-        if header is not None or any(row[index] is not None for row in table.rows)
-    ]
-
-
 def header_text(table: Table, index: int) -> str:
-    value = table.header[index]
+    value = table.header.get(index)
     return "" if value is None else str(value).strip()
 
 
-def build_records(table: Table) -> list[dict]:
-    found = [(column.field, column.index) for column in table.mapped if column.found]
+def build_records(table: Table, columns: list[Column]) -> list[dict[str, Any]]:
+    """One record per row; faulty cells are blank in it."""
+    found = [
+        (mapped.field, mapped.index, column.field.type)
+        for mapped, column in zip(table.mapped, columns, strict=True)
+        if mapped.found
+    ]
     blank = {column.field: None for column in table.mapped}
-    return [blank | {name: row[index] for name, index in found} for row in table.rows]
+    records = []
+    for row in table.rows:
+        record = dict(blank)
+        for name, index, kind in found:
+            value = row.get(index)
+            if not isinstance(value, Fault):
+                record[name] = field_value(row, index, value, kind)
+        records.append(record)
+    return records
+
+
+def field_faults(table: Table, source: Columns, logger: Any) -> dict[tuple[str, int], Fault]:
+    """The faulty cells by field and row; those of no field are told here, as they have no issue."""
+    fields = {column.index: column.field for column in table.mapped if column.found}
+    faults, notices = {}, Notices()
+    for index, row, fault in source.faults:
+        if index in fields:
+            faults[fields[index], row] = fault
+        elif isinstance(fault, ErrorValue):
+            notices.add(ERRORS_OF_NO_FIELD, cell_name(index, row))
+    notices.report(table.sheet.label, logger)
+    return faults
+
+
+def field_value(row: Row, index: int, value: Any, kind: str | None) -> Any:
+    """What a number format adds to a number (00123, M-0042) belongs to the value of a text."""
+    style = row.format(index) if row.formats else None
+    if style is None or kind not in (None, "string"):
+        return value
+    if kind == "string" or style.identifies(value):
+        return style.shown(value) or value
+    return value
+
+
+def warn_repeated_headers(table: Table, logger: Any) -> None:
+    """Columns of one header compete for one field; the values of the others are not in it."""
+    used = {column.header.casefold(): column for column in table.mapped if column.header}
+    notices = Notices()
+    for column in table.unmapped:
+        winner = used.get(column.header.casefold())
+        if winner:
+            notices.add(
+                f'{{count}} more columns have the header "{winner.header[:MAX_HEADER]}" and are '
+                f"not part of {winner.field}",
+                column_name(column.index),
+            )
+    notices.report(table.sheet.label, logger)

@@ -1,5 +1,6 @@
 """A whole run, from the first event to the result."""
 
+import logging
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -8,15 +9,18 @@ from types import SimpleNamespace
 
 from . import engine_version
 from .config import Config, load_config
-from .detection import find_tables
-from .errors import EngineError, InputError, describe
+from .detection import Survey, find_tables
+from .documents import Document, collect_documents
+from .errors import EngineError, InputError, InputTooLarge, describe
 from .events import EventLog, script_logger
 from .hooks import Hooks
 from .mapping import map_table
 from .normalizing import normalize_table
-from .reading import collect_files, read_sheets
+from .notices import Notices
+from .reading import read_sheets
+from .summaries import table_summary
 from .tables import Table
-from .validation import IssueCounts, Validator
+from .validation import Validator
 from .writing import write_output
 
 
@@ -48,36 +52,42 @@ class Run:
 
     def execute(self) -> None:
         config = load_config(self._options.config_package)
-        files = collect_files(self._options.inputs, self._options.input_dir)
-        shared = self._shared(config, files)
+        options = self._options
+        documents = collect_documents(options.inputs, options.input_dir, options.metadata)
+        shared = self._shared(config, documents)
         hooks = Hooks(config, shared)
         hooks.run("on_run_start")
-        tables = self._extract(config, files, shared, hooks)
+        tables = self._extract(config, documents, shared, hooks)
         self._map(tables, config, shared, hooks)
         self._normalize(tables, config, shared)
         self._validate(tables, config, shared)
-        self._write(tables, config, hooks)
-        self.processed_files = [str(path) for path in files]
+        self._write(tables, config, hooks, shared["logger"])
+        self.processed_files = [str(document.path) for document in documents]
         hooks.run("on_run_end", tables=tables, output_paths=list(self.output_paths))
 
-    def _shared(self, config: Config, files: list[Path]) -> dict:
+    def _shared(self, config: Config, documents: list[Document]) -> dict:
         """Arguments that every script receives."""
         run = SimpleNamespace(
             metadata=dict(self._options.metadata),
-            input_files=files,
+            input_files=[document.path for document in documents],
+            document_names=[document.name for document in documents],
             output_dir=self._options.output_dir,
         )
         logger = script_logger(self._events)
         return {"run": run, "state": {}, "manifest": config.manifest, "logger": logger}
 
     def _extract(
-        self, config: Config, files: list[Path], shared: dict, hooks: Hooks
+        self, config: Config, documents: list[Document], shared: dict, hooks: Hooks
     ) -> list[Table]:
         with self._events.phase("extracting", "Reading the input and finding tables") as metrics:
             tables: list[Table] = []
-            for sheet in read_sheets(files, self._options.input_sheets):
-                tables += find_tables(sheet, config.row_detectors, shared)
-            metrics.update(file_count=len(files), **sizes(tables))
+            survey = Survey(documents)
+            for sheet in read_sheets(documents, self._options.input_sheets, shared["logger"]):
+                found = find_tables(sheet, config.row_detectors, shared)
+                survey.note(sheet, found)
+                tables += found
+            metrics.update(file_count=len(documents), **sizes(tables))
+            survey.check(config, shared["logger"])
             hooks.run("on_after_extract", tables=tables)
         return tables
 
@@ -106,14 +116,18 @@ class Run:
             metrics.update(issues_total=validator.counts.total)
         self._events.emit("run.validation.summary", validator.counts.summary())
 
-    def _write(self, tables: list[Table], config: Config, hooks: Hooks) -> None:
+    def _write(
+        self, tables: list[Table], config: Config, hooks: Hooks, logger: logging.Logger
+    ) -> None:
         def before_save(**offered: object) -> None:
             hooks.run("on_before_save", tables=tables, **offered)
 
         with self._events.phase("writing_output", "Writing the output workbook") as metrics:
+            notices = Notices()
             path, row_count = write_output(
-                self._options.output_dir, tables, config.manifest, before_save
+                self._options.output_dir, tables, config.manifest, before_save, notices
             )
+            notices.report(path.name, logger)
             self.output_paths = [str(path.absolute())]
             metrics.update(row_count=row_count, byte_size=path.stat().st_size)
 
@@ -141,64 +155,24 @@ def perform(options: Options, work: str) -> dict:
 
 def report_failure(events: EventLog, failure: Exception) -> dict:
     """Tell of a failure in the stream and, unless the input is to blame, on stderr."""
-    if not isinstance(failure, InputError):
+    if not isinstance(failure, (InputError, MemoryError)):
         traceback.print_exception(failure, file=sys.stderr)
-    if isinstance(failure, EngineError):
-        error = failure.as_dict()
-    else:
-        stage = events.current_phase or "initialization"
-        error = {"code": "unknown_error", "stage": stage, "message": describe(failure)}
-    details = {"stage": error["stage"]}
+    error = as_engine_error(failure, events.current_phase or "initialization").as_dict()
     place = {"stage": "run", "phase": events.current_phase}
     told = {"code": error["code"], "message": error["message"]}
-    events.emit("run.error", {**place, **told, "details": details})
+    events.emit(
+        "run.error", {**place, **told, "details": {"stage": error["stage"], **error["details"]}}
+    )
     return error
+
+
+def as_engine_error(failure: Exception, stage: str) -> EngineError:
+    if isinstance(failure, EngineError):
+        return failure
+    if isinstance(failure, MemoryError):
+        return InputTooLarge("the input needs more memory than the engine may use", stage)
+    return EngineError(describe(failure), stage)
 
 
 def sizes(tables: list[Table]) -> dict:
     return {"table_count": len(tables), "row_count": sum(len(table.rows) for table in tables)}
-
-
-def table_summary(table: Table, counts: IssueCounts) -> dict:
-    sheet = table.sheet
-    return {
-        "table_id": table.table_id,
-        "source_file": str(sheet.file),
-        "source_sheet": sheet.name,
-        "file_index": sheet.file_index,
-        "sheet_index": sheet.sheet_index,
-        "table_index": table.table_index,
-        "row_count": len(table.rows),
-        "column_count": len(table.header),
-        "mapping": mapping_summary(table),
-        "validation": counts.summary(),
-        "metadata": {
-            "header_row": table.header_row,
-            "first_data_row": min(table.row_numbers, default=None),
-            "last_data_row": max(table.row_numbers, default=None),
-        },
-    }
-
-
-def mapping_summary(table: Table) -> dict:
-    return {
-        "mapped_columns": [
-            {
-                "field": column.field,
-                "header": column.header,
-                "source_column_index": column.index,
-                "score": column.score,
-                "is_required": column.required,
-                "is_satisfied": column.found,
-            }
-            for column in table.mapped
-        ],
-        "unmapped_columns": [
-            {
-                "header": column.header,
-                "source_column_index": column.index,
-                "output_header": column.output_header,
-            }
-            for column in table.unmapped
-        ],
-    }

@@ -1,23 +1,45 @@
 """The data that travels through a run."""
 
+import datetime as dt
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .cells import Fault, Row
+from .documents import Document
+from .notices import Notices
+
+EPOCH = dt.date(1899, 12, 30)
+
 
 @dataclass
 class Sheet:
-    """The cells of one sheet (or one CSV file); blank cells are None."""
+    """The filled rows of one sheet (or one text file); blank rows and cells are left out.
 
-    file: Path
+    ``epoch`` is the day that the serial number 0 stands for.
+    """
+
+    document: Document
     name: str | None
-    file_index: int
     sheet_index: int
-    rows: list[list[Any]]
+    rows: list[Row]
+    notices: Notices = field(default_factory=Notices)
+    epoch: dt.date = EPOCH
+    is_text: bool = False
+
+    @property
+    def file(self) -> Path:
+        return self.document.path
+
+    @property
+    def file_index(self) -> int:
+        return self.document.index
 
     @property
     def label(self) -> str:
-        return f"{self.file}, sheet {self.name}" if self.name else str(self.file)
+        label = self.document.label
+        return f"{label}, sheet {self.name}" if self.name else label
 
 
 @dataclass
@@ -51,24 +73,68 @@ class Table:
     sheet: Sheet
     table_index: int
     header_row: int
-    header: list[Any]
+    header: Row
     row_numbers: list[int] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     skipped_rows: list[int] = field(default_factory=list)
     mapped: list[MappedColumn] = field(default_factory=list)
     unmapped: list[UnmappedColumn] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
+    faults: dict[tuple[str, int], Fault] = field(default_factory=dict)
 
     @property
     def table_id(self) -> str:
         sheet = self.sheet
         return f"tbl_{sheet.file_index}_{sheet.sheet_index}_{self.table_index}"
 
-    def pad(self) -> None:
-        """Give the header and all rows the same width."""
-        width = max(map(len, [self.header, *self.rows]))
-        for row in [self.header, *self.rows]:
-            row.extend([None] * (width - len(row)))
+    def settle(self) -> None:
+        """Give the header and all rows the same width; hooks may have added rows as lists."""
+        self.header = as_row(self.header, self.header_row)
+        self.rows = [
+            as_row(row, number) for row, number in zip(self.rows, self.row_numbers, strict=True)
+        ]
+        width = max(row.width for row in (self.header, *self.rows))
+        for row in (self.header, *self.rows):
+            row.width = width
 
-    def column_values(self, index: int) -> list[Any]:
-        return [row[index] for row in self.rows]
+    def columns(self) -> "Columns":
+        return Columns(self)
+
+
+def as_row(values: Any, number: int) -> Row:
+    return values if isinstance(values, Row) else Row.of(number, list(values))
+
+
+class Columns:
+    """The rows of a table by column, made once: a sparse table has few cells but many places.
+
+    ``faults`` are the faulty cells as column, row number and fault.
+    """
+
+    def __init__(self, table: Table):
+        self.faults: list[tuple[int, int, Fault]] = []
+        self._count = len(table.rows)
+        self._cells: dict[int, tuple[array, list]] = {
+            column: (array("L"), []) for column in table.header.columns
+        }
+        for position, row in enumerate(table.rows):
+            for column, value in zip(row.columns, row.filled, strict=True):
+                if column not in self._cells:
+                    self._cells[column] = (array("L"), [])
+                positions, values = self._cells[column]
+                positions.append(position)
+                values.append(value)
+                if isinstance(value, Fault):
+                    self.faults.append((column, row.number, value))
+
+    def used(self) -> list[int]:
+        """Columns with a header or any value, from left to right."""
+        return sorted(self._cells)
+
+    def values(self, column: int) -> list[Any]:
+        """The value in each row; None where the cell is blank or faulty."""
+        dense = [None] * self._count
+        for position, value in zip(*self._cells[column], strict=True):
+            if not isinstance(value, Fault):
+                dense[position] = value
+        return dense

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from .cells import Fault
 from .config import Column
 from .events import EventLog
 from .normalizing import call_per_row
@@ -12,6 +13,7 @@ from .tables import Table
 STAGE = "validating"
 SEVERITIES = ("info", "warning", "error", "critical")
 MAX_ISSUE_EVENTS = 1000
+MAX_MESSAGE = 1000
 
 
 class IssueCounts:
@@ -75,20 +77,31 @@ class Validator:
             derived = any(record[name] is not None for record in table.records)
             if mapped.required and not mapped.found and not derived:
                 self._record(counts, table, missing_column(column, table))
-            elif column.validate and (mapped.found or derived):
-                self._validate_column(counts, table, column)
+            else:
+                self._report_faults(counts, table, name)
+                if column.validate and (mapped.found or derived):
+                    self._validate_column(counts, table, column)
         self.counts.merge(counts)
         return counts
 
     def _validate_column(self, counts: IssueCounts, table: Table, column: Column) -> None:
-        script = column.validate
-        for row, _, issues in call_per_row(table, column, script, STAGE, self._shared):
-            for issue in issues or ():
+        script, name = column.validate, column.field.name
+        for row, record, issues in call_per_row(table, column, script, STAGE, self._shared):
+            if not issues or (record[name] is None and is_error(table.faults.get((name, row)))):
+                continue  # that the cell holds an error is said already
+            for issue in issues:
                 checked = check_issue(script, issue, row)
-                self._record(counts, table, {**checked, "field": column.field.name, "row": row})
+                self._record(counts, table, {**checked, "field": name, "row": row})
+
+    def _report_faults(self, counts: IssueCounts, table: Table, name: str) -> None:
+        for (field, row), fault in table.faults.items():
+            if field == name:
+                issue = {"severity": fault.severity, "code": fault.code, "message": fault.message()}
+                self._record(counts, table, {**issue, "field": name, "row": row})
 
     def _record(self, counts: IssueCounts, table: Table, issue: dict) -> None:
         counts.add(issue["severity"], issue["code"], issue["field"])
+        issue = {**issue, "message": shortened(issue["message"])}
         self._announced += 1
         if self._announced <= MAX_ISSUE_EVENTS:
             self._events.emit("run.validation.issue", {**issue, "table_id": table.table_id})
@@ -106,6 +119,15 @@ def missing_column(column: Column, table: Table) -> dict:
         "field": column.field.name,
         "row": table.header_row,
     }
+
+
+def is_error(fault: Fault | None) -> bool:
+    return fault is not None and fault.severity == "error"
+
+
+def shortened(text: str) -> str:
+    """Messages quote values, which may be of any length."""
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 
 def check_issue(script: Script, issue: Any, row: int) -> dict:

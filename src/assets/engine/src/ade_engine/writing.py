@@ -3,22 +3,35 @@
 import datetime as dt
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cells import Fault, Row
 from .errors import PipelineError
 from .manifest import Manifest
+from .notices import Notices
 from .tables import Table
 
 STAGE = "writing_output"
 FILE_NAME = "normalized.xlsx"
 MAX_SHEET_ROWS = 1_048_576
-PLAIN_TYPES = (int, bool, type(None))
+# What a workbook cannot hold: characters that XML forbids, texts that look like its escapes, more
+# text than fits into a cell, whole numbers beyond those that a double holds exactly.
+ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+LOOKS_ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+MAX_CELL_CHARACTERS = 32_767
+EXACT_INTEGER = 2**53
+CUT = (
+    "{count} values are longer than the 32,767 characters that a cell can hold and were cut, "
+    "in these rows of the output"
+)
 
 
 def write_output(
-    folder: Path, tables: list[Table], manifest: Manifest, before_save: Callable
+    folder: Path, tables: list[Table], manifest: Manifest, before_save: Callable, notices: Notices
 ) -> tuple[Path, int]:
     """Write all tables into one sheet; returns the file and its number of data rows."""
     from openpyxl import Workbook
@@ -29,9 +42,9 @@ def write_output(
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet(manifest.writer.output_sheet)
     before_save(workbook=workbook, sheet=sheet)
-    to_cell = CellFactory(sheet)
-    for row in output_rows(tables, manifest):
-        sheet.append([to_cell(value) for value in row])
+    to_cell = CellFactory(sheet, notices)
+    for number, row in enumerate(output_rows(tables, manifest), start=1):
+        sheet.append([None if value is None else to_cell(value, number) for value in row])
     return save(workbook, folder / FILE_NAME), row_count
 
 
@@ -50,11 +63,37 @@ def output_rows(tables: list[Table], manifest: Manifest) -> Iterator[list[Any]]:
     extra = unmapped_columns(tables) if manifest.writer.append_unmapped_columns else {}
     yield fields + list(extra.values())
     for table in tables:
+        table.settle()
         present = {column.index for column in table.unmapped}
-        indexes = [index if index in present else None for index in extra]
+        places = {index: place for place, index in enumerate(extra) if index in present}
         for record, row in zip(table.records, table.rows, strict=True):
-            unmapped = [None if index is None else row[index] for index in indexes]
-            yield [record[field] for field in fields] + unmapped
+            yield [record[field] for field in fields] + unmapped_values(row, places, len(extra))
+
+
+def unmapped_values(row: Row, places: dict[int, int], width: int) -> list[Any]:
+    """The cells of the columns that no field claimed, each at its place."""
+    values: list[Any] = [None] * width
+    for position, (index, value) in enumerate(zip(row.columns, row.filled, strict=True)):
+        place = places.get(index)
+        if place is not None and not isinstance(value, Fault):
+            style = row.formats[position] if row.formats else None
+            values[place] = as_shown(value, style) if style else value
+    return values
+
+
+def as_shown(value: Any, style: Any) -> Any:
+    """An identifier becomes the text that its cell shows; other numbers keep their format."""
+    if style.identifies(value):
+        return style.shown(value) or value
+    return Formatted(value, style.code)
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A number with the format under which the source shows it."""
+
+    value: int | float
+    code: str
 
 
 def unmapped_columns(tables: list[Table]) -> dict[int, str]:
@@ -66,33 +105,47 @@ def unmapped_columns(tables: list[Table]) -> dict[int, str]:
 class CellFactory:
     """Makes values safe for a workbook."""
 
-    def __init__(self, sheet: Any):
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
+    def __init__(self, sheet: Any, notices: Notices):
         self._sheet = sheet
-        self._illegal = ILLEGAL_CHARACTERS_RE
+        self._notices = notices
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Any, row: int) -> Any:
         if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, PLAIN_TYPES):
+            return self._text(value, row)
+        if isinstance(value, bool):
             return value
+        if isinstance(value, int):
+            return value if abs(value) <= EXACT_INTEGER else self._text(str(value), row)
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
         if isinstance(value, (dt.date, dt.time, dt.timedelta)):
             return moment(value)
-        return self._text(str(value))
+        if isinstance(value, Formatted):
+            return self._formatted(value)
+        return self._text(str(value), row)
 
-    def _text(self, value: str) -> Any:
-        value = self._illegal.sub("", value)
-        return self._literal(value) if value.startswith("=") else value
+    def _text(self, value: str, row: int) -> Any:
+        value = ILLEGAL.sub("", value)
+        if "_x" in value:
+            value = LOOKS_ESCAPED.sub("_x005F_", value)
+        if len(value) > MAX_CELL_CHARACTERS:
+            self._notices.add(CUT, str(row))
+            value = value[:MAX_CELL_CHARACTERS]
+        return self._literal(value) if value[:1] in ("=", "#") else value
 
     def _literal(self, value: str) -> Any:
-        """Text from the input must not become a formula."""
+        """Text from the input must become neither a formula nor an error."""
         from openpyxl.cell import WriteOnlyCell
 
         cell = WriteOnlyCell(self._sheet, value)
         cell.data_type = "s"
+        return cell
+
+    def _formatted(self, number: Formatted) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+
+        cell = WriteOnlyCell(self._sheet, number.value)
+        cell.number_format = number.code
         return cell
 
 

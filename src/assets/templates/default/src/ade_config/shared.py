@@ -1,6 +1,7 @@
 """Helpers for the column modules and row detectors."""
 
 import re
+from datetime import datetime, time
 
 SEPARATORS = re.compile(r"[\W_]+")
 
@@ -26,6 +27,12 @@ def header_score(header, field_meta):
     return 0.0
 
 
+def filled_values(row_values):
+    """The values that are not blank, without a look at each cell where the row knows them."""
+    known = getattr(row_values, "filled", row_values)
+    return [value for value in known if value is not None]
+
+
 def share(values, matches):
     """The share of values, 0 to 1, for which ``matches`` holds."""
     return sum(1 for value in values if matches(value)) / len(values) if values else 0.0
@@ -35,6 +42,8 @@ def clean_text(value):
     """Text without spaces around it and without repeated spaces in it; blank becomes None."""
     if value is None:
         return None
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()
     return " ".join(str(value).split()) or None
 
 

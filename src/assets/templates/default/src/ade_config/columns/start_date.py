@@ -9,23 +9,24 @@ ISO = re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})(?:[T ].*)
 DOTTED = re.compile(r"(?P<day>\d{1,2})\.\s?(?P<month>\d{1,2})\.\s?(?P<year>\d{4})")
 SLASHED = re.compile(r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})")
 
-# A spreadsheet counts days from here; the limits stand for the years 1954 and 2119.
+# Most spreadsheets count days from here, those of old Macs from 1904.
 EXCEL_EPOCH = date(1899, 12, 30)
-EXCEL_DAYS = range(20_000, 80_000)
+PLAUSIBLE = (date(1954, 10, 3), date(2119, 1, 11))
 
 
 def detect_header(*, header, field_meta, **_):
     return header_score(header, field_meta)
 
 
-def detect_values(*, column_values_sample, **_):
+def detect_values(*, column_values_sample, table=None, **_):
     """Dates confirm a header; alone they could be any date."""
-    return 0.3 * share(column_values_sample, lambda value: parse_date(value) is not None)
+    epoch = epoch_of(table)
+    return 0.3 * share(column_values_sample, lambda value: parse_date(value, epoch) is not None)
 
 
-def transform(*, value, **_):
+def transform(*, value, table=None, **_):
     """Text that is no date stays as it is, so that validate can report it."""
-    parsed = parse_date(value)
+    parsed = parse_date(value, epoch_of(table))
     return {"start_date": clean_text(value) if parsed is None else parsed}
 
 
@@ -37,22 +38,27 @@ def validate(*, value, field_meta, **_):
     return []
 
 
-def parse_date(value):
-    """Dates, 2024-03-31, 31.3.2024, 3/31/2024 and Excel's day numbers; else None."""
+def epoch_of(table):
+    """The day from which the workbook counts, where the engine tells."""
+    return getattr(getattr(table, "sheet", None), "epoch", EXCEL_EPOCH)
+
+
+def parse_date(value, epoch=EXCEL_EPOCH):
+    """Dates, 2024-03-31, 31.3.2024, 3/31/2024 and a spreadsheet's day numbers; else None."""
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):
         return value
     if isinstance(value, (int, float)):
-        return from_day_number(value)
+        return from_day_number(value, epoch)
     if isinstance(value, str):
-        return from_text(value.strip())
+        return from_text(value.strip(), epoch)
     return None
 
 
-def from_text(text):
+def from_text(text, epoch):
     if text.isascii() and text.isdigit() and len(text) == 5:
-        return from_day_number(int(text))
+        return from_day_number(int(text), epoch)
     match = ISO.fullmatch(text) or DOTTED.fullmatch(text) or SLASHED.fullmatch(text)
     if not match:
         return None
@@ -62,6 +68,8 @@ def from_text(text):
         return None
 
 
-def from_day_number(number):
-    days = int(number)
-    return EXCEL_EPOCH + timedelta(days=days) if days in EXCEL_DAYS else None
+def from_day_number(number, epoch):
+    if not 0 <= number < 100_000:
+        return None
+    day = epoch + timedelta(days=int(number))
+    return day if PLAUSIBLE[0] <= day < PLAUSIBLE[1] else None
