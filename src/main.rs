@@ -13,6 +13,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 pub static ALLOCATOR_SETTINGS: &[u8] = b"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,narenas:4\0";
 
 fn main() -> ExitCode {
+    // Every child of the service has a process of this program above it, which should be small and quick.
+    if let Some(exit) = ade::worker::process::launcher::main(std::env::args_os()) {
+        return exit;
+    }
     // The only place where the environment of the process is read.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -54,7 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["domain", "config", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"]),
     ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http"]),
     ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app"]),
-    ("main", &["cli"]),
+    ("main", &["worker", "cli"]),
 ];
 
 /// What is done in spite of the table, and why.

@@ -67,6 +67,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// The environment of this process, for the allow-lists of children; without secret settings.
     pub environment: Environment,
+    /// The program that children are started with: this one, unless a test says otherwise.
+    pub launcher: PathBuf,
     /// `ADE_*` variables that mean nothing here; worth a warning at start.
     pub unknown: Vec<String>,
     effective: Vec<Effective>,
@@ -90,6 +92,8 @@ impl Settings {
             llm: LlmSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
             environment: Environment::new(),
+            // Not a path that another release may be put under meanwhile.
+            launcher: "/proc/self/exe".into(),
             unknown: Vec::new(),
             effective: Vec::new(),
         };

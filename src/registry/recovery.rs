@@ -39,7 +39,7 @@ use crate::stream::{Follow, Hub, OpenStreamError, SubscribeError};
 use crate::worker::build::{conclude_build, end_of_build};
 use crate::worker::execution::scribe::fold_so_far;
 use crate::worker::execution::{conclude_execution, end_of_execution};
-use crate::worker::process::{Marker, kill_marked};
+use crate::worker::process::{Marker, adopt_orphans, kill_marked};
 use crate::worker::run::{Place, conclude_run, end_of_run};
 use crate::workflow::Workflow;
 
@@ -72,6 +72,9 @@ const WHY: &str = "the service ended while this was at work";
 /// Also says which streams their feeds have not told to the end and nobody follows. Must be called on a worker thread,
 /// before the service listens.
 pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(Report, Vec<StreamKey>), StoreError> {
+    if let Err(error) = adopt_orphans() {
+        tracing::warn!(%error, "of an engine that kills its launcher, processes may be left");
+    }
     services.safe_mode.restore().await?;
     let owed = services.feeds.owed().await?;
     let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
@@ -82,10 +85,9 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
     let (leftovers_removed, leftovers_left) = (swept.removed, swept.left);
     let mut report = Report { leftovers_removed, leftovers_left, ..Report::default() };
     let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
-    let markers: Vec<Marker> = markers.collect();
-    if !markers.is_empty() {
-        report.processes_killed = kill_marked(markers).await.killed.len();
-    }
+    // The node's own marker is on everything, also on what belongs to no run; an older release set only the others.
+    let markers: Vec<Marker> = markers.chain([services.work.launcher.node().clone()]).collect();
+    report.processes_killed = kill_marked(markers).await.killed.len();
     for build in builds {
         let done = recover_build(services, &build).await;
         report.count(&build.id, done);

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,6 +23,7 @@ use crate::store::Store;
 use crate::stream::StreamOptions;
 use crate::worker::WorkContext;
 use crate::worker::build::marker::probe_writable;
+use crate::worker::process::Marker;
 use crate::worker::run::Capacity;
 
 /// Shared by all of the registry; cheap to clone.
@@ -64,7 +67,7 @@ impl Services {
         });
         Self {
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
-            work: Arc::new(WorkContext::new(settings.clone())),
+            work: Arc::new(WorkContext::new(settings.clone(), marker(&settings.storage.data_dir, node_id))),
             admission: Admission::default(),
             repeats: Repeats::default(),
             store,
@@ -82,6 +85,13 @@ impl Services {
     pub fn stream_options(&self) -> StreamOptions {
         stream_options(&self.settings)
     }
+}
+
+/// What this data folder's children carry. A copy of the folder has the same node id and is another folder: its service
+/// must not take this one's children for its own.
+pub fn marker(data_dir: &Path, node_id: NodeId) -> Marker {
+    let place = std::fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
+    Marker::node(format!("{node_id}-{:x}-{:x}", place.0, place.1))
 }
 
 fn stream_options(settings: &Settings) -> StreamOptions {

@@ -10,6 +10,7 @@ use super::build::marker::build_folder;
 use super::build::{Toolchain, ToolchainError, find_toolchain};
 use super::environment::Environment;
 use super::trash::Trash;
+use super::process::{Launcher, Marker};
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::package::PackageLocks;
@@ -22,13 +23,16 @@ pub struct WorkContext {
     pub venvs_trash: Trash,
     pub settings: Arc<Settings>,
     pub packages: PackageLocks,
+    pub launcher: Launcher,
     environment: Environment,
     toolchain: OnceCell<Toolchain>,
 }
 
 impl WorkContext {
-    pub fn new(settings: Arc<Settings>) -> Self {
+    /// `node` is what children are marked with, so that a later start finds them.
+    pub fn new(settings: Arc<Settings>, node: Marker) -> Self {
         Self {
+            launcher: Launcher::new(settings.launcher.clone(), node),
             data_dir: settings.storage.data_dir.clone(),
             venvs_dir: settings.build.venvs_dir.clone(),
             trash: Trash::new(settings.storage.data_dir.clone()),

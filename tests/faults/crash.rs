@@ -200,6 +200,9 @@ fn a_run_that_only_waited_goes_on_and_one_at_work_is_interrupted_with_all_its_pr
     first.await_line(&server, "ready");
     second.await_event(&server, "second waits", |event| event["payload"]["reason"] == "capacity");
     assert!(process::of_run(&first.id).len() >= 5);
+    // Else the launcher would end them when it sees that the service is gone.
+    let launcher = process::launcher_of(&first.id).expect("an engine has a launcher");
+    process::signal(launcher as u32, libc::SIGSTOP);
     server.kill();
     assert!(process::of_run(&first.id).len() >= 5, "nobody was there to end them");
     let server = Server::start_with(folder.path(), &settings);

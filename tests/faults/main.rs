@@ -8,6 +8,7 @@ mod endings;
 mod execution_crowd;
 mod executions;
 mod leftovers;
+mod orphans;
 mod owner;
 mod panic;
 mod queue;

@@ -15,6 +15,8 @@ use ade::worker::build::python::{Interpreter, NoInterpreter, find};
 use ade::worker::build::venv::{Step, VenvPlan, Work, metadata};
 use ade::worker::process::capture;
 
+use crate::launcher;
+
 type Environment = BTreeMap<OsString, OsString>;
 
 fn service() -> Environment {
@@ -37,7 +39,7 @@ fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 async fn python() -> Interpreter {
     let given = std::env::var_os("ADE_PYTHON_BIN").map(PathBuf::from);
-    find(given.as_deref(), &service()).await.expect("these tests need python 3.11 or newer")
+    find(&launcher(), given.as_deref(), &service()).await.expect("these tests need python 3.11 or newer")
 }
 
 #[tokio::test]
@@ -48,18 +50,18 @@ async fn the_program_behind_a_shim_is_found() {
     script(folder.path(), "python3.14", "#!/bin/sh\necho 'not installed' >&2; exit 127\n");
     script(folder.path(), "python3.13", "#!/bin/sh\necho '{\"path\":\"/old\",\"version\":[3,10,1]}'\n");
     script(folder.path(), "python3.12", &format!("#!/bin/sh\nexec '{}' \"$@\"\n", real.path.display()));
-    assert_eq!(find(None, &with_path(&[folder.path()])).await.unwrap(), real);
+    assert_eq!(find(&launcher(), None, &with_path(&[folder.path()])).await.unwrap(), real);
 }
 
 #[tokio::test]
 async fn an_unusable_interpreter_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let old = script(folder.path(), "python3", "#!/bin/sh\necho '{\"path\":\"/old\",\"version\":[3,10,1]}'\n");
-    let error = find(Some(&old), &service()).await.unwrap_err();
+    let error = find(&launcher(), Some(&old), &service()).await.unwrap_err();
     assert!(matches!(&error, NoInterpreter::Given { reason, .. } if reason.contains("3.10.1 is too old")), "{error}");
-    let error = find(None, &with_path(&[folder.path()])).await.unwrap_err();
+    let error = find(&launcher(), None, &with_path(&[folder.path()])).await.unwrap_err();
     assert!(error.to_string().contains("3.10.1"), "{error}");
-    let error = find(Some(Path::new("/no/python")), &service()).await.unwrap_err();
+    let error = find(&launcher(), Some(Path::new("/no/python")), &service()).await.unwrap_err();
     assert!(error.to_string().contains("does not exist"), "{error}");
 }
 
@@ -73,7 +75,7 @@ async fn a_uv_on_the_path_is_used_if_it_runs() {
     let uv = script(&good, "uv", "#!/bin/sh\necho uv 0.0.0\n");
     let none = Interpreter { path: "/no/python".into(), version: String::new(), pip: false };
     let find = async |choice, folders: &[&Path]| {
-        Installers::new(choice, folder.path().to_owned(), with_path(folders)).find(&none).await
+        Installers::new(launcher(), choice, folder.path().to_owned(), with_path(folders)).find(&none).await
     };
     let found = |installer| Found { installer, regret: None };
     assert_eq!(find(InstallerChoice::Auto, &[&broken, &good]).await.unwrap(), found(Installer::Uv(uv)));
@@ -87,7 +89,7 @@ async fn a_uv_on_the_path_is_used_if_it_runs() {
 /// Runs a step; its last line of stdout.
 async fn run(step: &Step) -> Option<String> {
     let Work::Run(spec) = &step.work else { return None };
-    let said = capture(spec, Duration::from_secs(300)).await.unwrap();
+    let said = capture(&launcher(), spec, Duration::from_secs(300)).await.unwrap();
     assert!(said.exit.succeeded(), "{}: {:?} {:?}", step.phase, said.stdout, said.stderr);
     said.stdout.back().cloned()
 }
@@ -160,7 +162,8 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
     let folder = tempfile::tempdir().unwrap();
     let (python, service) = (python().await, service());
     let data = folder.path().join("data");
-    let Found { installer, .. } = Installers::new(choice, data.clone(), service.clone()).find(&python).await.unwrap();
+    let Found { installer, .. } =
+        Installers::new(launcher(), choice, data.clone(), service.clone()).find(&python).await.unwrap();
     let (engine, configuration) = put_sources(folder.path());
     let mut took = Vec::new();
     for round in ["cold", "warm"] {

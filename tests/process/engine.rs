@@ -17,6 +17,8 @@ use ade::worker::run::rewrite::Names;
 use ade::worker::run::tail::Tail;
 use serde_json::{Value, json};
 
+use crate::launcher;
+
 /// Opens, writes and closes its event file for every event, and answers with its own ids and absolute paths.
 const ENGINE: &str = r#"
 import json, os, sys
@@ -90,7 +92,8 @@ async fn drive(folder: &Path, script: &str) -> Told {
         limits: ResourceLimits::default(),
     };
     let mut tail = Tail::new(command.logs().join("events.ndjson"));
-    let mut process = Process::spawn(&command.run(&Input::File(folder.join("input/doc_1.csv")))).unwrap();
+    let mut process =
+        Process::spawn(&launcher(), &command.run(&Input::File(folder.join("input/doc_1.csv")))).await.unwrap();
     let names =
         Names::new([folder.to_str().unwrap().to_owned()], [("doc_1.csv".to_owned(), "people.csv".to_owned())].into());
     let (mut parser, mut drafts) = (EngineParser::new(names), Vec::new());

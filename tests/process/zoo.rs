@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use ade::domain::RunId;
 use ade::event::payload::console::Pipe;
-use ade::worker::process::kill::{kill_marked, survivors};
 use ade::worker::process::{ChildSpec, Line, Marker, Outcome, Process, ResourceLimits, SpawnError};
+use ade::worker::process::{adopt_orphans, kill_marked, survivors};
+
+use crate::launcher;
 
 const GRACE: Duration = Duration::from_millis(300);
-/// Terminal outcome within the grace time and three seconds.
-const BOUND: Duration = Duration::from_millis(3300);
+/// What is not over by then never will be, however busy the machine is.
+const HANGS: Duration = Duration::from_secs(120);
 
 fn spec(program: &str, args: &[&str]) -> ChildSpec {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -37,19 +39,26 @@ fn python(script: &str) -> ChildSpec {
 
 /// The text of everything a child writes, and how it ends.
 async fn run(spec: &ChildSpec) -> (Vec<(Pipe, Line)>, Outcome) {
-    let mut process = Process::spawn(spec).unwrap();
+    let mut process = Process::spawn(&launcher(), spec).await.unwrap();
     let mut lines = Vec::new();
-    while let Some((pipe, batch)) = process.next().await {
-        lines.extend(batch.lines.into_iter().map(|line| (pipe, line)));
-    }
-    let outcome = process.outcome().await;
+    let reading = async {
+        while let Some((pipe, batch)) = process.next().await {
+            lines.extend(batch.lines.into_iter().map(|line| (pipe, line)));
+        }
+        process.outcome().await
+    };
+    let outcome = tokio::time::timeout(HANGS, reading).await.expect("a child ends");
     assert_gone(spec).await;
     (lines, outcome)
 }
 
-/// Starts the child, waits for the line `ready`, and ends it as a cancel does.
+/// Starts the child, waits for the line `ready`, and ends it as a cancel does; says how long that took.
 async fn cancel(spec: &ChildSpec) -> (Outcome, Duration) {
-    let mut process = Process::spawn(spec).unwrap();
+    cancel_within(spec, GRACE).await
+}
+
+async fn cancel_within(spec: &ChildSpec, grace: Duration) -> (Outcome, Duration) {
+    let mut process = Process::spawn(&launcher(), spec).await.unwrap();
     let mut ready = false;
     while !ready {
         let (_, batch) = process.next().await.expect("the child says that it is ready");
@@ -57,10 +66,10 @@ async fn cancel(spec: &ChildSpec) -> (Outcome, Duration) {
     }
     let begin = Instant::now();
     let killer = process.killer();
-    let (report, outcome) = tokio::join!(killer.terminate(GRACE), process.outcome());
+    let ending = async { tokio::join!(killer.terminate(grace), process.outcome()) };
+    let (report, outcome) = tokio::time::timeout(HANGS, ending).await.expect("a cancel ends");
     let took = begin.elapsed();
     assert!(report.left.is_empty(), "{report:?}");
-    assert!(took < BOUND, "{took:?}");
     assert_gone(spec).await;
     (outcome, took)
 }
@@ -99,9 +108,10 @@ async fn a_child_that_exits_at_once_is_no_race() {
 
 #[tokio::test]
 async fn what_cannot_be_started_says_why() {
-    let program = Process::spawn(&spec("/no/such/program", &[])).unwrap_err();
+    let program = Process::spawn(&launcher(), &spec("/no/such/program", &[])).await.unwrap_err();
     assert!(matches!(program, SpawnError::NoProgram(_)), "{program}");
-    let folder = Process::spawn(&ChildSpec { cwd: "/no/such/folder".into(), ..shell("true") }).unwrap_err();
+    let folder =
+        Process::spawn(&launcher(), &ChildSpec { cwd: "/no/such/folder".into(), ..shell("true") }).await.unwrap_err();
     assert!(matches!(folder, SpawnError::NoFolder(_)), "{folder}");
 }
 
@@ -131,9 +141,9 @@ async fn limits_are_kept() {
 
 #[tokio::test]
 async fn one_that_ends_when_asked_is_not_waited_for() {
-    let (outcome, took) = cancel(&shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")).await;
+    let spec = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done");
+    let (outcome, _) = cancel_within(&spec, HANGS * 10).await;
     assert_eq!(outcome.exit.code, Some(3));
-    assert!(took < GRACE, "{took:?}");
 }
 
 #[tokio::test]
@@ -176,21 +186,17 @@ async fn a_daemon_with_a_session_of_its_own_is_found() {
 #[tokio::test]
 async fn a_daemon_does_not_outlive_a_child_that_ends_by_itself() {
     let script = "setsid sh -c 'exec </dev/null >/dev/null 2>&1; trap \"\" HUP TERM; sleep 100' & echo done";
-    let begin = Instant::now();
     let (lines, outcome) = run(&shell(script)).await;
     assert_eq!(texts(&lines, Pipe::Stdout), ["done"]);
-    assert!(outcome.exit.succeeded());
-    assert!(begin.elapsed() < Duration::from_secs(3));
+    assert!(outcome.exit.succeeded() && !outcome.truncated);
 }
 
 #[tokio::test]
 async fn a_grandchild_that_holds_the_pipes_does_not_keep_the_run_open() {
-    let begin = Instant::now();
     let (lines, outcome) = run(&shell("(while :; do echo tick; sleep 0.1; done) & echo main; exit 4")).await;
     assert!(texts(&lines, Pipe::Stdout).contains(&"main"));
     assert_eq!(outcome.exit.code, Some(4));
     assert!(outcome.truncated && !outcome.leftovers.killed.is_empty(), "{outcome:?}");
-    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -220,7 +226,7 @@ async fn one_that_forks_all_the_time_is_killed() {
 #[tokio::test]
 async fn a_hundred_megabytes_on_one_line_come_in_pieces() {
     let spec = python("import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)");
-    let mut process = Process::spawn(&spec).unwrap();
+    let mut process = Process::spawn(&launcher(), &spec).await.unwrap();
     let (mut bytes, mut whole) = (0, 0);
     while let Some((_, batch)) = process.next().await {
         bytes += batch.lines.iter().map(|line| line.text.len()).sum::<usize>();
@@ -244,7 +250,7 @@ async fn a_child_writes_no_faster_than_it_is_read() {
         "import sys\nfor i in range(400):\n  sys.stdout.write('x' * 9_999 + '\\n')\n  sys.stdout.flush()\n  \
          print(i, file=sys.stderr, flush=True)",
     );
-    let mut process = Process::spawn(&spec).unwrap();
+    let mut process = Process::spawn(&launcher(), &spec).await.unwrap();
     let first = process.next().await;
     assert!(first.is_some());
     // The child is blocked once its pipe is full: it waits in the write, however long nobody reads.
@@ -253,7 +259,7 @@ async fn a_child_writes_no_faster_than_it_is_read() {
             tokio::task::yield_now().await;
         }
     };
-    let known = tokio::time::timeout(Duration::from_secs(5), blocked).await;
+    let known = tokio::time::timeout(HANGS, blocked).await;
     assert!(known.is_ok() || !std::path::Path::new("/proc/self/wchan").exists());
     let mut lines = first.map_or(0, |(pipe, batch)| if pipe == Pipe::Stdout { batch.lines.len() } else { 0 });
     while let Some((pipe, batch)) = process.next().await {
@@ -265,7 +271,7 @@ async fn a_child_writes_no_faster_than_it_is_read() {
 #[tokio::test]
 async fn a_dropped_process_leaves_nothing() {
     let spec = shell("setsid sleep 100 & echo ready; sleep 100");
-    let mut process = Process::spawn(&spec).unwrap();
+    let mut process = Process::spawn(&launcher(), &spec).await.unwrap();
     process.next().await;
     drop(process);
     let gone = async {
@@ -273,11 +279,12 @@ async fn a_dropped_process_leaves_nothing() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(3), gone).await.expect("nothing is left");
+    tokio::time::timeout(HANGS, gone).await.expect("nothing is left");
 }
 
 #[tokio::test]
 async fn children_of_an_earlier_life_are_found_by_their_marker() {
+    let _alone = ADOPTING.lock().await;
     let marker = Marker::run(RunId::generate());
     let other = Marker::run(RunId::generate());
     let orphan = |marker: &Marker| {
@@ -291,7 +298,7 @@ async fn children_of_an_earlier_life_are_found_by_their_marker() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), started).await.expect("the orphan has started");
+        tokio::time::timeout(HANGS, started).await.expect("the orphan has started");
     }
     let report = kill_marked(vec![marker.clone()]).await;
     assert!(!report.killed.is_empty() && report.left.is_empty(), "{report:?}");
@@ -305,6 +312,7 @@ async fn children_of_an_earlier_life_are_found_by_their_marker() {
 /// Nobody is the same process for long: a look into the process table that takes its time finds only the dead.
 #[tokio::test]
 async fn a_chain_of_orphans_that_fork_and_leave_is_ended_by_its_marker() {
+    let _alone = ADOPTING.lock().await;
     for round in 0..20 {
         let marker = Marker::run(RunId::generate());
         let session = if round % 2 == 0 { "os.setsid()" } else { "pass" };
@@ -331,4 +339,175 @@ async fn a_chain_of_orphans_that_fork_and_leave_is_ended_by_its_marker() {
             assert_eq!(survivors(vec![marker.clone()]).await, [0; 0], "round {round}");
         }
     }
+}
+
+/// Executed with nothing of what it was started with, as a child of nobody: `/bin/sleep`, for so long.
+fn hidden(seconds: &str) -> String {
+    format!(
+        "import os\n\
+         def hide():\n\
+         \x20   if os.fork(): return\n\
+         \x20   os.setsid()\n\
+         \x20   if os.fork(): os._exit(0)\n\
+         \x20   null = os.open('/dev/null', os.O_RDWR)\n\
+         \x20   [os.dup2(null, fd) for fd in range(3)]\n\
+         \x20   os.execve('/bin/sleep', ['sleep', '{seconds}'], {{}})\n\
+         hide()\n\
+         def sleeps(pid):\n\
+         \x20   try: return open(f'/proc/{{pid}}/cmdline').read() == 'sleep\\x00{seconds}\\x00'\n\
+         \x20   except OSError: return False\n\
+         while not any(sleeps(pid) for pid in os.listdir('/proc') if pid.isdigit()): pass\n"
+    )
+}
+
+/// Whether anybody sleeps for so long; the dead have no command line.
+fn sleeps(seconds: &str) -> bool {
+    let wanted = format!("sleep\0{seconds}\0");
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .into_iter()
+        .any(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
+}
+
+/// A number of seconds that no other test sleeps.
+fn unique() -> String {
+    format!("1{:09}", u64::from(std::process::id()) * 1000 + ulid::Ulid::generate().random() as u64 % 1000)
+}
+
+#[tokio::test]
+async fn a_daemon_that_has_hidden_itself_does_not_outlive_the_end() {
+    let seconds = unique();
+    let (_, outcome) = run(&python(&format!("{}print('done')", hidden(&seconds)))).await;
+    assert!(!sleeps(&seconds));
+    assert!(outcome.exit.succeeded() && outcome.leftovers.killed.len() == 1, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_has_hidden_itself_does_not_outlive_a_cancel() {
+    let seconds = unique();
+    cancel(&python(&format!("{}import time; print('ready', flush=True); time.sleep(100)", hidden(&seconds)))).await;
+    assert!(!sleeps(&seconds));
+}
+
+#[tokio::test]
+async fn a_daemon_that_has_hidden_itself_does_not_outlive_a_dropped_process() {
+    let seconds = unique();
+    let script = format!("{}import time; print('ready', flush=True); time.sleep(100)", hidden(&seconds));
+    let mut process = Process::spawn(&launcher(), &python(&script)).await.unwrap();
+    process.next().await;
+    assert!(sleeps(&seconds));
+    drop(process);
+    gone(|| !sleeps(&seconds)).await;
+}
+
+/// Waits until it is so.
+async fn gone(is_gone: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_gone() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(HANGS, waiting).await.expect("nothing is left");
+}
+
+/// Others of these tests have children of their own, which must not be taken for orphans of a launcher.
+static ADOPTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test]
+async fn one_that_kills_its_launcher_is_ended_with_all_it_has_started() {
+    let _alone = ADOPTING.lock().await;
+    adopt_orphans().unwrap();
+    for _ in 0..5 {
+        let seconds = unique();
+        let script = format!(
+            "{}import signal, time\nos.kill(os.getppid(), signal.SIGTERM)\nprint('still here', flush=True)\n\
+             os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(100)",
+            hidden(&seconds)
+        );
+        let spec = python(&script);
+        let (lines, outcome) = run(&spec).await;
+        assert_eq!(texts(&lines, Pipe::Stdout), ["still here"]);
+        assert_eq!(outcome.exit.signal, Some(9));
+        assert!(!sleeps(&seconds));
+        assert!(outcome.leftovers.left.is_empty() && outcome.leftovers.killed.len() == 2, "{outcome:?}");
+    }
+    let own = std::process::id().to_string();
+    let children = std::process::Command::new("ps").args(["-o", "stat=,comm=", "--ppid", &own]).output().unwrap();
+    let children = String::from_utf8(children.stdout).unwrap();
+    let unburied = children.lines().filter(|line| line.starts_with('Z') && !line.ends_with("ade <defunct>"));
+    assert_eq!(unburied.collect::<Vec<_>>(), [""; 0], "but for launchers of other tests, which are reaped in a moment");
+}
+
+#[tokio::test]
+async fn one_that_stops_its_launcher_ends_as_it_would_otherwise() {
+    let seconds = unique();
+    let script = format!("{}import signal\nos.kill(os.getppid(), signal.SIGSTOP); os._exit(3)", hidden(&seconds));
+    let (_, outcome) = run(&python(&script)).await;
+    assert_eq!(outcome.exit.code, Some(3));
+    assert!(!sleeps(&seconds) && !outcome.truncated, "{outcome:?}");
+    let script = "import os, signal, time\nos.kill(os.getppid(), signal.SIGSTOP); print('ready', flush=True)\n\
+                  time.sleep(100)";
+    assert_eq!(cancel(&python(script)).await.0.exit.signal, Some(15));
+}
+
+/// Its first thread is a zombie while the others go on.
+#[tokio::test]
+async fn one_whose_first_thread_has_ended_is_found() {
+    let script = "import ctypes, threading, time\n\
+        threading.Thread(target=time.sleep, args=(100,)).start()\n\
+        print('ready', flush=True)\n\
+        ctypes.CDLL(None).syscall(60, 0)";
+    let child = format!("import os\nif os.fork() == 0:\n  os.setsid()\n  exec({script:?})\nelse: os.wait()");
+    for script in [script, &child] {
+        cancel(&python(script)).await;
+    }
+}
+
+/// Each of them has a session and a group of its own, and starts others as soon as some have gone.
+#[tokio::test]
+async fn a_crowd_that_hides_and_multiplies_is_killed() {
+    let seconds = unique();
+    let script = format!(
+        "import os, sys, time\n\
+         few = len(os.listdir('/proc'))\n\
+         code = '''import os, signal, sys, time\n\
+         signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+         signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+         end = time.monotonic() + 120\n\
+         while time.monotonic() < end:\n\
+         \x20   if len(os.listdir('/proc')) < int(sys.argv[1]) and os.fork() == 0:\n\
+         \x20       os.setsid()\n\
+         \x20   time.sleep(0.05)\n\
+         '''\n\
+         if os.fork() == 0:\n\
+         \x20   os.execve(sys.executable, ['crowd', '-I', '-c', code, str(few + 200), '{seconds}'], {{}})\n\
+         while len(os.listdir('/proc')) < few + 100: time.sleep(0.05)\n\
+         print('ready', flush=True)\n\
+         time.sleep(100)"
+    );
+    cancel(&python(&script)).await;
+    let crowd = |entry: std::fs::DirEntry| std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+    let left = std::fs::read_dir("/proc").unwrap().flatten().map(crowd).filter(|line| line.contains(&seconds));
+    assert_eq!(left.count(), 0);
+}
+
+#[tokio::test]
+#[ignore = "a measurement; use --release"]
+async fn what_a_launcher_costs() {
+    const CHILDREN: u32 = 200;
+    let begin = Instant::now();
+    for _ in 0..CHILDREN {
+        let process = Process::spawn(&launcher(), &spec("/bin/true", &[])).await.unwrap();
+        assert!(process.outcome().await.exit.succeeded());
+    }
+    println!("{:?} a child from its start to its outcome", begin.elapsed() / CHILDREN);
+    let begin = Instant::now();
+    for _ in 0..CHILDREN {
+        std::process::Command::new("/bin/true").output().unwrap();
+    }
+    println!("{:?} a child without any of this", begin.elapsed() / CHILDREN);
+    let process = Process::spawn(&launcher(), &shell("sleep 100")).await.unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
+    let parent = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().to_owned();
+    println!("{}", std::fs::read_to_string(format!("/proc/{parent}/smaps_rollup")).unwrap());
 }

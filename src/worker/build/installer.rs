@@ -14,7 +14,7 @@ use crate::domain::status::text_enum;
 use crate::files;
 use crate::package::STAGING;
 use crate::worker::environment::Environment;
-use crate::worker::process::{Marker, capture};
+use crate::worker::process::{Launcher, Marker, capture};
 
 /// Fetching uv takes seconds; a network that takes longer is as good as none.
 const FETCH: Duration = Duration::from_secs(120);
@@ -57,6 +57,7 @@ pub struct NoInstaller(String);
 /// Where installers are found.
 #[derive(Debug)]
 pub struct Installers {
+    launcher: Launcher,
     choice: InstallerChoice,
     data: PathBuf,
     service: Environment,
@@ -64,8 +65,8 @@ pub struct Installers {
 
 impl Installers {
     /// `data` is the service's data folder, `service` its environment.
-    pub fn new(choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
-        Self { choice, data, service }
+    pub fn new(launcher: Launcher, choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
+        Self { launcher, choice, data, service }
     }
 
     /// The installer; `python` is used to fetch one if need be.
@@ -100,7 +101,7 @@ impl Installers {
     }
 
     async fn runs(&self, uv: &Path) -> bool {
-        let said = capture(&self.command(uv, args!["--version"]), ASK).await;
+        let said = capture(&self.launcher, &self.command(uv, args!["--version"]), ASK).await;
         said.is_ok_and(|said| said.exit.succeeded())
     }
 
@@ -122,7 +123,8 @@ impl Installers {
     }
 
     async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
-        let said = capture(&self.command(program, args), FETCH).await.map_err(|error| error.to_string())?;
+        let said =
+            capture(&self.launcher, &self.command(program, args), FETCH).await.map_err(|error| error.to_string())?;
         let told = || said.stderr.iter().rfind(|line| line.starts_with("ERROR")).or(said.stderr.back());
         let reason = || told().cloned().unwrap_or_else(|| "it could not be installed".into());
         if said.exit.succeeded() { Ok(()) } else { Err(reason()) }

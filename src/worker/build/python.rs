@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{args, command};
 use crate::worker::environment::{self, Environment};
-use crate::worker::process::{Marker, capture};
+use crate::worker::process::{Launcher, Marker, capture};
 
 const NAMES: &[&str] = &["python3.14", "python3.13", "python3.12", "python3.11", "python3", "python"];
 const OLDEST: (u32, u32) = (3, 11);
@@ -46,15 +46,19 @@ pub enum NoInterpreter {
 }
 
 /// The given interpreter, or else the first usable one on `PATH`, the newest name first.
-pub async fn find(given: Option<&Path>, service: &Environment) -> Result<Interpreter, NoInterpreter> {
+pub async fn find(
+    launcher: &Launcher,
+    given: Option<&Path>,
+    service: &Environment,
+) -> Result<Interpreter, NoInterpreter> {
     if let Some(path) = given {
         let unusable = |reason| NoInterpreter::Given { path: path.to_owned(), reason };
-        return ask(&located(path, service), service).await.map_err(unusable);
+        return ask(launcher, &located(path, service), service).await.map_err(unusable);
     }
     let mut tried = Vec::new();
     for name in NAMES {
         for path in on_path(name, service) {
-            match ask(&path, service).await {
+            match ask(launcher, &path, service).await {
                 Ok(interpreter) => return Ok(interpreter),
                 Err(reason) => tried.push(format!("{}: {reason}", path.display())),
             }
@@ -84,11 +88,11 @@ struct Answer {
     pip: bool,
 }
 
-async fn ask(path: &Path, service: &Environment) -> Result<Interpreter, String> {
+async fn ask(launcher: &Launcher, path: &Path, service: &Environment) -> Result<Interpreter, String> {
     // A shim may need to know where its versions are.
     let env = environment::allowed(service, |name| name.starts_with("PYENV_"));
     let spec = command(path, args!["-I", "-c", QUESTION], Path::new("/"), env, Marker::probe());
-    let said = capture(&spec, LIMIT).await.map_err(|error| error.to_string())?;
+    let said = capture(launcher, &spec, LIMIT).await.map_err(|error| error.to_string())?;
     if !said.exit.succeeded() {
         return Err(said.stderr.back().cloned().unwrap_or_else(|| "it does not run".into()));
     }

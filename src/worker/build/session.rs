@@ -235,7 +235,8 @@ impl Session {
     }
 
     async fn run(&mut self, spec: &ChildSpec, phase: Phase) -> Result<StepOutcome, Failure> {
-        let mut process = Process::spawn(spec)
+        let mut process = Process::spawn(&self.context.launcher, spec)
+            .await
             .map_err(|error| Failure::new(BuildErrorCode::OrchestrationError, error.to_string()))?;
         let killer = process.killer();
         let (mut cut_short, mut last_line) = (None, String::new());

@@ -30,13 +30,14 @@ pub struct Toolchain {
 /// Looks for interpreter and installer; may fetch the latter.
 pub async fn find_toolchain(context: &WorkContext) -> Result<Toolchain, ToolchainError> {
     let settings = &context.settings.build;
-    let python = python::find(settings.python_bin.as_deref(), context.environment()).await?;
+    let python = python::find(&context.launcher, settings.python_bin.as_deref(), context.environment()).await?;
     let choice = match settings.installer {
         config::Installer::Auto => InstallerChoice::Auto,
         config::Installer::Uv => InstallerChoice::Uv,
         config::Installer::Pip => InstallerChoice::Pip,
     };
-    let installers = Installers::new(choice, context.data_dir.clone(), context.environment().clone());
+    let installers =
+        Installers::new(context.launcher.clone(), choice, context.data_dir.clone(), context.environment().clone());
     let Found { installer, regret } = installers.find(&python).await?;
     tracing::info!(python = %python.path.display(), version = python.version, installer = installer.name(), "toolchain found");
     Ok(Toolchain { python, installer, regret })

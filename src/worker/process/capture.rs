@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{ChildSpec, Exit, Process, SpawnError};
+use super::{ChildSpec, Exit, Launcher, Process, SpawnError};
 use crate::event::payload::console::Pipe;
 
 /// How many lines are kept, the last ones.
@@ -26,8 +26,8 @@ pub enum CaptureError {
 }
 
 /// Runs a command for at most `limit`; what is left of it after that is killed.
-pub async fn capture(spec: &ChildSpec, limit: Duration) -> Result<Captured, CaptureError> {
-    let mut process = Process::spawn(spec)?;
+pub async fn capture(launcher: &Launcher, spec: &ChildSpec, limit: Duration) -> Result<Captured, CaptureError> {
+    let mut process = Process::spawn(launcher, spec).await?;
     let mut captured = Captured { exit: Exit::default(), stdout: VecDeque::new(), stderr: VecDeque::new() };
     let reading = async {
         while let Some((pipe, batch)) = process.next().await {

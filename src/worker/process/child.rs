@@ -1,24 +1,27 @@
 //! One child, from its start to the proof that nothing of it is left.
 //!
-//! Law: the child is not reaped before its leftovers are gone. Until then the kernel gives its number, which is also
-//! that of its session and group, to nobody else.
+//! Law: the launcher is not reaped before the child's leftovers are gone. Until then the kernel gives its number, by which
+//! they are found, to nobody else.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::adoption;
 use super::kill::{self, KillReport, Killer};
+use super::launch::{Launcher, Started};
 use super::reader::{LineBatch, LineReader};
-use super::spec::ChildSpec;
-use super::table;
+use super::report::{Exit, Report, Usage};
+use super::spec::{ChildSpec, Marker};
+use super::table::{self, Stat};
 use crate::event::payload::console::Pipe;
 
 /// How long descendants may go on writing after the child itself has ended.
@@ -31,35 +34,10 @@ pub enum SpawnError {
     NoProgram(PathBuf),
     #[error("the folder {0} does not exist")]
     NoFolder(PathBuf),
+    #[error("{program}, which starts children, could not be started: {source}")]
+    Launcher { program: PathBuf, source: io::Error },
     #[error("{program} could not be started: {source}")]
     Io { program: PathBuf, source: io::Error },
-}
-
-/// How the main process ended: by itself or by a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Exit {
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-}
-
-impl Exit {
-    pub fn succeeded(self) -> bool {
-        self.code == Some(0)
-    }
-
-    /// One number for both, as shells tell it: 128 and the signal.
-    pub fn status(self) -> Option<i32> {
-        self.code.or(self.signal.map(|signal| 128 + signal))
-    }
-}
-
-/// What the process and the descendants that it waited for have used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Usage {
-    pub user_ms: u64,
-    pub system_ms: u64,
-    /// The kernel counts in what the service itself held when it started the child.
-    pub max_resident_bytes: u64,
 }
 
 /// All that is known once nothing of the child is left.
@@ -94,26 +72,22 @@ enum Phase {
 }
 
 impl Process {
-    /// Starts the child; must be called within a runtime.
-    pub fn spawn(spec: &ChildSpec) -> Result<Self, SpawnError> {
-        let mut started = command(spec).spawn().map_err(|source| spawn_error(spec, source))?;
-        let pid = started.id() as i32;
-        // From here on an early return drops `child`, which kills and reaps.
-        let killer = Killer::new(pid, spec.marker.clone());
-        let mut child = Child { pid, killer: killer.clone(), descriptor: None, reaped: false };
+    /// Starts the child under a launcher; must be called within a runtime.
+    pub async fn spawn(launcher: &Launcher, spec: &ChildSpec) -> Result<Self, SpawnError> {
+        let Started { child, gate, stdout, stderr } = launcher.start(spec)?;
         let io = |source| SpawnError::Io { program: spec.program.clone(), source };
-        child.descriptor = Some(table::descriptor(pid).and_then(kill::watch).map_err(io)?);
-        let reader = |pipe: Option<OwnedFd>| {
-            let pipe = pipe.ok_or_else(|| io(io::Error::other("a pipe is missing")))?;
-            LineReader::new(pipe, spec.event_lines).map_err(io)
-        };
-        let stdout = reader(started.stdout.take().map(OwnedFd::from))?;
-        let stderr = reader(started.stderr.take().map(OwnedFd::from))?;
-        Ok(Self { child, killer, stdout, stderr, phase: Phase::Running, truncated: false })
+        let reader = |pipe| LineReader::new(pipe, spec.event_lines).map_err(io);
+        let (stdout, stderr) = (reader(stdout)?, reader(stderr)?);
+        let mut process =
+            Self { killer: child.killer.clone(), child, stdout, stderr, phase: Phase::Running, truncated: false };
+        process.child.started().await.map_err(io)?;
+        gate.open().await.map_err(|source| refused(spec, source))?;
+        Ok(process)
     }
 
+    /// Of the program itself, not of its launcher.
     pub fn pid(&self) -> i32 {
-        self.child.pid
+        self.child.main.as_ref().map_or(0, |(pid, _)| *pid)
     }
 
     /// Ends the child; the output must be read on meanwhile, or the child may hang in a full pipe.
@@ -177,8 +151,8 @@ impl Process {
     }
 
     fn sweep(&mut self) {
-        let target = self.killer.target();
-        self.phase = Phase::Sweeping(tokio::task::spawn_blocking(move || kill::sweep(&target)));
+        let sweep = self.child.sweep();
+        self.phase = Phase::Sweeping(tokio::task::spawn_blocking(sweep));
     }
 
     fn rest(&mut self) -> Option<(Pipe, LineBatch)> {
@@ -201,56 +175,91 @@ async fn read(stdout: &mut LineReader, stderr: &mut LineReader) -> Option<(Pipe,
     }
 }
 
-fn command(spec: &ChildSpec) -> Command {
-    let mut command = Command::new(&spec.program);
-    command.args(&spec.args).current_dir(&spec.cwd);
-    command.env_clear().envs(&spec.env).env(spec.marker.name, &spec.marker.value);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let limits = spec.limits;
-    // SAFETY: between fork and exec only system calls are made; nothing allocates or locks.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::setsid() == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            // Rust opens everything close-on-exec; this is for descriptors that others have opened or left to us.
-            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-            limits.apply()
-        });
-    }
-    command
-}
-
-fn spawn_error(spec: &ChildSpec, source: io::Error) -> SpawnError {
+/// Why the program itself could not be started.
+fn refused(spec: &ChildSpec, source: io::Error) -> SpawnError {
     match source.kind() {
-        io::ErrorKind::NotFound if !spec.cwd.is_dir() => SpawnError::NoFolder(spec.cwd.clone()),
         io::ErrorKind::NotFound => SpawnError::NoProgram(spec.program.clone()),
         _ => SpawnError::Io { program: spec.program.clone(), source },
     }
 }
 
-/// The main process, reaped at last.
+/// The launcher, reaped at last, and the main process below it.
 #[derive(Debug)]
-struct Child {
-    pid: i32,
+pub(super) struct Child {
+    launcher: Stat,
+    launcher_descriptor: Arc<OwnedFd>,
+    /// Readable when the launcher has ended.
+    launcher_end: AsyncFd<OwnedFd>,
     killer: Killer,
-    descriptor: Option<AsyncFd<OwnedFd>>,
+    control: UnixStream,
+    main: Option<(i32, AsyncFd<OwnedFd>)>,
     reaped: bool,
 }
 
 impl Child {
-    /// Returns once the process has ended, every time it is called.
+    /// From here on whatever happens ends in a killed and reaped launcher.
+    pub(super) fn new(pid: i32, marker: Marker, control: UnixStream) -> io::Result<Self> {
+        let orphaned = || {
+            // SAFETY: takes no pointers; the launcher is not reaped, so the number is still its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            adoption::reap(pid);
+        };
+        let held = || {
+            let descriptor = table::descriptor(pid)?;
+            let launcher = Stat::of(pid).ok_or(io::ErrorKind::NotFound)?;
+            Ok((launcher, kill::watch(descriptor.try_clone()?)?, descriptor))
+        };
+        let (launcher, launcher_end, descriptor) = held().inspect_err(|_: &io::Error| orphaned())?;
+        let (killer, launcher_descriptor) = (Killer::new(pid, marker), Arc::new(descriptor));
+        Ok(Self { launcher, launcher_descriptor, launcher_end, killer, control, main: None, reaped: false })
+    }
+
+    /// Waits for the main process to be there. It does nothing yet, so its number is its own.
+    async fn started(&mut self) -> io::Result<()> {
+        let mut message = [0; Report::SIZE];
+        self.control.read_exact(&mut message).await?;
+        let Some(Report::Started(pid)) = Report::decode(&message) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        self.main = Some((pid, kill::watch(table::descriptor(pid)?)?));
+        Ok(())
+    }
+
+    /// Returns once the main process has ended, every time it is called. Without its launcher it has no future either.
     async fn ended(&self) {
-        let Some(descriptor) = &self.descriptor else { return };
-        if let Ok(mut ready) = descriptor.readable().await {
-            ready.retain_ready();
+        let Some((_, main)) = &self.main else { return };
+        let ended = async |process: &AsyncFd<OwnedFd>| {
+            if let Ok(mut ready) = process.readable().await {
+                ready.retain_ready();
+            }
+        };
+        tokio::select! {
+            () = ended(main) => {}
+            () = ended(&self.launcher_end) => {}
         }
     }
 
+    /// Ends everything that is left; blocks.
+    fn sweep(&self) -> impl FnOnce() -> KillReport + Send + 'static {
+        let (launcher, descriptor, target) = (self.launcher, self.launcher_descriptor.clone(), self.killer.target());
+        move || kill::sweep_launcher(&launcher, &descriptor, target)
+    }
+
+    /// What the launcher told, as far as it came to tell it.
     fn reap(&mut self) -> (Exit, Usage) {
         self.reaped = true;
         self.killer.reaped();
-        reap(self.pid)
+        let (mut exit, mut usage) = adoption::reap(self.launcher.pid);
+        let mut message = [0; Report::SIZE];
+        // Each report is written at once, so there is a whole one or none.
+        while self.control.try_read(&mut message).is_ok_and(|count| count == Report::SIZE) {
+            match Report::decode(&message) {
+                Some(Report::Ended(status)) => exit = Exit::of(status),
+                Some(Report::Used(used)) => usage = used,
+                _ => {}
+            }
+        }
+        (exit, usage)
     }
 }
 
@@ -260,34 +269,12 @@ impl Drop for Child {
         if self.reaped {
             return;
         }
-        let (pid, target) = (self.pid, self.killer.target());
-        // SAFETY: takes no pointers; the child is not reaped, so the number is still its own.
-        unsafe { libc::kill(-pid, libc::SIGKILL) };
+        let (pid, sweep) = (self.launcher.pid, self.sweep());
         let rest = move || {
-            kill::sweep(&target);
-            reap(pid);
+            sweep();
+            adoption::reap(pid);
         };
-        // Without a thread the group is dead all the same, only not reaped.
+        // Without a thread the launcher sees that nobody listens to it, and does the same.
         std::thread::Builder::new().name("reaper".into()).spawn(rest).ok();
     }
-}
-
-/// Waits for the process; at once, when it has ended.
-fn reap(pid: i32) -> (Exit, Usage) {
-    let mut status = 0;
-    // SAFETY: zero is a valid value of a struct of integers.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to values that live through the call.
-    while unsafe { libc::wait4(pid, &mut status, 0, &mut usage) } == -1 {
-        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
-            return Default::default();
-        }
-    }
-    let exit = Exit {
-        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-    };
-    let ms = |time: libc::timeval| time.tv_sec as u64 * 1000 + time.tv_usec as u64 / 1000;
-    let max_resident_bytes = usage.ru_maxrss as u64 * 1024;
-    (exit, Usage { user_ms: ms(usage.ru_utime), system_ms: ms(usage.ru_stime), max_resident_bytes })
 }

@@ -1,9 +1,10 @@
 //! Ending children, and proving that none is left.
 //!
-//! Law: first the asking, then the telling: a signal to the group and time to end; then SIGKILL to whatever carries
-//! the session or the marker, in rounds until a look into the process table finds nothing. The rounds are bounded,
-//! and what could not be killed is reported. A zombie is dead.
+//! Law: first the asking, then the telling: SIGTERM to all that descends from the launcher and time to end; then rounds
+//! until a look into the process table finds nothing. A round first stops all it can find, since what is stopped cannot
+//! start anything more, and then kills it. The rounds are bounded, and what could not be killed is reported.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,12 +14,17 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
 
+use super::adoption;
 use super::spec::Marker;
-use super::table::{self, Held, Target};
+use super::table::{self, Held, Stat, Target};
 
 const ROUNDS: usize = 40;
 /// How long a round waits for the killed to go; the kernel needs far less, unless one hangs in a device.
 const ROUND: Duration = Duration::from_millis(50);
+/// How often a round looks for what has been started while it stopped the others.
+const FREEZE: usize = 20;
+/// A descriptor each: a crowd is waited for by this many of it at a time.
+const WATCHED: usize = 64;
 
 /// What was done, and what was left undone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,19 +35,29 @@ pub struct KillReport {
     pub left: Vec<i32>,
 }
 
+impl KillReport {
+    fn and(mut self, other: Self) -> Self {
+        let Self { killed, left } = other;
+        self.killed.extend(killed);
+        self.left.retain(|pid| !self.killed.contains(pid));
+        self.left.extend(left);
+        self
+    }
+}
+
 /// Ends what one child has started; may be used while the child's output is being read.
 #[derive(Debug, Clone)]
 pub struct Killer {
-    session: i32,
+    launcher: i32,
     marker: Marker,
-    /// From then on the kernel may give the session's number to another.
+    /// From then on the kernel may give the launcher's number to another.
     reaped: Arc<AtomicBool>,
 }
 
 impl Killer {
-    /// For a child that leads `session` and is not reaped before it says so.
-    pub(super) fn new(session: i32, marker: Marker) -> Self {
-        Self { session, marker, reaped: Arc::default() }
+    /// For a launcher that is not reaped before it is said here.
+    pub(super) fn new(launcher: i32, marker: Marker) -> Self {
+        Self { launcher, marker, reaped: Arc::default() }
     }
 
     pub(super) fn reaped(&self) {
@@ -49,8 +65,8 @@ impl Killer {
     }
 
     pub(super) fn target(&self) -> Target {
-        let session = (!self.reaped.load(Ordering::Acquire)).then_some(self.session);
-        Target { session, markers: vec![self.marker.clone()] }
+        let below = (!self.reaped.load(Ordering::Acquire)).then_some(self.launcher);
+        Target { below, markers: vec![self.marker.clone()], adopted_since: None }
     }
 
     /// SIGTERM, up to `grace` to end, then SIGKILL to whatever is left.
@@ -61,7 +77,7 @@ impl Killer {
         while !asked.is_empty() && matches!(timeout_at(end, gone(asked)).await, Ok(Ok(()))) {
             // Children that were started in the meantime get the rest of the time, though nobody asked them.
             let target = self.target();
-            asked = blocking(move || table::hold(&table::find(&target))).await.unwrap_or_default();
+            asked = blocking(move || some_of(&table::find(&target))).await.unwrap_or_default();
         }
         self.kill().await
     }
@@ -73,16 +89,14 @@ impl Killer {
     }
 }
 
-/// Kills whatever carries one of these markers: for children of an earlier life, whose sessions nobody remembers.
+/// Kills whatever carries one of these markers: for children of an earlier life, whose launchers nobody remembers.
 pub async fn kill_marked(markers: Vec<Marker>) -> KillReport {
-    let target = Target { session: None, markers };
-    blocking(move || sweep(&target)).await.unwrap_or_default()
+    blocking(move || sweep(&Target::marked(markers))).await.unwrap_or_default()
 }
 
 /// The living processes that carry one of these markers, or descend from one that does.
 pub async fn survivors(markers: Vec<Marker>) -> Vec<i32> {
-    let target = Target { session: None, markers };
-    blocking(move || numbers(&target)).await.unwrap_or_default()
+    blocking(move || numbers(&Target::marked(markers))).await.unwrap_or_default()
 }
 
 /// Reading the process table blocks. `None` only when the runtime is shutting down.
@@ -94,14 +108,18 @@ fn numbers(target: &Target) -> Vec<i32> {
     table::find(target).iter().map(|stat| stat.pid).collect()
 }
 
+fn some_of(found: &[Stat]) -> Vec<Held> {
+    found.iter().filter_map(table::hold).take(WATCHED).collect()
+}
+
 fn ask(target: &Target) -> Vec<Held> {
-    let held = table::hold(&table::find(target));
-    for process in &held {
+    let found = table::find(target);
+    for process in found.iter().filter_map(table::hold) {
         process.signal(libc::SIGTERM);
         // A stopped process could not act on it.
         process.signal(libc::SIGCONT);
     }
-    held
+    some_of(&found)
 }
 
 /// For waiting until a process has ended.
@@ -117,35 +135,71 @@ async fn gone(processes: Vec<Held>) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills until nothing is found; blocks for at most about `ROUNDS * ROUND`.
-pub(super) fn sweep(target: &Target) -> KillReport {
-    let mut report = KillReport::default();
-    for _ in 0..ROUNDS {
-        let found = table::find(target);
-        if found.is_empty() {
-            return report;
-        }
-        let held = table::hold(&found);
-        for process in &held {
-            kill_group(target, process, &held);
-            process.signal(libc::SIGKILL);
-            if !report.killed.contains(&process.pid) {
-                report.killed.push(process.pid);
-            }
-        }
-        table::wait_gone(&held, ROUND);
+/// Kills all that descends from a launcher, and sees to it that the launcher ends. It does so by itself when nothing is
+/// left; one that was killed, or has to be, leaves its orphans to this process.
+pub(super) fn sweep_launcher(launcher: &Stat, descriptor: &OwnedFd, target: Target) -> KillReport {
+    let report = sweep(&target);
+    let mut rounds = 0..ROUNDS;
+    while adoption::ended_by_itself(launcher.pid).is_none() && rounds.next().is_some() {
+        // Its own child may have stopped it.
+        table::signal(descriptor, libc::SIGCONT);
+        table::wait_gone([descriptor], ROUND);
     }
-    report.left = numbers(target);
-    report.killed.retain(|pid| !report.left.contains(pid));
-    report
+    if adoption::ended_by_itself(launcher.pid) == Some(true) {
+        return report;
+    }
+    table::signal(descriptor, libc::SIGKILL);
+    table::wait_gone([descriptor], ROUND);
+    let orphans = sweep(&Target { adopted_since: Some(launcher.start), ..target });
+    table::adopted_dead(launcher.start).into_iter().for_each(adoption::bury);
+    report.and(orphans)
 }
 
-/// A signal to a whole group is atomic: no member can fork its way out of it. The number is the group's own as
-/// long as its leader is not reaped: it is held, or it is the child whose session this is.
-fn kill_group(target: &Target, process: &Held, held: &[Held]) {
-    let leader = process.group;
-    if target.session == Some(leader) || held.iter().any(|other| other.pid == leader) {
-        // SAFETY: takes no pointers.
-        unsafe { libc::kill(-leader, libc::SIGKILL) };
+/// Kills until nothing is found, in a bounded number of rounds.
+pub(super) fn sweep(target: &Target) -> KillReport {
+    let (mut killed, mut left) = (HashSet::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let found = freeze(target);
+        left = found.iter().map(|stat| stat.pid).collect();
+        if found.is_empty() {
+            break;
+        }
+        signal_all(&found, libc::SIGKILL);
+        killed.extend(left.iter().copied());
+        table::wait_gone(some_of(&found).iter().map(|process| &process.descriptor), ROUND);
+    }
+    if !left.is_empty() {
+        left = numbers(target);
+    }
+    killed.retain(|pid| !left.contains(pid));
+    KillReport { killed: killed.into_iter().collect(), left }
+}
+
+/// Stops all that the target names, until a look finds nothing that is not stopped; says what that is.
+fn freeze(target: &Target) -> Vec<Stat> {
+    let mut stopped = HashSet::new();
+    let mut found = table::find(target);
+    for _ in 0..FREEZE {
+        let fresh: Vec<Stat> = found.iter().filter(|stat| stopped.insert((stat.pid, stat.start))).copied().collect();
+        if fresh.is_empty() {
+            break;
+        }
+        signal_all(&fresh, libc::SIGSTOP);
+        found = table::find(target);
+    }
+    found
+}
+
+/// One by one, since a crowd may be larger than the number of descriptors that a process may have. A group whose leader
+/// is there is signalled as a whole first: that is atomic, and no member can fork its way out of it.
+fn signal_all(found: &[Stat], signal: i32) {
+    for process in found.iter().filter(|stat| stat.group == stat.pid) {
+        if table::hold(process).is_some_and(|leader| leader.signal(signal)) {
+            // SAFETY: takes no pointers. The leader was there a moment ago and is killed by nobody else.
+            unsafe { libc::kill(-process.group, signal) };
+        }
+    }
+    for process in found.iter().filter_map(table::hold) {
+        process.signal(signal);
     }
 }

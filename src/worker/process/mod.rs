@@ -3,22 +3,29 @@
 //! Laws:
 //! - a child sees the environment it is given and no descriptor but its three standard ones;
 //! - it is read only as fast as its reader takes the lines, and no line makes memory grow without bound;
-//! - whatever carries its session or its marker is gone before its outcome is told, also when the [`Process`]
-//!   is dropped instead of awaited.
+//! - whatever descends from it or carries its marker is gone before its outcome is told, also when the [`Process`] is
+//!   dropped instead of awaited; and when the service dies, its launcher ends it.
 //!
-//! Needs Linux 5.3 or newer, for process descriptors.
+//! Needs Linux 5.9 or newer, for process descriptors and `close_range`, and `/proc`.
 
 pub mod spec;
 pub mod lines;
 pub mod reader;
+pub mod report;
+pub mod adoption;
 pub mod table;
 pub mod kill;
+pub mod launcher;
+pub mod launch;
 pub mod child;
 pub mod capture;
 
+pub use adoption::adopt_orphans;
 pub use capture::{CaptureError, Captured, capture};
-pub use child::{Exit, Outcome, Process, SpawnError, Usage};
+pub use child::{Outcome, Process, SpawnError};
 pub use kill::{KillReport, Killer, kill_marked, survivors};
+pub use launch::Launcher;
 pub use lines::{LINE_LIMIT, Line, LineSplitter, pieces};
 pub use reader::LineBatch;
+pub use report::{Exit, Usage};
 pub use spec::{ChildSpec, Marker, ResourceLimits};

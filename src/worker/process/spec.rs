@@ -10,7 +10,7 @@ pub struct ChildSpec {
     pub program: PathBuf,
     pub args: Vec<OsString>,
     pub cwd: PathBuf,
-    /// All that the child will see, but for the marker; nothing is inherited.
+    /// All that the child will see, but for the markers; nothing is inherited.
     pub env: BTreeMap<OsString, OsString>,
     pub marker: Marker,
     pub limits: ResourceLimits,
@@ -48,6 +48,11 @@ impl Marker {
         Self { name: "ADE_PROBE_ID", value: ulid::Ulid::generate().to_string() }
     }
 
+    /// For every child of a service, whatever it works at; `node` names the data folder.
+    pub fn node(node: String) -> Self {
+        Self { name: "ADE_NODE", value: node }
+    }
+
     /// Whether the content of a `/proc/<pid>/environ` has it.
     pub(super) fn is_in(&self, environ: &[u8]) -> bool {
         environ.split(|&byte| byte == 0).any(|entry| {
@@ -66,6 +71,19 @@ pub struct ResourceLimits {
 }
 
 impl ResourceLimits {
+    /// As an argument of the launcher, which sets them for the child alone.
+    pub(super) fn to_argument(self) -> String {
+        let number = |limit: Option<u64>| limit.map_or("-".to_owned(), |limit| limit.to_string());
+        [self.cpu_seconds, self.memory_bytes, self.file_size_bytes].map(number).join(",")
+    }
+
+    pub(super) fn from_argument(text: &str) -> Option<Self> {
+        let number = |text: &str| if text == "-" { Some(None) } else { text.parse().ok().map(Some) };
+        let mut numbers = text.split(',').map(number);
+        let mut next = || numbers.next().flatten();
+        Some(Self { cpu_seconds: next()?, memory_bytes: next()?, file_size_bytes: next()? })
+    }
+
     /// Called between fork and exec, so it may neither allocate nor lock.
     pub(super) fn apply(self) -> std::io::Result<()> {
         // Past the soft limit a child may still tidy up, a second later the kernel ends it.
@@ -98,6 +116,17 @@ fn limit(resource: libc::__rlimit_resource_t, value: Option<u64>, slack: u64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_become_an_argument_and_back() {
+        let some = ResourceLimits { cpu_seconds: Some(7), memory_bytes: None, file_size_bytes: Some(u64::MAX) };
+        for limits in [some, ResourceLimits::default()] {
+            assert_eq!(ResourceLimits::from_argument(&limits.to_argument()), Some(limits));
+        }
+        for text in ["", "1,2", "a,b,c", "-,-"] {
+            assert_eq!(ResourceLimits::from_argument(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_marker_matches_a_whole_entry_only() {

@@ -2,28 +2,43 @@
 //!
 //! Law: a process is signalled through a descriptor that was proven, after it was opened, to be the process that
 //! was looked at; a number that was given to another one in between hits nobody. And "none is left" is said only
-//! after a look during which no process appeared: one that forks and leaves is a new number every time.
+//! after a look during which no process appeared and each one's parent was there: one that forks and leaves is a new
+//! number every time, and its child has another parent a moment later.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+use super::adoption;
 use super::spec::Marker;
 
-/// What to look for: a session, markers, and all that descends from what has them.
+/// What to look for. All that descends from what is found is found too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    pub session: Option<i32>,
+    /// Its descendants, not itself.
+    pub below: Option<i32>,
+    /// What carries one of these.
     pub markers: Vec<Marker>,
+    /// Orphans that have come to this process and began after this (see [`Stat::start`]).
+    pub adopted_since: Option<u64>,
+}
+
+impl Target {
+    pub fn below(pid: i32) -> Self {
+        Self { below: Some(pid), ..Self::default() }
+    }
+
+    pub fn marked(markers: Vec<Marker>) -> Self {
+        Self { markers, ..Self::default() }
+    }
 }
 
 /// A process that can be signalled and waited for, whatever happens to its number.
 #[derive(Debug)]
 pub struct Held {
     pub pid: i32,
-    pub group: i32,
     pub descriptor: OwnedFd,
 }
 
@@ -32,15 +47,17 @@ pub struct Held {
 pub struct Stat {
     pub pid: i32,
     pub group: i32,
+    /// When it began, in the kernel's ticks; number and begin together name a process for ever.
+    pub start: u64,
     state: u8,
     parent: i32,
     session: i32,
-    start: u64,
+    threads: u32,
 }
 
 impl Stat {
     /// `None` for a process that is gone or whose line cannot be read.
-    fn of(pid: i32) -> Option<Self> {
+    pub fn of(pid: i32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -54,49 +71,93 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
+            threads: fields.get(17)?.parse().ok()?,
             start: fields.get(19)?.parse().ok()?,
         })
     }
 
+    /// A zombie is dead, unless only its first thread is.
     fn is_alive(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
+        !matches!(self.state, b'Z' | b'X' | b'x') || self.threads > 1
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.pid == other.pid && self.start == other.start
     }
 }
 
 /// Every living process that `target` matches, but for ourselves and our own session.
 pub fn find(target: &Target) -> Vec<Stat> {
-    matching(&processes(target))
+    matching(&snapshot(target), target, Own::new())
 }
 
-/// Those of `found` that are still there, held fast.
-pub fn hold(found: &[Stat]) -> Vec<Held> {
-    found.iter().filter_map(open).collect()
+/// The dead that this process has adopted since, and not yet buried.
+pub fn adopted_dead(since: u64) -> Vec<i32> {
+    let own = Own::new();
+    let dead = numbers().filter_map(Stat::of).filter(|stat| !stat.is_alive() && own.has_adopted(stat, since));
+    dead.map(|stat| stat.pid).collect()
+}
+
+/// This process.
+#[derive(Debug, Clone, Copy)]
+struct Own {
+    pid: i32,
+    session: i32,
+}
+
+impl Own {
+    fn new() -> Self {
+        // SAFETY: neither call can fail for the caller itself, or touches memory.
+        unsafe { Self { pid: libc::getpid(), session: libc::getsid(0) } }
+    }
+
+    /// Its own children share its session, unless they are launchers; what comes from a launcher does not.
+    fn has_adopted(&self, stat: &Stat, since: u64) -> bool {
+        let is_orphan = stat.parent == self.pid && stat.session != self.session && stat.start >= since;
+        is_orphan && !adoption::is_launcher(stat.pid)
+    }
 }
 
 /// Looks at the table at most this often for one answer, however much is started meanwhile.
 const LOOKS: usize = 64;
 
-/// A living process, and whether it carries the session or a marker itself.
-type Seen = (Stat, bool);
+/// The living, by their numbers, and whether they were seen to belong to the target.
+type Snapshot = HashMap<i32, (Stat, bool)>;
 
-/// A process that forks and ends between our listing the numbers and our reading its line is gone by then, and its
-/// child was not in the list. So what has come since is looked at too, until nothing has: each look is shorter than
-/// the one before, and soon shorter than any process's life.
-fn processes(target: &Target) -> Vec<Seen> {
-    // SAFETY: cannot fail and touches no memory.
-    let own = unsafe { libc::getpid() };
-    let own_session = Stat::of(own).map(|stat| stat.session);
-    let (mut known, mut seen) = (HashSet::new(), Vec::new());
+/// A process that forks and ends between our listing the numbers and our reading its line is gone by then: its child was
+/// not in the list, or was read when it still had that parent. So what has come since is looked at too, and what has a
+/// parent that is not there is looked at again, until nothing changes: each look is shorter than the one before, and soon
+/// shorter than any process's life.
+fn snapshot(target: &Target) -> Snapshot {
+    let (mut known, mut asked, mut living) = (HashSet::new(), HashSet::new(), Snapshot::new());
     for _ in 0..LOOKS {
-        let fresh: Vec<i32> = numbers().filter(|&pid| known.insert(pid)).collect();
-        if fresh.is_empty() {
+        let mut again: Vec<i32> = numbers().filter(|&pid| known.insert(pid)).collect();
+        let strays =
+            living.values().map(|(stat, _)| stat).filter(|stat| stat.parent != 0 && !living.contains_key(&stat.parent));
+        // Some parents can never be seen: whoever has the same one as before is not asked a third time.
+        again.extend(strays.filter(|stat| asked.insert((stat.pid, stat.parent))).map(|stat| stat.pid));
+        if again.is_empty() {
             break;
         }
-        let stats = fresh.into_iter().filter_map(Stat::of);
-        let others = stats.filter(|stat| stat.is_alive() && stat.pid != own && Some(stat.session) != own_session);
-        seen.extend(others.map(|stat| (stat, carries(target, &stat))));
+        for pid in again {
+            match Stat::of(pid).filter(Stat::is_alive) {
+                Some(stat) => {
+                    // At once: the next moment it may be gone.
+                    let belongs = belongs(&stat, target, &living);
+                    living.insert(pid, (stat, belongs))
+                }
+                None => living.remove(&pid),
+            };
+        }
     }
-    seen
+    living
+}
+
+/// Parents mostly come before their children, so of a crowd only the first is asked for its environment.
+fn belongs(stat: &Stat, target: &Target, living: &Snapshot) -> bool {
+    let of_parent = living.get(&stat.parent).is_some_and(|(_, belongs)| *belongs);
+    let before = living.get(&stat.pid).is_some_and(|(_, belongs)| *belongs);
+    of_parent || before || target.below == Some(stat.parent) || carries(&target.markers, stat)
 }
 
 fn numbers() -> impl Iterator<Item = i32> {
@@ -104,31 +165,40 @@ fn numbers() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// What carries a mark, and all that descends from it.
-fn matching(seen: &[Seen]) -> Vec<Stat> {
-    let stats = |marked| seen.iter().filter(move |(_, carries)| *carries == marked).map(|(stat, _)| *stat);
-    let (mut found, mut others): (Vec<Stat>, Vec<Stat>) = (stats(true).collect(), stats(false).collect());
-    loop {
-        let (children, rest): (Vec<Stat>, Vec<Stat>) =
-            others.into_iter().partition(|stat: &Stat| found.iter().any(|parent| parent.pid == stat.parent));
-        if children.is_empty() {
-            return found;
-        }
-        found.extend(children);
-        others = rest;
+/// What `target` names, and all that descends from it.
+fn matching(living: &Snapshot, target: &Target, own: Own) -> Vec<Stat> {
+    let mut children: HashMap<i32, Vec<&Stat>> = HashMap::new();
+    for (stat, _) in living.values() {
+        children.entry(stat.parent).or_default().push(stat);
     }
+    let others = |stat: &&Stat| stat.pid != own.pid && stat.session != own.session;
+    let (mut found, mut chosen) = (Vec::new(), HashSet::new());
+    let mut choose = |first: Vec<&Stat>, chosen: &mut HashSet<i32>| {
+        let mut open = first;
+        while let Some(stat) = open.pop() {
+            if chosen.insert(stat.pid) {
+                open.extend(children.get(&stat.pid).into_iter().flatten().copied().filter(others));
+                found.push(*stat);
+            }
+        }
+    };
+    let below = target.below.and_then(|root| children.get(&root)).into_iter().flatten().copied();
+    choose(below.filter(others).collect(), &mut chosen);
+    let named = living.values().filter(|(stat, belongs)| {
+        let adopted = || target.adopted_since.is_some_and(|since| own.has_adopted(stat, since));
+        target.below != Some(stat.pid) && (*belongs || adopted())
+    });
+    choose(named.map(|(stat, _)| stat).filter(others).collect(), &mut chosen);
+    found
 }
 
-/// Nobody can enter a session from outside, but anybody can set a variable: a marker counts only for our own user.
-fn carries(target: &Target, stat: &Stat) -> bool {
-    if target.session == Some(stat.session) {
-        return true;
-    }
-    if target.markers.is_empty() || !is_ours(stat.pid) {
+/// Anybody can set a variable: a marker counts only for our own user.
+fn carries(markers: &[Marker], stat: &Stat) -> bool {
+    if markers.is_empty() || !is_ours(stat.pid) {
         return false;
     }
     let Ok(environ) = fs::read(format!("/proc/{}/environ", stat.pid)) else { return false };
-    target.markers.iter().any(|marker| marker.is_in(&environ))
+    markers.iter().any(|marker| marker.is_in(&environ))
 }
 
 fn is_ours(pid: i32) -> bool {
@@ -137,11 +207,12 @@ fn is_ours(pid: i32) -> bool {
     fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == user)
 }
 
-fn open(stat: &Stat) -> Option<Held> {
+/// Holds a process fast, if it is still there.
+pub fn hold(stat: &Stat) -> Option<Held> {
     let descriptor = descriptor(stat.pid).ok()?;
     // The descriptor names whoever had the number when it was opened: the same start time makes it the one we saw.
-    let same = Stat::of(stat.pid).is_some_and(|now| now.start == stat.start && now.is_alive());
-    same.then_some(Held { pid: stat.pid, group: stat.group, descriptor })
+    let same = Stat::of(stat.pid).is_some_and(|now| now.is_same_as(stat) && now.is_alive());
+    same.then_some(Held { pid: stat.pid, descriptor })
 }
 
 /// A descriptor of a process, readable once it has ended.
@@ -155,20 +226,25 @@ pub fn descriptor(pid: i32) -> io::Result<OwnedFd> {
     }
 }
 
+/// Sends a signal through a descriptor.
+pub fn signal(descriptor: &OwnedFd, signal: i32) -> bool {
+    let none = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed, and the descriptor is open.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor.as_raw_fd(), signal, none, 0) == 0 }
+}
+
 impl Held {
     pub fn signal(&self, signal: i32) -> bool {
-        let none = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: a null siginfo is allowed, and the descriptor is open.
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.descriptor.as_raw_fd(), signal, none, 0) == 0 }
+        self::signal(&self.descriptor, signal)
     }
 }
 
 /// Blocks until all of `found` have ended, or for `limit`. Says whether they all have.
-pub fn wait_gone(found: &[Held], limit: std::time::Duration) -> bool {
+pub fn wait_gone<'a>(found: impl IntoIterator<Item = &'a OwnedFd>, limit: std::time::Duration) -> bool {
     let end = std::time::Instant::now() + limit;
-    found.iter().all(|process| {
+    found.into_iter().all(|descriptor| {
         let left = end.saturating_duration_since(std::time::Instant::now()).as_millis() as libc::c_int;
-        let mut poll = libc::pollfd { fd: process.descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one pollfd is given, and one is said to be given.
         unsafe { libc::poll(&mut poll, 1, left) == 1 }
     })
@@ -182,24 +258,47 @@ mod tests {
     fn a_hostile_process_name_is_read_past() {
         let tail = "S 2 3 4 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
         let stat = Stat::parse(&format!("17 (a) S 9 (b c)) {tail}")).unwrap();
-        assert_eq!(stat, Stat { pid: 17, state: b'S', parent: 2, group: 3, session: 4, start: 98765 });
+        assert_eq!(stat, Stat { pid: 17, state: b'S', parent: 2, group: 3, session: 4, threads: 1, start: 98765 });
         assert_eq!(Stat::parse("17 (cut"), None);
     }
 
     #[test]
-    fn descendants_of_what_matches_match_too() {
-        let stat = |pid, parent, session| Stat { pid, parent, session, state: b'S', group: pid, start: 1 };
-        let table = [stat(40, 30, 40), stat(10, 1, 10), stat(20, 10, 10), stat(30, 20, 30), stat(50, 1, 50)];
-        let table = table.map(|stat| (stat, stat.session == 10));
-        let mut pids: Vec<_> = matching(&table).iter().map(|stat| stat.pid).collect();
+    fn a_process_lives_as_long_as_one_of_its_threads() {
+        let stat = |state, threads| Stat { pid: 1, parent: 1, session: 1, state, group: 1, threads, start: 1 };
+        assert!(stat(b'Z', 2).is_alive() && stat(b'T', 1).is_alive() && !stat(b'Z', 1).is_alive());
+    }
+
+    fn found(target: &Target, table: &[(i32, i32, i32)], marked: &[i32]) -> Vec<i32> {
+        let own = Own { pid: 2, session: 2 };
+        let stat = |pid, parent, session| Stat { pid, parent, session, state: b'S', group: pid, threads: 1, start: 1 };
+        let seen = |&(pid, parent, session)| (pid, (stat(pid, parent, session), marked.contains(&pid)));
+        let found = matching(&table.iter().map(seen).collect(), target, own);
+        let mut pids: Vec<_> = found.iter().map(|stat| stat.pid).collect();
         pids.sort_unstable();
-        assert_eq!(pids, [10, 20, 30, 40]);
+        pids
+    }
+
+    #[test]
+    fn descendants_of_what_matches_match_too() {
+        let table = [(40, 30, 40), (10, 1, 10), (20, 10, 10), (30, 20, 30), (50, 1, 50), (60, 50, 50)];
+        assert_eq!(found(&Target::default(), &table, &[10]), [10, 20, 30, 40]);
+        assert_eq!(found(&Target::below(10), &table, &[]), [20, 30, 40], "the root is not one of them");
+        assert_eq!(found(&Target::below(10), &table, &[10, 60]), [20, 30, 40, 60]);
+    }
+
+    #[test]
+    fn orphans_are_told_apart_from_what_this_process_has_started() {
+        let table = [(10, 2, 2), (20, 2, 20), (30, 20, 30), (40, 1, 40)];
+        let adopted = |since| Target { adopted_since: Some(since), ..Target::default() };
+        assert_eq!(found(&adopted(1), &table, &[]), [20, 30], "a child in our own session is our own");
+        assert_eq!(found(&adopted(2), &table, &[]), [0; 0], "it was there before");
     }
 
     #[test]
     fn our_own_session_is_never_a_target() {
+        let own = Own::new();
         // SAFETY: cannot fail and touches no memory.
-        let own = unsafe { libc::getsid(0) };
-        assert!(find(&Target { session: Some(own), markers: Vec::new() }).is_empty());
+        let parent = unsafe { libc::getppid() };
+        assert!(find(&Target::below(parent)).iter().all(|stat| stat.pid != own.pid && stat.session != own.session));
     }
 }

@@ -45,7 +45,7 @@ impl Session {
         let spec = self.command(build, &staged, &folder, &output);
         let names = Names::new([format!("{}/", folder.display())], staged.names);
         let limits = spec.limits;
-        let process = Process::spawn(&spec).map_err(|error| {
+        let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
         let tail = Tail::new(folder.join("engine-logs/events.ndjson"));

@@ -116,7 +116,8 @@ impl TestApp {
         tools::write_files(&engine, &tools::files_of("engine"));
         let environment = environment(&ground, &settings);
         let loaded = Settings::load(&Sources { environment, ..Sources::default() });
-        let loaded = loaded.map_err(|error| error.to_string())?;
+        let mut loaded = loaded.map_err(|error| error.to_string())?;
+        loaded.launcher = env!("CARGO_BIN_EXE_ade").into();
         let (started, start) = mpsc::channel();
         let service = std::thread::spawn(move || serve(loaded, &started));
         match start.recv().expect("a start has an outcome") {

@@ -17,6 +17,21 @@ pub fn of_build(id: &str) -> Vec<i32> {
     carrying(&format!("ADE_BUILD_ID={id}"))
 }
 
+/// Whether anybody is `sleep SECONDS`; the dead have no command line.
+pub fn sleeps(seconds: &str) -> bool {
+    let wanted = format!("sleep\0{seconds}\0");
+    let entries = fs::read_dir("/proc").expect("there is a process table");
+    entries.flatten().any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
+}
+
+/// The parent of the program that an engine is: its launcher.
+pub fn launcher_of(run: &str) -> Option<i32> {
+    of_run(run).into_iter().find(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(b"__ade-launch__")
+    })
+}
+
 /// A zombie is dead.
 pub fn is_alive(pid: i32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };

@@ -133,6 +133,26 @@ def executed(argument):
     subprocess.Popen(["sleep", argument], start_new_session=True, stdin=subprocess.DEVNULL)
 
 
+def escape(argument):
+    """``escape SECONDS``: another program in a session of its own, child of nobody, with nothing of its environment."""
+    ready, done = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            silence()
+            os.execve("/bin/sleep", ["sleep", argument], {})
+        os._exit(0)
+    os.wait()
+    os.close(done)
+    os.read(ready, 1)
+
+
+def parent(argument):
+    """``parent SIGNAL``: to whoever has started the engine."""
+    sys.stdout.flush()
+    os.kill(os.getppid(), int(argument))
+
+
 def long(argument):
     """``long MEGABYTES``: one line without an end."""
     for _ in range(int(argument)):
@@ -177,7 +197,8 @@ def run():
         "emit": emit, "log": log, "print": say, "stderr": stderr, "wait": wait, "touch": touch, "output": output,
         "sleep": lambda seconds: time.sleep(float(seconds)), "ignore": ignore, "child": child, "group": group,
         "daemon": daemon, "hold": hold, "respawn": respawn, "executed": executed, "long": long, "flood": flood,
-        "object": beginning, "binary": binary, "python": python, "exit": leave, "kill": kill,
+        "escape": escape, "parent": parent, "object": beginning, "binary": binary, "python": python, "exit": leave,
+        "kill": kill,
     }
     with open(option("--input"), encoding="utf-8") as file:
         for line in file:
