@@ -4,6 +4,8 @@
 //! rest of the code cannot hold an invalid one. No framework, and no clock or randomness but in [`id`].
 
 pub mod id;
+pub mod text;
+pub mod json;
 pub mod stream_key;
 pub mod sequence;
 pub mod status;

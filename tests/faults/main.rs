@@ -6,6 +6,7 @@ mod degraded;
 mod endings;
 mod execution_crowd;
 mod executions;
+mod folds;
 mod owner;
 mod panic;
 mod queue;

@@ -6,18 +6,26 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use super::execution::DRY_RUN_OUTPUT;
+use super::report::{EngineFailure, PathList};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::status::RunStatus;
+use crate::domain::text::clipped;
 use crate::domain::time::{Timestamp, duration_ms, micros};
-use crate::event::payload::run::{Artifacts, Completed, Execution, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
+use crate::event::payload::run::{Artifacts, Completed, Execution, LeftOut, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
 use crate::stream::{AppendError, Item, StreamHandle};
 use crate::summary::{Fact, RunFold};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
+
+/// Bytes of JSON of the paths of outputs. With it, `run.completed` is shorter than any event of an engine may be:
+/// summary and names are bounded where they are made.
+const OUTPUT_PATHS: usize = 256 << 10;
+/// Bytes of the name of a phase.
+const PHASE: usize = 200;
 
 /// Where the log of a run is, from its folder.
 const EVENTS_PATH: &str = "logs/events.ndjson";
@@ -35,18 +43,19 @@ pub struct Ending {
 #[derive(Debug, Default)]
 pub struct Report {
     pub exit_code: Option<i32>,
-    pub processed_files: Vec<String>,
+    pub processed_files: PathList,
     /// Whether the output folder is the run's output.
     pub has_output: bool,
 }
 
-pub fn of_failure(failure: RunFailure, report: Report) -> Ending {
+pub fn of_failure(found: EngineFailure, phase: Option<&str>, report: Report) -> Ending {
+    let EngineFailure { failure, details } = found;
     let error = RunErrorPayload {
-        stage: failure.stage,
-        phase: None,
+        stage: failure.stage.clone(),
+        phase: phase.map(|phase| clipped(phase, PHASE)),
         code: failure.code.as_str().into(),
         message: failure.message.clone(),
-        details: None,
+        details,
     };
     let error_event = Some(Draft::new(RUN_ERROR, Source::Api, &error));
     Ending { status: RunStatus::Failed, failure: Some(failure), report, error_event }
@@ -62,7 +71,7 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
             (RunStatus::Failed, RunFailureCode::Interrupted, "the service was stopped while the run was at work".into())
         }
     };
-    let failure = RunFailure { code, stage: Stage::Run, message };
+    let failure = RunFailure::new(code, Stage::Run, message);
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
@@ -82,9 +91,18 @@ pub async fn completed(
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
     let output_paths = if report.has_output { output_paths(folder).await } else { Vec::new() };
-    let artifacts =
-        Artifacts { output_paths, processed_files: report.processed_files, events_path: EVENTS_PATH.into() };
+    let artifacts = artifacts(PathList::within(output_paths, OUTPUT_PATHS), report.processed_files);
     Completed { status, failure, execution, artifacts, summary: None }
+}
+
+fn artifacts(output: PathList, processed: PathList) -> Artifacts {
+    let truncated = LeftOut { output_paths: output.left_out, processed_files: processed.left_out }.told();
+    Artifacts {
+        output_paths: output.paths,
+        processed_files: processed.paths,
+        events_path: EVENTS_PATH.into(),
+        truncated,
+    }
 }
 
 async fn output_paths(folder: &Path) -> Vec<String> {
@@ -128,7 +146,7 @@ pub async fn conclude_run(
     let folder = context.data_dir.join(run.stream_key().folder());
     let discarded = folder.join(DRY_RUN_OUTPUT);
     let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(discarded)).await;
-    let failure = RunFailure { code, stage: Stage::Run, message: message.into() };
+    let failure = RunFailure::new(code, Stage::Run, message);
     let started_at = fold.state().started_at;
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
@@ -156,6 +174,7 @@ pub fn end_of_run(run: &Run) -> Draft {
         output_paths: state.output_paths.clone(),
         processed_files: state.processed_files.clone(),
         events_path: EVENTS_PATH.into(),
+        truncated: None,
     };
     let (status, failure, summary) = (state.status, state.failure.clone(), state.summary.clone());
     let mut draft =

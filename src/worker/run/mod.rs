@@ -16,6 +16,7 @@ pub mod engine;
 pub mod tail;
 pub mod parse;
 pub mod rewrite;
+pub mod engine_error;
 pub mod report;
 pub mod phase;
 pub mod words;

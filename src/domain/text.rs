@@ -1,0 +1,57 @@
+//! Texts that others have written, kept within bounds.
+
+/// At most `bytes` of a text; one that is cut ends with an ellipsis.
+pub fn clipped(text: &str, bytes: usize) -> String {
+    const ELLIPSIS: &str = "\u{2026}";
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let kept = text.floor_char_boundary(bytes.saturating_sub(ELLIPSIS.len()));
+    format!("{}{ELLIPSIS}", &text[..kept])
+}
+
+/// Bytes that a text takes in JSON, quotes included.
+pub fn json_length(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum::<usize>() + 2
+}
+
+/// A word that programs compare, such as an error's code: a letter, then letters, digits, `_`, `-` or `.`, at most 64.
+pub fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    text.len() <= 64 && bytes.next().is_some_and(|first| first.is_ascii_alphabetic()) && bytes.all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_says_so() {
+        assert_eq!(clipped("short", 5), "short");
+        assert_eq!(clipped("longer", 5), "lo\u{2026}");
+        assert_eq!(clipped("\u{e4}\u{e4}\u{e4}\u{e4}", 6), "\u{e4}\u{2026}");
+    }
+
+    #[test]
+    fn a_length_is_measured_as_json_is_written() {
+        for text in ["plain", "\"\\", "\n\u{1}", "M\u{e4}rz \u{1f600}"] {
+            assert!(json_length(text) >= serde_json::to_string(text).unwrap().len(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_is_one_plain_word() {
+        for word in ["hook_error", "E1001", "no-tables.found", &"x".repeat(64)] {
+            assert!(is_identifier(word), "{word}");
+        }
+        for other in ["", "1x", "_x", "two words", "x\n", "\u{e4}", &"x".repeat(65)] {
+            assert!(!is_identifier(other), "{other}");
+        }
+    }
+}
