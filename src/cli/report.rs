@@ -6,6 +6,8 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 const LAST_LINES: usize = 15;
+/// Severities that are told apart; an engine may send any.
+const SEVERITIES: usize = 100;
 
 /// A fold of the events of one run or build; of an execution, of its end.
 #[derive(Debug, Default)]
@@ -104,11 +106,14 @@ impl Report {
     fn table(&mut self, payload: &Value) {
         let length = |list: &Value| list.as_array().map_or(0, |items| items.len() as u64);
         self.tables += 1;
-        self.rows += payload["row_count"].as_u64().unwrap_or(0);
+        self.rows = self.rows.saturating_add(payload["row_count"].as_u64().unwrap_or(0));
         self.mapped_columns += length(&payload["mapping"]["mapped_columns"]);
         self.unmapped_columns += length(&payload["mapping"]["unmapped_columns"]);
         for (severity, count) in counts(&payload["validation"]["issues_by_severity"]) {
-            *self.issues_of_tables.entry(severity).or_default() += count;
+            if self.issues_of_tables.len() < SEVERITIES || self.issues_of_tables.contains_key(&severity) {
+                let sum = self.issues_of_tables.entry(severity).or_default();
+                *sum = sum.saturating_add(count);
+            }
         }
     }
 

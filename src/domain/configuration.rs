@@ -70,13 +70,28 @@ impl Document {
         plain.then(|| extension.to_ascii_lowercase())
     }
 
-    /// The name of the copy that a run's engine reads: `<document id>.<extension>`.
+    /// The name of the copy that a run's engine reads: `<document id>-<safe name>.<extension>`, of which all but the id
+    /// may be missing.
     pub fn staged_name(&self) -> String {
-        match self.extension() {
-            Some(extension) => format!("{}.{extension}", self.id),
-            None => self.id.to_string(),
-        }
+        let extension = self.extension();
+        let stem = match &extension {
+            Some(extension) => &self.name[..self.name.len() - extension.len() - 1],
+            None => &self.name,
+        };
+        let safe = safe_name(stem);
+        let dash = if safe.is_empty() { "" } else { "-" };
+        let extension = extension.map(|extension| format!(".{extension}")).unwrap_or_default();
+        format!("{}{dash}{safe}{extension}", self.id)
     }
+}
+
+/// ASCII letters, digits, `-` and `_` of a name, at most 60 of them; every run of anything else becomes one `_`.
+fn safe_name(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words = name.split(|c| !is_plain(c)).filter(|word| !word.is_empty());
+    let mut safe = words.collect::<Vec<_>>().join("_");
+    safe.truncate(60);
+    safe
 }
 
 #[cfg(test)]
@@ -95,8 +110,22 @@ mod tests {
             metadata: Value::Null,
             created_at: Timestamp::default(),
         };
-        assert_eq!(document.staged_name(), format!("{}.csv", document.id));
-        document.name = "a./../../etc".into();
-        assert_eq!(document.staged_name(), document.id.to_string());
+        let mut staged = |name: &str| {
+            document.name = name.into();
+            document.staged_name().strip_prefix(&document.id.to_string()).unwrap().to_owned()
+        };
+        for (name, expected) in [
+            ("../../../x.csv", "-x.csv"),
+            ("a./../../etc", "-a_etc"),
+            ("Q1 Ums\u{e4}tze (final).XLSX", "-Q1_Ums_tze_final.xlsx"),
+            ("report.2024-05.csv", "-report_2024-05.csv"),
+            ("\u{6771}\u{4eac}.xlsx", ".xlsx"),
+            ("\0\n", ""),
+            ("", ""),
+            (".csv", ".csv"),
+        ] {
+            assert_eq!(staged(name), expected, "{name:?}");
+        }
+        assert_eq!(staged(&"x".repeat(5000)).len(), 61);
     }
 }

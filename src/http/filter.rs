@@ -9,6 +9,9 @@ use crate::domain::StreamKind;
 use crate::event::codec::raw_type;
 use crate::event::payload::console::{Level, Scope};
 
+/// Each is looked for in each event.
+const MAX_TYPES: usize = 100;
+
 /// All conditions must hold; the terminal event of a stream passes every filter.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -21,6 +24,9 @@ impl Filter {
     pub fn parse(types: Option<String>, scope: Option<String>, level: Option<String>) -> Result<Option<Self>, Problem> {
         let types = types
             .map(|text| text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect());
+        if types.as_ref().is_some_and(|types: &Vec<String>| types.len() > MAX_TYPES) {
+            return Err(Problem::invalid_query("types", "at most 100 types"));
+        }
         let scope = scope
             .map(|text| Scope::parse(&text).ok_or_else(|| Problem::invalid_query("scope", "build or run")))
             .transpose()?;
@@ -59,7 +65,8 @@ impl Filter {
         if name != b"console.line" {
             return self.scope.is_none_or(|scope| name.starts_with(scope.as_str().as_bytes()));
         }
-        let Ok(Console { payload }) = serde_json::from_slice(line) else { return false };
+        // An engine's own, in a shape of its own: shown rather than hidden.
+        let Ok(Console { payload }) = serde_json::from_slice(line) else { return true };
         self.scope.is_none_or(|scope| payload.scope.as_deref() == Some(scope.as_str()))
             && self.level.is_none_or(|level| rank(payload.level.as_deref()) >= rank(Some(level.as_str())))
     }
@@ -111,6 +118,13 @@ mod tests {
         assert!(!passes("", "", "error", WARNING));
         assert!(passes("", "", "error", r#"{"type":"run.started","payload":{}}"#));
         assert!(!passes("", "build", "", r#"{"type":"run.started","payload":{}}"#));
+        assert!(passes("", "run", "error", r#"{"type":"console.line","payload":{"level":3}}"#));
+    }
+
+    #[test]
+    fn how_many_types_are_asked_for_is_bounded() {
+        let of = |count: usize| Filter::parse(Some(vec!["run.*"; count].join(",")), None, None);
+        assert!(of(MAX_TYPES).is_ok() && of(MAX_TYPES + 1).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::filter::{Source, columns};
 use super::list::{Listable, column_source};
 use super::rows::Work;
 use super::{Store, StoreError};
-use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::failure::{Label, RunFailure};
 use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
@@ -235,11 +235,9 @@ fn state(row: &mut Model) -> Result<RunState, StoreError> {
 
 fn failure(cells: &Cells<'_>, row: &Model) -> Result<Option<RunFailure>, StoreError> {
     let Some(code) = &row.failure_code else { return Ok(None) };
-    let code = cells.word("failure_code", RunFailureCode::parse, code)?;
     let stage = row.failure_stage.as_deref().ok_or_else(|| cells.unreadable("failure_stage"))?;
-    let stage = cells.word("failure_stage", Stage::parse, stage)?;
     let message = row.failure_message.clone().ok_or_else(|| cells.unreadable("failure_message"))?;
-    Ok(Some(RunFailure { code, stage, message }))
+    Ok(Some(RunFailure { code: Label::stored(code), stage: Label::stored(stage), message }))
 }
 
 #[cfg(test)]
@@ -271,8 +269,8 @@ mod tests {
             status,
             build_id: Some(BuildId::generate()),
             failure: Some(RunFailure {
-                code: RunFailureCode::EngineError,
-                stage: Stage::Run,
+                code: Label::stored("hook_error"),
+                stage: Label::stored("extracting"),
                 message: "it broke".into(),
             }),
             engine_version: Some("1.2".into()),

@@ -18,6 +18,46 @@ use crate::event::payload::execution::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExecutionFold {
     progress: Progress,
+    working: Working,
+}
+
+/// How many steps that call a model, items included, do what an execution's status is made of. Counted as they change,
+/// so that an event costs the same however many steps there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Working {
+    running: usize,
+    asking: usize,
+    presenting: usize,
+}
+
+impl Working {
+    fn count(&mut self, step: &StepState) -> Option<&mut usize> {
+        match step.status {
+            _ if step.items.is_some() => None,
+            StepStatus::Running => Some(&mut self.running),
+            StepStatus::WaitingClarification => Some(&mut self.asking),
+            StepStatus::WaitingAcceptance => Some(&mut self.presenting),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, step: &StepState) {
+        self.count(step).into_iter().for_each(|count| *count += 1);
+    }
+
+    fn take(&mut self, step: &StepState) {
+        self.count(step).into_iter().for_each(|count| *count -= 1);
+    }
+
+    /// What the execution does now: it works if any step does; else it waits, for answers first.
+    fn status(self) -> ExecutionStatus {
+        match self {
+            Self { running: 1.., .. } => ExecutionStatus::Running,
+            Self { asking: 1.., .. } => ExecutionStatus::WaitingClarification,
+            Self { presenting: 1.., .. } => ExecutionStatus::WaitingAcceptance,
+            _ => ExecutionStatus::Running,
+        }
+    }
 }
 
 impl ExecutionFold {
@@ -59,6 +99,7 @@ impl ExecutionFold {
         self.progress.started_at = Some(at);
         self.progress.workflow_id = Some(started.workflow_id);
         self.progress.revision = Some(started.revision);
+        self.working = Working::default();
         self.progress.steps = started.kept.into_iter().map(|kept| kept_step(kept, at)).collect();
     }
 
@@ -82,6 +123,7 @@ impl ExecutionFold {
         let key = StepKey { step_id: step_id.to_owned(), item: fact.item.map(str::to_owned) };
         // Taken out, so that a step of which nothing came does not appear.
         let mut step = self.progress.steps.remove(&key).unwrap_or_default();
+        self.working.take(&step);
         match fact.kind {
             LLM_CALL => called(&mut step, &mut self.progress.totals, fact.read()),
             CLARIFICATION_NEEDED => {
@@ -90,27 +132,13 @@ impl ExecutionFold {
             }
             _ => apply(&mut step, &key, fact),
         }
+        self.working.add(&step);
         if step != StepState::default() {
             self.progress.steps.insert(key, step);
         }
-        self.progress.status = status(&self.progress);
-    }
-}
-
-/// What it does now: it works if any step does; else it waits, for answers first.
-fn status(progress: &Progress) -> ExecutionStatus {
-    if progress.status == ExecutionStatus::Pending {
-        return progress.status;
-    }
-    let any = |status| progress.steps.values().any(|step| step.items.is_none() && step.status == status);
-    if any(StepStatus::Running) {
-        ExecutionStatus::Running
-    } else if any(StepStatus::WaitingClarification) {
-        ExecutionStatus::WaitingClarification
-    } else if any(StepStatus::WaitingAcceptance) {
-        ExecutionStatus::WaitingAcceptance
-    } else {
-        ExecutionStatus::Running
+        if self.progress.status != ExecutionStatus::Pending {
+            self.progress.status = self.working.status();
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod run;
 pub mod execution;
 pub mod ledger;
 mod tables;
+mod tally;
 
 pub use build::BuildFold;
 pub use execution::ExecutionFold;

@@ -1,15 +1,15 @@
 //! The state and the summary (`ade.run_summary/v1`) of a run, folded from its stream.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Fact;
-use super::tables::{Issues, Table, Tables};
+use super::tables::{IssueSums, Issues, Table, Tables};
 use crate::domain::run::RunState;
 use crate::domain::status::RunStatus;
 use crate::domain::time;
 use crate::domain::{ConfigurationId, RunId, WorkspaceId};
-use crate::event::payload::run::{Completed, Started};
+use crate::event::payload::run::{Completed, LeftOut, Started};
 
 /// Folds one run's stream.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub struct RunFold {
     input_file_count: usize,
     tables: Tables,
     /// The engine's own totals win over the sum of the tables'.
-    totals: Option<Issues>,
+    totals: Option<IssueSums>,
+    left_out: LeftOut,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +42,7 @@ impl RunFold {
             input_file_count: 0,
             tables: Tables::default(),
             totals: None,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -61,7 +63,7 @@ impl RunFold {
             "build.started" => self.become_status(RunStatus::Building),
             "run.started" => self.started(fact.read(), &fact),
             "run.table.summary" => self.table(fact.read()),
-            "run.validation.summary" => self.totals = fact.read().or(self.totals.take()),
+            "run.validation.summary" => self.validation(fact.read()),
             "run.completed" => {
                 if let Some(ending) = fact.read() {
                     self.end(&ending);
@@ -83,6 +85,7 @@ impl RunFold {
         self.state.completed_at = ending.execution.completed_at;
         self.state.output_paths = ending.artifacts.output_paths.clone();
         self.state.processed_files = ending.artifacts.processed_files.clone();
+        self.left_out = ending.artifacts.truncated.unwrap_or_default();
         self.state.summary = Some(self.summary());
     }
 
@@ -109,20 +112,25 @@ impl RunFold {
         self.state.config_version = started.config_version;
         self.state.env_reason = Some(started.env.reason);
         self.state.env_reused = Some(started.env.reused);
-        self.tables.declare(started.fields);
+        self.tables.declare(started.fields, started.fields_left_out);
     }
 
     fn table(&mut self, table: Option<Table>) {
-        let Some(table) = table else { return };
         self.tables.add(table);
-        self.state.table_count = Some(self.tables.count() as u64);
+        self.state.table_count = Some(self.tables.count());
         self.state.row_count = self.tables.row_count();
         self.state.sheet_count = Some(self.tables.sheet_count() as u64);
         self.state.max_validation_severity = self.issues().max_severity();
     }
 
-    fn issues(&self) -> Issues {
-        self.totals.clone().unwrap_or_else(|| self.tables.issues())
+    fn validation(&mut self, totals: Option<Issues>) {
+        if let Some(totals) = totals {
+            self.totals = Some(IssueSums::of_run(&totals));
+        }
+    }
+
+    fn issues(&self) -> &IssueSums {
+        self.totals.as_ref().unwrap_or(self.tables.issues())
     }
 
     fn summary(&mut self) -> Value {
@@ -133,7 +141,18 @@ impl RunFold {
             "run": self.about_run(),
             "core": self.core(),
             "breakdowns": { "by_file": self.tables.by_file(), "by_field": self.tables.by_field() },
+            "truncated": self.truncated(),
         })
+    }
+
+    /// What is left out for the summary to keep its bounds, each with its count; null when that is nothing.
+    fn truncated(&self) -> Value {
+        let paths = [("output_paths", self.left_out.output_paths), ("processed_files", self.left_out.processed_files)];
+        let counts: Vec<_> = self.tables.left_out(self.issues()).into_iter().chain(paths).collect();
+        if counts.iter().all(|(_, count)| *count == 0) {
+            return Value::Null;
+        }
+        counts.into_iter().map(|(name, count)| (name.to_owned(), Value::from(count))).collect::<Map<_, _>>().into()
     }
 
     fn about_run(&self) -> Value {
@@ -143,8 +162,8 @@ impl RunFold {
         json!({
             "id": run_id, "workspace_id": workspace_id, "configuration_id": configuration_id,
             "status": state.status,
-            "failure_code": state.failure.as_ref().map(|failure| failure.code),
-            "failure_stage": state.failure.as_ref().map(|failure| failure.stage),
+            "failure_code": state.failure.as_ref().map(|failure| &failure.code),
+            "failure_stage": state.failure.as_ref().map(|failure| &failure.stage),
             "failure_message": state.failure.as_ref().map(|failure| &failure.message),
             "engine_version": state.engine_version, "config_version": state.config_version,
             "env_reason": state.env_reason, "env_reused": state.env_reused,
@@ -156,8 +175,7 @@ impl RunFold {
     }
 
     fn core(&self) -> Value {
-        let issues = self.issues();
-        json!({
+        let mut core = json!({
             "input_file_count": self.input_file_count,
             "input_sheet_count": self.tables.sheet_count(),
             "table_count": self.tables.count(),
@@ -166,10 +184,9 @@ impl RunFold {
             "required_field_count": self.tables.required_field_count(),
             "mapped_field_count": self.tables.mapped_field_count(),
             "unmapped_column_count": self.tables.unmapped_column_count(),
-            "validation_issue_count_total": issues.issues_total,
-            "issue_counts_by_severity": issues.issues_by_severity,
-            "issue_counts_by_code": issues.issues_by_code,
-        })
+        });
+        self.issues().write(&mut core);
+        core
     }
 }
 
@@ -206,6 +223,10 @@ mod tests {
             },
         });
         ("run.table.summary", payload)
+    }
+
+    fn started() -> (&'static str, Value) {
+        ("run.started", json!({}))
     }
 
     fn completed(status: &str) -> (&'static str, Value) {
@@ -265,5 +286,80 @@ mod tests {
         assert_eq!(fold.state().status, RunStatus::Succeeded);
         assert_eq!(fold.state().summary.as_ref().unwrap()["core"]["validation_issue_count_total"], 9);
         assert_eq!(fold.state().max_validation_severity.as_deref(), Some("info"));
+    }
+    /// Longer lines of an engine are no events; no line of the service's own is longer either.
+    const EVENT_LIMIT: usize = 1 << 20;
+
+    #[test]
+    fn a_summary_of_too_much_is_cut_and_says_by_how_much() {
+        const FIELDS: u64 = 3000;
+        let many = |name: &str, count: u64| -> Value {
+            (0..count).map(|n| (format!("{name}_{n}"), Value::from(1))).collect::<Map<_, _>>().into()
+        };
+        let columns: Vec<_> =
+            (0..FIELDS).map(|n| json!({"field": format!("field_{n}"), "source_column_index": n})).collect();
+        let mut events = vec![started()];
+        for table in 0..1000 {
+            let columns = if table < 5 { json!(columns) } else { json!([]) };
+            let validation = json!({"issues_total": 2000, "issues_by_severity": many("severity", 500),
+                "issues_by_code": many("code", 2000), "issues_by_field": many("field", FIELDS)});
+            let validation = if table % 100 == 0 { validation } else { json!({}) };
+            events.push((
+                "run.table.summary",
+                json!({"table_id": format!("t{table}"), "row_count": 2,
+                "source_file": format!("file {table} {}", "\"".repeat(100)), "source_sheet": format!("sheet {table}"),
+                "mapping": {"mapped_columns": columns}, "validation": validation}),
+            ));
+        }
+        events.push(completed("succeeded"));
+        let fold = fold(&events);
+        let summary = fold.state().summary.as_ref().unwrap();
+        let length = summary.to_string().len();
+        assert!(length < EVENT_LIMIT * 6 / 10, "{length}");
+        let core = &summary["core"];
+        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{value} is a number"));
+        assert_eq!((number(&core["table_count"]), number(&core["row_count"])), (1000, 2000));
+        assert_eq!((number(&core["canonical_field_count"]), number(&core["mapped_field_count"])), (FIELDS, FIELDS));
+        assert_eq!((number(&core["input_sheet_count"]), number(&core["validation_issue_count_total"])), (1000, 20_000));
+        let listed = |of: &str| summary["breakdowns"][of].as_array().unwrap().len() as u64;
+        let left_out = |of: &str| number(&summary["truncated"][of]);
+        assert_eq!(listed("by_field") + left_out("fields"), FIELDS);
+        assert_eq!(listed("by_file") + left_out("files"), 1000);
+        let sum = |of: &Value| of.as_object().unwrap().values().map(number).sum::<u64>();
+        assert_eq!(sum(&core["issue_counts_by_code"]) + left_out("issues_by_code"), 20_000);
+        assert_eq!(sum(&core["issue_counts_by_severity"]) + left_out("issues_by_severity"), 5000);
+        assert!(listed("by_field") > 100 && listed("by_file") > 100 && left_out("issues_in_breakdowns") > 0);
+    }
+
+    #[test]
+    fn what_is_summed_does_not_overflow_and_what_cannot_be_read_is_counted() {
+        let (kind, mut payload) = table("t2", "a", u64::MAX, json!({"email": u64::MAX}));
+        payload["validation"]["issues_total"] = json!(u64::MAX);
+        let odd = (kind, json!({"table_id": "t3", "row_count": -1}));
+        let twice =
+            fold(&[started(), table("t1", "a", 1, json!({"email": 1})), (kind, payload), completed("succeeded")]);
+        let core = &twice.state().summary.as_ref().unwrap()["core"];
+        assert_eq!((&core["row_count"], &core["validation_issue_count_total"]), (&json!(u64::MAX), &json!(u64::MAX)));
+        let unread = fold(&[started(), table("t1", "a", 1, json!({})), odd, completed("succeeded")]);
+        let summary = unread.state().summary.as_ref().unwrap();
+        assert_eq!((&summary["core"]["table_count"], &summary["core"]["row_count"]), (&json!(2), &Value::Null));
+        assert_eq!(summary["truncated"]["unread_tables"], 1);
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_two() {
+        let of = |index: u64| {
+            let (kind, mut payload) = table(&format!("t{index}"), "a.csv", index + 1, json!({}));
+            payload["file_index"] = json!(index);
+            (kind, payload)
+        };
+        let fold = fold(&[started(), of(1), of(0), of(1), completed("succeeded")]);
+        let summary = fold.state().summary.as_ref().unwrap();
+        let files = summary["breakdowns"]["by_file"].as_array().unwrap();
+        let shape: Vec<_> =
+            files.iter().map(|file| (file["file_index"].as_u64(), file["row_count"].as_u64())).collect();
+        assert_eq!(shape, [(Some(1), Some(4)), (Some(0), Some(1))], "in the order in which they came");
+        assert_eq!(summary["core"]["input_sheet_count"], 2);
+        assert_eq!(summary["truncated"], Value::Null);
     }
 }

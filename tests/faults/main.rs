@@ -7,6 +7,7 @@ mod degraded;
 mod endings;
 mod execution_crowd;
 mod executions;
+mod folds;
 mod leftovers;
 mod orphans;
 mod owner;

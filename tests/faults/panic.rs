@@ -69,7 +69,7 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     assert!(process::of_run(&id).is_empty());
     let row = services.store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
     assert_eq!(row.state.status, RunStatus::Failed);
-    assert_eq!(row.state.failure.unwrap().code, RunFailureCode::OrchestrationError);
+    assert_eq!(row.state.failure.unwrap().code, RunFailureCode::OrchestrationError.into());
     let resource = serde_json::json!({"id": run.id, "workspace_id": run.workspace_id});
     let log = Log::read(folder.path(), &resource);
     assert_eq!(log.assert_ended()["payload"]["failure"]["code"], "orchestration_error");

@@ -78,12 +78,14 @@ async fn drive(folder: &Path, script: &str) -> Told {
     }
     let service: Environment = std::env::vars_os().collect();
     let options = RunOptions::default();
+    let documents = [("doc_1.csv".to_owned(), "people.csv".to_owned())].into();
     let command = EngineCommand {
         run_id: RunId::generate(),
         build_id: BuildId::generate(),
         workspace_id: WorkspaceId::generate(),
         configuration_id: ConfigurationId::generate(),
         options: &options,
+        documents: &documents,
         venv: &venv,
         folder,
         output: &folder.join("output"),
@@ -94,8 +96,7 @@ async fn drive(folder: &Path, script: &str) -> Told {
     let mut tail = Tail::new(command.logs().join("events.ndjson"));
     let mut process =
         Process::spawn(&launcher(), &command.run(&Input::File(folder.join("input/doc_1.csv")))).await.unwrap();
-    let names =
-        Names::new([folder.to_str().unwrap().to_owned()], [("doc_1.csv".to_owned(), "people.csv".to_owned())].into());
+    let names = Names::new([folder.to_str().unwrap().to_owned()], documents.clone());
     let (mut parser, mut drafts) = (EngineParser::new(names), Vec::new());
     let mut running = true;
     loop {
@@ -158,10 +159,10 @@ async fn the_public_engine_is_understood() {
     assert!(messages.contains(&"printed by a hook True") && messages.contains(&"a note on stderr"));
 
     let report = told.parser.report();
-    assert_eq!(report.failure(told.exit), None);
+    assert_eq!(told.parser.failure(told.exit), None);
     assert_eq!(report.engine_version.as_deref(), Some("0.2.0"));
-    assert_eq!(report.output_paths, ["output/normalized.xlsx"]);
-    assert_eq!(report.processed_files, ["people.csv"]);
+    assert_eq!(report.output_paths.paths, ["output/normalized.xlsx"]);
+    assert_eq!(report.processed_files.paths, ["people.csv"]);
 }
 
 #[tokio::test]
@@ -170,7 +171,7 @@ async fn an_engine_that_dies_without_an_event_leaves_its_words() {
     let told = drive(folder.path(), "import sys; sys.exit('usage: nothing fits')").await;
     let lines: Vec<_> = told.drafts.iter().map(payload).collect();
     assert_eq!(lines, [json!({"scope": "run", "stream": "stderr", "level": "warn", "message": "usage: nothing fits"})]);
-    let failure = told.parser.report().failure(told.exit).unwrap();
+    let failure = told.parser.failure(told.exit).unwrap().failure;
     assert_eq!(failure.message, "the engine exited with code 1");
 }
 

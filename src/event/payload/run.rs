@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Caller, Environment, PhaseStatus};
 use crate::domain::BuildId;
-use crate::domain::failure::{RunFailure, Stage};
+use crate::domain::failure::{Label, RunFailure};
 use crate::domain::run::{RunMode, RunOptions};
 use crate::domain::status::{RunStatus, text_enum};
 use crate::domain::time::Timestamp;
@@ -55,6 +55,13 @@ pub struct Started {
     /// The fields of the configuration's manifest, in its order; the run's summary is told by them.
     #[serde(default)]
     pub fields: Vec<FieldInfo>,
+    /// Fields of the manifest beyond those.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fields_left_out: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A field of a manifest.
@@ -86,7 +93,7 @@ pub struct PhaseCompleted {
 /// `run.error`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunErrorPayload {
-    pub stage: Stage,
+    pub stage: Label,
     pub phase: Option<String>,
     pub code: String,
     pub message: String,
@@ -128,18 +135,27 @@ pub struct Execution {
 pub struct Artifacts {
     /// The first of them, if there are very many.
     pub output_paths: Vec<String>,
-    /// Outputs that are not among the paths, at least.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub outputs_omitted: u64,
     /// The original names of the documents that the engine says it has read.
     #[serde(default)]
     pub processed_files: Vec<String>,
     pub events_path: String,
+    /// How many of each were left out, for this line to keep its bounds.
+    #[serde(default)]
+    pub truncated: Option<LeftOut>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+/// Paths that are not in a list of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub output_paths: u64,
+    pub processed_files: u64,
+}
+
+impl LeftOut {
+    /// Null when nothing was.
+    pub fn told(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +181,7 @@ mod tests {
             config_version: None,
             env: Environment::reused(),
             fields: vec![FieldInfo { field: "email".into(), label: None, required: true }],
+            fields_left_out: 0,
         };
         let expected = json!({
             "status": "in_progress", "mode": "dry_run", "engine_version": "0.2.0", "config_version": null,

@@ -11,7 +11,7 @@ use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::{StreamId, StreamKey};
 use crate::event::codec;
-use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine};
+use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::auth::Caller;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::input;
@@ -178,6 +178,26 @@ struct LogsQuery {
     limit: Option<usize>,
 }
 
+/// A page is cut here even when it has fewer than `limit` entries; lines may be a mebibyte each.
+const MAX_LOGS_BYTES: usize = 8 << 20;
+
+/// What an entry shows. An engine may send console lines of its own; whatever of them can be read is told.
+#[derive(Default)]
+struct Shown {
+    scope: Value,
+    stream: Value,
+    level: Value,
+    message: Value,
+}
+
+impl Shown {
+    fn of(payload: &str) -> Self {
+        let Ok(Value::Object(mut payload)) = serde_json::from_str(payload) else { return Self::default() };
+        let mut take = |key: &str| payload.remove(key).unwrap_or_default();
+        Self { scope: take("scope"), stream: take("stream"), level: take("level"), message: take("message") }
+    }
+}
+
 /// Console lines as plain entries.
 async fn logs(
     caller: Caller,
@@ -191,13 +211,17 @@ async fn logs(
         return Err(Problem::new(Code::InvalidQuery, "`limit` must be 1 to 1000"));
     }
     let mut follow = registry.follow(key, Start::after(query.after_id)).await?;
-    let (mut entries, mut last) = (Vec::new(), query.after_id);
-    while entries.len() < limit && follow.position() < follow.hub().tail().sequence {
+    let (mut entries, mut bytes, mut last) = (Vec::new(), 0, query.after_id);
+    let is_full = |count: usize, bytes: usize| count >= limit || bytes >= MAX_LOGS_BYTES;
+    while !is_full(entries.len(), bytes) && follow.position() < follow.hub().tail().sequence {
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
         chunk.for_each(|sequence, line| {
-            if entries.len() < limit {
+            if !is_full(entries.len(), bytes) {
                 last = sequence;
-                entries.extend(entry(line));
+                if let Some(entry) = entry(line) {
+                    bytes += line.len();
+                    entries.push(entry);
+                }
             }
         });
     }
@@ -209,7 +233,7 @@ fn entry(line: &[u8]) -> Option<Value> {
         return None;
     }
     let event = codec::decode(line).ok()?;
-    let console: ConsoleLine<'_> = serde_json::from_str(event.payload.get()).ok()?;
+    let console = Shown::of(event.payload.get());
     Some(json!({
         "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": console.scope,
         "stream": console.stream, "level": console.level, "message": console.message,

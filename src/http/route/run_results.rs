@@ -1,5 +1,6 @@
 //! What a run has come to: its summary, its outputs, and how its engine ended.
 
+use std::collections::VecDeque;
 use std::path::{Component, Path};
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::runs::find;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
+use crate::domain::text::clipped;
 use crate::event::codec;
 use crate::event::payload::build::BUILD_PHASE_COMPLETED;
 use crate::event::payload::console::CONSOLE_LINE;
@@ -71,10 +73,17 @@ async fn outputs(
 ) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let folder = registry.services().settings.storage.data_dir.join(run.stream_key().folder());
+    let left_out = left_out(&run);
     let listed = blocking(move || {
         Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
     });
-    Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)? })))
+    Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)?, "left_out": left_out })))
+}
+
+/// Outputs that are there and not listed, since there are too many; each can be fetched by its name.
+fn left_out(run: &Run) -> u64 {
+    let truncated = run.state.summary.as_ref().and_then(|summary| summary["truncated"]["output_paths"].as_u64());
+    truncated.unwrap_or(0)
 }
 
 /// An output as it is listed; one that has been deleted since is not.
@@ -147,27 +156,70 @@ async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>
     let written = blocking(move || std::fs::read(file)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
-    let (mut last_lines, mut phases) = (std::collections::VecDeque::new(), Vec::new());
+    let mut told = Told::default();
     let until = follow.hub().tail();
     while follow.position() < until.sequence {
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
-        chunk.for_each(|_, line| match codec::raw_type(line) {
-            kind if kind == CONSOLE_LINE.as_bytes() => {
-                last_lines.push_back(line.to_vec());
-                if last_lines.len() > LAST_LINES {
-                    last_lines.pop_front();
-                }
-            }
-            kind if kind == RUN_PHASE_COMPLETED.as_bytes() => phases.extend(phase("run", line)),
-            kind if kind == BUILD_PHASE_COMPLETED.as_bytes() => phases.extend(phase("build", line)),
-            _ => {}
-        });
+        chunk.for_each(|_, line| told.take(line));
     }
-    let last_lines: Vec<Value> = last_lines.iter().filter_map(|line| payload(line)).collect();
     Ok(HttpResponse::Ok().json(json!({
-        "run_id": run.id, "engine": engine, "last_lines": last_lines, "phases": phases,
+        "run_id": run.id, "engine": engine, "last_lines": told.last_lines(), "phases": told.phases,
+        "phases_left_out": told.phases_left_out,
         "log": { "last_sequence": until.sequence, "bytes": until.bytes, "closed": until.closed },
     })))
+}
+
+/// Of the phases that a run has gone through, so many are told; an engine may name millions.
+const PHASES: usize = 500;
+/// Bytes of a stored phase or line that is told whole; of a longer one its beginning.
+const PIECE: usize = 8 << 10;
+
+/// What a log tells of the end of its run.
+#[derive(Default)]
+struct Told {
+    last_lines: VecDeque<Vec<u8>>,
+    phases: Vec<Value>,
+    phases_left_out: u64,
+}
+
+impl Told {
+    fn take(&mut self, line: &[u8]) {
+        match codec::raw_type(line) {
+            kind if kind == CONSOLE_LINE.as_bytes() => {
+                if self.last_lines.len() == LAST_LINES {
+                    self.last_lines.pop_front();
+                }
+                self.last_lines.push_back(line.to_vec());
+            }
+            kind if kind == RUN_PHASE_COMPLETED.as_bytes() => self.phase("run", line),
+            kind if kind == BUILD_PHASE_COMPLETED.as_bytes() => self.phase("build", line),
+            _ => {}
+        }
+    }
+
+    fn phase(&mut self, scope: &str, line: &[u8]) {
+        if self.phases.len() < PHASES && line.len() <= PIECE {
+            self.phases.extend(phase(scope, line));
+        } else {
+            self.phases_left_out += 1;
+        }
+    }
+
+    fn last_lines(&self) -> Vec<Value> {
+        self.last_lines.iter().filter_map(|line| payload(line)).map(shortened).collect()
+    }
+}
+
+/// A console line of which a long message is cut.
+fn shortened(mut line: Value) -> Value {
+    if line.to_string().len() > PIECE {
+        let message = line["message"].as_str().map(|message| clipped(message, PIECE / 2));
+        line = json!({
+            "scope": line["scope"], "stream": line["stream"], "level": line["level"], "message": message,
+            "truncated": true,
+        });
+    }
+    line
 }
 
 /// A phase that is over, of the run itself or of the build it waited for.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::configurations::workspace;
 use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
-use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::failure::Label;
 use crate::domain::id::NodeId;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
@@ -237,8 +237,8 @@ struct RunResource<'a> {
     mode: RunMode,
     attempt: u32,
     retry_of_run_id: Option<RunId>,
-    failure_code: Option<RunFailureCode>,
-    failure_stage: Option<Stage>,
+    failure_code: Option<&'a Label>,
+    failure_stage: Option<&'a Label>,
     failure_message: Option<&'a str>,
     engine_version: Option<&'a str>,
     config_version: Option<&'a str>,
@@ -275,8 +275,8 @@ fn resource(run: &Run) -> Value {
         mode: run.options.mode(),
         attempt: run.attempt,
         retry_of_run_id: run.retry_of_run_id,
-        failure_code: failure.map(|failure| failure.code),
-        failure_stage: failure.map(|failure| failure.stage),
+        failure_code: failure.map(|failure| &failure.code),
+        failure_stage: failure.map(|failure| &failure.stage),
         failure_message: failure.map(|failure| failure.message.as_str()),
         engine_version: state.engine_version.as_deref(),
         config_version: state.config_version.as_deref(),

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use chrono::Utc;
 
 use super::execution::DRY_RUN_OUTPUT;
+use super::report::{EngineFailure, PathList};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::status::RunStatus;
+use crate::domain::text::clipped;
 use crate::domain::time::{Timestamp, duration_ms, micros};
-use crate::event::payload::run::{Artifacts, Completed, Execution, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
+use crate::event::payload::run::{Artifacts, Completed, Execution, LeftOut, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
 use crate::files::{self, Dir, Listing};
 use crate::stream::{AppendError, Item, StreamHandle};
@@ -22,6 +24,11 @@ use crate::worker::stop::StopReason;
 
 /// So many entries of an output folder are looked at.
 pub const OUTPUT_ENTRIES: usize = 50_000;
+/// Bytes of JSON of the paths of outputs. With it, `run.completed` is shorter than any event of an engine may be:
+/// summary and names are bounded where they are made.
+const OUTPUT_PATHS: usize = 256 << 10;
+/// Bytes of the name of a phase.
+const PHASE: usize = 200;
 
 /// Where the log of a run is, from its folder.
 const EVENTS_PATH: &str = "logs/events.ndjson";
@@ -39,18 +46,19 @@ pub struct Ending {
 #[derive(Debug, Default)]
 pub struct Report {
     pub exit_code: Option<i32>,
-    pub processed_files: Vec<String>,
+    pub processed_files: PathList,
     /// Whether the output folder is the run's output.
     pub has_output: bool,
 }
 
-pub fn of_failure(failure: RunFailure, report: Report) -> Ending {
+pub fn of_failure(found: EngineFailure, phase: Option<&str>, report: Report) -> Ending {
+    let EngineFailure { failure, details } = found;
     let error = RunErrorPayload {
-        stage: failure.stage,
-        phase: None,
+        stage: failure.stage.clone(),
+        phase: phase.map(|phase| clipped(phase, PHASE)),
         code: failure.code.as_str().into(),
         message: failure.message.clone(),
-        details: None,
+        details,
     };
     let error_event = Some(Draft::new(RUN_ERROR, Source::Api, &error));
     Ending { status: RunStatus::Failed, failure: Some(failure), report, error_event }
@@ -66,7 +74,7 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
             (RunStatus::Failed, RunFailureCode::Interrupted, "the service was stopped while the run was at work".into())
         }
     };
-    let failure = RunFailure { code, stage: Stage::Run, message };
+    let failure = RunFailure::new(code, Stage::Run, message);
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
@@ -87,41 +95,39 @@ pub async fn completed(
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
     let outputs = if report.has_output { outputs(data_dir, folder).await } else { Listing::default() };
-    let (output_paths, outputs_omitted) = told(outputs);
-    let (processed_files, events_path) = (report.processed_files, EVENTS_PATH.into());
-    let artifacts = Artifacts { output_paths, outputs_omitted, processed_files, events_path };
+    let artifacts = artifacts(output_paths(outputs), report.processed_files);
     Completed { status, failure, execution, artifacts, summary: None }
 }
 
-/// Of the outputs, the end of a run tells only the first; all of them can be asked for.
-const MOST_PATHS: usize = 1_000;
-const MOST_PATH_BYTES: usize = 32 << 10;
+fn artifacts(output: PathList, processed: PathList) -> Artifacts {
+    let truncated = LeftOut { output_paths: output.left_out, processed_files: processed.left_out }.told();
+    Artifacts {
+        output_paths: output.paths,
+        processed_files: processed.paths,
+        events_path: EVENTS_PATH.into(),
+        truncated,
+    }
+}
+
+/// Of the outputs, the end of a run names only the first; all of them can be asked for.
+fn output_paths(outputs: Listing) -> PathList {
+    let paths = outputs.files.into_iter().map(|(path, _)| format!("output/{path}")).collect();
+    let mut list = PathList::within(paths, OUTPUT_PATHS);
+    list.left_out += outputs.omitted + u64::from(outputs.is_cut);
+    list
+}
 
 async fn outputs(data_dir: &Path, folder: &Path) -> Listing {
     let (data_dir, output) = (data_dir.to_owned(), folder.join("output"));
     let listed = tokio::task::spawn_blocking(move || {
         let folder = Dir::root(&data_dir)?.open(&output)?;
-        files::list(&folder, MOST_PATHS, OUTPUT_ENTRIES)
+        files::list(&folder, OUTPUT_ENTRIES, OUTPUT_ENTRIES)
     });
     let listed = listed.await.map_err(std::io::Error::other).flatten();
     listed.unwrap_or_else(|error| {
         tracing::warn!(folder = %folder.display(), error = %error, "outputs cannot be listed");
         Listing::default()
     })
-}
-
-/// Paths from the run's folder, and how many outputs are not among them.
-fn told(outputs: Listing) -> (Vec<String>, u64) {
-    let (mut bytes, mut omitted) = (0, outputs.omitted + u64::from(outputs.is_cut));
-    let mut paths = Vec::new();
-    for (path, _) in outputs.files {
-        bytes += path.len();
-        match bytes <= MOST_PATH_BYTES {
-            true => paths.push(format!("output/{path}")),
-            false => omitted += 1,
-        }
-    }
-    (paths, omitted)
 }
 
 /// Ends a run whose worker is gone: its summary is folded from what its log holds.
@@ -139,7 +145,7 @@ pub async fn conclude_run(
     }
     let folder = run.stream_key().folder();
     context.trash.discard_soon(context.data_dir.join(&folder).join(DRY_RUN_OUTPUT)).await;
-    let failure = RunFailure { code, stage: Stage::Run, message: message.into() };
+    let failure = RunFailure::new(code, Stage::Run, message);
     let started_at = fold.state().started_at;
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
@@ -166,9 +172,9 @@ pub fn end_of_run(run: &Run) -> Draft {
     };
     let artifacts = Artifacts {
         output_paths: state.output_paths.clone(),
-        outputs_omitted: 0,
         processed_files: state.processed_files.clone(),
         events_path: EVENTS_PATH.into(),
+        truncated: None,
     };
     let (status, failure, summary) = (state.status, state.failure.clone(), state.summary.clone());
     let mut draft =

@@ -1,9 +1,11 @@
 //! The engine's command line and environment, as a pure function of the run.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::domain::run::{RunMode, RunOptions};
+use crate::domain::text::clipped;
 use crate::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
 use crate::worker::environment::{self, Environment};
 use crate::worker::process::{ChildSpec, Marker, ResourceLimits};
@@ -31,6 +33,8 @@ pub struct EngineCommand<'a> {
     pub workspace_id: WorkspaceId,
     pub configuration_id: ConfigurationId,
     pub options: &'a RunOptions,
+    /// Staged name to original name.
+    pub documents: &'a BTreeMap<String, String>,
     /// The `.venv` of the build.
     pub venv: &'a Path,
     /// The run's own folder, absolute; the engine works there.
@@ -80,13 +84,23 @@ impl EngineCommand<'_> {
         self.folder.join("engine-logs")
     }
 
+    /// The service's own come last: of equal keys an engine keeps the last.
     fn metadata(&self, args: &mut Args) {
+        for (key, value) in &self.options.metadata {
+            args.option("--metadata", format!("{key}={value}"));
+        }
         args.option("--metadata", format!("run_id={}", self.run_id));
         args.option("--metadata", format!("configuration_id={}", self.configuration_id));
         args.option("--metadata", format!("workspace_id={}", self.workspace_id));
         args.option("--metadata", format!("context_configuration_id={}", self.configuration_id));
-        for (key, value) in &self.options.metadata {
-            args.option("--metadata", format!("{key}={value}"));
+        match self.documents.len() {
+            0 => {}
+            1 => self.documents.values().for_each(|name| {
+                args.option("--metadata", format!("document_name={}", plain(name)));
+            }),
+            _ => {
+                args.option("--metadata", format!("document_names={}", document_names(self.documents)));
+            }
         }
     }
 
@@ -128,6 +142,30 @@ impl EngineCommand<'_> {
     }
 }
 
+/// An argument holds no NUL, and a name needs no other control character either.
+fn plain(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
+}
+
+/// Bytes of the one argument that names several documents; the kernel takes 128 KiB.
+const DOCUMENT_NAMES: usize = 100 << 10;
+
+/// A JSON object: staged name to original name. Of very many documents each name is cut to its share.
+fn document_names(documents: &BTreeMap<String, String>) -> String {
+    let names = |longest: usize| -> serde_json::Map<String, serde_json::Value> {
+        let clip = |name: &String| clipped(&plain(name), longest).into();
+        documents.iter().map(|(staged, name)| (staged.clone(), clip(name))).collect()
+    };
+    let json = serde_json::Value::from(names(usize::MAX)).to_string();
+    if json.len() <= DOCUMENT_NAMES {
+        return json;
+    }
+    let staged: usize = documents.keys().map(|staged| staged.len() + 6).sum();
+    // Quotes take two bytes.
+    let longest = DOCUMENT_NAMES.saturating_sub(staged) / documents.len() / 2;
+    serde_json::Value::from(names(longest)).to_string()
+}
+
 fn json(names: &[String]) -> String {
     serde_json::Value::from(names).to_string()
 }
@@ -158,6 +196,15 @@ mod tests {
     use super::*;
 
     fn with_command<T>(options: RunOptions, check: impl FnOnce(&EngineCommand) -> T) -> T {
+        with_documents(options, &[("doc.csv", "M\u{e4}rz \0.csv")], check)
+    }
+
+    fn with_documents<T>(
+        options: RunOptions,
+        documents: &[(&str, &str)],
+        check: impl FnOnce(&EngineCommand) -> T,
+    ) -> T {
+        let documents = documents.iter().map(|(staged, name)| ((*staged).to_owned(), (*name).to_owned())).collect();
         let service = [
             ("PATH", "/usr/bin"),
             ("ADE_API_KEY", "secret"),
@@ -173,6 +220,7 @@ mod tests {
             workspace_id: WorkspaceId::generate(),
             configuration_id: ConfigurationId::generate(),
             options: &options,
+            documents: &documents,
             venv: Path::new("/venvs/b/.venv"),
             folder: Path::new("/data/run"),
             output: Path::new("/data/run/output"),
@@ -201,10 +249,11 @@ mod tests {
             let mut expected = vec!["-m", "ade_engine", "run", "--input", "/data/run/input/doc.csv"];
             expected.extend(["--output-dir", "/data/run/output", "--logs-dir", "/data/run/engine-logs"]);
             expected.extend(["--input-sheet", "One", "--input-sheet=-x"]);
+            expected.extend(["--metadata", "k=v=1"]);
             for id in &ids {
                 expected.extend(["--metadata", id]);
             }
-            expected.extend(["--metadata", "k=v=1"]);
+            expected.extend(["--metadata", "document_name=M\u{e4}rz \u{fffd}.csv"]);
             assert_eq!(args, expected);
             assert_eq!(spec.program, Path::new("/venvs/b/.venv/bin/python"));
             assert_eq!(spec.cwd, Path::new("/data/run"));
@@ -235,5 +284,20 @@ mod tests {
             assert_eq!(&args[3..5], ["--input-dir", "/data/run/input"]);
             assert_eq!(command.validate().args[2], "validate");
         });
+        let last = |documents: &[(&str, &str)]| {
+            with_documents(RunOptions::default(), documents, |command| {
+                let args = command.run(&Input::Folder("/data/run/input".into())).args;
+                let last = args.last().and_then(|arg| arg.to_str()).unwrap().to_owned();
+                last.strip_prefix("document_names=").unwrap().to_owned()
+            })
+        };
+        let named = last(&[("doc_1-a.csv", "a.csv"), ("doc_2-a.csv", "a.csv")]);
+        assert_eq!(named, r#"{"doc_1-a.csv":"a.csv","doc_2-a.csv":"a.csv"}"#);
+        let staged: Vec<_> = (0..1000).map(|n| format!("{n:0>30}-{}.csv", "s".repeat(40))).collect();
+        let long = "\"\u{1f600}".repeat(100);
+        let many: Vec<_> = staged.iter().map(|staged| (staged.as_str(), long.as_str())).collect();
+        let names = last(&many);
+        assert!(names.len() <= DOCUMENT_NAMES, "{}", names.len());
+        assert_eq!(serde_json::from_str::<BTreeMap<String, String>>(&names).unwrap().len(), 1000);
     }
 }

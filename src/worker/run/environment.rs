@@ -96,10 +96,15 @@ impl Session {
             Some(error) => (error.code.as_str(), error.message.as_str(), serde_json::to_value(&error.details).ok()),
             None => ("build_failed", "the build did not succeed", None),
         };
-        let error =
-            RunErrorPayload { stage: Stage::Build, phase: None, code: code.into(), message: message.into(), details };
+        let error = RunErrorPayload {
+            stage: Stage::Build.into(),
+            phase: None,
+            code: code.into(),
+            message: message.into(),
+            details,
+        };
         self.post(vec![Draft::new(RUN_ERROR, Source::Api, &error)]).await;
-        let failure = RunFailure { code: RunFailureCode::BuildFailed, stage: Stage::Build, message: message.into() };
+        let failure = RunFailure::new(RunFailureCode::BuildFailed, Stage::Build, message);
         Err(Early::FailedAndTold(failure))
     }
 }

@@ -13,6 +13,7 @@ use super::environment::ReadyBuild;
 use super::exhaustion;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
+use super::report::EngineFailure;
 use super::rewrite::Names;
 use super::session::{Early, Session, failed};
 use super::tail::Tail;
@@ -43,7 +44,7 @@ impl Session {
         let mode = self.job.run.options.mode();
         let output = folder.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
         let spec = self.command(build, &staged, &folder, &output);
-        let names = Names::new([format!("{}/", folder.display())], staged.names);
+        let names = Names::new([folder.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
@@ -69,6 +70,7 @@ impl Session {
             workspace_id: run.workspace_id,
             configuration_id: run.configuration_id,
             options: &run.options,
+            documents: &staged.names,
             venv: &venv,
             folder,
             output,
@@ -223,26 +225,33 @@ fn judge(
         Some(Cause::Stopped(reason)) => return ending::stopped(&reason, report),
         Some(Cause::TooLong(code, limit)) => {
             let what = if code == RunFailureCode::IdleTimeout { "said nothing for" } else { "took longer than" };
-            Some(RunFailure { code, stage: Stage::Run, message: format!("the engine {what} {} s", limit.as_secs()) })
+            let message = format!("the engine {what} {} s", limit.as_secs());
+            Some(RunFailure::new(code, Stage::Run, message).into())
         }
-        None => engine.failure(outcome.exit).map(|failure| explained(failure, limits, outcome, parser)),
+        None => parser.failure(outcome.exit).map(|found| explained(found, limits, outcome, parser)),
     };
     match failure {
         // The engine has told the same in the stream.
-        Some(failure) if parser.words().have_told(&failure, engine) => {
-            Ending { error_event: None, ..ending::of_failure(failure, report) }
+        Some(found) if parser.words().have_told(&found.failure) => {
+            Ending { error_event: None, ..ending::of_failure(found, None, report) }
         }
-        Some(failure) => ending::of_failure(failure, report),
+        Some(found) => ending::of_failure(found, parser.last_phase(), report),
         None => Ending { status: RunStatus::Succeeded, failure: None, report, error_event: None },
     }
 }
 
 /// A failure that comes from a resource limit says so, since it is the operator who can do something about it.
-fn explained(failure: RunFailure, limits: ResourceLimits, outcome: &Outcome, parser: &EngineParser) -> RunFailure {
-    match exhaustion::explanation(limits, outcome.exit, outcome.usage, &failure.message, parser.words()) {
-        Some(why) => RunFailure { message: format!("{why}: {}", failure.message), ..failure },
-        None => failure,
+fn explained(
+    mut found: EngineFailure,
+    limits: ResourceLimits,
+    outcome: &Outcome,
+    parser: &EngineParser,
+) -> EngineFailure {
+    let message = &mut found.failure.message;
+    if let Some(why) = exhaustion::explanation(limits, outcome.exit, outcome.usage, message, parser.words()) {
+        *message = format!("{why}: {message}");
     }
+    found
 }
 
 /// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
@@ -258,9 +267,15 @@ async fn write_diagnostics(folder: &Path, spec: &ChildSpec, outcome: &Outcome, p
         "output_truncated": outcome.truncated,
         "killed_processes": outcome.leftovers.killed.len(),
         "result": {
-            "status": engine.status, "engine_version": engine.engine_version, "output_paths": engine.output_paths,
-            "processed_files": engine.processed_files,
-            "error": engine.error.as_ref().map(|error| json!({"code": error.code, "stage": error.stage, "message": error.message})),
+            "status": engine.status, "engine_version": engine.engine_version,
+            "output_paths": engine.output_paths.paths, "output_paths_left_out": engine.output_paths.left_out,
+            "processed_files": engine.processed_files.paths,
+            "processed_files_left_out": engine.processed_files.left_out,
+            "error": engine.error.as_ref().map(|error| {
+                json!({
+                    "code": error.code, "stage": error.stage, "message": error.message, "details": error.details,
+                })
+            }),
         },
     });
     let path = folder.join("diagnostics.json");

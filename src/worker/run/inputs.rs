@@ -11,6 +11,7 @@ use super::session::{Early, failed};
 use super::worker::RunJob;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::text::json_length;
 use crate::event::payload::run::FieldInfo;
 
 /// The documents as the engine finds them.
@@ -20,9 +21,11 @@ pub struct Staged {
     pub input: Option<Input>,
     /// Staged name to original name.
     pub names: BTreeMap<String, String>,
+    /// The run's folder with all links resolved, as an engine may spell it.
+    pub real_folder: String,
 }
 
-/// Makes the run's folders and copies its documents in, named by their ids.
+/// Makes the run's folders and copies its documents in, named by their ids and what is plain of their names.
 pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     let run = &job.run;
     let ids = run.options.document_ids.clone();
@@ -56,7 +59,8 @@ fn copy_in(data_dir: &Path, folder: &Path, documents: &[Document]) -> io::Result
         1 => staged.pop().map(Input::File),
         _ => Some(Input::Folder(input)),
     };
-    Ok(Staged { input, names })
+    let real_folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
+    Ok(Staged { input, names, real_folder })
 }
 
 #[derive(Deserialize)]
@@ -79,15 +83,37 @@ struct Field {
     required: bool,
 }
 
-/// The fields that the configuration's manifest names, in its order; none when it cannot be read, which the
-/// engine will say better.
-pub async fn manifest_fields(job: &RunJob) -> Vec<FieldInfo> {
+/// Bytes of JSON of the fields that the start of a run tells.
+const FIELDS: usize = 96 << 10;
+/// Bytes of JSON of a field beside its texts.
+const AROUND_FIELD: usize = 40;
+
+/// The fields that the configuration's manifest names, in its order, and how many it has beyond those that are told;
+/// none when it cannot be read, which the engine will say better.
+pub async fn manifest_fields(job: &RunJob) -> (Vec<FieldInfo>, u64) {
     let run = &job.run;
     let folder = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
     let path = job.context.data_dir.join(folder).join("src/ade_config/manifest.json");
     let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
-    let Ok(Ok(text)) = read else { return Vec::new() };
-    serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns)).unwrap_or_default()
+    let Ok(Ok(text)) = read else { return Default::default() };
+    let fields = serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns));
+    fields.map(|fields| bounded(fields, FIELDS)).unwrap_or_default()
+}
+
+fn bounded(mut fields: Vec<FieldInfo>, mut room: usize) -> (Vec<FieldInfo>, u64) {
+    let length =
+        |info: &FieldInfo| json_length(&info.field) + info.label.as_deref().map_or(4, json_length) + AROUND_FIELD;
+    let fitting = fields.iter().map(length).take_while(|length| match room.checked_sub(*length) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    });
+    let kept = fitting.count();
+    let left_out = (fields.len() - kept) as u64;
+    fields.truncate(kept);
+    (fields, left_out)
 }
 
 fn fields(mut columns: Columns) -> Vec<FieldInfo> {
@@ -95,4 +121,20 @@ fn fields(mut columns: Columns) -> Vec<FieldInfo> {
     let ordered: Vec<FieldInfo> =
         columns.order.iter().filter_map(|name| columns.fields.remove_entry(name)).map(info).collect();
     ordered.into_iter().chain(columns.fields.into_iter().map(info)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_manifest_without_end_the_first_fields_are_told_and_the_others_counted() {
+        let info =
+            |n: usize| FieldInfo { field: format!("field_{n}"), label: Some("\u{1}".repeat(20)), required: false };
+        let (fields, left_out) = bounded((0..10_000).map(info).collect(), 5000);
+        assert!(serde_json::to_string(&fields).unwrap().len() <= 5000 + 2, "with its brackets");
+        assert_eq!(fields.len() as u64 + left_out, 10_000);
+        assert_eq!(fields[1].field, "field_1");
+        assert_eq!(bounded(vec![info(0)], FIELDS), (vec![info(0)], 0));
+    }
 }

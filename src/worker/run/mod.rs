@@ -17,6 +17,7 @@ pub mod tail;
 pub mod parse;
 pub mod rewrite;
 pub mod console;
+pub mod engine_error;
 pub mod report;
 pub mod phase;
 pub mod words;

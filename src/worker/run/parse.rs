@@ -3,7 +3,8 @@
 //! Laws:
 //! - no line is lost: it becomes an event, a `console.line`, or part of the engine's report;
 //! - an event that needs no rewriting keeps its payload byte for byte, and is not looked into;
-//! - an engine cannot say what only the service may say ([`is_reserved`]).
+//! - an engine cannot say what only the service may say ([`is_reserved`]), nor what readers would break at: an event that
+//!   is nested too deep is a line of text.
 
 use std::borrow::Cow;
 
@@ -11,10 +12,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::console::in_pieces;
+use super::engine_error::EngineError;
 use super::phase::PhaseTracker;
-use super::report::{EngineError, EngineReport};
+use super::report::{EngineFailure, EngineReport, PathList};
 use super::rewrite::{Names, RawObject, Tables};
 use super::words::LastWords;
+use crate::domain::json;
+use crate::domain::text::clipped;
 use crate::domain::time::Timestamp;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
@@ -57,6 +61,9 @@ struct Wire<'a> {
     #[serde(borrow, default)]
     status: Option<&'a RawValue>,
 }
+
+/// Bytes of a word that an engine reports about itself.
+const REPORT_TEXT: usize = 200;
 
 /// Keys of the envelope; ids and numbers are the service's own.
 const ENVELOPE: &[&str] = &[
@@ -130,7 +137,7 @@ impl EngineParser {
             let report = self.read_report(&result);
             self.report.absorb(report);
         }
-        let succeeded = self.report.failure(exit).is_none();
+        let succeeded = self.failure(exit).is_none();
         let status = if succeeded { PhaseStatus::Succeeded } else { PhaseStatus::Failed };
         out.extend(self.phases.close(status, now).map(|closed| phase_completed(&closed)));
     }
@@ -140,18 +147,26 @@ impl EngineParser {
         &self.report
     }
 
+    /// Why it failed, in its own words where it has some; `None` when it has succeeded.
+    pub fn failure(&self, exit: Exit) -> Option<EngineFailure> {
+        self.report.failure(exit, self.words.last_error())
+    }
+
     /// What it said about its trouble.
     pub fn words(&self) -> &LastWords {
         &self.words
     }
 
-    /// The phase that the engine is in.
-    pub fn phase(&self) -> Option<&str> {
-        self.phases.current()
+    /// The phase that the engine is in, or that it was in when it ended.
+    pub fn last_phase(&self) -> Option<&str> {
+        self.phases.last()
     }
 
     fn object(&mut self, way: Way, line: Line, now: Timestamp, out: &mut Vec<Draft>) {
         let Ok(wire) = serde_json::from_str::<Wire>(&line.text) else { return console(way, &line, None, out) };
+        if json::is_too_deep(line.text.as_bytes()) {
+            return console(way, &line, Some(Level::Warn), out);
+        }
         let Some(kind) = wire.kind else {
             let status = wire.status.is_some_and(|status| status.get().starts_with('"'));
             if way == Way::Stdout && status {
@@ -196,7 +211,7 @@ impl EngineParser {
         }
         let payload = self.rewrite(&kind, payload);
         if kind == RUN_ERROR {
-            self.words.error(&payload);
+            self.words.error(EngineError::read(&payload, &self.names));
         }
         let payloads = if kind == CONSOLE_LINE { in_pieces(payload) } else { vec![payload] };
         out.extend(payloads.into_iter().map(|payload| Draft {
@@ -224,38 +239,36 @@ impl EngineParser {
             let paths: Vec<String> = object.read(key).unwrap_or_default();
             paths.iter().map(|path| self.names.path(path).to_owned()).collect()
         };
-        let mut error = object.read::<Option<EngineError>>("error").flatten();
-        if let Some(message) = error.as_mut().and_then(|error| error.message.as_mut()) {
-            *message = self.names.message(message);
-        }
+        let text = |key| object.read::<String>(key).map(|text| clipped(&text, REPORT_TEXT));
+        let error = object.get("error").and_then(|error| EngineError::read(error, &self.names));
         EngineReport {
-            engine_version: object.read("engine_version"),
-            status: object.read("status"),
-            output_paths: paths("output_paths"),
-            processed_files: paths("processed_files"),
+            engine_version: text("engine_version"),
+            status: text("status"),
+            output_paths: PathList::reported(paths("output_paths")),
+            processed_files: PathList::reported(paths("processed_files")),
             error,
         }
     }
 
     fn rewrite(&mut self, kind: &str, payload: Cow<'_, RawValue>) -> Box<RawValue> {
-        let rewritten = match kind {
-            CONSOLE_LINE => plain_level(payload.get()),
-            _ if kind == RUN_TABLE_SUMMARY || self.names.concern(payload.get()) => self.rename(kind, payload.get()),
-            _ => None,
-        };
-        rewritten.unwrap_or_else(|| payload.into_owned())
+        let plain = (kind == CONSOLE_LINE).then(|| plain_level(payload.get())).flatten();
+        let payload = plain.map_or(payload, Cow::Owned);
+        let concerned = kind == RUN_TABLE_SUMMARY || self.names.concern(payload.get());
+        let renamed = concerned.then(|| self.rename(kind, payload.get())).flatten();
+        renamed.unwrap_or_else(|| payload.into_owned())
     }
 
     fn rename(&mut self, kind: &str, payload: &str) -> Option<Box<RawValue>> {
         let mut object = RawObject::parse(payload)?;
-        object.rename_paths(&self.names);
         if kind == RUN_TABLE_SUMMARY {
-            self.tables.rewrite(&mut object);
+            self.tables.rewrite(&mut object, &self.names);
         }
-        if kind == RUN_ERROR
-            && let Some(message) = object.read::<String>("message")
-        {
-            object.set("message", &self.names.message(&message));
+        object.rename_paths(&self.names);
+        if let Some(message) = object.read::<String>("message") {
+            let renamed = self.names.message(&message);
+            if renamed != message {
+                object.set("message", &renamed);
+            }
         }
         Some(object.to_raw())
     }

@@ -106,8 +106,8 @@ fn the_engines_own_frame_is_absorbed() {
     let report = parser.report();
     assert_eq!(report.engine_version.as_deref(), Some("0.2.0"));
     assert_eq!(report.status.as_deref(), Some("failed"));
-    assert_eq!(report.output_paths, ["output/normalized.xlsx"]);
-    assert_eq!(report.processed_files, ["people.csv"]);
+    assert_eq!(report.output_paths.paths, ["output/normalized.xlsx"]);
+    assert_eq!(report.processed_files.paths, ["people.csv"]);
     let error = report.error.clone().unwrap();
     assert_eq!((error.code.as_deref(), error.message.as_deref()), (Some("hook_error"), Some("in people.csv")));
 }
@@ -124,7 +124,7 @@ fn the_last_line_may_be_the_result() {
     engine.finish(FAILED, now(), &mut out);
     assert!(out.is_empty());
     assert_eq!(engine.report().status.as_deref(), Some("failed"));
-    assert_eq!(engine.report().processed_files, ["people.csv"]);
+    assert_eq!(engine.report().processed_files.paths, ["people.csv"]);
     let elsewhere = feed(&mut parser(), Way::Stderr, &[result]);
     assert_eq!(elsewhere, [console_line("stderr", "warn", result)], "only stdout has a result");
 }
@@ -223,4 +223,48 @@ fn cost_of_a_line() {
         }
         println!("{name}: {:?} a line", begin.elapsed() / count as u32);
     }
+}
+
+#[test]
+fn an_event_that_is_nested_too_deep_is_a_line() {
+    let nested = |depth: usize| {
+        let payload = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        format!(r#"{{"type":"custom","payload":{{"a":{payload}}}}}"#)
+    };
+    let out = feed(&mut parser(), Way::File, &[&nested(90)]);
+    assert_eq!(out[0].0, "custom");
+    let deep = nested(5000);
+    assert_eq!(feed(&mut parser(), Way::File, &[&deep]), [console_line("stdout", "warn", &deep)]);
+}
+
+#[test]
+fn a_stored_path_in_a_message_is_the_documents_name() {
+    let texts = [
+        r#"{"type":"run.validation.issue","payload":{"severity":"warning","message":"doc_1.csv: no header","row":1.50}}"#,
+        r#"{"type":"console.line","payload":{"level":"warning","message":"see /data/run/input/doc_1.csv"}}"#,
+        r#"{"type":"custom","payload":{"message":7,"path":"doc_1.csv"}}"#,
+    ];
+    let mut out = Vec::new();
+    let mut parser = parser();
+    texts.iter().for_each(|text| parser.line(Way::File, line(text), now(), &mut out));
+    let payloads: Vec<_> = out.iter().map(|draft| draft.payload.get()).collect();
+    let expected = [
+        r#"{"severity":"warning","message":"people.csv: no header","row":1.50}"#,
+        r#"{"level":"warn","message":"see people.csv"}"#,
+        r#"{"message":7,"path":"doc_1.csv"}"#,
+    ];
+    assert_eq!(payloads, expected);
+}
+
+#[test]
+fn an_error_told_on_the_way_explains_the_end() {
+    let mut parser = parser();
+    let error = r#"{"type":"run.error","payload":{"code":"hook_error","stage":"extracting","message":"boom"}}"#;
+    feed(&mut parser, Way::File, &[error]);
+    let found = parser.failure(FAILED).unwrap().failure;
+    assert_eq!(
+        (found.code.as_str(), found.stage.as_str(), found.message.as_str()),
+        ("hook_error", "extracting", "boom")
+    );
+    assert!(parser.words().have_told(&found));
 }

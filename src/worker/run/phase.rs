@@ -8,6 +8,8 @@ use crate::event::payload::run::PhaseCompleted;
 #[derive(Debug, Default)]
 pub struct PhaseTracker {
     open: Option<(String, Timestamp)>,
+    /// The one that was still open at the end.
+    unfinished: Option<String>,
 }
 
 impl PhaseTracker {
@@ -18,6 +20,7 @@ impl PhaseTracker {
         }
         let closed = self.close(PhaseStatus::Succeeded, at);
         self.open = Some((phase.to_owned(), at));
+        self.unfinished = None;
         closed
     }
 
@@ -31,7 +34,13 @@ impl PhaseTracker {
     /// The run is over, and what is open ends with it.
     pub fn close(&mut self, status: PhaseStatus, at: Timestamp) -> Option<PhaseCompleted> {
         let (phase, since) = self.open.take()?;
+        self.unfinished = Some(phase.clone());
         Some(PhaseCompleted { phase, status, duration_ms: duration_ms(since, at), message: None, metrics: None })
+    }
+
+    /// The phase that is open, or was when the run ended.
+    pub fn last(&self) -> Option<&str> {
+        self.current().or(self.unfinished.as_deref())
     }
 
     pub fn current(&self) -> Option<&str> {
@@ -60,6 +69,7 @@ mod tests {
         assert_eq!(shape(closed), Some(("extracting".into(), PhaseStatus::Succeeded, 5)));
         assert_eq!(shape(tracker.close(PhaseStatus::Failed, at(9))), Some(("mapping".into(), PhaseStatus::Failed, 4)));
         assert_eq!(tracker.close(PhaseStatus::Failed, at(9)), None);
+        assert_eq!(tracker.last(), Some("mapping"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Law: a run has succeeded only when both the exit code and the engine say so. What a script prints last cannot
 //! turn a failure into a success.
 
-use serde::Deserialize;
+use serde_json::Value;
 
+use super::engine_error::EngineError;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
+use crate::domain::text::json_length;
 use crate::worker::process::Exit;
 
 /// The engine's own `run.started`, `run.completed` and result line, taken together.
@@ -14,20 +16,59 @@ pub struct EngineReport {
     pub engine_version: Option<String>,
     pub status: Option<String>,
     /// Relative to the run's folder.
-    pub output_paths: Vec<String>,
+    pub output_paths: PathList,
     /// The documents' original names.
-    pub processed_files: Vec<String>,
+    pub processed_files: PathList,
     pub error: Option<EngineError>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct EngineError {
-    #[serde(default)]
-    pub code: Option<String>,
-    #[serde(default)]
-    pub stage: Option<String>,
-    #[serde(default)]
-    pub message: Option<String>,
+/// Paths up to a number of bytes, and how many there are beyond.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathList {
+    pub paths: Vec<String>,
+    pub left_out: u64,
+}
+
+/// Bytes of JSON of the names that an engine reports.
+const REPORTED: usize = 64 << 10;
+
+impl PathList {
+    /// The first ones that fit into so many bytes of JSON.
+    pub fn within(mut paths: Vec<String>, bytes: usize) -> Self {
+        let mut room = bytes;
+        let fitting = paths.iter().take_while(|path| match room.checked_sub(json_length(path) + 1) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        });
+        let kept = fitting.count();
+        let left_out = (paths.len() - kept) as u64;
+        paths.truncate(kept);
+        Self { paths, left_out }
+    }
+
+    pub fn reported(paths: Vec<String>) -> Self {
+        Self::within(paths, REPORTED)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.left_out == 0
+    }
+}
+
+/// Why a run failed, and what the engine says beyond that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineFailure {
+    pub failure: RunFailure,
+    pub details: Option<Value>,
+}
+
+impl From<RunFailure> for EngineFailure {
+    fn from(failure: RunFailure) -> Self {
+        Self { failure, details: None }
+    }
 }
 
 impl EngineReport {
@@ -46,20 +87,22 @@ impl EngineReport {
         }
     }
 
-    /// Why the run failed; `None` when it has succeeded.
-    pub fn failure(&self, exit: Exit) -> Option<RunFailure> {
+    /// Why the run failed; `None` when it has succeeded. An engine that reports no error may have `told` one before.
+    pub fn failure(&self, exit: Exit, told: Option<&EngineError>) -> Option<EngineFailure> {
         let claimed = self.status.as_deref().is_none_or(|status| status == "succeeded");
         if exit.succeeded() && claimed {
             return None;
         }
-        let told = self.error.as_ref().and_then(|error| error.message.clone().or_else(|| error.code.clone()));
-        let message = told.unwrap_or_else(|| match (exit.code, exit.signal) {
+        if let Some(error) = self.error.as_ref().or(told.filter(|_| exit.code.is_some())) {
+            return Some(EngineFailure { failure: error.failure(), details: error.further() });
+        }
+        let message = match (exit.code, exit.signal) {
             (Some(0), _) => "the engine says that it failed".into(),
             (Some(code), _) => format!("the engine exited with code {code}"),
             (None, Some(signal)) => format!("the engine was killed by signal {signal}"),
             (None, None) => "the engine ended in an unknown way".into(),
-        });
-        Some(RunFailure { code: RunFailureCode::EngineError, stage: Stage::Run, message })
+        };
+        Some(RunFailure::new(RunFailureCode::EngineError, Stage::Run, message).into())
     }
 }
 
@@ -75,25 +118,52 @@ mod tests {
     #[test]
     fn success_needs_both_words() {
         let exit = |code| Exit { code: Some(code), signal: None };
-        assert_eq!(report(None, None).failure(exit(0)), None);
-        assert_eq!(report(Some("succeeded"), None).failure(exit(0)), None);
+        assert_eq!(report(None, None).failure(exit(0), None), None);
+        assert_eq!(report(Some("succeeded"), None).failure(exit(0), None), None);
         for (report, exit, message) in [
             (report(Some("succeeded"), None), exit(1), "the engine exited with code 1"),
             (report(Some("failed"), None), exit(0), "the engine says that it failed"),
             (report(Some("failed"), Some("boom")), exit(1), "boom"),
             (report(None, None), Exit { code: None, signal: Some(9) }, "the engine was killed by signal 9"),
         ] {
-            assert_eq!(report.failure(exit).map(|failure| failure.message).as_deref(), Some(message));
+            let failure = report.failure(exit, None).map(|found| found.failure.message);
+            assert_eq!(failure.as_deref(), Some(message));
         }
     }
 
     #[test]
     fn the_later_word_counts() {
         let mut all = report(Some("succeeded"), None);
-        all.output_paths = vec!["output/a".into()];
+        all.output_paths = PathList::reported(vec!["output/a".into()]);
         all.absorb(report(Some("failed"), Some("hook")));
-        assert_eq!((all.status.as_deref(), all.output_paths.len()), (Some("failed"), 1));
+        assert_eq!((all.status.as_deref(), all.output_paths.paths.len()), (Some("failed"), 1));
         all.absorb(EngineReport { engine_version: Some("1".into()), ..EngineReport::default() });
         assert_eq!(all.status.as_deref(), Some("failed"));
+    }
+    #[test]
+    fn an_error_told_before_explains_an_exit_but_no_signal() {
+        let told = EngineError {
+            code: Some("hook_error".into()),
+            stage: Some("extracting".into()),
+            message: Some("boom".into()),
+            details: Some(serde_json::json!({"hook": "h"})),
+        };
+        let exit = |code, signal| Exit { code, signal };
+        let found = report(None, None).failure(exit(Some(1), None), Some(&told)).unwrap();
+        assert_eq!((found.failure.code.as_str(), found.failure.stage.as_str()), ("hook_error", "extracting"));
+        assert_eq!((found.failure.message.as_str(), found.details.unwrap()["hook"].as_str()), ("boom", Some("h")));
+        let killed = report(None, None).failure(exit(None, Some(9)), Some(&told)).unwrap();
+        assert_eq!(killed.failure.code.as_str(), "engine_error");
+        let reported = report(Some("failed"), Some("later")).failure(exit(Some(1), None), Some(&told)).unwrap();
+        assert_eq!(reported.failure.message, "later");
+        assert_eq!(report(None, None).failure(exit(Some(0), None), Some(&told)), None, "it may have got over it");
+    }
+
+    #[test]
+    fn of_a_million_paths_the_first_are_kept_and_the_others_counted() {
+        let list = PathList::within((0..1_000_000).map(|n| format!("output/{n}")).collect(), 10_000);
+        assert!(serde_json::to_string(&list.paths).unwrap().len() <= 10_001);
+        assert_eq!(list.paths.len() as u64 + list.left_out, 1_000_000);
+        assert_eq!(list.paths[1], "output/1");
     }
 }

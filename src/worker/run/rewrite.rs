@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, RandomState};
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -17,6 +18,14 @@ pub struct Names {
     roots: Vec<String>,
     /// Staged name to original name.
     documents: BTreeMap<String, String>,
+    texts: Option<Texts>,
+}
+
+/// What is replaced in texts, all of it in one pass.
+#[derive(Debug, Clone)]
+struct Texts {
+    patterns: AhoCorasick,
+    replacements: Vec<String>,
 }
 
 impl Names {
@@ -25,29 +34,57 @@ impl Names {
         let with_end = |folder: String| format!("{}/", folder.trim_end_matches('/'));
         let mut roots: Vec<_> = folders.into_iter().map(with_end).filter(|root| root != "/").collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
-        Self { roots, documents }
+        roots.dedup();
+        let texts = Texts::new(&roots, &documents);
+        Self { roots, documents, texts }
     }
 
     /// A document's original name, or the path relative to the run's folder; what lies elsewhere stays.
     pub fn path<'a>(&'a self, path: &'a str) -> &'a str {
-        let relative = self.roots.iter().find_map(|root| path.strip_prefix(root.as_str())).unwrap_or(path);
-        let staged = relative.strip_prefix("input/").unwrap_or(relative);
-        self.documents.get(staged).map_or(relative, String::as_str)
+        let staged = self.staged(path);
+        self.documents.get(staged).map_or_else(|| self.relative(path), String::as_str)
+    }
+
+    /// The name that a document is staged under, however an engine spells its path; so it tells two documents of one
+    /// name apart.
+    pub fn staged<'a>(&self, path: &'a str) -> &'a str {
+        let relative = self.relative(path);
+        relative.strip_prefix("input/").unwrap_or(relative)
+    }
+
+    fn relative<'a>(&self, path: &'a str) -> &'a str {
+        self.roots.iter().find_map(|root| path.strip_prefix(root.as_str())).unwrap_or(path)
     }
 
     /// A text for people, in which paths and staged names may stand anywhere.
     pub fn message(&self, text: &str) -> String {
-        let mut text = self.roots.iter().fold(text.to_owned(), |text, root| text.replace(root, ""));
-        for (staged, original) in &self.documents {
-            text = text.replace(&format!("input/{staged}"), original).replace(staged, original);
+        match &self.texts {
+            Some(texts) => texts.patterns.replace_all(text, &texts.replacements),
+            None => text.to_owned(),
         }
-        text
     }
 
     /// Whether a payload may hold something to rewrite; a cheap look at its bytes.
     pub fn concern(&self, payload: &str) -> bool {
-        let found = |text: &str| memchr::memmem::find(payload.as_bytes(), text.as_bytes()).is_some();
-        found("\"source_file\"") || self.roots.iter().any(|root| found(root))
+        let is_named = || self.texts.as_ref().is_some_and(|texts| texts.patterns.is_match(payload));
+        memchr::memmem::find(payload.as_bytes(), b"\"source_file\"").is_some() || is_named()
+    }
+}
+
+impl Texts {
+    fn new(roots: &[String], documents: &BTreeMap<String, String>) -> Option<Self> {
+        let (mut patterns, mut replacements) = (Vec::new(), Vec::new());
+        let roots = || roots.iter().map(String::as_str);
+        for (staged, original) in documents {
+            let below = std::iter::once("").chain(roots()).map(|root| format!("{root}input/{staged}"));
+            patterns.extend(below.chain([staged.clone()]));
+            replacements.resize(patterns.len(), original.clone());
+        }
+        patterns.extend(roots().map(str::to_owned));
+        replacements.resize(patterns.len(), String::new());
+        let mut builder = AhoCorasick::builder();
+        let patterns = builder.match_kind(MatchKind::LeftmostLongest).build(patterns).ok()?;
+        Some(Self { patterns, replacements })
     }
 }
 
@@ -128,9 +165,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
+                let (mut entries, mut places) = (Self::Value::new(), HashMap::new());
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    entries.push((name, Cow::Borrowed(value)));
+                    // Of equal keys the last counts, as for most readers.
+                    match places.get(&name) {
+                        Some(&place) => entries[place] = (name, Cow::Borrowed(value)),
+                        None => {
+                            places.insert(name.clone(), entries.len());
+                            entries.push((name, Cow::Borrowed(value)));
+                        }
+                    }
                 }
                 Ok(entries)
             }
@@ -139,25 +183,35 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     }
 }
 
-/// Numbers files, sheets and tables of a run, so that no two tables share an id.
+/// So many files, sheets and ids of a run are told apart.
+const TOLD_APART: usize = 1 << 16;
+/// Bytes of an engine's own id.
+const ID_LENGTH: usize = 200;
+
+/// Numbers files, sheets and tables of a run, so that no two tables share an id. What is known of each is a hash, and of
+/// how many is bounded: an engine may tell of millions.
 #[derive(Debug, Default)]
 pub struct Tables {
-    files: HashMap<String, u64>,
+    hasher: RandomState,
+    files: HashMap<u64, u64>,
     /// The sheets seen of each file.
-    sheets: HashMap<u64, HashMap<Option<String>, u64>>,
-    given: HashSet<String>,
+    sheets: HashMap<u64, u64>,
+    /// How many sheets each file has.
+    sheet_counts: HashMap<u64, u64>,
+    given: HashSet<u64>,
     /// How often a place was told.
     told: HashMap<(u64, u64, u64), u64>,
+    count: u64,
 }
 
 impl Tables {
-    /// Brings a `run.table.summary` into the form of the contract.
-    pub fn rewrite(&mut self, table: &mut RawObject<'_>) {
+    /// Brings a `run.table.summary` into the form of the contract, its paths as the engine wrote them.
+    pub fn rewrite(&mut self, table: &mut RawObject<'_>, names: &Names) {
         if !table.has("metadata") {
             table.rename("details", "metadata");
         }
         let file = table.read::<String>("source_file").unwrap_or_default();
-        let (file, sheet) = self.place(file, table.read("source_sheet"));
+        let (file, sheet) = self.place(names.staged(&file), table.read("source_sheet"));
         let file = index(table, "file_index", file);
         let sheet = index(table, "sheet_index", sheet);
         let number = table.read::<u64>("table_index").unwrap_or(0);
@@ -165,29 +219,58 @@ impl Tables {
         table.set("table_id", &id);
     }
 
-    fn place(&mut self, file: String, sheet: Option<String>) -> (u64, u64) {
-        let file = position(&mut self.files, file);
-        (file, position(self.sheets.entry(file).or_default(), sheet))
+    fn place(&mut self, file: &str, sheet: Option<String>) -> (u64, u64) {
+        let next = self.files.len() as u64;
+        let file = number(&mut self.files, self.hasher.hash_one(file), next);
+        let next = self.sheet_counts.get(&file).copied().unwrap_or(0);
+        let sheet = number(&mut self.sheets, self.hasher.hash_one((file, sheet)), next);
+        if sheet == next && self.sheets.len() < TOLD_APART {
+            self.sheet_counts.insert(file, next + 1);
+        }
+        (file, sheet)
     }
 
     /// An engine's own id stays when it is unique. `tbl_<n>` starts again with every sheet, so it never does.
     fn id(&mut self, own: Option<String>, file: u64, sheet: u64, table: u64) -> String {
         let restarts = |id: &str| id.strip_prefix("tbl_").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-        if let Some(own) = own.filter(|id| !restarts(id))
-            && self.given.insert(own.clone())
+        self.count += 1;
+        if let Some(own) = own.filter(|id| !restarts(id) && id.len() <= ID_LENGTH)
+            && self.give(&own)
         {
             return own;
         }
-        loop {
+        while self.told.len() < TOLD_APART && self.given.len() < TOLD_APART {
             let told = self.told.entry((file, sheet, table)).or_default();
             *told += 1;
             let again = if *told > 1 { format!("_{told}") } else { String::new() };
             let id = format!("tbl_{file}_{sheet}_{table}{again}");
-            if self.given.insert(id.clone()) {
+            if self.give(&id) {
                 return id;
             }
         }
+        self.by_count()
     }
+
+    /// Of more tables than are told apart, each is known by how many came before it.
+    fn by_count(&self) -> String {
+        let mut id = format!("tbl_n{}", self.count);
+        while self.given.contains(&self.hasher.hash_one(id.as_str())) {
+            id.push('_');
+        }
+        id
+    }
+
+    fn give(&mut self, id: &str) -> bool {
+        self.given.len() < TOLD_APART && self.given.insert(self.hasher.hash_one(id))
+    }
+}
+
+/// The number of what has this hash; a new one is the next.
+fn number(known: &mut HashMap<u64, u64>, hash: u64, next: u64) -> u64 {
+    if known.len() >= TOLD_APART {
+        return known.get(&hash).copied().unwrap_or(next);
+    }
+    *known.entry(hash).or_insert(next)
 }
 
 /// The engine's own index, or the counted one.
@@ -196,11 +279,6 @@ fn index(table: &mut RawObject<'_>, key: &str, counted: u64) -> u64 {
         table.set(key, &counted);
         counted
     })
-}
-
-fn position<T: Eq + Hash>(known: &mut HashMap<T, u64>, item: T) -> u64 {
-    let next = known.len() as u64;
-    *known.entry(item).or_insert(next)
 }
 
 #[cfg(test)]
@@ -241,7 +319,7 @@ mod tests {
 
     fn table(tables: &mut Tables, json: &str) -> String {
         let mut object = RawObject::parse(json).unwrap();
-        tables.rewrite(&mut object);
+        tables.rewrite(&mut object, &names());
         object.to_raw().get().to_owned()
     }
 
@@ -262,6 +340,48 @@ mod tests {
         assert_eq!(id("b", "One", "mine", 0), "mine");
         assert_eq!(id("b", "One", "mine", 1), "tbl_1_0_1");
         assert_eq!(id("a", "One", "tbl_0", 0), "tbl_0_0_0_2");
+    }
+
+    #[test]
+    fn two_documents_of_one_name_are_two_files() {
+        let documents = ["doc_1-a.csv", "doc_2-a.csv"].map(|staged| (staged.to_owned(), "a.csv".to_owned()));
+        let names = Names::new(["/data/run".into()], documents.into());
+        let mut tables = Tables::default();
+        let mut told = |path: &str| {
+            let json = format!(r#"{{"source_file":"{path}","source_sheet":null,"table_index":0}}"#);
+            let mut object = RawObject::parse(&json).unwrap();
+            tables.rewrite(&mut object, &names);
+            object.rename_paths(&names);
+            let told: serde_json::Value = serde_json::from_str(object.to_raw().get()).unwrap();
+            (told["source_file"].as_str().unwrap().to_owned(), told["file_index"].as_u64().unwrap())
+        };
+        assert_eq!(told("/data/run/input/doc_1-a.csv"), ("a.csv".into(), 0));
+        assert_eq!(told("doc_2-a.csv"), ("a.csv".into(), 1));
+        assert_eq!(told("input/doc_1-a.csv"), ("a.csv".into(), 0));
+    }
+
+    #[test]
+    fn millions_of_tables_have_ids_of_their_own_in_bounded_memory() {
+        let mut tables = Tables::default();
+        let mut ids = HashSet::new();
+        tables.id(Some(format!("tbl_n{}", 3 * TOLD_APART)), 0, 0, 0);
+        for n in 1..4 * TOLD_APART as u64 {
+            let own = (n % 3 == 0).then(|| format!("own_{n}"));
+            tables.place(&format!("file {n}"), Some(format!("sheet {n}")));
+            assert!(ids.insert(tables.id(own, n, 0, 0)));
+        }
+        let kept = [tables.files.len(), tables.sheets.len(), tables.sheet_counts.len(), tables.given.len()];
+        assert!(kept.iter().all(|&count| count <= TOLD_APART), "{kept:?}");
+        assert!(tables.told.len() <= TOLD_APART);
+        let long = tables.id(Some("x".repeat(ID_LENGTH + 1)), 0, 0, 0);
+        assert!(long.len() <= ID_LENGTH);
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_counts() {
+        let mut object = RawObject::parse(r#"{"a":1,"table_id":"x","a":2,"table_id":"y"}"#).unwrap();
+        object.set("table_id", &"z");
+        assert_eq!(object.to_raw().get(), r#"{"a":2,"table_id":"z"}"#);
     }
 
     #[test]

@@ -56,9 +56,9 @@ pub async fn drive(job: RunJob) {
     let ending = match session.work().await {
         Ok(ending) => ending,
         Err(Early::Stopped(reason)) => ending::stopped(&reason, Report::default()),
-        Err(Early::Failed(failure)) => ending::of_failure(failure, Report::default()),
+        Err(Early::Failed(failure)) => ending::of_failure(failure.into(), None, Report::default()),
         Err(Early::FailedAndTold(failure)) => {
-            Ending { error_event: None, ..ending::of_failure(failure, Report::default()) }
+            Ending { error_event: None, ..ending::of_failure(failure.into(), None, Report::default()) }
         }
         Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
     };
@@ -175,12 +175,14 @@ impl Session {
     async fn start(&mut self, build: &ReadyBuild) {
         let line = ConsoleLine::new(Scope::Run, Pipe::Stdout, "Configuration build completed; starting ADE run.");
         self.post(vec![Draft::new(CONSOLE_LINE, Source::Api, &line)]).await;
+        let (fields, fields_left_out) = inputs::manifest_fields(&self.job).await;
         let started = Started {
             mode: self.job.run.options.mode(),
             engine_version: build.metadata.engine_version.clone(),
             config_version: build.metadata.config_version.clone(),
             env: build.env.clone(),
-            fields: inputs::manifest_fields(&self.job).await,
+            fields,
+            fields_left_out,
         };
         let mut draft = Draft::new(RUN_STARTED, Source::Api, &started);
         draft.build_id = self.build_id;
@@ -211,5 +213,5 @@ impl Session {
 }
 
 pub fn failed(code: RunFailureCode, stage: Stage, message: impl Into<String>) -> Early {
-    Early::Failed(RunFailure { code, stage, message: message.into() })
+    Early::Failed(RunFailure::new(code, stage, message))
 }

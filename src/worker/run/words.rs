@@ -2,10 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::report::EngineReport;
+use super::engine_error::EngineError;
 use crate::domain::failure::RunFailure;
 
 /// Of each kind, so many of the last are kept.
@@ -15,25 +12,21 @@ const LINE: usize = 1000;
 
 #[derive(Debug, Default)]
 pub struct LastWords {
-    errors: VecDeque<ToldError>,
+    /// Its own `run.error`s.
+    errors: VecDeque<EngineError>,
     stderr: VecDeque<String>,
-}
-
-/// A `run.error` of the engine's own.
-#[derive(Debug, Deserialize)]
-struct ToldError {
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
 }
 
 impl LastWords {
     /// A `run.error` is on its way into the stream.
-    pub fn error(&mut self, payload: &RawValue) {
-        if let Ok(error) = serde_json::from_str(payload.get()) {
+    pub fn error(&mut self, error: Option<EngineError>) {
+        if let Some(error) = error {
             keep(&mut self.errors, error);
         }
+    }
+
+    pub fn last_error(&self) -> Option<&EngineError> {
+        self.errors.back()
     }
 
     pub fn complaint(&mut self, line: &str) {
@@ -43,12 +36,8 @@ impl LastWords {
     }
 
     /// Whether the stream tells this failure already, in the engine's own words.
-    pub fn have_told(&self, failure: &RunFailure, report: &EngineReport) -> bool {
-        let code = report.error.as_ref().and_then(|error| error.code.as_deref());
-        let same_code = |told: &str| code == Some(told) || told == failure.code.as_str();
-        self.errors.iter().any(|error| {
-            error.message.as_deref() == Some(&failure.message) && error.code.as_deref().is_none_or(same_code)
-        })
+    pub fn have_told(&self, failure: &RunFailure) -> bool {
+        self.errors.iter().any(|error| error.failure() == *failure)
     }
 
     /// The last lines of the standard error output.
@@ -66,32 +55,23 @@ fn keep<T>(kept: &mut VecDeque<T>, one: T) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::domain::failure::{RunFailureCode, Stage};
-    use crate::worker::run::report::EngineError;
 
     #[test]
-    fn a_failure_is_told_when_code_and_message_are() {
+    fn a_failure_is_told_when_code_stage_and_message_are() {
         let mut words = LastWords::default();
-        let raw = |value: serde_json::Value| serde_json::value::to_raw_value(&value).unwrap();
-        words.error(&raw(json!({"code": "hook_error", "message": "boom"})));
-        words.error(&raw(json!({"message": "no code"})));
-        words.error(&raw(json!(["not", "an", "error"])));
-        let report = |code: &str| EngineReport {
-            error: Some(EngineError { code: Some(code.into()), ..EngineError::default() }),
-            ..EngineReport::default()
+        let error = |code: &str, message: &str| EngineError {
+            code: Some(code.into()),
+            message: Some(message.into()),
+            ..EngineError::default()
         };
-        for (message, code, told) in [
-            ("boom", "hook_error", true),
-            ("boom", "other", false),
-            ("bang", "hook_error", false),
-            ("no code", "other", true),
-        ] {
-            let failure = RunFailure { code: RunFailureCode::EngineError, stage: Stage::Run, message: message.into() };
-            assert_eq!(words.have_told(&failure, &report(code)), told, "{message} {code}");
-        }
+        words.error(Some(error("hook_error", "boom")));
+        words.error(None);
+        assert!(words.have_told(&error("hook_error", "boom").failure()));
+        assert!(!words.have_told(&error("other", "boom").failure()));
+        assert!(!words.have_told(&error("hook_error", "bang").failure()));
+        let elsewhere = EngineError { stage: Some("mapping".into()), ..error("hook_error", "boom") };
+        assert!(!words.have_told(&elsewhere.failure()));
     }
 
     #[test]

@@ -33,6 +33,24 @@ def log(argument):
             file.write(event(n))
 
 
+def tables(argument):
+    """``tables COUNT COLUMNS``: tables of so many columns each, in the file."""
+    count, width = map(int, argument.split())
+    columns = [{"field": f"field_{n}", "source_column_index": n, "score": 0.5} for n in range(width)]
+    issues = {f"code_{n}": 1 for n in range(100)}
+    with open(os.path.join(option("--logs-dir"), "events.ndjson"), "a") as file:
+        for n in range(count):
+            payload = {"table_id": f"t{n}", "source_file": f"file {n}.csv", "source_sheet": "S", "row_count": 1}
+            payload["mapping"] = {"mapped_columns": columns, "unmapped_columns": []}
+            payload["validation"] = {"issues_total": 100, "issues_by_code": issues}
+            file.write(json.dumps({"type": "run.table.summary", "payload": payload}) + "\n")
+
+
+def arguments(_):
+    """What the engine was started with, as one line."""
+    print(json.dumps(sys.argv[1:]), flush=True)
+
+
 def say(argument):
     print(argument, flush=True)
 
@@ -197,8 +215,8 @@ def run():
         "emit": emit, "log": log, "print": say, "stderr": stderr, "wait": wait, "touch": touch, "output": output,
         "sleep": lambda seconds: time.sleep(float(seconds)), "ignore": ignore, "child": child, "group": group,
         "daemon": daemon, "hold": hold, "respawn": respawn, "executed": executed, "long": long, "flood": flood,
-        "escape": escape, "parent": parent, "object": beginning, "binary": binary, "python": python, "exit": leave,
-        "kill": kill,
+        "escape": escape, "parent": parent, "object": beginning, "tables": tables, "arguments": arguments, "binary": binary,
+        "python": python, "exit": leave, "kill": kill,
     }
     with open(option("--input"), encoding="utf-8") as file:
         for line in file:
