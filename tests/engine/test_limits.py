@@ -137,6 +137,8 @@ class HostileTest(LimitsTest):
             "<row>" + "<c>" * 1_000_000,
             "<row><c><is>" + "<r>" * 1_000_000,
             "<row>" * 1_000_000,
+            "<row><c><v>" + "<v>" * 1_000_000,
+            "<row><c><is><t>" + "<t>" * 1_000_000,
         ):
             with self.subTest(data[:20]):
                 self.refused(self.workbook(wb.worksheet(data)), "input_error", "cannot be read")
@@ -175,6 +177,16 @@ class HostileTest(LimitsTest):
         cells = '<row><c t="s"><v>0</v></c></row>' * 4000
         path = self.workbook(wb.worksheet(wb.roster(1) + cells), shared=shared)
         self.refused(path, "input_too_large", "500,000,000 characters")
+
+    def test_more_cells_in_a_row_than_any_sheet_has(self):
+        data = wb.worksheet("<row>" + wb.number(1) * 70_000 + "</row>")
+        self.refused(self.workbook(data), "input_error", "row 1 has more than 65,536 cells")
+        path = self.write_csv("Member ID,Email\n" + "x," * 70_000)
+        self.refused(path, "input_too_large", "line 2 has more than 65,536 values")
+
+    def test_a_text_in_countless_pieces(self):
+        data = wb.worksheet("<row><c t='str'><v>" + "a<x/>" * 2_000_000 + "</v></c></row>")
+        self.refused(self.workbook(data), "no_tables_found", "no row")
 
     def test_more_tables_than_a_run_may_have(self):
         content = "Member ID,Email\n" * 20_001

@@ -273,14 +273,13 @@ class ValuesTest(WorkbookTest):
             wb.row("Member ID", "Email", "Amount")
             + wb.row("M-1", "a@example.com", formula)
             + wb.row("M-2", "b@example.com", empty)
+            + wb.row("M-3", "c@example.com", '<c t="str"><f>A1</f></c>')
         )
         rows = self.read(data)
-        self.assertEqual([row[5] for row in rows], [None, None])
-        self.assert_told("2 formulas have no stored result", "C2, C3")
-        self.assertEqual(
-            [i[1:] for i in self.issues()],
-            [("formula_without_value", "amount", 2), ("formula_without_value", "amount", 3)],
-        )
+        self.assertEqual([row[5] for row in rows], [None] * 3)
+        self.assert_told("3 formulas have no stored result", "C2, C3, C4")
+        expected = [("warning", "formula_without_value", "amount", row) for row in (2, 3, 4)]
+        self.assertEqual(self.issues(), expected)
 
     def test_formulas_with_results(self):
         cells = ('<c t="str"><f>"M-"&amp;1</f><v>M-1</v></c>', '<c t="str"><f>x</f><v>a@example.com</v></c>', "<c><f t='shared' si='0'/><v>7</v></c>",

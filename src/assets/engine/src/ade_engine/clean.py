@@ -20,7 +20,14 @@ LINE_END = re.compile("\r\n?")
 # Letters and signs that look like nothing: Hangul fillers and the empty Braille pattern.
 BLANK = re.compile(r"[\s\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f\u200c\u200d]*")
 
-ERROR_TEXT = re.compile(r"#(?:[A-ZÀ-Þ0-9_/]{2,20}[!?]|N/[AD]|NV|GETTING_DATA)")
+# As Excel exports errors in English, German, French, Spanish, Italian, Portuguese and Dutch.
+ERROR_NAMES = (
+    "N/A N/D N/B NV REF! BEZUG! RIF! VERW! VALUE! WERT! VALEUR! VALOR! VALORE! WAARDE! DIV/0! "
+    "NAME? NOM? NOMBRE? NOME? NAAM? NUM! NÚM! ZAHL! NOMBRE! GETAL! NULL! NUL! NULO! NULLO! LEEG! "
+    "SPILL! ÜBERLAUF! CALC! KALK! FIELD! FELD! BLOCKED! CONNECT! UNKNOWN! BUSY! EXTERNAL! "
+    "PYTHON! TIMEOUT! GETTING_DATA ERROR!"
+)
+ERROR_TEXTS = frozenset(f"#{name}" for name in ERROR_NAMES.split())
 
 
 def clean_text(text: str) -> str:
@@ -36,7 +43,7 @@ def is_blank(text: str) -> bool:
 
 def is_error_text(text: str) -> bool:
     """#N/A, #REF! and the like, as an export to text writes them."""
-    return text.startswith("#") and bool(ERROR_TEXT.fullmatch(text))
+    return text.startswith("#") and text.replace("¡", "").replace("¿", "") in ERROR_TEXTS
 
 
 def cell_value(text: str) -> str | None:

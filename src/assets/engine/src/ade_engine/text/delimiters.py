@@ -4,7 +4,7 @@ import re
 from io import StringIO
 from itertools import pairwise
 
-from .records import Lines, Records, TooManyOpenMarks
+from .records import Lines, Records, TooLong, TooManyOpenMarks
 
 DELIMITERS = "\t;|,"
 SAMPLE_LINES = 200
@@ -46,7 +46,7 @@ def record_widths(sample: str, delimiter: str) -> list[int]:
     records = Records(Lines(StringIO(sample, newline="").readline), delimiter, lambda *_: None)
     try:
         return [len(values) if any(map(str.strip, values)) else 0 for values in records]
-    except TooManyOpenMarks:
+    except (TooLong, TooManyOpenMarks):
         return []
 
 

@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from ..limits import MAX_LINE_CHARACTERS, MAX_TEXT_CHARACTERS
+from ..limits import MAX_LINE_CHARACTERS, MAX_ROW_CELLS, MAX_TEXT_CHARACTERS
 
 MAX_OPEN_MARKS = 100
 AS_TEXT = re.compile(r'="([^"]*)"')
@@ -67,12 +67,17 @@ class Records:
 
     def _split(self, line: str) -> list[str]:
         if '"' not in line:
-            return line.rstrip("\r\n").split(self._delimiter)
+            return self._checked(line.rstrip("\r\n").split(self._delimiter, MAX_ROW_CELLS))
         values: list[str] = []
         position: int | None = 0
         while position is not None:
             value, line, position = self._value(line, position)
-            values.append(value)
+            self._checked(values).append(value)
+        return values
+
+    def _checked(self, values: list[str]) -> list[str]:
+        if len(values) > MAX_ROW_CELLS:
+            raise TooLong(f"line {self._lines.number} has more than {MAX_ROW_CELLS:,} values")
         return values
 
     def _value(self, line: str, start: int) -> tuple[str, str, int | None]:

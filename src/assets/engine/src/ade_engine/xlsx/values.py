@@ -31,22 +31,22 @@ class CellValues:
         self._epoch = epoch
         self._notices = notices
 
-    def value(self, kind: str, text: str, style: NumberFormat, formula: bool, place: Place) -> Any:
-        """None when the cell is blank."""
+    def value(self, kind: str, text: str, style: NumberFormat, unsolved: bool, place: Place) -> Any:
+        """None when the cell is blank; ``unsolved`` if no text means a formula without result."""
+        if not text and kind != "e":
+            return self._blank(unsolved, place)
         if kind == "n":
-            return self._number(text, style, place) if text else self._blank(formula, place)
+            return self._number(text, style, place)
         if kind == "s":
-            return self._shared(text, place) if text else self._blank(formula, place)
+            return self._shared(text, place)
         if kind == "b":
-            return TRUTHS.get(text.strip().lower(), text or self._blank(formula, place))
+            return TRUTHS.get(text.strip().lower(), text)
         if kind == "e":
             return ErrorValue(text.strip() or "#ERROR!")
-        if kind == "d":
-            return self._iso(text, place)
-        return self._text(cell_text(text), place)
+        return self._iso(text, place) if kind == "d" else self._text(cell_text(text), place)
 
-    def _blank(self, formula: bool, place: Place) -> Any:
-        if not formula:
+    def _blank(self, unsolved: bool, place: Place) -> Any:
+        if not unsolved:
             return None
         self._notices.add(MISSING_RESULTS, place)
         return MissingResult()

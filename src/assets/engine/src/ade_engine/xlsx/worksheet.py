@@ -3,11 +3,12 @@
 import re
 from bisect import bisect_left
 from collections.abc import Callable
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
 from ..cells import Row, Shapes, cell_name
-from ..limits import MAX_TEXT_CHARACTERS
+from ..limits import MAX_ROW_CELLS, MAX_TEXT_CHARACTERS
 from ..notices import Notices
 from .styles import Styles
 from .values import CellValues
@@ -16,6 +17,7 @@ from .xml import LocalNames, Refused, XmlFault, deeper, parse
 TWICE = "{count} cells are given twice; the last value was read"
 MERGED = "{count} merged ranges span several rows; only the first row of each has the value"
 DIGITS = "0123456789"
+TEXTS = ("v", "t")
 MAX_ROW_DIGITS = 9
 SHEET_DATA = re.compile(rb"<(?:\w+:)?sheetData[\s/>]")
 
@@ -60,6 +62,8 @@ class RowBuilder:
     def add(self, value: Any, shown: Any) -> None:
         self._special = self._special or shown is not None
         self._cells.append((self.column, value, shown))
+        if len(self._cells) > MAX_ROW_CELLS:
+            raise XmlFault(f"its row {self.number} has more than {MAX_ROW_CELLS:,} cells")
 
     def close(self) -> Row | None:
         cells = self._cells if self._ordered else self._sorted()
@@ -93,9 +97,10 @@ class WorksheetReader:
         self._row = RowBuilder(notices)
         self._depth = 0
         self._inside = self._in_row = self._in_cell = False
-        self._formula = self._phonetic = self._text_open = False
+        self._formula = self._phonetic = self._in_text = self._text_open = False
         self._kind = self._source = ""
         self._texts: list[str] = []
+        self._size = 0
         self.rows: list[Row] = []
         self.begun = self.complete = False
         self.take: Callable[[list], None] = lambda values: None
@@ -108,12 +113,10 @@ class WorksheetReader:
             self._start_outside(kind, attributes)
         elif kind == "c":
             self._open_cell(attributes)
-        elif kind == "v":
-            self._open_value()
+        elif kind in TEXTS:
+            self._open_text(kind)
         elif kind == "row":
             self._open_row(attributes)
-        elif kind == "t":
-            self._text_open = self._in_cell and self._source != "v" and not self._phonetic
         else:
             self._depth = deeper(self._depth)
             if kind == "f":
@@ -125,8 +128,8 @@ class WorksheetReader:
 
     def end(self, name: str) -> None:
         kind = self._names[name]
-        if kind in ("v", "t"):
-            self._text_open = False
+        if kind in TEXTS:
+            self._in_text = self._text_open = False
         elif not self._inside:
             self._depth -= 1
         elif kind == "c":
@@ -142,14 +145,16 @@ class WorksheetReader:
     def text(self, data: str) -> None:
         if self._inside and self._text_open:
             self._texts.append(data)
-            if len(self._texts) > 1 and sum(map(len, self._texts)) > MAX_TEXT_CHARACTERS:
+            self._size += len(data)
+            if self._size > MAX_TEXT_CHARACTERS:
                 raise XmlFault(f"a text is longer than {MAX_TEXT_CHARACTERS:,} characters")
 
     def _start_outside(self, kind: str, attributes: dict) -> None:
         if kind == "sheetData" and not self.complete:
             self._inside = self.begun = True
-            self._text_open = False
-        elif kind not in ("v", "t"):
+        elif kind in TEXTS:
+            self._open_text(kind)
+        else:
             self._depth = deeper(self._depth)
             if kind == "mergeCell":
                 self._note_merged(attributes.get("ref", ""))
@@ -178,15 +183,20 @@ class WorksheetReader:
         self._formula = self._phonetic = self._text_open = False
         self._source = ""
         self._texts = []
+        self._size = 0
         self._kind = attributes.get("t", "n")
         self._style = self._styles.format(attributes.get("s"))
         self._row.place(attributes.get("r"))
 
-    def _open_value(self) -> None:
+    def _open_text(self, kind: str) -> None:
         """A cell may have both a value and inline text; its type says which one counts."""
-        self._text_open = self._in_cell and self._source != "is"
-        if self._text_open:
-            self._texts, self._source = [], "v"
+        if self._in_text:
+            raise XmlFault("it has a text inside a text")
+        self._in_text = True
+        if kind == "t":
+            self._text_open = self._in_cell and self._source != "v" and not self._phonetic
+        elif self._in_cell and self._source != "is":
+            self._texts, self._source, self._text_open = [], "v", True
 
     def _close_cell(self) -> None:
         self._in_cell = False
@@ -195,10 +205,14 @@ class WorksheetReader:
             return
         style, row = self._style, self._row
         text = texts[0] if len(texts) == 1 else "".join(texts)
-        value = self._values.value(self._kind, text, style, self._formula, row.cell_name)
+        value = self._values.value(self._kind, text, style, self._lacks_result(), row.cell_name)
         if value is not None:
             shown = style if style.pattern and type(value) in (int, float) else None
             row.add(value, shown)
+
+    def _lacks_result(self) -> bool:
+        """A formula's empty value is no result, but for a text, which may be empty."""
+        return self._formula and not (self._kind == "str" and self._source == "v")
 
     def _note_merged(self, reference: str) -> None:
         first, _, last = reference.partition(":")
@@ -255,7 +269,7 @@ class DataOnly:
 
 def in_order(rows: list[Row]) -> list[Row]:
     """Sorted by number; rows that are given in pieces are joined."""
-    if all(above.number < below.number for above, below in zip(rows, rows[1:], strict=False)):
+    if all(above.number < below.number for above, below in pairwise(rows)):
         return rows
     joined: dict[int, Row] = {}
     for row in sorted(rows, key=attrgetter("number")):
