@@ -22,6 +22,7 @@
 
 mod directive;
 mod document;
+mod number;
 mod pattern;
 mod questions;
 mod shape;
