@@ -84,8 +84,8 @@ class Row(Sequence):
 
     def format(self, index: int) -> Any:
         """The number format of a cell, or None when it shows the value as it is."""
-        position = self._position(index) if self.formats else None
-        return None if position is None else self.formats[position]
+        position = self._position(index)
+        return self.formats[position] if self.formats and position is not None else None
 
     def _position(self, index: int) -> int | None:
         columns = self.columns
@@ -129,7 +129,7 @@ class Row(Sequence):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as of a list
 
     def __repr__(self) -> str:
         return f"Row({self.number}, {list(self)!r})"

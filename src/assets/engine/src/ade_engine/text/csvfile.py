@@ -39,7 +39,8 @@ def open_text(document: Document, encoding: Encoding) -> TextIO:
 
 
 def take_sample(text: TextIO) -> str:
-    lines, size = [], 0
+    lines: list[str] = []
+    size = 0
     while len(lines) < SAMPLE_LINES and size < SAMPLE_CHARACTERS:
         line = text.readline(SAMPLE_CHARACTERS)
         if not line:

@@ -279,7 +279,7 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 
 def join_rows(first: Row, second: Row) -> Row:
-    cells = {}
+    cells: dict[int, tuple] = {}
     for row in (first, second):
         formats = row.formats or (None,) * len(row.columns)
         cells.update(zip(row.columns, zip(row.filled, formats, strict=True), strict=True))
