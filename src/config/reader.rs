@@ -278,4 +278,3 @@ pub fn url_path(path: &Path) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
     percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
 }
-

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::support::http;
 use crate::support::log::Log;
 use crate::support::server::{Server, ade, settings};
 use crate::support::work::{Place, Run};
-use crate::support::http;
 
 fn service(folder: &Path) -> (Server, Place) {
     let server = Server::start_with(folder, &settings());
@@ -55,7 +55,8 @@ fn diagnostics_are_never_written_or_read_through_what_an_engine_put_in_their_pla
     // The folder itself is another one.
     let elsewhere = others.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let code = format!("os.rename(os.getcwd(), os.getcwd() + '-moved') or os.symlink({elsewhere:?}, os.path.dirname(out))");
+    let code =
+        format!("os.rename(os.getcwd(), os.getcwd() + '-moved') or os.symlink({elsewhere:?}, os.path.dirname(out))");
     let moved = place.run(&server, &format!("python os.chdir(os.path.dirname(out)) or {code}\nprint done"));
     assert_eq!(moved.ended(&server)["status"], "succeeded");
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "nothing is written there");
@@ -69,7 +70,11 @@ fn an_output_that_is_no_file_is_not_there() {
     let (server, place) = service(folder.path());
     let link = format!("os.symlink({:?}, 'output/link')", others.path());
     let device = "os.symlink('/dev/zero', 'output/zero') or os.mkdir('output/folder')";
-    let run = doing(&server, &place, &format!("os.mkfifo('output/pipe') or {link} or {device} or open('output/real', 'w').close()"));
+    let run = doing(
+        &server,
+        &place,
+        &format!("os.mkfifo('output/pipe') or {link} or {device} or open('output/real', 'w').close()"),
+    );
     let listed = server.get(&format!("{}/outputs", run.path()));
     assert_eq!(listed["files"].as_array().unwrap().len(), 1, "{listed}");
     // More than there are threads that may block.

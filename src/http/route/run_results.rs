@@ -158,7 +158,8 @@ const DIAGNOSTICS: u64 = 4 << 20;
 async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let run = find(caller, &registry, &path).await?;
     let (data_dir, folder) = (registry.services().settings.storage.data_dir.clone(), run.stream_key().folder());
-    let written = blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
+    let written =
+        blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
     let mut told = Told::default();
