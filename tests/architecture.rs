@@ -51,7 +51,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("maintenance", &["domain", "config", "log", "store", "registry", "supervision"]),
-    ("http", &["domain", "config", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"]),
+    (
+        "http",
+        &["domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"],
+    ),
     ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http"]),
     ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app"]),
     ("main", &["worker", "cli"]),

@@ -2,17 +2,20 @@
 //! It changes nothing, and may look at the folder of a service at work.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::progress::say;
 use super::{CommandError, Exit};
-use crate::config::Settings;
+use crate::config::{Settings, url_path};
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;
 use crate::domain::principal::Scope;
@@ -67,15 +70,16 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
 /// A folder that is named has a database of its own, unless the settings say where that is.
 fn database_url(arguments: &VerifyArgs, settings: &Settings) -> String {
     match &arguments.folder {
-        Some(folder) if settings.is_default("database_url") => format!("sqlite://{}/ade.db", folder.display()),
+        Some(folder) if settings.is_default("database_url") => format!("sqlite://{}/ade.db", url_path(folder)),
         _ => settings.storage.database_url.clone(),
     }
 }
 
 /// None when there is no database, or one whose schema this program cannot read.
 async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
-    let file = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
-    if file.is_some_and(|file| !Path::new(file).exists()) {
+    let path = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
+    let file = path.map(|path| PathBuf::from(OsString::from_vec(percent_decode_str(path).collect())));
+    if file.is_some_and(|file| !file.exists()) {
         return Ok(None);
     }
     let store = Store::connect(url, 1).await?;

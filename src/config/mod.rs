@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use reader::{Effective, Reader};
 
-pub use reader::SettingsError;
+pub use reader::{SettingsError, url_path};
 pub use sections::{
     BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
     StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,

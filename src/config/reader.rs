@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::value::{MASK, SettingValue};
 use super::{Environment, Flag, Sources};
@@ -146,7 +148,11 @@ impl Reader {
             origin: origin.clone(),
             allowed: "a text, a number, true or false",
         })?;
-        Ok((text.replace("<data_dir>", &self.data_dir.to_string_lossy()), origin))
+        let data_dir = match text.starts_with("sqlite:") {
+            true => url_path(&self.data_dir),
+            false => self.data_dir.to_string_lossy().into_owned(),
+        };
+        Ok((text.replace("<data_dir>", &data_dir), origin))
     }
 
     fn typed<T: SettingValue>(&mut self, key: &'static str, text: String, origin: String) -> Result<T, SettingsError> {
@@ -266,4 +272,9 @@ impl Source for Layer {
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
         Ok(self.0.clone())
     }
+}
+/// A path as a URL has it: `?` would begin the query, `#` the fragment, `%` an escape.
+pub fn url_path(path: &Path) -> String {
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+    percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
 }

@@ -30,6 +30,8 @@ pub struct ServerSettings {
 pub struct StorageSettings {
     /// `ADE_DATA_DIR`, `./data`. Absolute here, so that no child process depends on the working folder.
     pub data_dir: PathBuf,
+    /// `ADE_DISK_MIN_FREE`, `256MiB`. With less, `/health/ready` says `degraded`.
+    pub disk_min_free: u64,
     /// `ADE_DATABASE_URL`, `sqlite://<data_dir>/ade.db`.
     pub database_url: String,
     /// `ADE_DATABASE_POOL`, `10`. Connections.
@@ -186,6 +188,7 @@ impl StorageSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self {
             data_dir: reader.data_dir()?,
+            disk_min_free: reader.required::<Size>("disk_min_free")?.0,
             database_url: reader.required::<DatabaseUrl>("database_url")?.0,
             database_pool: reader.required::<Count>("database_pool")?.0,
             auto_migrate: reader.required("auto_migrate")?,

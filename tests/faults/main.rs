@@ -12,6 +12,7 @@ mod leftovers;
 mod orphans;
 mod owner;
 mod panic;
+mod planted;
 mod queue;
 mod replace;
 mod shutdown;

@@ -93,7 +93,7 @@ async fn drive(folder: &Path, script: &str) -> Told {
         allow: &[],
         limits: ResourceLimits::default(),
     };
-    let mut tail = Tail::new(command.logs().join("events.ndjson"));
+    let mut tail = Tail::new(folder.to_owned(), command.logs().strip_prefix(folder).unwrap().to_owned());
     let mut process =
         Process::spawn(&launcher(), &command.run(&Input::File(folder.join("input/doc_1.csv")))).await.unwrap();
     let names = Names::new([folder.to_str().unwrap().to_owned()], documents.clone());

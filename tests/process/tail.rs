@@ -11,6 +11,10 @@ fn append(path: &std::path::Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
+fn tail(folder: &tempfile::TempDir) -> Tail {
+    Tail::new(folder.path().to_owned(), "".into())
+}
+
 async fn next(tail: &mut Tail) -> Option<Vec<String>> {
     let batch = tokio::time::timeout(Duration::from_secs(5), tail.next()).await.expect("lines come in time");
     batch.map(|batch| batch.lines.into_iter().map(|line| line.text).collect())
@@ -20,7 +24,7 @@ async fn next(tail: &mut Tail) -> Option<Vec<String>> {
 async fn a_file_is_followed_from_before_it_exists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.ndjson");
-    let mut tail = Tail::new(path.clone());
+    let mut tail = tail(&folder);
     let early = tokio::time::timeout(Duration::from_millis(50), tail.next()).await;
     assert!(early.is_err(), "nothing is there yet");
     append(&path, "one\ntw");
@@ -42,7 +46,7 @@ async fn a_large_file_comes_in_bounded_batches() {
     let path = folder.path().join("events.ndjson");
     let line = "x".repeat(999);
     append(&path, &format!("{line}\n").repeat(5000));
-    let mut tail = Tail::new(path);
+    let mut tail = tail(&folder);
     tail.end();
     let mut count = 0;
     while let Some(lines) = next(&mut tail).await {
@@ -57,24 +61,33 @@ async fn a_file_that_is_begun_again_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.ndjson");
     append(&path, "a long first line\n");
-    let mut tail = Tail::new(path.clone());
+    let mut tail = tail(&folder);
     assert_eq!(next(&mut tail).await.unwrap(), ["a long first line"]);
     File::create(&path).unwrap().write_all(b"new\n").unwrap();
     assert_eq!(next(&mut tail).await.unwrap(), ["new"]);
 }
 
 #[tokio::test]
-async fn what_is_no_file_of_its_own_is_not_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("events.ndjson");
-    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-    let mut tail = Tail::new(path);
-    tail.end();
-    assert_eq!(next(&mut tail).await, None);
-
-    let pipe = folder.path().join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut tail = Tail::new(pipe);
-    tail.end();
-    assert_eq!(next(&mut tail).await, None);
+async fn what_is_no_file_of_the_engines_folder_is_not_read() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("logs/events.ndjson");
+    let elsewhere = others.path().join("events.ndjson");
+    append(&elsewhere, "of others\n");
+    let nothing = async || {
+        let mut tail = Tail::new(folder.path().to_owned(), "logs".into());
+        tail.end();
+        assert_eq!(next(&mut tail).await, None);
+    };
+    std::os::unix::fs::symlink(others.path(), folder.path().join("logs")).unwrap();
+    nothing().await;
+    std::fs::remove_file(folder.path().join("logs")).unwrap();
+    std::fs::create_dir(folder.path().join("logs")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    nothing().await;
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    nothing().await;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    nothing().await;
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +19,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::sendfile::SentFile;
+use crate::files::{self, Dir};
 use crate::http::connection::Line;
 use crate::http::problem::{Code, Problem};
 use crate::log::LogReader;
@@ -63,15 +64,17 @@ pub struct Stored {
     pub etag: String,
 }
 
-/// Answers with the file, or the part of it that was asked for.
+/// Answers with a regular file of the data folder, or the part of it that was asked for. No link on the way is followed.
 pub async fn respond(
     request: &HttpRequest,
-    path: &Path,
+    data_dir: &Path,
+    path: PathBuf,
     content_type: &str,
     download_as: &str,
 ) -> Result<HttpResponse, Problem> {
-    let path = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other).flatten();
+    let data_dir = data_dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || open(Dir::root(&data_dir)?.file(path)?));
+    let opened = opened.await.map_err(io::Error::other).flatten();
     let stored = opened.map_err(|error| not_there(&error))?;
     Ok(send(request, stored, content_type, download_as))
 }
@@ -129,12 +132,8 @@ fn beyond(length: u64) -> HttpResponse {
     answer
 }
 
-fn open(path: &Path) -> io::Result<Stored> {
-    let file = File::open(path)?;
+fn open(file: File) -> io::Result<Stored> {
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
     let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
     let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
     Ok(Stored { content: Arc::new(file), length: metadata.len(), etag })
@@ -156,10 +155,10 @@ impl MessageBody for LengthOnly {
 }
 
 fn not_there(error: &io::Error) -> Problem {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Problem::new(Code::NotFound, "there is no such file"),
-        _ => Problem::internal(error),
+    if files::is_absent(error) {
+        return Problem::new(Code::NotFound, "there is no such file");
     }
+    Problem::internal(error)
 }
 
 /// A header value must not end its quotes or its line.

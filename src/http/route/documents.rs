@@ -103,8 +103,8 @@ async fn download(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let document = find(caller, &registry, &path).await?;
-    let stored = registry.services().settings.storage.data_dir.join(document.path());
-    file::respond(&request, &stored, &document.content_type, &document.name).await
+    let data_dir = &registry.services().settings.storage.data_dir;
+    file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
 }
 
 async fn find(

@@ -42,8 +42,8 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
     };
     let components = [
         database,
-        folder("data_dir", &settings.storage.data_dir).await,
-        folder("venvs_dir", &settings.build.venvs_dir).await,
+        folder("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
+        folder("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
         safe_mode(&registry),
     ];
@@ -62,14 +62,17 @@ fn safe_mode(registry: &RegistryHandle) -> Value {
     }
 }
 
-async fn folder(name: &str, path: &Path) -> Value {
-    let probe = path.join(format!(".probe-{}", ulid::Ulid::generate()));
-    let written = blocking(move || {
+async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
+    let folder = path.to_owned();
+    let free = blocking(move || {
+        let probe = folder.join(format!(".probe-{}", ulid::Ulid::generate()));
         std::fs::write(&probe, b"")?;
-        std::fs::remove_file(&probe)
+        std::fs::remove_file(&probe)?;
+        let disk = nix::sys::statvfs::statvfs(&folder)?;
+        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     });
-    match written.await {
-        Ok(()) => component(name, "ok", None),
+    match free.await {
+        Ok(free) => room(name, free, min_free),
         Err(error) => {
             tracing::warn!(folder = %path.display(), error = %error, "folder cannot be written");
             component(name, "unavailable", Some("the folder cannot be written"))
@@ -77,6 +80,30 @@ async fn folder(name: &str, path: &Path) -> Value {
     }
 }
 
+/// What no log can go on with: a segment of the journal and the files beside it.
+const NO_ROOM: u64 = 16 << 20;
+
+fn room(name: &str, free: u64, min_free: u64) -> Value {
+    let detail = format!("{} MiB are free on its disk", free >> 20);
+    match free {
+        ..NO_ROOM => component(name, "unavailable", Some(&detail)),
+        _ if free < min_free => component(name, "degraded", Some(&detail)),
+        _ => component(name, "ok", None),
+    }
+}
+
 fn component(name: &str, status: &str, detail: Option<&str>) -> Value {
     json!({ "name": name, "status": status, "detail": detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fills_up_is_told_before_it_is_full() {
+        let status = |free| room("data_dir", free, 256 << 20)["status"].as_str().unwrap_or_default().to_owned();
+        let found = [u64::MAX, 256 << 20, (256 << 20) - 1, 16 << 20, (16 << 20) - 1, 0].map(status);
+        assert_eq!(found, ["ok", "ok", "degraded", "degraded", "unavailable", "unavailable"]);
+    }
 }

@@ -14,6 +14,7 @@ use crate::event::codec;
 use crate::event::payload::build::BUILD_PHASE_COMPLETED;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
+use crate::files::{self, Dir};
 use crate::http::auth::Caller;
 use crate::http::input::{self, blocking};
 use crate::http::paths;
@@ -72,9 +73,13 @@ async fn outputs(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
-    let folder = registry.services().settings.storage.data_dir.join(run.stream_key().folder());
+    let data_dir = registry.services().settings.storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
+        let folder = match Dir::root(&data_dir)?.open(run.stream_key().folder()) {
+            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
+            folder => folder?,
+        };
         Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
     });
     Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)?, "left_out": left_out })))
@@ -87,13 +92,13 @@ fn left_out(run: &Run) -> u64 {
 }
 
 /// An output as it is listed; one that has been deleted since is not.
-fn entry(run: &Run, folder: &Path, path: &str) -> Option<Value> {
-    let metadata = std::fs::symlink_metadata(folder.join(path)).ok().filter(std::fs::Metadata::is_file)?;
+fn entry(run: &Run, folder: &Dir, path: &str) -> Option<Value> {
+    let size = folder.size(path).ok()?;
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
     Some(json!({
-        "name": name, "kind": kind, "content_type": content_type, "byte_size": metadata.len(),
+        "name": name, "kind": kind, "content_type": content_type, "byte_size": size,
         "download_url": format!("{}/outputs/{}", paths::run(run.id), encode(name)),
     }))
 }
@@ -136,24 +141,25 @@ async fn output(
     if wanted.as_os_str().is_empty() || !wanted.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(absent());
     }
-    let root = registry.services().settings.storage.data_dir.join(run.stream_key().folder()).join("output");
-    let (below, wanted) = (wanted.to_owned(), root.join(wanted));
-    // With a link anywhere on the way, the real path is another one.
-    let real = blocking(move || {
-        Ok(wanted.canonicalize()? == root.canonicalize()?.join(below)).map(|same| same.then_some(wanted))
-    });
-    let found = real.await.ok().flatten().ok_or_else(absent)?;
-    let name = found.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
-    file::respond(&request, &found, content_type(&name), &name).await
+    let name = wanted.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
+    let path = run.stream_key().folder().join("output").join(wanted);
+    let data_dir = &registry.services().settings.storage.data_dir;
+    file::respond(&request, data_dir, path, content_type(&name), &name).await.map_err(|problem| match problem.code {
+        Code::NotFound => absent(),
+        _ => problem,
+    })
 }
 
 const LAST_LINES: usize = 50;
+/// Bytes; the service writes less, but an engine may have put another file there.
+const DIAGNOSTICS: u64 = 4 << 20;
 
 /// How the engine ended, and the end of what it said.
 async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let run = find(caller, &registry, &path).await?;
-    let file = registry.services().settings.storage.data_dir.join(run.stream_key().folder()).join("diagnostics.json");
-    let written = blocking(move || std::fs::read(file)).await.ok();
+    let (data_dir, folder) = (registry.services().settings.storage.data_dir.clone(), run.stream_key().folder());
+    let written =
+        blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
     let mut told = Told::default();

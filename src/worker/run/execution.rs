@@ -1,10 +1,11 @@
 //! The engine at work: its process, its two ways of telling events, its time limits, and its end.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::Utc;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::ending::{self, Ending, Report};
@@ -24,8 +25,12 @@ use crate::domain::time::micros;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};
+use crate::files::Dir;
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::stop::StopReason;
+
+/// In the run's folder.
+const DIAGNOSTICS: &str = "diagnostics.json";
 
 /// Where a dry run writes, in the run's folder; gone when the run has ended.
 pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
@@ -49,10 +54,10 @@ impl Session {
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
-        let tail = Tail::new(folder.join("engine-logs/events.ndjson"));
+        let tail = Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().folder().join("engine-logs"));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
         self.tell_leftovers(&outcome).await;
-        write_diagnostics(&folder, &spec, &outcome, &parser).await;
+        self.write_diagnostics(&spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {
             self.job.context.trash.discard_soon(output).await;
         }
@@ -151,6 +156,18 @@ impl Session {
             // The service has no more time than this.
             Cause::Stopped(StopReason::Interrupt) => grace.min(Duration::from_secs(1)),
             Cause::TooLong(..) => grace,
+        }
+    }
+
+    /// The engine may have put anything under the file's name, or under those of the folders above it: nothing that it
+    /// made is written through.
+    async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
+        let text = diagnostics(spec, outcome, parser).to_string();
+        let (data_dir, folder) = (self.job.context.data_dir.clone(), self.job.run.stream_key().folder());
+        let write = move || Dir::root(&data_dir)?.open(folder)?.replace(DIAGNOSTICS, text.as_bytes());
+        let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
+        if let Err(error) = written {
+            tracing::warn!(run = %self.job.run.id, error = %error, "diagnostics could not be written");
         }
     }
 
@@ -255,11 +272,11 @@ fn explained(
 }
 
 /// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
-async fn write_diagnostics(folder: &Path, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
+fn diagnostics(spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) -> Value {
     let engine = parser.report();
     let command: Vec<_> =
         std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(AsRef::as_ref)).collect();
-    let text = json!({
+    json!({
         "command": command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>(),
         "environment": spec.env.keys().map(|name| name.to_string_lossy()).collect::<Vec<_>>(),
         "exit": outcome.exit,
@@ -277,10 +294,5 @@ async fn write_diagnostics(folder: &Path, spec: &ChildSpec, outcome: &Outcome, p
                 })
             }),
         },
-    });
-    let path = folder.join("diagnostics.json");
-    let written = tokio::task::spawn_blocking(move || std::fs::write(path, text.to_string())).await;
-    if let Ok(Err(error)) = written {
-        tracing::warn!(error = %error, "diagnostics could not be written");
-    }
+    })
 }

@@ -4,9 +4,9 @@
 //! taken; once the engine is gone the file is read to its end. A notification only says when to look; where there
 //! are none, a timer does.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::files::Dir;
 use crate::worker::process::{LineBatch, LineSplitter};
 
+/// In the folder of the engine's logs.
+const EVENTS: &str = "events.ndjson";
 const READ_BYTES: usize = 128 * 1024;
 /// How often to look without being told to.
 const POLL: Duration = Duration::from_millis(100);
@@ -46,19 +49,22 @@ struct Reading {
 
 #[derive(Debug, Clone)]
 struct Position {
-    path: PathBuf,
+    /// The service's own.
+    root: PathBuf,
+    /// Of the engine's logs, below the root.
+    folder: PathBuf,
     offset: u64,
     /// Device and number of the file that the offset is of.
     identity: Option<(u64, u64)>,
 }
 
 impl Tail {
-    /// The file's folder must be there.
-    pub fn new(path: PathBuf) -> Self {
+    /// For the events of an engine that logs in `folder`, which is there, below `root`.
+    pub fn new(root: PathBuf, folder: PathBuf) -> Self {
         let changed = Arc::new(Notify::new());
-        let watcher = path.parent().and_then(|folder| watch(folder, &changed).ok());
+        let watcher = watch(&root.join(&folder), &changed).ok();
         Self {
-            position: Position { path, offset: 0, identity: None },
+            position: Position { root, folder, offset: 0, identity: None },
             splitter: LineSplitter::new(true),
             changed,
             watcher,
@@ -129,14 +135,10 @@ impl Position {
     }
 
     /// Opened anew each time, so that a file which is replaced or begun again is read from its beginning. Neither a
-    /// link nor a pipe that a script puts in its place is followed.
+    /// link nor a pipe that an engine puts in its place, or a link in that of a folder on the way, is followed.
     fn open(&mut self) -> io::Result<File> {
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
+        let file = Dir::root(&self.root)?.open(&self.folder)?.file(EVENTS)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
         let identity = Some((metadata.dev(), metadata.ino()));
         if self.identity != identity || metadata.len() < self.offset {
             self.offset = 0;

@@ -1,0 +1,123 @@
+//! What an engine puts where the service reads or writes: nothing that lies elsewhere is changed, shown or waited for.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::http;
+use crate::support::log::Log;
+use crate::support::server::{Server, ade, settings};
+use crate::support::work::{Place, Run};
+
+fn service(folder: &Path) -> (Server, Place) {
+    let server = Server::start_with(folder, &settings());
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    (server, place)
+}
+
+fn status(server: &Server, path: &str) -> u16 {
+    http::send(&server.address, "GET", path, &[], b"").unwrap().status
+}
+
+/// A run whose engine does this in the folder that its outputs' folder is in.
+fn doing(server: &Server, place: &Place, code: &str) -> Run {
+    let run = place.run(server, &format!("python os.chdir(os.path.dirname(out)) or {code}\nprint done"));
+    let row = run.ended(server);
+    assert_eq!(row["status"], "succeeded", "{code}: {row}");
+    Log::read(&server.data_dir, &row).assert_ended();
+    run
+}
+
+#[test]
+fn diagnostics_are_never_written_or_read_through_what_an_engine_put_in_their_place() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let victim = others.path().join("victim");
+    fs::write(&victim, "{\"secret\": 1}").unwrap();
+    let (server, place) = service(folder.path());
+    let shown = |run: &Run| server.get(&format!("{}/diagnostics", run.path()));
+
+    let linked = doing(&server, &place, &format!("os.symlink({victim:?}, 'diagnostics.json')"));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "{\"secret\": 1}");
+    assert_eq!(shown(&linked)["engine"]["exit"]["code"], 0, "they took the link's place");
+
+    let piped = doing(&server, &place, "os.mkfifo('diagnostics.json')");
+    assert_eq!(shown(&piped)["engine"]["exit"]["code"], 0);
+
+    let doubled = doing(&server, &place, &format!("os.link({victim:?}, 'diagnostics.json')"));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "{\"secret\": 1}");
+    assert_eq!(shown(&doubled)["engine"]["exit"]["code"], 0);
+
+    let taken = doing(&server, &place, "os.mkdir('diagnostics.json')");
+    assert_eq!(shown(&taken)["engine"], json!(null), "there is no place for them");
+
+    // The folder itself is another one.
+    let elsewhere = others.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let code =
+        format!("os.rename(os.getcwd(), os.getcwd() + '-moved') or os.symlink({elsewhere:?}, os.path.dirname(out))");
+    let moved = place.run(&server, &format!("python os.chdir(os.path.dirname(out)) or {code}\nprint done"));
+    assert_eq!(moved.ended(&server)["status"], "succeeded");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "nothing is written there");
+    server.stop();
+}
+
+#[test]
+fn an_output_that_is_no_file_is_not_there() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(others.path().join("secret"), "of others").unwrap();
+    let (server, place) = service(folder.path());
+    let link = format!("os.symlink({:?}, 'output/link')", others.path());
+    let device = "os.symlink('/dev/zero', 'output/zero') or os.mkdir('output/folder')";
+    let run = doing(
+        &server,
+        &place,
+        &format!("os.mkfifo('output/pipe') or {link} or {device} or open('output/real', 'w').close()"),
+    );
+    let listed = server.get(&format!("{}/outputs", run.path()));
+    assert_eq!(listed["files"].as_array().unwrap().len(), 1, "{listed}");
+    // More than there are threads that may block.
+    std::thread::scope(|scope| {
+        let ask = || status(&server, &format!("{}/outputs/pipe", run.path()));
+        let asked: Vec<_> = (0..600).map(|_| scope.spawn(ask)).collect();
+        assert!(asked.into_iter().all(|asked| asked.join().unwrap() == 404));
+    });
+    for name in ["link", "link/secret", "zero", "folder", "none", "real/below", "../logs/events.ndjson"] {
+        assert_eq!(status(&server, &format!("{}/outputs/{name}", run.path())), 404, "{name}");
+    }
+    assert_eq!(status(&server, &format!("{}/outputs/real", run.path())), 200);
+
+    let code = format!("os.rename('output', 'before') or os.symlink({:?}, 'output')", others.path());
+    let moved = doing(&server, &place, &code);
+    assert_eq!(server.get(&format!("{}/outputs", moved.path()))["files"], json!([]));
+    assert_eq!(status(&server, &format!("{}/outputs/secret", moved.path())), 404);
+    server.stop();
+}
+
+#[test]
+fn a_data_folder_may_have_any_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("50% of it? #1 & “東京” 'x'");
+    fs::create_dir(&data).unwrap();
+    let (server, _) = service(&data);
+    server.stop();
+    assert!(data.join("ade.db").is_file());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it");
+    let verified = ade(&data, &settings()).arg("verify").arg(&data).output().unwrap();
+    let text = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success() && !text.contains("rows are not checked"), "{text}");
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.insert("ADE_DISK_MIN_FREE", "8000000GiB".into());
+    let server = Server::start_with(folder.path(), &settings);
+    let ready = server.get("/health/ready");
+    assert_eq!(ready["status"], "degraded", "{ready}");
+    let told = ready["components"].as_array().unwrap().iter().filter(|part| part["status"] == "degraded").count();
+    assert_eq!(told, 2, "{ready}");
+    server.stop();
+}
