@@ -1,0 +1,4 @@
+import { events } from "fetch-event-stream";
+import { resuming } from "./resuming.mjs";
+
+await resuming((response) => events(response));

@@ -1,0 +1,35 @@
+import asyncio
+import json
+
+import aiohttp
+from aiohttp_sse_client2.client import EventSource
+from report import PAUSE, URL, Over, received
+
+
+async def read(session, headers):
+    async with EventSource(URL, session=session, headers=headers) as events:
+        async for event in events:
+            headers["Last-Event-ID"] = event.last_event_id
+            received(event.last_event_id, event.data)
+
+
+async def follow():
+    headers = {}
+    # The default takes lines of at most 128 KiB.
+    async with aiohttp.ClientSession(read_bufsize=2**21) as session:
+        while True:
+            try:
+                await read(session, headers)
+            except ConnectionAbortedError as refused:
+                # A status that is neither 200 nor an error.
+                if "204" in str(refused):
+                    raise Over("gave up") from refused
+            except (aiohttp.ClientError, ConnectionError):
+                pass
+            await asyncio.sleep(PAUSE)
+
+
+try:
+    asyncio.run(follow())
+except Over as over:
+    print(json.dumps({"stopped": str(over)}), flush=True)
