@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::ACCEPT;
 
+use super::accept::preferred;
 use super::filter::Filter;
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
@@ -22,6 +22,10 @@ pub enum Form {
     Ndjson,
     Sse,
 }
+
+/// What a client may accept, the first when it does not say.
+const FORMS: [(&str, Form); 3] =
+    [("application/json", Form::Page), ("text/event-stream", Form::Sse), ("application/x-ndjson", Form::Ndjson)];
 
 /// What the `event:` field of a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +190,7 @@ fn chosen_form(request: &HttpRequest, query: &mut RawQuery, fixed: Option<Form>)
         Some(_) => return Err(Problem::invalid_query("format", "json, ndjson or sse")),
     };
     let stream = query.flag("stream")?.then_some(Form::Sse);
-    Ok(fixed.or(stream).or(format).unwrap_or_else(|| accepted(request)))
+    Ok(fixed.or(stream).or(format).or_else(|| preferred(request, &FORMS)).unwrap_or(Form::Page))
 }
 
 fn event_names(query: &mut RawQuery) -> Result<Option<EventNames>, Problem> {
@@ -212,18 +216,6 @@ fn wait(query: &mut RawQuery) -> Result<Duration, Problem> {
         Some(seconds) if seconds <= MAX_WAIT.as_secs() => Ok(Duration::from_secs(seconds)),
         Some(_) => Err(Problem::invalid_query("wait", "0 to 30 seconds")),
     }
-}
-
-/// What `Accept` prefers; a page when it says nothing of events.
-fn accepted(request: &HttpRequest) -> Form {
-    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let forms = accept.split(',').filter_map(|part| match part.split(';').next().unwrap_or_default().trim() {
-        "text/event-stream" => Some(Form::Sse),
-        "application/x-ndjson" => Some(Form::Ndjson),
-        "application/json" => Some(Form::Page),
-        _ => None,
-    });
-    forms.take(1).next().unwrap_or(Form::Page)
 }
 
 #[cfg(test)]

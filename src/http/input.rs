@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
+use super::middleware::query_problem;
 use super::problem::{Code, FieldError, Problem};
+use super::query::RawQuery;
+use super::respond::disposition::file_name;
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::precondition::Expected;
@@ -134,8 +137,7 @@ pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result
     let mut form = Form::default();
     while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
-        let file_name =
-            field.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
+        let file_name = field.content_disposition().and_then(file_name);
         if name == "file" {
             let content_type = field.content_type().map_or("application/octet-stream".into(), ToString::to_string);
             let mut sink = Sink::create(folder, limit).await?;
@@ -211,18 +213,15 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + 
 /// The query, as a type says what may be in it.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = Query::<T>::from_query(request.query_string());
-    query.map(Query::into_inner).map_err(|error| Problem::new(Code::InvalidQuery, error.to_string()))
+    query.map(Query::into_inner).map_err(|error| query_problem(&error))
 }
 
 /// The query of a create: `?stream=true` does the same as the body's `stream`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StreamFlag {
-    pub stream: bool,
-}
-
-pub fn stream_flag(request: &HttpRequest) -> Result<StreamFlag, Problem> {
-    query(request)
+pub fn stream_flag(request: &HttpRequest) -> Result<bool, Problem> {
+    let mut query = RawQuery::read(request)?;
+    let stream = query.flag("stream")?;
+    query.finish("stream")?;
+    Ok(stream)
 }
 
 /// The `Idempotency-Key` header. One that cannot be kept is refused, since its sender counts on it.
@@ -247,7 +246,7 @@ pub fn take_parameter(query: &str, name: &str) -> Result<(Option<String>, String
     match own.as_slice() {
         [] => Ok((None, query.to_owned())),
         [one] => Ok((Some(one.split_once('=').map_or("", |(_, value)| value).to_owned()), others.join("&"))),
-        _ => Err(Problem::invalid(name, "given once")),
+        _ => Err(Problem::invalid_query(name, "given once")),
     }
 }
 

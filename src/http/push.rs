@@ -9,6 +9,7 @@
 //! next request. In HTTP/1.0 the end of the connection is the end of the response: it is closed in good order after a
 //! complete one, and reset otherwise, by the kernel too when this process is killed.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::{ConnectionType, Version, header};
+use actix_web::http::{ConnectionType, Method, Version, header};
 use actix_web::middleware::Next;
 use actix_web::rt;
 use bytes::Bytes;
@@ -43,20 +44,36 @@ pub async fn hand_over(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let line = request.conn_data::<Line>().cloned();
     let end = End::of(&request);
+    let is_head = request.method() == Method::HEAD;
     let mut response = next.call(request).await?.map_into_boxed_body();
     let has_length = response.headers().contains_key(header::CONTENT_LENGTH);
-    if has_length || response.response().body().size() != BodySize::Stream {
-        return Ok(response);
-    }
-    if end == End::OfConnection {
+    let is_stream = !has_length && response.response().body().size() == BodySize::Stream;
+    if is_stream && end == End::OfConnection {
         let head = response.response_mut().head_mut();
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
     Ok(match line {
+        _ if is_head => response.map_body(|_, body| BoxBody::new(BodyLess(body.size()))),
+        _ if !is_stream => response,
         Some(line) => response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), end, asked: false })),
         None => response,
     })
+}
+
+/// What `HEAD` gets of a body: what its head says of it.
+struct BodyLess(BodySize);
+
+impl MessageBody for BodyLess {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 /// How a client learns that a response is complete.

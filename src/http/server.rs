@@ -14,11 +14,13 @@ use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::{self, net::TcpStream};
 use actix_web::{App, web};
 
+use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::middleware::{configure_errors, loopback_only, request_context};
 use super::ports::Maintenance;
 use super::push::hand_over;
 use super::route;
+use super::upgrade::without_upgrade;
 use crate::registry::RegistryHandle;
 
 /// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would send
@@ -60,6 +62,8 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 // A trailing slash changes nothing.
                 .wrap(NormalizePath::trim())
+                .wrap(from_fn(without_upgrade))
+                .wrap(from_fn(conditions))
                 .wrap(from_fn(loopback_only))
                 .wrap(from_fn(request_context))
                 .wrap(from_fn(hand_over))

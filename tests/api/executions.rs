@@ -333,7 +333,7 @@ fn lists_are_filtered_and_paged() {
     assert_eq!(id_of(&trailing["items"][0]), done.id);
     let item = app.get(&format!("{EXECUTIONS}?workflow_id=one")).json()["items"][0].clone();
     assert_eq!((&item["status"], &item["totals"]), (&json!("completed"), &done.show()["totals"]));
-    app.get(&format!("{EXECUTIONS}?colour=red")).expect(422);
+    app.get(&format!("{EXECUTIONS}?colour=red")).expect(400);
     waiting.cancel().expect(202);
     waiting.ends("cancelled");
     assert_eq!(ids("active=true"), Vec::<String>::new());

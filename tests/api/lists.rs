@@ -231,7 +231,7 @@ fn what_a_list_cannot_be_asked_is_refused_and_told() {
             (one("created_at", "between", json!(["2026-01-01"])), "filters[0].value", "two"),
             (one("started_at", "isEmpty", json!(true)), "filters[0].value", "left out"),
         ] {
-            let problem = app.get(&format!("{target}?{query}")).problem(422, "invalid_request");
+            let problem = app.get(&format!("{target}?{query}")).problem(400, "invalid_query");
             assert_eq!(problem["errors"][0]["path"], path, "{query}");
             let message = problem["errors"][0]["message"].as_str().unwrap();
             assert!(message.contains(allowed), "{query}: {message}");
@@ -239,10 +239,10 @@ fn what_a_list_cannot_be_asked_is_refused_and_told() {
     }
     let of_runs = [one("hasOutput", "lt", json!(true)), one("configuration_id", "eq", json!("cfg_1"))];
     for query in of_runs {
-        app.get(&format!("{}?{query}", project.runs())).problem(422, "invalid_request");
+        app.get(&format!("{}?{query}", project.runs())).problem(400, "invalid_query");
     }
     let foreign = one("has_output", "eq", json!(true));
-    app.get(&format!("{}?{foreign}", project.builds())).problem(422, "invalid_request");
+    app.get(&format!("{}?{foreign}", project.builds())).problem(400, "invalid_query");
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn every_other_list_is_paged_searched_and_sorted_too() {
     assert_eq!(ids(&get(&configurations, "q=imported")), [project.configuration]);
     for target in [workspaces, &configurations, &documents] {
         for query in ["perPage=201", "page=0", "status=active", "filters=%5B%5D", "sort=name", "colour=red"] {
-            app.get(&format!("{target}?{query}")).problem(422, "invalid_request");
+            app.get(&format!("{target}?{query}")).problem(400, "invalid_query");
         }
         app.get(&format!("{target}?cursor={next}x")).problem(422, "invalid_cursor");
     }

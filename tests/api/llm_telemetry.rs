@@ -172,14 +172,15 @@ fn a_summary_of_nothing_has_no_averages() {
 #[test]
 fn days_that_are_none_or_too_many_are_refused() {
     let app = TestApp::start();
-    for (query, place) in [
-        ("start=2026-03-02&end=2026-03-01", "start"),
-        ("start=2025-01-01&end=2026-01-02", "start"),
-        ("start=tomorrow", "start"),
-        ("end=2026-02-30", "end"),
-        ("end=2026-2-3", "end"),
+    let (no_period, no_day) = ((422, "invalid_request"), (400, "invalid_query"));
+    for (query, place, (status, code)) in [
+        ("start=2026-03-02&end=2026-03-01", "start", no_period),
+        ("start=2025-01-01&end=2026-01-02", "start", no_period),
+        ("start=tomorrow", "start", no_day),
+        ("end=2026-02-30", "end", no_day),
+        ("end=2026-2-3", "end", no_day),
     ] {
-        let problem = app.get(&format!("/api/v1/telemetry/summary?{query}")).problem(422, "invalid_request");
+        let problem = app.get(&format!("/api/v1/telemetry/summary?{query}")).problem(status, code);
         assert_eq!(problem["errors"][0]["path"], place, "{problem}");
     }
     let year = app.get("/api/v1/telemetry/summary?start=2025-01-01&end=2026-01-01").expect(200).json();

@@ -26,6 +26,7 @@ mod executions;
 mod feed;
 mod health;
 mod heartbeats;
+mod http_semantics;
 mod idempotency;
 mod limits;
 mod lines;

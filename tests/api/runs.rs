@@ -288,14 +288,14 @@ fn runs_are_listed_where_they_belong() {
         assert_eq!(app.get(&format!("{target}?status=failed")).json()["total"], 0);
     }
     assert_eq!(app.get(&format!("{}?status=failed&status=succeeded", two.runs())).json()["total"], 1);
-    let problem = app.get(&format!("{}?colour=red", one.runs())).problem(422, "invalid_request");
+    let problem = app.get(&format!("{}?colour=red", one.runs())).problem(400, "invalid_query");
     assert!(
         problem["detail"].as_str().unwrap().contains("perPage")
             || problem["errors"][0]["message"].as_str().unwrap().contains("perPage"),
         "{problem}"
     );
-    app.get(&format!("{}?perPage=201", one.runs())).problem(422, "invalid_request");
-    app.get(&format!("{}?status=lost", one.runs())).problem(422, "invalid_request");
+    app.get(&format!("{}?perPage=201", one.runs())).problem(400, "invalid_query");
+    app.get(&format!("{}?status=lost", one.runs())).problem(400, "invalid_query");
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn what_is_wrong_with_a_list_is_named() {
         ("sort=title", "sort"),
         ("workspace_id=ws_01J00000000000000000000000&workspace_id=x", "workspace_id"),
     ] {
-        let problem = app.get(&format!("{DOCUMENTS}?{query}")).problem(422, "invalid_request");
+        let problem = app.get(&format!("{DOCUMENTS}?{query}")).problem(400, "invalid_query");
         assert_eq!(problem["errors"][0]["path"], place, "{problem}");
     }
     app.get(&format!("{DOCUMENTS}?workspace_id=x")).problem(422, "invalid_id");
@@ -314,7 +314,7 @@ fn what_is_not_there_is_404_and_what_is_no_id_422() {
         app.get(&format!("{}?version={version}", path(&document))).problem(404, "not_found");
     }
     for version in ["0", "-1", "one", ""] {
-        let problem = app.get(&format!("{}?version={version}", path(&document))).problem(422, "invalid_request");
+        let problem = app.get(&format!("{}?version={version}", path(&document))).problem(400, "invalid_query");
         assert_eq!(problem["errors"][0]["path"], "version");
     }
     app.get(&format!("{}?colour=red", path(&document))).problem(400, "invalid_query");

@@ -31,6 +31,23 @@ fn a_slug_belongs_to_one_workspace() {
 }
 
 #[test]
+fn a_name_in_any_script_is_a_name() {
+    let app = TestApp::start();
+    let create = |name: &str| app.post("/api/v1/workspaces", &json!({"name": name})).expect(201).json();
+    let tokyo = create("東京");
+    assert_eq!((&tokyo["name"], &tokyo["slug"]), (&json!("東京"), &json!("dong-jing")));
+    // Other characters, written alike.
+    let other = create("冬京");
+    assert_ne!(other["slug"], tokyo["slug"]);
+    assert!(other["slug"].as_str().unwrap().starts_with("dong-jing-"), "{other}");
+    let signs = create("!?");
+    assert_eq!(signs["slug"], signs["id"].as_str().unwrap().to_lowercase().replace('_', "-"));
+    // Nothing is said of its own name when a text without letters is asked for as the slug.
+    app.post("/api/v1/workspaces", &json!({"name": "x", "slug": "!?"})).problem(422, "invalid_request");
+    app.post("/api/v1/workspaces", &json!({"name": "x", "slug": "dong-jing"})).problem(409, "slug_taken");
+}
+
+#[test]
 fn what_is_no_workspace_is_refused() {
     let app = TestApp::start();
     for body in [

@@ -26,13 +26,13 @@ pub fn join(text: Option<&str>) -> Result<Join, Problem> {
     match text {
         None | Some("and") => Ok(Join::And),
         Some("or") => Ok(Join::Or),
-        Some(_) => Err(Problem::invalid("joinOperator", "and or or")),
+        Some(_) => Err(Problem::invalid_query("joinOperator", "and or or")),
     }
 }
 
 /// One of these statuses; nothing when none is given.
 pub fn of_statuses(texts: &[String], schema: &Schema) -> Result<Option<Filter>, Problem> {
-    let one_of = || Problem::invalid("status", format!("one of {}", schema.statuses.join(", ")));
+    let one_of = || Problem::invalid_query("status", format!("one of {}", schema.statuses.join(", ")));
     let known = |text: &String| schema.statuses.contains(&text.as_str()).then(|| Value::Text(text.clone()));
     let values = texts.iter().map(|text| known(text).ok_or_else(one_of)).collect::<Result<Vec<_>, _>>()?;
     Ok((!values.is_empty()).then_some(Filter::Test(Field::Status, Test::In(values))))
@@ -43,10 +43,10 @@ pub fn of_parameter(name: &str, field: Field, texts: &[String], schema: &Schema)
     let place = Place { path: name.to_owned(), schema };
     let values = texts.iter().map(|text| place.read(field, &Json::from(text.as_str())));
     let values = values.collect::<Option<Vec<_>>>();
-    let values = values.ok_or_else(|| Problem::invalid(name, place.values_of(field)))?;
+    let values = values.ok_or_else(|| Problem::invalid_query(name, place.values_of(field)))?;
     match (field.kind(), values.as_slice()) {
         (Kind::Flag, [flag]) => Ok(Filter::Test(field, Test::Compare(Comparison::Eq, flag.clone()))),
-        (Kind::Flag, _) => Err(Problem::invalid(name, "given once")),
+        (Kind::Flag, _) => Err(Problem::invalid_query(name, "given once")),
         _ => Ok(Filter::Test(field, Test::In(values))),
     }
 }
@@ -74,12 +74,12 @@ struct Item {
 
 pub fn parse(text: &str, join: Join, schema: &Schema) -> Result<Filter, Problem> {
     if text.len() > MAX_BYTES {
-        return Err(Problem::invalid("filters", format!("at most {MAX_BYTES} bytes")));
+        return Err(Problem::invalid_query("filters", format!("at most {MAX_BYTES} bytes")));
     }
     let items: Vec<Json> = serde_json::from_str(text)
-        .map_err(|_| Problem::invalid("filters", "a JSON array of {\"id\", \"operator\", \"value\"}"))?;
+        .map_err(|_| Problem::invalid_query("filters", "a JSON array of {\"id\", \"operator\", \"value\"}"))?;
     if items.len() > MAX_ITEMS {
-        return Err(Problem::invalid("filters", format!("at most {MAX_ITEMS} items")));
+        return Err(Problem::invalid_query("filters", format!("at most {MAX_ITEMS} items")));
     }
     let parse = |(index, item)| Place { path: format!("filters[{index}]"), schema }.item(item);
     let tests = items.into_iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
@@ -97,7 +97,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn invalid(&self, member: &str, allowed: impl Into<String>) -> Problem {
-        Problem::invalid(format!("{}{member}", self.path), allowed)
+        Problem::invalid_query(format!("{}{member}", self.path), allowed)
     }
 
     fn item(&self, item: Json) -> Result<Filter, Problem> {

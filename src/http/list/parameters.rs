@@ -37,7 +37,7 @@ impl ListRequest {
         let query = Query { within, filter: raw.filter(schema)?, order: raw.order(schema)? };
         let part = match (raw.cursor.as_deref(), raw.page.as_deref()) {
             (None, page) => Part::Page(number("page", page, 1, MAX_PAGE)?),
-            (Some(_), Some(_)) => return Err(Problem::invalid("page", "left out beside `cursor`")),
+            (Some(_), Some(_)) => return Err(Problem::invalid_query("page", "left out beside `cursor`")),
             (Some(""), None) => Part::After(None),
             (Some(token), None) => Part::After(Some(token::read(schema, &query, token)?)),
         };
@@ -48,7 +48,7 @@ impl ListRequest {
 fn number(name: &'static str, text: Option<&str>, default: u64, most: u64) -> Result<u64, Problem> {
     let Some(text) = text else { return Ok(default) };
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| Problem::invalid(name, format!("a whole number from 1 to {most}")))
+    number.ok_or_else(|| Problem::invalid_query(name, format!("a whole number from 1 to {most}")))
 }
 
 /// The pairs of the query, by name.
@@ -69,12 +69,12 @@ struct Raw {
 impl Raw {
     fn read(text: &str, schema: &Schema) -> Result<Self, Problem> {
         let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
-            .map_err(|_| Problem::invalid("query", "percent-encoded pairs"))?;
+            .map_err(|_| Problem::invalid_query("query", "percent-encoded pairs"))?;
         let mut raw = Self { fields: vec![Vec::new(); schema.parameters.len()], ..Self::default() };
         for (name, value) in pairs.into_inner() {
             // No list has an empty text or a NUL in it, and PostgreSQL knows no NUL at all.
             if value.contains('\0') {
-                return Err(Problem::invalid(&name, "text without NUL"));
+                return Err(Problem::invalid_query(&name, "text without NUL"));
             }
             if name == "status" && !schema.statuses.is_empty() {
                 raw.statuses.push(value);
@@ -84,9 +84,9 @@ impl Raw {
                 raw.fields[index].push(value);
                 continue;
             }
-            let place = raw.place(&name, schema).ok_or_else(|| Problem::invalid(&name, allowed(schema)))?;
+            let place = raw.place(&name, schema).ok_or_else(|| Problem::invalid_query(&name, allowed(schema)))?;
             if place.replace(value).is_some() {
-                return Err(Problem::invalid(&name, "given once"));
+                return Err(Problem::invalid_query(&name, "given once"));
             }
         }
         Ok(raw)
@@ -109,7 +109,7 @@ impl Raw {
         let text = self.sort.as_deref().unwrap_or_default();
         let names: Vec<&str> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
         if names.len() > MAX_SORT_KEYS {
-            return Err(Problem::invalid("sort", format!("at most {MAX_SORT_KEYS} keys")));
+            return Err(Problem::invalid_query("sort", format!("at most {MAX_SORT_KEYS} keys")));
         }
         let keys = names.iter().map(|name| sort_key(name, schema)).collect::<Result<Vec<_>, _>>()?;
         Ok(match keys.split_first() {
@@ -135,10 +135,10 @@ impl Raw {
 /// The words that a search is for; all of them must be found.
 fn words(text: &str) -> Result<impl Iterator<Item = Filter>, Problem> {
     if text.chars().count() > MAX_SEARCH {
-        return Err(Problem::invalid("q", format!("at most {MAX_SEARCH} characters")));
+        return Err(Problem::invalid_query("q", format!("at most {MAX_SEARCH} characters")));
     }
     if text.split_whitespace().count() > MAX_WORDS {
-        return Err(Problem::invalid("q", format!("at most {MAX_WORDS} words")));
+        return Err(Problem::invalid_query("q", format!("at most {MAX_WORDS} words")));
     }
     Ok(text.split_whitespace().map(|word| Filter::Word(word.to_owned())))
 }
@@ -150,7 +150,7 @@ fn sort_key(text: &str, schema: &Schema) -> Result<Sort, Problem> {
     };
     let field = filters::field(name, schema.sorts);
     let field = field.ok_or_else(|| {
-        Problem::invalid("sort", format!("made of {}, each with `-` before it or not", names(schema.sorts)))
+        Problem::invalid_query("sort", format!("made of {}, each with `-` before it or not", names(schema.sorts)))
     })?;
     Ok(Sort { field, direction })
 }

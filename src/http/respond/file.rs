@@ -1,6 +1,5 @@
 //! Bytes that do not change: with their length, a strong `ETag`, and single byte ranges.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::future::Future;
 use std::io;
@@ -18,6 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::disposition::attachment;
 use super::sendfile::SentFile;
 use crate::files::{self, Dir};
 use crate::http::connection::Line;
@@ -87,12 +87,10 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
         .content_type(content_type)
         .insert_header((header::ETAG, etag.clone()))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", plain(download_as))));
-    if names(request.headers(), header::IF_NONE_MATCH, &etag) {
-        return response.status(StatusCode::NOT_MODIFIED).finish();
-    }
+        .insert_header((header::CONTENT_DISPOSITION, attachment(download_as)));
+    // Ranges are of bytes that are sent.
     if request.method() == Method::HEAD {
-        return response.body(LengthOnly(length));
+        return response.body(StoredBody::new(content, 0..length));
     }
     let line = request.conn_data::<Line>();
     match range(request.headers(), length, &etag) {
@@ -139,36 +137,11 @@ fn open(file: File) -> io::Result<Stored> {
     Ok(Stored { content: Arc::new(file), length: metadata.len(), etag })
 }
 
-/// What `HEAD` gets: how long the body would be.
-struct LengthOnly(u64);
-
-impl MessageBody for LengthOnly {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.0)
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        Poll::Ready(None)
-    }
-}
-
 fn not_there(error: &io::Error) -> Problem {
     if files::is_absent(error) {
         return Problem::new(Code::NotFound, "there is no such file");
     }
     Problem::internal(error)
-}
-
-/// A header value must not end its quotes or its line.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if (c.is_ascii_graphic() || c == ' ') && c != '"' && c != '\\' { c } else { '_' }).collect()
-}
-
-fn names(headers: &HeaderMap, header: header::HeaderName, etag: &str) -> bool {
-    let value = headers.get(header).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(',').any(|candidate| candidate.trim() == etag || candidate.trim() == "*")
 }
 
 enum Asked {
@@ -181,7 +154,8 @@ enum Asked {
 /// One range is served; several, or none that is understood, get the whole file.
 fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
     let Some(value) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Asked::Whole };
-    if headers.contains_key(header::IF_RANGE) && !names(headers, header::IF_RANGE, etag) {
+    // A part is of use to whoever has the other parts of the very same bytes. Dates do not tell them apart.
+    if headers.get_all(header::IF_RANGE).any(|value| value.as_bytes() != etag.as_bytes()) {
         return Asked::Whole;
     }
     match value.parse() {

@@ -4,5 +4,6 @@ pub mod sse;
 pub mod many;
 pub mod ndjson;
 pub mod page;
+pub mod disposition;
 pub mod file;
 pub mod sendfile;

@@ -7,8 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -20,28 +20,37 @@ pub const CONTENT_TYPE: &str = "application/x-ndjson";
 
 /// `stay` keeps the response open for what comes.
 pub fn respond(follow: Follow, kind: StreamKind, filter: Option<Filter>, stay: bool) -> HttpResponse {
+    let render = filter.map(|filter| -> Render {
+        Box::new(move |out, line| {
+            if filter.passes(kind, line) {
+                out.extend_from_slice(line);
+            }
+        })
+    });
+    lines(follow, render, stay)
+}
+
+/// Up to where the stream stands now, in lines of another form.
+pub fn respond_as(follow: Follow, render: impl Fn(&mut Vec<u8>, &[u8]) + 'static) -> HttpResponse {
+    lines(follow, Some(Box::new(render)), false)
+}
+
+fn lines(follow: Follow, render: Option<Render>, stay: bool) -> HttpResponse {
     let until = (!stay).then(|| follow.hub().tail().sequence);
-    builder().body(NdjsonBody { follow, kind, filter, until })
-}
-
-/// What comes before lines of a number that is not known yet.
-pub fn head() -> HttpResponse {
-    builder().finish()
-}
-
-fn builder() -> HttpResponseBuilder {
-    let mut answer = HttpResponse::Ok();
-    answer
+    HttpResponse::Ok()
         .content_type(CONTENT_TYPE)
         .insert_header(("Cache-Control", "no-cache, no-transform"))
-        .insert_header(("X-Accel-Buffering", "no"));
-    answer
+        .insert_header(("X-Accel-Buffering", "no"))
+        .body(NdjsonBody { follow, render, until })
 }
+
+/// Appends what is shown of a stored line, which may be nothing.
+type Render = Box<dyn Fn(&mut Vec<u8>, &[u8])>;
 
 struct NdjsonBody {
     follow: Follow,
-    kind: StreamKind,
-    filter: Option<Filter>,
+    /// `None` shows the lines as they are.
+    render: Option<Render>,
     /// Ends after this event; `None` stays for what comes.
     until: Option<u64>,
 }
@@ -87,13 +96,9 @@ fn halted(halt: Halt) -> &'static str {
 
 impl NdjsonBody {
     fn lines(&self, chunk: &Chunk) -> Bytes {
-        match &self.filter {
+        match &self.render {
             None => chunk.lines(),
-            Some(filter) => chunk.rendered(|out, _, line| {
-                if filter.passes(self.kind, line) {
-                    out.extend_from_slice(line);
-                }
-            }),
+            Some(render) => chunk.rendered(|out, _, line| render(out, line)),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::Read as _;
 use super::configurations::workspace;
 use super::{CancelBody, cancelled, events};
 use crate::domain::build::Build;
@@ -24,11 +25,9 @@ type Registry = web::Data<RegistryHandle>;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(
-            web::resource(paths::of_configurations("/{configuration}/builds"))
-                .route(web::post().to(create))
-                .route(web::get().to(list)),
+            web::resource(paths::of_configurations("/{configuration}/builds")).route(web::post().to(create)).read(list),
         )
-        .service(web::resource("/builds/{build}").route(web::get().to(show)))
+        .service(web::resource("/builds/{build}").read(show))
         .service(web::resource("/builds/{build}/cancel").route(web::post().to(cancel)));
 }
 
@@ -54,10 +53,10 @@ async fn create(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
-    let query = input::stream_flag(&request)?;
+    let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
     let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
-    if query.stream || body.stream {
+    if stream || body.stream {
         return events::respond_created(&registry, &request, build.stream_key()).await;
     }
     if body.options.wait {

@@ -11,6 +11,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Read as _;
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::list::{CONFIGURATIONS, Within};
 use crate::domain::principal::Principal;
@@ -27,16 +28,12 @@ use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).route(web::get().to(list)))
+        .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).read(list))
         .service(web::resource(paths::of_configurations("/import")).route(web::post().to(import)))
-        .service(web::resource(paths::of_configurations("/{configuration}")).route(web::get().to(show)))
+        .service(web::resource(paths::of_configurations("/{configuration}")).read(show))
         .service(web::resource(paths::of_configurations("/{configuration}/import")).route(web::put().to(replace)))
         .service(web::resource(paths::of_configurations("/{configuration}/activate")).route(web::post().to(activate)))
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/export"))
-                .route(web::get().to(export))
-                .route(web::head().to(export)),
-        );
+        .service(web::resource(paths::of_configurations("/{configuration}/export")).read(export));
 }
 
 #[derive(Deserialize)]

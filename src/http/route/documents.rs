@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::Read as _;
 use super::configurations::workspace;
 use crate::domain::DocumentId;
 use crate::domain::configuration::Document;
@@ -19,15 +20,9 @@ use crate::registry::{INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(
-            web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).route(web::get().to(list)),
-        )
-        .service(web::resource("/workspaces/{workspace}/documents/{document}").route(web::get().to(show)))
-        .service(
-            web::resource("/workspaces/{workspace}/documents/{document}/download")
-                .route(web::get().to(download))
-                .route(web::head().to(download)),
-        );
+        .service(web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).read(list))
+        .service(web::resource("/workspaces/{workspace}/documents/{document}").read(show))
+        .service(web::resource("/workspaces/{workspace}/documents/{document}/download").read(download));
 }
 
 async fn upload(

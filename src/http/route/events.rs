@@ -1,21 +1,27 @@
 //! The events of runs, builds and workspaces, in every form; and of many at once.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::Read as _;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::{StreamId, StreamKey};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
+use crate::http::accept::preferred;
 use crate::http::auth::Caller;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::input;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
+use crate::http::respond::disposition::attachment;
 use crate::http::respond::file::Stored;
 use crate::http::respond::{file, many, ndjson, page, sse};
 use crate::registry::RegistryHandle;
@@ -28,15 +34,14 @@ type Work = web::Path<(String, String)>;
 pub fn mount(config: &mut web::ServiceConfig) {
     let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|executions|workspaces}}/{{id}}/{rest}"));
     let work = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
-    let get = web::get;
     config
-        .service(web::resource("/events/stream").route(get().to(many)))
-        .service(every("events").route(get().to(any_form)))
-        .service(web::resource("/{collection:executions}/{id}/stream").route(get().to(stream)))
-        .service(every("events/stream").route(get().to(stream)))
-        .service(every("events/download").route(get().to(download)).route(web::head().to(download)))
-        .service(work("logfile").route(get().to(download)).route(web::head().to(download)))
-        .service(work("logs").route(get().to(logs)));
+        .service(web::resource("/events/stream").read(many))
+        .service(every("events").read(any_form))
+        .service(web::resource("/{collection:executions}/{id}/stream").read(stream))
+        .service(every("events/stream").read(stream))
+        .service(every("events/download").read(download))
+        .service(work("logfile").read(download))
+        .service(work("logs").read(logs));
 }
 
 async fn any_form(
@@ -45,7 +50,13 @@ async fn any_form(
     path: Work,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, &path).await?, None).await
+    Ok(varying(respond(&registry, &request, key(caller, &registry, &path).await?, None).await?))
+}
+
+/// Another `Accept` may get another form.
+fn varying(mut answer: HttpResponse) -> HttpResponse {
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    answer
 }
 
 async fn stream(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -107,7 +118,10 @@ async fn respond(
     key: StreamKey,
     form: Option<Form>,
 ) -> Result<HttpResponse, Problem> {
-    let asked = EventsRequest::parse(request, form)?;
+    let mut asked = EventsRequest::parse(request, form)?;
+    if request.method() == Method::HEAD {
+        asked.wait = Duration::ZERO;
+    }
     let follow = registry.follow(key, asked.start).await?;
     match asked.form {
         Form::Sse => {
@@ -119,7 +133,6 @@ async fn respond(
             answer.map_err(Problem::internal)
         }
         Form::Ndjson if is_whole_log(&asked, &follow) => whole_log(request, key, &follow).await,
-        Form::Ndjson if request.method() == Method::HEAD => Ok(as_download(ndjson::head(), key)),
         Form::Ndjson => {
             let lines = ndjson::respond(follow, key.kind(), asked.filter, asked.follow);
             Ok(if form == Some(Form::Ndjson) { as_download(lines, key) } else { lines })
@@ -128,10 +141,7 @@ async fn respond(
 }
 
 fn as_download(mut answer: HttpResponse, key: StreamKey) -> HttpResponse {
-    let disposition = format!("attachment; filename=\"{}\"", file_name(key));
-    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
-        answer.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
-    }
+    answer.headers_mut().insert(header::CONTENT_DISPOSITION, attachment(&file_name(key)));
     answer
 }
 
@@ -163,19 +173,41 @@ pub async fn respond_created(
     key: StreamKey,
 ) -> Result<HttpResponse, Problem> {
     let follow = registry.follow(key, Start::default()).await?;
-    let accept = request.headers().get("accept").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accept.contains("application/x-ndjson") {
+    let forms = [("text/event-stream", Form::Sse), (ndjson::CONTENT_TYPE, Form::Ndjson)];
+    if preferred(request, &forms) == Some(Form::Ndjson) {
         return Ok(ndjson::respond(follow, key.kind(), None, true));
     }
     Ok(sse::respond(follow, key.kind(), EventNames::of(key.kind()), None))
 }
 
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogsQuery {
-    #[serde(default)]
-    after_id: u64,
-    limit: Option<usize>,
+/// Entries on one page of `logs`.
+const MAX_ENTRIES: u64 = 1000;
+
+/// Console lines as plain entries: a page of them, or as lines all that there are.
+async fn logs(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let key = key(caller, &registry, &path).await?;
+    let mut query = RawQuery::read(&request)?;
+    let (after, limit) = (query.number("after_id")?.unwrap_or(0), query.number("limit")?);
+    query.finish("after_id, limit")?;
+    if limit.is_some_and(|limit| !(1..=MAX_ENTRIES).contains(&limit)) {
+        return Err(Problem::invalid_query("limit", format!("1 to {MAX_ENTRIES}")));
+    }
+    let follow = registry.follow(key, Start::after(after)).await?;
+    let forms = [("application/json", Form::Page), (ndjson::CONTENT_TYPE, Form::Ndjson)];
+    let as_lines = preferred(&request, &forms) == Some(Form::Ndjson);
+    let Some(limit) = limit.or((!as_lines).then_some(MAX_ENTRIES)) else {
+        let render = |out: &mut Vec<u8>, line: &[u8]| entry(line).iter().for_each(|entry| put_line(out, entry));
+        return Ok(varying(ndjson::respond_as(follow, render)));
+    };
+    let (entries, last) = entries(follow, limit as usize).await.map_err(Problem::internal)?;
+    Ok(varying(match as_lines {
+        true => {
+            let mut lines = Vec::new();
+            entries.iter().for_each(|entry| put_line(&mut lines, entry));
+            HttpResponse::Ok().content_type(ndjson::CONTENT_TYPE).body(lines)
+        }
+        false => HttpResponse::Ok().json(json!({ "entries": entries, "next_after_id": last })),
+    }))
 }
 
 /// A page is cut here even when it has fewer than `limit` entries; lines may be a mebibyte each.
@@ -198,23 +230,16 @@ impl Shown {
     }
 }
 
-/// Console lines as plain entries.
-async fn logs(
-    caller: Caller,
-    registry: Registry,
-    path: Work,
-    query: web::Query<LogsQuery>,
-) -> Result<HttpResponse, Problem> {
-    let key = key(caller, &registry, &path).await?;
-    let limit = query.limit.unwrap_or(1000);
-    if !(1..=1000).contains(&limit) {
-        return Err(Problem::new(Code::InvalidQuery, "`limit` must be 1 to 1000"));
-    }
-    let mut follow = registry.follow(key, Start::after(query.after_id)).await?;
-    let (mut entries, mut bytes, mut last) = (Vec::new(), 0, query.after_id);
+/// At most so many entries, and the last sequence that was looked at.
+async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<Value>, u64)> {
+    let (mut entries, mut bytes, mut last) = (Vec::new(), 0, follow.position());
     let is_full = |count: usize, bytes: usize| count >= limit || bytes >= MAX_LOGS_BYTES;
     while !is_full(entries.len(), bytes) && follow.position() < follow.hub().tail().sequence {
-        let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
+        let chunk = match follow.next().await? {
+            Item::Chunk(chunk) => chunk,
+            Item::Beat => continue,
+            Item::End(_) => break,
+        };
         chunk.for_each(|sequence, line| {
             if !is_full(entries.len(), bytes) {
                 last = sequence;
@@ -225,7 +250,12 @@ async fn logs(
             }
         });
     }
-    Ok(HttpResponse::Ok().json(json!({ "entries": entries, "next_after_id": last })))
+    Ok((entries, last))
+}
+
+fn put_line(out: &mut Vec<u8>, entry: &Value) {
+    out.extend_from_slice(entry.to_string().as_bytes());
+    out.push(b'\n');
 }
 
 fn entry(line: &[u8]) -> Option<Value> {
@@ -233,9 +263,9 @@ fn entry(line: &[u8]) -> Option<Value> {
         return None;
     }
     let event = codec::decode(line).ok()?;
-    let console = Shown::of(event.payload.get());
+    let Shown { scope, stream, level, message } = Shown::of(event.payload.get());
     Some(json!({
-        "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": console.scope,
-        "stream": console.stream, "level": console.level, "message": console.message,
+        "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": scope,
+        "stream": stream, "level": level, "message": message,
     }))
 }

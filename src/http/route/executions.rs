@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Read as _;
 use super::{CancelBody, CreatedWork, StreamBody, cancelled, created, workspaces};
 use crate::domain::execution::Execution;
 use crate::domain::list::{EXECUTIONS, Within};
@@ -31,10 +32,10 @@ pub fn mount(config: &mut web::ServiceConfig) {
             web::resource("/executions")
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 .route(web::post().to(create))
-                .route(web::get().to(list)),
+                .read(list),
         )
-        .service(web::resource("/executions/{execution}").route(web::get().to(show)))
-        .service(web::resource("/executions/{execution}/steps").route(web::get().to(steps)))
+        .service(web::resource("/executions/{execution}").read(show))
+        .service(web::resource("/executions/{execution}/steps").read(steps))
         .service(web::resource("/executions/{execution}/cancel").route(web::post().to(cancel)))
         .service(web::resource("/executions/{execution}/retry").route(web::post().to(retry)))
         .service(web::resource("/executions/{execution}/steps/{step}/clarification").route(web::post().to(answer)))
@@ -60,7 +61,7 @@ async fn create(
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let query = input::stream_flag(&request)?;
+    let stream = input::stream_flag(&request)?;
     let key = input::idempotency_key(&request)?;
     let body: NewExecutionBody = body.required()?;
     input::label("scope_type", &body.scope_type, MAX_TYPE)?;
@@ -73,7 +74,7 @@ async fn create(
     let scope = WorkScope { scope_type: body.scope_type, scope_id: body.scope_id };
     let new = NewExecution { workspace_id, workflow_id: body.workflow_id, scope, input: body.input, key };
     let new = registry.create_execution(principal, new).await?;
-    respond_created(&registry, &request, new, query.stream || body.stream).await
+    respond_created(&registry, &request, new, stream || body.stream).await
 }
 
 async fn retry(
@@ -84,10 +85,10 @@ async fn retry(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: ExecutionId = input::id(&path)?;
-    let query = input::stream_flag(&request)?;
+    let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
     let again = registry.retry_execution(principal, id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, again, query.stream || body.stream).await
+    respond_created(&registry, &request, again, stream || body.stream).await
 }
 
 async fn respond_created(

@@ -5,14 +5,15 @@ use std::path::Path;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::Read as _;
 use crate::http::input::blocking;
 use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/").route(web::get().to(index)))
-        .service(web::resource("/health/live").route(web::get().to(live)))
-        .service(web::resource("/health/ready").route(web::get().to(ready)));
+        .service(web::resource("/").read(index))
+        .service(web::resource("/health/live").read(live))
+        .service(web::resource("/health/ready").read(ready));
 }
 
 async fn index() -> HttpResponse {

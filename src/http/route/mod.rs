@@ -16,7 +16,7 @@ pub mod telemetry;
 pub mod workflows;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -45,6 +45,27 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(telemetry::mount)
             .configure(workflows::mount),
     );
+}
+
+/// Resources that can be read.
+trait Read {
+    /// `GET`, and `HEAD`, which is the same without a body.
+    fn read<H, Args>(self, handler: H) -> Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static;
+}
+
+impl Read for Resource {
+    fn read<H, Args>(self, handler: H) -> Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.route(web::get().to(handler.clone())).route(web::head().to(handler))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

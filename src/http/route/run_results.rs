@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::Read as _;
 use super::runs::find;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -28,12 +29,10 @@ type Registry = web::Data<RegistryHandle>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/runs/{run}/summary").route(web::get().to(summary)))
-        .service(web::resource("/runs/{run}/outputs").route(web::get().to(outputs)))
-        .service(
-            web::resource("/runs/{run}/outputs/{path:.*}").route(web::get().to(output)).route(web::head().to(output)),
-        )
-        .service(web::resource("/runs/{run}/diagnostics").route(web::get().to(diagnostics)));
+        .service(web::resource("/runs/{run}/summary").read(summary))
+        .service(web::resource("/runs/{run}/outputs").read(outputs))
+        .service(web::resource("/runs/{run}/outputs/{path:.*}").read(output))
+        .service(web::resource("/runs/{run}/diagnostics").read(diagnostics));
 }
 
 async fn summary(

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Read as _;
 use super::configurations::workspace;
 use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
 use crate::domain::failure::Label;
@@ -30,15 +31,15 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/configurations/{configuration}/runs")
                 .route(web::post().to(create))
-                .route(web::get().to(list_of_configuration)),
+                .read(list_of_configuration),
         )
         .service(
             web::resource(paths::of_configurations("/{configuration}/runs"))
                 .route(web::post().to(create_in_workspace))
-                .route(web::get().to(list_of_both)),
+                .read(list_of_both),
         )
-        .service(web::resource("/workspaces/{workspace}/runs").route(web::get().to(list_of_workspace)))
-        .service(web::resource("/runs/{run}").route(web::get().to(show)))
+        .service(web::resource("/workspaces/{workspace}/runs").read(list_of_workspace))
+        .service(web::resource("/runs/{run}").read(show))
         .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)))
         .service(web::resource("/runs/{run}/retry").route(web::post().to(retry)));
 }
@@ -120,12 +121,12 @@ async fn create_run(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = input::id(configuration)?;
-    let query = input::stream_flag(&request)?;
+    let stream = input::stream_flag(&request)?;
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
     let new = NewRun { workspace_id, configuration_id, options: body.options.options()?, key };
     let new = registry.create_run(principal, new).await?;
-    respond_created(&registry, &request, new, query.stream || body.stream).await
+    respond_created(&registry, &request, new, stream || body.stream).await
 }
 
 async fn retry(
@@ -136,10 +137,10 @@ async fn retry(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
-    let query = input::stream_flag(&request)?;
+    let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
     let again = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, again, query.stream || body.stream).await
+    respond_created(&registry, &request, again, stream || body.stream).await
 }
 
 async fn respond_created(

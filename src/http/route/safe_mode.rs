@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
+use super::Read as _;
 use crate::domain::safe_mode::SafeMode;
 use crate::http::auth::Caller;
 use crate::http::input::Json;
@@ -13,7 +14,7 @@ use crate::registry::RegistryHandle;
 const MAX_DETAIL: usize = 500;
 
 pub fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/system/safe-mode").route(web::get().to(show)).route(web::put().to(switch)));
+    config.service(web::resource("/system/safe-mode").read(show).route(web::put().to(switch)));
 }
 
 async fn show(_: Caller, registry: web::Data<RegistryHandle>) -> HttpResponse {

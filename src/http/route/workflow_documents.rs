@@ -6,6 +6,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Read as _;
 use super::workspaces;
 use crate::domain::DocumentId;
 use crate::domain::list::{WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS, Within};
@@ -33,15 +34,15 @@ pub fn mount(config: &mut web::ServiceConfig) {
             web::resource("/documents")
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 .route(web::post().to(create))
-                .route(web::get().to(list)),
+                .read(list),
         )
         .service(
             web::resource("/documents/{document}")
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 .route(web::put().to(change))
-                .route(web::get().to(show)),
+                .read(show),
         )
-        .service(web::resource("/documents/{document}/versions").route(web::get().to(versions)));
+        .service(web::resource("/documents/{document}/versions").read(versions));
 }
 
 #[derive(Deserialize)]
@@ -158,7 +159,7 @@ async fn show(
     let version = query
         .version
         .as_ref()
-        .map(|text| number(text).ok_or_else(|| Problem::invalid("version", "a whole number from 1")));
+        .map(|text| number(text).ok_or_else(|| Problem::invalid_query("version", "a whole number from 1")));
     let found = registry.store().find_workflow_document(&principal.workspaces, id, version.transpose()?).await?;
     let what = if query.version.is_some() { "the version of the document" } else { "the document" };
     found.map(|document| shown(&document)).ok_or_else(|| Problem::not_found(what))

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
+use super::Read as _;
 use super::workspaces;
 use crate::domain::WorkspaceId;
 use crate::domain::principal::Principal;
@@ -21,14 +22,14 @@ type Registry = web::Data<RegistryHandle>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/workflows").route(web::post().to(create)).route(web::get().to(list)))
+        .service(web::resource("/workflows").route(web::post().to(create)).read(list))
         .service(
             web::resource("/workflows/{workflow}")
                 .route(web::put().to(replace))
                 .route(web::delete().to(delete))
-                .route(web::get().to(show)),
+                .read(show),
         )
-        .service(web::resource("/workflows/{workflow}/schema/{step}").route(web::get().to(schema)));
+        .service(web::resource("/workflows/{workflow}/schema/{step}").read(schema));
 }
 
 /// A definition as it was sent, without what the service says about it when it shows it.

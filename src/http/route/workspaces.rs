@@ -5,6 +5,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Read as _;
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
@@ -16,11 +17,12 @@ use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
+use crate::store::InsertWorkspaceError;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
-        .service(web::resource("/workspaces").route(web::post().to(create)).route(web::get().to(list)))
-        .service(web::resource("/workspaces/{workspace}").route(web::get().to(show)));
+        .service(web::resource("/workspaces").route(web::post().to(create)).read(list))
+        .service(web::resource("/workspaces/{workspace}").read(show));
 }
 
 #[derive(Deserialize)]
@@ -37,12 +39,22 @@ async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json)
     if !(1..=255).contains(&name.chars().count()) {
         return Err(Problem::invalid("name", "a text of 1 to 255 characters"));
     }
-    let slug = slug(new.slug.as_deref().unwrap_or(&name));
-    if slug.is_empty() {
-        return Err(Problem::invalid("slug", "a text with at least one letter or digit"));
+    let id = WorkspaceId::generate();
+    let (slug, other) = match new.slug.as_deref().map(slug) {
+        Some(slug) if slug.is_empty() => {
+            return Err(Problem::invalid("slug", "a text with at least one letter or digit"));
+        }
+        Some(slug) => (slug, None),
+        None => slugs_of(&name, id),
+    };
+    let mut workspace = Workspace { id, name, slug, created_at: time::micros(Utc::now()) };
+    match (registry.store().insert_workspace(&workspace).await, other) {
+        (Err(InsertWorkspaceError::SlugTaken), Some(other)) => {
+            workspace.slug = other;
+            registry.store().insert_workspace(&workspace).await?;
+        }
+        (outcome, _) => outcome?,
     }
-    let workspace = Workspace { id: WorkspaceId::generate(), name, slug, created_at: time::micros(Utc::now()) };
-    registry.store().insert_workspace(&workspace).await?;
     let location = format!("{API}/workspaces/{}", workspace.id);
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
 }
@@ -133,8 +145,57 @@ fn resource(workspace: &Workspace) -> Value {
     })
 }
 
-/// Lower-case letters and digits; every other run of characters becomes one `-`.
+const MAX_SLUG: usize = 255;
+
+/// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in Latin
+/// letters, as far as that can be done without knowing the language.
 fn slug(text: &str) -> String {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-")
+    let latin = deunicode::deunicode(text);
+    let words = latin.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut slug = words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-");
+    slug.truncate(MAX_SLUG);
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
+}
+
+/// What a workspace of this name is called in short, and what else when that is taken: names that differ may be written
+/// alike in Latin letters.
+fn slugs_of(name: &str, id: WorkspaceId) -> (String, Option<String>) {
+    let id = id.to_string().to_ascii_lowercase().replace('_', "-");
+    match slug(name) {
+        slug if slug.is_empty() => (id, None),
+        slug if name.is_ascii() => (slug, None),
+        slug => {
+            let other = format!("{slug}-{}", &id[id.len() - 6..]);
+            (slug, Some(other))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_slug() {
+        for (name, expected) in [
+            ("North & South", "north-south"),
+            ("東京", "dong-jing"),
+            ("Zürich 2", "zurich-2"),
+            ("Москва", "moskva"),
+            ("Ελλάδα", "ellada"),
+            ("  a--b  ", "a-b"),
+        ] {
+            assert_eq!(slugs_of(name, WorkspaceId::generate()).0, expected);
+        }
+        let id = WorkspaceId::generate();
+        let own = id.to_string().to_ascii_lowercase().replace('_', "-");
+        for name in ["!!!", "\u{e000}", "—"] {
+            assert_eq!(slugs_of(name, id), (own.clone(), None), "{name}");
+        }
+        let long = slugs_of(&"京".repeat(255), id).0;
+        assert!(long.len() <= MAX_SLUG && !long.ends_with('-'), "{long}");
+        assert_eq!(slugs_of("Acme", id).1, None);
+        assert!(slugs_of("東京", id).1.unwrap().starts_with("dong-jing-"));
+    }
 }
