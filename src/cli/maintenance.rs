@@ -2,7 +2,7 @@
 
 use comfy_table::{Table, presets};
 
-use super::progress::say;
+use super::output::say;
 use super::service::running_service;
 use super::{CommandError, Exit};
 use crate::app;

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::progress::say;
+use super::output::say;
 use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::store::{SchemaStatus, Store};

@@ -1,6 +1,6 @@
 //! The command line: one file per command, all of them clients of the service but `serve`.
 //!
-//! Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waits for a person, 130 interrupted.
+//! Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waits for a person, 130 interrupted, 141 whoever read the output has gone.
 
 mod events;
 mod client;
@@ -8,6 +8,7 @@ mod follow;
 mod service;
 mod folder;
 mod report;
+mod output;
 mod progress;
 mod serve;
 mod run;
@@ -40,6 +41,8 @@ enum Exit {
     /// An execution goes on when somebody has answered it.
     Waiting = 3,
     Interrupted = 130,
+    /// As a shell tells it of a process that was ended by SIGPIPE.
+    BrokenPipe = 141,
 }
 
 impl Exit {
@@ -139,16 +142,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environm
         Err(error) => {
             // Help and version come this way too; they are no usage error.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Succeeded };
-            let _ = error.print();
-            return exit.into();
+            output::note(error.print());
+            return output::judge(exit).into();
         }
     };
     let result = actix_rt::System::new().block_on(execute(cli, environment));
     let exit = result.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        output::complain(&format!("error: {error}"));
         error.exit()
     });
-    exit.into()
+    output::judge(exit).into()
 }
 
 async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandError> {
@@ -170,9 +173,9 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
 }
 
 fn show_settings(settings: &Settings) -> Exit {
-    progress::say(settings.effective().trim_end());
+    output::say(settings.effective().trim_end());
     for variable in &settings.unknown {
-        eprintln!("warning: {variable} is not a setting");
+        output::complain(&format!("warning: {variable} is not a setting"));
     }
     Exit::Succeeded
 }

@@ -1,19 +1,15 @@
 //! Events as they happen: spinners and console lines on a terminal, plain lines anywhere else.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::exec;
+use super::output::{self, say};
 use super::report::seconds;
-
-/// Writes a line to standard output. A reader that has gone away is no reason to stop the work.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
-}
 
 /// Shows events to whoever started the command.
 pub enum Progress {
@@ -89,7 +85,7 @@ fn spinner(phase: &str) -> ProgressBar {
 
 fn print_above(bars: &MultiProgress, line: Option<String>) {
     if let Some(line) = line {
-        let _ = bars.println(line);
+        output::note(bars.println(line));
     }
 }
 

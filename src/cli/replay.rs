@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::progress::say;
+use super::output::say;
 use super::report::Report;
 use super::{CommandError, Exit, exec};
 use crate::event::codec;

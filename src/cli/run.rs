@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::client::{ApiClient, ClientError, Upload};
 use super::folder::{PackError, zip_folder};
 use super::follow::{Follower, Target};
-use super::progress::{Progress, printable, say};
+use super::output::{complain, say};
+use super::progress::{Progress, printable};
 use super::report::Report;
 use super::serve::Signals;
 use super::service::{Service, attach_or_start};
@@ -232,10 +233,10 @@ impl Session<'_> {
 
 fn show_failure(report: &Report) {
     match &report.failure {
-        Some(failure) => eprintln!("{}: {}", failure.code, printable(&failure.message)),
-        None => eprintln!("the run ended as {}", report.status.as_deref().unwrap_or("unknown")),
+        Some(failure) => complain(&format!("{}: {}", failure.code, printable(&failure.message))),
+        None => complain(&format!("the run ended as {}", report.status.as_deref().unwrap_or("unknown"))),
     }
-    report.last_lines.iter().for_each(|line| eprintln!("  {}", printable(line)));
+    report.last_lines.iter().for_each(|line| complain(&format!("  {}", printable(line))));
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunFileError> {

@@ -4,7 +4,7 @@ use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::progress::say;
+use super::output::say;
 use super::{CommandError, Exit};
 use crate::app::Application;
 use crate::config::Settings;

@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::client::ClientError;
 use super::follow::{Follower, Target};
-use super::progress::{line_of, say};
+use super::output::{self, say};
+use super::progress::line_of;
 use super::report::Report;
 use super::service::{Service, attach_or_start};
 use super::{CommandError, Exit};
@@ -47,7 +48,9 @@ async fn follow(arguments: &TailArgs, target: &Target, service: &Service) -> Res
     let client = service.client();
     let mut follower = Follower::new(client.clone(), target, arguments.after, arguments.types.as_deref());
     let mut report = Report::default();
-    while let Some(received) = follower.next().await? {
+    while !output::has_failed()
+        && let Some(received) = follower.next().await?
+    {
         report.apply(&received.event);
         if arguments.json {
             say(&received.line);

@@ -13,7 +13,7 @@ use clap::Args;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::progress::say;
+use super::output::say;
 use super::{CommandError, Exit};
 use crate::config::{Settings, url_path};
 use crate::domain::build::Build;

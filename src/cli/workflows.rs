@@ -7,7 +7,8 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::client::{ApiClient, ClientError, percent_encoded};
-use super::progress::{printable, say};
+use super::output::{complain, say};
+use super::progress::printable;
 use super::service::attach;
 use super::{CommandError, Exit};
 use crate::config::{Settings, SettingsError};
@@ -146,9 +147,7 @@ async fn put(client: &ApiClient, place: &str, file: &Path) -> Result<Exit, Comma
         Put::Replaced => say(&format!("{id} replaced, now at revision {revision}")),
         Put::Same => say(&format!("{id} is the same already, at revision {revision}")),
         Put::Lost => {
-            eprintln!(
-                "{id} has been changed by somebody else in between, and was left alone; look at it and try again"
-            );
+            complain(&format!("{id} has been changed by somebody else and was left alone; look at it and try again"));
             return Ok(Exit::Failed);
         }
     }
@@ -186,7 +185,7 @@ fn validate(files: &[PathBuf]) -> Exit {
 }
 
 fn tell(file: &Path, faults: &[Fault]) {
-    faults.iter().for_each(|fault| eprintln!("{}: {}", file.display(), printable(&fault.to_string())));
+    faults.iter().for_each(|fault| complain(&format!("{}: {}", file.display(), printable(&fault.to_string()))));
 }
 
 #[cfg(test)]

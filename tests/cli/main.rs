@@ -7,6 +7,7 @@ mod commands;
 mod exec;
 mod maintenance;
 mod operations;
+mod output;
 mod readme;
 mod run;
 mod verify;

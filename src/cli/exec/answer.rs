@@ -12,7 +12,7 @@ use super::{PATH, pending, typed};
 use crate::cli::CommandError;
 use crate::cli::client::ApiClient;
 use crate::cli::follow::Target;
-use crate::cli::progress::say;
+use crate::cli::output::say;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::{ClarificationId, ExecutionId};
 

@@ -4,7 +4,7 @@
 //! how often the connection breaks; nothing is asked twice, and what is answered elsewhere is not asked any more.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
@@ -13,7 +13,8 @@ use super::input::Input;
 use super::report;
 use crate::cli::client::{ApiClient, ClientError, percent_encoded};
 use crate::cli::follow::{Follower, Received, Target};
-use crate::cli::progress::{Progress, printable, say};
+use crate::cli::output::{prompt, say};
+use crate::cli::progress::{Progress, printable};
 use crate::cli::serve::Signals;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::status::ExecutionStatus;
@@ -165,9 +166,7 @@ impl Session {
         let Some(dialogue) = &self.dialogue else { return };
         dialogue.prompt().iter().for_each(|line| say(line));
         if std::io::stdin().is_terminal() {
-            let mut out = std::io::stdout().lock();
-            // Nobody reads what cannot be written.
-            let _ = write!(out, "> ").and_then(|()| out.flush());
+            prompt("> ");
         }
     }
 

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{ApiClient, percent_encoded};
-use super::progress::say;
+use super::output::say;
 use super::service::attach;
 use super::workflows::Place;
 use super::{CommandError, Exit};

@@ -9,7 +9,7 @@ use super::PATH;
 use super::follow::{Ending, Session};
 use crate::cli::client::ApiClient;
 use crate::cli::follow::Target;
-use crate::cli::progress::say;
+use crate::cli::output::say;
 use crate::cli::serve::Signals;
 use crate::cli::service::{Service, attach, attach_or_start};
 use crate::cli::workflows::Place;
