@@ -3,8 +3,10 @@
     python3 tests/clients/matrix.py [--ade target/debug/ade] [--python PYTHON] [client ...]
 
 Law: each of them is given every event of the log once, in order, with the bytes of the log, and then stops.
-Two rounds, each with one kill: a run that is at work, where a reader stops at the terminal event; and the replay of a
-finished run, where each that can has to learn from 204 that there will be no more.
+Three rounds, each with one kill: a run that is at work, where a reader stops at the terminal event; the replay of a
+finished run, where each that can has to learn from 204 that there will be no more; and, for those, several streams on
+one connection: a run that the kill interrupts, and a queued run and an execution that go on after it. Meanwhile other
+readers follow the feed of the workspace through all of it.
 """
 
 import argparse
@@ -40,8 +42,8 @@ AWKWARD = [
 PRINTED = "\n".join(f"print {text}" for text in AWKWARD)
 
 
-# Lines that are followed have no 204; the polyfill expects a body in Node; the third is made never to give up.
-STOPS_AT_END = {"python ndjson", "node event-source-polyfill", "chromium reconnecting"}
+# Lines that are followed have no 204; the polyfill expects a body in Node; two never tell what the answer was.
+STOPS_AT_END = {"python ndjson", "python aiosseclient", "node event-source-polyfill", "chromium reconnecting"}
 
 
 @dataclass
@@ -53,12 +55,13 @@ class Client:
 
 
 def clients(python: str, go: Path | None) -> list[Client]:
-    node = ["eventsource", "eventsource2", "event-source-polyfill", "undici", "extended-eventsource"]
+    node = ["eventsource", "eventsource3", "eventsource2", "event-source-polyfill", "undici", "extended-eventsource"]
+    node += ["event-source-plus"]
     node += ["launchdarkly-eventsource", "fetch-event-source", "eventsource-client", "eventsource-parser", "fetch-event-stream"]
     found = [Client(f"node {name}", ["node", str(HERE / f"node/{name}.mjs")]) for name in node]
     for kind in ["native", "polyfill", "reconnecting"]:
         found.append(Client(f"chromium {kind}", ["node", str(HERE / "node/chromium.mjs"), kind]))
-    names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "ndjson"]
+    names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "aiosseclient", "curl", "ndjson"]
     found += [Client(f"python {name}", [python, str(HERE / f"python/{name}_client.py")]) for name in names]
     found.append(Client("java net.http", ["java", str(HERE / "java/Follow.java")]))
     if go:
@@ -114,22 +117,45 @@ class Reader:
         self._child.kill()
         self._child.wait()
 
-    def faults(self, log: list[str]) -> list[str]:
-        """What it did not get right."""
+    def faults(self, logs: dict[str, list[str]]) -> list[str]:
+        """What it did not get right of a stream, or of several streams on one connection, and how it ended."""
         if not self.has_ended():
-            return [f"did not stop; it has {self.count()} of {len(log)} events"]
-        said = [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
-        got = [(event["id"], event["data"]) for event in said if "id" in event]
+            return [f"did not stop; it has {self.count()} of {sum(map(len, logs.values()))} events"]
+        said = self._said()
         faults = [] if said and "stopped" in said[-1] else [f"did not say that it stopped: {self._errors()}"]
-        wanted = [(str(sequence), line) for sequence, line in enumerate(log, start=1)]
-        if got != wanted:
-            at = next((at for at, pair in enumerate(zip(got, wanted)) if pair[0] != pair[1]), min(len(got), len(wanted)))
-            shown = [(position, data[:80]) for position, data in got[at : at + 2]]
-            faults.append(f"has {len(got)} of {len(wanted)} events and differs at event {at + 1}: {shown}")
-        return faults
+        return faults + self.differences(logs)
+
+    def differences(self, logs: dict[str, list[str]]) -> list[str]:
+        got = [(event["id"], event["data"]) for event in self._said() if "id" in event]
+        wanted = merged(logs, got)
+        if got == wanted:
+            return []
+        at = next((at for at, pair in enumerate(zip(got, wanted)) if pair[0] != pair[1]), min(len(got), len(wanted)))
+        shown = [(position, data[:80]) for position, data in got[at : at + 2]]
+        return [f"has {len(got)} of {len(wanted)} events and differs at event {at + 1}: {shown}"]
+
+    def _said(self) -> list[dict]:
+        """Whole lines, by line feeds alone: what is said may hold every other separator of lines as it is."""
+        return [json.loads(line) for line in self._path.read_bytes().split(b"\n")[:-1]]
 
     def _errors(self) -> str:
         return self._path.with_suffix(".err").read_text("utf-8", "replace").strip()[-300:]
+
+
+def merged(logs: dict[str, list[str]], got: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is right: the lines of all logs with their ids, between the logs in the order in which they were received."""
+    owners = {line: stream for stream, lines in logs.items() for line in lines}
+    order = [owners[data] for _, data in got if data in owners]
+    for stream, lines in logs.items():
+        order += [stream] * (len(lines) - order.count(stream))
+    at, wanted = dict.fromkeys(logs, 0), []
+    for stream in order:
+        if at[stream] < len(logs[stream]):
+            line = logs[stream][at[stream]]
+            at[stream] += 1
+            several = ",".join(f"{id}:{sequence}" for id, sequence in at.items())
+            wanted.append((several if len(logs) > 1 else str(at[stream]), line))
+    return wanted
 
 
 def wait_until(what: str, condition: Callable[[], bool]) -> list[str]:
@@ -149,10 +175,10 @@ def live(
     folder: Path,
     address: str | None = None,
     away: Callable[[], None] = lambda: None,
-) -> tuple[list[Reader], list[str], list[str]]:
+) -> tuple[list[Reader], dict[str, list[str]], list[str]]:
     """A run that is killed with its service: what it said until then, and an end that the next start gives it.
 
-    Gives the readers, the log, and what did not come about in time.
+    Gives the readers, the logs that they read, and what did not come about in time.
     """
     gate = folder / "gate"
     run = place.run(f"print before the gate\nwait {gate}\n{PRINTED}\nemit 6000 100")
@@ -168,10 +194,12 @@ def live(
     service.start()
     place.await_end(run)
     late += wait_until("all have ended", lambda: all(reader.has_ended() for reader in readers))
-    return readers, place.lines(run), late
+    return readers, {run: place.lines(run)}, late
 
 
-def replay(service: Service, place: Place, wanted: list[Client], folder: Path) -> tuple[list[Reader], list[str], list[str]]:
+def replay(
+    service: Service, place: Place, wanted: list[Client], folder: Path
+) -> tuple[list[Reader], dict[str, list[str]], list[str]]:
     """A finished run; the service is killed while everybody is in the middle of it."""
     run = place.run(f"{PRINTED}\nemit 10000")
     place.await_end(run)
@@ -186,7 +214,44 @@ def replay(service: Service, place: Place, wanted: list[Client], folder: Path) -
     for reader in readers:
         reader.resume()
     late += wait_until("all have ended", lambda: all(reader.has_ended() for reader in readers))
-    return readers, log, late
+    return readers, {run: log}, late
+
+
+def together(
+    service: Service, place: Place, wanted: list[Client], folder: Path
+) -> tuple[list[Reader], dict[str, list[str]], list[str]]:
+    """Several streams on one connection, of which all but the first go on after the kill."""
+    interrupted = place.run(f"{PRINTED}\nprint no more of this\nwait {folder / 'never'}")
+    queued = place.run(f"{PRINTED}\nemit 300 100\n{PRINTED}")
+    execution = place.execution()
+    place.await_question(execution)
+    streams = [interrupted, queued, execution]
+    url = f"{service.address}/api/v1/events/stream?{'&'.join(f'stream={stream}' for stream in streams)}"
+    readers = [Reader(client, url, True, folder) for client in wanted if not client.stops_at_end]
+    said = ["no more of this", "run.waiting", "clarification_needed"]
+    late = wait_until(
+        "all wait for more", lambda: all(all(map(reader.has, said)) or reader.has_ended() for reader in readers)
+    )
+    service.kill()
+    service.start()
+    place.answer(execution)
+    place.await_end(queued)
+    late += wait_until("all have ended", lambda: all(reader.has_ended() for reader in readers))
+    return readers, {stream: place.lines(stream) for stream in streams}, late
+
+
+def of_the_feed(readers: list[Reader], place: Place) -> dict[str, list[str]]:
+    """What is wrong with readers of the feed, by client. A feed has no end: they are ended once they have all of it."""
+    log = place.feed_lines()
+    wait_until("all have the feed", lambda: all(reader.count() >= len(log) or reader.has_ended() for reader in readers))
+    faults = {reader.client.name: reader.differences({"feed": log}) for reader in readers}
+    for reader in readers:
+        reader.end()
+    return faults
+
+
+def shown(name: str, faults: list[str]) -> str:
+    return f"  {'FAILED' if faults else 'ok':6} {name}" + "".join(f"\n         {fault}" for fault in faults)
 
 
 def main() -> int:
@@ -199,20 +264,28 @@ def main() -> int:
     wanted = [c for c in clients(given.python, given.go) if not given.client or any(part in c.name for part in given.client)]
     failed = set()
     with tempfile.TemporaryDirectory(prefix="ade-clients-") as root:
-        service = Service(given.ade, Path(root))
+        # One run at a time, so that a second one is queued.
+        service = Service(given.ade, Path(root), {"ADE_MAX_CONCURRENCY": "1"})
         service.start()
         place = Place(service)
-        for play in (live, replay):
+        feed = Path(root, "feed")
+        feed.mkdir()
+        feed_readers = [Reader(client, f"{service.address}{place.feed}/stream", True, feed) for client in wanted]
+        for play in (live, replay, together):
             folder = Path(root, play.__name__)
             folder.mkdir()
-            print(f"{play.__name__}: {len(wanted)} clients", flush=True)
-            readers, log, late = play(service, place, wanted, folder)
+            print(play.__name__, flush=True)
+            readers, logs, late = play(service, place, wanted, folder)
             print("".join(f"  {fault}\n" for fault in late), end="")
             for reader in readers:
-                faults = reader.faults(log)
+                faults = reader.faults(logs)
                 failed |= {reader.client.name} if faults else set()
-                print(f"  {'FAILED' if faults else 'ok':6} {reader.client.name}" + "".join(f"\n         {f}" for f in faults))
+                print(shown(reader.client.name, faults))
                 reader.end()
+        print("the feed, through all of that", flush=True)
+        for name, faults in of_the_feed(feed_readers, place).items():
+            failed |= {name} if faults else set()
+            print(shown(name, faults))
         service.stop()
     print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

@@ -89,10 +89,10 @@ def try_out(language: str, service: Service, place: Place, wanted: list, folder:
             if language == "nginx" and proxy.status("/api/v1/workspaces") != 502:
                 faults.append("a request that is no stream is not answered 502 while the service is away")
 
-        readers, log, late = live(service, place, wanted, folder, proxy.address, away)
+        readers, logs, late = live(service, place, wanted, folder, proxy.address, away)
         faults += late
         for reader in readers:
-            faults += [f"{reader.client.name} {fault}" for fault in reader.faults(log)]
+            faults += [f"{reader.client.name} {fault}" for fault in reader.faults(logs)]
             reader.end()
         return faults
     finally:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,13 +12,21 @@ import zipfile
 from pathlib import Path
 
 PACKAGES = Path(__file__).resolve().parent.parent / "faults/support/packages"
+BRIEF = (Path(__file__).resolve().parent.parent / "fixtures/brief.json").read_text("utf-8")
 CRLF = b"\r\n"
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    """Outside of the range from which connections get their own ports: a reader that tries again must not take the
+    port of a service that is away, nor connect to itself."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Service:
@@ -135,18 +144,52 @@ class Place:
         return f"/api/v1/workspaces/{self._workspace}/documents/{document}/download"
 
     def await_end(self, run: str) -> dict:
+        return self._await_end(f"/api/v1/runs/{run}")
+
+    def _await_end(self, work: str) -> dict:
         """The terminal event, by long polling."""
-        path, after = f"/api/v1/runs/{run}/events?wait=30&limit=1000", 0
+        path, after = f"{work}/events?wait=30&limit=1000", 0
         while True:
             page = self._service.call(f"{path}&after_sequence={after}")
             after = page["next_after_sequence"]
             if page["closed"] and after == page["last_sequence"]:
                 return page["items"][-1]
 
-    def lines(self, run: str) -> list[str]:
+    def execution(self) -> str:
+        """The id of an execution that asks questions before it goes on."""
+        wanted = {"workflow_id": "brief-to-plan", "scope_type": "project", "scope_id": "clients", "input": json.loads(BRIEF)}
+        return self._service.call("/api/v1/executions", wanted)["execution_id"]
+
+    def await_question(self, execution: str) -> dict:
+        path = f"/api/v1/executions/{execution}/events?types=clarification_needed&wait=30"
+        while not (asked := self._service.call(path)["items"]):
+            pass
+        return asked[0]
+
+    def answer(self, execution: str) -> None:
+        """Answer what an execution asks, and wait for its end."""
+        asked = self.await_question(execution)
+        answers = {question["id"]: answer_to(question) for question in asked["payload"]["questions"]}
+        work = f"/api/v1/executions/{execution}"
+        self._service.call(f"{work}/steps/{asked['step_id']}/clarification", {"answers": answers})
+        self._await_end(work)
+
+    def lines(self, work: str) -> list[str]:
         """The log itself."""
-        path = self._service.data_dir / "workspaces" / self._workspace / "runs" / run / "logs/events.ndjson"
+        [path] = self._service.data_dir.glob(f"workspaces/*/*/{work}/logs/events.ndjson")
         return path.read_text("utf-8").rstrip("\n").split("\n")
 
     def stream(self, run: str) -> str:
         return f"/api/v1/runs/{run}/events/stream"
+
+    @property
+    def feed(self) -> str:
+        return f"/api/v1/workspaces/{self._workspace}/events"
+
+    def feed_lines(self) -> list[str]:
+        with urllib.request.urlopen(f"{self._service.address}{self.feed}?format=ndjson", timeout=120) as response:
+            return response.read().decode().rstrip("\n").split("\n")
+
+
+def answer_to(question: dict) -> str:
+    return question["choices"][0]["value"] if question.get("choices") else "yes"

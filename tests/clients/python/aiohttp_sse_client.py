@@ -15,8 +15,8 @@ async def read(session, headers):
 
 async def follow():
     headers = {}
-    # The default takes lines of at most 128 KiB.
-    async with aiohttp.ClientSession(read_bufsize=2**21) as session:
+    # As it is by default: no line may be longer than 128 KiB.
+    async with aiohttp.ClientSession() as session:
         while True:
             try:
                 await read(session, headers)

@@ -4,7 +4,7 @@ import http.client
 import json
 from urllib.parse import urlsplit
 
-from report import URL, Over, resuming
+from report import STAYS, URL, Over, resuming
 
 
 def read(position):
@@ -20,7 +20,7 @@ def read(position):
         if text := line.decode().strip():
             event = json.loads(text)
             yield str(event["sequence"]), text
-            if event["type"] == "run.completed":
+            if not STAYS and event["type"] == "run.completed":
                 # There is no 204 here; the end is the terminal event.
                 raise Over("closed")
 

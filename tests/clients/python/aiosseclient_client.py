@@ -1,0 +1,25 @@
+import asyncio
+import json
+
+import aiohttp
+from aiosseclient import aiosseclient
+from report import PAUSE, URL, Over, received
+
+
+async def follow():
+    position = None
+    while True:
+        try:
+            async for event in aiosseclient(URL, last_id=position):
+                position = event.id or position
+                if event.event == "ade.event":
+                    received(event.id, event.data)
+        except (aiohttp.ClientError, OSError):
+            pass
+        await asyncio.sleep(PAUSE)
+
+
+try:
+    asyncio.run(follow())
+except Over as over:
+    print(json.dumps({"stopped": str(over)}), flush=True)
