@@ -42,6 +42,6 @@ fn a_roster_becomes_a_normalized_workbook() {
     let validated = app.post(&project.runs(), &json!({"options": {"validate_only": true}})).expect(201).json();
     assert_eq!(app.finish_run(validated["id"].as_str().unwrap())["status"], "succeeded");
     let broken = run_fixture(&app, &project, "corrupt.xlsx");
-    assert_eq!((&broken["status"], &broken["failure_code"]), (&json!("failed"), &json!("engine_error")));
+    assert_eq!((&broken["status"], &broken["failure_code"]), (&json!("failed"), &json!("input_error")));
     assert_eq!(app.list_builds(&project).len(), 1);
 }

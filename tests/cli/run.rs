@@ -81,10 +81,10 @@ fn what_cannot_be_read_is_told_by_code_and_message() {
     let (data_dir, _turn) = data_dir();
     let (code, _, err) = done(program(data_dir).arg("run").arg(fixture("corrupt.xlsx")));
     assert_eq!(code, Some(1));
-    assert!(err.contains("engine_error: corrupt.xlsx cannot be read as a workbook"), "{err}");
+    assert!(err.contains("input_error: corrupt.xlsx cannot be read as a workbook"), "{err}");
     let (code, _, err) = done(program(data_dir).args(["run", "--sheet", "Missing"]).arg(fixture("roster.xlsx")));
     assert_eq!(code, Some(1));
-    assert!(err.contains("engine_error: sheet Missing not found in roster.xlsx"), "{err}");
+    assert!(err.contains("input_error: sheet Missing not found in roster.xlsx"), "{err}");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_broken_configuration_fails_the_run() {
     let mut command = program(data_dir);
     let (code, out, err) = done(command.arg("run").arg("--config-dir").arg(&mine).arg(fixture("roster.csv")));
     assert_eq!(code, Some(1), "{out}\n{err}");
-    assert!(err.contains("engine_error: ") && err.contains("email"), "{err}");
+    assert!(err.contains("config_error: ") && err.contains("email"), "{err}");
 }
 
 #[test]
