@@ -31,8 +31,9 @@ impl From<NotPlain> for io::Error {
 /// Whether an error says that there is nothing that may be read: no such name, or a link, a pipe or a folder in its
 /// place.
 pub fn is_absent(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory) || error.get_ref().is_some_and(|inner| inner.is::<NotPlain>())
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
+        || error.get_ref().is_some_and(|inner| inner.is::<NotPlain>())
 }
 
 /// An open directory. Paths below it are relative and have only names in them.
@@ -229,6 +230,8 @@ pub(super) fn kind(stat: &FileStat) -> SFlag {
 /// The names of a relative path, none of which leads back up.
 fn names(below: &Path) -> io::Result<Vec<&OsStr>> {
     let name = |part| match part {
+        // No file has such a name, and the system would take it for another.
+        Component::Normal(name) if name.as_encoded_bytes().contains(&0) => Err(io::ErrorKind::NotFound.into()),
         Component::Normal(name) => Ok(name),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a path below a directory")),
     };

@@ -152,6 +152,7 @@ fn nothing_outside_the_output_folder_is_an_output() {
         ".",
         "inside",
         "x%00.csv",
+        &"x".repeat(300),
     ] {
         let answer = app.get(&path(&run, &format!("/outputs/{below}")));
         assert!(answer.status() == 404, "{below}: {answer}");

@@ -311,7 +311,7 @@ fn an_engine_that_fails_fails_its_run_and_leaves_its_words() {
         ]),
     );
     assert_eq!((&told["status"], &told["exit_code"]), (&json!("failed"), &json!(1)));
-    assert_eq!((&told["failure_code"], &told["failure_stage"]), (&json!("engine_error"), &json!("run")));
+    assert_eq!((&told["failure_code"], &told["failure_stage"]), (&json!("bad_input"), &json!("run")));
     assert!(told["failure_message"].as_str().unwrap().contains("no header"), "{told}");
     let events = app.run_events(told["id"].as_str().unwrap());
     let complaint = events.iter().find(|event| event["payload"]["message"] == "no header row").unwrap();

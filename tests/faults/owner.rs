@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::eventually;
 use crate::support::server::{Server, ade, settings};
 use crate::support::tools;
 use crate::support::work::Place;
@@ -41,7 +42,11 @@ fn a_run_from_the_command_line_is_done_by_the_server_of_the_folder() {
     let done = done.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{out}\n{err}");
-    let runs = server.get(&format!("/api/v1/workspaces/{}/runs", place.workspace));
+    // A list tells rows, and a row follows its log.
+    let runs = eventually("the row of the run has its end", || {
+        let runs = server.get(&format!("/api/v1/workspaces/{}/runs", place.workspace));
+        (runs["items"][0]["status"] != "running").then_some(runs)
+    });
     assert_eq!((&runs["total"], &runs["items"][0]["status"]), (&json!(2), &json!("succeeded")), "{runs}");
     // The same content is the same configuration, and so the same venv.
     assert_eq!(runs["items"][0]["configuration_id"], place.configuration, "{runs}");

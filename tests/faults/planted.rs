@@ -97,11 +97,12 @@ fn an_output_that_is_no_file_is_not_there() {
 }
 
 #[test]
-fn a_data_folder_may_have_any_name() {
+fn the_rows_are_in_the_data_folder_whatever_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("50% of it? #1 & “東京” 'x'");
     fs::create_dir(&data).unwrap();
-    let (server, _) = service(&data);
+    let server = Server::start(&data);
+    Place::make(&server);
     server.stop();
     assert!(data.join("ade.db").is_file());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it");

@@ -60,7 +60,21 @@ fn the_summary_in_the_terminal_event_is_the_fold_of_the_log_before_it() {
     let state = fold(RECORDED);
     assert_eq!(state.status, RunStatus::Succeeded);
     assert!(state.row_count.is_some_and(|rows| rows > 0), "the recorded run has read something");
-    assert_eq!(state.summary, completed.summary);
+    // The log is an old one: what its summary says holds still, and there may be more to say.
+    assert!(holds(state.summary.as_ref().unwrap(), completed.summary.as_ref().unwrap()), "{:?}", state.summary);
+}
+
+/// Whether a value has everything that an older one has.
+fn holds(value: &Value, older: &Value) -> bool {
+    match (value, older) {
+        (Value::Object(value), Value::Object(older)) => {
+            older.iter().all(|(key, older)| value.get(key).is_some_and(|value| holds(value, older)))
+        }
+        (Value::Array(value), Value::Array(older)) => {
+            value.len() == older.len() && value.iter().zip(older).all(|(value, older)| holds(value, older))
+        }
+        _ => value == older,
+    }
 }
 
 #[test]
