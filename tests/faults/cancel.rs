@@ -1,16 +1,12 @@
-//! A cancel ends whatever an engine has become, in time, and leaves nothing of it.
+//! A cancel ends whatever an engine has become, and leaves nothing of it.
 
-use std::time::{Duration, Instant};
-
-use serde_json::json;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 
 use crate::support::log::Log;
 use crate::support::server::Server;
 use crate::support::work::Place;
-use crate::support::{eventually, process};
-
-/// The grace time of these tests and three seconds.
-const BOUND: Duration = Duration::from_secs(4);
+use crate::support::{FOR_EVER, eventually, process};
 
 /// What engines do before they are cancelled.
 const ZOO: &[(&str, &str)] = &[
@@ -31,7 +27,7 @@ const ZOO: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_engine_ends_in_time_and_leaves_nothing() {
+fn every_engine_ends_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let place = Place::make(&server);
@@ -39,19 +35,43 @@ fn every_engine_ends_in_time_and_leaves_nothing() {
     for (what, script) in ZOO {
         let run = place.run(&server, script);
         run.await_line(&server, "ready");
-        let begun = Instant::now();
         assert_eq!(run.cancel(&server), 202, "{what}");
         let row = run.ended(&server);
-        let took = begun.elapsed();
-        eprintln!("{what}: {took:?}");
-        assert!(took < BOUND, "{what}: {took:?}");
         let left = process::of_run(&run.id);
         assert!(left.is_empty(), "{what}: {}", process::describe(&left));
         assert_eq!((&row["status"], &row["failure_code"]), (&json!("cancelled"), &json!("run_cancelled")), "{what}");
         let log = Log::read(folder.path(), &row);
         assert_eq!(log.assert_ended()["payload"]["status"], "cancelled", "{what}");
-        assert_eq!(log.of("run.cancelling").len(), 1, "{what}");
+        let cancelling = log.of("run.cancelling");
+        assert_eq!(cancelling.len(), 1, "{what}");
+        let ignores = script.contains("ignore") || script.contains("child") || script.contains("hold");
+        let grace = time(log.assert_ended()) - time(cancelling[0]);
+        assert!(!ignores || grace >= TimeDelta::seconds(1), "{what}: it had {grace}");
         assert_eq!(run.cancel(&server), 200, "{what}: a second cancel finds it cancelled");
+    }
+    server.stop();
+}
+
+fn time(event: &Value) -> DateTime<Utc> {
+    event["created_at"].as_str().expect("an event has a time").parse().expect("as RFC 3339 says")
+}
+
+#[test]
+fn an_engine_that_ends_when_asked_is_not_given_the_grace_of_one_that_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = crate::support::server::settings();
+    settings.insert("ADE_CANCEL_GRACE", FOR_EVER.into());
+    let server = Server::start_with(folder.path(), &settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    for script in
+        ["print ready\nsleep 1000", "executed 1000\nprint ready\nsleep 1000", "print ready\nkill 19\nsleep 1000"]
+    {
+        let run = place.run(&server, script);
+        run.await_line(&server, "ready");
+        assert_eq!(run.cancel(&server), 202);
+        assert_eq!(run.ended(&server)["status"], "cancelled", "{script}");
+        assert!(process::of_run(&run.id).is_empty());
     }
     server.stop();
 }

@@ -1,13 +1,11 @@
 //! However an engine ends, its run says so: a status, a code, what it wrote, and nothing left running.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::support::log::Log;
+use crate::support::process;
 use crate::support::server::{Server, settings};
 use crate::support::work::{Place, Run};
-use crate::support::{process, within};
 
 /// A service with a venv ready.
 fn service(more: &[(&'static str, &str)]) -> (tempfile::TempDir, Server, Place) {
@@ -64,10 +62,8 @@ fn an_engine_that_fails_is_told_with_what_it_wrote() {
 fn an_engine_that_leaves_others_behind_ends_soon_and_with_all_of_them() {
     let (_folder, server, place) = service(&[]);
     let run = place.run(&server, "daemon\ngroup\nhold\nprint done");
-    let row = within(Duration::from_secs(15), "end of the run", || {
-        let row = run.show(&server);
-        (row["status"] == "succeeded").then_some(row)
-    });
+    let row = run.ended(&server);
+    assert_eq!(row["status"], "succeeded", "{row}");
     let log = Log::read(&server.data_dir, &row);
     log.assert_ended();
     let cut = log.of("console.line").into_iter().filter(|event| event["payload"]["truncated"] == true).count();

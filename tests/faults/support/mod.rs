@@ -18,9 +18,14 @@ pub mod work;
 
 use std::time::{Duration, Instant};
 
-/// Waits until `look` finds something; what is slow for any other reason than being broken gets this much time.
+/// What has not come by then never will, however busy the machine is. It says nothing of how long things should take.
+pub const HANGS: Duration = Duration::from_secs(120);
+/// A setting for what must not be waited for: longer than [`HANGS`].
+pub const FOR_EVER: &str = "600s";
+
+/// Waits until `look` finds something.
 pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    within(Duration::from_secs(60), what, look)
+    within(HANGS, what, look)
 }
 
 /// As [`eventually`], with a limit of its own.

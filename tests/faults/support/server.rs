@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{http, process, tools, within};
+use super::{eventually, http, process, tools};
 
 /// Settings of the service, by the names of their variables.
 pub type Settings = BTreeMap<&'static str, String>;
@@ -86,14 +85,14 @@ impl Server {
     }
 
     /// Waits for the end of the process.
-    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        within(limit, "end of the service", || self.has_ended())
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("end of the service", || self.has_ended())
     }
 
     /// A stop in good order.
     pub fn stop(mut self) {
         self.signal(libc::SIGTERM);
-        assert!(self.wait(Duration::from_secs(40)).success());
+        assert!(self.wait().success());
     }
 
     pub fn get(&self, path: &str) -> Value {
