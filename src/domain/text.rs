@@ -27,6 +27,22 @@ pub fn is_identifier(text: &str) -> bool {
     text.len() <= 64 && bytes.next().is_some_and(|first| first.is_ascii_alphabetic()) && bytes.all(plain)
 }
 
+/// Keeps the first ones whose lengths fit into so many bytes; gives the number of the others.
+pub fn keep_fitting<T>(items: &mut Vec<T>, bytes: usize, length: impl Fn(&T) -> usize) -> u64 {
+    let mut room = bytes;
+    let fitting = items.iter().take_while(|item| match room.checked_sub(length(item)) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    });
+    let kept = fitting.count();
+    let left_out = (items.len() - kept) as u64;
+    items.truncate(kept);
+    left_out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
 
 /// So many entries of an output folder are looked at.
-pub const OUTPUT_ENTRIES: usize = 50_000;
+const OUTPUT_ENTRIES: usize = 50_000;
 /// Bytes of JSON of the paths of outputs. With it, `run.completed` is shorter than any event of an engine may be:
 /// summary and names are bounded where they are made.
 const OUTPUT_PATHS: usize = 256 << 10;

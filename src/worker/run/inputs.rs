@@ -11,7 +11,7 @@ use super::session::{Early, failed};
 use super::worker::RunJob;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
-use crate::domain::text::json_length;
+use crate::domain::text::{json_length, keep_fitting};
 use crate::event::payload::run::FieldInfo;
 
 /// The documents as the engine finds them.
@@ -100,19 +100,10 @@ pub async fn manifest_fields(job: &RunJob) -> (Vec<FieldInfo>, u64) {
     fields.map(|fields| bounded(fields, FIELDS)).unwrap_or_default()
 }
 
-fn bounded(mut fields: Vec<FieldInfo>, mut room: usize) -> (Vec<FieldInfo>, u64) {
+fn bounded(mut fields: Vec<FieldInfo>, room: usize) -> (Vec<FieldInfo>, u64) {
     let length =
         |info: &FieldInfo| json_length(&info.field) + info.label.as_deref().map_or(4, json_length) + AROUND_FIELD;
-    let fitting = fields.iter().map(length).take_while(|length| match room.checked_sub(*length) {
-        Some(left) => {
-            room = left;
-            true
-        }
-        None => false,
-    });
-    let kept = fitting.count();
-    let left_out = (fields.len() - kept) as u64;
-    fields.truncate(kept);
+    let left_out = keep_fitting(&mut fields, room, length);
     (fields, left_out)
 }
 

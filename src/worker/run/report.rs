@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::engine_error::EngineError;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
-use crate::domain::text::json_length;
+use crate::domain::text::{json_length, keep_fitting};
 use crate::worker::process::Exit;
 
 /// The engine's own `run.started`, `run.completed` and result line, taken together.
@@ -35,17 +35,7 @@ const REPORTED: usize = 64 << 10;
 impl PathList {
     /// The first ones that fit into so many bytes of JSON.
     pub fn within(mut paths: Vec<String>, bytes: usize) -> Self {
-        let mut room = bytes;
-        let fitting = paths.iter().take_while(|path| match room.checked_sub(json_length(path) + 1) {
-            Some(left) => {
-                room = left;
-                true
-            }
-            None => false,
-        });
-        let kept = fitting.count();
-        let left_out = (paths.len() - kept) as u64;
-        paths.truncate(kept);
+        let left_out = keep_fitting(&mut paths, bytes, |path| json_length(path) + 1);
         Self { paths, left_out }
     }
 

@@ -1,9 +1,8 @@
 import asyncio
-import json
 
 import aiohttp
 from aiohttp_sse_client2.client import EventSource
-from report import PAUSE, URL, Over, received
+from report import PAUSE, URL, Over, following, received
 
 
 async def read(session, headers):
@@ -29,7 +28,4 @@ async def follow():
             await asyncio.sleep(PAUSE)
 
 
-try:
-    asyncio.run(follow())
-except Over as over:
-    print(json.dumps({"stopped": str(over)}), flush=True)
+following(follow)

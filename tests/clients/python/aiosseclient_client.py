@@ -1,9 +1,8 @@
 import asyncio
-import json
 
 import aiohttp
 from aiosseclient import aiosseclient
-from report import PAUSE, URL, Over, received
+from report import PAUSE, URL, following, received
 
 
 async def follow():
@@ -19,7 +18,4 @@ async def follow():
         await asyncio.sleep(PAUSE)
 
 
-try:
-    asyncio.run(follow())
-except Over as over:
-    print(json.dumps({"stopped": str(over)}), flush=True)
+following(follow)

@@ -6,10 +6,11 @@ With ``stay`` the program does not stop at the last event of the stream: it asks
 204, which says that there will never be more.
 """
 
+import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 URL = sys.argv[1]
 STAYS = sys.argv[2:3] == ["stay"]
@@ -25,6 +26,14 @@ def received(position: str, data: str) -> None:
     print(json.dumps({"id": position, "data": data}), flush=True)
     if not STAYS and json.loads(data)["type"] == "run.completed":
         raise Over("closed")
+
+
+def following(follow: Callable[[], Coroutine]) -> None:
+    """For asynchronous libraries: run ``follow`` until the stream is over."""
+    try:
+        asyncio.run(follow())
+    except Over as over:
+        print(json.dumps({"stopped": str(over)}), flush=True)
 
 
 def resuming(read: Callable[[str | None], Iterable[tuple[str, str]]], *errors: type[Exception]) -> None:
