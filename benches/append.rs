@@ -132,7 +132,7 @@ impl Site {
     async fn open(bench: &Bench, threads: &Threads, count: usize) -> Outcome<Self> {
         let folder = bench.fresh_path("logs");
         std::fs::create_dir(&folder)?;
-        let (root, _) = LogRoot::open(&folder, Arc::new(RealDisk), LogOptions::default())?;
+        let (root, _) = LogRoot::open(&folder, Arc::new(RealDisk::default()), LogOptions::default())?;
         let options = StreamOptions { heartbeat: Duration::from_secs(15), max_subscribers: 1 };
         let (workspace_id, configuration_id) = (WorkspaceId::generate(), ConfigurationId::generate());
         let mut streams = Vec::new();

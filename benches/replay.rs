@@ -70,7 +70,7 @@ fn varied(number: u64) -> String {
 }
 
 fn compress(bench: &mut Bench, data: &Path, run: &Run, events: u64) -> Outcome {
-    let (root, _) = LogRoot::open(data, Arc::new(RealDisk), LogOptions::default())?;
+    let (root, _) = LogRoot::open(data, Arc::new(RealDisk::default()), LogOptions::default())?;
     let begin = Instant::now();
     let shrunk = root.compress(run.stream_key(), &|| false)?;
     let seconds = begin.elapsed().as_secs_f64();

@@ -17,6 +17,7 @@ use crate::catalogue::{self, ReadFolderError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
+use crate::files::{Dir, Location, is_absent};
 use crate::http::connection::Connections;
 use crate::http::ports::{self, NoMaintenance};
 use crate::http::server::{self, HttpEnd};
@@ -279,10 +280,15 @@ async fn drain_work(
     registry.drain(Duration::ZERO).await;
 }
 
+/// Tells who holds the folder.
+const LOCK: &str = ".lock";
+/// What the service writes of itself into a data folder is smaller.
+const SMALL: u64 = 64 * 1024;
+
 fn lock(data_dir: &Path) -> Result<File, StartError> {
-    let path = data_dir.join(".lock");
+    let path = data_dir.join(LOCK);
     let failed = |source| StartError::DataDir { path: path.clone(), source };
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let file = Dir::root(data_dir).and_then(|dir| lock_file(&dir)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse(read_owner(data_dir))),
@@ -290,9 +296,21 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
     }
 }
 
+/// Something else under this name was put there by a child; it is kept under another.
+fn lock_file(dir: &Dir) -> io::Result<File> {
+    match dir.file_to_write(LOCK, true) {
+        Err(error) if is_absent(&error) => {
+            tracing::error!("the lock of the data folder is no plain file; it is set aside");
+            dir.rename(LOCK, dir, format!(".stuck-{}", ulid::Ulid::generate()))?;
+            dir.file_to_write(LOCK, true)
+        }
+        opened => opened,
+    }
+}
+
 /// Who holds a data folder, or held it last.
 pub fn read_owner(data_dir: &Path) -> Option<Owner> {
-    serde_json::from_slice(&std::fs::read(data_dir.join(".lock")).ok()?).ok()
+    serde_json::from_slice(&Location::below(data_dir, LOCK).read(SMALL).ok()?).ok()
 }
 
 fn write_owner(mut lock: &File, owner: &Owner) -> io::Result<()> {
@@ -304,12 +322,15 @@ fn write_owner(mut lock: &File, owner: &Owner) -> io::Result<()> {
 
 /// The identity of the data folder, made once.
 fn node_id(data_dir: &Path) -> io::Result<NodeId> {
-    let path = data_dir.join("node_id");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+    let dir = Dir::root(data_dir)?;
+    match dir.read("node_id", SMALL) {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let id = NodeId::generate();
-            std::fs::write(&path, id.to_string())?;
+            dir.replace("node_id", id.to_string().as_bytes())?;
             Ok(id)
         }
         Err(error) => Err(error),
@@ -380,7 +401,8 @@ fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {
         Durability::Write => log::Durability::Write,
     };
     let options = LogOptions { durability, ..LogOptions::default() };
-    let (root, replayed) = LogRoot::open(&settings.storage.data_dir, Arc::new(RealDisk), options)?;
+    let data_dir = &settings.storage.data_dir;
+    let (root, replayed) = LogRoot::open(data_dir, Arc::new(RealDisk::within(data_dir)), options)?;
     tracing::info!(?replayed, "journal replayed");
     Ok(root)
 }

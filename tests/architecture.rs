@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("llm", &["domain"]),
     ("supervision", &[]),
     ("event", &["domain"]),
-    ("log", &["domain", "event"]),
+    ("log", &["domain", "event", "files"]),
     ("stream", &["domain", "event", "log", "supervision"]),
     ("summary", &["domain", "event"]),
     ("workflow", &["domain"]),
@@ -55,8 +55,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &["domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "stream", "registry"],
     ),
-    ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http"]),
-    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app"]),
+    ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http", "files"]),
+    ("cli", &["domain", "config", "telemetry", "event", "log", "summary", "workflow", "feed", "store", "app", "files"]),
     ("main", &["worker", "cli"]),
 ];
 

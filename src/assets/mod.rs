@@ -4,9 +4,6 @@
 //! The folders beside this file are embedded at compile time, in every profile, so that a test sees what a release has.
 
 use std::borrow::Cow;
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::LazyLock;
 
 use rust_embed::RustEmbed;
@@ -48,19 +45,6 @@ pub fn workflow_files() -> impl Iterator<Item = Asset> {
     files::<Workflows>()
 }
 
-/// Writes files into a folder, which is made when it is missing.
-pub fn write_tree(files: impl IntoIterator<Item = Asset>, into: &Path) -> io::Result<()> {
-    fs::create_dir_all(into)?;
-    for (path, content) in files {
-        let target = into.join(path.as_ref());
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(target, content)?;
-    }
-    Ok(())
-}
-
 /// Sorted by path. What running the Python sources leaves beside them is no part of them.
 fn files<E: RustEmbed>() -> impl Iterator<Item = Asset> {
     let mut paths: Vec<_> = E::iter().filter(|path| !is_compiled(path)).collect();
@@ -86,16 +70,6 @@ fn digest(files: impl Iterator<Item = Asset>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_engine_is_written_as_it_is_embedded() {
-        let folder = tempfile::tempdir().unwrap();
-        write_tree(engine_files(), &folder.path().join("engine")).unwrap();
-        assert_ne!(engine_files().count(), 0);
-        for (path, content) in engine_files() {
-            assert_eq!(fs::read(folder.path().join("engine").join(path.as_ref())).unwrap(), content.as_ref());
-        }
-    }
 
     #[test]
     fn only_known_templates_have_files() {

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
-use serde::Deserialize;
 
 use super::client::ApiClient;
-use crate::app::{Application, RunError, StartError, StopHandle};
+use crate::app::{Application, RunError, StartError, StopHandle, read_owner};
 use crate::config::Settings;
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,12 +20,6 @@ pub struct Service {
 struct Embedded {
     stop: StopHandle,
     running: JoinHandle<Result<(), RunError>>,
-}
-
-/// What the owner of a data folder writes into its lock file.
-#[derive(Debug, Deserialize)]
-struct Lock {
-    address: String,
 }
 
 impl Service {
@@ -95,9 +88,7 @@ pub async fn attach_or_start(mut settings: Settings) -> Result<Service, StartErr
 
 /// The base URL of the service that holds the folder's lock and answers.
 pub async fn running_service(data_dir: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(data_dir.join(".lock")).ok()?;
-    let lock: Lock = serde_json::from_str(&text).ok()?;
-    let base_url = format!("http://{}", lock.address);
+    let base_url = format!("http://{}", read_owner(data_dir)?.address?);
     let client = ApiClient::new(&base_url);
     let answer = tokio::time::timeout(PROBE_TIMEOUT, client.bytes("/health/live")).await;
     matches!(answer, Ok(Ok(_))).then_some(base_url)
@@ -107,11 +98,16 @@ pub async fn running_service(data_dir: &Path) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::{Flag, Sources};
+    use crate::domain::id::NodeId;
 
     fn settings(data_dir: &Path) -> Settings {
         let value = data_dir.display().to_string();
         let flags = vec![Flag { name: "--data-dir", key: "data_dir", value }];
         Settings::load(&Sources { flags, ..Sources::default() }).unwrap()
+    }
+
+    fn owner_at(address: &str) -> String {
+        serde_json::json!({"address": address, "node_id": NodeId::generate(), "pid": 1}).to_string()
     }
 
     #[actix_web::test]
@@ -120,8 +116,8 @@ mod tests {
         let owner = attach_or_start(settings(folder.path())).await.unwrap();
         assert!(owner.guard.is_some());
         let address = owner.base_url.strip_prefix("http://").unwrap();
-        let lock = serde_json::json!({"address": address, "node_id": "node_x", "pid": 1});
-        std::fs::write(folder.path().join(".lock"), lock.to_string()).unwrap();
+        let lock = owner_at(address);
+        std::fs::write(folder.path().join(".lock"), lock).unwrap();
         let second = attach_or_start(settings(folder.path())).await.unwrap();
         assert!(second.guard.is_none() && second.base_url == owner.base_url);
         second.close(true).await;
@@ -134,7 +130,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // A port that was free a moment ago, and is closed again.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        for lock in [format!("{{\"address\":\"{address}\"}}"), "not json".to_owned(), String::new()] {
+        for lock in [owner_at(&address.to_string()), "not json".to_owned(), String::new()] {
             std::fs::write(folder.path().join(".lock"), lock).unwrap();
             assert_eq!(running_service(folder.path()).await, None);
         }

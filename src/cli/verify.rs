@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use crate::domain::run::Run;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::feed::origin;
+use crate::files::{Kind, Location, is_absent, walk};
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
 use crate::store::{ConnectError, Store, StoreError};
@@ -191,39 +191,42 @@ async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
     Ok(runs.chain(builds).chain(executions).collect())
 }
 
+/// More than a service ever keeps of a kind.
+const MOST_FOLDERS: usize = 10_000_000;
+
 /// Every run, build and execution that has a folder, and the feed of every workspace that has one, sorted.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
-    fs::read_dir(data_dir)?;
+    Location::from(data_dir).open()?;
     let mut keys = Vec::new();
-    for (name, workspace) in folders(&data_dir.join("workspaces"))? {
+    let workspaces = Location::below(data_dir, "workspaces");
+    for name in folders(&workspaces)? {
         let Ok(workspace_id) = WorkspaceId::parse(&name) else { continue };
+        let workspace = workspaces.join(&name);
         let runs = folders(&workspace.join("runs"))?;
-        let ids = runs.iter().filter_map(|(name, _)| RunId::parse(name).ok());
+        let ids = runs.iter().filter_map(|name| RunId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::run(workspace_id, id)));
         let builds = folders(&workspace.join("builds"))?;
-        let ids = builds.iter().filter_map(|(name, _)| BuildId::parse(name).ok());
+        let ids = builds.iter().filter_map(|name| BuildId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
         let executions = folders(&workspace.join("executions"))?;
-        let ids = executions.iter().filter_map(|(name, _)| ExecutionId::parse(name).ok());
+        let ids = executions.iter().filter_map(|name| ExecutionId::parse(name).ok());
         keys.extend(ids.map(|id| StreamKey::execution(workspace_id, id)));
         keys.push(StreamKey::feed(workspace_id));
     }
     Ok(keys)
 }
 
-/// Sorted by name; none when there is no such folder.
-fn folders(parent: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let entries = match fs::read_dir(parent) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+/// Names in their order; none when there is no such folder. A link is none.
+fn folders(parent: &Location) -> io::Result<Vec<String>> {
+    let dir = match parent.open() {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
         other => other?,
     };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
-        }
-    }
+    walk(&dir, MOST_FOLDERS, |entry| {
+        found.extend(entry.path.to_str().filter(|_| entry.kind == Kind::Folder).map(str::to_owned));
+        false
+    })?;
     found.sort();
     Ok(found)
 }
@@ -342,6 +345,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::domain::execution::ExecutionState;
     use crate::domain::status::ExecutionStatus;

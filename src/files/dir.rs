@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
 
 use nix::dir::Dir as Names;
@@ -57,10 +57,23 @@ impl Dir {
 
     /// As [`Dir::open`]; what is missing on the way is made.
     pub fn make(&self, below: impl AsRef<Path>) -> io::Result<Self> {
+        self.make_each(below.as_ref(), |_| Ok(()))
+    }
+
+    /// As [`Dir::make`]; each new name is durable.
+    pub fn make_durably(&self, below: impl AsRef<Path>) -> io::Result<Self> {
+        self.make_each(below.as_ref(), Self::sync)
+    }
+
+    fn make_each(&self, below: &Path, made: impl Fn(&Self) -> io::Result<()>) -> io::Result<Self> {
         let mut dir = self.again()?;
-        for name in names(below.as_ref())? {
+        for name in names(below)? {
             dir = match dir.enter(name) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => dir.make_one(name)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    dir.make_one(name)?;
+                    made(&dir)?;
+                    dir.enter(name)?
+                }
                 entered => entered?,
             };
         }
@@ -77,7 +90,7 @@ impl Dir {
     pub fn file_to_write(&self, below: impl AsRef<Path>, create: bool) -> io::Result<File> {
         let flags = if create { OFlag::O_RDWR | OFlag::O_CREAT } else { OFlag::O_RDWR };
         let file = self.regular(below.as_ref(), flags)?;
-        if fstat(&file)?.st_nlink > 1 { Err(NotPlain.into()) } else { Ok(file) }
+        if fstat(&file)?.st_nlink == 1 { Ok(file) } else { Err(NotPlain.into()) }
     }
 
     /// A file that is not there yet.
@@ -95,20 +108,47 @@ impl Dir {
         Ok(content)
     }
 
-    /// Gives a file new content, at once and durably: a reader finds all of it or what was there before. A link of this
-    /// name is replaced, not followed.
+    /// Gives a file new content at once: a reader finds all of it or what was there before. A link of this name is
+    /// replaced, not followed.
     pub fn replace(&self, below: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
-        let (dir, name) = self.parent(below.as_ref())?;
-        let fresh = format!(".fresh-{}", Ulid::generate());
-        let mut file = dir.create(&fresh)?;
-        let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| {
-            renameat(&dir.0, fresh.as_str(), &dir.0, name)?;
-            dir.sync()
-        });
-        if written.is_err() {
-            let _ = unlinkat(&dir.0, fresh.as_str(), UnlinkatFlags::NoRemoveDir);
+        self.replace_by(below.as_ref(), |file| file.write_all(content), |_| Ok(()))
+    }
+
+    /// As [`Dir::replace`], also after a loss of power.
+    pub fn replace_durably(&self, below: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
+        self.replace_by(below.as_ref(), |file| file.write_all(content).and_then(|()| file.sync_all()), Self::sync)
+    }
+
+    /// Parts a file from its other names: this name keeps the content, durably, and what is written from now on reaches
+    /// no other. Whatever has no second name is left as it is.
+    pub fn part(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        let (dir, name) = self.parent(name.as_ref())?;
+        match dir.stat(name) {
+            Ok(stat) if kind(&stat) == SFlag::S_IFREG && stat.st_nlink > 1 => {}
+            _ => return Ok(()),
         }
-        written
+        let mut shared = dir.file(name)?;
+        let copy = |file: &mut File| io::copy(&mut shared, file).and_then(|_| file.sync_all());
+        dir.replace_by(name.as_ref(), copy, Self::sync)
+    }
+
+    fn replace_by(
+        &self,
+        below: &Path,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+        renamed: impl FnOnce(&Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (dir, name) = self.parent(below)?;
+        let fresh = fresh_name(".fresh-");
+        let mut file = dir.create(&fresh)?;
+        let done = write(&mut file).and_then(|()| {
+            renameat(&dir.0, fresh.as_os_str(), &dir.0, name)?;
+            renamed(&dir)
+        });
+        if done.is_err() {
+            let _ = dir.remove_file(&fresh);
+        }
+        done
     }
 
     /// Takes a name away that is not a folder's.
@@ -131,9 +171,27 @@ impl Dir {
         if kind(&stat) == SFlag::S_IFREG { Ok(stat.st_size as u64) } else { Err(NotPlain.into()) }
     }
 
-    /// Whether there is a directory of this name.
-    pub fn has_folder(&self, below: impl AsRef<Path>) -> bool {
-        self.open(below).is_ok()
+    /// Whether there is anything of this name, a link that leads nowhere included.
+    pub fn has(&self, name: impl AsRef<OsStr>) -> io::Result<bool> {
+        match self.stat(name.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            stat => stat.map(|_| true),
+        }
+    }
+
+    /// Two names change places, in one step where the system and the file system can; false where they cannot.
+    pub fn exchange(&self, one: &OsStr, other: &OsStr) -> io::Result<bool> {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        {
+            use nix::fcntl::{RenameFlags, renameat2};
+            match renameat2(&self.0, one, &self.0, other, RenameFlags::RENAME_EXCHANGE) {
+                Err(Errno::EINVAL | Errno::ENOSYS) => {}
+                done => return Ok(done.map(|()| true)?),
+            }
+        }
+        #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+        let _ = (one, other);
+        Ok(false)
     }
 
     /// Makes the names in it durable.
@@ -182,8 +240,7 @@ impl Dir {
         self.parent_by(below, Self::enter)
     }
 
-    /// As [`Dir::parent`], by another way of entering.
-    pub(super) fn parent_by<'a>(
+    fn parent_by<'a>(
         &self,
         below: &'a Path,
         enter: impl Fn(&Self, &OsStr) -> io::Result<Self>,
@@ -197,18 +254,27 @@ impl Dir {
         Ok((dir, name))
     }
 
+    /// As [`Dir::parent`]; a folder that was locked against its owner is unlocked.
+    pub(super) fn parent_unlocked<'a>(&self, below: &'a Path) -> io::Result<(Self, &'a OsStr)> {
+        self.parent_by(below, |dir, name| match dir.enter(name) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                dir.unlock(name)?;
+                dir.enter(name)
+            }
+            entered => entered,
+        })
+    }
+
     fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 
-    fn make_one(&self, name: &OsStr) -> io::Result<Self> {
+    /// One that is there already is fine: another was quicker.
+    fn make_one(&self, name: &OsStr) -> io::Result<()> {
         match mkdirat(&self.0, name, Mode::from_bits_truncate(0o777)) {
-            Ok(()) => self.sync()?,
-            // Another was quicker.
-            Err(Errno::EEXIST) => {}
-            Err(error) => return Err(error.into()),
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        self.enter(name)
     }
 
     fn regular(&self, below: &Path, flags: OFlag) -> io::Result<File> {
@@ -220,6 +286,12 @@ impl Dir {
             error => io::Error::from(error),
         })?;
         if kind(&fstat(&file)?) == SFlag::S_IFREG { Ok(file.into()) } else { Err(NotPlain.into()) }
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

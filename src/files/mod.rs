@@ -10,9 +10,11 @@
 //! Everything here blocks on the disk.
 
 mod dir;
+mod location;
 mod walk;
 mod trash;
 
 pub use dir::{Dir, NotPlain, is_absent};
-pub use trash::{Emptied, TRASH, discard, empty_trash, remove_tree};
+pub use location::Location;
+pub use trash::{Emptied, TRASH, discard, empty_trash, remove_tree, remove_within};
 pub use walk::{Entry, Kind, Listing, Walked, list, walk};

@@ -13,6 +13,7 @@ use std::path::Path;
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::dir::{Dir, fresh_name, kind};
+use super::location::Location;
 
 /// How the names begin under which removed things wait for their files to be deleted.
 pub const TRASH: &str = ".trash-";
@@ -43,7 +44,7 @@ pub struct Emptied {
 pub fn discard(root: &Path, path: &Path) -> io::Result<bool> {
     let below = path.strip_prefix(root).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let root = Dir::root(root)?;
-    let (parent, name) = match root.parent_by(below, enter_unlocked) {
+    let (parent, name) = match root.parent_unlocked(below) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         found => found?,
     };
@@ -51,8 +52,7 @@ pub fn discard(root: &Path, path: &Path) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            move_up(&parent, name, &parent)?;
-            Round::new(&parent, AT_ONCE, &|| false).empty_root()?;
+            remove_within(&parent, name)?;
             Ok(true)
         }
         Err(error) => Err(error),
@@ -71,24 +71,15 @@ pub fn empty_trash(root: &Path, most: u64, should_stop: &dyn Fn() -> bool) -> io
 }
 
 /// Removes a tree at once, within bounds: what is left of a very large one waits beside it for [`empty_trash`].
-pub fn remove_tree(path: &Path) -> io::Result<Emptied> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let parent = Dir::root(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
-    move_up(&parent, name, &parent)?;
-    Round::new(&parent, AT_ONCE, &|| false).empty_root()
+pub fn remove_tree(location: impl Into<Location>) -> io::Result<Emptied> {
+    let (parent, name) = location.into().parent()?;
+    remove_within(&parent, &name)
 }
 
-/// Whoever made a folder may have locked it against its owner too.
-fn enter_unlocked(parent: &Dir, name: &OsStr) -> io::Result<Dir> {
-    match parent.enter(name) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            parent.unlock(name)?;
-            parent.enter(name)
-        }
-        entered => entered,
-    }
+/// As [`remove_tree`], of a tree in a directory that is open.
+pub fn remove_within(parent: &Dir, name: &OsStr) -> io::Result<Emptied> {
+    move_up(parent, name, parent)?;
+    Round::new(parent, AT_ONCE, &|| false).empty_root()
 }
 
 /// Gives something a name of ours in `root`. A folder must let its owner write for that, and so must the one it is in.

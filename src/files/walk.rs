@@ -180,6 +180,6 @@ mod tests {
         }
         let listing = list(&Dir::root(folder.path()).unwrap(), 10, 100_000).unwrap();
         assert_eq!((listing.files.len(), listing.skipped), (2, 1), "{listing:?}");
-        super::super::remove_tree(&folder.path().join("d")).unwrap();
+        super::super::remove_tree(folder.path().join("d")).unwrap();
     }
 }

@@ -3,12 +3,14 @@
 //! Law: nothing below promises more than POSIX does. Written bytes are durable after [`DiskFile::sync_data`], a new
 //! name after [`Disk::sync_dir`] of the folder that holds it, and a sync that failed has promised nothing at all.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::files::{Location, walk};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,43 +84,71 @@ pub(super) fn read_range(file: &dyn ReadAt, start: u64, end: u64) -> io::Result<
     Ok(bytes)
 }
 
-/// The operating system's file system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RealDisk;
+/// The operating system's file system. Below its root nothing is reached through a link, and only plain files are
+/// opened: engines can write beside their logs.
+#[derive(Debug, Clone, Default)]
+pub struct RealDisk {
+    root: Option<PathBuf>,
+}
+
+/// So many names in a folder of logs are looked at.
+const MOST_NAMES: usize = 1_000_000;
+
+impl RealDisk {
+    /// Of one data folder. Without a root, whoever names a path answers for the way to it.
+    pub fn within(root: &Path) -> Self {
+        Self { root: Some(root.to_owned()) }
+    }
+
+    fn location(&self, path: &Path) -> Location {
+        let below = self.root.as_deref().and_then(|root| Some((root, path.strip_prefix(root).ok()?)));
+        below.map_or_else(|| path.into(), |(root, below)| Location::below(root, below))
+    }
+}
 
 impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        match std::fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            done => done,
-        }
+        let (dir, name) = self.location(path).parent_unlocked()?;
+        dir.make(name).map(drop)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        self.location(path).open()?.sync()
     }
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
-        let writes = mode != Mode::Read;
-        let file =
-            OpenOptions::new().read(true).write(writes).create(mode == Mode::Create).truncate(false).open(path)?;
+        let (dir, name) = self.location(path).parent_unlocked()?;
+        if mode == Mode::Read {
+            return Ok(Arc::new(dir.file(name)?));
+        }
+        // A backup by hard links, or another's file under the name of a log.
+        dir.part(&name)?;
+        let file = dir.file_to_write(name, mode == Mode::Create)?;
         Ok(Arc::new(file))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        let (dir, name) = self.location(path).parent_unlocked()?;
+        dir.remove_file(name)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
+        let (dir, name) = self.location(from).parent_unlocked()?;
+        let (to, to_name) = self.location(to).parent_unlocked()?;
+        dir.rename(name, &to, to_name)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(folder) {
+        let folder = match self.location(folder).open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
+            folder => folder?,
         };
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        let mut names = Vec::new();
+        walk(&folder, MOST_NAMES, |entry| {
+            names.push(entry.path.to_string_lossy().into_owned());
+            false
+        })?;
+        Ok(names)
     }
 }
 

@@ -71,16 +71,18 @@ pub struct Chunk {
     pub next_offset: u64,
 }
 
+/// Frames that a reader by itself keeps.
+const CACHE: usize = 4 << 20;
+
 impl LogReader {
     /// Opens the file of one log by itself, beside whoever writes it. Where it has been compressed since, that form is
     /// opened. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenReaderError> {
-        const CACHE: usize = 4 << 20;
         let cache = FrameCache::new(CACHE);
         if path.extension().is_some_and(|extension| extension == COMPRESSED) {
-            return Self::open_compressed(&RealDisk, path, &cache);
+            return Self::open_compressed(&RealDisk::default(), path, &cache);
         }
-        Self::from_disk(&RealDisk, path, &cache)
+        Self::from_disk(&RealDisk::default(), path, &cache)
     }
 
     /// Both forms are there for a moment of compressing; then the plain one counts, which goes last.
@@ -129,7 +131,11 @@ impl LogReader {
     /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
     pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
         let path = data_dir.join(key.log_path());
-        if has_segments(key) { Self::of_segments(Arc::new(RealDisk), &path) } else { Self::open(&path) }
+        let disk = RealDisk::within(data_dir);
+        match has_segments(key) {
+            true => Self::of_segments(Arc::new(disk), &path),
+            false => Self::from_disk(&disk, &path, &FrameCache::new(CACHE)),
+        }
     }
 
     #[cfg(test)]

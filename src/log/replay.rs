@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::disk::{Disk, DiskFile, Mode, read_full, read_range};
 use super::journal::in_parallel;
 use super::record::{PAGE, Record, RoundHeader, next_page, parse_body, parse_segment_header};
+use crate::files::is_absent;
 
 /// What was found in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +23,8 @@ pub struct ReplayReport {
     pub bytes: u64,
     /// Logs that do not exist any more.
     pub gone: u64,
+    /// Logs in whose place something else is: a link, a pipe, a folder.
+    pub refused: u64,
     /// Logs that are shorter than where the record belongs: something other than this service has cut them.
     pub gaps: u64,
 }
@@ -113,7 +116,7 @@ fn apply(
     segments: &[Arc<dyn DiskFile>; 2],
     report: &mut ReplayReport,
 ) -> io::Result<()> {
-    let [logs, bytes, gone, gaps] = [const { AtomicU64::new(0) }; 4];
+    let [logs, bytes, gone, refused, gaps] = [const { AtomicU64::new(0) }; 5];
     let entries: Vec<_> = plan.iter().filter(|(_, pieces)| !pieces.is_empty()).collect();
     in_parallel(&entries, |(path, pieces)| {
         let restored = restore(disk, root, path, pieces, segments)
@@ -124,18 +127,23 @@ fn apply(
                 bytes.fetch_add(size, Ordering::Relaxed);
             }
             Restored::Gone => drop(gone.fetch_add(1, Ordering::Relaxed)),
+            Restored::Refused => {
+                tracing::error!(log = %path, "something else is in the place of this log; what it ended with is lost");
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
             Restored::Gap => drop(gaps.fetch_add(1, Ordering::Relaxed)),
         }
         Ok(())
     })?;
     (report.logs, report.bytes) = (logs.into_inner(), bytes.into_inner());
-    (report.gone, report.gaps) = (gone.into_inner(), gaps.into_inner());
+    (report.gone, report.refused, report.gaps) = (gone.into_inner(), refused.into_inner(), gaps.into_inner());
     Ok(())
 }
 
 enum Restored {
     Whole(u64),
     Gone,
+    Refused,
     Gap,
 }
 
@@ -152,6 +160,7 @@ fn restore(
     }
     let file = match disk.open(&root.join(path), Mode::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Restored::Gone),
+        Err(error) if is_absent(&error) => return Ok(Restored::Refused),
         opened => opened?,
     };
     let (mut size, mut written, mut gap) = (file.size()?, 0, false);

@@ -21,6 +21,7 @@ use super::root::{LogRoot, OpenReaderError, Shared};
 use super::stream_file::Claim;
 use crate::domain::StreamKey;
 use crate::event::codec;
+use crate::files::is_absent;
 
 /// A sync of more would hold up those of others for too long.
 const SYNC_EVERY: u64 = 8 << 20;
@@ -172,7 +173,7 @@ impl<'a> Files<'a> {
     /// Its size; 0 if it is not there.
     fn remove_plain(&self, claim: &Claim) -> io::Result<u64> {
         let file = match self.disk.open(&self.plain, Mode::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if is_absent(&error) => return Ok(0),
             opened => opened?,
         };
         claim.sync(&*file)?;
@@ -211,7 +212,7 @@ impl<'a> Files<'a> {
         }
         self.frames.forget(&self.compressed);
         match self.sync_folder() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(freed),
+            Err(error) if is_absent(&error) => Ok(freed),
             synced => synced.map(|()| freed),
         }
     }
@@ -223,7 +224,7 @@ impl<'a> Files<'a> {
 
 fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
     let size = match disk.open(path, Mode::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if is_absent(&error) => return Ok(0),
         opened => opened?.size()?,
     };
     disk.remove(path)?;
@@ -319,7 +320,7 @@ mod tests {
         fn holding(sample: Sample, lines: Vec<u8>) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
-            let (root, _) = LogRoot::open(folder.path(), Arc::new(RealDisk), options).unwrap();
+            let (root, _) = LogRoot::open(folder.path(), Arc::new(RealDisk::default()), options).unwrap();
             let world = Self { folder, sample, lines, root };
             std::fs::create_dir_all(world.path().parent().unwrap()).unwrap();
             std::fs::write(world.path(), &world.lines).unwrap();
@@ -471,7 +472,7 @@ mod tests {
     #[test]
     fn an_index_that_leads_elsewhere_is_a_violation() {
         let world = World::with(3000);
-        let file = RealDisk.open(&compressed_path(&world.path()), Mode::Create).unwrap();
+        let file = RealDisk::default().open(&compressed_path(&world.path()), Mode::Create).unwrap();
         let mut packer = Packer::new().unwrap();
         let half = world.reader().seek(1500, world.lines.len() as u64).unwrap() as usize;
         let first = packer.pack(&world.lines[..half], 1400).unwrap();
@@ -489,10 +490,10 @@ mod tests {
     /// The compressed form of these lines, in frames of this size.
     fn compressed(sample: &Sample, plain: &LogReader, frame_bytes: usize, cache: usize) -> LogReader {
         let path = sample.folder().join("compressed.zst");
-        let file = RealDisk.open(&path, Mode::Create).unwrap();
+        let file = RealDisk::default().open(&path, Mode::Create).unwrap();
         file.set_len(0).unwrap();
         pack(plain, &*file, frame_bytes, &|| false).unwrap();
-        LogReader::open_compressed(&RealDisk, &path, &FrameCache::new(cache)).unwrap()
+        LogReader::open_compressed(&RealDisk::default(), &path, &FrameCache::new(cache)).unwrap()
     }
 
     proptest! {
@@ -539,7 +540,7 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 0x55;
             std::fs::write(&path, &bad).unwrap();
-            let opened = LogReader::open_compressed(&RealDisk, &path, &FrameCache::new(0));
+            let opened = LogReader::open_compressed(&RealDisk::default(), &path, &FrameCache::new(0));
             let mut read = vec![0; lines.len()];
             match opened.map(|reader| reader.read_exact_at(&mut read, 0)) {
                 Ok(Ok(())) => assert_eq!(read, lines, "byte {at}"),
@@ -551,7 +552,10 @@ mod tests {
         assert!(refused > good.len() - 40, "{refused} of {}", good.len());
         for size in 0..good.len() {
             std::fs::write(&path, &good[..size]).unwrap();
-            assert!(LogReader::open_compressed(&RealDisk, &path, &FrameCache::new(0)).is_err(), "{size} bytes");
+            assert!(
+                LogReader::open_compressed(&RealDisk::default(), &path, &FrameCache::new(0)).is_err(),
+                "{size} bytes"
+            );
         }
     }
 

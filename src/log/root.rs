@@ -23,6 +23,7 @@ use super::stream_file::{Claim, StreamFile, Streams, lock};
 use super::writer::LogWriter;
 use crate::domain::StreamKey;
 use crate::domain::time::Timestamp;
+use crate::files::is_absent;
 
 /// When a batch counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +98,7 @@ pub enum OpenReaderError {
 
 impl OpenReaderError {
     pub(super) fn from_io(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::NotFound { Self::NotFound } else { Self::Io(error) }
+        if is_absent(&error) { Self::NotFound } else { Self::Io(error) }
     }
 }
 
@@ -128,6 +129,9 @@ pub(super) struct Shared {
     pub(super) streams: Arc<Streams>,
     pub(super) counters: Arc<Counters>,
 }
+
+/// How the names begin of what was in the place of a log.
+const ASIDE: &str = ".stuck-";
 
 /// Frames of compressed logs that are kept for the next reader.
 const FRAME_CACHE: usize = 16 << 20;
@@ -294,16 +298,41 @@ impl Shared {
                 continue;
             }
             let folder = self.data_dir.join(folder);
-            self.disk.create_dir(&folder)?;
+            self.make_folder(&folder, holds_many)?;
             self.disk.sync_dir(folder.parent().unwrap_or(&self.data_dir))?;
             if holds_many {
                 lock(&self.folders).insert(folder.strip_prefix(&self.data_dir).unwrap_or(&folder).to_owned());
             }
         }
         let path = self.data_dir.join(&relative);
-        let file = self.disk.open(&path, Mode::Create)?;
+        let file = match self.disk.open(&path, Mode::Create) {
+            Err(error) if is_absent(&error) => {
+                self.set_aside(&path)?;
+                self.disk.open(&path, Mode::Create)?
+            }
+            opened => opened?,
+        };
         self.disk.sync_dir(path.parent().unwrap_or(&self.data_dir))?;
         Ok(file)
+    }
+
+    fn make_folder(&self, folder: &Path, holds_many: bool) -> io::Result<()> {
+        match self.disk.create_dir(folder) {
+            // What holds the work of others too is left to the operator.
+            Err(error) if !holds_many && is_absent(&error) && error.kind() != io::ErrorKind::NotFound => {
+                self.set_aside(folder)?;
+                self.disk.create_dir(folder)
+            }
+            made => made,
+        }
+    }
+
+    /// An engine has put a link, a pipe or the like in the place of its log: that is kept under another name, and the
+    /// log begins again, so that it can have its end.
+    fn set_aside(&self, path: &Path) -> io::Result<()> {
+        let aside = path.with_file_name(format!("{ASIDE}{}", ulid::Ulid::generate()));
+        tracing::error!(path = %path.display(), aside = %aside.display(), "no log is here; what is here is set aside");
+        self.disk.rename(path, &aside)
     }
 
     /// Counts the older segments in: where the newest begins, and what came last if it is empty.

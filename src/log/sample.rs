@@ -44,7 +44,7 @@ impl Sample {
         use super::disk::Disk;
         let path = self.folder.path().join("events.ndjson");
         std::fs::write(&path, content).unwrap();
-        RealDisk.open(&path, Mode::Write).unwrap()
+        RealDisk::default().open(&path, Mode::Write).unwrap()
     }
 
     pub(super) fn reader(&self, content: &[u8]) -> LogReader {

@@ -144,7 +144,7 @@ mod tests {
         }
 
         fn root(&self) -> LogRoot {
-            LogRoot::open(self.folder.path(), Arc::new(RealDisk), LogOptions::default()).unwrap().0
+            LogRoot::open(self.folder.path(), Arc::new(RealDisk::default()), LogOptions::default()).unwrap().0
         }
 
         /// Appends the events `from..=to` and says what was there before.
@@ -159,7 +159,7 @@ mod tests {
         }
 
         fn names(&self) -> Vec<String> {
-            let mut names = RealDisk.list(&self.folder.path().join(self.key.folder())).unwrap();
+            let mut names = RealDisk::default().list(&self.folder.path().join(self.key.folder())).unwrap();
             names.sort();
             names
         }

@@ -115,7 +115,7 @@ pub(super) mod tests {
         let store = Store::connect(&format!("{}?mode=rwc", settings.storage.database_url), 2).await.unwrap();
         store.migrate().await.unwrap();
         let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
-        let (log, _) = LogRoot::open(folder, Arc::new(RealDisk), options).unwrap();
+        let (log, _) = LogRoot::open(folder, Arc::new(RealDisk::default()), options).unwrap();
         let models = crate::app::models(&settings.llm).unwrap();
         RegistryHandle::start(Services::new(Arc::new(settings), store, log, NodeId::generate(), models))
     }

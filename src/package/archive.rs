@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 
 use memchr::memmem;
 use zip::ZipArchive;
@@ -13,9 +12,10 @@ use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use super::check::{InvalidPackage, check_package};
-use super::digest::content_digest;
+use super::digest::digest_of;
 use super::staging::Staging;
 use super::tree::{TreeError, files, is_junk, is_junk_anywhere};
+use crate::files::Location;
 
 /// What an imported zip file may come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,11 @@ pub enum ExportError {
 }
 
 /// Unpacks a package into a folder that then holds exactly it. Whatever was there before stays when this fails.
-pub fn import_zip(zip: impl Read + Seek, into: &Path, limits: Limits) -> Result<ImportReport, ImportError> {
+pub fn import_zip(
+    zip: impl Read + Seek,
+    into: impl Into<Location>,
+    limits: Limits,
+) -> Result<ImportReport, ImportError> {
     let mut archive = open(zip, limits)?;
     let plan = plan(&mut archive)?;
     if plan.files.is_empty() {
@@ -85,18 +89,19 @@ pub fn import_zip(zip: impl Read + Seek, into: &Path, limits: Limits) -> Result<
     }
     let staging = Staging::beside(into)?;
     let bytes = unpack(&mut archive, &plan, &staging, limits.unpacked_bytes)?;
-    check_package(staging.path())?;
-    let content_digest = content_digest(staging.path())?;
+    check_package(staging.dir())?;
+    let content_digest = digest_of(staging.dir())?;
     staging.commit()?;
     Ok(ImportReport { content_digest, files: plan.files.len(), bytes, skipped: plan.skipped })
 }
 
 /// Packs a package. The same files give the same bytes.
-pub fn export_zip<W: Write + Seek>(folder: &Path, zip: W) -> Result<W, ExportError> {
+pub fn export_zip<W: Write + Seek>(folder: impl Into<Location>, zip: W) -> Result<W, ExportError> {
     let mut writer = ZipWriter::new(zip);
-    for path in files(folder)? {
-        let source = folder.join(&path);
-        let mut file = std::fs::File::open(&source).map_err(TreeError::io(&source))?;
+    let folder = folder.into();
+    let dir = folder.open().map_err(TreeError::io(folder.path()))?;
+    for path in files(&dir)? {
+        let mut file = dir.file(&path).map_err(TreeError::io(&path))?;
         writer.start_file(path, SimpleFileOptions::default().unix_permissions(0o644))?;
         io::copy(&mut file, &mut writer).map_err(ZipError::from)?;
     }
@@ -305,6 +310,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::files::Dir;
 
     const PROJECT: (&str, &str) = ("pyproject.toml", "[project]\nname = \"ade_config\"\n");
     const MANIFEST: (&str, &str) = ("src/ade_config/manifest.json", "{}");
@@ -342,7 +348,7 @@ mod tests {
         }
 
         fn import(&self, zip: &[u8], limits: Limits) -> Result<ImportReport, ImportError> {
-            import_zip(Cursor::new(zip), &self.path(), limits)
+            import_zip(Cursor::new(zip), self.path(), limits)
         }
 
         /// Whatever an import that failed has left.
@@ -355,7 +361,7 @@ mod tests {
         let target = Target::new();
         let report = target.import(zip, Limits::default());
         assert!(report.is_ok() || target.is_untouched());
-        report.map(|report| (files(&target.path()).unwrap(), report))
+        report.map(|report| (files(&Dir::root(&target.path()).unwrap()).unwrap(), report))
     }
 
     fn refusal(zip: &[u8]) -> ImportError {
@@ -375,7 +381,7 @@ mod tests {
         let source = Target::new();
         let report =
             source.import(&with(&[("src/ade_config/a.py", "x = 1"), ("a-b", ""), ("a/b", "")]), Limits::default());
-        let pack = || export_zip(&source.path(), Cursor::new(Vec::new())).unwrap().into_inner();
+        let pack = || export_zip(source.path(), Cursor::new(Vec::new())).unwrap().into_inner();
         let (_, again) = import(&pack()).unwrap();
         assert_eq!(again, report.unwrap());
         assert_eq!(pack(), pack());
@@ -388,7 +394,10 @@ mod tests {
         target.import(&with(&[("../x", "")]), Limits::default()).unwrap_err();
         assert!(target.path().join("old.py").exists());
         target.import(&with(&[("new.py", "")]), Limits::default()).unwrap();
-        assert_eq!(files(&target.path()).unwrap(), ["new.py", "pyproject.toml", "src/ade_config/manifest.json"]);
+        assert_eq!(
+            files(&Dir::root(&target.path()).unwrap()).unwrap(),
+            ["new.py", "pyproject.toml", "src/ade_config/manifest.json"]
+        );
         assert_eq!(fs::read_dir(target.parent.path()).unwrap().count(), 1);
     }
 

@@ -1,10 +1,10 @@
 //! What makes a folder a configuration package.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
 
 use serde_json::Value;
+
+use crate::files::Dir;
 
 const PROJECT: &str = "pyproject.toml";
 const MANIFEST: &str = "src/ade_config/manifest.json";
@@ -21,7 +21,7 @@ pub struct InvalidPackage {
 }
 
 /// The folder has a `pyproject.toml` that is TOML and a manifest that is a JSON object.
-pub fn check_package(folder: &Path) -> Result<(), InvalidPackage> {
+pub fn check_package(folder: &Dir) -> Result<(), InvalidPackage> {
     let project = text(folder, PROJECT)?;
     toml::de::DeTable::parse(&project)
         .map_err(|error| invalid(PROJECT, format!("is not toml: {}", error.message())))?;
@@ -37,14 +37,11 @@ fn invalid(file: &'static str, problem: impl Into<String>) -> InvalidPackage {
     InvalidPackage { file, problem: problem.into() }
 }
 
-fn text(folder: &Path, file: &'static str) -> Result<String, InvalidPackage> {
-    let mut text = String::new();
-    let opened = File::open(folder.join(file)).map(|file| file.take(LARGEST + 1));
-    match opened.and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(read) if read as u64 > LARGEST => Err(invalid(file, "is too large")),
-        Ok(_) => Ok(text),
+fn text(folder: &Dir, file: &'static str) -> Result<String, InvalidPackage> {
+    match folder.read(file, LARGEST) {
+        Ok(text) => String::from_utf8(text).map_err(|_| invalid(file, "is not utf-8 text")),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(invalid(file, "is too large")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(invalid(file, "is missing")),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(invalid(file, "is not utf-8 text")),
         Err(_) => Err(invalid(file, "cannot be read")),
     }
 }
@@ -62,7 +59,8 @@ mod tests {
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, content).unwrap();
         };
-        let check = || check_package(folder.path()).map_err(|error| error.to_string());
+        let dir = Dir::root(folder.path()).unwrap();
+        let check = || check_package(&dir).map_err(|error| error.to_string());
         let starts = |wanted: &str| assert!(check().unwrap_err().starts_with(wanted), "{:?}", check());
 
         starts("pyproject.toml is missing");

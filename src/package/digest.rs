@@ -1,34 +1,39 @@
 //! What a package's content comes down to.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::tree::{TreeError, files};
+use crate::files::{Dir, Location};
 
 /// `sha256:<hex>` over every file of a package in the order of their paths: the path and the content, each after its
 /// length, so that no two packages run together into the same bytes.
-pub fn content_digest(folder: &Path) -> Result<String, TreeError> {
+pub fn content_digest(folder: impl Into<Location>) -> Result<String, TreeError> {
+    let folder = folder.into();
+    digest_of(&folder.open().map_err(TreeError::io(folder.path()))?)
+}
+
+pub(super) fn digest_of(folder: &Dir) -> Result<String, TreeError> {
     let mut sha256 = Sha256::new();
     for path in files(folder)? {
         sha256.update((path.len() as u64).to_be_bytes());
         sha256.update(&path);
-        add_file(&mut sha256, &folder.join(path))?;
+        add_file(&mut sha256, folder, Path::new(&path))?;
     }
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
 
 /// `sha256:<hex>` of one file's content.
-pub fn file_digest(path: &Path) -> io::Result<String> {
+pub fn file_digest(file: impl Into<Location>) -> io::Result<String> {
     let mut sha256 = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut sha256)?;
+    io::copy(&mut file.into().file()?, &mut sha256)?;
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
 
-fn add_file(sha256: &mut Sha256, path: &Path) -> Result<(), TreeError> {
-    let file = File::open(path).map_err(TreeError::io(path))?;
+fn add_file(sha256: &mut Sha256, folder: &Dir, path: &Path) -> Result<(), TreeError> {
+    let file = folder.file(path).map_err(TreeError::io(path))?;
     let length = file.metadata().map_err(TreeError::io(path))?.len();
     sha256.update(length.to_be_bytes());
     let read = io::copy(&mut file.take(length + 1), sha256).map_err(TreeError::io(path))?;
@@ -37,6 +42,7 @@ fn add_file(sha256: &mut Sha256, path: &Path) -> Result<(), TreeError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::staging::Staging;
     use super::*;
     use crate::assets;
     use std::fs;
@@ -77,7 +83,10 @@ mod tests {
     #[test]
     fn the_digest_of_the_embedded_engine_is_that_of_its_files_on_disk() {
         let folder = tempfile::tempdir().unwrap();
-        assets::write_tree(assets::engine_files(), folder.path()).unwrap();
-        assert_eq!(content_digest(folder.path()).unwrap(), assets::engine_digest());
+        let target = folder.path().join("engine");
+        let staging = Staging::beside(&target).unwrap();
+        staging.write(assets::engine_files()).unwrap();
+        staging.commit().unwrap();
+        assert_eq!(content_digest(&target).unwrap(), assets::engine_digest());
     }
 }

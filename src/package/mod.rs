@@ -20,4 +20,4 @@ pub use digest::{content_digest, file_digest};
 pub use locks::PackageLocks;
 pub use staging::{STAGING, Staging};
 pub use template::{Template, TemplateError, templates, write_template};
-pub use tree::{TreeError, copy_package};
+pub use tree::{TreeError, copy_package, stage_copy};

@@ -2,126 +2,114 @@
 //!
 //! Law: the target holds either what it held before or everything that was staged, also after a power cut.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ulid::Ulid;
 
-use crate::files;
+use super::tree::{MOST, too_large};
+use crate::files::{self, Dir, Kind, Location};
 
 /// How the name of a folder in the making begins; the rest is a ULID.
 pub const STAGING: &str = ".staging-";
 
 /// Removed again when dropped, unless committed.
 pub struct Staging {
-    path: PathBuf,
-    target: PathBuf,
+    parent: Dir,
+    dir: Dir,
+    name: OsString,
+    target: OsString,
 }
 
 impl Staging {
     /// An empty folder beside `target`, in a parent that is made when it is missing.
-    pub fn beside(target: &Path) -> io::Result<Self> {
-        let parent = target.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        create_folders(parent)?;
-        let path = parent.join(format!("{STAGING}{}", Ulid::generate()));
-        fs::create_dir(&path)?;
-        Ok(Self { path, target: target.to_owned() })
+    pub fn beside(target: impl Into<Location>) -> io::Result<Self> {
+        let (parent, target) = target.into().make_parent()?;
+        let name = OsString::from(format!("{STAGING}{}", Ulid::generate()));
+        let dir = parent.make(&name)?;
+        Ok(Self { parent, dir, name, target })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn dir(&self) -> &Dir {
+        &self.dir
     }
 
     /// A new file, by a relative path that the caller has made sure of.
     pub fn create(&self, relative: &str) -> io::Result<File> {
-        let path = self.path.join(relative);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        File::create_new(path)
+        let path = Path::new(relative);
+        let folder = self.dir.make(path.parent().unwrap_or(Path::new("")))?;
+        folder.create(path.file_name().unwrap_or_default())
+    }
+
+    /// Files by their relative paths.
+    pub fn write(&self, files: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<[u8]>)>) -> io::Result<()> {
+        use io::Write as _;
+        files.into_iter().try_for_each(|(path, content)| self.create(path.as_ref())?.write_all(content.as_ref()))
     }
 
     /// Makes everything durable, then the target at once; what the target was before is gone.
     pub fn commit(self) -> io::Result<()> {
-        sync_tree(&self.path)?;
-        if self.target.try_exists()? {
-            exchange(&self.path, &self.target)?;
-        } else {
-            fs::rename(&self.path, &self.target)?;
+        sync_tree(&self.dir)?;
+        match self.parent.has(&self.target)? {
+            true => exchange(&self.parent, &self.name, &self.target)?,
+            false => self.parent.rename(&self.name, &self.parent, &self.target)?,
         }
-        sync_parent(&self.target)
+        self.parent.sync()
+    }
+
+    /// As [`Staging::commit`], by another name in the same place.
+    pub fn commit_as(mut self, name: &str) -> io::Result<()> {
+        self.target = name.into();
+        self.commit()
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         // After a commit this is what the target was before, or not there. What cannot be removed is only clutter.
-        let _ = files::remove_tree(&self.path);
+        let _ = files::remove_within(&self.parent, &self.name);
     }
 }
 
-/// Makes missing folders, each durable in its parent.
-fn create_folders(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
+fn sync_tree(dir: &Dir) -> io::Result<()> {
+    let mut synced = Ok(());
+    let walked = files::walk(dir, MOST, |entry| {
+        synced = std::mem::replace(&mut synced, Ok(())).and_then(|()| match entry.kind {
+            Kind::Folder => dir.open(&entry.path)?.sync(),
+            _ => dir.file(&entry.path)?.sync_all(),
+        });
+        synced.is_ok()
+    })?;
+    synced?;
+    if let Some(why) = too_large(&walked) {
+        return Err(io::Error::other(why));
     }
-    if let Some(parent) = folder.parent() {
-        create_folders(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => sync_parent(folder),
-    }
+    dir.sync()
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+/// Two folders change names.
+fn exchange(parent: &Dir, one: &OsStr, other: &OsStr) -> io::Result<()> {
+    if parent.exchange(one, other)? { Ok(()) } else { exchange_in_steps(parent, one, other) }
 }
 
-fn sync_tree(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_tree(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
-    }
-    File::open(folder)?.sync_all()
-}
-
-/// Two folders change names, in one step where the system and the file system can.
-fn exchange(one: &Path, other: &Path) -> io::Result<()> {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        use nix::errno::Errno;
-        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-        match renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE) {
-            Err(Errno::EINVAL | Errno::ENOSYS) => {}
-            done => return Ok(done?),
-        }
-    }
-    exchange_in_steps(one, other)
-}
-
-fn exchange_in_steps(one: &Path, other: &Path) -> io::Result<()> {
-    let aside = one.with_extension("aside");
-    fs::rename(other, &aside)?;
-    if let Err(error) = fs::rename(one, other) {
-        fs::rename(&aside, other)?;
+fn exchange_in_steps(parent: &Dir, one: &OsStr, other: &OsStr) -> io::Result<()> {
+    let aside = Path::new(one).with_extension("aside");
+    parent.rename(other, parent, &aside)?;
+    if let Err(error) = parent.rename(one, parent, other) {
+        parent.rename(&aside, parent, other)?;
         return Err(error);
     }
-    fs::rename(&aside, one)
+    parent.rename(&aside, parent, one)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
     use std::io::Write;
+
+    use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -143,7 +131,7 @@ mod tests {
     #[test]
     fn an_abandoned_folder_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let staging = Staging::beside(&root.path().join("target")).unwrap();
+        let staging = Staging::beside(root.path().join("target")).unwrap();
         staging.create("a/b").unwrap();
         drop(staging);
         assert!(names(root.path()).is_empty());
@@ -155,7 +143,8 @@ mod tests {
         let (one, other) = (root.path().join(".staging-1"), root.path().join("target"));
         fs::create_dir_all(one.join("new")).unwrap();
         fs::create_dir_all(other.join("old")).unwrap();
-        exchange_in_steps(&one, &other).unwrap();
+        let parent = Dir::root(root.path()).unwrap();
+        exchange_in_steps(&parent, ".staging-1".as_ref(), "target".as_ref()).unwrap();
         assert_eq!((names(&one), names(&other)), (vec!["old".into()], vec!["new".into()]));
         assert_eq!(names(root.path()).len(), 2);
     }

@@ -1,12 +1,12 @@
 //! The configurations that ship with the service.
 
 use std::io;
-use std::path::Path;
 
-use super::digest::content_digest;
+use super::digest::digest_of;
 use super::staging::Staging;
 use super::tree::TreeError;
 use crate::assets;
+use crate::files::Location;
 
 /// A configuration to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +30,11 @@ pub fn templates() -> &'static [Template] {
 }
 
 /// Writes a template into a folder that then holds exactly it, and gives its digest.
-pub fn write_template(id: &str, into: &Path) -> Result<String, TemplateError> {
+pub fn write_template(id: &str, into: impl Into<Location>) -> Result<String, TemplateError> {
     let files = assets::template_files(id).ok_or(TemplateError::Unknown)?;
     let staging = Staging::beside(into)?;
-    assets::write_tree(files, staging.path())?;
-    let digest = content_digest(staging.path())?;
+    staging.write(files)?;
+    let digest = digest_of(staging.dir())?;
     staging.commit()?;
     Ok(digest)
 }
@@ -42,7 +42,8 @@ pub fn write_template(id: &str, into: &Path) -> Result<String, TemplateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::package::check_package;
+    use crate::files::Dir;
+    use crate::package::{check_package, content_digest};
 
     #[test]
     fn every_template_is_a_package() {
@@ -51,7 +52,7 @@ mod tests {
             let into = folder.path().join(template.id);
             let digest = write_template(template.id, &into).unwrap();
             assert_eq!(digest, content_digest(&into).unwrap());
-            check_package(&into).unwrap();
+            check_package(&Dir::root(&into).unwrap()).unwrap();
         }
     }
 

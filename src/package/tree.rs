@@ -1,11 +1,11 @@
 //! The files of a package, and what beside them is not one of them.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::digest::content_digest;
+use super::digest::digest_of;
 use super::staging::Staging;
+use crate::files::{Dir, Kind, Location, Walked, walk};
 
 /// Not part of a package wherever it is found, file or folder.
 const JUNK: &[&str] = &[
@@ -32,6 +32,9 @@ const JUNK: &[&str] = &[
 /// Not part of a package as a folder beside `pyproject.toml`; further down they may well be modules.
 const JUNK_AT_TOP: &[&str] = &["venv", "env", "build", "dist"];
 
+/// Of a folder, so many entries are looked at.
+pub(super) const MOST: usize = 100_000;
+
 /// A folder cannot be read as a package.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -41,53 +44,79 @@ pub enum TreeError {
     NotText { path: PathBuf },
     #[error("{path:?} changed while it was read")]
     Changed { path: PathBuf },
+    #[error("{0}")]
+    TooLarge(String),
     #[error("{path:?} cannot be read or written")]
     Io { path: PathBuf, source: io::Error },
 }
 
 impl TreeError {
-    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
+    pub(super) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
         |source| Self::Io { path, source }
     }
 }
 
 /// Copies the files of a package, and nothing else, to a folder that then holds exactly them. Gives the digest of the
 /// copy: the original may change meanwhile.
-pub fn copy_package(from: &Path, to: &Path) -> Result<String, TreeError> {
-    let staging = Staging::beside(to).map_err(TreeError::io(to))?;
-    for path in files(from)? {
-        let source = from.join(&path);
-        let mut reader = File::open(&source).map_err(TreeError::io(&source))?;
-        let mut writer = staging.create(&path).map_err(TreeError::io(to))?;
-        io::copy(&mut reader, &mut writer).map_err(TreeError::io(&source))?;
-    }
-    let digest = content_digest(staging.path())?;
-    staging.commit().map_err(TreeError::io(to))?;
+pub fn copy_package(from: impl Into<Location>, to: impl Into<Location>) -> Result<String, TreeError> {
+    let to = to.into();
+    let (staging, digest) = stage_copy(from, &to)?;
+    staging.commit().map_err(TreeError::io(to.path()))?;
     Ok(digest)
 }
 
+/// As [`copy_package`], but the copy stays beside its target until it is committed.
+pub fn stage_copy(from: impl Into<Location>, to: impl Into<Location>) -> Result<(Staging, String), TreeError> {
+    let (from, to) = (from.into(), to.into());
+    let source = from.open().map_err(TreeError::io(from.path()))?;
+    let staging = Staging::beside(&to).map_err(TreeError::io(to.path()))?;
+    for path in files(&source)? {
+        let mut reader = source.file(&path).map_err(TreeError::io(&path))?;
+        let mut writer = staging.create(&path).map_err(TreeError::io(to.path()))?;
+        io::copy(&mut reader, &mut writer).map_err(TreeError::io(&path))?;
+    }
+    let digest = digest_of(staging.dir())?;
+    Ok((staging, digest))
+}
+
 /// The relative paths of a package's files, `/` between the folders, in the order of their bytes.
-pub fn files(root: &Path) -> Result<Vec<String>, TreeError> {
-    let mut found = Vec::new();
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
-        let here = root.join(&folder);
-        for entry in fs::read_dir(&here).map_err(TreeError::io(&here))? {
-            let entry = entry.map_err(TreeError::io(&here))?;
-            let kind = entry.file_type().map_err(TreeError::io(&here))?;
-            let name = entry.file_name().into_string().map_err(|_| TreeError::NotText { path: entry.path() })?;
-            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            match (is_junk(&path, kind.is_dir()), kind.is_dir(), kind.is_file()) {
-                (true, ..) => {}
-                (false, true, _) => folders.push(path),
-                (false, _, true) => found.push(path),
-                _ => return Err(TreeError::NotPlain { path: entry.path() }),
-            }
+pub(super) fn files(root: &Dir) -> Result<Vec<String>, TreeError> {
+    let (mut found, mut fault) = (Vec::new(), None);
+    let walked = walk(root, MOST, |entry| {
+        let Some(path) = entry.path.to_str() else {
+            fault.get_or_insert(TreeError::NotText { path: entry.path.clone() });
+            return false;
+        };
+        match (is_junk(path, entry.kind == Kind::Folder), entry.kind) {
+            (true, _) => return false,
+            (false, Kind::Folder) => return fault.is_none(),
+            (false, Kind::File) => found.push(path.to_owned()),
+            (false, Kind::Other) => drop(fault.get_or_insert(TreeError::NotPlain { path: entry.path.clone() })),
         }
+        false
+    });
+    let walked = walked.map_err(TreeError::io("."))?;
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    if let Some(why) = too_large(&walked) {
+        return Err(TreeError::TooLarge(why));
+    }
+    if let Some((path, source)) = walked.unreadable {
+        return Err(TreeError::Io { path, source });
     }
     found.sort();
     Ok(found)
+}
+
+/// Why a walk has not seen everything; none when it has.
+pub(super) fn too_large(walked: &Walked) -> Option<String> {
+    match walked {
+        Walked { is_cut: true, .. } => Some(format!("there are more than {MOST} files and folders")),
+        Walked { too_deep: 1.., .. } => Some("folders are nested too deeply".to_owned()),
+        _ => None,
+    }
 }
 
 /// The last part of the path is no part of a package. Those before it are asked about on their own.
@@ -103,7 +132,14 @@ pub fn is_junk_anywhere(path: &str, is_folder: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::super::digest::content_digest;
     use super::*;
+
+    fn files(folder: &Path) -> Result<Vec<String>, TreeError> {
+        super::files(&Dir::root(folder).unwrap())
+    }
 
     /// Files with their own paths as content.
     fn plant(root: &Path, paths: &[&str]) {
@@ -162,5 +198,19 @@ mod tests {
         assert!(copy_package(&from, &to).is_err());
         assert_eq!(files(&to).unwrap(), ["before.py"]);
         assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_package_that_is_nested_too_deeply_is_refused_and_not_walked_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        plant(folder.path(), &["pyproject.toml"]);
+        let mut dir = Dir::root(folder.path()).unwrap();
+        for _ in 0..1_000 {
+            dir = dir.make("deeper").unwrap();
+        }
+        let error = content_digest(folder.path()).unwrap_err();
+        assert!(matches!(error, TreeError::TooLarge(_)), "{error}");
+        assert!(copy_package(folder.path(), folder.path().join("copy")).is_err());
+        crate::files::remove_tree(folder.path().join("deeper")).unwrap();
     }
 }

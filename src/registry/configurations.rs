@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 
 use chrono::Utc;
 
@@ -12,6 +11,7 @@ use crate::domain::precondition;
 use crate::domain::principal::Scope;
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, WorkspaceId};
+use crate::files::Location;
 use crate::package::{self, ImportError, Limits, TreeError};
 use crate::store::StoreError;
 
@@ -33,7 +33,8 @@ pub type Expected = precondition::Expected<String>;
 /// The digest of the files as they are on disk; the row is brought up to date.
 pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
     let (locks, folder) = (services.work.packages.clone(), folder(services, configuration));
-    let digest = tokio::task::spawn_blocking(move || locks.reading(&folder, || package::content_digest(&folder)));
+    let digest =
+        tokio::task::spawn_blocking(move || locks.reading(&folder.path(), || package::content_digest(&folder)));
     let digest = digest.await.map_err(io::Error::other)??;
     note(services, configuration, &digest).await?;
     Ok(digest)
@@ -62,7 +63,7 @@ pub async fn replace(
     let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
     let (locks, folder) = (services.work.packages.clone(), folder(&services, &configuration));
     let exchanged = tokio::task::spawn_blocking(move || {
-        locks.exchanging(&folder, || {
+        locks.exchanging(&folder.path(), || {
             let digest = package::content_digest(&folder).map_err(ImportError::from)?;
             if !expected.is_met_by(&digest) {
                 return Ok(Err(digest));
@@ -94,6 +95,6 @@ async fn note(services: &Services, configuration: &Configuration, digest: &str) 
 }
 
 /// Where a configuration's files are.
-pub fn folder(services: &Services, configuration: &Configuration) -> PathBuf {
-    services.work.data_dir.join(configuration.folder())
+pub fn folder(services: &Services, configuration: &Configuration) -> Location {
+    services.work.location(configuration.folder())
 }

@@ -26,7 +26,7 @@ use crate::domain::failure::{BuildErrorCode, RunFailureCode};
 use crate::domain::progress::ExecutionFailureCode;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
-use crate::domain::status::BuildStatus;
+use crate::domain::status::{BuildStatus, RunStatus};
 use crate::event::payload::Caller;
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::execution::Kept;
@@ -35,7 +35,7 @@ use crate::event::{Draft, EventRef, codec};
 use crate::log::{OpenLogError, OpenReaderError};
 use crate::projection::{self, Patience, Target};
 use crate::store::StoreError;
-use crate::stream::{Follow, Hub, OpenStreamError, SubscribeError};
+use crate::stream::{Follow, Hub, OpenStreamError, StreamHandle, SubscribeError};
 use crate::worker::build::{conclude_build, end_of_build};
 use crate::worker::execution::scribe::fold_so_far;
 use crate::worker::execution::{conclude_execution, end_of_execution};
@@ -191,8 +191,12 @@ async fn recover_build(services: &Services, build: &Build) -> Result<Done, Launc
     if stream.tail().sequence == 0 {
         stream.append_one(launch::created(build)).await?;
     }
-    conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
+    let ended = conclude_build(&services.work, build, &stream, BuildErrorCode::Interrupted, WHY).await;
     correct(services, stream.follow_inside(Start::default()), target).await;
+    if is_behind(&stream, build.last_sequence) {
+        let last = build.last_sequence + 1;
+        services.store.save_build_state(build.workspace_id, build.id, &ended, last, Some(false)).await?;
+    }
     if build.log_degraded {
         services.store.clear_build_degraded(build.workspace_id, build.id).await?;
     }
@@ -209,7 +213,8 @@ async fn recover_run(
     if let Some(hub) = compressed(services, run.stream_key()).await {
         return Ok(correct(services, Follow::inside(hub, Start::default()), target).await);
     }
-    if !has_begun(services, run.stream_key()).await {
+    // A log that is gone tells nothing; the row was never further on than it.
+    if run.state.status != RunStatus::Running && !has_begun(services, run.stream_key()).await {
         let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
         launch::launch_run(services, registry, ports, run.clone(), place, None).await?;
         return Ok(Done::QueuedAgain);
@@ -218,8 +223,11 @@ async fn recover_run(
     if stream.tail().closed {
         return Ok(correct(services, stream.follow_inside(Start::default()), target).await);
     }
-    conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
+    let ended = conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
     correct(services, stream.follow_inside(Start::default()), target).await;
+    if is_behind(&stream, run.last_sequence) {
+        services.store.save_run_state(run.workspace_id, run.id, &ended, run.last_sequence + 1).await?;
+    }
     if run.log_degraded {
         services.store.clear_run_degraded(run.workspace_id, run.id).await?;
     }
@@ -331,6 +339,12 @@ async fn complete(
     };
     launch::close(services, registry, entry).await;
     Ok(appended?)
+}
+
+/// Somebody has destroyed the log, and its end has a number that the row was beyond: no fold of it changes the row.
+fn is_behind(stream: &StreamHandle, last_sequence: u64) -> bool {
+    let tail = stream.tail();
+    tail.closed && tail.sequence <= last_sequence
 }
 
 async fn has_begun(services: &Services, key: StreamKey) -> bool {

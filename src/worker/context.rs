@@ -1,6 +1,6 @@
 //! What every worker knows of the service: folders, limits, and the tools that builds are made with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
@@ -13,6 +13,7 @@ use super::process::{Launcher, Marker};
 use super::trash::Trash;
 use crate::config::Settings;
 use crate::domain::build::Build;
+use crate::files::Location;
 use crate::package::PackageLocks;
 
 pub struct WorkContext {
@@ -61,8 +62,13 @@ impl WorkContext {
         ready.unwrap_or_else(|error| Engine { install: Err(error.to_string()), digest: None, version_hint: None })
     }
 
+    /// Something in the data folder.
+    pub fn location(&self, below: impl AsRef<Path>) -> Location {
+        Location::below(&self.data_dir, below)
+    }
+
     /// A build's own folder, where its venv is made.
-    pub fn build_dir(&self, build: &Build) -> PathBuf {
+    pub fn build_folder(&self, build: &Build) -> Location {
         build_folder(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
     }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 fn open(folder: &Path, durability: Durability) -> LogRoot {
     let options = LogOptions { durability, segment_bytes: 1 << 20, direct_bytes: 32 << 10, ..LogOptions::default() };
-    LogRoot::open(folder, Arc::new(RealDisk), options).unwrap().0
+    LogRoot::open(folder, Arc::new(RealDisk::default()), options).unwrap().0
 }
 
 fn key() -> StreamKey {
@@ -84,11 +84,11 @@ fn what_only_the_journal_holds_comes_back_at_the_next_start() {
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
 
     let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
-    let (root, report) = LogRoot::open(folder.path(), Arc::new(RealDisk), options.clone()).unwrap();
+    let (root, report) = LogRoot::open(folder.path(), Arc::new(RealDisk::default()), options.clone()).unwrap();
     assert_eq!((report.logs, report.bytes, report.gone), (1, durable, 0));
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     root.close();
-    let (_, report) = LogRoot::open(folder.path(), Arc::new(RealDisk), options).unwrap();
+    let (_, report) = LogRoot::open(folder.path(), Arc::new(RealDisk::default()), options).unwrap();
     assert_eq!(report.rounds, 0, "a clean stop leaves nothing to replay");
 }
 
@@ -100,9 +100,101 @@ fn a_log_that_is_gone_does_not_stop_the_replay() {
     root.writer(key, None).unwrap().0.commit(lines(key, 1..=1, 10), true).wait().unwrap();
     drop(root);
     std::fs::remove_dir_all(folder.path().join(key.folder())).unwrap();
-    let (root, report) = LogRoot::open(folder.path(), Arc::new(RealDisk), LogOptions::default()).unwrap();
+    let (root, report) = LogRoot::open(folder.path(), Arc::new(RealDisk::default()), LogOptions::default()).unwrap();
     assert_eq!((report.logs, report.gone), (0, 1));
     assert!(matches!(root.reader(key), Err(OpenReaderError::NotFound)));
+}
+
+type Plant<'a> = Box<dyn Fn(&Path) + 'a>;
+
+/// What an engine may put in the place of its log, or of the folder that the log is in; `others` is not its own.
+fn plants(others: &Path) -> Vec<(&'static str, Plant<'_>)> {
+    use std::os::unix::fs::symlink;
+    vec![
+        ("a link", Box::new(|at| symlink(others.join("events.ndjson"), at).unwrap())),
+        ("a link to nothing", Box::new(|at| symlink(others.join("nothing"), at).unwrap())),
+        ("a folder", Box::new(|at| std::fs::create_dir_all(at.join("inside")).unwrap())),
+        ("a pipe", Box::new(|at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap())),
+        (
+            "a link in place of the folder",
+            Box::new(move |at| {
+                std::fs::remove_dir(at.parent().unwrap()).unwrap();
+                symlink(others, at.parent().unwrap()).unwrap();
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn whatever_is_in_the_place_of_a_log_stops_no_start_and_is_not_written_through() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let victim = others.path().join("events.ndjson");
+    std::fs::write(&victim, "of others").unwrap();
+    let open = || {
+        let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
+        LogRoot::open(folder.path(), Arc::new(RealDisk::within(folder.path())), options).unwrap()
+    };
+    for (what, plant) in plants(others.path()) {
+        let (one, other) = (key(), key());
+        let (root, _) = open();
+        for key in [one, other] {
+            root.writer(key, None).unwrap().0.commit(lines(key, 1..=3, 10), true).wait().unwrap();
+        }
+        drop(root);
+        let path = folder.path().join(one.log_path());
+        std::fs::remove_file(&path).unwrap();
+        plant(&path);
+
+        let (root, report) = open();
+        assert_eq!((report.logs, report.refused), (1, 1), "{what}: the others are replayed");
+        assert!(matches!(root.reader(one), Err(OpenReaderError::NotFound)), "{what} is no log");
+        assert_eq!(root.writer(other, None).unwrap().1.last_sequence, 3, "{what}");
+        let deleted = root.deletable(one).unwrap().delete().unwrap();
+        assert_eq!(deleted, 0, "{what} is not deleted as a log");
+        // It begins again, so that it can have its end; what was there is kept beside it.
+        let (mut writer, recovered) = root.writer(one, None).unwrap();
+        assert_eq!(recovered.last_sequence, 0, "{what}");
+        writer.commit(lines(one, 1..=1, 10), true).wait().unwrap();
+        drop(writer);
+        assert_eq!(root.reader(one).unwrap().tail().unwrap().last_sequence, 1, "{what}");
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "of others", "{what}");
+        root.close();
+        drop(root);
+        assert_eq!(open().1.refused, 0, "{what}");
+    }
+    let left: Vec<_> = std::fs::read_dir(others.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["events.ndjson"], "nothing was made elsewhere");
+}
+
+#[test]
+fn a_log_with_a_second_name_goes_on_and_the_other_name_keeps_what_it_had() {
+    let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (key, second) = (key(), backup.path().join("events.ndjson"));
+    let disk = Arc::new(RealDisk::within(folder.path()));
+    let open = || LogRoot::open(folder.path(), disk.clone(), LogOptions::default()).unwrap();
+    let (root, _) = open();
+    root.writer(key, None).unwrap().0.commit(lines(key, 1..=3, 10), true).wait().unwrap();
+    drop(root);
+    let path = folder.path().join(key.log_path());
+    let before = std::fs::read(&path).unwrap();
+    std::fs::hard_link(&path, &second).unwrap();
+    let (root, _) = open();
+    let (mut writer, recovered) = root.writer(key, None).unwrap();
+    assert_eq!(recovered.last_sequence, 3);
+    writer.commit(lines(key, 4..=4, 10), true).wait().unwrap();
+    assert_eq!(root.reader(key).unwrap().tail().unwrap().last_sequence, 4);
+    assert_eq!(std::fs::read(&second).unwrap(), before);
+}
+
+#[test]
+fn folders_of_others_work_are_not_set_aside() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(others.path(), folder.path().join("workspaces")).unwrap();
+    let disk = Arc::new(RealDisk::within(folder.path()));
+    let (root, _) = LogRoot::open(folder.path(), disk, LogOptions::default()).unwrap();
+    assert!(matches!(root.writer(key(), None), Err(OpenLogError::Io(_))));
+    assert!(folder.path().join("workspaces").is_symlink());
+    assert_eq!(std::fs::read_dir(others.path()).unwrap().count(), 0);
 }
 
 #[test]

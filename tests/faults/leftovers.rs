@@ -122,3 +122,65 @@ fn run_folder_of(data: &Path, run: &Run) -> PathBuf {
     let found = workspaces.map(|workspace| workspace.path().join("runs").join(&run.id)).find(|path| path.is_dir());
     found.expect("a run has a folder")
 }
+
+/// What an engine may do to the folder that the service writes its log in; `{victim}` is not its own.
+const SABOTAGE: &[(&str, &str)] = &[
+    ("a link to the victim", "os.remove(log); os.symlink('{victim}', log)"),
+    ("another name of the victim", "os.remove(log); os.link('{victim}', log)"),
+    ("a pipe", "os.remove(log); os.mkfifo(log)"),
+    ("a folder", "os.remove(log); os.makedirs(log + '/inside')"),
+    ("nothing", "os.remove(log)"),
+    (
+        "a link in place of the folder",
+        "os.rename(run + '/logs', run + '/before'); os.symlink('{others}', run + '/logs')",
+    ),
+    ("a link in place of the run", "os.rename(run, run + '-before'); os.symlink('{others}', run)"),
+];
+
+#[test]
+fn an_engine_that_destroys_its_log_stops_no_start_and_reaches_nothing_of_others() {
+    let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let victim = others.path().join("events.ndjson");
+    fs::write(&victim, "of others").unwrap();
+    let mut settings = settings();
+    settings.insert("ADE_MAX_CONCURRENCY", "20".into());
+    let server = Server::start_with(folder.path(), &settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let script = |code: &str, then: &str| {
+        let code = code.replace("{victim}", victim.to_str().unwrap());
+        let code = code.replace("{others}", others.path().to_str().unwrap());
+        format!("emit 20\npython log = run + '/logs/events.ndjson'; {code}\nprint planted\nemit 20\n{then}")
+    };
+    // With the service at work the file that it has open is the log.
+    for (what, code) in SABOTAGE {
+        let run = place.run(&server, &script(code, "print done"));
+        assert_eq!(run.ended(&server)["status"], "succeeded", "{what}");
+        for below in ["events", "events/stream", "events/download", "logs", "diagnostics", "outputs", "summary"] {
+            let path = format!("{}/{below}", run.path());
+            let answer = crate::support::http::send(&server.address, "GET", &path, &[], b"").unwrap();
+            assert!(answer.status < 500 || answer.status == 503, "{what}: {} of {path}", answer.status);
+        }
+    }
+    let runs: Vec<_> = SABOTAGE.iter().map(|(_, code)| place.run(&server, &script(code, "sleep 1000"))).collect();
+    runs.iter().for_each(|run| run.await_line(&server, "planted"));
+    server.kill();
+    for start in 0..2 {
+        let server = Server::start_with(folder.path(), &settings);
+        for ((what, _), run) in SABOTAGE.iter().zip(&runs) {
+            let row = run.ended(&server);
+            assert_eq!(row["failure_code"], "interrupted", "{what} at start {start}: {row}");
+        }
+        assert_alive(&server, &place);
+        let (status, report) = server.post("/api/v1/system/maintenance", &Value::Null);
+        assert_eq!(status, 200, "{report}");
+        server.stop();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "of others");
+    }
+    let made: Vec<_> = fs::read_dir(others.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["events.ndjson"], "nothing was made elsewhere");
+    // What was destroyed is told, and all the rest is looked at.
+    let verified = crate::support::server::ade(folder.path(), &settings).arg("verify").output().unwrap();
+    let text = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.code() == Some(1) && text.contains(" logs, "), "{text}");
+}

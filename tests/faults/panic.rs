@@ -80,7 +80,7 @@ async fn services(data_dir: &std::path::Path) -> Services {
     let settings = Arc::new(Settings::load(&Sources { flags, ..Sources::default() }).unwrap());
     let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
     store.migrate().await.unwrap();
-    let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk), LogOptions::default()).unwrap();
+    let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk::default()), LogOptions::default()).unwrap();
     let models = ade::app::models(&settings.llm).unwrap();
     Services::on(Arbiters::start(1), settings, store, log, NodeId::generate(), models)
 }

@@ -14,7 +14,7 @@ use crate::support::{eventually, http, tools};
 
 /// The scripted configuration with many more files of this content, and its digest.
 fn package(folder: &Path, content: &str) -> (Vec<u8>, String) {
-    ade::package::copy_package(&tools::package("configuration"), folder).unwrap();
+    ade::package::copy_package(tools::package("configuration"), folder).unwrap();
     for number in 0..400 {
         std::fs::write(folder.join(format!("src/ade_config/f{number}.py")), content).unwrap();
     }

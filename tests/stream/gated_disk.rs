@@ -111,28 +111,33 @@ impl GatedDisk {
 
 impl Disk for GatedDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir(path)
+        RealDisk::default().create_dir(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        if self.syncs { RealDisk.sync_dir(path) } else { Ok(()) }
+        if self.syncs { RealDisk::default().sync_dir(path) } else { Ok(()) }
     }
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let is_log = path.extension().is_some_and(|extension| extension == "ndjson");
-        Ok(Arc::new(GatedFile { file: RealDisk.open(path, mode)?, gate: self.gate.clone(), syncs: self.syncs, is_log }))
+        Ok(Arc::new(GatedFile {
+            file: RealDisk::default().open(path, mode)?,
+            gate: self.gate.clone(),
+            syncs: self.syncs,
+            is_log,
+        }))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
+        RealDisk::default().remove(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
+        RealDisk::default().rename(from, to)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(folder)
+        RealDisk::default().list(folder)
     }
 }
 

@@ -57,7 +57,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        Self::on(Arc::new(RealDisk))
+        Self::on(Arc::new(RealDisk::default()))
     }
 
     pub fn on(disk: Arc<dyn Disk>) -> Self {

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::domain::build::Build;
+use chrono::Utc;
+
+use crate::domain::build::{Build, BuildState};
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::status::BuildStatus;
-use crate::domain::time::duration_ms;
+use crate::domain::time::{duration_ms, micros};
 use crate::event::payload::Environment;
 use crate::event::payload::build::{BUILD_COMPLETED, BuildErrorPayload, Completed, ErrorDetails, VenvMetadata};
 use crate::event::{Draft, Source};
 use crate::stream::{AppendError, StreamHandle};
+use crate::summary::{BuildFold, Fact};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 
@@ -123,7 +126,7 @@ pub fn end_of_build(build: &Build) -> Draft {
 
 /// What the venv of an active build holds, as its marker says.
 pub async fn venv_metadata(context: &WorkContext, build: &Build) -> VenvMetadata {
-    let folder = context.build_dir(build);
+    let folder = context.build_folder(build);
     let read = tokio::task::spawn_blocking(move || read_marker(&folder)).await;
     read.ok().flatten().map(|marker| marker.metadata).unwrap_or_default()
 }
@@ -135,19 +138,22 @@ pub fn venv_is_intact(context: &WorkContext, build: &Build) -> bool {
     venv_intact(&folder, owner, &build.inputs.fingerprint)
 }
 
-/// Ends a build whose worker is gone.
+/// Ends a build whose worker is gone. Gives the state that it ends with.
 pub async fn conclude_build(
     context: &WorkContext,
     build: &Build,
     stream: &StreamHandle,
     code: BuildErrorCode,
     message: &str,
-) {
+) -> BuildState {
     kill_marked(vec![Marker::build(build.id)]).await;
-    context.venvs_trash.discard_soon(context.build_dir(build)).await;
+    context.venvs_trash.discard_soon(context.build_folder(build).path()).await;
     let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
+    let mut fold = BuildFold::default();
+    fold.apply(Fact::of_draft(&draft, micros(Utc::now())));
     match stream.append_one(draft).await {
         Ok(_) | Err(AppendError::Closed) => {}
         Err(error) => tracing::error!(build = %build.id, error = %error, "build could not be given its end"),
     }
+    fold.state().clone()
 }

@@ -3,11 +3,11 @@
 //! Law: what is handed to an installer is what was digested. Installers remember what they made of a path and write
 //! into it, so a folder is copied to a place that its content names, and the copy is never changed.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::assets;
+use crate::files::Location;
 use crate::package::{self, Staging, TreeError};
 
 /// Where an engine comes from.
@@ -52,6 +52,9 @@ pub struct Engine {
     pub version_hint: Option<String>,
 }
 
+/// Project files are written by hand; no sensible one comes near.
+const LARGEST_PROJECT: u64 = 1024 * 1024;
+
 impl EngineSpec {
     /// A path is what looks like one, as installers see it, or is a folder; everything else goes to the installer as
     /// it is. Paths become absolute, since children work elsewhere.
@@ -72,7 +75,10 @@ impl EngineSpec {
     pub fn version_hint(&self) -> Option<String> {
         match self {
             Self::Builtin => None,
-            Self::Path(path) => project_version(&fs::read_to_string(path.join("pyproject.toml")).ok()?),
+            Self::Path(path) => {
+                let project = Location::below(path, "pyproject.toml").read(LARGEST_PROJECT).ok()?;
+                project_version(std::str::from_utf8(&project).ok()?)
+            }
             Self::Requirement(text) => pinned(text),
         }
     }
@@ -107,40 +113,43 @@ fn is_package(folder: &Path) -> bool {
     ["pyproject.toml", "setup.py"].iter().any(|name| folder.join(name).is_file())
 }
 
-fn place(data_dir: &Path, digest: &str) -> PathBuf {
-    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    data_dir.join("cache/engine").join(hex)
+fn place(data_dir: &Path, digest: &str) -> Location {
+    Location::below(data_dir, Path::new("cache/engine").join(hex(digest)))
+}
+
+fn hex(digest: &str) -> &str {
+    digest.strip_prefix("sha256:").unwrap_or(digest)
 }
 
 fn write_builtin(data_dir: &Path) -> io::Result<(PathBuf, String)> {
     let digest = assets::engine_digest().to_owned();
     let place = place(data_dir, &digest);
-    if !place.exists() {
+    if place.open().is_err() {
         let staging = Staging::beside(&place)?;
-        assets::write_tree(assets::engine_files(), staging.path())?;
+        staging.write(assets::engine_files())?;
         unless_there(&place, staging.commit())?;
     }
-    Ok((place, digest))
+    Ok((place.path(), digest))
 }
 
 /// Another may have been quicker with the same content.
-fn unless_there(place: &Path, moved: io::Result<()>) -> io::Result<()> {
-    moved.or_else(|error| if place.exists() { Ok(()) } else { Err(error) })
+fn unless_there(place: &Location, moved: io::Result<()>) -> io::Result<()> {
+    moved.or_else(|error| if place.open().is_ok() { Ok(()) } else { Err(error) })
 }
 
 /// The folder may be edited meanwhile: the digest that counts is that of the copy.
 fn copy_folder(data_dir: &Path, folder: &Path) -> Result<(PathBuf, String), NoEngine> {
     let digest = package::content_digest(folder)?;
     let known = place(data_dir, &digest);
-    if known.exists() {
-        return Ok((known, digest));
+    if known.open().is_ok() {
+        return Ok((known.path(), digest));
     }
-    let staging = Staging::beside(&known)?;
-    let copy = staging.path().join("copy");
-    let digest = package::copy_package(folder, &copy)?;
+    let (staging, digest) = package::stage_copy(folder, &known)?;
     let place = place(data_dir, &digest);
-    unless_there(&place, fs::rename(&copy, &place))?;
-    Ok((place, digest))
+    if place.open().is_err() {
+        unless_there(&place, staging.commit_as(hex(&digest)))?;
+    }
+    Ok((place.path(), digest))
 }
 
 /// `project.version` of a `pyproject.toml`.
@@ -162,6 +171,8 @@ fn pinned(requirement: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

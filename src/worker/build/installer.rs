@@ -11,7 +11,7 @@ use ulid::Ulid;
 use super::python::{Interpreter, on_path};
 use super::{args, build_environment, command};
 use crate::domain::status::text_enum;
-use crate::files;
+use crate::files::{self, Location};
 use crate::package::STAGING;
 use crate::worker::environment::Environment;
 use crate::worker::process::{Launcher, Marker, capture};
@@ -109,7 +109,7 @@ impl Installers {
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
         let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
-        let placed = fetched.and_then(|()| std::fs::rename(&fresh, tool).map_err(|error| error.to_string()));
+        let placed = fetched.and_then(|()| place(&fresh, tool).map_err(|error| error.to_string()));
         if placed.is_err() {
             let _ = remove(&fresh);
         }
@@ -134,6 +134,12 @@ impl Installers {
         let env = build_environment(&self.service, &self.data);
         command(program, args, Path::new("/"), env, Marker::probe())
     }
+}
+
+/// Within the folder of tools.
+fn place(fresh: &Path, tool: &Path) -> std::io::Result<()> {
+    let (dir, name) = Location::from(tool).parent()?;
+    dir.rename(fresh.file_name().unwrap_or_default(), &dir, name)
 }
 
 fn remove(folder: &Path) -> Result<(), String> {

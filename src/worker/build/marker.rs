@@ -1,14 +1,14 @@
 //! The file that makes a folder a venv of ours.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::event::payload::build::VenvMetadata;
+use crate::files::{Dir, Location};
 
 const NAME: &str = "ade_build.json";
 
@@ -26,56 +26,59 @@ pub struct VenvMarker {
     pub metadata: VenvMetadata,
 }
 
+/// No marker of ours comes near.
+const LARGEST: u64 = 1024 * 1024;
+
 /// `<venvs>/<workspace>/<configuration>/<build>`.
-pub fn build_folder(venvs: &Path, workspace: WorkspaceId, configuration: ConfigurationId, build: BuildId) -> PathBuf {
-    venvs.join(format!("{workspace}/{configuration}/{build}"))
+pub fn build_folder(venvs: &Path, workspace: WorkspaceId, configuration: ConfigurationId, build: BuildId) -> Location {
+    Location::below(venvs, format!("{workspace}/{configuration}/{build}"))
 }
 
 /// Commits the venv in `folder`: the marker appears whole, or not at all, and survives a crash from then on; and so
-/// does the venv, which must be durable first.
-pub fn write_marker(folder: &Path, marker: &VenvMarker) -> io::Result<()> {
-    let venv = folder.join(".venv");
+/// does the venv, which must be durable first. What a build has put in its place is replaced, never written through.
+pub fn write_marker(folder: impl Into<Location>, marker: &VenvMarker) -> io::Result<()> {
+    let venv = folder.into().join(".venv").open()?;
     sync_file_system(&venv)?;
-    let (fresh, path) = (venv.join(format!("{NAME}.new")), venv.join(NAME));
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec_pretty(marker)?)?;
-    file.sync_all()?;
-    fs::rename(&fresh, &path)?;
-    File::open(&venv)?.sync_all()
+    venv.replace_durably(NAME, &serde_json::to_vec_pretty(marker)?)
 }
 
 /// Of thousands of files that installers leave unsynced, one by one would take long.
-fn sync_file_system(folder: &Path) -> io::Result<()> {
+fn sync_file_system(folder: &Dir) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    nix::unistd::syncfs(File::open(folder)?)?;
+    nix::unistd::syncfs(folder)?;
     #[cfg(not(target_os = "linux"))]
     nix::unistd::sync();
     Ok(())
 }
 
 /// The marker in `folder`; `None` when there is no readable one.
-pub fn read_marker(folder: &Path) -> Option<VenvMarker> {
-    serde_json::from_slice(&fs::read(folder.join(".venv").join(NAME)).ok()?).ok()
+pub fn read_marker(folder: impl Into<Location>) -> Option<VenvMarker> {
+    let marker = folder.into().join(".venv").join(NAME);
+    serde_json::from_slice(&marker.read(LARGEST).ok()?).ok()
 }
 
 /// Whether `folder` holds the finished venv of this build, and the interpreter below it is still there.
-pub fn venv_intact(folder: &Path, build_id: BuildId, fingerprint: &str) -> bool {
+pub fn venv_intact(folder: impl Into<Location>, build_id: BuildId, fingerprint: &str) -> bool {
+    let folder = folder.into();
     let marked =
-        read_marker(folder).is_some_and(|marker| marker.build_id == build_id && marker.fingerprint == fingerprint);
-    let python = fs::metadata(folder.join(".venv/bin/python"));
+        read_marker(&folder).is_some_and(|marker| marker.build_id == build_id && marker.fingerprint == fingerprint);
+    // A link to the interpreter outside, as a rule; it is looked at and not opened.
+    let python = std::fs::metadata(folder.path().join(".venv/bin/python"));
     marked && python.is_ok_and(|python| python.is_file() && python.permissions().mode() & 0o111 != 0)
 }
 
 /// Makes the folder if need be, and tries whether files can be made in it.
-pub fn probe_writable(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let probe = folder.join(format!(".probe-{}", ulid::Ulid::generate()));
-    File::create_new(&probe)?;
-    fs::remove_file(&probe)
+pub fn probe_writable(folder: impl Into<Location>) -> io::Result<()> {
+    let folder = folder.into().make()?;
+    let probe = format!(".probe-{}", ulid::Ulid::generate());
+    folder.create(&probe)?;
+    folder.remove_file(&probe)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     fn marker(build_id: BuildId) -> VenvMarker {
@@ -116,9 +119,40 @@ mod tests {
     #[test]
     fn a_folder_is_probed() {
         let folder = tempfile::tempdir().unwrap();
-        probe_writable(&folder.path().join("a/b")).unwrap();
+        probe_writable(folder.path().join("a/b")).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
         File::create(folder.path().join("file")).unwrap();
-        assert!(probe_writable(&folder.path().join("file/x")).is_err());
+        assert!(probe_writable(folder.path().join("file/x")).is_err());
+    }
+
+    #[test]
+    fn a_build_that_plants_something_in_the_markers_place_gains_nothing() {
+        let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (venv, victim, id) = (folder.path().join(".venv"), others.path().join("victim"), BuildId::generate());
+        fs::create_dir_all(venv.join("bin")).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", venv.join("bin/python")).unwrap();
+        fs::write(&victim, "of others").unwrap();
+        let plants: [&dyn Fn(&Path); 4] = [
+            &|at| std::os::unix::fs::symlink(&victim, at).unwrap(),
+            &|at| fs::hard_link(&victim, at).unwrap(),
+            &|at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            &|at| fs::write(at, vec![b' '; 2 << 20]).unwrap(),
+        ];
+        for plant in plants {
+            for name in [NAME.to_owned(), format!("{NAME}.new")] {
+                plant(&venv.join(name));
+            }
+            assert!(!venv_intact(folder.path(), id, "f1"));
+            write_marker(folder.path(), &marker(id)).unwrap();
+            assert!(venv_intact(folder.path(), id, "f1"));
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "of others");
+            fs::remove_file(venv.join(NAME)).unwrap();
+            fs::remove_file(venv.join(format!("{NAME}.new"))).unwrap();
+        }
+        // The folder of the venv itself, exchanged for another.
+        fs::rename(&venv, folder.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(others.path(), &venv).unwrap();
+        assert!(write_marker(folder.path(), &marker(id)).is_err());
+        assert!(!others.path().join(NAME).exists());
     }
 }

@@ -28,6 +28,7 @@ use crate::event::payload::build::{
 };
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::{Draft, Source};
+use crate::files::{self, Dir, Location};
 use crate::package;
 use crate::stream::StreamHandle;
 use crate::summary::{BuildFold, Fact};
@@ -36,6 +37,9 @@ use crate::worker::gate::Gate;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::stop::{StopReason, StopSignal};
 use crate::worker::{Trash, WorkContext};
+
+/// Of one engine.
+const MOST_WHEELS: usize = 1_000;
 
 /// Kept for the error of a build that fails.
 const LAST_LINES: usize = 20;
@@ -50,7 +54,7 @@ struct Session {
     emitter: Emitter,
     /// What the row is told when the log takes nothing more.
     fold: BuildFold,
-    folder: PathBuf,
+    folder: Location,
     began: Instant,
     deadline: Instant,
     last_lines: VecDeque<String>,
@@ -65,7 +69,7 @@ struct StepOutcome {
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) {
     let BuildJob { build, engine, stream, signal, place, gate, ports, context } = job;
-    let folder = context.build_dir(&build);
+    let folder = context.build_folder(&build);
     let (emitter, began) = (Emitter::new(stream.clone()), Instant::now());
     let mut session = Session {
         build,
@@ -126,7 +130,7 @@ impl Session {
     async fn prepare(&self) -> Result<PathBuf, Failure> {
         let build = &self.build;
         let original = format!("workspaces/{}/configurations/{}", build.workspace_id, build.configuration_id);
-        let original = self.context.data_dir.join(original);
+        let original = self.context.location(original);
         let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
         let packages = self.context.packages.clone();
         let copied = tokio::task::spawn_blocking(move || {
@@ -139,10 +143,10 @@ impl Session {
             let copy = folder.join("configuration");
             let unreadable = |message: String| Failure::new(BuildErrorCode::ConfigInstallFailed, message);
             let found = packages
-                .reading(&original, || package::copy_package(&original, &copy))
+                .reading(&original.path(), || package::copy_package(&original, &copy))
                 .map_err(|error| unreadable(format!("the configuration cannot be copied: {error}")))?;
             if found == digest {
-                Ok(copy)
+                Ok(copy.path())
             } else {
                 Err(unreadable("the configuration has changed since this build was asked for".into()))
             }
@@ -158,9 +162,10 @@ impl Session {
             let line = ConsoleLine::new(Scope::Build, Pipe::Stderr, regret.as_str()).level(Level::Warn);
             self.post(vec![self.draft(CONSOLE_LINE, &line)]).await;
         }
+        let folder = self.folder.path();
         let plan = VenvPlan {
             build_id: self.build.id,
-            folder: &self.folder,
+            folder: &folder,
             python: &toolchain.python,
             installer: &toolchain.installer,
             engine_spec: &self.build.inputs.engine_spec,
@@ -217,7 +222,7 @@ impl Session {
 
     async fn install_wheel(&mut self, wheel: WheelInstall, phase: Phase) -> Result<StepOutcome, Failure> {
         let WheelInstall { kept, fresh, make, mut install } = wheel;
-        if wheels_in(&kept).is_empty() {
+        if wheels_in(&self.context.data_dir, &kept).is_empty() {
             let made = self.run(&make, phase).await;
             if !made.as_ref().is_ok_and(|made| made.exit_code == Some(0)) {
                 self.context.trash.discard_soon(fresh).await;
@@ -296,7 +301,7 @@ impl Session {
             metadata: metadata.clone(),
         };
         let folder = self.folder.clone();
-        self.context.venvs_trash.discard_soon(folder.join("configuration")).await;
+        self.context.venvs_trash.discard_soon(folder.join("configuration").path()).await;
         let written = tokio::task::spawn_blocking(move || write_marker(&folder, &marker));
         let written = written.await.map_err(std::io::Error::other).flatten();
         written.map_err(|error| {
@@ -306,7 +311,7 @@ impl Session {
 
     async fn complete(&mut self, outcome: Result<VenvMetadata, Failure>) {
         if outcome.is_err() {
-            self.context.venvs_trash.discard_soon(self.folder.clone()).await;
+            self.context.venvs_trash.discard_soon(self.folder.path()).await;
         }
         let last_lines = std::mem::take(&mut self.last_lines).into();
         let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
@@ -343,18 +348,24 @@ impl Session {
 /// The wheels in the folder where they are kept, once those that were just made are there. Another may have been
 /// quicker with the same content.
 fn keep_wheels(fresh: &Path, kept: &Path, trash: &Trash) -> std::io::Result<Vec<PathBuf>> {
-    if fresh.is_dir() && wheels_in(kept).is_empty() {
+    if !wheels_in(trash.root(), fresh).is_empty() && wheels_in(trash.root(), kept).is_empty() {
         trash.discard(kept);
-        std::fs::rename(fresh, kept).or_else(|error| if kept.is_dir() { Ok(()) } else { Err(error) })?;
+        let place = |path: &Path| path.strip_prefix(trash.root()).map(Path::to_owned).map_err(std::io::Error::other);
+        let root = Dir::root(trash.root())?;
+        let moved = root.rename(place(fresh)?, &root, place(kept)?);
+        moved.or_else(|error| if wheels_in(trash.root(), kept).is_empty() { Err(error) } else { Ok(()) })?;
     }
     trash.discard(fresh);
-    let wheels = wheels_in(kept);
+    let wheels = wheels_in(trash.root(), kept);
     if wheels.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(wheels) }
 }
 
-fn wheels_in(folder: &Path) -> Vec<PathBuf> {
-    let paths = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|end| end == "whl")).collect()
+/// Plain files, for the installer: whoever made the wheels may have made anything.
+fn wheels_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
+    let below = folder.strip_prefix(root).unwrap_or(folder);
+    let listed = Location::below(root, below).open().and_then(|dir| files::list(&dir, MOST_WHEELS, MOST_WHEELS));
+    let names = listed.unwrap_or_default().files.into_iter().map(|(name, _)| name);
+    names.filter(|name| name.ends_with(".whl") && !name.contains('/')).map(|name| folder.join(name)).collect()
 }
 
 /// Returns when the build has to end early.

@@ -3,9 +3,7 @@
 //! Law: the file of a call is there, synced, before the call is made, and holds the reply, synced, before the log tells of
 //! it. So after a crash the log and these files together say of every call whether it was made and what came of it.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::CallId;
 use crate::domain::progress::StepKey;
 use crate::event::payload::execution::LlmCall;
+use crate::files::{Kind, Location, walk};
 
 /// A call as it stands: what the log tells or will tell of it, and the reply once it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,48 +22,65 @@ pub struct StoredCall {
     pub content: Option<String>,
 }
 
+/// A reply is bounded where it comes in; this is what it may have become as JSON.
+const LARGEST: u64 = 256 * 1024 * 1024;
+/// So many names in a folder of calls are looked at.
+const MOST: usize = 1_000_000;
+
 /// The folder of an execution's calls.
 #[derive(Debug, Clone)]
-pub struct Replies(PathBuf);
+pub struct Replies(Location);
 
 impl Replies {
-    pub fn of(execution_folder: &Path) -> Self {
-        Self(execution_folder.join("calls"))
+    pub fn of(execution_folder: impl Into<Location>) -> Self {
+        Self(execution_folder.into().join("calls"))
     }
 
     pub async fn store(&self, stored: &StoredCall) -> io::Result<()> {
-        let (folder, path) = (self.0.clone(), self.path(stored.call.call_id));
+        let file = self.file(stored.call.call_id);
         let bytes = serde_json::to_vec(stored).map_err(io::Error::other)?;
-        blocking(move || replace(&folder, &path, &bytes)).await
+        blocking(move || {
+            let (folder, name) = file.make_parent()?;
+            folder.replace_durably(name, &bytes)
+        })
+        .await
     }
 
     pub async fn load(&self, id: CallId) -> io::Result<StoredCall> {
-        let path = self.path(id);
-        blocking(move || read(&path)).await
+        let file = self.file(id);
+        blocking(move || read(&file)).await
     }
 
     /// Of a call that has brought nothing. A file that stays is of no harm.
     pub async fn remove(&self, id: CallId) {
-        let path = self.path(id);
-        let _ = blocking(move || std::fs::remove_file(path)).await;
+        let file = self.file(id);
+        let removed = blocking(move || {
+            let (folder, name) = file.parent()?;
+            folder.remove_file(name)
+        });
+        let _ = removed.await;
     }
 
     /// Every call that there is a file of. One that was half written when the service ended was never made.
     pub async fn ids(&self) -> io::Result<Vec<CallId>> {
         let folder = self.0.clone();
         blocking(move || {
-            let entries = match std::fs::read_dir(&folder) {
+            let folder = match folder.open() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                entries => entries?,
+                folder => folder?,
             };
-            let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-            let id = |name: std::ffi::OsString| name.to_str()?.strip_suffix(".json")?.parse().ok();
-            Ok(names?.into_iter().filter_map(id).collect())
+            let mut found = Vec::new();
+            walk(&folder, MOST, |entry| {
+                let id: Option<CallId> = entry.path.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
+                found.extend(id.filter(|_| entry.kind == Kind::File));
+                false
+            })?;
+            Ok(found)
         })
         .await
     }
 
-    fn path(&self, id: CallId) -> PathBuf {
+    fn file(&self, id: CallId) -> Location {
         self.0.join(format!("{id}.json"))
     }
 }
@@ -75,23 +91,9 @@ pub fn digest(content: &str) -> String {
     format!("sha256:{hex}")
 }
 
-/// The whole new file or none of it.
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if !folder.exists() {
-        std::fs::create_dir_all(folder)?;
-        folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())?;
-    }
-    let half = path.with_extension("half");
-    let mut file = File::create(&half)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&half, path)?;
-    File::open(folder)?.sync_all()
-}
-
-fn read(path: &Path) -> io::Result<StoredCall> {
-    serde_json::from_slice(&std::fs::read(path)?)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))
+fn read(file: &Location) -> io::Result<StoredCall> {
+    serde_json::from_slice(&file.read(LARGEST)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.path().display())))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

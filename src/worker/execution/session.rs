@@ -91,8 +91,8 @@ pub async fn drive(job: ExecutionJob) {
 async fn open(job: ExecutionJob) -> Result<Session, LogFailed> {
     let scribe = Scribe::open(job.stream.clone()).await?;
     let orders = job.orders.clone().lock_owned().await;
-    let folder = job.context.data_dir.join(job.execution.stream_key().folder());
-    let work = Work { job, scribe, replies: Replies::of(&folder), reserved: Cell::default() };
+    let folder = job.context.location(job.execution.stream_key().folder());
+    let work = Work { job, scribe, replies: Replies::of(folder), reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
         orders,

@@ -1,6 +1,5 @@
 //! How a run ends: what becomes of its status, its failure and its output.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -8,14 +7,14 @@ use chrono::Utc;
 use super::execution::DRY_RUN_OUTPUT;
 use super::report::{EngineFailure, PathList};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
-use crate::domain::run::Run;
+use crate::domain::run::{Run, RunState};
 use crate::domain::sequence::Start;
 use crate::domain::status::RunStatus;
 use crate::domain::text::clipped;
 use crate::domain::time::{Timestamp, duration_ms, micros};
 use crate::event::payload::run::{Artifacts, Completed, Execution, LeftOut, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
-use crate::files::{self, Dir, Listing};
+use crate::files::{self, Listing, Location};
 use crate::stream::{AppendError, Item, StreamHandle};
 use crate::summary::{Fact, RunFold};
 use crate::worker::WorkContext;
@@ -78,10 +77,9 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
-/// The payload of `run.completed`, but for its summary; `folder` is the run's, from the data folder.
+/// The payload of `run.completed`, but for its summary; `folder` is the run's.
 pub async fn completed(
-    data_dir: &Path,
-    folder: &Path,
+    folder: Location,
     started_at: Option<Timestamp>,
     status: RunStatus,
     failure: Option<RunFailure>,
@@ -94,7 +92,7 @@ pub async fn completed(
         completed_at: Some(completed_at),
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
-    let outputs = if report.has_output { outputs(data_dir, folder).await } else { Listing::default() };
+    let outputs = if report.has_output { outputs(folder).await } else { Listing::default() };
     let artifacts = artifacts(output_paths(outputs), report.processed_files);
     Completed { status, failure, execution, artifacts, summary: None }
 }
@@ -117,40 +115,40 @@ fn output_paths(outputs: Listing) -> PathList {
     list
 }
 
-async fn outputs(data_dir: &Path, folder: &Path) -> Listing {
-    let (data_dir, output) = (data_dir.to_owned(), folder.join("output"));
-    let listed = tokio::task::spawn_blocking(move || {
-        let folder = Dir::root(&data_dir)?.open(&output)?;
-        files::list(&folder, OUTPUT_ENTRIES, OUTPUT_ENTRIES)
-    });
-    let listed = listed.await.map_err(std::io::Error::other).flatten();
-    listed.unwrap_or_else(|error| {
-        tracing::warn!(folder = %folder.display(), error = %error, "outputs cannot be listed");
+async fn outputs(folder: Location) -> Listing {
+    let output = folder.join("output");
+    let listed =
+        tokio::task::spawn_blocking(move || files::list(&output.open()?, OUTPUT_ENTRIES, OUTPUT_ENTRIES)).await;
+    listed.map_err(std::io::Error::other).flatten().unwrap_or_else(|error| {
+        // A run that died before its folders were made has none.
+        if error.kind() != std::io::ErrorKind::NotFound {
+            tracing::warn!(folder = %folder.path().display(), error = %error, "outputs cannot be listed");
+        }
         Listing::default()
     })
 }
 
-/// Ends a run whose worker is gone: its summary is folded from what its log holds.
+/// Ends a run whose worker is gone: its summary is folded from what its log holds. Gives the state that it ends with.
 pub async fn conclude_run(
     context: &WorkContext,
     run: &Run,
     stream: &StreamHandle,
     code: RunFailureCode,
     message: &str,
-) {
+) -> RunState {
     kill_marked(vec![Marker::run(run.id)]).await;
     let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
     if let Err(error) = fold_so_far(stream, &mut fold).await {
         tracing::error!(run = %run.id, error = %error, "log could not be folded for the run's summary");
     }
-    let folder = run.stream_key().folder();
-    context.trash.discard_soon(context.data_dir.join(&folder).join(DRY_RUN_OUTPUT)).await;
+    let folder = context.location(run.stream_key().folder());
+    context.trash.discard_soon(folder.join(DRY_RUN_OUTPUT).path()).await;
     let failure = RunFailure::new(code, Stage::Run, message);
     let started_at = fold.state().started_at;
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
     let status = RunStatus::Failed;
-    let mut completed = completed(&context.data_dir, &folder, started_at, status, Some(failure), report).await;
+    let mut completed = completed(folder, started_at, status, Some(failure), report).await;
     fold.end(&completed);
     completed.summary = fold.state().summary.clone();
     let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);
@@ -159,6 +157,7 @@ pub async fn conclude_run(
         Ok(_) | Err(AppendError::Closed) => {}
         Err(error) => tracing::error!(run = %run.id, error = %error, "run could not be given its end"),
     }
+    fold.state().clone()
 }
 
 /// `run.completed` of a run that ended while its log took nothing: what its row says.

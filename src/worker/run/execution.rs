@@ -25,7 +25,6 @@ use crate::domain::time::micros;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};
-use crate::files::Dir;
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::stop::StopReason;
 
@@ -45,7 +44,7 @@ enum Cause {
 impl Session {
     /// Runs the engine to its end and judges it.
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
-        let folder = self.folder();
+        let folder = self.job.folder().path();
         let mode = self.job.run.options.mode();
         let output = folder.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
         let spec = self.command(build, &staged, &folder, &output);
@@ -67,7 +66,7 @@ impl Session {
     fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
         let run = &self.job.run;
         let settings = &self.job.context.settings.run;
-        let venv = self.job.context.build_dir(&build.build).join(".venv");
+        let venv = self.job.context.build_folder(&build.build).join(".venv").path();
         let mebibytes = |count: Option<u64>| count.map(|count| count << 20);
         let command = EngineCommand {
             run_id: run.id,
@@ -163,8 +162,8 @@ impl Session {
     /// made is written through.
     async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
         let text = diagnostics(spec, outcome, parser).to_string();
-        let (data_dir, folder) = (self.job.context.data_dir.clone(), self.job.run.stream_key().folder());
-        let write = move || Dir::root(&data_dir)?.open(folder)?.replace(DIAGNOSTICS, text.as_bytes());
+        let folder = self.job.folder();
+        let write = move || folder.open()?.replace(DIAGNOSTICS, text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
         if let Err(error) = written {
             tracing::warn!(run = %self.job.run.id, error = %error, "diagnostics could not be written");

@@ -13,6 +13,7 @@ use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::text::{json_length, keep_fitting};
 use crate::event::payload::run::FieldInfo;
+use crate::files::{Dir, Location};
 
 /// The documents as the engine finds them.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     if found.len() < ids.len() {
         return Err(missing("an input document has been deleted".into()));
     }
-    let (data_dir, folder) = (job.context.data_dir.clone(), job.context.data_dir.join(run.stream_key().folder()));
+    let (data_dir, folder) = (job.context.data_dir.clone(), job.folder());
     let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &folder, &found)).await;
     staged
         .map_err(io::Error::other)
@@ -42,26 +43,36 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
         .map_err(|error| missing(format!("the input could not be staged: {error}")))
 }
 
-fn copy_in(data_dir: &Path, folder: &Path, documents: &[Document]) -> io::Result<Staged> {
-    let input = folder.join("input");
-    for name in ["input", "output", "engine-logs"] {
-        std::fs::create_dir_all(folder.join(name))?;
+fn copy_in(data_dir: &Path, folder: &Location, documents: &[Document]) -> io::Result<Staged> {
+    let own = folder.open()?;
+    for name in ["output", "engine-logs"] {
+        own.make(name)?;
     }
+    let (data, input) = (Dir::root(data_dir)?, own.make("input")?);
     let mut names = BTreeMap::new();
     for document in documents {
         let name = document.staged_name();
-        std::fs::copy(data_dir.join(document.path()), input.join(&name))?;
+        // An earlier life may have got this far.
+        match input.remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        io::copy(&mut data.file(document.path())?, &mut input.create(&name)?)?;
         names.insert(name, document.name.clone());
     }
+    let input = folder.path().join("input");
     let mut staged: Vec<PathBuf> = names.keys().map(|name| input.join(name)).collect();
     let input = match staged.len() {
         0 => None,
         1 => staged.pop().map(Input::File),
         _ => Some(Input::Folder(input)),
     };
-    let real_folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
+    let real_folder = folder.path().canonicalize().unwrap_or_else(|_| folder.path()).display().to_string();
     Ok(Staged { input, names, real_folder })
 }
+
+/// Manifests are written by hand; no sensible one comes near.
+const LARGEST_MANIFEST: u64 = 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Manifest {
@@ -93,8 +104,8 @@ const AROUND_FIELD: usize = 40;
 pub async fn manifest_fields(job: &RunJob) -> (Vec<FieldInfo>, u64) {
     let run = &job.run;
     let folder = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
-    let path = job.context.data_dir.join(folder).join("src/ade_config/manifest.json");
-    let read = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let manifest = job.context.location(folder).join("src/ade_config/manifest.json");
+    let read = tokio::task::spawn_blocking(move || manifest.read(LARGEST_MANIFEST)).await;
     let Ok(Ok(text)) = read else { return Default::default() };
     let fields = serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns));
     fields.map(|fields| bounded(fields, FIELDS)).unwrap_or_default()

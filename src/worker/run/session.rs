@@ -2,7 +2,6 @@
 //!
 //! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use chrono::Utc;
@@ -195,8 +194,7 @@ impl Session {
     async fn complete(&mut self, ending: Ending) {
         let Ending { status, failure, report, error_event } = ending;
         self.post(error_event.into_iter().collect()).await;
-        let (data_dir, folder) = (&self.job.context.data_dir, self.job.run.stream_key().folder());
-        let mut completed = ending::completed(data_dir, &folder, self.started_at, status, failure, report).await;
+        let mut completed = ending::completed(self.job.folder(), self.started_at, status, failure, report).await;
         self.fold.end(&completed);
         completed.summary = self.fold.state().summary.clone();
         let mut draft = Draft::new(crate::event::payload::run::RUN_COMPLETED, Source::Api, &completed);
@@ -205,10 +203,6 @@ impl Session {
             tracing::error!(run = %self.job.run.id, error = %error, "run ended without its terminal event");
             self.job.ports.record_end(&self.job.run, self.fold.state().clone(), self.job.stream.tail()).await;
         }
-    }
-
-    pub fn folder(&self) -> PathBuf {
-        self.job.context.data_dir.join(self.job.run.stream_key().folder())
     }
 }
 

@@ -9,6 +9,7 @@ use super::capacity::{Capacity, Place};
 use super::ports::RunPorts;
 use super::session;
 use crate::domain::run::Run;
+use crate::files::Location;
 use crate::stream::StreamHandle;
 use crate::supervision::ExitGuard;
 use crate::worker::WorkContext;
@@ -27,6 +28,13 @@ pub struct RunJob {
     pub context: Arc<WorkContext>,
     /// Set by a session that leaves its run queued for the next start.
     pub suspended: Arc<AtomicBool>,
+}
+
+impl RunJob {
+    /// The run's own folder.
+    pub fn folder(&self) -> Location {
+        self.context.location(self.run.stream_key().folder())
+    }
 }
 
 pub struct RunWorker {

@@ -36,7 +36,7 @@ impl Place {
     /// a file.
     pub fn building_until(&self, server: &Server, gate: &Path) -> Self {
         let copy = tempfile::tempdir().unwrap();
-        let files = export_zip(&tools::package("configuration"), Cursor::new(Vec::new()))
+        let files = export_zip(tools::package("configuration"), Cursor::new(Vec::new()))
             .expect("a configuration can be packed");
         zip::ZipArchive::new(files).unwrap().extract(copy.path()).unwrap();
         let code = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
