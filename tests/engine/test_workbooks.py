@@ -130,6 +130,11 @@ class SheetsTest(WorkbookTest):
             parts = wb.parts_of({("Archive", state): wb.worksheet(wb.roster())})
             self.assertIn("only hidden sheets (Archive)", self.fail_parts(parts))
 
+    def test_content_in_hidden_sheets_alone(self):
+        parts = wb.parts_of({("Archive", "hidden"): wb.worksheet(wb.roster()), "S": wb.worksheet("")})
+        reason = self.fail_parts(parts, code="no_tables_found")
+        self.assertIn("no filled cells in the sheets that were read; hidden sheets", reason)
+
     def test_hidden_sheets_are_named(self):
         sheets = {
             ("Archive", "veryHidden"): wb.worksheet(wb.roster()),

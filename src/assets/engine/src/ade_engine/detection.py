@@ -118,5 +118,6 @@ class Survey:
     def _reason(self) -> str:
         names = ", ".join(document.label for document in self._documents[:MAX_LISTED_ROWS])
         if not any(sheet["filled_rows"] for sheet in self._sheets):
-            return f"no table found: {names} has no filled cells"
+            read = "in the sheets that were read; hidden sheets are read only when they are named"
+            return f"no table found: {names} has no filled cells {read}"
         return f"no table found: no row of {names} looks like the header of a table"
