@@ -86,7 +86,8 @@ fn a_run_keeps_the_venv_that_it_began_with_while_others_are_built() {
     let first = app.show_run(&run)["build_id"].as_str().unwrap().to_owned();
     let [second, third] = [(), ()].map(|()| forced(&app, &project));
     assert_eq!(app.show_run(&run)["status"], "running", "a build and a run overlap");
-    assert_eq!(app.prune().venvs_removed, 1);
+    // The row of the third may be behind its log for a moment, and then the second is kept.
+    eventually("the one in between goes", || app.prune().venvs_removed == 1);
     assert_present(&app, &project, &[(&first, true), (&second, false), (&third, true)]);
     app.touch("go");
     assert_eq!(app.finish_run(&run)["status"], "succeeded");
