@@ -1,7 +1,9 @@
 //! The composition root: data folder, store, logs, registry, server; started in this order, stopped in reverse.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Write};
+mod lock;
+
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +12,16 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use lock::LockError;
+pub use lock::{Owner, read_owner};
 
 use crate::catalogue::{self, ReadFolderError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::MaintenanceReport;
-use crate::files::{Dir, Location, is_absent};
+use crate::files::Dir;
 use crate::http::connection::Connections;
 use crate::http::ports::{self, NoMaintenance};
 use crate::http::server::{self, HttpEnd};
@@ -32,8 +36,8 @@ use crate::store::{ConnectError, MigrateError, Store, StoreError};
 pub enum StartError {
     #[error("the data folder {path} cannot be used: {source}")]
     DataDir { path: PathBuf, source: io::Error },
-    #[error("the data folder is in use by the server {}", .0.as_ref().map_or("of another process".to_owned(), ToString::to_string))]
-    InUse(Option<Owner>),
+    #[error("the data folder is in use by {0}")]
+    InUse(LockError),
     #[error("ADE_VENVS_DIR {path} cannot be written: {source}")]
     VenvsDir { path: PathBuf, source: io::Error },
     #[error("language models: {0}")]
@@ -57,21 +61,6 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 #[error("the server failed: {0}")]
 pub struct RunError(#[from] io::Error);
-
-/// Who holds a data folder; the content of its lock file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub address: Option<SocketAddr>,
-    pub node_id: NodeId,
-    pub pid: u32,
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let address = self.address.map_or("an address not yet known".to_owned(), |address| format!("http://{address}"));
-        write!(f, "at {address} (process {}, {})", self.pid, self.node_id)
-    }
-}
 
 /// A service that is bound and recovered, and not yet serving.
 pub struct Application {
@@ -100,10 +89,13 @@ impl Folder {
         let data_dir = settings.storage.data_dir.clone();
         let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
         std::fs::create_dir_all(&data_dir).map_err(unusable)?;
-        let lock = lock(&data_dir)?;
+        let lock = lock::lock(&data_dir).await.map_err(|error| match error {
+            LockError::Io(source) => unusable(source),
+            held => StartError::InUse(held),
+        })?;
         let node_id = node_id(&data_dir).map_err(unusable)?;
-        let owner = Owner { address: None, node_id, pid: std::process::id() };
-        write_owner(&lock, &owner).map_err(unusable)?;
+        let owner = Owner::this(node_id);
+        lock::write(&lock, &owner).map_err(unusable)?;
         probe_venvs(&settings)
             .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
         let models = models(&settings.llm)?;
@@ -117,7 +109,7 @@ impl Folder {
     fn announce(&mut self, address: SocketAddr) -> Result<(), StartError> {
         self.owner.address = Some(address);
         let path = &self.settings.storage.data_dir;
-        write_owner(&self.lock, &self.owner).map_err(|source| StartError::DataDir { path: path.clone(), source })
+        lock::write(&self.lock, &self.owner).map_err(|source| StartError::DataDir { path: path.clone(), source })
     }
 
     /// Closes what is open, the logs durably. Nothing may be at work any more.
@@ -280,45 +272,8 @@ async fn drain_work(
     registry.drain(Duration::ZERO).await;
 }
 
-/// Tells who holds the folder.
-const LOCK: &str = ".lock";
 /// What the service writes of itself into a data folder is smaller.
 const SMALL: u64 = 64 * 1024;
-
-fn lock(data_dir: &Path) -> Result<File, StartError> {
-    let path = data_dir.join(LOCK);
-    let failed = |source| StartError::DataDir { path: path.clone(), source };
-    let file = Dir::root(data_dir).and_then(|dir| lock_file(&dir)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StartError::InUse(read_owner(data_dir))),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Something else under this name was put there by a child; it is kept under another.
-fn lock_file(dir: &Dir) -> io::Result<File> {
-    match dir.file_to_write(LOCK, true) {
-        Err(error) if is_absent(&error) => {
-            tracing::error!("the lock of the data folder is no plain file; it is set aside");
-            dir.rename(LOCK, dir, format!(".stuck-{}", ulid::Ulid::generate()))?;
-            dir.file_to_write(LOCK, true)
-        }
-        opened => opened,
-    }
-}
-
-/// Who holds a data folder, or held it last.
-pub fn read_owner(data_dir: &Path) -> Option<Owner> {
-    serde_json::from_slice(&Location::below(data_dir, LOCK).read(SMALL).ok()?).ok()
-}
-
-fn write_owner(mut lock: &File, owner: &Owner) -> io::Result<()> {
-    use std::io::Seek;
-    lock.set_len(0)?;
-    lock.rewind()?;
-    lock.write_all(&serde_json::to_vec(owner)?)
-}
 
 /// The identity of the data folder, made once.
 fn node_id(data_dir: &Path) -> io::Result<NodeId> {

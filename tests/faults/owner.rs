@@ -1,8 +1,13 @@
 //! A data folder has one owner at a time.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use crate::support::eventually;
+use crate::support::process;
 use crate::support::server::{Server, ade, settings};
 use crate::support::tools;
 use crate::support::work::Place;
@@ -26,6 +31,35 @@ fn the_lock_of_a_killed_server_binds_nobody() {
     let folder = tempfile::tempdir().unwrap();
     Server::start(folder.path()).kill();
     Server::start(folder.path()).stop();
+}
+
+/// A service that was killed while it started a child: that has the lock until it becomes another program.
+#[test]
+fn a_lock_that_a_dead_owners_child_still_holds_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = Command::new("true").spawn().and_then(|mut child| child.wait().map(|_| child.id())).unwrap();
+    let path = folder.path().join(".lock");
+    let owner =
+        json!({"address": "127.0.0.1:1", "node_id": "node_01M8BZAT2XCXW2D6A55ZBWPFNK", "pid": dead, "start": 1});
+    std::fs::write(&path, owner.to_string()).unwrap();
+    let lock = File::open(&path).unwrap();
+    lock.lock().unwrap();
+    let mut holder = Command::new("sleep").arg("1000").stdin(lock.try_clone().unwrap()).spawn().unwrap();
+    drop(lock);
+    let mut starting = ade(folder.path(), &settings());
+    let mut starting = starting.arg("serve").stdout(Stdio::piped()).spawn().unwrap();
+    let descriptors = format!("/proc/{}/fd", starting.id());
+    eventually("the service wants the lock", || {
+        let mut open = std::fs::read_dir(&descriptors).unwrap().flatten();
+        open.any(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target == path)).then_some(())
+    });
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let mut line = String::new();
+    BufReader::new(starting.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    process::signal(starting.id(), libc::SIGTERM);
+    assert!(line.starts_with("listening on "), "{line:?}");
+    assert!(starting.wait().unwrap().success());
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! One service at a time on a data folder.
+//!
+//! Law: the kernel's lock decides, and its file only tells who has it. A killed service may hold it for a moment longer:
+//! while it goes down, and in a child that it was just starting. So who finds it held by nobody alive waits for a while.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io::{self, Seek, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::domain::id::NodeId;
+use crate::files::{Dir, Location, is_absent};
+
+/// How long a lock is waited for whose owner is dead.
+const LEFT_BEHIND: Duration = Duration::from_secs(10);
+/// The same while its owner is in the process table: it may have been killed this very moment.
+const GOING_DOWN: Duration = Duration::from_millis(300);
+/// Tells who holds the folder.
+const FILE: &str = ".lock";
+const SMALL: u64 = 64 * 1024;
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Who holds a data folder; the content of its lock file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub address: Option<SocketAddr>,
+    pub node_id: NodeId,
+    pub pid: u32,
+    /// When the process began, as the kernel says; its number may be another's by now.
+    #[serde(default)]
+    start: Option<u64>,
+}
+
+impl Owner {
+    /// This process, which does not listen yet.
+    pub fn this(node_id: NodeId) -> Self {
+        let pid = std::process::id();
+        Self { address: None, node_id, pid, start: started(pid) }
+    }
+
+    fn is_alive(&self) -> bool {
+        started(self.pid).is_some_and(|start| self.start.is_none_or(|then| then == start))
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.address.map_or("an address not yet known".to_owned(), |address| format!("http://{address}"));
+        write!(f, "at {address} (process {}, {})", self.pid, self.node_id)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("{}", .0.as_ref().map_or("another process".to_owned(), |owner| format!("the server {owner}")))]
+    Held(Option<Owner>),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Takes the lock of a data folder, which lasts as long as the file is open.
+pub async fn lock(data_dir: &Path) -> Result<File, LockError> {
+    let file = Dir::root(data_dir).and_then(|dir| lock_file(&dir))?;
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        // Asked each time: another start may have been quicker.
+        let owner = read_owner(data_dir);
+        let is_dead = owner.as_ref().is_some_and(|owner| !owner.is_alive());
+        if begin.elapsed() >= if is_dead { LEFT_BEHIND } else { GOING_DOWN } {
+            return Err(LockError::Held(owner));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Says who has the lock, in its file.
+pub fn write(mut lock: &File, owner: &Owner) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    lock.write_all(&serde_json::to_vec(owner)?)
+}
+
+/// Something else under this name was put there by a child; it is kept under another.
+fn lock_file(dir: &Dir) -> io::Result<File> {
+    match dir.file_to_write(FILE, true) {
+        Err(error) if is_absent(&error) => {
+            tracing::error!("the lock of the data folder is no plain file; it is set aside");
+            dir.rename(FILE, dir, format!(".stuck-{}", ulid::Ulid::generate()))?;
+            dir.file_to_write(FILE, true)
+        }
+        opened => opened,
+    }
+}
+
+/// Who holds a data folder, or held it last.
+pub fn read_owner(data_dir: &Path) -> Option<Owner> {
+    serde_json::from_slice(&Location::below(data_dir, FILE).read(SMALL).ok()?).ok()
+}
+
+/// `None` for a process that is gone, or dead and not yet reaped.
+fn started(pid: u32) -> Option<u64> {
+    parse_start(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_start(stat: &str) -> Option<u64> {
+    // The name in parentheses may hold anything, parentheses and spaces too.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    (!matches!(state, "Z" | "X")).then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(pid: u32, start: Option<u64>) -> Owner {
+        Owner { pid, start, ..Owner::this(NodeId::generate()) }
+    }
+
+    #[test]
+    fn an_owner_is_a_process_and_when_it_began() {
+        let own = std::process::id();
+        assert!(Owner::this(NodeId::generate()).is_alive());
+        assert!(owner(own, None).is_alive(), "written by an older release");
+        assert!(!owner(own, Some(1)).is_alive(), "its number is another's now");
+        assert!(!owner(u32::MAX, None).is_alive());
+        let tail = "2 3 4 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1";
+        assert_eq!(parse_start(&format!("17 (a) Z (b) S {tail}")), Some(98765));
+        assert_eq!(parse_start(&format!("17 (ade) Z {tail}")), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_alive_is_named_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).await.unwrap();
+        let first = Owner::this(NodeId::generate());
+        write(&held, &first).unwrap();
+        let refused = lock(folder.path()).await.unwrap_err();
+        assert!(matches!(refused, LockError::Held(Some(owner)) if owner == first));
+        drop(held);
+        lock(folder.path()).await.unwrap();
+    }
+}
