@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use bytes::Bytes;
-use chrono::Utc;
 use tokio::sync::oneshot;
 
+use super::clock::LogClock;
 use super::error::AppendError;
 use super::message::{Append, Appended, Panic, Retire};
 use super::sequencer::Sequencer;
 use super::window::{Batch, HEARTBEAT_TICKS, Halt, Hub};
 use crate::domain::EventId;
-use crate::domain::time::micros;
 use crate::event::{Draft, Identity, Source, codec};
 use crate::log::{CommitError, LogWriter};
 use crate::supervision::ExitGuard;
@@ -31,6 +30,7 @@ type Ack = oneshot::Sender<Result<Appended, AppendError>>;
 /// Owns the stream: its counter, its log and what readers see.
 pub struct StreamActor {
     identity: Identity,
+    clock: LogClock,
     sequencer: Sequencer,
     log: LogWriter,
     hub: Arc<Hub>,
@@ -61,6 +61,7 @@ struct InFlight {
 impl StreamActor {
     pub fn new(
         identity: Identity,
+        clock: LogClock,
         sequencer: Sequencer,
         log: LogWriter,
         hub: Arc<Hub>,
@@ -69,6 +70,7 @@ impl StreamActor {
     ) -> Self {
         Self {
             identity,
+            clock,
             sequencer,
             log,
             hub,
@@ -93,13 +95,13 @@ impl StreamActor {
     /// The answer to an append of no drafts: where they would have begun.
     fn nothing(&self) -> Appended {
         let last = self.sequencer.last();
-        Appended { first: last + 1, last, created_at: micros(Utc::now()) }
+        Appended { first: last + 1, last, created_at: self.clock.now() }
     }
 
     /// Numbers and encodes; all drafts or, when one comes after the end, none.
     fn enqueue(&mut self, drafts: &[Draft], ack: Ack) -> Result<(), AppendError> {
         let mut sequencer = self.sequencer.clone();
-        let (now, fresh) = (micros(Utc::now()), EventId::generate());
+        let (now, fresh) = (self.clock.now(), EventId::generate());
         let (lines_before, ends_before) = (self.waiting.lines.len(), self.waiting.ends.len());
         for draft in drafts {
             let Ok(stamp) = sequencer.admit(&draft.kind, now, fresh) else {

@@ -10,6 +10,7 @@ use actix::{Actor, Addr, ArbiterHandle, MailboxError};
 use tokio::sync::watch;
 
 use super::actor::StreamActor;
+use super::clock::LogClock;
 use super::error::{AppendError, OpenStreamError, SubscribeError};
 use super::follow::Follow;
 use super::message::{Append, Appended, Panic, Retire};
@@ -17,6 +18,7 @@ use super::sequencer::Sequencer;
 use super::window::{Halt, Hub, Tail};
 use crate::domain::StreamKey;
 use crate::domain::sequence::Start;
+use crate::domain::time::Timestamp;
 use crate::event::{Draft, Identity, codec};
 use crate::log::{LogRoot, LogWriter, Recovered};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
@@ -46,6 +48,7 @@ pub struct StreamHandle {
     key: StreamKey,
     hub: Arc<Hub>,
     options: StreamOptions,
+    clock: LogClock,
     incarnation: watch::Receiver<Incarnation>,
 }
 
@@ -63,11 +66,12 @@ pub async fn open(
     let (writer, recovered) = open_log(log.clone(), key, limit).await?;
     let reader = log.reader(key)?;
     let sequencer = resume(key, &recovered);
+    let clock = LogClock::resume(last_time(&recovered));
     let hub = Hub::new(reader, tail(&sequencer, &recovered));
     let (announce, incarnation) = watch::channel(Incarnation::Starting);
-    let stream = Stream { log, identity, options, hub: hub.clone(), arbiter, announce };
+    let stream = Stream { log, identity, options, clock, hub: hub.clone(), arbiter, announce };
     stream.spawn(writer, sequencer);
-    Ok(StreamHandle { key, hub, options, incarnation })
+    Ok(StreamHandle { key, hub, options, clock, incarnation })
 }
 
 impl StreamHandle {
@@ -81,6 +85,11 @@ impl StreamHandle {
 
     pub fn tail(&self) -> Tail {
         self.hub.tail()
+    }
+
+    /// The time as this log tells it; what is compared with its events' times, or measured between them, is this.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Appends events; when it returns, they are durable.
@@ -170,6 +179,7 @@ struct Stream {
     log: LogRoot,
     identity: Identity,
     options: StreamOptions,
+    clock: LogClock,
     hub: Arc<Hub>,
     arbiter: ArbiterHandle,
     announce: watch::Sender<Incarnation>,
@@ -201,10 +211,11 @@ impl Stream {
             Some(opened) => opened,
             None => self.reopen().await?,
         };
-        let (identity, hub, heartbeat) = (self.identity.clone(), self.hub.clone(), self.options.heartbeat);
+        let (identity, clock, hub, heartbeat) =
+            (self.identity.clone(), self.clock, self.hub.clone(), self.options.heartbeat);
         let address = StreamActor::start_in_arbiter(&self.arbiter, move |context| {
             context.set_mailbox_capacity(MAILBOX);
-            StreamActor::new(identity, sequencer, writer, hub, heartbeat, guard)
+            StreamActor::new(identity, clock, sequencer, writer, hub, heartbeat, guard)
         });
         self.announce.send_replace(Incarnation::Live { generation, address });
         Ok(())
@@ -248,6 +259,10 @@ async fn open_log(log: LogRoot, key: StreamKey, limit: Option<u64>) -> Result<(L
 fn resume(key: StreamKey, recovered: &Recovered) -> Sequencer {
     let last = recovered.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     Sequencer::resume(key, last.as_ref())
+}
+
+fn last_time(recovered: &Recovered) -> Option<Timestamp> {
+    recovered.last_line.as_deref().and_then(|line| codec::decode(line).ok()).map(|event| event.created_at)
 }
 
 fn tail(sequencer: &Sequencer, recovered: &Recovered) -> Tail {

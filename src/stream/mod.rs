@@ -9,6 +9,7 @@
 //! [`window::Batch`] and an acknowledgement. A reader is a [`follow::Follow`]: file until the tail,
 //! then live, back to the file when behind.
 
+pub mod clock;
 pub mod sequencer;
 pub mod window;
 pub mod follow;

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-
 use crate::domain::build::{Build, BuildState};
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::status::BuildStatus;
-use crate::domain::time::{duration_ms, micros};
+use crate::domain::time::duration_ms;
 use crate::event::payload::Environment;
 use crate::event::payload::build::{BUILD_COMPLETED, BuildErrorPayload, Completed, ErrorDetails, VenvMetadata};
 use crate::event::{Draft, Source};
@@ -150,7 +148,7 @@ pub async fn conclude_build(
     context.venvs_trash.discard_soon(context.build_folder(build).path()).await;
     let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
     let mut fold = BuildFold::default();
-    fold.apply(Fact::of_draft(&draft, micros(Utc::now())));
+    fold.apply(Fact::of_draft(&draft, stream.now()));
     match stream.append_one(draft).await {
         Ok(_) | Err(AppendError::Closed) => {}
         Err(error) => tracing::error!(build = %build.id, error = %error, "build could not be given its end"),

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
-
 use super::scribe::fold_so_far;
 use super::worker::ExecutionJob;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::progress::{ExecutionFailure, ExecutionFailureCode, Product, Progress, Totals};
 use crate::domain::status::ExecutionStatus;
-use crate::domain::time::{Timestamp, duration_ms, micros};
+use crate::domain::time::{Timestamp, duration_ms};
 use crate::event::payload::execution::{COMPLETE, Complete};
 use crate::event::{Draft, Source};
 use crate::stream::{AppendError, StreamHandle};
@@ -31,7 +29,7 @@ pub fn failed(code: ExecutionFailureCode, message: &str) -> Ending {
 /// An execution is its log: when that takes nothing more, the row is told that it has failed.
 pub async fn without_log(job: &ExecutionJob) {
     let mut fold = fold_so_far(&job.stream).await.unwrap_or_default();
-    let now = micros(Utc::now());
+    let now = job.stream.now();
     let ending = failed(ExecutionFailureCode::LogUnavailable, "the log takes nothing more");
     let complete = complete(fold.progress(), ending, now);
     end(&mut fold, &complete, now);
@@ -46,7 +44,7 @@ fn end(fold: &mut ExecutionFold, complete: &Complete, now: Timestamp) {
 /// Gives an execution its end when its worker has died too often.
 pub async fn conclude_execution(stream: &StreamHandle, code: ExecutionFailureCode, message: &str) {
     let fold = fold_so_far(stream).await.unwrap_or_default();
-    let complete = complete(fold.progress(), failed(code, message), micros(Utc::now()));
+    let complete = complete(fold.progress(), failed(code, message), stream.now());
     match stream.append(Arc::from([Draft::new(COMPLETE, Source::Executor, &complete)])).await {
         Ok(_) | Err(AppendError::Closed) => {}
         Err(error) => tracing::error!(stream = %stream.key(), error = %error, "execution could not be given its end"),

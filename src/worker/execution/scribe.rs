@@ -5,12 +5,11 @@
 use std::cell::{Ref, RefCell};
 use std::io;
 
-use chrono::Utc;
 use serde::Serialize;
 
 use crate::domain::progress::{Progress, StepKey, StepState};
 use crate::domain::sequence::Start;
-use crate::domain::time::micros;
+use crate::domain::time::Timestamp;
 use crate::event::payload::execution::{ProgressKind, STEP_PROGRESS, StepProgress};
 use crate::event::{Draft, Source, codec};
 use crate::stream::{Follow, Item, StreamHandle};
@@ -23,6 +22,7 @@ use crate::worker::emitter::Emitter;
 pub struct LogFailed;
 
 pub struct Scribe {
+    stream: StreamHandle,
     emitter: Emitter,
     fold: RefCell<ExecutionFold>,
 }
@@ -34,7 +34,12 @@ impl Scribe {
             tracing::error!(stream = %stream.key(), error = %error, "log cannot be read");
             LogFailed
         })?;
-        Ok(Self { emitter: Emitter::new(stream), fold: RefCell::new(fold) })
+        Ok(Self { emitter: Emitter::new(stream.clone()), stream, fold: RefCell::new(fold) })
+    }
+
+    /// The time as the execution's log tells it.
+    pub fn now(&self) -> Timestamp {
+        self.stream.now()
     }
 
     /// Not to be held while something is written.
@@ -55,7 +60,7 @@ impl Scribe {
     ) -> Result<(), LogFailed> {
         let mut draft = Draft::new(kind, Source::Executor, payload);
         draft.step = of.cloned().map(Box::new);
-        self.fold.borrow_mut().apply(Fact::of_draft(&draft, micros(Utc::now())));
+        self.fold.borrow_mut().apply(Fact::of_draft(&draft, self.now()));
         self.emitter.emit(draft).await.map(drop).map_err(|error| {
             tracing::error!(error = %error, kind, "event could not be written");
             LogFailed

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use chrono::Utc;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -27,7 +26,7 @@ use crate::domain::CallId;
 use crate::domain::money::MicroUsd;
 use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
-use crate::domain::time::{Timestamp, duration_ms, micros};
+use crate::domain::time::{Timestamp, duration_ms};
 use crate::event::payload::execution::{
     ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered, EXECUTION_STARTED,
     ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED, StepCompleted, StepEnded,
@@ -210,7 +209,7 @@ impl Session {
     fn plan(&self) -> crate::workflow::plan::Plan {
         let at_work: BTreeSet<StepKey> = self.at_work.keys().cloned().collect();
         let facts = Facts {
-            now: micros(Utc::now()),
+            now: self.work.scribe.now(),
             present: &self.present,
             at_work: &at_work,
             is_cancelled: self.is_cancelled,
@@ -267,13 +266,14 @@ impl Session {
             document_id: None,
             document_type: step.map(|step| step.output.clone()).unwrap_or_default(),
             version: None,
-            duration_ms: started_at.map_or(0, |from| duration_ms(from, micros(Utc::now()))),
+            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.scribe.now())),
             content_digest: None,
         }
     }
 
     async fn wait(&mut self, wake_at: Option<Timestamp>) -> Result<(), Halt> {
         let (mut signal, mut closing) = (self.work.job.signal.clone(), self.work.job.closing.clone());
+        let now = self.work.scribe.now();
         tokio::select! {
             biased;
             // The next round sees why.
@@ -284,7 +284,7 @@ impl Session {
                 ended?;
             }
             Some(order) = self.orders.recv() => self.listen(order).await?,
-            () = sleep_until(wake_at) => {}
+            () = sleep_until(wake_at, now) => {}
         }
         Ok(())
     }
@@ -338,15 +338,15 @@ impl Session {
     }
 
     async fn complete(&self, ending: Ending) -> Result<(), Halt> {
-        let complete = ending::complete(&self.work.scribe.progress(), ending, micros(Utc::now()));
+        let complete = ending::complete(&self.work.scribe.progress(), ending, self.work.scribe.now());
         Ok(self.work.scribe.write(COMPLETE, None, &complete).await?)
     }
 }
 
 /// Never, when there is no time.
-async fn sleep_until(at: Option<Timestamp>) {
+async fn sleep_until(at: Option<Timestamp>, now: Timestamp) {
     let Some(at) = at else { return std::future::pending().await };
-    tokio::time::sleep((at - Utc::now()).to_std().unwrap_or_default()).await;
+    tokio::time::sleep((at - now).to_std().unwrap_or_default()).await;
 }
 
 impl Work {

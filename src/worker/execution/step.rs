@@ -192,7 +192,7 @@ impl StepWork {
     async fn ask(&self, questions: Vec<Question>) -> Result<(), LogFailed> {
         let patience = self.work.job.context.settings.llm.clarification_timeout;
         let patience = patience.and_then(|patience| TimeDelta::from_std(patience).ok());
-        let deadline = patience.and_then(|patience| micros(Utc::now()).checked_add_signed(patience));
+        let deadline = patience.and_then(|patience| self.work.scribe.now().checked_add_signed(patience));
         let needed = ClarificationNeeded { clarification_id: ClarificationId::generate(), questions, deadline };
         self.work.scribe.write(CLARIFICATION_NEEDED, Some(&self.key), &needed).await
     }
@@ -240,7 +240,7 @@ impl StepWork {
             document_id: Some(document.document_id),
             document_type: document.document_type,
             version: Some(document.version),
-            duration_ms: started_at.map_or(0, |from| duration_ms(from, micros(Utc::now()))),
+            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.scribe.now())),
             content_digest: Some(content_digest),
         };
         self.work.scribe.write(STEP_COMPLETED, Some(&self.key), &completed).await

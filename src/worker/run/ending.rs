@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::Utc;
-
 use super::execution::DRY_RUN_OUTPUT;
 use super::report::{EngineFailure, PathList};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
@@ -11,7 +9,7 @@ use crate::domain::run::{Run, RunState};
 use crate::domain::sequence::Start;
 use crate::domain::status::RunStatus;
 use crate::domain::text::clipped;
-use crate::domain::time::{Timestamp, duration_ms, micros};
+use crate::domain::time::{Timestamp, duration_ms};
 use crate::event::payload::run::{Artifacts, Completed, Execution, LeftOut, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
 use crate::files::{self, Listing, Location};
@@ -77,15 +75,21 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
+/// When the engine was started and the run was over, as the run's log tells time.
+pub struct Time {
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Timestamp,
+}
+
 /// The payload of `run.completed`, but for its summary; `folder` is the run's.
 pub async fn completed(
     folder: Location,
-    started_at: Option<Timestamp>,
+    time: Time,
     status: RunStatus,
     failure: Option<RunFailure>,
     report: Report,
 ) -> Completed {
-    let completed_at = micros(Utc::now());
+    let Time { started_at, completed_at } = time;
     let execution = Execution {
         exit_code: report.exit_code,
         started_at,
@@ -144,11 +148,11 @@ pub async fn conclude_run(
     let folder = context.location(run.stream_key().folder());
     context.trash.discard_soon(folder.join(DRY_RUN_OUTPUT).path()).await;
     let failure = RunFailure::new(code, Stage::Run, message);
-    let started_at = fold.state().started_at;
+    let time = Time { started_at: fold.state().started_at, completed_at: stream.now() };
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
     let status = RunStatus::Failed;
-    let mut completed = completed(folder, started_at, status, Some(failure), report).await;
+    let mut completed = completed(folder, time, status, Some(failure), report).await;
     fold.end(&completed);
     completed.summary = fold.state().summary.clone();
     let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);

@@ -4,7 +4,6 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -21,7 +20,6 @@ use super::tail::Tail;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
 use crate::domain::status::RunStatus;
-use crate::domain::time::micros;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};
@@ -129,13 +127,13 @@ impl Session {
             self.take(&mut parser, Way::File, batch).await;
         }
         let mut rest = Vec::new();
-        parser.finish(outcome.exit, micros(Utc::now()), &mut rest);
+        parser.finish(outcome.exit, self.job.stream.now(), &mut rest);
         self.post(rest).await;
         (outcome, parser, cause)
     }
 
     async fn take(&mut self, parser: &mut EngineParser, way: Way, batch: LineBatch) {
-        let now = micros(Utc::now());
+        let now = self.job.stream.now();
         let mut drafts = Vec::with_capacity(batch.lines.len());
         for line in batch.lines {
             parser.line(way, line, now, &mut drafts);

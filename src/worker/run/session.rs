@@ -4,8 +4,6 @@
 
 use std::sync::atomic::Ordering;
 
-use chrono::Utc;
-
 use super::capacity::Obstacle;
 use super::ending::{self, Ending, Report};
 use super::engine::capability;
@@ -15,7 +13,7 @@ use super::ports::Lease;
 use super::worker::RunJob;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
-use crate::domain::time::{Timestamp, micros};
+use crate::domain::time::Timestamp;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_STARTED, RUN_WAITING, Started, WaitReason, Waiting};
 use crate::event::{Draft, Source};
@@ -98,7 +96,7 @@ impl Session {
 
     fn see(&mut self, draft: &Draft) {
         if RunFold::minds(draft.kind.as_bytes()) {
-            let created_at = micros(Utc::now());
+            let created_at = self.job.stream.now();
             self.fold.apply(Fact::of_draft(draft, created_at));
         }
     }
@@ -187,14 +185,15 @@ impl Session {
         draft.build_id = self.build_id;
         self.see(&draft);
         let appended = self.emitter.emit(draft).await;
-        self.started_at = Some(appended.map_or_else(|_| micros(Utc::now()), |appended| appended.created_at));
+        self.started_at = Some(appended.map_or_else(|_| self.job.stream.now(), |appended| appended.created_at));
     }
 
     /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
     async fn complete(&mut self, ending: Ending) {
         let Ending { status, failure, report, error_event } = ending;
         self.post(error_event.into_iter().collect()).await;
-        let mut completed = ending::completed(self.job.folder(), self.started_at, status, failure, report).await;
+        let time = ending::Time { started_at: self.started_at, completed_at: self.job.stream.now() };
+        let mut completed = ending::completed(self.job.folder(), time, status, failure, report).await;
         self.fold.end(&completed);
         completed.summary = self.fold.state().summary.clone();
         let mut draft = Draft::new(crate::event::payload::run::RUN_COMPLETED, Source::Api, &completed);
