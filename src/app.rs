@@ -225,7 +225,7 @@ fn prepare(registry: &RegistryHandle) {
     worker.spawn_fn(move || {
         actix::spawn(async move {
             let work = &registry.services().work;
-            if let Err(error) = work.toolchain().await {
+            if let Err(error) = work.tools.find().await {
                 tracing::warn!(error = %error, "nothing can be built");
             }
             if let Err(why) = work.engine().await.install {

@@ -21,7 +21,8 @@ text_enum! {
     BuildErrorCode {
         VenvCreateFailed = "venv_create_failed", PipUpgradeFailed = "pip_upgrade_failed",
         EngineInstallFailed = "engine_install_failed", ConfigInstallFailed = "config_install_failed",
-        ImportCheckFailed = "import_check_failed", MetadataFailed = "metadata_failed",
+        ImportCheckFailed = "import_check_failed", DependencyConflict = "dependency_conflict",
+        MetadataFailed = "metadata_failed",
         BuildTimeout = "build_timeout", BuildCancelled = "build_cancelled", SafeMode = "safe_mode",
         Interrupted = "interrupted", VenvsDirUnwritable = "venvs_dir_unwritable",
         OrchestrationError = "orchestration_error",

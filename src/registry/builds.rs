@@ -4,6 +4,7 @@
 //! is final. So of many who ask at once exactly one builds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use chrono::Utc;
@@ -25,7 +26,8 @@ use crate::domain::status::BuildStatus;
 use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::stream::StreamHandle;
-use crate::worker::build::{self as build_worker, Engine, ToolchainError};
+use crate::worker::build::python::Interpreter;
+use crate::worker::build::{self as build_worker, EngineId, ToolchainError};
 use crate::worker::run::{EnsuredBuild, Progress};
 use crate::worker::stop::StopReason;
 
@@ -77,12 +79,13 @@ pub async fn ensure(services: &Services, registry: &Addr<Registry>, ask: Ask) ->
     if let Some(safe_mode) = services.safe_mode.refusal().filter(|_| ask.manual) {
         return Err(EnsureBuildError::SafeMode(safe_mode));
     }
+    let python = interpreter(services).await?;
     let builds = look(registry, configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
     // What was under way may have changed while another decision was taken.
     let builds = look(registry, configuration.id).await?;
     settle(registry, &builds).await;
-    let (build, way) = decide(services, registry, &ask, &configuration, builds).await?;
+    let (build, way) = decide(services, registry, &ask, &configuration, python, builds).await?;
     let lease = services.leases.take(build.id);
     Ok(Ensured { build, way, lease })
 }
@@ -92,10 +95,11 @@ async fn decide(
     registry: &Addr<Registry>,
     ask: &Ask,
     configuration: &Configuration,
+    python: Option<Interpreter>,
     builds: BuildsOf,
 ) -> Result<(Build, Way), EnsureBuildError> {
-    let (inputs, engine) = inputs(services, configuration).await?;
-    // Only now: what comes before may take long, and a service that stops would wait for it.
+    let (inputs, engine) = inputs(services, configuration, python).await?;
+    // Only now: what comes before takes a while, and a service that stops would wait for it.
     let _admitted = services.admission.enter().await.ok_or(EnsureBuildError::Draining)?;
     let reason = match (ask.force, ask.manual) {
         (true, _) => BuildReason::ForceRebuild,
@@ -127,12 +131,28 @@ async fn settle(registry: &Addr<Registry>, builds: &BuildsOf) {
     }
 }
 
+/// Finding an interpreter takes a moment, unless one that is tried hangs. What takes longer is waited for by the build, in
+/// its stream. Not under the configuration's lock, where others would wait again.
+const INTERPRETER: Duration = Duration::from_secs(10);
+
+/// `None` when it is not known yet.
+async fn interpreter(services: &Services) -> Result<Option<Interpreter>, EnsureBuildError> {
+    let patience = INTERPRETER.min(services.settings.build.ensure_wait);
+    match tokio::time::timeout(patience, services.work.tools.python()).await {
+        Ok(found) => Ok(Some(found.map_err(ToolchainError::from)?.clone())),
+        Err(_) => Ok(None),
+    }
+}
+
 /// The digest is taken from the files each time, so that a change on disk is never overlooked.
-async fn inputs(services: &Services, configuration: &Configuration) -> Result<(BuildInputs, Engine), EnsureBuildError> {
-    let work = services.work.clone();
-    let toolchain = work.toolchain().await?.clone();
+async fn inputs(
+    services: &Services,
+    configuration: &Configuration,
+    python: Option<Interpreter>,
+) -> Result<(BuildInputs, EngineId), EnsureBuildError> {
+    let settings = services.settings.clone();
     let digest = configurations::digest(services, configuration).await?;
-    let made = tokio::task::spawn_blocking(move || build_worker::inputs(&work, &toolchain, digest));
+    let made = tokio::task::spawn_blocking(move || build_worker::inputs(&settings, python.as_ref(), digest));
     Ok(made.await.map_err(|error| ToolchainError::Engine(error.to_string()))?)
 }
 
@@ -211,7 +231,7 @@ async fn start(
     services: &Services,
     registry: &Addr<Registry>,
     build: Build,
-    engine: Engine,
+    engine: EngineId,
     builds: BuildsOf,
     manual: bool,
 ) -> Result<(Build, Way), EnsureBuildError> {

@@ -27,7 +27,7 @@ use crate::event::{Draft, Identity, Source};
 use crate::projection::{self, Target};
 use crate::stream::{self, StreamHandle};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
-use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, Engine, Turns, conclude_build};
+use crate::worker::build::{BuildJob, BuildPorts, BuildWorker, EngineId, Turns, conclude_build};
 use crate::worker::execution::{Desk, ExecutionJob, ExecutionWorker, conclude_execution};
 use crate::worker::run::{Place, RunJob, RunPorts, RunWorker, conclude_run};
 use crate::worker::stop::{StopSignal, Stopper};
@@ -137,7 +137,7 @@ pub async fn launch_build(
     registry: &Addr<Registry>,
     ports: Arc<dyn BuildPorts>,
     build: Build,
-    engine: Engine,
+    engine: EngineId,
     turns: &Turns,
 ) -> Result<LaunchedBuild, LaunchError> {
     let stream = open(services, build.stream_key(), build.configuration_id, None).await?;

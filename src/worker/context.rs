@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
-
+use super::build::Tools;
 use super::build::engine::{Engine, ready_engine};
 use super::build::marker::build_folder;
-use super::build::{Toolchain, ToolchainError, find_toolchain};
 use super::environment::Environment;
 use super::process::{Launcher, Marker};
 use super::trash::Trash;
@@ -25,34 +23,32 @@ pub struct WorkContext {
     pub settings: Arc<Settings>,
     pub packages: PackageLocks,
     pub launcher: Launcher,
+    pub tools: Tools,
     environment: Environment,
-    toolchain: OnceCell<Toolchain>,
 }
 
 impl WorkContext {
     /// `node` is what children are marked with, so that a later start finds them.
     pub fn new(settings: Arc<Settings>, node: Marker) -> Self {
+        let launcher = Launcher::new(settings.launcher.clone(), node);
+        let environment: Environment =
+            settings.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self {
-            launcher: Launcher::new(settings.launcher.clone(), node),
+            tools: Tools::new(launcher.clone(), &settings, environment.clone()),
+            launcher,
             data_dir: settings.storage.data_dir.clone(),
             venvs_dir: settings.build.venvs_dir.clone(),
             trash: Trash::new(settings.storage.data_dir.clone()),
             venvs_trash: Trash::new(settings.build.venvs_dir.clone()),
-            environment: settings.environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            environment,
             packages: PackageLocks::default(),
             settings,
-            toolchain: OnceCell::new(),
         }
     }
 
     /// The service's own environment, of which children see only what an allow-list names.
     pub fn environment(&self) -> &Environment {
         &self.environment
-    }
-
-    /// Python and installer; looked for once, and again as long as they are not found.
-    pub async fn toolchain(&self) -> Result<&Toolchain, ToolchainError> {
-        self.toolchain.get_or_try_init(|| find_toolchain(self)).await
     }
 
     /// The engine that a build would install now, its files made ready.

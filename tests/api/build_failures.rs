@@ -1,10 +1,9 @@
 //! Every way in which a build fails or is ended, for real: its code, what is told, and that nothing is left.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::support::index::Index;
-use crate::support::tools::{self, files_of, with_file};
+use crate::support::tools::{self, files_of, interpreter, with_file};
 use crate::support::{Project, Request, TestApp, Value, eventually, json, kind, processes_with};
 
 fn id(resource: &Value) -> String {
@@ -30,23 +29,6 @@ fn assert_nothing_left(app: &TestApp, project: &Project, build: &str) {
     let folder = app.data_dir().join("venvs").join(&project.workspace).join(&project.configuration).join(build);
     assert!(!folder.exists(), "{folder:?}");
     assert_eq!(processes_with(build), Vec::<u32>::new());
-}
-
-/// A program in the place of an interpreter: it tells of itself what it should, and otherwise does as the script says.
-fn interpreter(folder: &std::path::Path, script: &str) -> String {
-    let path = folder.join("python-of-this-test");
-    let (real, shown) = (tools::python(), path.display());
-    let text = format!(
-        "#!/bin/sh\n\
-         case \"$*\" in *ensurepip*)\n\
-         exec '{real}' -c 'import json, sys; print(json.dumps(dict(path=sys.argv[1], version=list(sys.version_info[:3]), pip=True)))' '{shown}';;\n\
-         esac\n\
-         {script}\n\
-         exec '{real}' \"$@\"\n"
-    );
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path.display().to_string()
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod health;
 mod heartbeats;
 mod http_semantics;
 mod idempotency;
+mod installers;
 mod limits;
 mod lines;
 mod lists;

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use ade::domain::BuildId;
 use ade::event::payload::build::Phase;
+use ade::worker::build::build_environment;
 use ade::worker::build::engine::Source;
 use ade::worker::build::installer::{Found, Installer, InstallerChoice, Installers};
 use ade::worker::build::python::{Interpreter, NoInterpreter, find};
 use ade::worker::build::venv::{Step, VenvPlan, Work, metadata};
-use ade::worker::process::capture;
+use ade::worker::process::{ChildSpec, capture};
 
 use crate::launcher;
 
@@ -88,7 +89,11 @@ async fn a_uv_on_the_path_is_used_if_it_runs() {
 
 /// Runs a step; its last line of stdout.
 async fn run(step: &Step) -> Option<String> {
-    let Work::Run(spec) = &step.work else { return None };
+    let spec: &ChildSpec = match &step.work {
+        Work::Run(spec) => spec,
+        Work::Verify(verify) => &verify.imports,
+        _ => return None,
+    };
     let said = capture(&launcher(), spec, Duration::from_secs(300)).await.unwrap();
     assert!(said.exit.succeeded(), "{}: {:?} {:?}", step.phase, said.stdout, said.stderr);
     said.stdout.back().cloned()
@@ -113,7 +118,7 @@ fn put_packages(venv: &Path) {
 #[tokio::test]
 async fn a_venv_is_made_and_told_about() {
     let folder = tempfile::tempdir().unwrap();
-    let (python, service) = (python().await, service());
+    let (python, environment) = (python().await, build_environment(&service(), folder.path()).await);
     let plan = VenvPlan {
         build_id: BuildId::generate(),
         folder: folder.path(),
@@ -123,7 +128,7 @@ async fn a_venv_is_made_and_told_about() {
         engine: Err("unused"),
         configuration: folder.path(),
         data: folder.path(),
-        service: &service,
+        environment: &environment,
     };
     let steps = plan.steps();
     run(&steps[0]).await;
@@ -164,6 +169,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
     let data = folder.path().join("data");
     let Found { installer, .. } =
         Installers::new(launcher(), choice, data.clone(), service.clone()).find(&python).await.unwrap();
+    let environment = build_environment(&service, &data).await;
     let (engine, configuration) = put_sources(folder.path());
     let mut took = Vec::new();
     for round in ["cold", "warm"] {
@@ -179,7 +185,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
             engine: Ok(&Source::Plain(engine.display().to_string())),
             configuration: &configuration,
             data: &data,
-            service: &service,
+            environment: &environment,
         };
         let mut last = Vec::new();
         for step in plan.steps() {

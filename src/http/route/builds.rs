@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::Read as _;
 use super::configurations::workspace;
@@ -55,14 +55,15 @@ async fn create(
     let configuration_id = configuration(&principal, &registry, &path).await?;
     let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
+    // The decision is part of what the caller waits for.
+    let end = Instant::now() + registry.services().settings.build.ensure_wait;
     let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
     if stream || body.stream {
         return events::respond_created(&registry, &request, build.stream_key()).await;
     }
     if body.options.wait {
-        let patience = registry.services().settings.build.ensure_wait;
         // When it takes longer, the answer is the build as it stands.
-        let _ = timeout(patience, ended(&registry, &build)).await;
+        let _ = timeout_at(end, ended(&registry, &build)).await;
         build = registry.build(&principal, build.id).await?.unwrap_or(build);
     }
     Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(resource(&build)))

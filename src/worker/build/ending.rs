@@ -13,6 +13,7 @@ use crate::stream::{AppendError, StreamHandle};
 use crate::summary::{BuildFold, Fact};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
+use crate::worker::stop::StopReason;
 
 use super::marker::{build_folder, read_marker, venv_intact};
 
@@ -35,6 +36,22 @@ impl Failure {
 
     pub fn code(self, code: BuildErrorCode) -> Self {
         Self { code, ..self }
+    }
+
+    /// The build was told to end.
+    pub fn stopped(reason: &StopReason) -> Self {
+        match reason {
+            StopReason::Cancel { reason, .. } => {
+                let message = reason.clone().unwrap_or_else(|| "the build was cancelled".into());
+                Self::new(BuildErrorCode::BuildCancelled, message)
+            }
+            StopReason::Interrupt => Self::new(BuildErrorCode::Interrupted, "the service was stopped during the build"),
+        }
+    }
+
+    /// A service that goes down has no more time than this.
+    pub fn grace(&self, configured: Duration) -> Duration {
+        if self.code == BuildErrorCode::Interrupted { configured.min(Duration::from_secs(1)) } else { configured }
     }
 }
 

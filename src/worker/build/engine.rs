@@ -52,6 +52,14 @@ pub struct Engine {
     pub version_hint: Option<String>,
 }
 
+/// What tells an engine from another before anything is made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineId {
+    /// Where its files are at hand.
+    pub digest: Option<String>,
+    pub version_hint: Option<String>,
+}
+
 /// Project files are written by hand; no sensible one comes near.
 const LARGEST_PROJECT: u64 = 1024 * 1024;
 
@@ -83,6 +91,17 @@ impl EngineSpec {
         }
     }
 
+    /// Blocks.
+    fn digest(&self) -> Option<String> {
+        match self {
+            Self::Requirement(_) => None,
+            Self::Builtin => Some(assets::engine_digest().to_owned()),
+            Self::Path(path) if path.is_file() => package::file_digest(path).ok(),
+            Self::Path(path) if is_package(path) => package::content_digest(path).ok(),
+            Self::Path(_) => None,
+        }
+    }
+
     /// What the installer gets, and its digest where the files are at hand. Blocks.
     fn source(&self, data_dir: &Path) -> Result<(Source, Option<String>), NoEngine> {
         let copied = |(path, digest)| (Source::Copy(path), Some(digest));
@@ -97,6 +116,12 @@ impl EngineSpec {
             Self::Path(folder) => Ok(copied(copy_folder(data_dir, folder)?)),
         }
     }
+}
+
+/// Looks at the engine without making anything ready. Blocks.
+pub fn identify_engine(spec: &str) -> EngineId {
+    let spec = EngineSpec::parse(spec);
+    EngineId { digest: spec.digest(), version_hint: spec.version_hint() }
 }
 
 /// Makes the engine's files ready. One that cannot be had is no error here: the build that needs it says so. Blocks.
@@ -230,6 +255,8 @@ mod tests {
         assert_eq!(first.version_hint.as_deref(), Some("2.0"));
         let Ok(Source::Copy(copy)) = &first.install else { panic!("{first:?}") };
         assert_eq!(package::content_digest(copy).unwrap(), first.digest.clone().unwrap());
+        let identified = EngineId { digest: first.digest.clone(), version_hint: first.version_hint.clone() };
+        assert_eq!(identify_engine(&spec), identified);
         fs::write(folder.join("x.py"), "").unwrap();
         let second = ready_engine(&data, &spec);
         assert!(second.install != first.install && second.digest != first.digest);

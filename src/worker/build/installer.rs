@@ -4,17 +4,20 @@
 //! once in the life of the service, so that a machine without network pays for the attempt once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::broadcast::{Receiver, Sender};
 use ulid::Ulid;
 
 use super::python::{Interpreter, on_path};
-use super::{args, build_environment, command};
+use super::{args, build_environment, command, words};
 use crate::domain::status::text_enum;
+use crate::event::payload::console::Pipe;
 use crate::files::{self, Location};
 use crate::package::STAGING;
 use crate::worker::environment::Environment;
-use crate::worker::process::{Launcher, Marker, capture};
+use crate::worker::process::{Launcher, Marker, capture, capture_aloud};
 
 /// Fetching uv takes seconds; a network that takes longer is as good as none.
 const FETCH: Duration = Duration::from_secs(120);
@@ -25,6 +28,23 @@ text_enum! {
     InstallerChoice { Auto = "auto", Uv = "uv", Pip = "pip" }
 }
 
+impl InstallerChoice {
+    /// As it counts in a fingerprint. What is asked for is known at once, what is found may have to be fetched; and an
+    /// environment that pip has made, where uv could not be had, is as good.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Auto | Self::Uv => "uv",
+            Self::Pip => "pip",
+        }
+    }
+}
+
+/// A line that is said while uv is fetched.
+pub type Told = (Pipe, Arc<str>);
+
+/// So many are kept for a listener that is slow.
+const TOLD: usize = 1000;
+
 /// What is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Installer {
@@ -33,7 +53,6 @@ pub enum Installer {
 }
 
 impl Installer {
-    /// As it counts in a fingerprint.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Uv(_) => "uv",
@@ -61,12 +80,22 @@ pub struct Installers {
     choice: InstallerChoice,
     data: PathBuf,
     service: Environment,
+    told: Sender<Told>,
 }
 
 impl Installers {
     /// `data` is the service's data folder, `service` its environment.
     pub fn new(launcher: Launcher, choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
-        Self { launcher, choice, data, service }
+        Self { launcher, choice, data, service, told: Sender::new(TOLD) }
+    }
+
+    pub fn listen(&self) -> Receiver<Told> {
+        self.told.subscribe()
+    }
+
+    fn tell(&self, pipe: Pipe, line: &str) {
+        // It is no matter whether anybody listens.
+        let _ = self.told.send((pipe, line.into()));
     }
 
     /// The installer; `python` is used to fetch one if need be.
@@ -101,12 +130,13 @@ impl Installers {
     }
 
     async fn runs(&self, uv: &Path) -> bool {
-        let said = capture(&self.launcher, &self.command(uv, args!["--version"]), ASK).await;
+        let said = capture(&self.launcher, &self.command(uv, args!["--version"]).await, ASK).await;
         said.is_ok_and(|said| said.exit.succeeded())
     }
 
     /// Into a folder beside, which then takes its name: one that was cut short is never taken for a whole one.
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
+        self.tell(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data folder");
         let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
         let placed = fetched.and_then(|()| place(&fresh, tool).map_err(|error| error.to_string()));
@@ -123,15 +153,15 @@ impl Installers {
     }
 
     async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
-        let said =
-            capture(&self.launcher, &self.command(program, args), FETCH).await.map_err(|error| error.to_string())?;
-        let told = || said.stderr.iter().rfind(|line| line.starts_with("ERROR")).or(said.stderr.back());
-        let reason = || told().cloned().unwrap_or_else(|| "it could not be installed".into());
+        let hear = |pipe, line: &str| self.tell(pipe, line);
+        let said = capture_aloud(&self.launcher, &self.command(program, args).await, FETCH, hear).await;
+        let said = said.map_err(|error| error.to_string())?;
+        let reason = || words::reason(&said.stderr).unwrap_or_else(|| "it could not be installed".into());
         if said.exit.succeeded() { Ok(()) } else { Err(reason()) }
     }
 
-    fn command(&self, program: &Path, args: Vec<std::ffi::OsString>) -> crate::worker::process::ChildSpec {
-        let env = build_environment(&self.service, &self.data);
+    async fn command(&self, program: &Path, args: Vec<std::ffi::OsString>) -> crate::worker::process::ChildSpec {
+        let env = build_environment(&self.service, &self.data).await;
         command(program, args, Path::new("/"), env, Marker::probe())
     }
 }

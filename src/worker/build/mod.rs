@@ -11,15 +11,18 @@ pub mod marker;
 pub mod toolchain;
 pub mod ports;
 pub mod turn;
+pub mod index;
+pub mod words;
+pub mod steps;
 pub mod pruning;
 pub mod worker;
 pub mod session;
 pub mod ending;
 
 pub use ending::{conclude_build, end_of_build, reused, venv_is_intact, venv_metadata};
-pub use engine::Engine;
+pub use engine::{Engine, EngineId};
 pub use ports::BuildPorts;
-pub use toolchain::{Toolchain, ToolchainError, find_toolchain, inputs};
+pub use toolchain::{Toolchain, ToolchainError, Tools, inputs};
 pub use turn::Turns;
 pub use worker::{BuildJob, BuildWorker};
 
@@ -33,7 +36,6 @@ use super::process::{ChildSpec, Marker, ResourceLimits};
 const INDEX: &[&str] = &[
     "PIP_CERT",
     "PIP_CLIENT_CERT",
-    "PIP_CONFIG_FILE",
     "PIP_DEFAULT_TIMEOUT",
     "PIP_EXTRA_INDEX_URL",
     "PIP_FIND_LINKS",
@@ -42,7 +44,6 @@ const INDEX: &[&str] = &[
     "PIP_PROXY",
     "PIP_RETRIES",
     "PIP_TRUSTED_HOST",
-    "UV_CONFIG_FILE",
     "UV_DEFAULT_INDEX",
     "UV_EXTRA_INDEX_URL",
     "UV_FIND_LINKS",
@@ -55,9 +56,17 @@ const INDEX: &[&str] = &[
     "UV_SYSTEM_CERTS",
 ];
 
-/// What a build's children see of the service's environment. `UV_INDEX*` names indexes and their credentials.
-fn build_environment(service: &Environment, data: &Path) -> Environment {
+/// What a build's children see of the service's environment, and of the installers' settings files. `UV_INDEX*` names
+/// indexes and their credentials.
+pub async fn build_environment(service: &Environment, data: &Path) -> Environment {
     let mut env = environment::allowed(service, |name| INDEX.contains(&name) || name.starts_with("UV_INDEX"));
+    let (given, folder) = (service.clone(), data.to_owned());
+    let of_files = tokio::task::spawn_blocking(move || index::of_files(&given, &folder)).await.unwrap_or_default();
+    // To installers, an empty variable is none.
+    env.retain(|_, value| !value.is_empty());
+    for (name, value) in of_files {
+        env.entry(name).or_insert(value);
+    }
     let mut set = |name: &str, value: OsString| {
         env.insert(name.into(), value);
     };
@@ -69,6 +78,8 @@ fn build_environment(service: &Environment, data: &Path) -> Environment {
     // The interpreter is chosen, not fetched.
     set("UV_PYTHON_DOWNLOADS", "never".into());
     set("UV_LINK_MODE", "hardlink".into());
+    // Packages of the service's user are none of a build's business.
+    set("PYTHONNOUSERSITE", "1".into());
     env
 }
 
@@ -88,3 +99,38 @@ macro_rules! args {
     ($($arg:expr),* $(,)?) => { vec![$(std::ffi::OsString::from($arg)),*] };
 }
 use args;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_build_sees_where_packages_come_from_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".config/pip/pip.conf");
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "[global]\nindex-url = of the file\nproxy = of the file\n[install]\nuser = true\n")
+            .unwrap();
+        let service = [
+            ("PATH", "/bin"),
+            ("HOME", home.path().to_str().unwrap()),
+            ("PIP_INDEX_URL", "of the variable"),
+            ("PIP_TARGET", "t"),
+            ("UV_SYSTEM_PYTHON", "1"),
+            ("PYTHONPATH", "p"),
+            ("ADE_X", "x"),
+            ("UV_INDEX_A_PASSWORD", "p"),
+            ("PIP_PROXY", ""),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        let env = build_environment(&service, Path::new("/data")).await;
+        let get = |name: &str| env.get(std::ffi::OsStr::new(name)).and_then(|value| value.to_str());
+        assert_eq!(get("PIP_INDEX_URL"), Some("of the variable"));
+        assert_eq!((get("PIP_PROXY"), get("UV_INDEX_A_PASSWORD")), (Some("of the file"), Some("p")));
+        assert_eq!((get("PIP_CONFIG_FILE"), get("PYTHONNOUSERSITE")), (Some("/dev/null"), Some("1")));
+        for name in ["PIP_TARGET", "PIP_USER", "UV_SYSTEM_PYTHON", "PYTHONPATH", "ADE_X"] {
+            assert_eq!(get(name), None, "{name}");
+        }
+    }
+}

@@ -1,13 +1,18 @@
 //! What builds are made with: the interpreter and the installer; and from these, with the engine and a
 //! configuration's digest, the inputs of a build.
 
-use super::engine::{Engine, ready_engine};
+use futures_util::future::TryFutureExt;
+use tokio::sync::OnceCell;
+use tokio::sync::broadcast::Receiver;
+
+use super::engine::{EngineId, identify_engine};
 use super::fingerprint::{FingerprintInputs, fingerprint};
-use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller};
+use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller, Told};
 use super::python::{self, Interpreter, NoInterpreter};
-use crate::config;
+use crate::config::{self, Settings};
 use crate::domain::build::BuildInputs;
-use crate::worker::WorkContext;
+use crate::worker::environment::Environment;
+use crate::worker::process::Launcher;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
@@ -15,7 +20,7 @@ pub enum ToolchainError {
     Interpreter(#[from] NoInterpreter),
     #[error(transparent)]
     Installer(#[from] NoInstaller),
-    #[error("the engine's files cannot be made ready: {0}")]
+    #[error("the engine's files cannot be read: {0}")]
     Engine(String),
 }
 
@@ -27,41 +32,85 @@ pub struct Toolchain {
     pub regret: Option<String>,
 }
 
-/// Looks for interpreter and installer; may fetch the latter.
-pub async fn find_toolchain(context: &WorkContext) -> Result<Toolchain, ToolchainError> {
-    let settings = &context.settings.build;
-    let python = python::find(&context.launcher, settings.python_bin.as_deref(), context.environment()).await?;
-    let choice = match settings.installer {
+/// Looked for once, and again as long as they are not found.
+#[derive(Debug)]
+pub struct Tools {
+    launcher: Launcher,
+    given: Option<std::path::PathBuf>,
+    service: Environment,
+    installers: Installers,
+    python: OnceCell<Interpreter>,
+    installer: OnceCell<Found>,
+}
+
+impl Tools {
+    pub fn new(launcher: Launcher, settings: &Settings, service: Environment) -> Self {
+        let (choice, data) = (choice(settings), settings.storage.data_dir.clone());
+        Self {
+            given: settings.build.python_bin.clone(),
+            installers: Installers::new(launcher.clone(), choice, data, service.clone()),
+            launcher,
+            service,
+            python: OnceCell::new(),
+            installer: OnceCell::new(),
+        }
+    }
+
+    pub async fn python(&self) -> Result<&Interpreter, NoInterpreter> {
+        let find = || python::find(&self.launcher, self.given.as_deref(), &self.service);
+        self.python.get_or_try_init(find).await
+    }
+
+    /// May have to fetch the installer, which takes long.
+    pub async fn find(&self) -> Result<Toolchain, ToolchainError> {
+        let python = self.python().await?;
+        let find = || self.installers.find(python).inspect_ok(|found| log(python, &found.installer));
+        let Found { installer, regret } = self.installer.get_or_try_init(find).await?.clone();
+        Ok(Toolchain { python: python.clone(), installer, regret })
+    }
+
+    /// What is said from now on while the installer is fetched.
+    pub fn listen(&self) -> Receiver<Told> {
+        self.installers.listen()
+    }
+}
+
+fn log(python: &Interpreter, installer: &Installer) {
+    let (path, version) = (python.path.display(), &python.version);
+    tracing::info!(python = %path, version, installer = installer.name(), "toolchain found");
+}
+
+fn choice(settings: &Settings) -> InstallerChoice {
+    match settings.build.installer {
         config::Installer::Auto => InstallerChoice::Auto,
         config::Installer::Uv => InstallerChoice::Uv,
         config::Installer::Pip => InstallerChoice::Pip,
-    };
-    let installers =
-        Installers::new(context.launcher.clone(), choice, context.data_dir.clone(), context.environment().clone());
-    let Found { installer, regret } = installers.find(&python).await?;
-    tracing::info!(python = %python.path.display(), version = python.version, installer = installer.name(), "toolchain found");
-    Ok(Toolchain { python, installer, regret })
+    }
 }
 
-/// What a build of this configuration would be made from, and the engine for it. Blocks.
-pub fn inputs(context: &WorkContext, toolchain: &Toolchain, content_digest: String) -> (BuildInputs, Engine) {
-    let spec = &context.settings.build.engine_spec;
-    let engine = ready_engine(&context.data_dir, spec);
+/// What a build of this configuration would be made from, and what identifies the engine for it. Nothing is fetched or
+/// made ready for that: the installer counts as the kind that is asked for, and an interpreter that is not known yet as
+/// one of its own, so that nobody waits for either before there is a stream to tell of it. Blocks.
+pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest: String) -> (BuildInputs, EngineId) {
+    let spec = &settings.build.engine_spec;
+    let engine = identify_engine(spec);
+    let given = settings.build.python_bin.clone().unwrap_or_else(|| "python3".into());
+    let path = python.map_or(&given, |python| &python.path);
     let print = fingerprint(&FingerprintInputs {
         content_digest: &content_digest,
         engine_spec: spec,
         engine_digest: engine.digest.as_deref(),
         engine_version: engine.version_hint.as_deref(),
-        python_version: &toolchain.python.version,
-        python_path: &toolchain.python.path,
-        installer: toolchain.installer.name(),
+        python_version: python.map_or("", |python| &python.version),
+        python_path: path,
+        installer: choice(settings).kind(),
     });
     let inputs = BuildInputs {
         fingerprint: print,
         content_digest,
         engine_spec: spec.clone(),
         engine_version_hint: engine.version_hint.clone(),
-        python_interpreter: toolchain.python.path.display().to_string(),
+        python_interpreter: path.display().to_string(),
     };
     (inputs, engine)
 }

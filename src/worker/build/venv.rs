@@ -9,7 +9,7 @@ use ulid::Ulid;
 use super::engine::Source;
 use super::installer::Installer;
 use super::python::Interpreter;
-use super::{args, build_environment, command};
+use super::{args, command};
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::build::{Phase, VenvMetadata};
@@ -32,8 +32,8 @@ pub struct VenvPlan<'a> {
     /// A copy of the configuration, for this build alone.
     pub configuration: &'a Path,
     pub data: &'a Path,
-    /// The service's own environment.
-    pub service: &'a Environment,
+    /// Of every step, but for its marker (see [`super::build_environment`]).
+    pub environment: &'a Environment,
 }
 
 /// One step.
@@ -50,10 +50,19 @@ pub struct Step {
 pub enum Work {
     Run(Box<ChildSpec>),
     Wheel(Box<WheelInstall>),
+    Verify(Box<Verification>),
     /// Nothing to do, and why.
     Skip(&'static str),
     /// It cannot be done, and why.
     Refuse(String),
+}
+
+/// What is asked of an environment before it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// Whether every package has what it requires: what is installed later may have replaced it.
+    pub requirements: ChildSpec,
+    pub imports: ChildSpec,
 }
 
 /// Installing what is made of a folder only once: installers make it anew for each venv.
@@ -91,7 +100,10 @@ impl VenvPlan<'_> {
     /// The steps, in their order.
     pub fn steps(&self) -> Vec<Step> {
         let python = self.venv().join("bin/python");
-        let verify = self.run(&python, args!["-I", "-B", "-c", VERIFY]);
+        let verify = Work::Verify(Box::new(Verification {
+            requirements: self.check_requirements(&python),
+            imports: self.command(&python, args!["-I", "-B", "-c", VERIFY]),
+        }));
         let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
         let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
         let install_engine = match self.engine {
@@ -176,13 +188,19 @@ impl VenvPlan<'_> {
         }
     }
 
+    fn check_requirements(&self, python: &Path) -> ChildSpec {
+        match self.installer {
+            Installer::Uv(uv) => self.command(uv, args!["pip", "check", "--python", python]),
+            Installer::Pip => self.command(python, args!["-m", "pip", "check", "--disable-pip-version-check"]),
+        }
+    }
+
     fn run(&self, program: &Path, args: Vec<OsString>) -> Work {
         Work::Run(Box::new(self.command(program, args)))
     }
 
     fn command(&self, program: &Path, args: Vec<OsString>) -> ChildSpec {
-        let env = build_environment(self.service, self.data);
-        command(program, args, self.folder, env, Marker::build(self.build_id))
+        command(program, args, self.folder, self.environment.clone(), Marker::build(self.build_id))
     }
 }
 
@@ -231,15 +249,7 @@ mod tests {
 
     fn lines(installer: &Installer, pip: bool) -> Vec<String> {
         let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into(), pip };
-        let service = [
-            ("PATH", "/bin"),
-            ("PIP_INDEX_URL", "i"),
-            ("PIP_TARGET", "t"),
-            ("ADE_X", "x"),
-            ("UV_INDEX_A_PASSWORD", "p"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .into();
+        let environment = Environment::from([("PATH".into(), "/bin".into())]);
         let engine = Source::Plain("git+https://me:secret@host/engine.git@main".to_owned());
         let plan = VenvPlan {
             build_id: BuildId::generate(),
@@ -250,7 +260,7 @@ mod tests {
             engine: Ok(&engine),
             configuration: Path::new("/venvs/b/configuration"),
             data: Path::new("/data"),
-            service: &service,
+            environment: &environment,
         };
         let steps = plan.steps();
         assert_eq!(steps.iter().map(|step| step.phase).collect::<Vec<_>>(), Phase::ALL);
@@ -259,13 +269,17 @@ mod tests {
     }
 
     fn line(work: &Work) -> String {
-        let Work::Run(spec) = work else { return "-".into() };
-        let names: Vec<_> = spec.env.keys().map(|name| name.to_str().unwrap()).collect();
-        assert!(names.contains(&"PIP_INDEX_URL") && names.contains(&"UV_INDEX_A_PASSWORD"), "{names:?}");
-        assert!(!names.contains(&"ADE_X") && !names.contains(&"PIP_TARGET"), "{names:?}");
-        let words = std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(|arg| arg.as_os_str()));
-        let text: Vec<_> = words.map(|word| word.to_str().unwrap()).filter(|word| !word.contains('\n')).collect();
-        text.join(" ")
+        let words = |spec: &ChildSpec| {
+            assert_eq!(spec.env.len(), 1);
+            let words = std::iter::once(spec.program.as_os_str()).chain(spec.args.iter().map(|arg| arg.as_os_str()));
+            let words = words.map(|word| word.to_str().unwrap()).filter(|word| !word.contains('\n'));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        match work {
+            Work::Run(spec) => words(spec),
+            Work::Verify(verify) => format!("{}; {}", words(&verify.requirements), words(&verify.imports)),
+            _ => "-".into(),
+        }
     }
 
     #[test]
@@ -276,7 +290,7 @@ mod tests {
             "-".into(),
             format!("/opt/uv pip install --python /venvs/b/.venv/bin/python {engine}"),
             "/opt/uv pip install --python /venvs/b/.venv/bin/python /venvs/b/configuration".into(),
-            "/venvs/b/.venv/bin/python -I -B -c".into(),
+            "/opt/uv pip check --python /venvs/b/.venv/bin/python; /venvs/b/.venv/bin/python -I -B -c".into(),
             "/venvs/b/.venv/bin/python -I -B -m ade_engine version".into(),
         ];
         assert_eq!(lines(&Installer::Uv("/opt/uv".into()), true), expected);
@@ -294,11 +308,12 @@ mod tests {
         assert_eq!(lines[1], "/venvs/b/.venv/bin/python -m pip install --no-input --upgrade pip");
         let install = "/venvs/b/.venv/bin/python -m pip install --no-input --disable-pip-version-check";
         assert_eq!(lines[3], format!("{install} /venvs/b/configuration"));
+        assert_eq!(lines[4], format!("{python} -m pip check --disable-pip-version-check; {python} -I -B -c"));
     }
 
     #[test]
     fn a_wheel_is_kept_for_each_content_and_version_of_python() {
-        let (engine, service) = (Source::Copy("/data/cache/engine/c0ffee".into()), Environment::new());
+        let (engine, environment) = (Source::Copy("/data/cache/engine/c0ffee".into()), Environment::new());
         let wheel_of = |version: &str, installer: &Installer| {
             let python = Interpreter { path: "/usr/bin/python3".into(), version: version.into(), pip: true };
             let plan = VenvPlan {
@@ -310,7 +325,7 @@ mod tests {
                 engine: Ok(&engine),
                 configuration: Path::new("/venvs/b/configuration"),
                 data: Path::new("/data"),
-                service: &service,
+                environment: &environment,
             };
             let Work::Wheel(wheel) = plan.steps().remove(2).work else { panic!("a copy is made into a wheel") };
             *wheel

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 
-use super::engine::Engine;
+use super::engine::EngineId;
 use super::ports::BuildPorts;
 use super::session;
 use super::turn::Place;
@@ -18,7 +18,8 @@ use crate::worker::stop::StopSignal;
 /// A build to be done, and all it takes.
 pub struct BuildJob {
     pub build: Build,
-    pub engine: Engine,
+    /// As it was when the build was asked for.
+    pub engine: EngineId,
     pub stream: StreamHandle,
     pub signal: StopSignal,
     /// Among the builds of its configuration.

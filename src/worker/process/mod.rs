@@ -21,7 +21,7 @@ pub mod child;
 pub mod capture;
 
 pub use adoption::adopt_orphans;
-pub use capture::{CaptureError, Captured, capture};
+pub use capture::{CaptureError, Captured, capture, capture_aloud};
 pub use child::{Outcome, Process, SpawnError};
 pub use kill::{KillReport, Killer, kill_marked, survivors};
 pub use launch::Launcher;

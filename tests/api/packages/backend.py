@@ -22,7 +22,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     name, version = project["name"].replace("-", "_"), project["version"]
     info = f"{name}-{version}.dist-info"
     files = {path.relative_to(HERE / "src").as_posix(): path.read_bytes() for path in modules()}
-    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+    requires = "".join(f"Requires-Dist: {each}\n" for each in project.get("dependencies", []))
+    files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}".encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     records = [f"{path},sha256={digest(data)},{len(data)}" for path, data in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*records, f"{info}/RECORD,,", ""]).encode()

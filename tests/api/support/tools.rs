@@ -25,6 +25,23 @@ pub fn python() -> &'static str {
     })
 }
 
+/// A program in the place of an interpreter: it tells of itself what it should, and otherwise does as the script says.
+pub fn interpreter(folder: &Path, script: &str) -> String {
+    let path = folder.join("python-of-this-test");
+    let (real, shown) = (python(), path.display());
+    let text = format!(
+        "#!/bin/sh\n\
+         case \"$*\" in *ensurepip*)\n\
+         exec '{real}' -c 'import json, sys; print(json.dumps(dict(path=sys.argv[1], version=list(sys.version_info[:3]), pip=True)))' '{shown}';;\n\
+         esac\n\
+         {script}\n\
+         exec '{real}' \"$@\"\n"
+    );
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
 /// A folder that holds `uv` and nothing else. It is installed once for all runs of the tests when there is none.
 pub fn uv_folder() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
