@@ -184,11 +184,18 @@ fn a_build_is_cancelled_in_whichever_step_it_is() {
 #[test]
 fn the_time_limit_is_for_the_whole_build() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = "case \"$*\" in *without-pip*) sleep 1;; *--upgrade*) echo still here; sleep 600;; esac";
+    let slow = "case \"$*\" in *without-pip*) sleep 3;; *--upgrade*) echo still here; sleep 600;; esac";
     let python = interpreter(folder.path(), slow);
-    let app = TestApp::with(&[("ADE_PYTHON_BIN", &python), ("ADE_INSTALLER", "pip"), ("ADE_BUILD_TIMEOUT", "3s")]);
+    let app = TestApp::with(&[("ADE_PYTHON_BIN", &python), ("ADE_INSTALLER", "pip"), ("ADE_BUILD_TIMEOUT", "15s")]);
     let project = app.project();
     let build = app.build(&project, &json!({}));
     assert_failed(&app, &project, &build, "build_timeout", Some("upgrade_pip"));
-    assert_eq!(build["error"]["message"], "the build took longer than 3 s");
+    assert_eq!(build["error"]["message"], "the build took longer than 15 s");
+    let events = app.build_events(&id(&build));
+    let of_step = events.iter().rfind(|event| kind(event) == "build.phase.completed").unwrap();
+    let (step, whole) = (&of_step["payload"]["duration_ms"], &build["duration_ms"]);
+    assert!(
+        whole.as_u64().unwrap() >= 15_000 && step.as_u64().unwrap() <= whole.as_u64().unwrap() - 3_000,
+        "{of_step}"
+    );
 }

@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::server::{Server, ade, settings};
-use crate::support::{eventually, process, within};
+use crate::support::{eventually, process};
 use crate::workflows::example;
 use crate::{done, fixture, outcome};
 
@@ -171,7 +170,7 @@ impl AtWork {
     }
 
     fn end(mut self) -> Option<i32> {
-        within(Duration::from_secs(30), "end of the command", || self.child.try_wait().unwrap()).code()
+        eventually("end of the command", || self.child.try_wait().unwrap()).code()
     }
 }
 

@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use crate::support::server::{ade, settings};
-use crate::support::{process, tools, within};
+use crate::support::{eventually, process, tools};
 use crate::{done, fixture, program, workbook};
 
 /// One data folder for all, and one command at a time in it: what is asked here is not who owns it.
@@ -153,7 +152,7 @@ impl AtWork {
     fn end(mut self) -> Option<i32> {
         // Nobody may write into a closed pipe.
         std::thread::spawn(move || std::io::copy(&mut self.stdout, &mut std::io::sink()));
-        let ended = within(Duration::from_secs(20), "end of the command", || self.child.try_wait().unwrap());
+        let ended = eventually("end of the command", || self.child.try_wait().unwrap());
         let left = process::of_run(&self.run);
         assert!(left.is_empty(), "{}", process::describe(&left));
         ended.code()

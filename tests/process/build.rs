@@ -202,14 +202,12 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
 
 #[tokio::test]
 #[ignore = "needs a package index; prints the time of each step"]
-async fn a_warm_build_with_uv_is_quick() {
-    let took: Duration = build_warm(InstallerChoice::Uv).await.iter().map(|(_, time)| *time).sum();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+async fn how_long_a_warm_build_takes_with_uv() {
+    build_warm(InstallerChoice::Uv).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a package index; prints the time of each step"]
-async fn a_warm_build_with_pip_is_bearable() {
-    let took: Duration = build_warm(InstallerChoice::Pip).await.iter().map(|(_, time)| *time).sum();
-    assert!(took < Duration::from_secs(15), "{took:?}");
+async fn how_long_a_warm_build_takes_with_pip() {
+    build_warm(InstallerChoice::Pip).await;
 }

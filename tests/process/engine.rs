@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ade::domain::run::RunOptions;
 use ade::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
@@ -190,5 +190,4 @@ async fn how_fast_lines_become_drafts() {
     let took = begin.elapsed();
     assert_eq!(told.drafts.len(), LINES as usize);
     println!("{LINES} lines in {took:?}, {:?} a line", took / LINES);
-    assert!(took < Duration::from_secs(60));
 }

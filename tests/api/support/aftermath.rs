@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use ade::log::LogReader;
 use serde_json::Value;
 
+use super::PATIENCE;
+
 pub fn check(folder: &Path, allows_open_logs: bool) {
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + PATIENCE;
     while !processes_with(&folder.display().to_string()).is_empty() {
         assert!(Instant::now() < deadline, "left alive: {:?}", processes_with(&folder.display().to_string()));
         std::thread::sleep(Duration::from_millis(5));

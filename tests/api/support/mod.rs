@@ -266,7 +266,7 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
         let (address, stop) = (application.address(), application.stop_handle());
         started.send(Ok(Running { address, stop, registry: registry.clone() })).unwrap();
         application.run().await.expect("the service ends well");
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let observed = registry.observe().await.expect("the registry answers");
             let aftermath = Aftermath { runs: observed.runs, builds: observed.builds };
