@@ -184,3 +184,39 @@ fn an_installer_that_must_be_fetched_is_fetched_in_the_builds_stream() {
     assert_eq!(ended["status"], "active", "{:?}", lines(&app, &first));
     assert_eq!(app.build(&one, &json!({}))["reused_build_id"], first["id"]);
 }
+
+/// Installers take such characters for parts of a URL, of a requirement or of a variable.
+const ODD: &str = "a?b#c%41 ; d[e]@${HOME}-";
+
+#[test]
+fn a_folder_may_have_any_name() {
+    let index = Index::serving([pip_wheel()]);
+    for installer in ["uv", "pip"] {
+        let of_index = index.settings();
+        let mut settings: Vec<(&str, &str)> = of_index.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        settings.push(("ADE_INSTALLER", installer));
+        let app = TestApp::in_folder(ODD, &settings);
+        let project = app.project();
+        let run = app.run(&project, &json!([["say", "here"]]));
+        let build = app.list_builds(&project).remove(0);
+        assert_eq!(build["status"], "active", "{installer}: {build} {:?}", lines(&app, &build));
+        assert_eq!(run["status"], "succeeded", "{run}");
+        // What was made of the engine once is installed again.
+        assert_eq!(app.build(&app.project(), &json!({}))["status"], "active", "{installer}");
+    }
+}
+
+#[test]
+fn the_archive_of_an_engine_may_lie_anywhere() {
+    let index = Index::serving([pip_wheel()]);
+    let folder = tempfile::Builder::new().prefix(ODD).tempdir().unwrap();
+    let (name, content) = wheel_of(&files_of("engine"));
+    let archive = folder.path().join(name);
+    fs::write(&archive, content).unwrap();
+    for installer in ["uv", "pip"] {
+        let settings = [("ADE_INSTALLER", installer), ("ADE_ENGINE_SPEC", archive.to_str().unwrap())];
+        let app = on_index(&index, &settings);
+        let build = app.build(&app.project(), &json!({}));
+        assert_eq!(build["status"], "active", "{installer}: {build} {:?}", lines(&app, &build));
+    }
+}

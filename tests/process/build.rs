@@ -182,7 +182,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
             python: &python,
             installer: &installer,
             engine_spec: "builtin",
-            engine: Ok(&Source::Plain(engine.display().to_string())),
+            engine: Ok(&Source::Path(engine.clone())),
             configuration: &configuration,
             data: &data,
             environment: &environment,

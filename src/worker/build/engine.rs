@@ -37,8 +37,9 @@ pub enum NoEngine {
 /// What an installer gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A requirement, or the path of an archive.
-    Plain(String),
+    Requirement(String),
+    /// A wheel, or an archive of sources.
+    Path(PathBuf),
     /// A folder that its content names: what was made of it once is good for ever.
     Copy(PathBuf),
 }
@@ -106,11 +107,9 @@ impl EngineSpec {
     fn source(&self, data_dir: &Path) -> Result<(Source, Option<String>), NoEngine> {
         let copied = |(path, digest)| (Source::Copy(path), Some(digest));
         match self {
-            Self::Requirement(requirement) => Ok((Source::Plain(requirement.clone()), None)),
+            Self::Requirement(requirement) => Ok((Source::Requirement(requirement.clone()), None)),
             Self::Builtin => Ok(copied(write_builtin(data_dir)?)),
-            Self::Path(path) if path.is_file() => {
-                Ok((Source::Plain(path.display().to_string()), Some(package::file_digest(path)?)))
-            }
+            Self::Path(path) if path.is_file() => Ok((Source::Path(path.clone()), Some(package::file_digest(path)?))),
             Self::Path(path) if !path.exists() => Err(NoEngine::Missing(path.clone())),
             Self::Path(path) if !is_package(path) => Err(NoEngine::NoPackage(path.clone())),
             Self::Path(folder) => Ok(copied(copy_folder(data_dir, folder)?)),
@@ -286,7 +285,7 @@ mod tests {
         let first = ready_engine(root.path(), &wheel.display().to_string());
         fs::write(&wheel, "two").unwrap();
         let second = ready_engine(root.path(), &wheel.display().to_string());
-        assert_eq!(first.install, Ok(Source::Plain(wheel.display().to_string())));
+        assert_eq!(first.install, Ok(Source::Path(wheel)));
         assert!(first.install == second.install && first.digest != second.digest);
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::ending::Failure;
 use super::toolchain::{Toolchain, ToolchainError};
-use super::venv::{Step, Verification, WheelInstall, Work};
+use super::venv::{Step, Verification, WheelInstall, Work, naming};
 use super::words::{self, Speaker};
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;
@@ -141,7 +141,7 @@ impl StepRunner {
     }
 
     async fn install_wheel(&mut self, wheel: WheelInstall, phase: Phase) -> Result<StepOutcome, Failure> {
-        let WheelInstall { kept, fresh, make, mut install } = wheel;
+        let WheelInstall { kept, fresh, make, install } = wheel;
         if wheels_in(&self.context.data_dir, &kept).is_empty() {
             let made = self.run(&make, phase, Speaker::Installer).await;
             if !made.as_ref().is_ok_and(StepOutcome::succeeded) {
@@ -155,7 +155,7 @@ impl StepRunner {
             let message = format!("the engine's wheel cannot be kept: {error}");
             Failure::new(BuildErrorCode::EngineInstallFailed, message)
         })?;
-        install.args.extend(wheels.into_iter().map(PathBuf::into_os_string));
+        let install = wheels.iter().fold(install, |install, wheel| naming(install, wheel));
         self.run(&install, phase, Speaker::Installer).await
     }
 

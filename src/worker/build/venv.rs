@@ -107,7 +107,8 @@ impl VenvPlan<'_> {
         let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
         let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
         let install_engine = match self.engine {
-            Ok(Source::Plain(engine)) => self.install(&python, engine.into()),
+            Ok(Source::Requirement(engine)) => self.install_requirement(&python, engine),
+            Ok(Source::Path(engine)) => self.install(&python, engine),
             Ok(Source::Copy(folder)) => self.install_wheel(&python, folder),
             Err(why) => Work::Refuse(why.to_owned()),
         };
@@ -121,7 +122,7 @@ impl VenvPlan<'_> {
                 Phase::InstallConfig,
                 "installing configuration package",
                 ConfigInstallFailed,
-                self.install(&python, self.configuration.into()),
+                self.install(&python, self.configuration),
             ),
             step(Phase::VerifyImports, "verifying imports of engine and configuration", ImportCheckFailed, verify),
             step(Phase::CollectMetadata, "collecting metadata", MetadataFailed, version),
@@ -155,10 +156,14 @@ impl VenvPlan<'_> {
         }
     }
 
-    fn install(&self, python: &Path, what: OsString) -> Work {
+    fn install_requirement(&self, python: &Path, requirement: &str) -> Work {
         let mut install = self.installing(python);
-        install.args.push(what);
+        install.args.push(requirement.into());
         Work::Run(Box::new(install))
+    }
+
+    fn install(&self, python: &Path, path: &Path) -> Work {
+        Work::Run(Box::new(naming(self.installing(python), path)))
     }
 
     /// A wheel may be of one version of Python only.
@@ -167,14 +172,14 @@ impl VenvPlan<'_> {
         let kept = self.data.join("cache/wheels").join(format!("{content}-{}", self.python.version));
         let fresh = kept.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let make = match self.installer {
-            Installer::Uv(uv) => {
-                self.command(uv, args!["build", "--wheel", "--python", python, "--out-dir", &fresh, folder])
-            }
+            Installer::Uv(uv) => self.command(uv, args!["build", "--wheel", "--python", python, "--out-dir", &fresh]),
             Installer::Pip => {
-                let args = args!["-m", "pip", "wheel", "--no-input", "--disable-pip-version-check", "--no-deps"];
-                self.command(python, [args, args!["--wheel-dir", &fresh, folder]].concat())
+                let args =
+                    args!["wheel", "--no-input", "--disable-pip-version-check", "--no-deps", "--wheel-dir", &fresh];
+                self.pip(python, args)
             }
         };
+        let make = naming(make, folder);
         Work::Wheel(Box::new(WheelInstall { kept, fresh, make, install: self.installing(python) }))
     }
 
@@ -182,17 +187,20 @@ impl VenvPlan<'_> {
     fn installing(&self, python: &Path) -> ChildSpec {
         match self.installer {
             Installer::Uv(uv) => self.command(uv, args!["pip", "install", "--python", python]),
-            Installer::Pip => {
-                self.command(python, args!["-m", "pip", "install", "--no-input", "--disable-pip-version-check"])
-            }
+            Installer::Pip => self.pip(python, args!["install", "--no-input", "--disable-pip-version-check"]),
         }
     }
 
     fn check_requirements(&self, python: &Path) -> ChildSpec {
         match self.installer {
             Installer::Uv(uv) => self.command(uv, args!["pip", "check", "--python", python]),
-            Installer::Pip => self.command(python, args!["-m", "pip", "check", "--disable-pip-version-check"]),
+            Installer::Pip => self.pip(python, args!["check", "--disable-pip-version-check"]),
         }
+    }
+
+    /// Isolated: a module in the folder where it works is not taken for one of pip's.
+    fn pip(&self, python: &Path, args: Vec<OsString>) -> ChildSpec {
+        self.command(python, [args!["-I", "-m", "pip"], args].concat())
     }
 
     fn run(&self, program: &Path, args: Vec<OsString>) -> Work {
@@ -202,6 +210,14 @@ impl VenvPlan<'_> {
     fn command(&self, program: &Path, args: Vec<OsString>) -> ChildSpec {
         command(program, args, self.folder, self.environment.clone(), Marker::build(self.build_id))
     }
+}
+
+/// The command with a file or folder by its name alone, where that lies. Of a whole path, installers take some characters
+/// for parts of a URL, of a requirement or of a variable, and it is the operator who has named the folders above.
+pub fn naming(mut command: ChildSpec, path: &Path) -> ChildSpec {
+    command.args.push(Path::new(".").join(path.file_name().unwrap_or_default()).into());
+    path.parent().unwrap_or(path).clone_into(&mut command.cwd);
+    command
 }
 
 /// What `verify_imports` found.
@@ -250,7 +266,7 @@ mod tests {
     fn lines(installer: &Installer, pip: bool) -> Vec<String> {
         let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into(), pip };
         let environment = Environment::from([("PATH".into(), "/bin".into())]);
-        let engine = Source::Plain("git+https://me:secret@host/engine.git@main".to_owned());
+        let engine = Source::Requirement("git+https://me:secret@host/engine.git@main".to_owned());
         let plan = VenvPlan {
             build_id: BuildId::generate(),
             folder: Path::new("/venvs/b"),
@@ -289,7 +305,7 @@ mod tests {
             "/opt/uv venv --no-project --python /usr/bin/python3.11 /venvs/b/.venv".into(),
             "-".into(),
             format!("/opt/uv pip install --python /venvs/b/.venv/bin/python {engine}"),
-            "/opt/uv pip install --python /venvs/b/.venv/bin/python /venvs/b/configuration".into(),
+            "/opt/uv pip install --python /venvs/b/.venv/bin/python ./configuration".into(),
             "/opt/uv pip check --python /venvs/b/.venv/bin/python; /venvs/b/.venv/bin/python -I -B -c".into(),
             "/venvs/b/.venv/bin/python -I -B -m ade_engine version".into(),
         ];
@@ -306,9 +322,9 @@ mod tests {
         assert_eq!(lines[2..], quick[2..]);
         assert_eq!(lines[0], "/usr/bin/python3.11 -m venv /venvs/b/.venv");
         assert_eq!(lines[1], "/venvs/b/.venv/bin/python -m pip install --no-input --upgrade pip");
-        let install = "/venvs/b/.venv/bin/python -m pip install --no-input --disable-pip-version-check";
-        assert_eq!(lines[3], format!("{install} /venvs/b/configuration"));
-        assert_eq!(lines[4], format!("{python} -m pip check --disable-pip-version-check; {python} -I -B -c"));
+        let install = "/venvs/b/.venv/bin/python -I -m pip install --no-input --disable-pip-version-check";
+        assert_eq!(lines[3], format!("{install} ./configuration"));
+        assert_eq!(lines[4], format!("{python} -I -m pip check --disable-pip-version-check; {python} -I -B -c"));
     }
 
     #[test]
@@ -337,7 +353,8 @@ mod tests {
             assert_eq!(wheel.fresh.parent(), wheel.kept.parent());
             assert_ne!(wheel.fresh, wheel_of("3.11.7", &installer).fresh, "each makes its own");
             let made = words(&wheel.make);
-            assert_eq!(made[made.len() - 2..], [wheel.fresh.to_str().unwrap(), "/data/cache/engine/c0ffee"]);
+            assert_eq!(made[made.len() - 2..], [wheel.fresh.to_str().unwrap(), "./c0ffee"]);
+            assert_eq!(wheel.make.cwd, Path::new("/data/cache/engine"));
             assert!(words(&wheel.install).contains(&"install".to_owned()));
             assert_eq!(wheel_of("3.12.0", &installer).kept, Path::new("/data/cache/wheels/c0ffee-3.12.0"));
         }

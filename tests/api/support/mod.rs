@@ -60,7 +60,13 @@ struct Ground {
 
 impl Ground {
     fn new() -> Arc<Self> {
-        Arc::new(Self { folder: tempfile::tempdir().unwrap(), database: TestDatabase::new() })
+        Self::named("")
+    }
+
+    /// In a folder whose name begins like this.
+    fn named(prefix: &str) -> Arc<Self> {
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
+        Arc::new(Self { folder, database: TestDatabase::new() })
     }
 }
 
@@ -71,6 +77,10 @@ struct Aftermath {
     builds: usize,
 }
 
+fn own(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 impl TestApp {
     pub fn start() -> Self {
         Self::with(&[])
@@ -78,8 +88,12 @@ impl TestApp {
 
     /// With settings beside those of every test.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::try_start(Ground::new(), own).unwrap()
+        Self::try_start(Ground::new(), own(settings)).unwrap()
+    }
+
+    /// As [`TestApp::with`], in a folder whose name begins like this.
+    pub fn in_folder(prefix: &str, settings: &[(&str, &str)]) -> Self {
+        Self::try_start(Ground::named(prefix), own(settings)).unwrap()
     }
 
     /// On the embedded engine, whose packages come from an index the first time.
@@ -95,8 +109,7 @@ impl TestApp {
 
     /// What a start with these settings fails with.
     pub fn refused(settings: &[(&str, &str)]) -> String {
-        let own = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::try_start(Ground::new(), own).map(drop).unwrap_err()
+        Self::try_start(Ground::new(), own(settings)).map(drop).unwrap_err()
     }
 
     /// A second service on this one's data folder.
