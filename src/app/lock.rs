@@ -65,7 +65,18 @@ pub enum LockError {
 
 /// Takes the lock of a data folder, which lasts as long as the file is open.
 pub async fn lock(data_dir: &Path) -> Result<File, LockError> {
-    let file = Dir::root(data_dir).and_then(|dir| lock_file(&dir))?;
+    let dir = Dir::root(data_dir)?;
+    // What is in its place may have a second name, as a backup by hard links gives it, and be locked by that: so it is
+    // locked before it is parted from the other name.
+    if let Ok(shared) = dir.file(FILE) {
+        let _shared = hold(data_dir, shared).await?;
+        dir.part(FILE)?;
+    }
+    hold(data_dir, lock_file(&dir)?).await
+}
+
+/// Waits for whoever is on the way out.
+async fn hold(data_dir: &Path, file: File) -> Result<File, LockError> {
     let begin = Instant::now();
     loop {
         match file.try_lock() {
@@ -149,5 +160,22 @@ mod tests {
         assert!(matches!(refused, LockError::Held(Some(owner)) if owner == first));
         drop(held);
         lock(folder.path()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_second_name_neither_frees_a_lock_nor_is_written_through() {
+        let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, second) = (folder.path().join(FILE), backup.path().join(FILE));
+        let held = lock(folder.path()).await.unwrap();
+        write(&held, &Owner::this(NodeId::generate())).unwrap();
+        std::fs::hard_link(&path, &second).unwrap();
+        let before = std::fs::read(&second).unwrap();
+        assert!(matches!(lock(folder.path()).await, Err(LockError::Held(Some(_)))));
+        drop(held);
+        let held = lock(folder.path()).await.unwrap();
+        let next = Owner::this(NodeId::generate());
+        write(&held, &next).unwrap();
+        assert_eq!(std::fs::read(&second).unwrap(), before);
+        assert!(matches!(lock(folder.path()).await, Err(LockError::Held(Some(owner))) if owner == next));
     }
 }
