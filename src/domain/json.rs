@@ -29,6 +29,8 @@ pub enum FaultKind {
     DuplicateKey,
     #[error("the text holds half of a surrogate pair")]
     Surrogate,
+    #[error("the text holds a NUL character, which no database keeps")]
+    Nul,
     #[error("arrays and objects are nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }
@@ -144,11 +146,11 @@ impl<'a> Walk<'a> {
             && std::mem::take(is_key_next)
         {
             *key = text.clone();
-            if !seen.insert(text) {
+            if !seen.insert(text.clone()) {
                 return Err(FaultKind::DuplicateKey);
             }
         }
-        Ok(())
+        if text.contains('\0') { Err(FaultKind::Nul) } else { Ok(()) }
     }
 
     fn number(&mut self) -> Result<(), FaultKind> {
@@ -267,6 +269,7 @@ mod tests {
     fn half_a_pair_and_too_many_levels_are_found() {
         assert_eq!(fault(r#"{"t":"\ud83d\ude00"}"#), None);
         assert_eq!(fault(r#"{"t":["\ud83d"]}"#), Some(("t[0]".into(), FaultKind::Surrogate)));
+        assert_eq!(fault(r#"{"t":["a\u0000"]}"#), Some(("t[0]".into(), FaultKind::Nul)));
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(fault(&nested(MAX_DEPTH)), None);
         assert_eq!(fault(&nested(MAX_DEPTH + 1)).unwrap().1, FaultKind::TooDeep);
@@ -290,12 +293,12 @@ mod tests {
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
             any::<f64>().prop_map(Value::from),
-            ".*".prop_map(Value::from),
+            "[^\0]*".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 40, 5, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                proptest::collection::btree_map(".*", inner, 0..5)
+                proptest::collection::btree_map("[^\0]*", inner, 0..5)
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })

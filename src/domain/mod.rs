@@ -12,6 +12,7 @@ pub mod status;
 pub mod time;
 pub mod failure;
 pub mod run;
+pub mod run_options;
 pub mod build;
 pub mod configuration;
 pub mod principal;

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::web::Query;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -17,13 +16,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
-use super::middleware::query_problem;
+use super::body;
 use super::problem::{Code, FieldError, Problem};
 use super::query::RawQuery;
 use super::respond::disposition::file_name;
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::precondition::Expected;
+use crate::domain::text::clipped;
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
@@ -44,17 +44,8 @@ impl Json {
     }
 
     pub fn required<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        // Else the elements of an array would be taken for the fields, by position.
-        if !self.0.trim_ascii_start().starts_with(b"{") {
-            return Err(not_as_it_should_be("a JSON object is expected".to_owned()));
-        }
-        serde_json::from_slice(&self.0).map_err(|error| not_as_it_should_be(error.to_string()))
+        body::object(&self.0)
     }
-}
-
-fn not_as_it_should_be(message: String) -> Problem {
-    Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {message}"))
-        .error(FieldError::new("", "invalid", message))
 }
 
 impl FromRequest for Json {
@@ -87,6 +78,15 @@ pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
     if is_label { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
 }
 
+/// A text that somebody may give, such as a reason: at most so many characters, of which line ends are the only ones
+/// that control anything.
+pub fn remark(path: &str, text: Option<&str>, most: usize) -> Result<(), Problem> {
+    let is_text = |c: char| !c.is_control() || "\t\n\r".contains(c);
+    let fits = text.is_none_or(|text| text.chars().count() <= most && text.chars().all(is_text));
+    let allowed = || format!("a text of at most {most} characters without control characters");
+    if fits { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
+}
+
 /// A file that came in, kept under a name of ours until somebody moves it to its place.
 #[derive(Debug)]
 pub struct Upload {
@@ -117,6 +117,19 @@ impl Form {
         self.texts.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a part of this name may come now.
+    fn expects(&self, name: &str, texts: &[&str]) -> Result<(), Problem> {
+        let is_there = if name == "file" { self.file.is_some() } else { self.text(name).is_some() };
+        if is_there {
+            return Err(part_problem(name, "duplicate_part", "the form has this part twice"));
+        }
+        if name == "file" || texts.contains(&name) {
+            return Ok(());
+        }
+        let known = [&["file"], texts].concat().join("`, `");
+        Err(part_problem(name, "unknown_part", &format!("the form may have `{known}`")))
+    }
+
     pub fn take_file(&mut self) -> Result<Upload, Problem> {
         let missing = || FieldError::new("file", "required", "a file is needed");
         self.file.take().ok_or_else(|| Problem::new(Code::InvalidRequest, "the form has no `file`").error(missing()))
@@ -124,9 +137,25 @@ impl Form {
 }
 
 const MAX_TEXT: usize = 64 << 10;
+/// Characters, as in most file systems.
+const MAX_FILE_NAME: usize = 255;
 
-/// Reads a form; its file is streamed to `folder`, at most `limit` bytes of it.
-pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result<Form, Problem> {
+fn part_problem(name: &str, code: &str, message: &str) -> Problem {
+    let name = clipped(name, 200);
+    Problem::new(Code::InvalidRequest, format!("`{name}`: {message}")).error(FieldError::new(name, code, message))
+}
+
+/// A name is data; but it is shown, and told to engines.
+fn of_file_name(name: &str) -> Result<(), Problem> {
+    let fits = name.chars().count() <= MAX_FILE_NAME && !name.chars().any(char::is_control);
+    let allowed =
+        format!("the name of the file must have at most {MAX_FILE_NAME} characters and no control characters");
+    if fits { Ok(()) } else { Err(part_problem("file", "invalid_name", &allowed)) }
+}
+
+/// Reads a form; its file is streamed to `folder`, at most `limit` bytes of it. Beside the file it may have texts of these
+/// names, and nothing twice: what would be passed over is refused.
+pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64, texts: &[&str]) -> Result<Form, Problem> {
     let broken = |error: &MultipartError| {
         let code = match error {
             MultipartError::ContentTypeMissing | MultipartError::ContentTypeIncompatible => Code::UnsupportedMediaType,
@@ -138,7 +167,9 @@ pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result
     while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         let file_name = field.content_disposition().and_then(file_name);
+        form.expects(&name, texts)?;
         if name == "file" {
+            file_name.as_deref().map_or(Ok(()), of_file_name)?;
             let content_type = field.content_type().map_or("application/octet-stream".into(), ToString::to_string);
             let mut sink = Sink::create(folder, limit).await?;
             while let Some(chunk) = field.try_next().await.map_err(|error| broken(&error))? {
@@ -154,7 +185,8 @@ pub async fn form(mut multipart: Multipart, folder: &Path, limit: u64) -> Result
                 return Err(Problem::new(Code::PayloadTooLarge, format!("`{name}` is longer than {MAX_TEXT} bytes")));
             }
         }
-        form.texts.push((name, String::from_utf8_lossy(&text).into_owned()));
+        let text = String::from_utf8(text).map_err(|_| part_problem(&name, "invalid_value", "UTF-8 is expected"))?;
+        form.texts.push((name, text));
     }
     Ok(form)
 }
@@ -210,12 +242,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + 
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// The query, as a type says what may be in it.
-pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    let query = Query::<T>::from_query(request.query_string());
-    query.map(Query::into_inner).map_err(|error| query_problem(&error))
-}
-
 /// The query of a create: `?stream=true` does the same as the body's `stream`.
 pub fn stream_flag(request: &HttpRequest) -> Result<bool, Problem> {
     let mut query = RawQuery::read(request)?;
@@ -224,9 +250,32 @@ pub fn stream_flag(request: &HttpRequest) -> Result<bool, Problem> {
     Ok(stream)
 }
 
+/// The one parameter that may be in the query.
+pub fn only_parameter(request: &HttpRequest, name: &str) -> Result<Option<String>, Problem> {
+    let mut query = RawQuery::read(request)?;
+    let value = query.take(name)?;
+    query.finish(name)?;
+    Ok(value)
+}
+
+/// For a creation that keeps no keys: whoever sends one counts on it, so it is refused and not passed over.
+pub fn no_idempotency_key(request: &HttpRequest) -> Result<(), Problem> {
+    if !request.headers().contains_key(IDEMPOTENCY_KEY) {
+        return Ok(());
+    }
+    let message = "this request cannot be repeated under a key; leave the header out";
+    Err(Problem::new(Code::InvalidRequest, format!("`{IDEMPOTENCY_KEY}`: {message}")).error(FieldError::new(
+        IDEMPOTENCY_KEY,
+        "unsupported",
+        message,
+    )))
+}
+
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
 /// The `Idempotency-Key` header. One that cannot be kept is refused, since its sender counts on it.
 pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
-    const HEADER: &str = "Idempotency-Key";
+    const HEADER: &str = IDEMPOTENCY_KEY;
     let invalid = |message: String| {
         Problem::new(Code::InvalidRequest, format!("`{HEADER}` must be {message}"))
             .error(FieldError::new(HEADER, "invalid", message))

@@ -271,7 +271,7 @@ fn json_problem(error: &JsonPayloadError) -> Problem {
 }
 
 /// What is wrong with a query, as serde tells it.
-pub(super) fn query_problem(error: &QueryPayloadError) -> Problem {
+fn query_problem(error: &QueryPayloadError) -> Problem {
     let field = field_error(&error.to_string(), "invalid_value");
     Problem::new(Code::InvalidQuery, field.message.clone()).error(field)
 }

@@ -3,6 +3,7 @@
 mod support;
 
 mod aliases;
+mod bodies;
 mod build_engines;
 mod build_failures;
 mod build_pruning;
@@ -15,6 +16,7 @@ mod database;
 mod default_engine;
 mod documents;
 mod downloads;
+mod engine_words;
 mod errors;
 mod events;
 mod events_filtered;

@@ -39,6 +39,38 @@ fn what_a_run_cannot_be_is_said() {
 }
 
 #[test]
+fn options_that_an_engine_cannot_be_given_are_refused_with_their_key() {
+    let app = TestApp::start();
+    let project = app.project();
+    let document = app.upload(&project, "x.json", b"[]");
+    let long = "v".repeat(20_000);
+    let all: Value =
+        (0..10).map(|n| (format!("k{n}"), json!("v".repeat(10_000)))).collect::<serde_json::Map<_, _>>().into();
+    for (options, path) in [
+        (json!({"metadata": {"run_id": "x"}}), "options.metadata.run_id"),
+        (json!({"metadata": {"workspace_id": "x"}}), "options.metadata.workspace_id"),
+        (json!({"metadata": {"document_name": "x"}}), "options.metadata.document_name"),
+        (json!({"metadata": {"": "x"}}), "options.metadata."),
+        (json!({"metadata": {"a=b": "x"}}), "options.metadata.a=b"),
+        (json!({"metadata": {"--k": "x"}}), "options.metadata.--k"),
+        (json!({"metadata": {"k": "a\u{1}"}}), "options.metadata.k"),
+        (json!({"metadata": {"k": long}}), "options.metadata.k"),
+        (json!({"metadata": all}), "options.metadata"),
+        (json!({"input_sheet_names": ["One", ""]}), "options.input_sheet_names[1]"),
+        (json!({"input_sheet_names": ["a\nb"]}), "options.input_sheet_names[0]"),
+        (json!({"input_sheet_name": long}), "options.input_sheet_name"),
+        (json!({"input_sheet_names": vec!["n"; 300]}), "options.input_sheet_names"),
+        (json!({"metadata": {"k": "a\u{0}"}}), "options.metadata.k"),
+    ] {
+        let mut options = options;
+        options["document_ids"] = json!([document]);
+        let problem = refused(&app, &project, json!({"options": options}), "invalid_request");
+        assert_eq!(problem["errors"][0]["path"], path, "{}", problem["detail"]);
+    }
+    assert_eq!(app.get(&project.runs()).json()["total"], 0);
+}
+
+#[test]
 fn what_does_not_exist_is_404_and_what_is_no_id_422() {
     let app = TestApp::start();
     let project = app.project();

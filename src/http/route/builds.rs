@@ -53,6 +53,7 @@ async fn create(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
+    input::no_idempotency_key(&request)?;
     let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
     // The decision is part of what the caller waits for.
@@ -111,8 +112,8 @@ async fn cancel(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: BuildId = input::id(&path)?;
-    let body: CancelBody = body.or_default()?;
-    let took_effect = registry.cancel_build(principal.clone(), id, body.reason).await;
+    let reason = CancelBody::read(&body)?;
+    let took_effect = registry.cancel_build(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
     cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
 }

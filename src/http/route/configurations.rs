@@ -21,7 +21,7 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::{self, API};
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::http::respond::file;
 use crate::package;
 use crate::registry::{INCOMING, RegistryHandle};
@@ -54,8 +54,10 @@ async fn create(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
+    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let new: NewConfiguration = body.required()?;
     let configuration = draft(workspace_id, &new.display_name)?;
@@ -77,11 +79,13 @@ async fn import(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
+    request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let limits = package::Limits::default();
-    let mut form = input::form(multipart, &incoming(&registry), limits.zip_bytes).await?;
+    let mut form = input::form(multipart, &incoming(&registry), limits.zip_bytes, &["display_name"]).await?;
     let upload = form.take_file()?;
     let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;
     let folder = folder(&registry, &configuration);
@@ -104,7 +108,7 @@ async fn replace(
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
     let expected = input::expected(&request)?;
-    let mut form = input::form(multipart, &incoming(&registry), package::Limits::default().zip_bytes).await?;
+    let mut form = input::form(multipart, &incoming(&registry), package::Limits::default().zip_bytes, &[]).await?;
     let upload = form.take_file()?;
     let zip = blocking(move || File::open(&upload.path)).await?.map_err(Problem::internal)?;
     let replaced = registry.replace_configuration(principal, (workspace_id, id), expected, zip).await?;
@@ -204,10 +208,7 @@ pub(super) async fn find(
 
 fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration, Problem> {
     let display_name = display_name.trim().to_owned();
-    if !(1..=255).contains(&display_name.chars().count()) {
-        return Err(Problem::new(Code::InvalidRequest, "`display_name` must have 1 to 255 characters")
-            .error(FieldError::new("display_name", "invalid", "1 to 255 characters")));
-    }
+    input::label("display_name", &display_name, 255)?;
     let now = time::micros(Utc::now());
     Ok(Configuration {
         id: ConfigurationId::generate(),

@@ -9,11 +9,13 @@ use super::Read as _;
 use super::configurations::workspace;
 use crate::domain::DocumentId;
 use crate::domain::configuration::Document;
+use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
 use crate::domain::time;
 use crate::http::auth::Caller;
+use crate::http::body;
 use crate::http::input::{self, blocking};
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::problem::{Code, Problem};
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{INCOMING, RegistryHandle};
@@ -29,12 +31,14 @@ async fn upload(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
+    request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let settings = &registry.services().settings;
     let incoming = settings.storage.data_dir.join(INCOMING);
-    let mut form = input::form(multipart, &incoming, settings.server.upload_max_bytes).await?;
+    let mut form = input::form(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
     let upload = form.take_file()?;
     let document = Document {
         id: DocumentId::generate(),
@@ -61,13 +65,15 @@ async fn upload(
 
 fn metadata(text: Option<&str>) -> Result<Value, Problem> {
     let Some(text) = text else { return Ok(json!({})) };
-    match serde_json::from_str(text) {
-        Ok(Value::Object(members)) => Ok(Value::Object(members)),
-        _ => Err(Problem::new(Code::InvalidRequest, "`metadata` must be a JSON object").error(FieldError::new(
-            "metadata",
-            "invalid",
-            "a JSON object",
-        ))),
+    match json::check(text.as_bytes()).map(|()| serde_json::from_str(text)) {
+        Ok(Ok(Value::Object(members))) => Ok(Value::Object(members)),
+        Ok(_) => Err(Problem::invalid("metadata", "a JSON object")),
+        Err(fault) => {
+            let mut error = body::of_fault(fault);
+            let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+            error.path = format!("metadata{dot}{}", error.path);
+            Err(Problem::new(Code::InvalidRequest, format!("`{}`: {}", error.path, error.message)).error(error))
+        }
     }
 }
 

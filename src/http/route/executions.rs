@@ -160,8 +160,8 @@ async fn cancel(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: ExecutionId = input::id(&path)?;
-    let body: CancelBody = body.or_default()?;
-    let took_effect = registry.cancel_execution(principal.clone(), id, body.reason).await?;
+    let reason = CancelBody::read(&body)?;
+    let took_effect = registry.cancel_execution(principal.clone(), id, reason).await?;
     let execution = registry.execution(&principal, id).await?;
     cancelled(took_effect, execution.as_ref().map(resource), "the execution")
 }
@@ -186,6 +186,9 @@ async fn answer(
     say(&registry, principal, &path.0, to, Saying::Answers(body.answers)).await
 }
 
+/// Characters of what a person says about a document.
+const MAX_COMMENT: usize = 10_000;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DecisionBody {
@@ -201,6 +204,7 @@ async fn decide(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let body: DecisionBody = body.required()?;
+    input::remark("comment", body.comment.as_deref(), MAX_COMMENT)?;
     let to = Address { step_id: path.1.clone(), item: body.item, clarification_id: None };
     let decision = Decision { accepted: body.accepted, comment: body.comment };
     say(&registry, principal, &path.0, to, Saying::Decision(decision)).await

@@ -20,6 +20,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::input::{self, Json};
 use super::paths::API;
 use super::problem::Problem;
 use crate::domain::StreamKey;
@@ -72,6 +73,16 @@ impl Read for Resource {
 #[serde(deny_unknown_fields, default)]
 struct CancelBody {
     reason: Option<String>,
+}
+
+impl CancelBody {
+    /// Why, in the words of who cancels. It stays in the log and in the row.
+    fn read(body: &Json) -> Result<Option<String>, Problem> {
+        const LONGEST: usize = 1000;
+        let Self { reason } = body.or_default()?;
+        input::remark("reason", reason.as_deref(), LONGEST)?;
+        Ok(reason)
+    }
 }
 
 /// A body that says nothing but how the answer is wanted.

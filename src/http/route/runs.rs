@@ -15,6 +15,7 @@ use crate::domain::id::NodeId;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
+use crate::domain::run_options::MAX_DOCUMENTS;
 use crate::domain::status::RunStatus;
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
@@ -22,7 +23,7 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::{errors, list as lists, paths};
-use crate::registry::{Created, NewRun, RegistryHandle};
+use crate::registry::{CreateRunError, Created, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -65,30 +66,63 @@ struct OptionsBody {
     log_level: Option<LogLevel>,
 }
 
+/// What was asked for, and where in the body each document was named.
+struct Asked {
+    options: RunOptions,
+    places: Vec<(DocumentId, String)>,
+}
+
 impl OptionsBody {
     /// The older single forms join the lists.
-    fn options(mut self) -> Result<RunOptions, Problem> {
-        self.document_ids.extend(self.input_document_id);
-        self.input_sheet_names.extend(self.input_sheet_name);
+    fn read(self) -> Result<Asked, Problem> {
+        let places = places(&self.document_ids, self.input_document_id.as_deref())?;
         let mut document_ids: Vec<DocumentId> = Vec::new();
-        for text in &self.document_ids {
-            let id = input::id(text).map_err(|problem| {
-                problem.error(FieldError::new("options.document_ids", "invalid_id", "a document id"))
-            })?;
-            if !document_ids.contains(&id) {
-                document_ids.push(id);
+        for (id, _) in &places {
+            if !document_ids.contains(id) {
+                document_ids.push(*id);
             }
         }
-        Ok(RunOptions {
+        let given = self.input_sheet_names.len();
+        let options = RunOptions {
             dry_run: self.dry_run,
             validate_only: self.validate_only,
             force_rebuild: self.force_rebuild,
             document_ids,
-            input_sheet_names: self.input_sheet_names,
+            input_sheet_names: self.input_sheet_names.into_iter().chain(self.input_sheet_name).collect(),
             metadata: self.metadata,
             log_level: self.log_level,
-        })
+        };
+        check(&options, given)?;
+        Ok(Asked { options, places })
     }
+}
+
+/// The ids that a body names, each with its place.
+fn places(listed: &[String], single: Option<&str>) -> Result<Vec<(DocumentId, String)>, Problem> {
+    // Who names so many is told how many there may be before each is looked for.
+    let listed = listed.iter().take(MAX_DOCUMENTS + 1).enumerate();
+    let listed = listed.map(|(index, text)| (format!("options.document_ids[{index}]"), text.as_str()));
+    let single = single.map(|text| ("options.input_document_id".to_owned(), text));
+    let read = |(path, text): (String, &str)| match input::id(text) {
+        Ok(id) => Ok((id, path)),
+        Err(problem) => Err(problem.error(FieldError::new(path, "invalid_id", "a document id"))),
+    };
+    listed.chain(single).map(read).collect()
+}
+
+/// Everything that is wrong with the options. The single form of a sheet's name is the one behind the `given`.
+fn check(options: &RunOptions, given: usize) -> Result<(), Problem> {
+    let faults = options.faults();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let single = format!("input_sheet_names[{given}]");
+    let path =
+        |place: String| if place == single { "options.input_sheet_name".into() } else { format!("options.{place}") };
+    let errors: Vec<_> =
+        faults.into_iter().map(|(place, allowed)| FieldError::new(path(place), "invalid", allowed)).collect();
+    let detail = format!("`{}` must be {}", errors[0].path, errors[0].message);
+    Err(errors.into_iter().fold(Problem::new(Code::InvalidRequest, detail), Problem::error))
 }
 
 async fn create(
@@ -124,9 +158,23 @@ async fn create_run(
     let stream = input::stream_flag(&request)?;
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
-    let new = NewRun { workspace_id, configuration_id, options: body.options.options()?, key };
-    let new = registry.create_run(principal, new).await?;
+    let Asked { options, places } = body.options.read()?;
+    let new = NewRun { workspace_id, configuration_id, options, key };
+    let new = registry.create_run(principal, new).await.map_err(|error| at_its_place(error, &places))?;
     respond_created(&registry, &request, new, stream || body.stream).await
+}
+
+/// A document that is not there is named where the body names it.
+fn at_its_place(error: CreateRunError, places: &[(DocumentId, String)]) -> Problem {
+    let missing = match &error {
+        CreateRunError::DocumentNotFound(missing) => places.iter().find(|(id, _)| id == missing),
+        _ => None,
+    };
+    let mut problem = Problem::from(error);
+    if let (Some((_, path)), Some(error)) = (missing, problem.errors.first_mut()) {
+        error.path.clone_from(path);
+    }
+    problem
 }
 
 async fn retry(
@@ -213,8 +261,8 @@ async fn cancel(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
-    let body: CancelBody = body.or_default()?;
-    let took_effect = registry.cancel_run(principal.clone(), id, body.reason).await;
+    let reason = CancelBody::read(&body)?;
+    let took_effect = registry.cancel_run(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
     cancelled(took_effect, registry.run(&principal, id).await?.as_ref().map(resource), "the run")
 }

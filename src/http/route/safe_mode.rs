@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::Read as _;
 use crate::domain::safe_mode::SafeMode;
 use crate::http::auth::Caller;
-use crate::http::input::Json;
-use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::input::{self, Json};
+use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
 
 /// The longest detail, in characters.
@@ -35,11 +35,7 @@ async fn switch(
 ) -> Result<HttpResponse, Problem> {
     let Switch { enabled, detail } = body.required()?;
     let detail = detail.map(|detail| detail.trim().to_owned()).filter(|detail| !detail.is_empty());
-    if detail.as_ref().is_some_and(|detail| detail.chars().count() > MAX_DETAIL) {
-        let message = format!("at most {MAX_DETAIL} characters");
-        return Err(Problem::new(Code::InvalidRequest, format!("`detail` must be {message}"))
-            .error(FieldError::new("detail", "invalid", message)));
-    }
+    input::remark("detail", detail.as_deref(), MAX_DETAIL)?;
     registry.set_safe_mode(principal, SafeMode { enabled, detail }).await?;
     Ok(HttpResponse::Ok().json(registry.safe_mode()))
 }

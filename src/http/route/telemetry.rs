@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Read as _;
@@ -14,6 +13,7 @@ use crate::domain::status::ExecutionStatus;
 use crate::http::auth::Caller;
 use crate::http::input;
 use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
 use crate::registry::RegistryHandle;
 
 /// Both ends counted.
@@ -27,8 +27,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/telemetry/workflows/{workflow}/stats").read(stats));
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
 struct Range {
     workspace_id: Option<String>,
     start: Option<String>,
@@ -36,6 +35,13 @@ struct Range {
 }
 
 impl Range {
+    fn read(request: &HttpRequest) -> Result<Self, Problem> {
+        let mut query = RawQuery::read(request)?;
+        let (workspace_id, start, end) = (query.take("workspace_id")?, query.take("start")?, query.take("end")?);
+        query.finish("workspace_id, start or end")?;
+        Ok(Self { workspace_id, start, end })
+    }
+
     /// Without an end it is today, without a start the week that ends there.
     fn days(&self, today: NaiveDate) -> Result<Days, Problem> {
         let day = |name: &str, text: &Option<String>| {
@@ -64,7 +70,7 @@ async fn summary(
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let query: Range = input::query(&request)?;
+    let query = Range::read(&request)?;
     let days = query.days(Utc::now().date_naive())?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
     let summary = registry.store().ledger_summary(&workspaces::only(workspace_id), days).await?;

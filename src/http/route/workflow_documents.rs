@@ -62,8 +62,10 @@ struct NewDocument {
 async fn create(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let new: NewDocument = body.required()?;
     input::label("scope_type", &new.scope_type, MAX_TYPE)?;
     input::label("scope_id", &new.scope_id, MAX_SCOPE_ID)?;
@@ -141,12 +143,6 @@ async fn list(
     lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, &query, item).await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WhichVersion {
-    version: Option<String>,
-}
-
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
@@ -154,14 +150,13 @@ async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id: DocumentId = input::id(&path)?;
-    let query: WhichVersion = input::query(&request)?;
+    let asked = input::only_parameter(&request, "version")?;
     let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
-    let version = query
-        .version
+    let version = asked
         .as_ref()
         .map(|text| number(text).ok_or_else(|| Problem::invalid_query("version", "a whole number from 1")));
     let found = registry.store().find_workflow_document(&principal.workspaces, id, version.transpose()?).await?;
-    let what = if query.version.is_some() { "the version of the document" } else { "the document" };
+    let what = if asked.is_some() { "the version of the document" } else { "the document" };
     found.map(|document| shown(&document)).ok_or_else(|| Problem::not_found(what))
 }
 

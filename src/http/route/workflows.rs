@@ -60,6 +60,7 @@ async fn create(
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let sent = Sent::read(&body, &request)?;
     let named = sent.workspace_id.clone();
     let new = sent.check()?;

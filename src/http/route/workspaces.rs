@@ -32,13 +32,18 @@ struct NewWorkspace {
     slug: Option<String>,
 }
 
-async fn create(caller: Caller, registry: web::Data<RegistryHandle>, body: Json) -> Result<HttpResponse, Problem> {
+async fn create(
+    caller: Caller,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
     let Caller(_principal) = caller;
     let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
-    if !(1..=255).contains(&name.chars().count()) {
-        return Err(Problem::invalid("name", "a text of 1 to 255 characters"));
-    }
+    input::label("name", &name, 255)?;
+    new.slug.as_deref().map_or(Ok(()), |slug| input::label("slug", slug, 255))?;
     let id = WorkspaceId::generate();
     let (slug, other) = match new.slug.as_deref().map(slug) {
         Some(slug) if slug.is_empty() => {
@@ -80,15 +85,9 @@ async fn show(
         .ok_or_else(|| Problem::not_found("the workspace"))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InWorkspace {
-    workspace_id: Option<String>,
-}
-
 /// The workspace that the query names, where it may name nothing else.
 pub(super) fn named(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    Ok(input::query::<InWorkspace>(request)?.workspace_id)
+    input::only_parameter(request, "workspace_id")
 }
 
 /// As [`named_or_default`], for something that must be there already: without its workspace it is not.
