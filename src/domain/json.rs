@@ -1,7 +1,8 @@
 //! What JSON says, as it is written.
 //!
 //! A parser keeps a number as 64 bits, the last of two equal keys, and nothing of how deep it had to go. Law: what would
-//! be stored otherwise than it was sent is found here first, with its place.
+//! be stored otherwise than it was sent is found here first, with its place ([`check`]); so is what some parsers cannot
+//! read at all, in text that is passed on as it is ([`check_readable`]).
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -35,32 +36,6 @@ pub enum FaultKind {
     TooDeep,
 }
 
-/// Whether JSON, or what claims to be, has more levels than [`MAX_DEPTH`]. Only looks at brackets outside of strings.
-pub fn is_too_deep(json: &[u8]) -> bool {
-    if memchr::memchr2_iter(b'{', b'[', json).nth(MAX_DEPTH).is_none() {
-        return false;
-    }
-    let (mut depth, mut at) = (0usize, 0);
-    while let Some(byte) = json.get(at) {
-        match byte {
-            b'"' => at = end_of_string(json, at),
-            b'{' | b'[' => {
-                depth += 1;
-                at += 1;
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                at += 1;
-            }
-            _ => at += 1,
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
-}
-
 /// The place behind the string that begins at `at`.
 fn end_of_string(json: &[u8], mut at: usize) -> usize {
     at += 1;
@@ -79,13 +54,27 @@ pub fn check(json: &[u8]) -> Result<(), Fault> {
     let whole = |kind| Fault { path: String::new(), kind };
     let text = std::str::from_utf8(json).map_err(|error| whole(FaultKind::Syntax(error.to_string())))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| whole(FaultKind::Syntax(error.to_string())))?;
-    let mut walk = Walk { text, at: 0, levels: Vec::new() };
-    walk.run().map_err(|kind| Fault { path: walk.path(), kind })
+    Walk::over(text, Demand::Exact)
+}
+
+/// The first place where some parser fails: half of a surrogate pair, a number that no `f64` can hold, too many levels.
+/// The JSON is known to be well formed.
+pub fn check_readable(json: &str) -> Result<(), Fault> {
+    Walk::over(json, Demand::Readable)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// A parser keeps what is written.
+    Exact,
+    /// A parser can read it.
+    Readable,
 }
 
 /// Goes through JSON that is known to be well formed, without recursion.
 struct Walk<'a> {
     text: &'a str,
+    demand: Demand,
     at: usize,
     levels: Vec<Level<'a>>,
 }
@@ -96,6 +85,11 @@ enum Level<'a> {
 }
 
 impl<'a> Walk<'a> {
+    fn over(text: &'a str, demand: Demand) -> Result<(), Fault> {
+        let mut walk = Self { text, demand, at: 0, levels: Vec::new() };
+        walk.run().map_err(|kind| Fault { path: walk.path(), kind })
+    }
+
     fn run(&mut self) -> Result<(), FaultKind> {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             match byte {
@@ -146,11 +140,11 @@ impl<'a> Walk<'a> {
             && std::mem::take(is_key_next)
         {
             *key = text.clone();
-            if !seen.insert(text.clone()) {
+            if self.demand == Demand::Exact && !seen.insert(text.clone()) {
                 return Err(FaultKind::DuplicateKey);
             }
         }
-        if text.contains('\0') { Err(FaultKind::Nul) } else { Ok(()) }
+        if self.demand == Demand::Exact && text.contains('\0') { Err(FaultKind::Nul) } else { Ok(()) }
     }
 
     fn number(&mut self) -> Result<(), FaultKind> {
@@ -158,7 +152,11 @@ impl<'a> Walk<'a> {
         let is_part = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
         let token = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
         self.at += token.len();
-        if is_kept(token) { Ok(()) } else { Err(FaultKind::Number(super::text::clipped(token, 60))) }
+        let fits = match self.demand {
+            Demand::Exact => is_kept(token),
+            Demand::Readable => token.parse::<f64>().is_ok_and(f64::is_finite),
+        };
+        if fits { Ok(()) } else { Err(FaultKind::Number(super::text::clipped(token, 60))) }
     }
 
     fn path(&self) -> String {
@@ -273,9 +271,23 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(fault(&nested(MAX_DEPTH)), None);
         assert_eq!(fault(&nested(MAX_DEPTH + 1)).unwrap().1, FaultKind::TooDeep);
-        assert!(!is_too_deep(nested(MAX_DEPTH).as_bytes()) && is_too_deep(nested(MAX_DEPTH + 1).as_bytes()));
-        assert!(!is_too_deep(format!(r#"["{}\"{}"]"#, "[".repeat(500), "{".repeat(500)).as_bytes()));
-        assert!(is_too_deep("[".repeat(1 << 20).as_bytes()));
+        assert_eq!(fault(&format!(r#"["{}\"{}"]"#, "[".repeat(500), "{".repeat(500))), None);
+    }
+
+    #[test]
+    fn what_some_parser_cannot_read_is_found_and_nothing_else() {
+        let fault = |json: &str| check_readable(json).err().map(|fault| (fault.path, fault.kind));
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        for readable in [
+            r#"{"k":[18446744073709551617,1e-400,"\u0000\ud83d\ude00"],"k":0.1000000000000000000001}"#,
+            &nested(MAX_DEPTH),
+        ] {
+            assert_eq!(fault(readable), None, "{readable}");
+        }
+        assert_eq!(fault(r#"{"t":["\ud83d"]}"#), Some(("t[0]".into(), FaultKind::Surrogate)));
+        assert_eq!(fault(r#"{"t":{"\uDC00":1}}"#), Some(("t.".into(), FaultKind::Surrogate)));
+        assert_eq!(fault(r#"{"n":[1,-1E400]}"#), Some(("n[1]".into(), FaultKind::Number("-1E400".into()))));
+        assert_eq!(fault(&nested(100_000)).unwrap().1, FaultKind::TooDeep);
     }
 
     #[test]

@@ -101,3 +101,72 @@ fn a_line_of_a_build_is_split_in_the_same_way() {
     let said = of_console.map(|frame| frame.json()["payload"]["message"].as_str().unwrap().matches('"').count());
     assert!(said.sum::<usize>() >= LONGEST, "nothing is lost");
 }
+
+/// Events of an engine that some JSON parser cannot read, and what the reason names.
+fn unreadable_events() -> Vec<(String, &'static str)> {
+    let event = |payload: &str| format!(r#"{{"type":"run.note","payload":{payload}}}"#);
+    let deep = |open: &str, close: &str| event(&format!("{{\"a\":{}{}}}", open.repeat(100_000), close.repeat(100_000)));
+    vec![
+        (event(r#"{"rows":[1,{"name":"a\ud800b"}]}"#), "payload.rows[1].name"),
+        (event(r#"{"name":"\udc00\ud800"}"#), "payload.name"),
+        (event(r#"{"\uDBFF":1}"#), "surrogate"),
+        (r#"{"type":"run.note","text":"\ud800"}"#.into(), "text"),
+        (r#"{"type":"run.note\ud800","payload":{}}"#.into(), "hex escape"),
+        (r#"{"type":"console.line","payload":{"message":"\ud800"}}"#.into(), "payload.message"),
+        (r#"{"type":"run.error","payload":{"code":"x","message":"m","details":{"a":"\ud800"}}}"#.into(), "details.a"),
+        (r#"{"type":"run.completed","payload":{"processed_files":["a.csv"],"note":"\ud800"}}"#.into(), "payload.note"),
+        (event(r#"{"n":[-1e400]}"#), "payload.n[0]"),
+        (event(&format!("{{\"n\":{}}}", "9".repeat(400))), "payload.n"),
+        (event(r#"{"n":NaN}"#), "expected value"),
+        (deep("[", "]"), "nested deeper"),
+        (deep("{\"k\":", "}").replace(":}", ":0}"), "nested deeper"),
+    ]
+}
+
+#[test]
+fn every_line_of_a_log_is_json_for_every_parser() {
+    let app = TestApp::start();
+    let project = app.project();
+    let sent = unreadable_events();
+    let kept = r#"{"n":18446744073709551617,"s":"\ud83d\ude00\u0000","k":1,"k":2}"#;
+    let mut steps: Vec<Value> = sent.iter().map(|(line, _)| json!(["write", line])).collect();
+    steps.push(json!(["write", format!(r#"{{"type":"run.note","payload":{kept}}}"#)]));
+    let run = app.run(&project, &json!(steps));
+    assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(run["output"]["processed_files"], json!(["a.csv"]), "what can be read of its own frame counts");
+    let lines = lines_everywhere(&app, run["id"].as_str().unwrap());
+    let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("a strict parser")).collect();
+    let of_engine = events.iter().filter(|event| event["source"] == "engine").map(|event| &event["payload"]);
+    let (mut told, mut message) = (Vec::new(), String::new());
+    for payload in of_engine.clone().filter(|payload| payload.get("message").is_some()) {
+        message += payload["message"].as_str().unwrap();
+        if payload.get("continued").is_none() {
+            assert_eq!(payload["level"], "warn");
+            told.push((std::mem::take(&mut message), payload["details"]["reason"].as_str().unwrap().to_owned()));
+        }
+    }
+    assert_eq!(told.len(), sent.len(), "each is kept once");
+    for ((line, reason), (sent, named)) in told.iter().zip(&sent) {
+        assert!(line == sent, "as it came: {}", &sent[..sent.len().min(200)]);
+        assert!(reason.contains(named) && reason.len() < 500, "{named}: {reason}");
+    }
+    assert!(lines.iter().any(|line| line.contains(kept)), "whatever every parser reads is not touched");
+    let longest = lines.iter().map(|line| "data: ".len() + line.len() + 1).max().unwrap();
+    assert!(longest < LONGEST, "{longest}");
+    let logs = app.get(&format!("/api/v1/runs/{}/logs", run["id"].as_str().unwrap())).expect(200).json();
+    let shown: String =
+        logs["entries"].as_array().unwrap().iter().filter_map(|entry| entry["message"].as_str()).collect();
+    assert!(sent.iter().all(|(line, _)| shown.contains(line.as_str())));
+}
+
+#[test]
+fn a_result_that_some_parser_cannot_read_counts_and_is_kept() {
+    let app = TestApp::start();
+    let project = app.project();
+    let result = r#"{"status":"failed","error":{"code":"hook_error","message":"m","details":{"a":"\ud800"}}}"#;
+    let run = app.run(&project, &json!([["say", result]]));
+    assert_eq!((&run["status"], &run["failure_code"]), (&json!("failed"), &json!("hook_error")), "{run}");
+    let events = app.run_events(run["id"].as_str().unwrap());
+    let kept = events.iter().find(|event| event["payload"]["message"] == result).expect("the line is in the log");
+    assert!(kept["payload"]["details"]["reason"].as_str().unwrap().contains("error.details.a"), "{kept}");
+}

@@ -2,13 +2,14 @@
 //!
 //! Laws:
 //! - no line is lost: it becomes an event, a `console.line`, or part of the engine's report;
-//! - an event that needs no rewriting keeps its payload byte for byte, and is not looked into;
-//! - an engine cannot say what only the service may say ([`is_reserved`]), nor what readers would break at: an event that
-//!   is nested too deep is a line of text.
+//! - an event that needs no rewriting keeps its payload byte for byte;
+//! - an engine cannot say what only the service may say, nor what some reader of JSON would break at: such an event is
+//!   a line of text with the reason ([`NoEvent`]).
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::console::in_pieces;
@@ -17,14 +18,14 @@ use super::phase::PhaseTracker;
 use super::report::{EngineFailure, EngineReport, PathList};
 use super::rewrite::{Names, RawObject, Tables};
 use super::words::LastWords;
-use crate::domain::json;
+use crate::domain::json::{Fault, check_readable};
 use crate::domain::text::clipped;
 use crate::domain::time::Timestamp;
 use crate::event::payload::PhaseStatus;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::*;
 use crate::event::{Draft, EventType, Source};
-use crate::worker::process::{Exit, Line};
+use crate::worker::process::{Exit, LINE_LIMIT, Line, pieces};
 
 /// How a line reached the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,16 +80,38 @@ const ENVELOPE: &[&str] = &[
     "engine_timestamp",
 ];
 
-/// A type that only the service may use. (`run.started` and `run.completed` are absorbed, not refused.)
-fn is_reserved(kind: &str) -> bool {
-    matches!(kind, RUN_QUEUED | RUN_WAITING | RUN_CANCELLING)
-        || kind.starts_with("build.")
-        || kind.starts_with("stream.")
+/// Why an object is no event, though it may look like one. It is told with the line.
+#[derive(Debug, thiserror::Error)]
+enum NoEvent {
+    #[error("only the service emits `{0}`")]
+    Reserved(String),
+    #[error("`type` is empty, has control characters, or is longer than {MAX_TYPE} bytes")]
+    Type,
+    #[error("not every JSON parser can read it: {}: {}", clipped(&.0.path, REASON_PATH), .0.kind)]
+    Unreadable(Fault),
+    #[error("it cannot be read as JSON: {0}")]
+    Syntax(#[from] serde_json::Error),
 }
 
-/// A type is also a field of a text protocol.
-fn is_plain(kind: &str) -> bool {
-    (1..=200).contains(&kind.len()) && !kind.chars().any(char::is_control)
+/// Bytes of a type.
+const MAX_TYPE: usize = 200;
+/// Bytes of a place.
+const REASON_PATH: usize = 200;
+/// Bytes of JSON that the reason may take beside a line.
+const REASON_ROOM: usize = 2 << 10;
+
+/// Whether an engine may use the type, which is also a field of a text protocol. (`run.started` and `run.completed` are
+/// absorbed, not refused.)
+fn may_emit(kind: &str) -> Result<(), NoEvent> {
+    let is_reserved = matches!(kind, RUN_QUEUED | RUN_WAITING | RUN_CANCELLING)
+        || kind.starts_with("build.")
+        || kind.starts_with("stream.");
+    let is_plain = (1..=MAX_TYPE).contains(&kind.len()) && !kind.chars().any(char::is_control);
+    match (is_plain, is_reserved) {
+        (false, _) => Err(NoEvent::Type),
+        (true, true) => Err(NoEvent::Reserved(kind.to_owned())),
+        (true, false) => Ok(()),
+    }
 }
 
 fn event_type(kind: Cow<'_, str>) -> EventType {
@@ -136,6 +159,10 @@ impl EngineParser {
             let result = RawObject::parse(&held.text).unwrap_or_default();
             let report = self.read_report(&result);
             self.report.absorb(report);
+            // What cannot be read of it is not lost.
+            if let Err(fault) = check_readable(&held.text) {
+                console(Way::Stdout, &held, Some(NoEvent::Unreadable(fault)), out);
+            }
         }
         let succeeded = self.failure(exit).is_none();
         let status = if succeeded { PhaseStatus::Succeeded } else { PhaseStatus::Failed };
@@ -163,28 +190,36 @@ impl EngineParser {
     }
 
     fn object(&mut self, way: Way, line: Line, now: Timestamp, out: &mut Vec<Draft>) {
-        let Ok(wire) = serde_json::from_str::<Wire>(&line.text) else { return console(way, &line, None, out) };
-        if json::is_too_deep(line.text.as_bytes()) {
-            return console(way, &line, Some(Level::Warn), out);
-        }
+        let wire = match serde_json::from_str::<Wire>(&line.text) {
+            Ok(wire) => wire,
+            // A pipe may carry any text, a file of events nothing but events.
+            Err(error) => return console(way, &line, (way == Way::File).then(|| error.into()), out),
+        };
         let Some(kind) = wire.kind else {
-            let status = wire.status.is_some_and(|status| status.get().starts_with('"'));
-            if way == Way::Stdout && status {
+            let is_result = way == Way::Stdout && wire.status.is_some_and(|status| status.get().starts_with('"'));
+            if is_result {
                 self.held = Some(line);
             } else {
                 console(way, &line, None, out);
             }
             return;
         };
-        if is_reserved(&kind) || !is_plain(&kind) {
-            return console(way, &line, Some(Level::Warn), out);
+        if let Err(reason) = may_emit(&kind) {
+            return console(way, &line, Some(reason), out);
         }
         let payload = match wire.payload {
             Some(payload) if payload.get().starts_with('{') => Cow::Borrowed(payload),
             other => Cow::Owned(payload_of(&line.text, other)),
         };
-        let time = wire.created_at.and_then(engine_time);
-        self.event(event_type(kind), payload, time, now, out);
+        let is_own_frame = matches!(&*kind, RUN_STARTED | RUN_COMPLETED);
+        if is_own_frame {
+            self.own_frame(&payload);
+        }
+        match check_readable(&line.text) {
+            Err(fault) => console(way, &line, Some(NoEvent::Unreadable(fault)), out),
+            Ok(()) if is_own_frame => {}
+            Ok(()) => self.event(event_type(kind), payload, wire.created_at.and_then(engine_time), now, out),
+        }
     }
 
     fn event(
@@ -197,7 +232,6 @@ impl EngineParser {
     ) {
         let at = || time.as_deref().and_then(|text| text.parse().ok()).unwrap_or(now);
         match &*kind {
-            RUN_STARTED | RUN_COMPLETED => return self.own_frame(&payload),
             RUN_PHASE_STARTED => {
                 let closed = phase_name(&payload).and_then(|phase| self.phases.started(&phase, at()));
                 out.extend(closed.map(|closed| phase_completed(&closed)));
@@ -225,7 +259,7 @@ impl EngineParser {
         }));
     }
 
-    /// The engine's own `run.started` or `run.completed`.
+    /// The engine's own `run.started` or `run.completed`, as far as it can be read.
     fn own_frame(&mut self, payload: &RawValue) {
         let object = RawObject::parse(payload.get()).unwrap_or_default();
         let mut report = self.read_report(&object);
@@ -316,18 +350,19 @@ fn phase_completed(closed: &PhaseCompleted) -> Draft {
     Draft::new(RUN_PHASE_COMPLETED, Source::Api, closed)
 }
 
-/// A line that is no event, in pieces where it is too long for one.
-fn console(way: Way, line: &Line, level: Option<Level>, out: &mut Vec<Draft>) {
-    let (stream, level) = match way {
-        Way::Stdout => (Pipe::Stdout, level),
-        Way::Stderr => (Pipe::Stderr, level),
-        // In a file of events a line that is none is a fault of the engine.
-        Way::File => (Pipe::Stdout, level.or(Some(Level::Warn))),
-    };
-    for (text, continued) in line.pieces() {
+/// A line that is no event, in pieces where it is too long for one. The last one has the reason, where there is one.
+fn console(way: Way, line: &Line, reason: Option<NoEvent>, out: &mut Vec<Draft>) {
+    let stream = if way == Way::Stderr { Pipe::Stderr } else { Pipe::Stdout };
+    // In a file of events a line that is none is a fault of the engine.
+    let is_fault = way == Way::File || reason.is_some();
+    let mut details = reason.map(|reason| json!({ "reason": reason.to_string() }));
+    let limit = LINE_LIMIT - details.as_ref().map_or(0, |_| REASON_ROOM);
+    for (text, more) in pieces(&line.text, limit) {
+        let continued = more || line.continued;
         let mut payload = ConsoleLine { continued, ..ConsoleLine::new(Scope::Run, stream, text) };
-        payload.level = level.unwrap_or(payload.level);
+        payload.level = if is_fault { Level::Warn } else { payload.level };
         payload.truncated = line.truncated && !continued;
+        payload.details = if continued { None } else { details.take() };
         out.push(Draft::new(CONSOLE_LINE, Source::Engine, &payload));
     }
 }

@@ -32,6 +32,13 @@ fn console_line(stream: &str, level: &str, message: &str) -> (String, Value) {
     ("console.line".into(), json!({"scope": "run", "stream": stream, "level": level, "message": message}))
 }
 
+/// A console line of level `warn` with the reason why it is no event.
+fn refused(stream: &str, message: &str, reason: &str) -> (String, Value) {
+    let (kind, mut payload) = console_line(stream, "warn", message);
+    payload["details"] = json!({ "reason": reason });
+    (kind, payload)
+}
+
 #[test]
 fn a_line_is_an_event_only_with_a_string_type() {
     for text in [
@@ -45,12 +52,16 @@ fn a_line_is_an_event_only_with_a_string_type() {
         "{'type': 'x'}",
         "{\"type\":\"x\"",
         "\"type\"",
-        "{\"type\":\"\"}",
-        "{\"type\":\"a\\nb\"}",
     ] {
         let out = feed(&mut parser(), Way::Stderr, &[text]);
         assert_eq!(out, [console_line("stderr", "warn", text)]);
     }
+    for text in ["{\"type\":\"\"}", "{\"type\":\"a\\nb\"}"] {
+        let reason = "`type` is empty, has control characters, or is longer than 200 bytes";
+        assert_eq!(feed(&mut parser(), Way::Stdout, &[text]), [refused("stdout", text, reason)]);
+    }
+    let out = feed(&mut parser(), Way::File, &["{\"type\":\"x\",\"payload\":{\"n\":NaN}}"]);
+    assert!(out[0].1["details"]["reason"].as_str().unwrap().starts_with("it cannot be read as JSON: expected value"));
     let out = feed(&mut parser(), Way::Stdout, &["  {\"type\":\"custom\",\"payload\":{\"a\":1}}", "hello"]);
     assert_eq!(out, [("custom".into(), json!({"a": 1})), console_line("stdout", "info", "hello")]);
 }
@@ -85,7 +96,7 @@ fn reserved_types_become_console_lines() {
     for kind in ["run.queued", "run.waiting", "run.cancelling", "build.completed", "build.x", "stream.degraded"] {
         let text = format!(r#"{{"type":"{kind}","payload":{{}}}}"#);
         let out = feed(&mut parser(), Way::File, &[&text]);
-        assert_eq!(out, [console_line("stdout", "warn", &text)]);
+        assert_eq!(out, [refused("stdout", &text, &format!("only the service emits `{kind}`"))]);
     }
 }
 
@@ -234,7 +245,53 @@ fn an_event_that_is_nested_too_deep_is_a_line() {
     let out = feed(&mut parser(), Way::File, &[&nested(90)]);
     assert_eq!(out[0].0, "custom");
     let deep = nested(5000);
-    assert_eq!(feed(&mut parser(), Way::File, &[&deep]), [console_line("stdout", "warn", &deep)]);
+    let (kind, payload) = &feed(&mut parser(), Way::File, &[&deep])[0];
+    assert_eq!((kind.as_str(), &payload["level"], &payload["message"]), ("console.line", &json!("warn"), &json!(deep)));
+    let reason = payload["details"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("not every JSON parser can read it: payload.a[0]") && reason.len() < 400, "{reason}");
+    assert!(reason.ends_with("arrays and objects are nested deeper than 100 levels"), "{reason}");
+}
+
+#[test]
+fn what_some_parser_cannot_read_is_a_line_with_the_reason() {
+    for (payload, place) in [
+        (r#"{"message":"\ud800"}"#, "payload.message: the text holds half of a surrogate pair"),
+        (r#"{"a":[{"\udfff":1}]}"#, "payload.a[0].: the text holds half of a surrogate pair"),
+        (r#"{"n":1e400}"#, "payload.n: the number 1e400 cannot be kept exactly; send it as a string"),
+    ] {
+        let reason = format!("not every JSON parser can read it: {place}");
+        for kind in ["custom", "console.line", "run.table.summary", "run.error", "run.phase.started"] {
+            let text = format!(r#"{{"type":"{kind}","payload":{payload}}}"#);
+            let mut parser = parser();
+            assert_eq!(feed(&mut parser, Way::File, &[&text]), [refused("stdout", &text, &reason)]);
+            assert_eq!((parser.last_phase(), parser.words().last_error()), (None, None));
+        }
+    }
+    let wide = r"\u0001".repeat(60_000);
+    let text = format!(r#"{{"type":"custom","payload":{{"{wide}":"{wide}\ud800"}}}}"#);
+    let out = feed(&mut parser(), Way::Stdout, &[&text]);
+    assert!(out.len() > 10 && out.iter().all(|(_, payload)| payload.to_string().len() < LINE_LIMIT + 200));
+    assert_eq!(out.iter().map(|(_, payload)| payload["message"].as_str().unwrap()).collect::<String>(), text);
+}
+
+#[test]
+fn its_own_end_is_judged_by_what_can_be_read_and_the_line_is_kept() {
+    let error = r#"{"code":"hook_error","message":"m","details":{"a":"\ud800"}}"#;
+    let completed = format!(r#"{{"type":"run.completed","payload":{{"status":"failed","error":{error}}}}}"#);
+    let result = format!(r#"{{"status":"failed","error":{error}}}"#);
+    for (way, text, place) in
+        [(Way::File, &completed, "payload.error.details.a"), (Way::Stdout, &result, "error.details.a")]
+    {
+        let mut parser = parser();
+        let mut out = feed(&mut parser, way, &[text]);
+        let mut rest = Vec::new();
+        parser.finish(FAILED, now(), &mut rest);
+        out.extend(shapes(rest));
+        let reason = format!("not every JSON parser can read it: {place}: the text holds half of a surrogate pair");
+        assert_eq!(out, [refused("stdout", text, &reason)]);
+        let failure = parser.failure(FAILED).unwrap().failure;
+        assert_eq!((failure.code.as_str(), failure.message.as_str()), ("hook_error", "m"));
+    }
 }
 
 #[test]
