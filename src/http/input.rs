@@ -288,17 +288,6 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
     }
 }
 
-/// The query, and the others' part of it: `name` is for somebody else than who reads the rest.
-pub fn take_parameter(query: &str, name: &str) -> Result<(Option<String>, String), Problem> {
-    let is_it = |pair: &&str| pair.split('=').next() == Some(name);
-    let (own, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| is_it(pair));
-    match own.as_slice() {
-        [] => Ok((None, query.to_owned())),
-        [one] => Ok((Some(one.split_once('=').map_or("", |(_, value)| value).to_owned()), others.join("&"))),
-        _ => Err(Problem::invalid_query(name, "given once")),
-    }
-}
-
 /// `If-Match`: what an `ETag` says, with or without quotes. What no `ETag` can say matches nothing.
 pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
@@ -319,22 +308,6 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-
-    #[test]
-    fn a_parameter_is_taken_out_of_the_query() {
-        for (query, own, others) in [
-            ("", None, ""),
-            ("a=%26&b", None, "a=%26&b"),
-            ("name=x", Some("x"), ""),
-            ("a=1&name=x&b=2", Some("x"), "a=1&b=2"),
-            ("name", Some(""), ""),
-            ("names=x", None, "names=x"),
-        ] {
-            let taken = take_parameter(query, "name").unwrap();
-            assert_eq!((taken.0.as_deref(), taken.1.as_str()), (own, others), "{query}");
-        }
-        assert_eq!(take_parameter("name=x&name=y", "name").unwrap_err().errors[0].path, "name");
-    }
 
     #[test]
     fn what_is_to_be_changed_is_named_by_its_number() {

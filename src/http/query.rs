@@ -1,10 +1,12 @@
-//! The pairs of a query string, each read by its name.
+//! The pairs of a query string, each read by its name. Nothing else reads queries.
 //!
 //! Law: whatever is wrong in a query, on whatever route, is an `invalid_query` that names the parameter: a value that
 //! cannot be read, a parameter that is not known, and one that is given twice where only one can count.
 
-use actix_web::HttpRequest;
+use actix_web::dev::Payload;
 use actix_web::web::Query;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::{Ready, ready};
 
 use super::problem::Problem;
 
@@ -13,7 +15,11 @@ pub struct RawQuery(Vec<(String, String)>);
 
 impl RawQuery {
     pub fn read(request: &HttpRequest) -> Result<Self, Problem> {
-        let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string());
+        Self::parse(request.query_string())
+    }
+
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_query(text);
         Ok(Self(pairs.map_err(|_| Problem::invalid_query("query", "percent-encoded pairs"))?.into_inner()))
     }
 
@@ -47,10 +53,30 @@ impl RawQuery {
         }
     }
 
+    /// What has not been read yet.
+    pub fn into_rest(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// Refuses what nobody has read; `known` is what may be in the query.
     pub fn finish(self, known: &str) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         Err(Problem::invalid_query(name, format!("one of {known}")))
+    }
+}
+
+/// For a list that is always whole: a query would ask for a part of it, and be passed over.
+pub struct NoQuery;
+
+impl FromRequest for NoQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(RawQuery::read(request).and_then(|query| match query.0.first() {
+            None => Ok(Self),
+            Some((name, _)) => Err(Problem::invalid_query(name, "left out: this list takes no parameters")),
+        }))
     }
 }
 

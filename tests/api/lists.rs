@@ -198,6 +198,109 @@ fn a_run_that_has_not_started_stands_last_in_both_directions() {
     app.finish_run(&waiting);
 }
 
+/// Every route that answers with a list: pages of rows, pages of events, and those that are whole.
+struct Lists {
+    of_rows: Vec<String>,
+    of_events: Vec<String>,
+    whole: Vec<String>,
+}
+
+impl Lists {
+    fn of(app: &TestApp) -> Self {
+        let project = app.project();
+        let run = app.run(&project, &json!([]))["id"].as_str().unwrap().to_owned();
+        let document = json!({"scope_type": "s", "scope_id": "1", "document_type": "d", "content": 1});
+        let document = app.post("/api/v1/documents", &document).expect(201).json();
+        let [workspace, own_runs] = ["", "/runs"].map(|rest| format!("/api/v1/workspaces/{}{rest}", project.workspace));
+        let run = format!("/api/v1/runs/{run}");
+        Self {
+            of_rows: vec![
+                "/api/v1/workspaces".into(),
+                format!("{workspace}/configurations"),
+                project.documents(),
+                project.runs(),
+                own_runs,
+                format!("{workspace}/configurations/{}/runs", project.configuration),
+                project.builds(),
+                "/api/v1/executions".into(),
+                "/api/v1/documents".into(),
+                format!("/api/v1/documents/{}/versions", document["document_id"].as_str().unwrap()),
+            ],
+            of_events: vec![format!("{run}/events"), format!("{run}/logs"), format!("{workspace}/events")],
+            whole: vec![
+                "/api/v1/workflows".into(),
+                format!("{run}/outputs"),
+                "/api/v1/executions/exec_01J00000000000000000000000/steps".into(),
+            ],
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.of_rows.iter().chain(&self.of_events).chain(&self.whole)
+    }
+}
+
+#[test]
+fn a_fault_of_a_class_has_one_code_on_every_list() {
+    let app = TestApp::start();
+    let lists = Lists::of(&app);
+    let refused = |target: &str, query: &str, place: &str| {
+        let problem = app.get(&format!("{target}?{query}")).problem(400, "invalid_query");
+        assert_eq!(problem["errors"][0]["path"], place, "{target}?{query}: {problem}");
+    };
+    for target in lists.all() {
+        for (query, place) in [
+            ("colour=red", "colour"),
+            ("limit=0", "limit"),
+            ("limit=x", "limit"),
+            ("sort=colour", "sort"),
+            ("%FF=1", "\u{fffd}"),
+        ] {
+            refused(target, query, place);
+        }
+    }
+    for target in &lists.of_rows {
+        app.get(target).expect(200);
+        for query in ["perPage=0", "perPage=201", "perPage=-1", "perPage=1&perPage=1", "perPage=", "perPage=a%00"] {
+            refused(target, query, "perPage");
+        }
+        for query in ["sort=colour,id", "sort=id,id,id,id", "sort=--id", "sort=id&sort=id"] {
+            refused(target, query, "sort");
+        }
+        let foreign = "cnVuXzAxSjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMA";
+        for cursor in ["x", "%25", "a%20b", "AAAA", foreign] {
+            let problem = app.get(&format!("{target}?cursor={cursor}")).problem(422, "invalid_cursor");
+            assert_eq!(problem["errors"][0]["path"], "cursor", "{target}");
+        }
+        refused(target, "cursor=&cursor=", "cursor");
+        refused(target, "cursor=&page=1", "page");
+    }
+    for target in &lists.of_events {
+        app.get(target).expect(200);
+        refused(target, "limit=1001", "limit");
+        refused(target, "cursor=x", "cursor");
+    }
+    for target in &lists.whole {
+        refused(target, "cursor=x", "cursor");
+        refused(target, "perPage=1", "perPage");
+    }
+}
+
+#[test]
+fn the_workspace_of_a_list_is_read_like_every_parameter() {
+    let app = TestApp::start();
+    let project = app.project();
+    let encoded = project.workspace.replace('_', "%5F");
+    for target in ["/api/v1/executions", "/api/v1/documents", "/api/v1/workflows"] {
+        for name in ["workspace_id", "workspace%5Fid"] {
+            app.get(&format!("{target}?{name}={encoded}")).expect(200);
+            app.get(&format!("{target}?{name}=ws%20x")).problem(422, "invalid_id");
+        }
+        let twice = app.get(&format!("{target}?workspace_id={encoded}&workspace%5Fid={encoded}"));
+        assert_eq!(twice.problem(400, "invalid_query")["errors"][0]["path"], "workspace_id");
+    }
+}
+
 #[test]
 fn what_a_list_cannot_be_asked_is_refused_and_told() {
     let app = TestApp::start();

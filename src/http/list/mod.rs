@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub use parameters::{ListRequest, Part};
 
 use super::problem::Problem;
+use super::query::RawQuery;
 use crate::domain::list::{Schema, Within};
 use crate::domain::principal::Scope;
 use crate::store::{Listable, Store, StoreError};
@@ -22,7 +23,7 @@ pub async fn respond<R: Listable>(
     scope: &Scope,
     schema: &Schema,
     within: Within,
-    query: &str,
+    query: RawQuery,
     resource: impl Fn(&R) -> Value,
 ) -> Result<HttpResponse, Problem> {
     respond_refreshed(store, scope, schema, within, query, async |_: &mut [R]| Ok(()), resource).await
@@ -34,11 +35,11 @@ pub async fn respond_refreshed<R: Listable>(
     scope: &Scope,
     schema: &Schema,
     within: Within,
-    query: &str,
+    query: RawQuery,
     refresh: impl AsyncFn(&mut [R]) -> Result<(), StoreError>,
     resource: impl Fn(&R) -> Value,
 ) -> Result<HttpResponse, Problem> {
-    let ListRequest { query, part, per_page } = ListRequest::parse(query, schema, within)?;
+    let ListRequest { query, part, per_page } = ListRequest::read(query, schema, within)?;
     let answer = match part {
         Part::Page(page) => {
             let mut listed = store.page::<R>(scope, &query, page, per_page).await?;

@@ -4,6 +4,7 @@ use super::filters;
 use super::token;
 use crate::domain::list::{Direction, Field, Filter, Order, Place, Query, Schema, Sort, Within};
 use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
 
 const MAX_PAGE: u64 = 1_000_000;
 const MAX_PER_PAGE: u64 = 200;
@@ -31,8 +32,8 @@ pub enum Part {
 }
 
 impl ListRequest {
-    pub fn parse(text: &str, schema: &Schema, within: Within) -> Result<Self, Problem> {
-        let raw = Raw::read(text, schema)?;
+    pub fn read(query: RawQuery, schema: &Schema, within: Within) -> Result<Self, Problem> {
+        let raw = Raw::read(query, schema)?;
         let per_page = number("perPage", raw.per_page.as_deref(), PER_PAGE, MAX_PER_PAGE)?;
         let query = Query { within, filter: raw.filter(schema)?, order: raw.order(schema)? };
         let part = match (raw.cursor.as_deref(), raw.page.as_deref()) {
@@ -67,11 +68,9 @@ struct Raw {
 }
 
 impl Raw {
-    fn read(text: &str, schema: &Schema) -> Result<Self, Problem> {
-        let pairs = actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
-            .map_err(|_| Problem::invalid_query("query", "percent-encoded pairs"))?;
+    fn read(query: RawQuery, schema: &Schema) -> Result<Self, Problem> {
         let mut raw = Self { fields: vec![Vec::new(); schema.parameters.len()], ..Self::default() };
-        for (name, value) in pairs.into_inner() {
+        for (name, value) in query.into_rest() {
             // No list has an empty text or a NUL in it, and PostgreSQL knows no NUL at all.
             if value.contains('\0') {
                 return Err(Problem::invalid_query(&name, "text without NUL"));
@@ -176,8 +175,12 @@ mod tests {
     use super::*;
     use crate::domain::list::{BUILDS, Comparison, RUNS, Test, Value, WORKFLOW_DOCUMENTS, WORKSPACES};
 
+    fn read(text: &str, schema: &Schema) -> Result<ListRequest, Problem> {
+        ListRequest::read(RawQuery::parse(text)?, schema, Within::default())
+    }
+
     fn parse(text: &str) -> Result<ListRequest, Problem> {
-        ListRequest::parse(text, &RUNS, Within::default())
+        read(text, &RUNS)
     }
 
     #[test]
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_field_with_a_parameter_of_its_own_is_asked_for_by_it() {
-        let parse = |text: &str| ListRequest::parse(text, &WORKFLOW_DOCUMENTS, Within::default());
+        let parse = |text: &str| read(text, &WORKFLOW_DOCUMENTS);
         let text = |text: &str| Value::Text(text.into());
         let types = Filter::Test(Field::DocumentType, Test::In(vec![text("plan"), text("risk list")]));
         let latest = Filter::Test(Field::IsLatest, Test::Compare(Comparison::Eq, Value::Flag(true)));
@@ -260,9 +263,9 @@ mod tests {
     #[test]
     fn a_plain_list_has_no_filters_to_offer() {
         for text in ["filters=[]", "joinOperator=and", "status=active"] {
-            let problem = ListRequest::parse(text, &WORKSPACES, Within::default()).unwrap_err();
+            let problem = read(text, &WORKSPACES).unwrap_err();
             assert_eq!(problem.errors[0].message, "one of page, perPage, cursor, sort, q");
         }
-        assert!(ListRequest::parse("status=succeeded", &BUILDS, Within::default()).is_err());
+        assert!(read("status=succeeded", &BUILDS).is_err());
     }
 }

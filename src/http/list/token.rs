@@ -77,9 +77,10 @@ mod tests {
     use crate::domain::WorkspaceId;
     use crate::domain::list::{BUILDS, RUNS, Within};
     use crate::http::list::ListRequest;
+    use crate::http::query::RawQuery;
 
     fn query(text: &str, within: Within) -> Query {
-        ListRequest::parse(text, &RUNS, within).unwrap().query
+        ListRequest::read(RawQuery::parse(text).unwrap(), &RUNS, within).unwrap().query
     }
 
     #[test]

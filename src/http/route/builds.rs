@@ -16,6 +16,7 @@ use crate::domain::{BuildId, ConfigurationId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
+use crate::http::query::RawQuery;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::RegistryHandle;
 use crate::stream::Item;
@@ -95,7 +96,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, &path).await?;
     let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
-    let (store, query) = (registry.store(), request.query_string());
+    let (store, query) = (registry.store(), RawQuery::read(&request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
     lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await
 }

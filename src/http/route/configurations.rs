@@ -22,6 +22,7 @@ use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::{self, API};
 use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
 use crate::http::respond::file;
 use crate::package;
 use crate::registry::{INCOMING, RegistryHandle};
@@ -164,7 +165,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
-    let (store, query) = (registry.store(), request.query_string());
+    let (store, query) = (registry.store(), RawQuery::read(&request)?);
     lists::respond::<Configuration>(store, &principal.workspaces, &CONFIGURATIONS, within, query, resource).await
 }
 

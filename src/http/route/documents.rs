@@ -16,6 +16,7 @@ use crate::http::auth::Caller;
 use crate::http::body;
 use crate::http::input::{self, blocking};
 use crate::http::problem::{Code, Problem};
+use crate::http::query::RawQuery;
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{INCOMING, RegistryHandle};
@@ -85,7 +86,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
-    let (store, query) = (registry.store(), request.query_string());
+    let (store, query) = (registry.store(), RawQuery::read(&request)?);
     lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
 }
 

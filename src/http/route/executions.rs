@@ -19,6 +19,7 @@ use crate::domain::{ClarificationId, DocumentId, ExecutionId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
+use crate::http::query::{NoQuery, RawQuery};
 use crate::http::route::workflow_documents::{MAX_BODY, MAX_SCOPE_ID, MAX_TYPE};
 use crate::http::{list as lists, paths};
 use crate::registry::{CreatedExecution, NewExecution, RegistryHandle};
@@ -103,10 +104,11 @@ async fn respond_created(
 }
 
 async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let (named, query) = input::take_parameter(request.query_string(), "workspace_id")?;
+    let mut query = RawQuery::read(&request)?;
+    let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
-    lists::respond(registry.store(), &scope, &EXECUTIONS, within, &query, resource).await
+    lists::respond(registry.store(), &scope, &EXECUTIONS, within, query, resource).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
@@ -121,6 +123,7 @@ async fn find(registry: &RegistryHandle, principal: &Principal, id: ExecutionId)
 /// By its log, so also right after what an event told.
 async fn steps(
     Caller(principal): Caller,
+    _: NoQuery,
     registry: Registry,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {

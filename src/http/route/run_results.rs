@@ -20,6 +20,7 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, blocking};
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
+use crate::http::query::NoQuery;
 use crate::http::respond::file;
 use crate::registry::RegistryHandle;
 use crate::stream::Item;
@@ -68,6 +69,7 @@ async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<V
 
 async fn outputs(
     Caller(principal): Caller,
+    _: NoQuery,
     registry: Registry,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {

@@ -22,6 +22,7 @@ use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::query::RawQuery;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::{CreateRunError, Created, NewRun, RegistryHandle};
 
@@ -250,7 +251,7 @@ async fn list(
     within: Within,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, request.query_string(), resource)
+    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?, resource)
         .await
 }
 

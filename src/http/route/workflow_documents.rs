@@ -17,6 +17,7 @@ use crate::domain::workflow_document::{
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
@@ -137,10 +138,11 @@ async fn list(
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let (named, query) = input::take_parameter(request.query_string(), "workspace_id")?;
+    let mut query = RawQuery::read(&request)?;
+    let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
-    lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, &query, item).await
+    lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, query, item).await
 }
 
 async fn show(
@@ -172,7 +174,7 @@ async fn versions(
     let found = store.find_workflow_document(scope, id, None).await?;
     found.ok_or_else(|| Problem::not_found("the document"))?;
     let within = Within { document_id: Some(id), ..Within::default() };
-    lists::respond(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, request.query_string(), item).await
+    lists::respond(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, RawQuery::read(&request)?, item).await
 }
 
 /// Its `ETag` is its version: what a change must know.

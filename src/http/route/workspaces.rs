@@ -16,6 +16,7 @@ use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
+use crate::http::query::RawQuery;
 use crate::registry::RegistryHandle;
 use crate::store::InsertWorkspaceError;
 
@@ -69,7 +70,7 @@ async fn list(
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let (store, query) = (registry.store(), request.query_string());
+    let (store, query) = (registry.store(), RawQuery::read(&request)?);
     lists::respond(store, &principal.workspaces, &WORKSPACES, Within::default(), query, resource).await
 }
 
