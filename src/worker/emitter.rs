@@ -12,6 +12,9 @@ use crate::stream::{AppendError, Appended, StreamHandle};
 
 /// Batches that may wait for the append in flight.
 const WAITING_BATCHES: usize = 8;
+/// Events of one batch; what is given as more is several. The shortest lines become the most events of a read, and an
+/// event takes a hundred times the room of the shortest line.
+const BATCH: usize = 4 * 1024;
 /// Events that one append takes at most.
 const MAX_APPEND: usize = 16 * 1024;
 
@@ -39,8 +42,10 @@ impl Emitter {
     /// Gives drafts to the stream; returns as soon as there is room. A log that has failed takes nothing
     /// and says so where an acknowledgement is awaited: the work itself goes on.
     pub async fn post(&self, drafts: Vec<Draft>) {
-        if !drafts.is_empty() {
-            let _ = self.posts.send(Post { drafts, ack: None }).await;
+        let mut drafts = drafts.into_iter();
+        while drafts.len() > 0 {
+            let batch = drafts.by_ref().take(BATCH).collect();
+            let _ = self.posts.send(Post { drafts: batch, ack: None }).await;
         }
     }
 
