@@ -16,7 +16,7 @@ use crate::support::work::{Place, Run, id};
 use crate::support::{eventually, http, process};
 
 /// A small disk of its own.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// None where this user may not mount. The journal alone takes 64 MiB.
@@ -24,6 +24,10 @@ impl SmallDisk {
         std::fs::create_dir_all(path).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=88m", "tmpfs"]).arg(path).output();
         mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(path.to_owned()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     fn ballast(&self) -> PathBuf {
@@ -48,7 +52,7 @@ impl Drop for SmallDisk {
 }
 
 /// A small disk, and a service's settings with its logs on it; none where there can be no such disk.
-fn small_disk(beside: &Path) -> Option<(SmallDisk, Settings)> {
+pub fn small_disk(beside: &Path) -> Option<(SmallDisk, Settings)> {
     let disk = SmallDisk::mount(&beside.join("data"));
     if disk.is_none() {
         eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");
@@ -251,7 +255,7 @@ fn completed(server: &Server, disk: &SmallDisk, (place, run): (&Place, &Run), la
     assert_eq!(told[2]["payload"]["origin"]["sequence"], log.lines.len());
 }
 
-fn verify(beside: &Path, settings: &Settings, wanted: &str) {
+pub fn verify(beside: &Path, settings: &Settings, wanted: &str) {
     let verified = ade(beside, settings).arg("verify").output().unwrap();
     let said = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success() && said.contains(wanted), "{said}");

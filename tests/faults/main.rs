@@ -8,6 +8,7 @@ mod endings;
 mod execution_crowd;
 mod executions;
 mod folds;
+mod hostile;
 mod leftovers;
 mod orphans;
 mod owner;

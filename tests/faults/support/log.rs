@@ -43,7 +43,7 @@ impl Log {
     }
 }
 
-fn terminal(event: &Value) -> &'static str {
+pub fn terminal(event: &Value) -> &'static str {
     match (&event["execution_id"], &event["run_id"]) {
         (Value::String(_), _) => "complete",
         (_, Value::Null) => "build.completed",

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{eventually, http, process, tools};
+
+/// A start that takes longer hangs.
+const START: Duration = Duration::from_secs(120);
 
 /// Settings of the service, by the names of their variables.
 pub type Settings = BTreeMap<&'static str, String>;
@@ -56,9 +60,11 @@ impl Server {
         let log = File::options().create(true).append(true).open(log_path(data_dir)).expect("a file for the log");
         let mut command = ade(data_dir, settings);
         let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("the service says something");
+        let (line, stdout) = first_line(child.stdout.take().expect("stdout is a pipe")).unwrap_or_else(|| {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the service does not listen within {START:?}");
+        });
         let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
             let _ = child.wait();
             panic!("no service: {line:?}\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap_or_default());
@@ -137,6 +143,17 @@ impl Drop for Server {
     }
 }
 
-fn log_path(data_dir: &Path) -> PathBuf {
+/// The first line of what the service prints, and the rest; none when it says nothing for too long.
+fn first_line(stdout: ChildStdout) -> Option<(String, BufReader<ChildStdout>)> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut line, mut stdout) = (String::new(), BufReader::new(stdout));
+        stdout.read_line(&mut line).expect("the service says something");
+        let _ = sender.send((line, stdout));
+    });
+    receiver.recv_timeout(START).ok()
+}
+
+pub fn log_path(data_dir: &Path) -> PathBuf {
     data_dir.join("service.log")
 }

@@ -51,6 +51,11 @@ impl Subscriber {
         self.seen.lock().expect("no reader panics").events.len()
     }
 
+    /// What has come since this was last asked.
+    pub fn take(&self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.seen.lock().expect("no reader panics").events)
+    }
+
     pub fn is_over(&self) -> bool {
         self.thread.is_finished()
     }
@@ -64,7 +69,7 @@ impl Subscriber {
     }
 }
 
-fn read(address: &str, path: &str, last_id: Option<u64>, seen: &Mutex<Seen>) -> http::Outcome<()> {
+fn read(address: &str, path: &str, last_id: Option<u64>, seen: &Arc<Mutex<Seen>>) -> http::Outcome<()> {
     let last_id = last_id.map(|id| id.to_string());
     let mut headers = vec![("Accept", "text/event-stream")];
     headers.extend(last_id.as_deref().map(|id| ("Last-Event-ID", id)));
@@ -73,6 +78,10 @@ fn read(address: &str, path: &str, last_id: Option<u64>, seen: &Mutex<Seen>) -> 
     let mut frame = (None, None, None);
     for line in BufReader::new(response.body).lines() {
         let line = line?;
+        // Nobody is left who would look.
+        if Arc::strong_count(seen) == 1 {
+            return Ok(());
+        }
         match line.split_once(": ") {
             Some(("id", id)) => frame.0 = id.parse::<u64>().ok(),
             Some(("event", name)) => frame.1 = Some(name.to_owned()),

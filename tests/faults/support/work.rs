@@ -41,7 +41,12 @@ impl Place {
         zip::ZipArchive::new(files).unwrap().extract(copy.path()).unwrap();
         let code = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
         std::fs::write(copy.path().join("src/ade_config/__init__.py"), code).unwrap();
-        Self { workspace: self.workspace.clone(), configuration: import(server, &self.workspace, copy.path()) }
+        self.importing(server, copy.path())
+    }
+
+    /// The configuration of a folder, in the same workspace.
+    pub fn importing(&self, server: &Server, folder: &Path) -> Self {
+        Self { workspace: self.workspace.clone(), configuration: import(server, &self.workspace, folder) }
     }
 
     pub fn builds_path(&self) -> String {
@@ -76,6 +81,7 @@ fn import(server: &Server, workspace: &str, folder: &Path) -> String {
     id(&server.upload(&path, &[("display_name", "scripted")], "configuration.zip", &zip))
 }
 
+/// A run, or a build.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub id: String,
@@ -83,7 +89,8 @@ pub struct Run {
 
 impl Run {
     pub fn path(&self) -> String {
-        format!("/api/v1/runs/{}", self.id)
+        let kind = if self.id.starts_with("build_") { "builds" } else { "runs" };
+        format!("/api/v1/{kind}/{}", self.id)
     }
 
     pub fn events_path(&self) -> String {
@@ -109,10 +116,7 @@ impl Run {
     /// Waits until the stream shows an event.
     pub fn await_event(&self, server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) {
         let subscriber = self.subscribe(server, None);
-        eventually(what, || {
-            let seen = subscriber.seen();
-            seen.events.iter().any(|(_, line)| wanted(&parse(line))).then_some(())
-        });
+        eventually(what, || subscriber.take().iter().any(|(_, line)| wanted(&parse(line))).then_some(()));
     }
 
     /// Waits until the engine prints this line.
