@@ -126,6 +126,7 @@ impl Session {
         while let Some(batch) = tail.next().await {
             self.take(&mut parser, Way::File, batch).await;
         }
+        self.tell_unread(tail.unread()).await;
         let mut rest = Vec::new();
         parser.finish(outcome.exit, self.job.stream.now(), &mut rest);
         self.post(rest).await;
@@ -165,6 +166,14 @@ impl Session {
         let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
         if let Err(error) = written {
             tracing::warn!(run = %self.job.run.id, error = %error, "diagnostics could not be written");
+        }
+    }
+
+    async fn tell_unread(&mut self, bytes: u64) {
+        if bytes > 0 {
+            let text = format!("{bytes} bytes at the end of the engine's event file were not read");
+            let line = ConsoleLine::new(Scope::Run, Pipe::Stderr, &text).level(Level::Warn);
+            self.post(vec![Draft::new(CONSOLE_LINE, Source::Api, &line)]).await;
         }
     }
 

@@ -1,8 +1,8 @@
 //! The file that an engine appends its events to, followed while it grows.
 //!
 //! Laws: a half-written line is held back until its end; nothing is read before the lines of the last read have been
-//! taken; once the engine is gone the file is read to its end. A notification only says when to look; where there
-//! are none, a timer does.
+//! taken; once the engine is gone the file is read to its end, up to a number of bytes. Holes of a file, which can be
+//! larger than any disk, are not read. A notification only says when to look; where there are none, a timer does.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -20,7 +22,9 @@ use crate::worker::process::{LineBatch, LineSplitter};
 
 /// In the folder of the engine's logs.
 const EVENTS: &str = "events.ndjson";
-const READ_BYTES: usize = 128 * 1024;
+const READ_BYTES: u64 = 128 * 1024;
+/// What an engine has written and is not yet read when it ends; what it leaves beyond that would keep its run from ending.
+const REST_BYTES: u64 = 256 << 20;
 /// How often to look without being told to.
 const POLL: Duration = Duration::from_millis(100);
 /// How often to look although one would be told: some file systems keep silent.
@@ -35,8 +39,8 @@ pub struct Tail {
     /// Kept alive; `None` where files cannot be watched.
     watcher: Option<RecommendedWatcher>,
     reading: Option<Reading>,
-    /// The writer is gone: the next end of the file is the last.
-    ending: bool,
+    /// The writer is gone: the next end of the file is the last, and no more bytes than these are read.
+    ending: Option<u64>,
     ended: bool,
 }
 
@@ -54,6 +58,8 @@ struct Position {
     /// Of the engine's logs, below the root.
     folder: PathBuf,
     offset: u64,
+    /// Of the file, when it was last read.
+    size: u64,
     /// Device and number of the file that the offset is of.
     identity: Option<(u64, u64)>,
 }
@@ -64,19 +70,28 @@ impl Tail {
         let changed = Arc::new(Notify::new());
         let watcher = watch(&root.join(&folder), &changed).ok();
         Self {
-            position: Position { root, folder, offset: 0, identity: None },
+            position: Position { root, folder, offset: 0, size: 0, identity: None },
             splitter: LineSplitter::new(true),
             changed,
             watcher,
             reading: None,
-            ending: false,
+            ending: None,
             ended: false,
         }
     }
 
-    /// Nobody writes any more: [`Tail::next`] ends at the file's end.
+    /// Nobody writes any more: [`Tail::next`] ends at the file's end, or when it has given [`REST_BYTES`].
     pub fn end(&mut self) {
-        self.ending = true;
+        self.end_after(REST_BYTES);
+    }
+
+    fn end_after(&mut self, most: u64) {
+        self.ending = Some(most);
+    }
+
+    /// Bytes of the file that have not been read.
+    pub fn unread(&self) -> u64 {
+        self.position.size.saturating_sub(self.position.offset)
     }
 
     /// The next lines; `None` at the end. A call that is dropped loses nothing.
@@ -101,11 +116,12 @@ impl Tail {
 
     /// What has been appended (nothing when there is nothing, or no file), and whether nothing more can come.
     async fn read(&mut self) -> (Vec<u8>, bool) {
-        let (position, last) = (&self.position, self.ending);
+        let (position, last) = (&self.position, self.ending.is_some());
+        let most = self.ending.unwrap_or(READ_BYTES).min(READ_BYTES);
         let reading = self.reading.get_or_insert_with(|| {
             let mut position = position.clone();
             let task = tokio::task::spawn_blocking(move || {
-                let bytes = position.read();
+                let bytes = position.read(most);
                 (position, bytes)
             });
             Reading { task, last }
@@ -114,7 +130,9 @@ impl Tail {
         self.reading = None;
         let Ok((position, bytes)) = done else { return (Vec::new(), last) };
         self.position = position;
-        (bytes.unwrap_or_default(), last)
+        let bytes = bytes.unwrap_or_default();
+        self.ending = self.ending.map(|most| most.saturating_sub(bytes.len() as u64));
+        (bytes, last)
     }
 
     async fn wait(&self) {
@@ -125,11 +143,17 @@ impl Tail {
 }
 
 impl Position {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
+    fn read(&mut self, most: u64) -> io::Result<Vec<u8>> {
         let mut file = self.open()?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut bytes = Vec::new();
-        file.take(READ_BYTES as u64).read_to_end(&mut bytes)?;
+        let mut bytes = read_at(&mut file, self.offset, most)?;
+        // What an engine has written hardly ever begins like a hole.
+        if bytes.first() == Some(&0) {
+            let Some(data) = data_from(&file, self.offset)? else { return Ok(Vec::new()) };
+            if data > self.offset {
+                self.offset = data;
+                bytes = read_at(&mut file, data, most)?;
+            }
+        }
         self.offset += bytes.len() as u64;
         Ok(bytes)
     }
@@ -144,7 +168,25 @@ impl Position {
             self.offset = 0;
         }
         self.identity = identity;
+        self.size = metadata.len();
         Ok(file)
+    }
+}
+
+fn read_at(file: &mut File, offset: u64, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Where a file has bytes that somebody wrote, at an offset or after it. A file system that does not know holes has them
+/// everywhere.
+fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {
+    match lseek(file, offset.try_into().map_err(io::Error::other)?, Whence::SeekData) {
+        Ok(data) => Ok(Some(data as u64)),
+        Err(Errno::ENXIO) => Ok(None),
+        Err(_) => Ok(Some(offset)),
     }
 }
 
@@ -158,4 +200,51 @@ fn watch(folder: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatc
     })?;
     watcher.watch(folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    /// The events of an engine that is gone, read up to `most` bytes, and the tail.
+    async fn read(write: impl FnOnce(&File), most: u64) -> (Vec<String>, Tail) {
+        let root = tempfile::tempdir().unwrap();
+        write(&File::create(root.path().join(EVENTS)).unwrap());
+        let mut tail = Tail::new(root.path().to_owned(), PathBuf::new());
+        tail.end_after(most);
+        let mut lines = Vec::new();
+        while let Some(batch) = tail.next().await {
+            lines.extend(batch.lines.into_iter().map(|line| line.text));
+        }
+        (lines, tail)
+    }
+
+    #[actix::test]
+    async fn a_file_is_read_to_its_end() {
+        let (lines, tail) = read(|mut file| file.write_all(b"a\nb\nc").unwrap(), 1000).await;
+        assert_eq!((lines, tail.unread()), (["a", "b", "c"].map(String::from).to_vec(), 0));
+    }
+
+    #[actix::test]
+    async fn no_more_than_so_many_bytes_are_read_when_the_writer_is_gone() {
+        let (lines, tail) = read(|mut file| file.write_all(&b"1234567\n".repeat(100_000)).unwrap(), 400_000).await;
+        assert_eq!((lines.len(), tail.unread()), (50_000, 400_000));
+    }
+
+    #[actix::test]
+    async fn a_hole_is_not_read_and_what_follows_it_is() {
+        let terabyte = 1 << 40;
+        let write = |file: &File| {
+            file.write_all_at(b"before\n", 0).unwrap();
+            file.write_all_at(b"\nafter\n", terabyte).unwrap();
+            file.set_len(2 * terabyte).unwrap();
+        };
+        let (lines, tail) = read(write, u64::MAX).await;
+        assert_eq!((&lines[0][..], &lines[lines.len() - 1].trim_matches('\0')[..]), ("before", ""));
+        assert!(lines.iter().any(|line| line == "after"), "{} lines", lines.len());
+        assert!(lines.len() < 20 && tail.unread() > terabyte - (1 << 20), "{} lines", lines.len());
+    }
 }
