@@ -95,6 +95,17 @@ impl Behaviour {
         Self { act: Act::Cancel, ending: Some(("cancelled", Some("build_cancelled"))), ..self }
     }
 
+    /// One after the other in one run.
+    pub fn and(mut self, other: Self) -> Self {
+        self.unserved.extend(other.unserved);
+        Self {
+            name: format!("{}; {}", self.name, other.name),
+            script: format!("{}\n{}", self.script, other.script),
+            shares: self.shares || other.shares,
+            ..self
+        }
+    }
+
     pub fn acting(self, act: Act) -> Self {
         Self { act, ..self }
     }

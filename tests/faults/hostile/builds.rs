@@ -1,7 +1,7 @@
 //! Configurations and packages that mean harm while their venv is made.
 
 use super::behaviour::{Act, Behaviour, Stage, does};
-use super::harness::Harness;
+use super::harness::{Harness, is_full, some};
 
 const STAGES: [Stage; 3] = [Stage::Backend, Stage::Import, Stage::Version];
 
@@ -18,7 +18,8 @@ fn anywhere() -> Vec<Behaviour> {
             r#"line stderr {"type":"build.completed","payload":{"status":"failed"}}"#,
         )
         .active(),
-        does("a deep tree", "deep deep 30000").active(),
+        // An installer cannot remove what its backend has made there.
+        does("a deep tree", "deep deep 30000"),
         does("a deep tree and a failure", "deep {venv}/deep 30000\nleave 3"),
         does("names", "names {venv}/names"),
         does("kills itself", "daemon bare\nkill 9"),
@@ -33,11 +34,11 @@ fn anywhere() -> Vec<Behaviour> {
 }
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn a_build_ends_whatever_its_packages_do() {
     let mut harness = Harness::open(&[("ADE_BUILD_TIMEOUT", "50s")]);
-    for stage in STAGES {
-        anywhere().into_iter().for_each(|behaviour| harness.hear(&behaviour.at(stage)));
+    for (n, behaviour) in anywhere().into_iter().enumerate() {
+        let stages = if is_full() { &STAGES[..] } else { &STAGES[n % 3..][..1] };
+        stages.iter().for_each(|&stage| harness.hear(&behaviour.clone().at(stage)));
     }
     harness.hear(&does("leaves daemons", "daemon bare\ndaemon wiped").at(Stage::Import).validating().succeeds());
     harness.hear(&does("says much", "flow stdout 20\nrepeat stdout 50000 y").at(Stage::Import).active());
@@ -58,7 +59,7 @@ fn the_marker_of_a_venv_is_written_through_no_link() {
         "sparse NAME",
     ];
     let mut harness = Harness::open(&[("ADE_BUILD_TIMEOUT", "50s")]);
-    for kind in kinds {
+    for kind in some(kinds, 0, 2) {
         let put = format!("put {}", kind.replace("NAME", marker));
         harness.hear(&does(put.clone(), put).at(Stage::Import));
     }
@@ -73,10 +74,9 @@ fn the_marker_of_a_venv_is_written_through_no_link() {
 }
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn a_version_is_believed_no_further_than_it_is_one() {
     let mut harness = Harness::open(&[("ADE_BUILD_TIMEOUT", "50s")]);
-    for text in [
+    let answers = [
         r#"line stdout {"version":7,"capabilities":{"a":1}}"#,
         "flow stdout 20",
         "flow stdout 20 {",
@@ -87,17 +87,18 @@ fn a_version_is_believed_no_further_than_it_is_one() {
         "noise stdout 1",
         "strange stdout",
         r#"line stdout {"version":"a b\u0000<>\n/../..","capabilities":["validate","validate","\u0000"]}"#,
-    ] {
+    ];
+    for text in some(answers, 1, 2) {
         harness.hear(&does(text, text).at(Stage::Version));
     }
     harness.close();
 }
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn a_build_that_takes_too_long_is_ended() {
-    let mut harness = Harness::open(&[("ADE_BUILD_TIMEOUT", "20s")]);
-    for stage in STAGES {
+    let mut harness = Harness::open(&[]);
+    harness.under("ADE_BUILD_TIMEOUT", "8s");
+    for stage in some(STAGES, 1, 2) {
         harness.hear(&does("hangs", "ignore\ndaemon bare\nchain 5\nsleep 100").at(stage).fails("build_timeout"));
     }
     harness.close();

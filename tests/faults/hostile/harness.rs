@@ -28,6 +28,8 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 pub struct Harness {
     folder: PathBuf,
     settings: Settings,
+    /// Those of the first start, and of the last.
+    usual: Settings,
     service: Option<Service>,
     victims: Victims,
     kept: Vec<Kept>,
@@ -51,9 +53,19 @@ struct Kept {
     told: Told,
 }
 
-/// How often what is done many times: `ADE_HOSTILE_FULL=1` for as often as anybody would.
+/// `ADE_HOSTILE_FULL=1`: everything, and as often as anybody would do it; it takes an hour.
+pub fn is_full() -> bool {
+    std::env::var_os("ADE_HOSTILE_FULL").is_some()
+}
+
+/// How often what is done many times.
 pub fn times(usual: usize, full: usize) -> usize {
-    if std::env::var_os("ADE_HOSTILE_FULL").is_some() { full } else { usual }
+    if is_full() { full } else { usual }
+}
+
+/// Of many variants of one thing every so-manieth, beginning at a place; in full all of them.
+pub fn some<T>(variants: impl IntoIterator<Item = T>, first: usize, each: usize) -> Vec<T> {
+    variants.into_iter().skip(times(first, 0)).step_by(times(each, 1)).collect()
 }
 
 impl Harness {
@@ -68,6 +80,7 @@ impl Harness {
         let victims = Victims::make(&folder.join("victims"));
         let mut harness = Self {
             folder,
+            usual: settings.clone(),
             settings,
             service: None,
             victims,
@@ -79,6 +92,12 @@ impl Harness {
         };
         harness.begin();
         harness
+    }
+
+    /// What follows is done under another setting, which may be too tight for anything else.
+    pub fn under(&mut self, name: &'static str, value: &str) {
+        self.settings.insert(name, value.to_owned());
+        self.restart();
     }
 
     pub fn hear_all(mut self, behaviours: impl IntoIterator<Item = Behaviour>) {
@@ -260,6 +279,7 @@ impl Harness {
             return;
         }
         let again = attempt(|| {
+            self.settings = self.usual.clone();
             self.restart();
             self.works();
         });
@@ -311,6 +331,7 @@ impl Harness {
     }
 
     fn settle(&mut self, faults: &mut Faults) {
+        self.settings = self.usual.clone();
         self.restart();
         for kept in &self.kept {
             let served = attempt(|| check::is_served(self.server(), &kept.run, &kept.told));

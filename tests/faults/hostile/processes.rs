@@ -75,9 +75,10 @@ fn what_does_not_want_to_end_is_ended_by_a_cancel() {
 }
 
 #[test]
-#[ignore = "not yet seen green"]
 fn what_does_not_want_to_end_is_ended_by_its_timeout() {
-    Harness::open(&[("ADE_RUN_TIMEOUT", "4s")]).hear_all([
+    let mut harness = Harness::open(&[]);
+    harness.under("ADE_RUN_TIMEOUT", "2s");
+    harness.hear_all([
         does("has stopped itself", "kill 19").fails("run_timeout"),
         does("ignores everything", "ignore\ndaemon bare\ndaemon wiped\nchain 5\nsleep 100").fails("run_timeout"),
         does("has no pipes", "ignore\nclose 0 1 2\nsleep 100").fails("run_timeout"),
@@ -88,7 +89,6 @@ fn what_does_not_want_to_end_is_ended_by_its_timeout() {
 
 /// An engine has the rights of the service; what it cannot be kept from must at least be got over.
 #[test]
-#[ignore = "not yet seen green"]
 fn a_service_that_its_engine_kills_or_stops_goes_on() {
     Harness::open(&[]).hear_all([
         does("kills the service", "say ready\nkill 9 service\nsleep 100").acting(Act::Restart).fails("interrupted"),
@@ -105,7 +105,6 @@ fn a_service_that_its_engine_kills_or_stops_goes_on() {
 }
 
 #[test]
-#[ignore = "not yet seen green"]
 fn the_end_of_one_run_is_none_of_another() {
     let mut harness = Harness::open(&[]);
     let gate = harness.data_dir().join("gate");

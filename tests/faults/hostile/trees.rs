@@ -4,7 +4,6 @@ use super::behaviour::{Act, Behaviour, does};
 use super::harness::{Harness, times};
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn trees_of_any_depth_and_width_are_walked_and_removed() {
     let depth = 30_000;
     let wide = times(30_000, 200_000);
@@ -39,7 +38,6 @@ fn trees_of_any_depth_and_width_are_walked_and_removed() {
 }
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn what_cannot_be_removed_is_left() {
     let mut harness = Harness::open(&[]);
     let keeps = "put directory {output}/kept\nimmutable {output}/kept/in\nwrite {output}/x x\nimmutable {output}/x";
