@@ -243,7 +243,7 @@ mod tests {
             file.set_len(2 * terabyte).unwrap();
         };
         let (lines, tail) = read(write, u64::MAX).await;
-        assert_eq!((&lines[0][..], &lines[lines.len() - 1].trim_matches('\0')[..]), ("before", ""));
+        assert_eq!((&lines[0][..], lines[lines.len() - 1].trim_matches('\0')), ("before", ""));
         assert!(lines.iter().any(|line| line == "after"), "{} lines", lines.len());
         assert!(lines.len() < 20 && tail.unread() > terabyte - (1 << 20), "{} lines", lines.len());
     }
