@@ -85,6 +85,27 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("env::vars_os", &["main"]),
 ];
 
+/// Where a child may write, only `files` opens, makes, moves and removes anything: it follows no link. The others open what
+/// the operator has named, or what the kernel shows of processes.
+const OPENS: &[(&str, &[&str])] = &[
+    ("File::open", &["files", "worker", "cli"]),
+    ("File::create", &["files", "cli"]),
+    ("File::create_new", &["files", "cli"]),
+    ("File::options", &["files", "worker", "cli"]),
+    ("OpenOptions", &["files", "cli"]),
+    ("fs::read", &["files", "worker", "catalogue", "config", "cli"]),
+    ("fs::read_to_string", &["files", "worker", "app", "llm", "config", "cli"]),
+    ("fs::read_dir", &["files", "worker", "catalogue", "cli"]),
+    ("fs::write", &["files", "cli"]),
+    ("fs::copy", &["cli"]),
+    ("fs::hard_link", &[]),
+    ("fs::rename", &["files", "cli"]),
+    ("fs::remove_file", &["files", "cli"]),
+    ("fs::remove_dir", &["files"]),
+    ("fs::remove_dir_all", &[]),
+    ("fs::set_permissions", &["files"]),
+];
+
 /// A name that these modules never use.
 const NEVER_IN: &[(&str, &[&str])] = &[
     ("tokio*", &["domain", "event", "summary", "workflow", "package", "config", "assets"]),
@@ -155,6 +176,13 @@ fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
 fn modules_form_no_cycle() {
     let source = Source::of_this_crate();
     assert_eq!(cycle(&source.imports()), None);
+}
+
+#[test]
+fn files_are_opened_where_no_link_is_followed() {
+    let rules = Rules { only_in: OPENS, never_in: &[], nowhere: &[] };
+    let violations = Source::of_this_crate().name_violations(&rules);
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 #[test]

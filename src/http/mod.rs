@@ -11,6 +11,7 @@ pub mod auth;
 pub mod paths;
 pub mod body;
 pub mod input;
+pub mod form;
 pub mod query;
 pub mod accept;
 pub mod positions;

@@ -1,7 +1,7 @@
 //! Configurations: packages made from a template, cloned, or imported.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 
 use actix_multipart::Multipart;
@@ -17,7 +17,9 @@ use crate::domain::list::{CONFIGURATIONS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
+use crate::files::Location;
 use crate::http::auth::Caller;
+use crate::http::form;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::{self, API};
@@ -69,7 +71,7 @@ async fn create(
             let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
             let from = self::folder(&registry, &original);
             let locks = registry.services().work.packages.clone();
-            let copy = move || locks.reading(&from, || package::copy_package(&from, &folder));
+            let copy = move || locks.reading(&from.path(), || package::copy_package(&from, &folder));
             blocking(copy).await?.map_err(Problem::internal)?
         }
     };
@@ -86,12 +88,12 @@ async fn import(
     input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let limits = package::Limits::default();
-    let mut form = input::form(multipart, &incoming(&registry), limits.zip_bytes, &["display_name"]).await?;
+    let mut form = form::read(multipart, &incoming(&registry), limits.zip_bytes, &["display_name"]).await?;
     let upload = form.take_file()?;
     let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;
     let folder = folder(&registry, &configuration);
     let report = blocking(move || {
-        let zip = File::open(&upload.path).map_err(package::ImportError::Io)?;
+        let zip = upload.open().map_err(package::ImportError::Io)?;
         package::import_zip(zip, &folder, limits)
     });
     let report = report.await??;
@@ -109,9 +111,9 @@ async fn replace(
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
     let expected = input::expected(&request)?;
-    let mut form = input::form(multipart, &incoming(&registry), package::Limits::default().zip_bytes, &[]).await?;
+    let mut form = form::read(multipart, &incoming(&registry), package::Limits::default().zip_bytes, &[]).await?;
     let upload = form.take_file()?;
-    let zip = blocking(move || File::open(&upload.path)).await?.map_err(Problem::internal)?;
+    let zip = blocking(move || upload.open()).await?.map_err(Problem::internal)?;
     let replaced = registry.replace_configuration(principal, (workspace_id, id), expected, zip).await?;
     Ok(shown(&replaced))
 }
@@ -139,22 +141,24 @@ async fn export(
     let configuration = find(&registry, &principal, workspace_id, &path.1).await?;
     let (locks, folder) = (registry.services().work.packages.clone(), folder(&registry, &configuration));
     let incoming = incoming(&registry);
-    let packed = blocking(move || locks.reading(&folder, || pack(&folder, &incoming))).await?;
+    let packed = blocking(move || locks.reading(&folder.path(), || pack(&folder, &incoming))).await?;
     let packed = packed.map_err(Problem::internal)?;
     Ok(file::send(&request, packed, "application/zip", &format!("{}.zip", configuration.id)))
 }
 
 /// Into a file without a name, which is gone when it has been sent.
-fn pack(folder: &Path, incoming: &Path) -> Result<file::Stored, package::ExportError> {
+fn pack(folder: &Location, incoming: &Location) -> Result<file::Stored, package::ExportError> {
     let etag = format!("\"{}\"", package::content_digest(folder)?);
-    let path = incoming.join(ulid::Ulid::generate().to_string());
-    let unwritable = package::ExportError::from;
-    std::fs::create_dir_all(incoming).map_err(unwritable)?;
-    let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(unwritable)?;
-    std::fs::remove_file(&path).map_err(unwritable)?;
-    let file = package::export_zip(folder, file)?;
-    let length = file.metadata().map_err(unwritable)?.len();
-    Ok(file::Stored { content: Arc::new(file), length, etag })
+    let zip = package::export_zip(folder, nameless(incoming)?)?;
+    let length = zip.metadata().map_err(package::ExportError::from)?.len();
+    Ok(file::Stored { content: Arc::new(zip), length, etag })
+}
+
+fn nameless(incoming: &Location) -> io::Result<File> {
+    let (dir, name) = (incoming.make()?, ulid::Ulid::generate().to_string());
+    let file = dir.create(&name)?;
+    dir.remove_file(&name)?;
+    Ok(file)
 }
 
 async fn list(
@@ -224,13 +228,13 @@ fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration,
     })
 }
 
-fn folder(registry: &RegistryHandle, configuration: &Configuration) -> PathBuf {
-    registry.services().settings.storage.data_dir.join(configuration.folder())
+fn folder(registry: &RegistryHandle, configuration: &Configuration) -> Location {
+    registry.services().work.location(configuration.folder())
 }
 
 /// Where files are that are not in their place yet.
-fn incoming(registry: &RegistryHandle) -> PathBuf {
-    registry.services().settings.storage.data_dir.join(INCOMING)
+fn incoming(registry: &RegistryHandle) -> Location {
+    registry.services().work.location(INCOMING)
 }
 
 async fn store(

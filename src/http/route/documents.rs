@@ -12,8 +12,10 @@ use crate::domain::configuration::Document;
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
 use crate::domain::time;
+use crate::files::Location;
 use crate::http::auth::Caller;
 use crate::http::body;
+use crate::http::form;
 use crate::http::input::{self, blocking};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
@@ -38,8 +40,8 @@ async fn upload(
     input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let settings = &registry.services().settings;
-    let incoming = settings.storage.data_dir.join(INCOMING);
-    let mut form = input::form(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
+    let incoming = Location::below(&settings.storage.data_dir, INCOMING);
+    let mut form = form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
     let upload = form.take_file()?;
     let document = Document {
         id: DocumentId::generate(),
@@ -51,13 +53,8 @@ async fn upload(
         metadata: metadata(form.text("metadata"))?,
         created_at: time::micros(Utc::now()),
     };
-    let target = settings.storage.data_dir.join(document.path());
-    let moved = blocking(move || {
-        let folder = target.parent().unwrap_or(&target).to_owned();
-        std::fs::create_dir_all(&folder)?;
-        std::fs::rename(&upload.path, &target)?;
-        std::fs::File::open(folder)?.sync_all()
-    });
+    let place = Location::below(&settings.storage.data_dir, document.path());
+    let moved = blocking(move || upload.move_to(&place));
     moved.await.map_err(Problem::internal)?;
     registry.store().insert_document(&document).await?;
     let location = paths::document(workspace_id, document.id);

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::Read as _;
+use crate::files::Dir;
 use crate::http::input::blocking;
 use crate::registry::RegistryHandle;
 
@@ -66,9 +67,9 @@ fn safe_mode(registry: &RegistryHandle) -> Value {
 async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
     let folder = path.to_owned();
     let free = blocking(move || {
-        let probe = folder.join(format!(".probe-{}", ulid::Ulid::generate()));
-        std::fs::write(&probe, b"")?;
-        std::fs::remove_file(&probe)?;
+        let (dir, probe) = (Dir::root(&folder)?, format!(".probe-{}", ulid::Ulid::generate()));
+        dir.create(&probe)?;
+        dir.remove_file(&probe)?;
         let disk = nix::sys::statvfs::statvfs(&folder)?;
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     });
