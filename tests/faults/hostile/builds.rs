@@ -46,7 +46,6 @@ fn a_build_ends_whatever_its_packages_do() {
 }
 
 #[test]
-#[ignore = "some of these behaviours still do harm"]
 fn the_marker_of_a_venv_is_written_through_no_link() {
     let marker = "{venv}/ade_build.json";
     let kinds = [

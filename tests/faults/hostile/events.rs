@@ -20,8 +20,10 @@ const KINDS: &[&str] = &[
 ];
 
 fn many(kind: &str) -> Behaviour {
-    // A summary names eighty things.
-    let count = times(if kind == "summary" { 2_000 } else { 20_000 }, 1_000_000);
+    // A summary names eighty things, and a table twenty.
+    let usual =
+        [("summary", 1_000), ("table", 4_000)].iter().find(|(heavy, _)| *heavy == kind).map_or(20_000, |one| one.1);
+    let count = times(usual, 1_000_000);
     does(format!("{count} events: {kind}"), format!("emit stdout {kind} {count}"))
 }
 

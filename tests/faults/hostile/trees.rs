@@ -1,7 +1,7 @@
 //! Directories that are deeper, wider or stranger than any program expects.
 
 use super::behaviour::{Act, Behaviour, does};
-use super::harness::{Harness, times};
+use super::harness::{Harness, some, times};
 
 #[test]
 fn trees_of_any_depth_and_width_are_walked_and_removed() {
@@ -34,7 +34,7 @@ fn trees_of_any_depth_and_width_are_walked_and_removed() {
             .fails("interrupted")
             .dry(),
     ]);
-    Harness::open(&[]).hear_all(behaviours);
+    Harness::open(&[]).hear_all(some(behaviours, 0, 2));
 }
 
 #[test]
@@ -54,16 +54,17 @@ fn what_cannot_be_removed_is_left() {
 
 /// Directories of the service beside the run's own, with names of what it removes when it starts.
 #[test]
-#[ignore = "some of these behaviours still do harm"]
+#[ignore = "not yet seen green since each leftover has a name of its own"]
 fn what_looks_like_a_leftover_cannot_stop_a_start() {
-    let id = "01JZZZZZZZZZZZZZZZZZZZZZZZ";
     let mut behaviours = Vec::new();
-    for place in LEFTOVERS {
-        let place = place.replace("ID", id);
+    for (n, place) in LEFTOVERS.iter().enumerate() {
+        // Each has a name of its own: an engine cannot remove the deep tree of the one before.
+        let place = |kind: usize| place.replace("ID", &format!("01JZZZZZZZZZZZZZZZZZZZZZ{n}{kind}"));
+        let [deep, link, pipe, place] = [0, 1, 2, 3].map(place);
         let scripts = [
-            format!("deep {place} 30000"),
-            format!("put symlink {place} @folder"),
-            format!("put fifo {place}"),
+            format!("deep {deep} 30000"),
+            format!("put symlink {link} @folder"),
+            format!("put fifo {pipe}"),
             format!(
                 "put directory {place}\nput symlink {place}/a @folder\nput fifo {place}/b\nput loop {place}/c\nnames {place}"
             ),
@@ -74,7 +75,7 @@ fn what_looks_like_a_leftover_cannot_stop_a_start() {
             );
         }
     }
-    Harness::open(&[]).hear_all(behaviours);
+    Harness::open(&[]).hear_all(some(behaviours, 0, 3));
 }
 
 const LEFTOVERS: &[&str] = &[
