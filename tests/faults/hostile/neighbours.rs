@@ -30,7 +30,6 @@ fn on_the_venv() -> Vec<Behaviour> {
 }
 
 #[test]
-#[ignore = "not yet seen green"]
 fn a_venv_that_an_engine_has_spoilt_is_built_again() {
     Harness::open(&[("ADE_RUN_TIMEOUT", "60s")]).hear_all(on_the_venv());
 }
