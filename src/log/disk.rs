@@ -10,7 +10,10 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::{Location, walk};
+use nix::errno::Errno;
+use nix::unistd::{Whence, lseek};
+
+use crate::files::{Location, NotPlain, walk};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,11 @@ pub trait ReadAt: Send + Sync {
     /// As `read_at`, but fails with `WouldBlock` where that would wait for a device.
     fn read_cached_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
+    }
+    /// Where its bytes end that were ever written: what is behind is a hole, which reads as zeros and costs nothing, however
+    /// large it is.
+    fn data_end(&self) -> io::Result<u64> {
+        self.size()
     }
     /// The file of the operating system that has exactly these bytes at these places, if there is one.
     fn file(&self) -> Option<&File> {
@@ -118,12 +126,14 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let (dir, name) = self.location(path).parent_unlocked()?;
-        if mode == Mode::Read {
-            return Ok(Arc::new(dir.file(name)?));
-        }
-        // A backup by hard links, or another's file under the name of a log.
-        dir.part(&name)?;
-        let file = dir.file_to_write(name, mode == Mode::Create)?;
+        let file = if mode == Mode::Read {
+            dir.file(name)?
+        } else {
+            // A backup by hard links, or another's file under the name of a log.
+            dir.part(&name)?;
+            dir.file_to_write(name, mode == Mode::Create)?
+        };
+        file.data_end()?;
         Ok(Arc::new(file))
     }
 
@@ -152,9 +162,38 @@ impl Disk for RealDisk {
     }
 }
 
+/// A crash may leave a hole of as much as was not yet synced, and no writer of a log leaves more than this in all. Whoever
+/// does has made a file that takes days to read.
+const MOST_HOLES: u64 = 64 << 20;
+
+/// Of a file of this size. Not a plain file is one with more than [`MOST_HOLES`] before its last byte.
+fn end_of_data(file: &File, size: u64) -> io::Result<u64> {
+    let find = |from: u64, what| lseek(file, from as libc::off_t, what).map(|at| at as u64);
+    let (mut end, mut holes) = (0, 0);
+    while end < size {
+        let data = match find(end, Whence::SeekData) {
+            Err(Errno::ENXIO) => break,
+            // Not every file system can tell.
+            Err(Errno::EINVAL) => return Ok(size),
+            data => data?,
+        };
+        holes += data - end;
+        if holes > MOST_HOLES {
+            return Err(NotPlain.into());
+        }
+        end = find(data, Whence::SeekHole)?;
+    }
+    Ok(end)
+}
+
 impl ReadAt for File {
     fn size(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn data_end(&self) -> io::Result<u64> {
+        let size = self.size()?;
+        if size > MOST_HOLES { end_of_data(self, size) } else { Ok(size) }
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -14,7 +14,7 @@ use memchr::{memchr, memrchr};
 use super::compressed::{CompressedFile, FrameCache};
 use super::disk::{Disk, Mode, ReadAt, RealDisk, read_full};
 use super::root::OpenReaderError;
-use super::scan::{scan_end, scan_segment};
+use super::scan::{LONGEST_LINE, scan_end, scan_segment};
 use super::seek;
 use super::segments::{self, Joined, first_sequence, has_segments};
 use crate::domain::StreamKey;
@@ -242,6 +242,9 @@ pub(super) fn read_lines(file: &dyn ReadAt, offset: u64, end: u64, max_bytes: us
 /// The line is longer than what was read: reads as much again and looks for its end there.
 fn extend(file: &dyn ReadAt, bytes: &mut Vec<u8>, offset: u64, available: u64) -> io::Result<Option<usize>> {
     let known = bytes.len();
+    if known as u64 > LONGEST_LINE {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than an event can be"));
+    }
     let wanted = available.min((known as u64).saturating_mul(2).max(4096)) as usize;
     if wanted == known {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the log does not end with a whole line"));

@@ -170,6 +170,30 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_is_not_read_however_large_it_is() {
+        const TERABYTE: u64 = 1 << 40;
+        let sample = Sample::new();
+        let whole = sample.lines(6, 30);
+        for content in [&whole[..], b""] {
+            let file = sample.file(content);
+            file.set_len(TERABYTE).unwrap();
+            let found = recover(&*file, None, || Ok(())).unwrap();
+            assert_eq!((found.bytes, found.torn), (content.len() as u64, true));
+            assert_eq!(file.size().unwrap(), content.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_longer_than_any_event_is_where_a_torn_log_breaks() {
+        let sample = Sample::new();
+        let whole = sample.lines(2, 10);
+        let start = ends(&whole)[1];
+        let long = vec![b'x'; 40 << 20];
+        let found = recovered(&sample, &[&whole[..start], &long, b"\n", &whole[start..], b"{"].concat());
+        assert_eq!((found.bytes, found.last_sequence), (start as u64, 1));
+    }
+
+    #[test]
     fn what_is_beyond_the_durable_bytes_goes_first() {
         let sample = Sample::new();
         let whole = sample.lines(6, 30);

@@ -1,6 +1,6 @@
 //! Finding the end of a log from its end: the last whole event, and whether anything behind it was torn.
 //!
-//! Law: a log whose last line is an event is taken as it is. Only behind a torn end is more looked at: the part that
+//! Law: a log whose last line is an event is taken as it is. A hole behind the last byte that was written is not read. Only behind a torn end is more looked at: the part that
 //! one interrupted write may have left in pieces ([`UNSETTLED`]), where everything from the first break on is void.
 
 use std::io;
@@ -15,7 +15,7 @@ use crate::event::codec;
 /// A write is synced after at most this many bytes, so no more than this can be in pieces after a crash.
 pub(super) const UNSETTLED: u64 = 4 << 20;
 /// A longer line is not an event; none that long is ever admitted.
-const LONGEST_LINE: u64 = 16 << 20;
+pub(super) const LONGEST_LINE: u64 = 16 << 20;
 const STEP: u64 = 64 << 10;
 
 /// Where the events of a log end.
@@ -44,7 +44,7 @@ pub(super) fn scan_segment(file: &dyn ReadAt, size: u64) -> io::Result<End> {
 
 fn scan(file: &dyn ReadAt, size: u64, first: Option<u64>) -> io::Result<End> {
     let mut backward = Backward::new(file);
-    let mut end = size;
+    let mut end = size.min(file.data_end()?);
     loop {
         let Some((bytes, last)) = backward.last_event(end)? else {
             return Ok(End { bytes: 0, last: None, torn: size > 0 });
@@ -63,7 +63,10 @@ fn first_break(backward: &mut Backward<'_>, end: u64, first: Option<u64>) -> io:
     let mut expected = first.filter(|_| start == 0);
     let mut offset = start;
     while offset < end {
-        let chunk = read_lines(backward.file, offset, end, STEP as usize)?;
+        let chunk = match read_lines(backward.file, offset, end, STEP as usize) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Some(offset)),
+            chunk => chunk?,
+        };
         for line in chunk.lines.split_inclusive(|&byte| byte == b'\n') {
             match codec::decode(line) {
                 Ok(event) if expected.is_none_or(|sequence| sequence == event.sequence) => {

@@ -114,6 +114,13 @@ fn plants(others: &Path) -> Vec<(&'static str, Plant<'_>)> {
         ("a link", Box::new(|at| symlink(others.join("events.ndjson"), at).unwrap())),
         ("a link to nothing", Box::new(|at| symlink(others.join("nothing"), at).unwrap())),
         ("a folder", Box::new(|at| std::fs::create_dir_all(at.join("inside")).unwrap())),
+        (
+            "a hole with a byte behind it",
+            Box::new(|at| {
+                use std::os::unix::fs::FileExt;
+                std::fs::File::create(at).unwrap().write_all_at(b"x", 1 << 40).unwrap();
+            }),
+        ),
         ("a pipe", Box::new(|at| nix::unistd::mkfifo(at, nix::sys::stat::Mode::S_IRWXU).unwrap())),
         (
             "a link in place of the folder",
