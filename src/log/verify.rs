@@ -7,6 +7,7 @@ use memchr::memchr_iter;
 use serde::Deserialize;
 
 use super::reader::LogReader;
+use super::scan::LONGEST_LINE;
 use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, EventRef};
 
@@ -38,6 +39,8 @@ pub enum ViolationKind {
     AfterTerminal,
     #[error("there is no terminal event")]
     NoTerminal,
+    #[error("the line is longer than an event can be, and what is behind it was not looked at")]
+    TooLong,
     #[error("the last line does not end with a newline")]
     NoNewline,
     #[error("the index of the compressed log leads elsewhere")]
@@ -48,17 +51,23 @@ pub enum ViolationKind {
 pub fn verify_log(reader: &LogReader, key: StreamKey, must_be_terminal: bool) -> io::Result<LogReport> {
     const CHUNK: usize = 1 << 20;
     let size = reader.size()?;
+    let data_end = size.min(reader.lines().data_end()?);
     let mut check = Check::new(key, reader.first_sequence(), reader.beginnings()?);
     let mut pending = Vec::new();
     let mut offset = 0;
-    while offset < size {
-        let end = size.min(offset + CHUNK as u64);
+    while offset < data_end && pending.len() as u64 <= LONGEST_LINE {
+        let end = data_end.min(offset + CHUNK as u64);
         pending.extend(super::disk::read_range(reader.lines(), offset, end)?);
         offset = end;
         let used = check.lines(&pending);
         pending.drain(..used);
     }
-    Ok(check.finish(&pending, must_be_terminal))
+    let rest = match pending.len() as u64 {
+        _ if offset < data_end => Some(ViolationKind::TooLong),
+        0 if data_end == size => None,
+        _ => Some(ViolationKind::NoNewline),
+    };
+    Ok(check.finish(rest, must_be_terminal))
 }
 
 /// Whose event it is, which the service itself knows from the file's place and does not read from the line.
@@ -160,10 +169,11 @@ impl Check {
         self.report.violations.push(Violation { line: self.line, kind });
     }
 
-    fn finish(mut self, rest: &[u8], must_be_terminal: bool) -> LogReport {
-        if !rest.is_empty() {
+    /// With what is wrong about whatever stands behind the last whole line.
+    fn finish(mut self, rest: Option<ViolationKind>, must_be_terminal: bool) -> LogReport {
+        if let Some(kind) = rest {
             self.line += 1;
-            self.violation(ViolationKind::NoNewline);
+            self.violation(kind);
         }
         if must_be_terminal && !self.terminal {
             self.violation(ViolationKind::NoTerminal);
@@ -195,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_hole_behind_the_last_line_is_named_and_not_read() {
+        let sample = Sample::new();
+        let file = sample.file(&sample.line(1, 10));
+        file.set_len(1 << 40).unwrap();
+        let report = verify_log(&LogReader::of_file(file), sample.key, false).unwrap();
+        assert_eq!((report.events, report.violations[0].kind.clone()), (1, ViolationKind::NoNewline));
+    }
+
+    #[test]
     fn every_breach_is_named_with_its_line() {
         let sample = Sample::new();
         let line = |sequence| sample.line(sequence, 10);
@@ -207,6 +226,8 @@ mod tests {
         assert_eq!(found(&sample, &[line(1), line(1)], false), [(2, again), (2, ViolationKind::EventId)]);
         assert_eq!(found(&sample, &[end(1), line(2)], true), [(2, ViolationKind::AfterTerminal)]);
         assert_eq!(found(&sample, &[line(1), line(2)[..50].to_vec()], false), [(2, ViolationKind::NoNewline)]);
+        let long = vec![b'x'; LONGEST_LINE as usize + (2 << 20)];
+        assert_eq!(found(&sample, &[line(1), long, line(3)], false), [(2, ViolationKind::TooLong)]);
         let foreign = Sample::new().line(2, 0);
         assert_eq!(found(&sample, &[line(1), foreign], false), [(2, ViolationKind::ForeignEvent)]);
     }
