@@ -53,7 +53,7 @@ struct Kept {
     told: Told,
 }
 
-/// `ADE_HOSTILE_FULL=1`: everything, and as often as anybody would do it; it takes an hour.
+/// `ADE_HOSTILE_FULL=1`: everything, and as often as anybody would do it.
 pub fn is_full() -> bool {
     std::env::var_os("ADE_HOSTILE_FULL").is_some()
 }
