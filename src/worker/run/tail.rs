@@ -24,7 +24,7 @@ use crate::worker::process::{LineBatch, LineSplitter};
 const EVENTS: &str = "events.ndjson";
 const READ_BYTES: u64 = 128 * 1024;
 /// What an engine has written and is not yet read when it ends; what it leaves beyond that would keep its run from ending.
-const REST_BYTES: u64 = 256 << 20;
+const REST_BYTES: u64 = 4 << 30;
 /// How often to look without being told to.
 const POLL: Duration = Duration::from_millis(100);
 /// How often to look although one would be told: some file systems keep silent.
