@@ -29,6 +29,10 @@ pub struct Upload {
 }
 
 impl Upload {
+    fn at(place: Location) -> Self {
+        Self { place, name: String::new(), content_type: String::new(), byte_size: 0, sha256: String::new() }
+    }
+
     /// Its content. Blocks.
     pub fn open(&self) -> io::Result<File> {
         self.place.file()
@@ -146,10 +150,12 @@ struct Sink {
 impl Sink {
     async fn create(incoming: &Location, limit: u64) -> Result<Self, Problem> {
         let (incoming, name) = (incoming.clone(), ulid::Ulid::generate().to_string());
-        let place = incoming.join(&name);
-        let file = blocking(move || incoming.make()?.create(name)).await.map_err(Problem::internal)?;
-        let upload =
-            Upload { place, name: String::new(), content_type: String::new(), byte_size: 0, sha256: String::new() };
+        // Both at once: whoever does not wait for the answer must not leave a file that nobody removes.
+        let created = blocking(move || {
+            let file = incoming.make()?.create(&name)?;
+            Ok((file, Upload::at(incoming.join(name))))
+        });
+        let (file, upload) = created.await.map_err(Problem::internal)?;
         Ok(Self { file, upload, digest: Sha256::new(), limit })
     }
 
@@ -171,7 +177,7 @@ impl Sink {
         blocking(move || file.sync_all()).await.map_err(Problem::internal)?;
         upload.name = name;
         upload.content_type = content_type;
-        upload.sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        upload.sha256 = format!("{:x}", digest.finalize());
         Ok(upload)
     }
 }

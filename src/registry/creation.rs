@@ -72,8 +72,7 @@ pub async fn retry(
 
 /// The request by what it asks to be done: the form in which its answer is wanted does not count.
 pub fn claim(principal: &Principal, key: IdempotencyKey, what: &serde_json::Value) -> Claim {
-    let digest = Sha256::digest(what.to_string());
-    let request_digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let request_digest = format!("{:x}", Sha256::digest(what.to_string()));
     Claim { caller: principal.identity(), key, request_digest }
 }
 

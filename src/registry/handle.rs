@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 
 use super::actor::Registry;
+use super::additions::{self, AddError};
 use super::builds::{self, Ask};
 use super::configurations::{self, Expected, ReplaceError};
 use super::error::{
@@ -19,7 +20,7 @@ use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::{creation, reading, recovery, runs};
 use crate::domain::build::Build;
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Configuration, Document};
 use crate::domain::execution::Execution;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
@@ -31,6 +32,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::feed::FeedError;
+use crate::files::Location;
 use crate::log::Expired;
 use crate::store::{Store, StoreError};
 use crate::stream::Follow;
@@ -212,6 +214,26 @@ impl RegistryHandle {
     /// Brings up to date what rows of builds say of their venvs.
     pub async fn look_at_venvs(&self, builds: &mut [Build]) -> Result<(), StoreError> {
         pruning::look_at_venvs(&self.services, builds).await
+    }
+
+    /// See [`additions::add_configuration`].
+    pub async fn add_configuration<E: Send + 'static>(
+        &self,
+        configuration: Configuration,
+        make: impl FnOnce(&Location) -> Result<String, E> + Send + 'static,
+    ) -> Result<Configuration, AddError<E>> {
+        let services = self.services.clone();
+        self.services.arbiters.run(move || additions::add_configuration(services, configuration, make)).await
+    }
+
+    /// See [`additions::add_document`].
+    pub async fn add_document<E: Send + 'static>(
+        &self,
+        document: Document,
+        place: impl FnOnce(&Location) -> Result<(), E> + Send + 'static,
+    ) -> Result<Document, AddError<E>> {
+        let services = self.services.clone();
+        self.services.arbiters.run(move || additions::add_document(services, document, place)).await
     }
 
     /// See [`configurations::replace`].

@@ -14,6 +14,7 @@ pub mod leases;
 pub mod message;
 pub mod actor;
 pub mod launch;
+pub mod additions;
 pub mod configurations;
 pub mod builds;
 pub mod pruning;
@@ -25,6 +26,7 @@ pub mod leftovers;
 pub mod recovery;
 pub mod handle;
 
+pub use additions::AddError;
 pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
 pub use executions::{CreatedExecution, NewExecution};
 pub use handle::{Created, NewRun, RegistryHandle};

@@ -313,8 +313,7 @@ fn row(locked: &Locked, version: u64, draft: &DocumentDraft, attempt: Option<&St
 
 /// Keys are in order: `serde_json` keeps them so.
 fn digest(content: &Json) -> String {
-    let hex: String = Sha256::digest(content.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(content.to_string()))
 }
 
 fn record(row: Model) -> Result<WorkflowDocument, StoreError> {

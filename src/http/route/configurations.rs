@@ -27,7 +27,7 @@ use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 use crate::http::respond::file;
 use crate::package;
-use crate::registry::{INCOMING, RegistryHandle};
+use crate::registry::{AddError, INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -64,18 +64,20 @@ async fn create(
     let workspace_id = workspace(&registry, &principal, &path).await?;
     let new: NewConfiguration = body.required()?;
     let configuration = draft(workspace_id, &new.display_name)?;
-    let folder = folder(&registry, &configuration);
-    let digest = match new.source {
-        Origin::Template { template_id } => blocking(move || package::write_template(&template_id, &folder)).await??,
+    match new.source {
+        Origin::Template { template_id } => {
+            let write = move |folder: &Location| package::write_template(&template_id, folder).map_err(Problem::from);
+            add(&registry, configuration, write).await
+        }
         Origin::Clone { configuration_id } => {
             let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
-            let from = self::folder(&registry, &original);
-            let locks = registry.services().work.packages.clone();
-            let copy = move || locks.reading(&from.path(), || package::copy_package(&from, &folder));
-            blocking(copy).await?.map_err(Problem::internal)?
+            let (from, locks) = (folder(&registry, &original), registry.services().work.packages.clone());
+            let copy = move |to: &Location| {
+                locks.reading(&from.path(), || package::copy_package(&from, to)).map_err(Problem::internal)
+            };
+            add(&registry, configuration, copy).await
         }
-    };
-    store(&registry, configuration, digest).await
+    }
 }
 
 async fn import(
@@ -91,13 +93,11 @@ async fn import(
     let mut form = form::read(multipart, &incoming(&registry), limits.zip_bytes, &["display_name"]).await?;
     let upload = form.take_file()?;
     let configuration = draft(workspace_id, form.text("display_name").unwrap_or_default())?;
-    let folder = folder(&registry, &configuration);
-    let report = blocking(move || {
+    let import = move |folder: &Location| {
         let zip = upload.open().map_err(package::ImportError::Io)?;
-        package::import_zip(zip, &folder, limits)
-    });
-    let report = report.await??;
-    store(&registry, configuration, report.content_digest).await
+        Ok::<_, Problem>(package::import_zip(zip, folder, limits)?.content_digest)
+    };
+    add(&registry, configuration, import).await
 }
 
 /// Exchanges the package for another one, if it is still the one that the caller knows.
@@ -237,13 +237,15 @@ fn incoming(registry: &RegistryHandle) -> Location {
     registry.services().work.location(INCOMING)
 }
 
-async fn store(
+async fn add(
     registry: &RegistryHandle,
-    mut configuration: Configuration,
-    digest: String,
+    configuration: Configuration,
+    make: impl FnOnce(&Location) -> Result<String, Problem> + Send + 'static,
 ) -> Result<HttpResponse, Problem> {
-    configuration.content_digest = digest;
-    registry.store().insert_configuration(&configuration).await?;
+    let configuration = registry.add_configuration(configuration, make).await.map_err(|error| match error {
+        AddError::Files(problem) => problem,
+        AddError::Store(error) => error.into(),
+    })?;
     let location = format!("{API}/workspaces/{}/configurations/{}", configuration.workspace_id, configuration.id);
     let etag = format!("\"{}\"", configuration.content_digest);
     let mut created = HttpResponse::Created();

@@ -16,12 +16,12 @@ use crate::files::Location;
 use crate::http::auth::Caller;
 use crate::http::body;
 use crate::http::form;
-use crate::http::input::{self, blocking};
+use crate::http::input;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
-use crate::registry::{INCOMING, RegistryHandle};
+use crate::registry::{AddError, INCOMING, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
@@ -53,10 +53,11 @@ async fn upload(
         metadata: metadata(form.text("metadata"))?,
         created_at: time::micros(Utc::now()),
     };
-    let place = Location::below(&settings.storage.data_dir, document.path());
-    let moved = blocking(move || upload.move_to(&place));
-    moved.await.map_err(Problem::internal)?;
-    registry.store().insert_document(&document).await?;
+    let added = registry.add_document(document, move |place| upload.move_to(place)).await;
+    let document = added.map_err(|error| match error {
+        AddError::Files(error) => Problem::internal(error),
+        AddError::Store(error) => error.into(),
+    })?;
     let location = paths::document(workspace_id, document.id);
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&document)))
 }

@@ -33,7 +33,7 @@ pub fn fingerprint(inputs: &FingerprintInputs<'_>) -> String {
         ("python_version", inputs.python_version.into()),
     ]);
     let json = serde_json::to_vec(&canonical).expect("strings serialise to JSON");
-    Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(&json))
 }
 
 #[cfg(test)]

@@ -87,8 +87,7 @@ impl Replies {
 
 /// `sha256:<hex>` of a reply's text.
 pub fn digest(content: &str) -> String {
-    let hex: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(content))
 }
 
 fn read(file: &Location) -> io::Result<StoredCall> {

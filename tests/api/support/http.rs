@@ -80,6 +80,13 @@ impl Request {
         [text.as_bytes(), &self.body].concat()
     }
 
+    /// Sends it and hangs up.
+    pub fn abandon(&self, address: SocketAddr) -> io::Result<()> {
+        let mut socket = TcpStream::connect(address)?;
+        socket.write_all(&self.bytes(address))?;
+        socket.shutdown(std::net::Shutdown::Both)
+    }
+
     /// Sends on a connection of its own and reads the head of the answer.
     pub fn open(&self, address: SocketAddr) -> io::Result<Incoming> {
         let mut socket = TcpStream::connect(address)?;

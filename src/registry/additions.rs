@@ -1,0 +1,49 @@
+//! New configurations and documents: files first, then the row that leads to them.
+//!
+//! Law: there is no row without its files. Both are made by a command that goes on when its client has hung up.
+
+use super::services::Services;
+use crate::domain::configuration::{Configuration, Document};
+use crate::files::Location;
+use crate::store::StoreError;
+
+/// Why something with files and a row could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError<E> {
+    #[error("the files cannot be made")]
+    Files(E),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the files of a new configuration, then its row. `make` says their digest. What a failure in between leaves are
+/// files that nothing leads to: a row that could be there all the same must not lose its files.
+pub async fn add_configuration<E: Send + 'static>(
+    services: Services,
+    mut configuration: Configuration,
+    make: impl FnOnce(&Location) -> Result<String, E> + Send + 'static,
+) -> Result<Configuration, AddError<E>> {
+    let folder = services.work.location(configuration.folder());
+    configuration.content_digest = made(move || make(&folder)).await?;
+    services.store.insert_configuration(&configuration).await?;
+    Ok(configuration)
+}
+
+/// As [`add_configuration`], of a document. `place` puts its file where it stays.
+pub async fn add_document<E: Send + 'static>(
+    services: Services,
+    document: Document,
+    place: impl FnOnce(&Location) -> Result<(), E> + Send + 'static,
+) -> Result<Document, AddError<E>> {
+    let location = services.work.location(document.path());
+    made(move || place(&location)).await?;
+    services.store.insert_document(&document).await?;
+    Ok(document)
+}
+
+async fn made<T: Send + 'static, E: Send + 'static>(
+    make: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, AddError<E>> {
+    let made = tokio::task::spawn_blocking(make).await;
+    made.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())).map_err(AddError::Files)
+}
