@@ -106,7 +106,7 @@ fn lock_file(dir: &Dir) -> io::Result<File> {
     match dir.file_to_write(FILE, true) {
         Err(error) if is_absent(&error) => {
             tracing::error!("the lock of the data folder is no plain file; it is set aside");
-            dir.rename(FILE, dir, format!(".stuck-{}", ulid::Ulid::generate()))?;
+            dir.set_aside(FILE)?;
             dir.file_to_write(FILE, true)
         }
         opened => opened,

@@ -36,6 +36,11 @@ pub fn is_absent(error: &io::Error) -> bool {
         || error.get_ref().is_some_and(|inner| inner.is::<NotPlain>())
 }
 
+/// How the name begins of what could not be removed, or stood in the place of something of the service's.
+pub const STUCK: &str = ".stuck-";
+/// How the name begins of a file that only tries whether files can be made.
+pub const PROBE: &str = ".probe-";
+
 /// An open directory. Paths below it are relative and have only names in them.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
@@ -162,6 +167,20 @@ impl Dir {
         let (from, name) = self.parent(below.as_ref())?;
         let (to, to_name) = to.parent(to_below.as_ref())?;
         Ok(renameat(&from.0, name, &to.0, to_name)?)
+    }
+
+    /// Gives what has this name another, under which nobody looks for anything; says which.
+    pub fn set_aside(&self, name: impl AsRef<Path>) -> io::Result<OsString> {
+        let aside = fresh_name(STUCK);
+        self.rename(name, self, &aside)?;
+        Ok(aside)
+    }
+
+    /// Tries whether files can be made in it.
+    pub fn probe(&self) -> io::Result<()> {
+        let probe = fresh_name(PROBE);
+        self.create(&probe)?;
+        self.remove_file(&probe)
     }
 
     /// The size of a regular file.

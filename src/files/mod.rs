@@ -14,7 +14,7 @@ mod location;
 mod walk;
 mod trash;
 
-pub use dir::{Dir, NotPlain, is_absent};
+pub use dir::{Dir, NotPlain, PROBE, STUCK, is_absent};
 pub use location::Location;
 pub use trash::{Emptied, TRASH, discard, empty_trash, remove_tree, remove_within};
 pub use walk::{Entry, Kind, Listing, Walked, list, walk};

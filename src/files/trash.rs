@@ -17,8 +17,6 @@ use super::location::Location;
 
 /// How the names begin under which removed things wait for their files to be deleted.
 pub const TRASH: &str = ".trash-";
-/// How the names begin of what cannot be deleted, and is left to the operator.
-const STUCK: &str = ".stuck-";
 
 /// Folders that are remembered while others are emptied; more are found again by their names.
 const REMEMBERED: usize = 1024;
@@ -231,8 +229,7 @@ impl<'a> Round<'a> {
     /// Out of the way of those who come after; where not even that can be done it keeps its name.
     fn leave(&mut self, name: OsString, error: &io::Error) {
         self.left = self.left.saturating_sub(1);
-        let aside = fresh_name(STUCK);
-        let now = if self.root.rename(&name, self.root, &aside).is_ok() { aside } else { name };
+        let now = self.root.set_aside(&name).unwrap_or(name);
         self.done.stuck.push((now, error.to_string()));
     }
 }
@@ -245,6 +242,7 @@ mod tests {
     use std::path::PathBuf;
     use std::process::Command;
 
+    use super::super::dir::STUCK;
     use super::*;
 
     const NEVER: &dyn Fn() -> bool = &|| false;

@@ -23,7 +23,7 @@ use super::stream_file::{Claim, StreamFile, Streams, lock};
 use super::writer::LogWriter;
 use crate::domain::StreamKey;
 use crate::domain::time::Timestamp;
-use crate::files::is_absent;
+use crate::files::{STUCK, is_absent};
 
 /// When a batch counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,9 +129,6 @@ pub(super) struct Shared {
     pub(super) streams: Arc<Streams>,
     pub(super) counters: Arc<Counters>,
 }
-
-/// How the names begin of what was in the place of a log.
-const ASIDE: &str = ".stuck-";
 
 /// Frames of compressed logs that are kept for the next reader.
 const FRAME_CACHE: usize = 16 << 20;
@@ -330,7 +327,7 @@ impl Shared {
     /// An engine has put a link, a pipe or the like in the place of its log: that is kept under another name, and the
     /// log begins again, so that it can have its end.
     fn set_aside(&self, path: &Path) -> io::Result<()> {
-        let aside = path.with_file_name(format!("{ASIDE}{}", ulid::Ulid::generate()));
+        let aside = path.with_file_name(format!("{STUCK}{}", ulid::Ulid::generate()));
         tracing::error!(path = %path.display(), aside = %aside.display(), "no log is here; what is here is set aside");
         self.disk.rename(path, &aside)
     }

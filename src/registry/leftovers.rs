@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Dir, TRASH};
+use crate::files::{self, Dir, PROBE, TRASH};
 use crate::package::STAGING;
 use crate::worker::Trash;
 
@@ -14,8 +14,6 @@ use crate::worker::Trash;
 pub const INCOMING: &str = "incoming";
 /// Of a data folder, where builds keep what they share.
 const TOOLS: [&str; 3] = ["cache/engine", "cache/wheels", "tools"];
-/// Of the probes whether a folder can be written.
-const PROBE: &str = ".probe-";
 /// A folder that holds more than this is gone through by several starts.
 const MOST: usize = 100_000;
 

@@ -67,9 +67,7 @@ fn safe_mode(registry: &RegistryHandle) -> Value {
 async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
     let folder = path.to_owned();
     let free = blocking(move || {
-        let (dir, probe) = (Dir::root(&folder)?, format!(".probe-{}", ulid::Ulid::generate()));
-        dir.create(&probe)?;
-        dir.remove_file(&probe)?;
+        Dir::root(&folder)?.probe()?;
         let disk = nix::sys::statvfs::statvfs(&folder)?;
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     });

@@ -69,10 +69,7 @@ pub fn venv_intact(folder: impl Into<Location>, build_id: BuildId, fingerprint: 
 
 /// Makes the folder if need be, and tries whether files can be made in it.
 pub fn probe_writable(folder: impl Into<Location>) -> io::Result<()> {
-    let folder = folder.into().make()?;
-    let probe = format!(".probe-{}", ulid::Ulid::generate());
-    folder.create(&probe)?;
-    folder.remove_file(&probe)
+    folder.into().make()?.probe()
 }
 
 #[cfg(test)]
