@@ -181,7 +181,7 @@ fn an_installer_that_must_be_fetched_is_fetched_in_the_builds_stream() {
     assert_eq!(app.finish_build(id(&second))["status"], "cancelled");
     fs::write(&gate, "").unwrap();
     let ended = app.finish_build(id(&first));
-    assert_eq!(ended["status"], "active", "{:?}", lines(&app, &first));
+    assert_eq!(ended["status"], "active", "{} {:?}", ended["error"], lines(&app, &first));
     assert_eq!(app.build(&one, &json!({}))["reused_build_id"], first["id"]);
 }
 

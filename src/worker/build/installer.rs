@@ -19,9 +19,11 @@ use crate::package::STAGING;
 use crate::worker::environment::Environment;
 use crate::worker::process::{Launcher, Marker, capture, capture_aloud};
 
-/// Fetching uv takes seconds; a network that takes longer is as good as none.
-const FETCH: Duration = Duration::from_secs(120);
-const ASK: Duration = Duration::from_secs(20);
+/// Fetching uv takes seconds, but a busy machine with a cold disk took more than two minutes, and was then given pip
+/// instead for as long as it ran. That there is no network is found out by pip itself, far earlier.
+const FETCH: Duration = Duration::from_secs(600);
+/// A program that has never run has to be read from the disk first.
+const ASK: Duration = Duration::from_secs(60);
 
 text_enum! {
     /// What the operator wants.
