@@ -88,7 +88,7 @@ impl Shelf {
         for number in 0..count {
             let document = documents[(number % documents.len() as u64) as usize];
             let run = run(&records, number, document);
-            records.system.block_on(records.store.insert_run(&run))?;
+            records.system.block_on(records.store.insert(&run, None))?;
         }
         eprintln!("  {count} runs stored in {:.1} s", began.elapsed().as_secs_f64());
         let middle = first + SPACING * u32::try_from(count / 2)?;

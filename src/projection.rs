@@ -12,9 +12,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
-use crate::domain::execution::ExecutionState;
+use crate::domain::build::Build;
+use crate::domain::execution::{Execution, ExecutionState};
+use crate::domain::run::Run;
 use crate::domain::sequence::Start;
-use crate::domain::status::BuildStatus;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, raw_type};
 use crate::store::{Store, StoreError};
@@ -109,31 +110,20 @@ impl Target {
         }
     }
 
-    /// A build that has become active has just written its venv.
-    fn venv_present(&self) -> Option<bool> {
-        match self {
-            Self::Build { fold, .. } if fold.state().status.is_terminal() => {
-                Some(fold.state().status == BuildStatus::Active)
-            }
-            _ => None,
-        }
-    }
-
     async fn save(&mut self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
-        let venv_present = self.venv_present();
         match self {
             Self::Run { workspace_id, id, fold } => {
-                store.save_run_state(*workspace_id, *id, fold.state(), last_sequence).await
+                store.save_state::<Run>(*workspace_id, *id, fold.state(), last_sequence).await
             }
             Self::Build { workspace_id, id, fold } => {
-                store.save_build_state(*workspace_id, *id, fold.state(), last_sequence, venv_present).await
+                store.save_state::<Build>(*workspace_id, *id, fold.state(), last_sequence).await
             }
             Self::Execution { workspace_id, id, fold, ledger } => {
                 // First, so that nobody reads of an end whose costs are not there.
                 store.insert_llm_calls(ledger.rows()).await?;
                 ledger.written();
                 let state = ExecutionState::from(fold.progress());
-                store.save_execution_state(*workspace_id, *id, &state, last_sequence).await
+                store.save_state::<Execution>(*workspace_id, *id, &state, last_sequence).await
             }
         }
         .map(|_| ())

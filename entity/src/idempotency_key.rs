@@ -6,9 +6,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub caller: String,
     #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
     pub request_digest: String,
-    pub run_id: String,
+    pub work_id: String,
     pub created_at: DateTimeUtc,
 }
 

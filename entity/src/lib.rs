@@ -17,5 +17,4 @@ pub mod workflow_revision;
 pub mod workflow_document;
 pub mod workflow_document_version;
 pub mod execution;
-pub mod execution_idempotency_key;
 pub mod llm_call;

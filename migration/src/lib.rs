@@ -18,6 +18,7 @@ mod m20261121_000010_create_workflow_documents;
 mod m20261121_000011_create_workflows;
 mod m20261121_000012_create_executions;
 mod m20261121_000013_create_llm_calls;
+mod m20261126_000014_breaking_join_idempotency_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000011_create_workflows::Migration),
             Box::new(m20261121_000012_create_executions::Migration),
             Box::new(m20261121_000013_create_llm_calls::Migration),
+            Box::new(m20261126_000014_breaking_join_idempotency_keys::Migration),
         ]
     }
 }

@@ -175,9 +175,9 @@ impl From<&Execution> for Row {
 async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     let scope = Scope::Only(vec![key.workspace_id()]);
     Ok(match key {
-        StreamKey::Run { id, .. } => store.find_run(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Build { id, .. } => store.find_build(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Execution { id, .. } => store.find_execution(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Run { id, .. } => store.find::<Run>(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Build { id, .. } => store.find::<Build>(&scope, id).await?.as_ref().map(Row::from),
+        StreamKey::Execution { id, .. } => store.find::<Execution>(&scope, id).await?.as_ref().map(Row::from),
         StreamKey::Feed { .. } => None,
     })
 }
@@ -420,7 +420,7 @@ mod tests {
         store.insert_workflow(acme.id, &fixture::workflow("plan"), at(1)).await.unwrap();
         let violations = async || verify_data_dir(folder.path(), Some(&store)).await.unwrap().violations;
         let begun = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
-        store.insert_execution(&begun, None).await.unwrap();
+        store.insert(&begun, None).await.unwrap();
         assert_eq!(violations().await, [format!("{}: there is no log of it", begun.id)]);
 
         let identity = Identity::of_execution(acme.id, begun.id, "plan");
@@ -438,10 +438,10 @@ mod tests {
         for (sequence, code, count) in [(2, "cost_limit", 0), (3, "duration_limit", 2)] {
             let (status, failure) = (ExecutionStatus::Failed, Some(serde_json::json!({ "code": code })));
             let state = ExecutionState { status, failure, ..ExecutionState::default() };
-            assert!(store.save_execution_state(acme.id, begun.id, &state, sequence).await.unwrap());
+            assert!(store.save_state::<Execution>(acme.id, begun.id, &state, sequence).await.unwrap());
             assert_eq!(violations().await.len(), count, "{code}");
         }
-        assert!(store.delete_execution(acme.id, begun.id).await.unwrap());
+        assert!(store.delete::<Execution>(acme.id, begun.id).await.unwrap());
         assert_eq!(violations().await, [format!("{}: there is no row of it", begun.id)]);
     }
 

@@ -26,6 +26,7 @@ pub mod precondition;
 pub mod workflow;
 pub mod workflow_document;
 pub mod execution;
+pub mod work;
 pub mod ledger;
 pub mod question;
 pub mod progress;

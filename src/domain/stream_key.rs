@@ -16,6 +16,15 @@ pub enum StreamKind {
 }
 
 impl StreamKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Build => "build",
+            Self::Execution => "execution",
+            Self::Feed => "feed",
+        }
+    }
+
     /// The type of the one event after which the stream takes no more; a feed has none.
     pub fn terminal_type(self) -> Option<&'static str> {
         match self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::status::LogState;
 use crate::domain::time::Timestamp;
-use crate::store::LogFacts;
+use crate::domain::work::LogFacts;
 
 /// How long logs are kept, and in which form. Their age counts from the end of their work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,14 @@ mod tests {
 
     /// Of work that ended on day 0.
     fn log(state: LogState) -> LogFacts {
-        LogFacts { has_ended: true, completed_at: Some(day(0)), degraded: false, durable_bytes: None, state }
+        LogFacts {
+            has_ended: true,
+            completed_at: Some(day(0)),
+            degraded: false,
+            durable_bytes: None,
+            state,
+            last_sequence: 9,
+        }
     }
 
     #[test]

@@ -200,7 +200,7 @@ mod tests {
         let (status, completed_at) = (ExecutionStatus::Completed, Some(at(2)));
         let state = ExecutionState { status, completed_at, ..ExecutionState::default() };
         let ended = Execution { node_id: registry.services().node_id, state, ..execution(acme.id, "plan") };
-        store.insert_execution(&ended, None).await.unwrap();
+        store.insert(&ended, None).await.unwrap();
         let (key, log) = (ended.stream_key(), &registry.services().log);
         let path = folder.path().join(key.log_path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -198,13 +198,13 @@ async fn reuse(
     let mut build = new_build(services, configuration, BuildReason::CacheHit, inputs);
     build.reused_build_id = Some(active.id);
     services.feeds.expect(build.stream_key()).await?;
-    services.store.insert_build(&build).await?;
+    services.store.insert(&build, None).await?;
     if let Err(error) = launch::record_reuse(services, &build, &active).await {
         take_back(services, &build).await;
         return Err(error.into());
     }
     let scope = Scope::Only(vec![build.workspace_id]);
-    let settled = services.store.find_build(&scope, build.id).await?;
+    let settled = services.store.find::<Build>(&scope, build.id).await?;
     Ok(settled.unwrap_or(build))
 }
 
@@ -236,7 +236,7 @@ async fn start(
     manual: bool,
 ) -> Result<(Build, Way), EnsureBuildError> {
     services.feeds.expect(build.stream_key()).await?;
-    services.store.insert_build(&build).await?;
+    services.store.insert(&build, None).await?;
     let ports = Arc::new(Ports { services: services.clone(), registry: registry.clone() });
     let launched = launch::launch_build(services, registry, ports, build.clone(), engine, &builds.turns).await;
     let LaunchedBuild { entry, waiters, work } = match launched {
@@ -253,7 +253,7 @@ async fn start(
 
 /// The caller is told that there is no build, so no row may say that one is queued.
 async fn take_back(services: &Services, build: &Build) {
-    if let Err(error) = services.store.delete_build(build.workspace_id, build.id).await {
+    if let Err(error) = services.store.delete::<Build>(build.workspace_id, build.id).await {
         tracing::error!(build = %build.id, error = %error, "a build that could not be started stays queued");
         return;
     }
@@ -270,7 +270,7 @@ async fn adopt(services: Services, build: Build, entry: Entry, work: JoinHandle<
     }
     drop(interest);
     let scope = Scope::Only(vec![build.workspace_id]);
-    if let Ok(Some(row)) = services.store.find_build(&scope, build.id).await
+    if let Ok(Some(row)) = services.store.find::<Build>(&scope, build.id).await
         && row.state.status == BuildStatus::Active
     {
         let pointed = services.store.set_active_build(build.workspace_id, build.configuration_id, build.id).await;
@@ -288,7 +288,7 @@ pub async fn cancel(
     id: BuildId,
     reason: StopReason,
 ) -> Result<bool, CancelBuildError> {
-    let build = services.store.find_build(&scope, id).await?.ok_or(CancelError::NotFound)?;
+    let build = services.store.find::<Build>(&scope, id).await?.ok_or(CancelError::NotFound)?;
     if let Ok(Some(entry)) = registry.send(Find(build.stream_key())).await
         && !entry.stream.tail().closed
     {

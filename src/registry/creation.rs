@@ -22,7 +22,7 @@ use crate::domain::run::{Run, RunMode, RunOptions, RunState};
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, RunId, WorkspaceId};
 use crate::event::payload::Caller;
-use crate::store::InsertRunError;
+use crate::store::InsertError;
 use crate::worker::run::Place;
 
 pub async fn create(
@@ -108,12 +108,12 @@ impl Creation {
 
     /// What the key has made already.
     async fn replay(&self, claim: &Claim) -> Result<Option<Created>, CreateRunError> {
-        let found = self.services.store.find_claim(claim, micros(Utc::now()) - LIFETIME).await?;
+        let found = self.services.store.find_claim::<Run>(claim, micros(Utc::now()) - LIFETIME).await?;
         let Some((request_digest, run_id)) = found else { return Ok(None) };
         if request_digest != claim.request_digest {
             return Err(CreateRunError::KeyReused);
         }
-        let run = self.services.store.find_run(&self.principal.workspaces, run_id).await?;
+        let run = self.services.store.find::<Run>(&self.principal.workspaces, run_id).await?;
         Ok(run.map(|run| Created { run: run.as_created(), replayed: true }))
     }
 
@@ -145,17 +145,17 @@ impl Creation {
 
     async fn insert(&self, run: &Run, claim: Option<&Claim>) -> Result<(), CreateRunError> {
         self.services.feeds.expect(run.stream_key()).await?;
-        let Some(claim) = claim else { return Ok(self.services.store.insert_run(run).await?) };
-        match self.services.store.insert_run_once(run, claim, run.created_at - LIFETIME).await {
+        match self.services.store.insert(run, claim).await {
             Ok(()) => Ok(()),
-            Err(InsertRunError::KeyTaken) => Err(CreateRunError::KeyReused),
-            Err(InsertRunError::Store(error)) => Err(error.into()),
+            Err(InsertError::KeyTaken) => Err(CreateRunError::KeyReused),
+            Err(InsertError::OriginGone) => Err(CreateRunError::ConfigurationNotFound),
+            Err(InsertError::Store(error)) => Err(error.into()),
         }
     }
 
     /// The caller is told that nothing was begun, so nothing may be left to begin at the next start.
     async fn take_back(&self, run: &Run) {
-        if let Err(error) = self.services.store.delete_run(run.workspace_id, run.id).await {
+        if let Err(error) = self.services.store.delete::<Run>(run.workspace_id, run.id).await {
             tracing::error!(run = %run.id, error = %error, "a run that could not be started stays queued");
             return;
         }

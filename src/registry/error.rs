@@ -6,7 +6,7 @@ use crate::domain::safe_mode::SafeMode;
 use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
 use crate::feed::FeedError;
 use crate::log::OpenReaderError;
-use crate::store::StoreError;
+use crate::store::{InsertError, StoreError};
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
 use crate::worker::build::ToolchainError;
 use crate::workflow::Fault;
@@ -178,6 +178,16 @@ impl From<StoreError> for CreateRunError {
 impl From<StoreError> for RetryRunError {
     fn from(error: StoreError) -> Self {
         Self::Create(error.into())
+    }
+}
+
+impl From<InsertError> for EnsureBuildError {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::Store(error) => error.into(),
+            // A build has no key; what it is made from is its configuration.
+            InsertError::OriginGone | InsertError::KeyTaken => Self::ConfigurationNotFound,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkSc
 use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::payload::execution::Kept;
-use crate::store::{InsertExecutionError, Store, StoreError};
+use crate::store::{InsertError, Store, StoreError};
 use crate::stream::{Follow, Tail};
 use crate::worker::execution::ports::Answer;
 use crate::worker::execution::scribe::fold;
@@ -154,12 +154,12 @@ impl Creation {
 
     /// What the key has made already.
     async fn replay(&self, claim: &Claim) -> Result<Option<CreatedExecution>, CreateExecutionError> {
-        let found = self.services.store.find_execution_claim(claim, micros(Utc::now()) - LIFETIME).await?;
+        let found = self.services.store.find_claim::<Execution>(claim, micros(Utc::now()) - LIFETIME).await?;
         let Some((request_digest, id)) = found else { return Ok(None) };
         if request_digest != claim.request_digest {
             return Err(CreateExecutionError::KeyReused);
         }
-        let found = self.services.store.find_execution(&self.principal.workspaces, id).await?;
+        let found = self.services.store.find::<Execution>(&self.principal.workspaces, id).await?;
         Ok(found.map(|execution| CreatedExecution { execution: execution.as_created(), replayed: true }))
     }
 
@@ -210,18 +210,17 @@ impl Creation {
 
     async fn insert(&self, execution: &Execution, claim: Option<&Claim>) -> Result<(), CreateExecutionError> {
         self.services.feeds.expect(execution.stream_key()).await?;
-        let claim = claim.map(|claim| (claim, execution.created_at - LIFETIME));
-        match self.services.store.insert_execution(execution, claim).await {
+        match self.services.store.insert(execution, claim).await {
             Ok(()) => Ok(()),
-            Err(InsertExecutionError::KeyTaken) => Err(CreateExecutionError::KeyReused),
-            Err(InsertExecutionError::WorkflowGone) => Err(CreateExecutionError::WorkflowNotFound),
-            Err(InsertExecutionError::Store(error)) => Err(error.into()),
+            Err(InsertError::KeyTaken) => Err(CreateExecutionError::KeyReused),
+            Err(InsertError::OriginGone) => Err(CreateExecutionError::WorkflowNotFound),
+            Err(InsertError::Store(error)) => Err(error.into()),
         }
     }
 
     /// The caller is told that nothing was begun, so nothing may be left to begin at the next start.
     async fn take_back(&self, execution: &Execution) {
-        if let Err(error) = self.services.store.delete_execution(execution.workspace_id, execution.id).await {
+        if let Err(error) = self.services.store.delete::<Execution>(execution.workspace_id, execution.id).await {
             tracing::error!(execution = %execution.id, error = %error, "an execution that could not be started stays");
             return;
         }
@@ -298,7 +297,7 @@ pub async fn say(
     to: Address,
     saying: Saying,
 ) -> Result<(), SayToExecutionError> {
-    let execution = services.store.find_execution(&principal.workspaces, id).await?;
+    let execution = services.store.find::<Execution>(&principal.workspaces, id).await?;
     let execution = execution.ok_or(SayToExecutionError::NotFound)?;
     let by = Caller::from(&principal);
     if let Ok(Some(entry)) = registry.send(Find(execution.stream_key())).await
@@ -333,7 +332,7 @@ pub async fn cancel(
     id: ExecutionId,
     reason: StopReason,
 ) -> Result<bool, ExecutionCancelError> {
-    let found = services.store.find_execution(&scope, id).await?;
+    let found = services.store.find::<Execution>(&scope, id).await?;
     let execution = found.ok_or(ExecutionCancelError::NotFound)?;
     let mut took_effect = false;
     if let Ok(Some(entry)) = registry.send(Find(execution.stream_key())).await
@@ -381,8 +380,8 @@ impl ExecutionPorts for Ports {
         let (store, workspace_id, id) = (self.services.store.clone(), execution.workspace_id, execution.id);
         Box::pin(async move {
             // In this order, and one further on, for the same reasons as a run's.
-            let marked = store.mark_execution_degraded(workspace_id, id, log.bytes).await;
-            let saved = store.save_execution_state(workspace_id, id, &state, log.sequence + 1).await;
+            let marked = store.set_degraded::<Execution>(workspace_id, id, Some(log.bytes)).await;
+            let saved = store.save_state::<Execution>(workspace_id, id, &state, log.sequence + 1).await;
             if let Err(error) = marked.and(saved) {
                 tracing::error!(execution = %id, error = %error, "end of an execution without a log could not be recorded");
             }

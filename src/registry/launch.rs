@@ -279,10 +279,12 @@ pub async fn close(services: &Services, registry: &Addr<Registry>, entry: Entry)
 async fn mark_degraded(services: &Services, entry: &Entry) {
     let bytes = entry.stream.tail().bytes;
     let marked = match entry.key() {
-        StreamKey::Run { workspace_id, id } => services.store.mark_run_degraded(workspace_id, id, bytes).await,
-        StreamKey::Build { workspace_id, id } => services.store.mark_build_degraded(workspace_id, id, bytes).await,
+        StreamKey::Run { workspace_id, id } => services.store.set_degraded::<Run>(workspace_id, id, Some(bytes)).await,
+        StreamKey::Build { workspace_id, id } => {
+            services.store.set_degraded::<Build>(workspace_id, id, Some(bytes)).await
+        }
         StreamKey::Execution { workspace_id, id } => {
-            services.store.mark_execution_degraded(workspace_id, id, bytes).await
+            services.store.set_degraded::<Execution>(workspace_id, id, Some(bytes)).await
         }
         // Nobody works at a feed.
         StreamKey::Feed { .. } => Ok(false),

@@ -68,12 +68,12 @@ pub async fn settled_run(
     scope: &Scope,
     id: RunId,
 ) -> Result<Option<Run>, StoreError> {
-    let Some(mut run) = services.store.find_run(scope, id).await? else { return Ok(None) };
+    let Some(mut run) = services.store.find::<Run>(scope, id).await? else { return Ok(None) };
     if run.state.status.is_terminal() {
         return Ok(Some(run));
     }
     if let Some(last) = catch_up(registry, run.stream_key()).await {
-        run = services.store.find_run(scope, id).await?.unwrap_or(run);
+        run = services.store.find::<Run>(scope, id).await?.unwrap_or(run);
         run.last_sequence = run.last_sequence.max(last);
     }
     Ok(Some(run))
@@ -86,12 +86,12 @@ pub async fn settled_build(
     scope: &Scope,
     id: BuildId,
 ) -> Result<Option<Build>, StoreError> {
-    let Some(mut build) = services.store.find_build(scope, id).await? else { return Ok(None) };
+    let Some(mut build) = services.store.find::<Build>(scope, id).await? else { return Ok(None) };
     if build.state.status.is_terminal() {
         return Ok(Some(build));
     }
     if let Some(last) = catch_up(registry, build.stream_key()).await {
-        build = services.store.find_build(scope, id).await?.unwrap_or(build);
+        build = services.store.find::<Build>(scope, id).await?.unwrap_or(build);
         build.last_sequence = build.last_sequence.max(last);
     }
     Ok(Some(build))
@@ -104,12 +104,12 @@ pub async fn settled_execution(
     scope: &Scope,
     id: ExecutionId,
 ) -> Result<Option<Execution>, StoreError> {
-    let Some(mut execution) = services.store.find_execution(scope, id).await? else { return Ok(None) };
+    let Some(mut execution) = services.store.find::<Execution>(scope, id).await? else { return Ok(None) };
     if execution.state.status.is_terminal() {
         return Ok(Some(execution));
     }
     if let Some(last) = catch_up(registry, execution.stream_key()).await {
-        execution = services.store.find_execution(scope, id).await?.unwrap_or(execution);
+        execution = services.store.find::<Execution>(scope, id).await?.unwrap_or(execution);
         execution.last_sequence = execution.last_sequence.max(last);
     }
     Ok(Some(execution))

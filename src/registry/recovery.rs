@@ -78,9 +78,9 @@ pub async fn recover(services: &Services, registry: &Addr<Registry>) -> Result<(
     services.safe_mode.restore().await?;
     let owed = services.feeds.owed().await?;
     let mut untold: Vec<StreamKey> = owed.into_iter().map(|origin| origin.key).collect();
-    let runs = services.store.unfinished_runs(services.node_id).await?;
-    let builds = services.store.unfinished_builds(services.node_id).await?;
-    let executions = services.store.unfinished_executions(services.node_id).await?;
+    let runs = services.store.unfinished::<Run>(services.node_id).await?;
+    let builds = services.store.unfinished::<Build>(services.node_id).await?;
+    let executions = services.store.unfinished::<Execution>(services.node_id).await?;
     let swept = sweep(services).await;
     let (leftovers_removed, leftovers_left) = (swept.removed, swept.left);
     let mut report = Report { leftovers_removed, leftovers_left, ..Report::default() };
@@ -124,21 +124,21 @@ pub async fn complete_logs(
     report: &mut Report,
 ) -> Result<Vec<StreamKey>, StoreError> {
     let mut completed = Vec::new();
-    for run in services.store.degraded_runs(services.node_id).await? {
+    for run in services.store.degraded::<Run>(services.node_id).await? {
         if !is_live(registry, run.stream_key()).await {
             let done = complete_log(services, registry, &run).await;
             completed.extend(done.is_ok().then(|| run.stream_key()));
             report.count(&run.id, done);
         }
     }
-    for build in services.store.degraded_builds(services.node_id).await? {
+    for build in services.store.degraded::<Build>(services.node_id).await? {
         if !is_live(registry, build.stream_key()).await {
             let done = complete_build_log(services, registry, &build).await;
             completed.extend(done.is_ok().then(|| build.stream_key()));
             report.count(&build.id, done);
         }
     }
-    for execution in services.store.degraded_executions(services.node_id).await? {
+    for execution in services.store.degraded::<Execution>(services.node_id).await? {
         if !is_live(registry, execution.stream_key()).await {
             let done = complete_execution_log(services, registry, &execution).await;
             completed.extend(done.is_ok().then(|| execution.stream_key()));
@@ -195,10 +195,10 @@ async fn recover_build(services: &Services, build: &Build) -> Result<Done, Launc
     correct(services, stream.follow_inside(Start::default()), target).await;
     if is_behind(&stream, build.last_sequence) {
         let last = build.last_sequence + 1;
-        services.store.save_build_state(build.workspace_id, build.id, &ended, last, Some(false)).await?;
+        services.store.save_state::<Build>(build.workspace_id, build.id, &ended, last).await?;
     }
     if build.log_degraded {
-        services.store.clear_build_degraded(build.workspace_id, build.id).await?;
+        services.store.set_degraded::<Build>(build.workspace_id, build.id, None).await?;
     }
     Ok(Done::Interrupted)
 }
@@ -226,10 +226,10 @@ async fn recover_run(
     let ended = conclude_run(&services.work, run, &stream, RunFailureCode::Interrupted, WHY).await;
     correct(services, stream.follow_inside(Start::default()), target).await;
     if is_behind(&stream, run.last_sequence) {
-        services.store.save_run_state(run.workspace_id, run.id, &ended, run.last_sequence + 1).await?;
+        services.store.save_state::<Run>(run.workspace_id, run.id, &ended, run.last_sequence + 1).await?;
     }
     if run.log_degraded {
-        services.store.clear_run_degraded(run.workspace_id, run.id).await?;
+        services.store.set_degraded::<Run>(run.workspace_id, run.id, None).await?;
     }
     Ok(Done::Interrupted)
 }
@@ -261,7 +261,7 @@ async fn recover_execution(
         }
     };
     if execution.log_degraded {
-        services.store.clear_execution_degraded(workspace_id, id).await?;
+        services.store.set_degraded::<Execution>(workspace_id, id, None).await?;
     }
     Ok(done)
 }
@@ -299,7 +299,7 @@ async fn complete_execution_log(
     let so_far = fold_so_far(&stream).await.unwrap_or_default();
     let (entry, _) = launch::enter_execution(services, stream.clone(), execution);
     complete(services, registry, entry, || end_of_execution(execution, &so_far)).await?;
-    services.store.clear_execution_degraded(execution.workspace_id, execution.id).await?;
+    services.store.set_degraded::<Execution>(execution.workspace_id, execution.id, None).await?;
     Ok(Done::LogCompleted)
 }
 
@@ -308,7 +308,7 @@ async fn complete_log(services: &Services, registry: &Addr<Registry>, run: &Run)
     let stream = launch::open(services, run.stream_key(), run.configuration_id, run.durable_bytes).await?;
     let (entry, _) = launch::enter(services, stream, run.configuration_id);
     complete(services, registry, entry, || end_of_run(run)).await?;
-    services.store.clear_run_degraded(run.workspace_id, run.id).await?;
+    services.store.set_degraded::<Run>(run.workspace_id, run.id, None).await?;
     Ok(Done::LogCompleted)
 }
 
@@ -321,7 +321,7 @@ async fn complete_build_log(
     let stream = launch::open(services, build.stream_key(), build.configuration_id, build.durable_bytes).await?;
     let (entry, _) = launch::enter(services, stream, build.configuration_id);
     complete(services, registry, entry, || end_of_build(build)).await?;
-    services.store.clear_build_degraded(build.workspace_id, build.id).await?;
+    services.store.set_degraded::<Build>(build.workspace_id, build.id, None).await?;
     Ok(Done::LogCompleted)
 }
 

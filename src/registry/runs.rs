@@ -12,7 +12,7 @@ use crate::domain::build::{Build, BuildState};
 use crate::domain::configuration::Document;
 use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunState};
-use crate::domain::status::{BuildStatus, RunStatus};
+use crate::domain::status::RunStatus;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::stream::Tail;
 use crate::worker::build::BuildPorts;
@@ -57,9 +57,9 @@ impl RunPorts for Ports {
         let (store, workspace_id, id) = (self.services.store.clone(), run.workspace_id, run.id);
         Box::pin(async move {
             // First what the next start needs to end the log: a row that has ended is not looked at without it.
-            let marked = store.mark_run_degraded(workspace_id, id, log.bytes).await;
+            let marked = store.set_degraded::<Run>(workspace_id, id, Some(log.bytes)).await;
             // One further on than the log, so that no fold of it takes this back.
-            let saved = store.save_run_state(workspace_id, id, &state, log.sequence + 1).await;
+            let saved = store.save_state::<Run>(workspace_id, id, &state, log.sequence + 1).await;
             if let Err(error) = marked.and(saved) {
                 tracing::error!(run = %id, error = %error, "end of a run without a log could not be recorded");
             }
@@ -72,9 +72,8 @@ impl BuildPorts for Ports {
         let (store, workspace_id, id) = (self.services.store.clone(), build.workspace_id, build.id);
         Box::pin(async move {
             // In this order, and one further on, for the same reasons as a run's.
-            let marked = store.mark_build_degraded(workspace_id, id, log.bytes).await;
-            let present = Some(state.status == BuildStatus::Active);
-            let saved = store.save_build_state(workspace_id, id, &state, log.sequence + 1, present).await;
+            let marked = store.set_degraded::<Build>(workspace_id, id, Some(log.bytes)).await;
+            let saved = store.save_state::<Build>(workspace_id, id, &state, log.sequence + 1).await;
             if let Err(error) = marked.and(saved) {
                 tracing::error!(build = %id, error = %error, "end of a build without a log could not be recorded");
             }
@@ -90,7 +89,7 @@ pub async fn cancel(
     id: RunId,
     reason: StopReason,
 ) -> Result<bool, CancelRunError> {
-    let run = services.store.find_run(&scope, id).await?.ok_or(CancelError::NotFound)?;
+    let run = services.store.find::<Run>(&scope, id).await?.ok_or(CancelError::NotFound)?;
     if let Ok(Some(entry)) = registry.send(Find(run.stream_key())).await
         && !entry.stream.tail().closed
     {

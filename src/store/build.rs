@@ -2,53 +2,20 @@
 
 use entity::build::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Select, Set};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Select, Set};
 
 use super::cells::{Cells, storable, stored};
 use super::filter::{Source, columns};
 use super::list::Listable;
-use super::rows::{self, Work};
+use super::rows::{InsertError, StoredWork};
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
-use crate::domain::id::NodeId;
-use crate::domain::principal::Scope;
 use crate::domain::status::{BuildStatus, LogState};
 use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
-    pub async fn insert_build(&self, build: &Build) -> Result<(), StoreError> {
-        Entity::insert(storable(row(build))).exec_without_returning(&*self.write().await).await?;
-        Ok(())
-    }
-
-    pub async fn find_build(&self, scope: &Scope, id: BuildId) -> Result<Option<Build>, StoreError> {
-        self.find(scope, id).await
-    }
-
-    /// Takes a build back that has never begun. False when there is no such build.
-    pub async fn delete_build(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
-        Ok(rows::delete::<Build>(&*self.write().await, workspace_id, id).await?)
-    }
-
-    /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
-    /// further on, or is not there. `venv_present` stays as it is when not given.
-    pub async fn save_build_state(
-        &self,
-        workspace_id: WorkspaceId,
-        id: BuildId,
-        state: &BuildState,
-        last_sequence: u64,
-        venv_present: Option<bool>,
-    ) -> Result<bool, StoreError> {
-        let mut change = state_columns(state);
-        if let Some(present) = venv_present {
-            change.venv_present = Set(present);
-        }
-        self.advance::<Build>(workspace_id, id, change, last_sequence).await
-    }
-
     /// Whether its venv is there, also for the builds that point at it. False when there is no such build.
     pub async fn set_venv_present(
         &self,
@@ -62,26 +29,6 @@ impl Store {
         let update = Entity::update_many().filter(those).filter(Column::WorkspaceId.eq(workspace_id.to_string()));
         let updated = update.set(change).exec(&*self.write().await).await?;
         Ok(updated.rows_affected > 0)
-    }
-
-    /// Its log failed: only its first `durable_bytes` count. False when there is no such build.
-    pub async fn mark_build_degraded(
-        &self,
-        workspace_id: WorkspaceId,
-        id: BuildId,
-        durable_bytes: u64,
-    ) -> Result<bool, StoreError> {
-        self.set_degraded::<Build>(workspace_id, id, Some(durable_bytes)).await
-    }
-
-    /// Its log is whole again.
-    pub async fn clear_build_degraded(&self, workspace_id: WorkspaceId, id: BuildId) -> Result<bool, StoreError> {
-        self.set_degraded::<Build>(workspace_id, id, None).await
-    }
-
-    /// Every build of a node that has ended and whose log has failed, oldest first.
-    pub async fn degraded_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
-        self.degraded(node_id).await
     }
 
     /// The active builds made from these inputs whose venvs were there when last looked at, newest first. One that
@@ -116,11 +63,6 @@ impl Store {
         let rows = select.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.read()).await?;
         rows.into_iter().map(record).collect()
     }
-
-    /// Every build of a node that has not ended, oldest first.
-    pub async fn unfinished_builds(&self, node_id: NodeId) -> Result<Vec<Build>, StoreError> {
-        self.unfinished(node_id).await
-    }
 }
 
 fn of_configuration(workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Select<Entity> {
@@ -132,7 +74,7 @@ fn of_configuration(workspace_id: WorkspaceId, configuration_id: ConfigurationId
 impl Listable for Build {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 
@@ -149,9 +91,19 @@ impl Listable for Build {
     }
 }
 
-impl Work for Build {
-    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
-        BuildStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
+impl StoredWork for Build {
+    /// The last thing that a build which becomes active has made is its venv; one that ends otherwise leaves none.
+    fn state_columns(state: &BuildState) -> ActiveModel {
+        let mut columns = state_columns(state);
+        if state.status.is_terminal() {
+            columns.venv_present = Set(state.status == BuildStatus::Active);
+        }
+        columns
+    }
+
+    async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
+        Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;
+        Ok(())
     }
 }
 
@@ -246,8 +198,11 @@ fn error(cells: &Cells<'_>, row: &Model) -> Result<Option<BuildError>, StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::NodeId;
     use crate::domain::list::{BUILDS, Query, Within};
+    use crate::domain::principal::Scope;
     use crate::store::Listed;
+    use crate::store::Store;
     use crate::store::fixture::{TestStore, at, build};
 
     fn full_state(status: BuildStatus) -> BuildState {
@@ -265,7 +220,7 @@ mod tests {
     }
 
     async fn found(store: &Store, id: BuildId) -> Build {
-        store.find_build(&Scope::All, id).await.unwrap().unwrap()
+        store.find::<Build>(&Scope::All, id).await.unwrap().unwrap()
     }
 
     #[tokio::test]
@@ -284,7 +239,7 @@ mod tests {
         };
         full.inputs.engine_version_hint = Some("1.2".into());
         for build in [&sparse, &full] {
-            store.insert_build(build).await.unwrap();
+            store.insert(build, None).await.unwrap();
             assert_eq!(found(&store, build.id).await, *build);
         }
     }
@@ -294,35 +249,35 @@ mod tests {
         let (store, own) = TestStore::furnished().await;
         let foreign = store.furnish("other").await.workspace_id;
         let build = build(&own);
-        store.insert_build(&build).await.unwrap();
+        store.insert(&build, None).await.unwrap();
         let scope = Scope::Only(vec![foreign]);
-        assert_eq!(store.find_build(&scope, build.id).await.unwrap(), None);
+        assert_eq!(store.find::<Build>(&scope, build.id).await.unwrap(), None);
         let listed = store.page::<Build>(&scope, &Query::all(BUILDS.order), 1, 50).await.unwrap();
         assert_eq!(listed, Listed { items: vec![], total: 0 });
         let state = full_state(BuildStatus::Active);
-        assert!(!store.save_build_state(foreign, build.id, &state, 5, Some(true)).await.unwrap());
+        assert!(!store.save_state::<Build>(foreign, build.id, &state, 5).await.unwrap());
         assert!(!store.set_venv_present(foreign, build.id, true).await.unwrap());
-        assert!(!store.mark_build_degraded(foreign, build.id, 1).await.unwrap());
-        assert!(!store.clear_build_degraded(foreign, build.id).await.unwrap());
-        assert!(!store.delete_build(foreign, build.id).await.unwrap());
+        assert!(!store.set_degraded::<Build>(foreign, build.id, Some(1)).await.unwrap());
+        assert!(!store.set_degraded::<Build>(foreign, build.id, None).await.unwrap());
+        assert!(!store.delete::<Build>(foreign, build.id).await.unwrap());
         assert_eq!(found(&store, build.id).await, build);
-        assert!(store.delete_build(build.workspace_id, build.id).await.unwrap());
-        assert_eq!(store.find_build(&Scope::All, build.id).await.unwrap(), None);
+        assert!(store.delete::<Build>(build.workspace_id, build.id).await.unwrap());
+        assert_eq!(store.find::<Build>(&Scope::All, build.id).await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn state_only_moves_forward() {
         let (store, configuration) = TestStore::furnished().await;
         let build = build(&configuration);
-        store.insert_build(&build).await.unwrap();
+        store.insert(&build, None).await.unwrap();
         let (of, id) = (build.workspace_id, build.id);
         let building = BuildState { status: BuildStatus::Building, ..BuildState::default() };
         let active = full_state(BuildStatus::Active);
 
-        assert!(store.save_build_state(of, id, &building, 2, None).await.unwrap());
-        assert!(store.save_build_state(of, id, &active, 7, Some(true)).await.unwrap());
-        assert!(!store.save_build_state(of, id, &active, 7, Some(true)).await.unwrap(), "again");
-        assert!(!store.save_build_state(of, id, &building, 3, Some(false)).await.unwrap(), "late");
+        assert!(store.save_state::<Build>(of, id, &building, 2).await.unwrap());
+        assert!(store.save_state::<Build>(of, id, &active, 7).await.unwrap());
+        assert!(!store.save_state::<Build>(of, id, &active, 7).await.unwrap(), "again");
+        assert!(!store.save_state::<Build>(of, id, &building, 3).await.unwrap(), "late");
         assert_eq!(found(&store, id).await, Build { state: active, last_sequence: 7, venv_present: true, ..build });
     }
 
@@ -330,18 +285,18 @@ mod tests {
     async fn degraded_and_venv_are_set_beside_the_state() {
         let (store, configuration) = TestStore::furnished().await;
         let build = build(&configuration);
-        store.insert_build(&build).await.unwrap();
+        store.insert(&build, None).await.unwrap();
         assert!(store.set_venv_present(build.workspace_id, build.id, true).await.unwrap());
-        assert!(store.mark_build_degraded(build.workspace_id, build.id, 12).await.unwrap());
+        assert!(store.set_degraded::<Build>(build.workspace_id, build.id, Some(12)).await.unwrap());
         let expected = Build { venv_present: true, log_degraded: true, durable_bytes: Some(12), ..build.clone() };
         assert_eq!(found(&store, build.id).await, expected);
-        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), [], "it is still at work");
+        assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), [], "it is still at work");
         let active = full_state(BuildStatus::Active);
-        store.save_build_state(build.workspace_id, build.id, &active, 7, None).await.unwrap();
-        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), [found(&store, build.id).await]);
-        assert_eq!(store.degraded_builds(NodeId::generate()).await.unwrap(), []);
-        assert!(store.clear_build_degraded(build.workspace_id, build.id).await.unwrap());
-        assert_eq!(store.degraded_builds(build.node_id).await.unwrap(), []);
+        store.save_state::<Build>(build.workspace_id, build.id, &active, 7).await.unwrap();
+        assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), [found(&store, build.id).await]);
+        assert_eq!(store.degraded::<Build>(NodeId::generate()).await.unwrap(), []);
+        assert!(store.set_degraded::<Build>(build.workspace_id, build.id, None).await.unwrap());
+        assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), []);
         assert_eq!(found(&store, build.id).await.durable_bytes, None);
     }
 
@@ -363,7 +318,7 @@ mod tests {
             made(70, BuildStatus::Active, |build| build.venv_present = false),
         ];
         for build in others.iter().chain([&newest, &older]) {
-            store.insert_build(build).await.unwrap();
+            store.insert(build, None).await.unwrap();
         }
         let (of, id) = (configuration.workspace_id, configuration.id);
         assert_eq!(store.active_builds(of, id, "f1").await.unwrap(), [newest, older]);
@@ -381,7 +336,7 @@ mod tests {
         });
         let pointing = Build { reused_build_id: Some(present.id), venv_present: true, ..build(&configuration) };
         for build in [&absent, &pointing, &named, &present] {
-            store.insert_build(build).await.unwrap();
+            store.insert(build, None).await.unwrap();
         }
         let (of, id) = (configuration.workspace_id, configuration.id);
         let among = [named.id, pointing.id, BuildId::generate()];
@@ -395,7 +350,7 @@ mod tests {
         let [own, other] = [(), ()].map(|()| Build { venv_present: true, ..build(&configuration) });
         let pointing = Build { reused_build_id: Some(own.id), venv_present: true, ..build(&configuration) };
         for build in [&own, &other, &pointing] {
-            store.insert_build(build).await.unwrap();
+            store.insert(build, None).await.unwrap();
         }
         assert!(store.set_venv_present(own.workspace_id, own.id, false).await.unwrap());
         for (id, present) in [(own.id, false), (pointing.id, false), (other.id, true)] {
@@ -410,10 +365,10 @@ mod tests {
         for (micros, &status) in BuildStatus::ALL.iter().enumerate() {
             let state = BuildState { status, ..BuildState::default() };
             let build = Build { node_id, created_at: at(micros as i64), state, ..build(&configuration) };
-            store.insert_build(&build).await.unwrap();
+            store.insert(&build, None).await.unwrap();
         }
-        store.insert_build(&build(&configuration)).await.unwrap();
-        let open = store.unfinished_builds(node_id).await.unwrap();
+        store.insert(&build(&configuration), None).await.unwrap();
+        let open = store.unfinished::<Build>(node_id).await.unwrap();
         let statuses: Vec<_> = open.iter().map(|build| build.state.status).collect();
         assert_eq!(statuses, [BuildStatus::Queued, BuildStatus::Building]);
     }
@@ -424,7 +379,7 @@ mod tests {
         let two = store.furnish("other").await;
         let failed = Build { state: full_state(BuildStatus::Failed), ..build(&two) };
         for build in [&build(&one), &build(&two), &failed] {
-            store.insert_build(build).await.unwrap();
+            store.insert(build, None).await.unwrap();
         }
         let total = async |within: Within| {
             let query = Query { within, ..Query::all(BUILDS.order) };

@@ -132,11 +132,11 @@ mod tests {
         assert_eq!(found.metadata, kept);
 
         let mut run = run(&configuration);
-        store.insert_run(&run).await.unwrap();
+        store.insert(&run, None).await.unwrap();
         run.state.max_validation_severity = Some("\0".into());
         run.state.output_paths = vec!["output/\0".into()];
-        assert!(store.save_run_state(run.workspace_id, run.id, &run.state, 1).await.unwrap());
-        let found: Run = store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
+        assert!(store.save_state::<Run>(run.workspace_id, run.id, &run.state, 1).await.unwrap());
+        let found: Run = store.find::<Run>(&Scope::All, run.id).await.unwrap().unwrap();
         assert_eq!(found.state.max_validation_severity.as_deref(), Some("\u{fffd}"));
         assert_eq!(found.state.output_paths, ["output/\u{fffd}"]);
     }

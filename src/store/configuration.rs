@@ -25,7 +25,7 @@ impl Store {
         scope: &Scope,
         id: ConfigurationId,
     ) -> Result<Option<Configuration>, StoreError> {
-        self.find(scope, id).await
+        self.find_row(scope, id).await
     }
 
     /// New runs use this build. False when there is no such configuration.
@@ -87,7 +87,7 @@ impl Store {
 impl Listable for Configuration {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 

@@ -199,8 +199,8 @@ mod tests {
                 let running = RunState { status: RunStatus::Running, ..RunState::default() };
                 for sequence in 1..=10 {
                     let run = run(&own);
-                    store.insert_run(&run).await?;
-                    store.save_run_state(own.workspace_id, run.id, &running, sequence).await?;
+                    store.insert(&run, None).await.unwrap();
+                    store.save_state::<Run>(own.workspace_id, run.id, &running, sequence).await?;
                     let favourite = if n % 2 == 0 { own.id } else { rival };
                     store.activate(own.workspace_id, favourite, at(n)).await?;
                 }

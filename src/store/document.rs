@@ -24,7 +24,7 @@ impl Store {
     }
 
     pub async fn find_document(&self, scope: &Scope, id: DocumentId) -> Result<Option<Document>, StoreError> {
-        self.find(scope, id).await
+        self.find_row(scope, id).await
     }
 
     /// In the order of `ids`, one for each, repeated ones too; those that are not in the workspace are left out.
@@ -50,7 +50,7 @@ impl Store {
 impl Listable for Document {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 

@@ -3,103 +3,23 @@
 use entity::execution::{ActiveModel, Column, Entity, Model};
 use sea_orm::entity::prelude::Json;
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, PaginatorTrait, QueryFilter,
-    QuerySelect, Select, Set,
-};
+use sea_orm::{DatabaseTransaction, EntityTrait, Iterable, QuerySelect, Select, Set};
 
-use super::cells::{Cells, json, plain, storable, stored};
+use super::cells::{Cells, json, storable, stored};
 use super::filter::{Source, columns};
 use super::list::Listable;
-use super::rows::Work;
-use super::{Store, StoreError};
+use super::rows::{InsertError, StoredWork};
+use super::{StoreError, workflow};
 use crate::domain::execution::{Execution, ExecutionState};
-use crate::domain::id::NodeId;
-use crate::domain::principal::Scope;
 use crate::domain::status::{ExecutionStatus, LogState};
 use crate::domain::time::micros;
 use crate::domain::workflow_document::WorkScope;
-use crate::domain::{ExecutionId, WorkspaceId};
-
-impl Store {
-    pub async fn find_execution(&self, scope: &Scope, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
-        self.find(scope, id).await
-    }
-
-    /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
-    /// further on, or is not there.
-    pub async fn save_execution_state(
-        &self,
-        workspace_id: WorkspaceId,
-        id: ExecutionId,
-        state: &ExecutionState,
-        last_sequence: u64,
-    ) -> Result<bool, StoreError> {
-        self.advance::<Execution>(workspace_id, id, state_columns(state), last_sequence).await
-    }
-
-    /// Its log failed: only its first `durable_bytes` count. False when there is no such execution.
-    pub async fn mark_execution_degraded(
-        &self,
-        workspace_id: WorkspaceId,
-        id: ExecutionId,
-        durable_bytes: u64,
-    ) -> Result<bool, StoreError> {
-        self.set_degraded::<Execution>(workspace_id, id, Some(durable_bytes)).await
-    }
-
-    /// Its log is whole again.
-    pub async fn clear_execution_degraded(
-        &self,
-        workspace_id: WorkspaceId,
-        id: ExecutionId,
-    ) -> Result<bool, StoreError> {
-        self.set_degraded::<Execution>(workspace_id, id, None).await
-    }
-
-    /// Every execution of a node that has ended and whose log has failed, oldest first.
-    pub async fn degraded_executions(&self, node_id: NodeId) -> Result<Vec<Execution>, StoreError> {
-        self.degraded(node_id).await
-    }
-
-    /// Every execution of a node that has not ended, oldest first.
-    pub async fn unfinished_executions(&self, node_id: NodeId) -> Result<Vec<Execution>, StoreError> {
-        self.unfinished(node_id).await
-    }
-
-    /// How many executions of a workflow have not ended.
-    pub async fn count_active_executions(
-        &self,
-        workspace_id: WorkspaceId,
-        workflow_id: &str,
-    ) -> Result<u64, StoreError> {
-        Ok(count_active(self.read(), workspace_id, workflow_id).await?)
-    }
-}
-
-pub(super) async fn count_active(
-    connection: &impl ConnectionTrait,
-    workspace_id: WorkspaceId,
-    workflow_id: &str,
-) -> Result<u64, DbErr> {
-    let active = Entity::find()
-        .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
-        .filter(Column::WorkflowId.eq(plain(workflow_id)))
-        .filter(Column::IsActive.eq(true));
-    active.count(connection).await
-}
-
-/// Together with whatever else `transaction` holds.
-pub(super) async fn insert(transaction: &DatabaseTransaction, execution: &Execution) -> Result<(), DbErr> {
-    Entity::insert(storable(row(execution))).exec_without_returning(transaction).await?;
-    Ok(())
-}
 
 /// Inputs may be large and no list shows them, so the items have none.
 impl Listable for Execution {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 
@@ -117,9 +37,18 @@ impl Listable for Execution {
     }
 }
 
-impl Work for Execution {
-    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
-        ExecutionStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
+impl StoredWork for Execution {
+    fn state_columns(state: &ExecutionState) -> ActiveModel {
+        state_columns(state)
+    }
+
+    /// Only while its workflow is there, which is then not deleted before this transaction has ended.
+    async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
+        if !workflow::hold(transaction, self.workspace_id, &self.workflow_id).await? {
+            return Err(InsertError::OriginGone);
+        }
+        Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;
+        Ok(())
     }
 }
 
@@ -202,7 +131,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::id::NodeId;
     use crate::domain::list::{Comparison, EXECUTIONS, Field, Filter, Query, Test, Value};
+    use crate::domain::principal::Scope;
+    use crate::domain::{ExecutionId, WorkspaceId};
+    use crate::store::Store;
     use crate::store::fixture::{TestStore, at, execution, work_scope, workflow};
 
     fn full_state(status: ExecutionStatus) -> ExecutionState {
@@ -228,7 +161,7 @@ mod tests {
     }
 
     async fn found(store: &Store, id: ExecutionId) -> Execution {
-        store.find_execution(&Scope::All, id).await.unwrap().unwrap()
+        store.find::<Execution>(&Scope::All, id).await.unwrap().unwrap()
     }
 
     #[tokio::test]
@@ -247,7 +180,7 @@ mod tests {
             ..execution(of, "plan")
         };
         for execution in [&sparse, &full] {
-            store.insert_execution(execution, None).await.unwrap();
+            store.insert(execution, None).await.unwrap();
             assert_eq!(found(&store, execution.id).await, *execution);
         }
     }
@@ -257,17 +190,17 @@ mod tests {
         let (store, of) = furnished().await;
         let foreign = store.furnish("other").await.workspace_id;
         let execution = execution(of, "plan");
-        store.insert_execution(&execution, None).await.unwrap();
+        store.insert(&execution, None).await.unwrap();
         for scope in [Scope::Only(vec![]), Scope::Only(vec![foreign])] {
-            assert_eq!(store.find_execution(&scope, execution.id).await.unwrap(), None);
+            assert_eq!(store.find::<Execution>(&scope, execution.id).await.unwrap(), None);
             let listed = store.page::<Execution>(&scope, &Query::all(EXECUTIONS.order), 1, 50).await.unwrap();
             assert_eq!(listed.total, 0);
         }
         let state = full_state(ExecutionStatus::Failed);
-        assert!(!store.save_execution_state(foreign, execution.id, &state, 5).await.unwrap());
-        assert!(!store.mark_execution_degraded(foreign, execution.id, 1).await.unwrap());
-        assert!(!store.delete_execution(foreign, execution.id).await.unwrap());
-        assert_eq!(store.count_active_executions(foreign, "plan").await.unwrap(), 0);
+        assert!(!store.save_state::<Execution>(foreign, execution.id, &state, 5).await.unwrap());
+        assert!(!store.set_degraded::<Execution>(foreign, execution.id, Some(1)).await.unwrap());
+        assert!(!store.delete::<Execution>(foreign, execution.id).await.unwrap());
+        assert_eq!(workflow::count_active(store.read(), foreign, "plan").await.unwrap(), 0);
         assert_eq!(found(&store, execution.id).await, execution);
     }
 
@@ -275,28 +208,28 @@ mod tests {
     async fn state_only_moves_forward() {
         let (store, of) = furnished().await;
         let execution = execution(of, "plan");
-        store.insert_execution(&execution, None).await.unwrap();
+        store.insert(&execution, None).await.unwrap();
         let id = execution.id;
         let running = ExecutionState { status: ExecutionStatus::Running, ..ExecutionState::default() };
         let ended = full_state(ExecutionStatus::Completed);
-        assert!(store.save_execution_state(of, id, &ended, 9).await.unwrap());
-        assert!(!store.save_execution_state(of, id, &ended, 9).await.unwrap(), "again");
-        assert!(!store.save_execution_state(of, id, &running, 4).await.unwrap(), "late");
+        assert!(store.save_state::<Execution>(of, id, &ended, 9).await.unwrap());
+        assert!(!store.save_state::<Execution>(of, id, &ended, 9).await.unwrap(), "again");
+        assert!(!store.save_state::<Execution>(of, id, &running, 4).await.unwrap(), "late");
         assert_eq!(found(&store, id).await, Execution { state: ended, last_sequence: 9, ..execution });
-        assert!(store.save_execution_state(of, id, &running, 10).await.unwrap());
+        assert!(store.save_state::<Execution>(of, id, &running, 10).await.unwrap());
         assert_eq!(found(&store, id).await.state, running, "what the log no longer says is cleared");
-        assert!(!store.save_execution_state(of, ExecutionId::generate(), &running, 99).await.unwrap(), "not there");
+        assert!(!store.save_state::<Execution>(of, ExecutionId::generate(), &running, 99).await.unwrap(), "not there");
     }
 
     #[tokio::test]
     async fn degraded_is_set_beside_the_state() {
         let (store, of) = furnished().await;
         let execution = execution(of, "plan");
-        store.insert_execution(&execution, None).await.unwrap();
-        assert!(store.mark_execution_degraded(of, execution.id, 12).await.unwrap());
-        assert_eq!(store.degraded_executions(execution.node_id).await.unwrap(), [], "it has not ended");
+        store.insert(&execution, None).await.unwrap();
+        assert!(store.set_degraded::<Execution>(of, execution.id, Some(12)).await.unwrap());
+        assert_eq!(store.degraded::<Execution>(execution.node_id).await.unwrap(), [], "it has not ended");
         let ended = full_state(ExecutionStatus::Failed);
-        store.save_execution_state(of, execution.id, &ended, 9).await.unwrap();
+        store.save_state::<Execution>(of, execution.id, &ended, 9).await.unwrap();
         let expected = Execution {
             log_degraded: true,
             durable_bytes: Some(12),
@@ -304,9 +237,9 @@ mod tests {
             last_sequence: 9,
             ..execution.clone()
         };
-        assert_eq!(store.degraded_executions(execution.node_id).await.unwrap(), std::slice::from_ref(&expected));
-        assert!(store.clear_execution_degraded(of, execution.id).await.unwrap());
-        assert_eq!(store.degraded_executions(execution.node_id).await.unwrap(), []);
+        assert_eq!(store.degraded::<Execution>(execution.node_id).await.unwrap(), std::slice::from_ref(&expected));
+        assert!(store.set_degraded::<Execution>(of, execution.id, None).await.unwrap());
+        assert_eq!(store.degraded::<Execution>(execution.node_id).await.unwrap(), []);
         let expected = Execution { log_degraded: false, durable_bytes: None, ..expected };
         assert_eq!(found(&store, execution.id).await, expected);
     }
@@ -318,15 +251,15 @@ mod tests {
         for (micros, &status) in ExecutionStatus::ALL.iter().enumerate() {
             let state = ExecutionState { status, ..ExecutionState::default() };
             let execution = Execution { node_id, created_at: at(micros as i64), state, ..execution(of, "plan") };
-            store.insert_execution(&execution, None).await.unwrap();
+            store.insert(&execution, None).await.unwrap();
         }
-        store.insert_execution(&execution(of, "audit"), None).await.unwrap();
-        let unfinished = store.unfinished_executions(node_id).await.unwrap();
+        store.insert(&execution(of, "audit"), None).await.unwrap();
+        let unfinished = store.unfinished::<Execution>(node_id).await.unwrap();
         let statuses: Vec<_> = unfinished.iter().map(|execution| execution.state.status).collect();
         use ExecutionStatus::{Pending, Running, WaitingAcceptance, WaitingClarification};
         assert_eq!(statuses, [Pending, Running, WaitingClarification, WaitingAcceptance]);
-        assert_eq!(store.count_active_executions(of, "plan").await.unwrap(), 4);
-        assert_eq!(store.count_active_executions(of, "audit").await.unwrap(), 1);
+        assert_eq!(workflow::count_active(store.read(), of, "plan").await.unwrap(), 4);
+        assert_eq!(workflow::count_active(store.read(), of, "audit").await.unwrap(), 1);
     }
 
     #[tokio::test]
@@ -338,7 +271,7 @@ mod tests {
         let two = Execution { created_at: at(2), input, state: ended, ..execution(of, "audit") };
         let three = Execution { created_at: at(3), scope: work_scope("43"), ..execution(of, "plan") };
         for execution in [&one, &two, &three] {
-            store.insert_execution(execution, None).await.unwrap();
+            store.insert(execution, None).await.unwrap();
         }
         let text = |value: &str| Test::Compare(Comparison::Eq, Value::Text(value.into()));
         let flag = |value| Test::Compare(Comparison::Eq, Value::Flag(value));

@@ -575,7 +575,7 @@ mod tests {
                 ..ExecutionState::default()
             };
             first = first.or(Some(made.id));
-            store.insert_execution(&made, None).await.unwrap();
+            store.insert(&made, None).await.unwrap();
             calls.push(LlmCall { cost: (number > 0).then_some(MicroUsd(number as i64)), ..llm_call(&made) });
         }
         calls.push(llm_call(&execution(of, "audit")));

@@ -21,7 +21,7 @@ pub trait Listable: Sized {
     type Entity: EntityTrait<Model: Send + Sync>;
 
     /// The row's workspace: what a scope limits.
-    fn workspace_id() -> <Self::Entity as EntityTrait>::Column;
+    fn workspace_column() -> <Self::Entity as EntityTrait>::Column;
 
     fn configuration_id() -> Option<<Self::Entity as EntityTrait>::Column> {
         None
@@ -129,8 +129,8 @@ impl Store {
         let in_configuration = R::configuration_id().zip(configuration_id);
         let of_document = R::document_id().zip(document_id);
         select
-            .filter(visible(scope, R::workspace_id()))
-            .filter(Condition::all().add_option(workspace_id.map(|id| R::workspace_id().eq(id.to_string()))))
+            .filter(visible(scope, R::workspace_column()))
+            .filter(Condition::all().add_option(workspace_id.map(|id| R::workspace_column().eq(id.to_string()))))
             .filter(Condition::all().add_option(in_configuration.map(|(column, id)| column.eq(id.to_string()))))
             .filter(Condition::all().add_option(of_document.map(|(column, id)| column.eq(id.to_string()))))
             .filter(condition::<R>(&query.filter, self.dialect()))

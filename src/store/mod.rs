@@ -24,7 +24,6 @@ mod feed_origin;
 mod workflow_document;
 mod workflow;
 mod execution;
-mod execution_claim;
 mod ledger;
 
 #[cfg(test)]
@@ -32,12 +31,11 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod oracle;
 
-pub use claim::InsertRunError;
 pub use database::Store;
 pub use error::{ConnectError, MigrateError, StoreError};
-pub use execution_claim::InsertExecutionError;
 pub use list::{Listable, Listed, Slice};
-pub use retention::{FinishedLog, FinishedQuery, LogFacts};
+pub use retention::{FinishedLog, FinishedQuery};
+pub use rows::{InsertError, StoredWork};
 pub use schema::SchemaStatus;
 pub use workflow::{DeleteWorkflowError, InsertWorkflowError, ReplaceWorkflowError};
 pub use workflow_document::{ChangeDocumentError, CreateDocumentError};

@@ -305,7 +305,7 @@ async fn filled(world: &World, runs: &[Run]) -> TestStore {
         store.insert_document(document).await.unwrap();
     }
     for run in runs {
-        store.insert_run(run).await.unwrap();
+        store.insert(run, None).await.unwrap();
     }
     store
 }

@@ -8,15 +8,17 @@ use sea_orm::{
 
 use super::cells::Cells;
 use super::list::column_of;
-use super::rows::{Work, column};
+use super::rows::{StoredWork, column, statuses};
 use super::{Store, StoreError};
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;
 use crate::domain::id::NodeId;
 use crate::domain::list::Field;
+use crate::domain::principal::Scope;
 use crate::domain::run::Run;
 use crate::domain::status::LogState;
 use crate::domain::time::{Timestamp, micros};
+use crate::domain::work::{LogFacts, Work};
 use crate::domain::{StreamId, StreamKey, StreamKind};
 
 /// A log of work that has ended.
@@ -38,17 +40,6 @@ pub struct FinishedQuery<'a> {
     pub limit: u64,
 }
 
-/// What is known of one log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogFacts {
-    pub has_ended: bool,
-    pub completed_at: Option<Timestamp>,
-    pub degraded: bool,
-    /// Of a log that has failed: what of it counts.
-    pub durable_bytes: Option<u64>,
-    pub state: LogState,
-}
-
 impl Store {
     /// Logs of work that has ended and that have not failed.
     pub async fn finished_logs(&self, query: &FinishedQuery<'_>) -> Result<Vec<FinishedLog>, StoreError> {
@@ -63,29 +54,11 @@ impl Store {
 
     /// None when there is no such row.
     pub async fn log_facts(&self, key: StreamKey) -> Result<Option<LogFacts>, StoreError> {
-        let scope = crate::domain::principal::Scope::Only(vec![key.workspace_id()]);
+        let scope = Scope::Only(vec![key.workspace_id()]);
         Ok(match key {
-            StreamKey::Run { id, .. } => self.find_run(&scope, id).await?.map(|run| LogFacts {
-                has_ended: run.state.status.is_terminal(),
-                completed_at: run.state.completed_at,
-                degraded: run.log_degraded,
-                durable_bytes: run.durable_bytes,
-                state: run.log_state,
-            }),
-            StreamKey::Build { id, .. } => self.find_build(&scope, id).await?.map(|build| LogFacts {
-                has_ended: build.state.status.is_terminal(),
-                completed_at: build.state.completed_at,
-                degraded: build.log_degraded,
-                durable_bytes: build.durable_bytes,
-                state: build.log_state,
-            }),
-            StreamKey::Execution { id, .. } => self.find_execution(&scope, id).await?.map(|execution| LogFacts {
-                has_ended: execution.state.status.is_terminal(),
-                completed_at: execution.state.completed_at,
-                degraded: execution.log_degraded,
-                durable_bytes: execution.durable_bytes,
-                state: execution.log_state,
-            }),
+            StreamKey::Run { id, .. } => self.find::<Run>(&scope, id).await?.map(|run| run.log()),
+            StreamKey::Build { id, .. } => self.find::<Build>(&scope, id).await?.map(|build| build.log()),
+            StreamKey::Execution { id, .. } => self.find::<Execution>(&scope, id).await?.map(|found| found.log()),
             StreamKey::Feed { .. } => None,
         })
     }
@@ -103,7 +76,7 @@ impl Store {
     }
 }
 
-async fn finished<W: Work>(
+async fn finished<W: StoredWork>(
     database: &DatabaseConnection,
     query: &FinishedQuery<'_>,
 ) -> Result<Vec<FinishedLog>, StoreError> {
@@ -111,10 +84,10 @@ async fn finished<W: Work>(
     let log_state = column::<W>("log_state");
     let select = W::Entity::find()
         .select_only()
-        .columns([id, W::workspace_id(), completed_at])
+        .columns([id, W::workspace_column(), completed_at])
         .filter(log_state.is_in(query.states.iter().map(|state| state.as_str())))
         .filter(completed_at.lt(micros(query.completed_before)))
-        .filter(column_of::<W>(Field::Status).is_in(W::statuses(true)))
+        .filter(column_of::<W>(Field::Status).is_in(statuses::<W>(true)))
         .filter(column::<W>("log_degraded").eq(false))
         .filter(column::<W>("node_id").eq(query.node_id.to_string()))
         .filter(behind(id, completed_at, query.after))
@@ -185,7 +158,7 @@ mod tests {
             },
         ];
         for run in others.iter().chain([&wanted]) {
-            store.insert_run(run).await.unwrap();
+            store.insert(run, None).await.unwrap();
         }
         let found = store.finished_logs(&query(node_id, 20)).await.unwrap();
         assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
@@ -199,7 +172,7 @@ mod tests {
         let node_id = NodeId::generate();
         // Several at the same moment, so that the id must break ties.
         for number in 0..7 {
-            store.insert_run(&ended(&configuration, node_id, number / 3)).await.unwrap();
+            store.insert(&ended(&configuration, node_id, number / 3), None).await.unwrap();
         }
         let all = store.finished_logs(&query(node_id, 1000)).await.unwrap();
         assert_eq!(all.len(), 7);
@@ -221,8 +194,8 @@ mod tests {
         let run = ended(&configuration, NodeId::generate(), 5);
         let state = BuildState { status: BuildStatus::Active, completed_at: Some(at(6)), ..BuildState::default() };
         let build = Build { state, ..build(&configuration) };
-        store.insert_run(&run).await.unwrap();
-        store.insert_build(&build).await.unwrap();
+        store.insert(&run, None).await.unwrap();
+        store.insert(&build, None).await.unwrap();
         for key in [run.stream_key(), build.stream_key()] {
             assert!(store.set_log_state(key, LogState::Expiring).await.unwrap());
             let facts = store.log_facts(key).await.unwrap().unwrap();
@@ -231,7 +204,7 @@ mod tests {
         let foreign = StreamKey::run(store.furnish("other").await.workspace_id, run.id);
         assert!(!store.set_log_state(foreign, LogState::Deleted).await.unwrap());
         assert_eq!(store.log_facts(foreign).await.unwrap(), None);
-        let found = store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
+        let found = store.find::<Run>(&Scope::All, run.id).await.unwrap().unwrap();
         assert_eq!(found, Run { log_state: LogState::Expiring, ..run });
     }
 
@@ -245,7 +218,7 @@ mod tests {
         let made = |status, micros| Execution { node_id, state: state(status, micros), ..execution(of, "plan") };
         let wanted = made(ExecutionStatus::Cancelled, 10);
         for execution in [&wanted, &made(ExecutionStatus::Completed, 20), &made(ExecutionStatus::Running, 5)] {
-            store.insert_execution(execution, None).await.unwrap();
+            store.insert(execution, None).await.unwrap();
         }
         let executions = FinishedQuery { kind: StreamKind::Execution, ..query(node_id, 20) };
         let found = store.finished_logs(&executions).await.unwrap();

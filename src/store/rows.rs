@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityName, EntityTrait, QueryFilter, QueryOrder,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityName, EntityTrait, QueryFilter,
+    QueryOrder,
 };
 
 use super::cells::{storable, stored};
@@ -14,30 +15,66 @@ use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
 use crate::domain::status::LogState;
+use crate::domain::work::{Status, Work};
 
-/// A record of work: a node's, with a log of its own that decides its state.
-pub trait Work: Listable {
-    /// The words of the statuses in which it has ended, or of all others.
-    fn statuses(ended: bool) -> impl Iterator<Item = &'static str>;
+/// Work as a table of its own keeps it.
+pub trait StoredWork: Listable + Work {
+    /// The columns that a state decides.
+    fn state_columns(state: &Self::State) -> Change<Self>;
+
+    /// Stores the row, and what else must be there with it.
+    fn insert(&self, transaction: &DatabaseTransaction) -> impl Future<Output = Result<(), InsertError>>;
+}
+
+/// A piece of work is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum InsertError {
+    /// What it is to be made from was deleted in the meantime.
+    #[error("what the work is made from does not exist any more")]
+    OriginGone,
+    #[error("the idempotency key is in use")]
+    KeyTaken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for InsertError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The words of the statuses in which work has ended, or of all others.
+pub fn statuses<W: Work>(ended: bool) -> impl Iterator<Item = &'static str> {
+    W::Status::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
 }
 
 /// A column that every table of work has.
-pub fn column<W: Work>(name: &str) -> <W::Entity as EntityTrait>::Column {
+pub fn column<W: StoredWork>(name: &str) -> <W::Entity as EntityTrait>::Column {
     let table = W::Entity::default();
     name.parse().unwrap_or_else(|_| unreachable!("{} has no column {name}", table.table_name()))
 }
 
-type Change<W> = <<W as Listable>::Entity as EntityTrait>::ActiveModel;
+pub type Change<W> = <<W as Listable>::Entity as EntityTrait>::ActiveModel;
 
-fn no_change<W: Work>() -> Change<W> {
+fn no_change<W: StoredWork>() -> Change<W> {
     <Change<W> as ActiveModelTrait>::default()
 }
 
 impl Store {
-    pub(super) async fn find<R: Listable>(&self, scope: &Scope, id: impl ToString) -> Result<Option<R>, StoreError> {
+    pub(super) async fn find_row<R: Listable>(
+        &self,
+        scope: &Scope,
+        id: impl ToString,
+    ) -> Result<Option<R>, StoreError> {
         let is_it = column_of::<R>(Field::Id).eq(id.to_string());
-        let select = R::Entity::find().filter(is_it).filter(visible(scope, R::workspace_id()));
+        let select = R::Entity::find().filter(is_it).filter(visible(scope, R::workspace_column()));
         select.one(self.read()).await?.map(R::record).transpose()
+    }
+
+    /// One piece of work, if the caller may see it.
+    pub async fn find<W: StoredWork>(&self, scope: &Scope, id: W::Id) -> Result<Option<W>, StoreError> {
+        self.find_row(scope, id).await
     }
 
     /// Changes one row if it passes a condition; false when it is not there or does not.
@@ -51,26 +88,28 @@ impl Store {
         update::<R>(self.write().await, workspace_id, id, change, only).await
     }
 
-    /// Saves what a log told up to `last_sequence`. False, and no change, when the row already stands there or further
-    /// on, or is not there.
-    pub(super) async fn advance<W: Work>(
+    /// Saves what the log says up to `last_sequence`. False, and no change, when the row already stands there or
+    /// further on, or is not there.
+    pub async fn save_state<W: StoredWork>(
         &self,
         workspace_id: WorkspaceId,
-        id: impl ToString,
-        mut state: Change<W>,
+        id: W::Id,
+        state: &W::State,
         last_sequence: u64,
     ) -> Result<bool, StoreError> {
+        let mut change = W::state_columns(state);
         let column = column::<W>("last_sequence");
-        state.set(column, stored(last_sequence).into());
+        change.set(column, stored(last_sequence).into());
         let older = Condition::all().add(column.lt(stored(last_sequence)));
-        update::<W>(self.retell().await, workspace_id, id, state, older).await
+        update::<W>(self.retell().await, workspace_id, id, change, older).await
     }
 
-    /// Its log failed: only its first `durable_bytes` count. With none, it is whole again.
-    pub(super) async fn set_degraded<W: Work>(
+    /// Its log failed: only its first `durable_bytes` count. With none, it is whole again. False when there is no such
+    /// row.
+    pub async fn set_degraded<W: StoredWork>(
         &self,
         workspace_id: WorkspaceId,
-        id: impl ToString,
+        id: W::Id,
         durable_bytes: Option<u64>,
     ) -> Result<bool, StoreError> {
         let mut change = no_change::<W>();
@@ -79,7 +118,7 @@ impl Store {
         self.change::<W>(workspace_id, id, change, Condition::all()).await
     }
 
-    pub(super) async fn set_log_state_of<W: Work>(
+    pub(super) async fn set_log_state_of<W: StoredWork>(
         &self,
         workspace_id: WorkspaceId,
         id: impl ToString,
@@ -91,19 +130,24 @@ impl Store {
     }
 
     /// Work of a node that has not ended, oldest first.
-    pub(super) async fn unfinished<W: Work>(&self, node_id: NodeId) -> Result<Vec<W>, StoreError> {
+    pub async fn unfinished<W: StoredWork>(&self, node_id: NodeId) -> Result<Vec<W>, StoreError> {
         self.work_of(node_id, false, Condition::all()).await
     }
 
     /// Work of a node that has ended and whose log has failed, oldest first.
-    pub(super) async fn degraded<W: Work>(&self, node_id: NodeId) -> Result<Vec<W>, StoreError> {
+    pub async fn degraded<W: StoredWork>(&self, node_id: NodeId) -> Result<Vec<W>, StoreError> {
         self.work_of(node_id, true, Condition::all().add(column::<W>("log_degraded").eq(true))).await
     }
 
-    async fn work_of<W: Work>(&self, node_id: NodeId, ended: bool, only: Condition) -> Result<Vec<W>, StoreError> {
+    async fn work_of<W: StoredWork>(
+        &self,
+        node_id: NodeId,
+        ended: bool,
+        only: Condition,
+    ) -> Result<Vec<W>, StoreError> {
         let select = W::Entity::find()
             .filter(column::<W>("node_id").eq(node_id.to_string()))
-            .filter(column_of::<W>(Field::Status).is_in(W::statuses(ended)))
+            .filter(column_of::<W>(Field::Status).is_in(statuses::<W>(ended)))
             .filter(only);
         let oldest_first =
             select.order_by_asc(column_of::<W>(Field::CreatedAt)).order_by_asc(column_of::<W>(Field::Id));
@@ -134,5 +178,5 @@ pub async fn delete<R: Listable>(
 
 fn own<R: Listable>(workspace_id: WorkspaceId, id: impl ToString) -> Condition {
     let is_it = column_of::<R>(Field::Id).eq(id.to_string());
-    Condition::all().add(is_it).add(R::workspace_id().eq(workspace_id.to_string()))
+    Condition::all().add(is_it).add(R::workspace_column().eq(workspace_id.to_string()))
 }

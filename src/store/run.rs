@@ -5,96 +5,27 @@ use std::collections::BTreeSet;
 use entity::run::{ActiveModel, Column, Entity, Model};
 use entity::{document, run_document};
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
-use sea_orm::{
-    DatabaseTransaction, DbErr, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set,
-};
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set};
 
+use super::StoreError;
 use super::cells::{Cells, json, storable, stored};
 use super::filter::{Source, columns};
 use super::list::{Listable, column_source};
-use super::rows::Work;
-use super::{Store, StoreError};
+use super::rows::{InsertError, StoredWork};
 use crate::domain::failure::{Label, RunFailure};
-use crate::domain::id::NodeId;
 use crate::domain::list::Field;
-use crate::domain::principal::Scope;
 use crate::domain::run::{Run, RunState};
 use crate::domain::status::{LogState, RunStatus};
 use crate::domain::time::micros;
-use crate::domain::{RunId, WorkspaceId};
 
 /// Rows written in one statement; databases bound the number of parameters.
 const BATCH: usize = 500;
-
-impl Store {
-    pub async fn insert_run(&self, run: &Run) -> Result<(), StoreError> {
-        let writer = self.write().await;
-        let transaction = writer.begin().await?;
-        insert(&transaction, run).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    pub async fn find_run(&self, scope: &Scope, id: RunId) -> Result<Option<Run>, StoreError> {
-        self.find(scope, id).await
-    }
-
-    /// Saves what the log told up to `last_sequence`. False, and no change, when the row already stands there or
-    /// further on, or is not there.
-    pub async fn save_run_state(
-        &self,
-        workspace_id: WorkspaceId,
-        id: RunId,
-        state: &RunState,
-        last_sequence: u64,
-    ) -> Result<bool, StoreError> {
-        self.advance::<Run>(workspace_id, id, state_columns(state), last_sequence).await
-    }
-
-    /// Its log failed: only its first `durable_bytes` count. False when there is no such run.
-    pub async fn mark_run_degraded(
-        &self,
-        workspace_id: WorkspaceId,
-        id: RunId,
-        durable_bytes: u64,
-    ) -> Result<bool, StoreError> {
-        self.set_degraded::<Run>(workspace_id, id, Some(durable_bytes)).await
-    }
-
-    /// Its log is whole again.
-    pub async fn clear_run_degraded(&self, workspace_id: WorkspaceId, id: RunId) -> Result<bool, StoreError> {
-        self.set_degraded::<Run>(workspace_id, id, None).await
-    }
-
-    /// Every run of a node that has ended and whose log has failed, oldest first.
-    pub async fn degraded_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
-        self.degraded(node_id).await
-    }
-
-    /// Every run of a node that has not ended, oldest first.
-    pub async fn unfinished_runs(&self, node_id: NodeId) -> Result<Vec<Run>, StoreError> {
-        self.unfinished(node_id).await
-    }
-}
-
-/// A row and those of its documents, together with whatever else `transaction` holds.
-pub(super) async fn insert(transaction: &DatabaseTransaction, run: &Run) -> Result<(), DbErr> {
-    Entity::insert(storable(row(run))).exec_without_returning(transaction).await?;
-    let documents: BTreeSet<_> = run.options.document_ids.iter().collect();
-    let inputs = documents.into_iter().map(|document_id| run_document::ActiveModel {
-        run_id: Set(run.id.to_string()),
-        document_id: Set(document_id.to_string()),
-    });
-    for inputs in inputs.collect::<Vec<_>>().chunks(BATCH) {
-        run_document::Entity::insert_many(inputs.to_vec()).exec_without_returning(transaction).await?;
-    }
-    Ok(())
-}
 
 /// Summaries are large and no list shows them, so the items have none.
 impl Listable for Run {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 
@@ -125,9 +56,23 @@ impl Listable for Run {
     }
 }
 
-impl Work for Run {
-    fn statuses(ended: bool) -> impl Iterator<Item = &'static str> {
-        RunStatus::ALL.iter().filter(move |status| status.is_terminal() == ended).map(|status| status.as_str())
+impl StoredWork for Run {
+    fn state_columns(state: &RunState) -> ActiveModel {
+        state_columns(state)
+    }
+
+    /// With the rows of its documents.
+    async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
+        Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;
+        let documents: BTreeSet<_> = self.options.document_ids.iter().collect();
+        let inputs = documents.into_iter().map(|document_id| run_document::ActiveModel {
+            run_id: Set(self.id.to_string()),
+            document_id: Set(document_id.to_string()),
+        });
+        for inputs in inputs.collect::<Vec<_>>().chunks(BATCH) {
+            run_document::Entity::insert_many(inputs.to_vec()).exec_without_returning(transaction).await?;
+        }
+        Ok(())
     }
 }
 
@@ -246,9 +191,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::id::NodeId;
     use crate::domain::list::{Comparison, Filter, Query, RUNS, Test, Value, Within};
+    use crate::domain::principal::Scope;
     use crate::domain::run::{LogLevel, RunOptions};
-    use crate::domain::{BuildId, ConfigurationId, DocumentId};
+    use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId};
+    use crate::store::Store;
     use crate::store::fixture::{TestStore, at, run};
     use crate::store::{Listed, Slice};
 
@@ -291,7 +239,7 @@ mod tests {
     }
 
     async fn found(store: &Store, id: RunId) -> Run {
-        store.find_run(&Scope::All, id).await.unwrap().unwrap()
+        store.find::<Run>(&Scope::All, id).await.unwrap().unwrap()
     }
 
     #[tokio::test]
@@ -309,7 +257,7 @@ mod tests {
             ..run(&configuration)
         };
         for run in [&sparse, &full] {
-            store.insert_run(run).await.unwrap();
+            store.insert(run, None).await.unwrap();
             assert_eq!(found(&store, run.id).await, *run);
         }
     }
@@ -320,7 +268,7 @@ mod tests {
         // As text these have no fraction, three digits and six: 1 s, 1.5 s, 1.500001 s, 2 s.
         let moments = [1_000_000, 1_500_000, 1_500_001, 2_000_000].map(at);
         for created_at in [moments[2], moments[0], moments[3], moments[1]] {
-            store.insert_run(&Run { created_at, ..run(&configuration) }).await.unwrap();
+            store.insert(&Run { created_at, ..run(&configuration) }, None).await.unwrap();
         }
         let listed = store.page::<Run>(&Scope::All, &newest(), 1, 50).await.unwrap();
         let mut times: Vec<_> = listed.items.iter().map(|run| run.created_at).collect();
@@ -333,9 +281,9 @@ mod tests {
         let (store, own) = TestStore::furnished().await;
         let foreign = store.furnish("other").await.workspace_id;
         let run = run(&own);
-        store.insert_run(&run).await.unwrap();
+        store.insert(&run, None).await.unwrap();
         for scope in [Scope::Only(vec![]), Scope::Only(vec![foreign])] {
-            assert_eq!(store.find_run(&scope, run.id).await.unwrap(), None);
+            assert_eq!(store.find::<Run>(&scope, run.id).await.unwrap(), None);
             let within = Within { workspace_id: Some(own.workspace_id), ..Within::default() };
             for query in [newest(), Query { within, ..newest() }] {
                 assert_eq!(store.page::<Run>(&scope, &query, 1, 50).await.unwrap(), Listed { items: vec![], total: 0 });
@@ -343,8 +291,8 @@ mod tests {
                 assert_eq!(slice, Slice { items: vec![], next: None });
             }
         }
-        assert!(!store.save_run_state(foreign, run.id, &full_state(RunStatus::Failed), 5).await.unwrap());
-        assert!(!store.mark_run_degraded(foreign, run.id, 1).await.unwrap());
+        assert!(!store.save_state::<Run>(foreign, run.id, &full_state(RunStatus::Failed), 5).await.unwrap());
+        assert!(!store.set_degraded::<Run>(foreign, run.id, Some(1)).await.unwrap());
         assert_eq!(found(&store, run.id).await, run);
     }
 
@@ -352,25 +300,25 @@ mod tests {
     async fn state_only_moves_forward() {
         let (store, configuration) = TestStore::furnished().await;
         let run = run(&configuration);
-        store.insert_run(&run).await.unwrap();
+        store.insert(&run, None).await.unwrap();
         let (of, id) = (run.workspace_id, run.id);
         let running = RunState { status: RunStatus::Running, ..RunState::default() };
         let ended = full_state(RunStatus::Succeeded);
 
-        assert!(store.save_run_state(of, id, &running, 3).await.unwrap());
-        assert!(store.save_run_state(of, id, &ended, 9).await.unwrap());
-        assert!(!store.save_run_state(of, id, &ended, 9).await.unwrap(), "again");
-        assert!(!store.save_run_state(of, id, &running, 4).await.unwrap(), "late");
+        assert!(store.save_state::<Run>(of, id, &running, 3).await.unwrap());
+        assert!(store.save_state::<Run>(of, id, &ended, 9).await.unwrap());
+        assert!(!store.save_state::<Run>(of, id, &ended, 9).await.unwrap(), "again");
+        assert!(!store.save_state::<Run>(of, id, &running, 4).await.unwrap(), "late");
         assert_eq!(found(&store, id).await, Run { state: ended, last_sequence: 9, ..run.clone() });
-        assert!(!store.save_run_state(of, RunId::generate(), &running, 99).await.unwrap(), "not there");
+        assert!(!store.save_state::<Run>(of, RunId::generate(), &running, 99).await.unwrap(), "not there");
     }
 
     #[tokio::test]
     async fn a_saved_state_clears_what_the_log_no_longer_says() {
         let (store, configuration) = TestStore::furnished().await;
         let run = Run { state: full_state(RunStatus::Running), last_sequence: 1, ..run(&configuration) };
-        store.insert_run(&run).await.unwrap();
-        store.save_run_state(run.workspace_id, run.id, &RunState::default(), 2).await.unwrap();
+        store.insert(&run, None).await.unwrap();
+        store.save_state::<Run>(run.workspace_id, run.id, &RunState::default(), 2).await.unwrap();
         assert_eq!(found(&store, run.id).await.state, RunState::default());
     }
 
@@ -378,18 +326,18 @@ mod tests {
     async fn degraded_is_set_beside_the_state() {
         let (store, configuration) = TestStore::furnished().await;
         let run = run(&configuration);
-        store.insert_run(&run).await.unwrap();
-        assert!(store.mark_run_degraded(run.workspace_id, run.id, 12).await.unwrap());
+        store.insert(&run, None).await.unwrap();
+        assert!(store.set_degraded::<Run>(run.workspace_id, run.id, Some(12)).await.unwrap());
         let expected = Run { log_degraded: true, durable_bytes: Some(12), ..run.clone() };
         assert_eq!(found(&store, run.id).await, expected);
-        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), [], "it has not ended");
+        assert_eq!(store.degraded::<Run>(run.node_id).await.unwrap(), [], "it has not ended");
         let ended = full_state(RunStatus::Succeeded);
-        store.save_run_state(run.workspace_id, run.id, &ended, 9).await.unwrap();
+        store.save_state::<Run>(run.workspace_id, run.id, &ended, 9).await.unwrap();
         let expected = Run { state: ended, last_sequence: 9, ..expected };
-        assert_eq!(store.degraded_runs(NodeId::generate()).await.unwrap(), []);
-        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), std::slice::from_ref(&expected));
-        assert!(store.clear_run_degraded(run.workspace_id, run.id).await.unwrap());
-        assert_eq!(store.degraded_runs(run.node_id).await.unwrap(), []);
+        assert_eq!(store.degraded::<Run>(NodeId::generate()).await.unwrap(), []);
+        assert_eq!(store.degraded::<Run>(run.node_id).await.unwrap(), std::slice::from_ref(&expected));
+        assert!(store.set_degraded::<Run>(run.workspace_id, run.id, None).await.unwrap());
+        assert_eq!(store.degraded::<Run>(run.node_id).await.unwrap(), []);
         assert_eq!(found(&store, run.id).await, Run { log_degraded: false, durable_bytes: None, ..expected });
     }
 
@@ -400,10 +348,10 @@ mod tests {
         for (micros, &status) in RunStatus::ALL.iter().enumerate() {
             let state = RunState { status, ..RunState::default() };
             let run = Run { node_id, created_at: at(micros as i64), state, ..run(&configuration) };
-            store.insert_run(&run).await.unwrap();
+            store.insert(&run, None).await.unwrap();
         }
-        store.insert_run(&run(&configuration)).await.unwrap();
-        let open = store.unfinished_runs(node_id).await.unwrap();
+        store.insert(&run(&configuration), None).await.unwrap();
+        let open = store.unfinished::<Run>(node_id).await.unwrap();
         let statuses: Vec<_> = open.iter().map(|run| run.state.status).collect();
         assert_eq!(statuses, [RunStatus::Queued, RunStatus::Building, RunStatus::Running]);
     }
@@ -417,7 +365,7 @@ mod tests {
         let (store, configuration) = TestStore::furnished().await;
         let mut runs: Vec<_> = (0..7).map(|n| Run { created_at: at(n / 3), ..run(&configuration) }).collect();
         for run in &runs {
-            store.insert_run(run).await.unwrap();
+            store.insert(run, None).await.unwrap();
         }
         runs.sort_by_key(|run| std::cmp::Reverse((run.created_at, run.id)));
         let mut paged = Vec::new();
@@ -437,7 +385,7 @@ mod tests {
         let two = store.furnish("other").await;
         let failed = Run { state: full_state(RunStatus::Failed), ..run(&two) };
         for run in [&run(&one), &run(&two), &failed] {
-            store.insert_run(run).await.unwrap();
+            store.insert(run, None).await.unwrap();
         }
         let total = async |within: Within| {
             store.page::<Run>(&Scope::All, &Query { within, ..newest() }, 1, 1).await.unwrap().total
@@ -459,9 +407,9 @@ mod tests {
     async fn an_unreadable_row_is_named() {
         let (store, configuration) = TestStore::furnished().await;
         let run = run(&configuration);
-        store.insert_run(&run).await.unwrap();
+        store.insert(&run, None).await.unwrap();
         store.read().execute_unprepared("update runs set status = 'flying'").await.unwrap();
-        let error = store.find_run(&Scope::All, run.id).await.unwrap_err();
+        let error = store.find::<Run>(&Scope::All, run.id).await.unwrap_err();
         assert_eq!(error.to_string(), format!("row {} of table runs has an unreadable status", run.id));
     }
 }

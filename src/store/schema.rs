@@ -167,7 +167,6 @@ mod tests {
         assert_same_columns(&store, entity::workflow::Entity).await;
         assert_same_columns(&store, entity::workflow_revision::Entity).await;
         assert_same_columns(&store, entity::execution::Entity).await;
-        assert_same_columns(&store, entity::execution_idempotency_key::Entity).await;
         assert_same_columns(&store, entity::llm_call::Entity).await;
     }
 
@@ -207,8 +206,8 @@ mod tests {
         let (store, configuration) = TestStore::furnished().await;
         let mut run = run(&configuration);
         run.options.document_ids = [(); 2].map(|()| crate::domain::DocumentId::generate()).into();
-        store.insert_run(&run).await.unwrap();
-        store.insert_run(&fixture::run(&configuration)).await.unwrap();
+        store.insert(&run, None).await.unwrap();
+        store.insert(&fixture::run(&configuration), None).await.unwrap();
         let rows = async || entity::run_document::Entity::find().all(store.read()).await.unwrap();
         let before = rows().await;
         assert_eq!(before.len(), 2);
@@ -218,6 +217,38 @@ mod tests {
         let mut after = rows().await;
         after.sort_by_key(|row| before.iter().position(|other| other == row));
         assert_eq!(after, before);
+    }
+
+    #[tokio::test]
+    async fn idempotency_keys_keep_their_work_when_their_tables_are_joined_and_split() {
+        use crate::domain::idempotency::{Claim, IdempotencyKey};
+        let (store, configuration) = TestStore::furnished().await;
+        let of = configuration.workspace_id;
+        store.insert_workflow(of, &fixture::workflow("plan"), fixture::at(1)).await.unwrap();
+        let (run, execution) = (run(&configuration), fixture::execution(of, "plan"));
+        let claim = |digest: &str| Claim {
+            caller: "a".into(),
+            key: IdempotencyKey::parse(b"k").unwrap(),
+            request_digest: digest.into(),
+        };
+        store.insert(&run, Some(&claim("r"))).await.unwrap();
+        store.insert(&execution, Some(&claim("e"))).await.unwrap();
+        let rows = async || entity::idempotency_key::Entity::find().all(store.read()).await.unwrap();
+        let before = rows().await;
+        let joined = migration::known().iter().position(|name| name.contains("_000014_")).unwrap();
+        store.migrate_down((migration::known().len() - joined) as u32).await.unwrap();
+        let split = pairs(
+            &store,
+            "select run_id as id, request_digest as digest from idempotency_keys
+                union all select execution_id, request_digest from execution_idempotency_keys",
+            ["id", "digest"],
+        );
+        let expected = [(run.id.to_string(), "r".to_owned()), (execution.id.to_string(), "e".to_owned())];
+        assert_eq!(split.await, expected.into());
+        store.migrate().await.unwrap();
+        let mut after = rows().await;
+        after.sort_by_key(|row| before.iter().position(|other| other == row));
+        assert_eq!((after.len(), after), (2, before));
     }
 
     const NEEDS_ON_SQLITE: &str = "

@@ -4,17 +4,19 @@
 //! again counts on from them. A workflow that has executions at work is not deleted: who makes one holds the workflow's
 //! row meanwhile.
 
+use entity::execution;
 use entity::workflow::{ActiveModel, Column, Entity, Model};
 use entity::workflow_revision as revision;
 use sea_orm::entity::prelude::Json;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, Set,
 };
 
 use super::cells::{Cells, plain, storable, stored};
 use super::list::visible;
-use super::{Store, StoreError, execution};
+use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
 use crate::domain::precondition::Expected;
 use crate::domain::principal::Scope;
@@ -127,7 +129,7 @@ impl Store {
             transaction.rollback().await?;
             return Err(DeleteWorkflowError::NotFound);
         }
-        let active = execution::count_active(&transaction, workspace_id, workflow_id).await?;
+        let active = count_active(&transaction, workspace_id, workflow_id).await?;
         if active > 0 {
             transaction.rollback().await?;
             return Err(DeleteWorkflowError::InUse { active });
@@ -161,6 +163,19 @@ impl Store {
         let rows = select.order_by_asc(Column::WorkflowId).order_by_asc(Column::WorkspaceId).all(self.read()).await?;
         rows.into_iter().map(record).collect()
     }
+}
+
+/// How many executions of a workflow have not ended.
+pub(super) async fn count_active(
+    connection: &impl ConnectionTrait,
+    workspace_id: WorkspaceId,
+    workflow_id: &str,
+) -> Result<u64, DbErr> {
+    let active = execution::Entity::find()
+        .filter(execution::Column::WorkspaceId.eq(workspace_id.to_string()))
+        .filter(execution::Column::WorkflowId.eq(plain(workflow_id)))
+        .filter(execution::Column::IsActive.eq(true));
+    active.count(connection).await
 }
 
 /// Holds a workflow until `transaction` is over, so that it is not deleted meanwhile; false when there is none.
@@ -252,7 +267,7 @@ mod tests {
     use super::*;
     use crate::domain::execution::{Execution, ExecutionState};
     use crate::domain::status::ExecutionStatus;
-    use crate::store::InsertExecutionError;
+    use crate::store::InsertError;
     use crate::store::fixture::{TestStore, at, execution, workflow};
 
     #[tokio::test]
@@ -299,15 +314,15 @@ mod tests {
         let of = own.workspace_id;
         store.insert_workflow(of, &workflow("plan"), at(1)).await.unwrap();
         let active = execution(of, "plan");
-        store.insert_execution(&active, None).await.unwrap();
+        store.insert(&active, None).await.unwrap();
         let refused = store.delete_workflow(of, "plan").await;
         assert!(matches!(refused, Err(DeleteWorkflowError::InUse { active: 1 })), "{refused:?}");
         let ended = ExecutionState { status: ExecutionStatus::Cancelled, ..ExecutionState::default() };
-        store.save_execution_state(of, active.id, &ended, 1).await.unwrap();
+        store.save_state::<Execution>(of, active.id, &ended, 1).await.unwrap();
         store.delete_workflow(of, "plan").await.unwrap();
-        let late = store.insert_execution(&execution(of, "plan"), None).await;
-        assert!(matches!(late, Err(InsertExecutionError::WorkflowGone)), "{late:?}");
-        assert!(store.find_execution(&Scope::All, active.id).await.unwrap().is_some(), "it outlives its workflow");
+        let late = store.insert(&execution(of, "plan"), None).await;
+        assert!(matches!(late, Err(InsertError::OriginGone)), "{late:?}");
+        assert!(store.find::<Execution>(&Scope::All, active.id).await.unwrap().is_some(), "it outlives its workflow");
     }
 
     #[tokio::test]
@@ -322,8 +337,8 @@ mod tests {
         assert!(matches!(replaced, Err(ReplaceWorkflowError::NotFound)), "{replaced:?}");
         assert!(matches!(store.delete_workflow(foreign, "plan").await, Err(DeleteWorkflowError::NotFound)));
         let elsewhere: Execution = execution(foreign, "plan");
-        let refused = store.insert_execution(&elsewhere, None).await;
-        assert!(matches!(refused, Err(InsertExecutionError::WorkflowGone)), "{refused:?}");
+        let refused = store.insert(&elsewhere, None).await;
+        assert!(matches!(refused, Err(InsertError::OriginGone)), "{refused:?}");
         assert_eq!(store.insert_workflow(foreign, &workflow("plan"), at(3)).await.unwrap().revision, 1);
         assert_eq!(store.find_workflow(own.workspace_id, "plan").await.unwrap(), Some(mine));
     }

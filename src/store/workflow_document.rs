@@ -264,7 +264,7 @@ fn version_id(id: DocumentId, version: u64) -> String {
 impl Listable for WorkflowDocument {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::WorkspaceId
     }
 

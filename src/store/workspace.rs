@@ -51,7 +51,7 @@ impl Store {
     }
 
     pub async fn find_workspace(&self, scope: &Scope, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
-        self.find(scope, id).await
+        self.find_row(scope, id).await
     }
 
     pub async fn find_workspace_by_slug(&self, scope: &Scope, slug: &str) -> Result<Option<Workspace>, StoreError> {
@@ -63,7 +63,7 @@ impl Store {
 impl Listable for Workspace {
     type Entity = Entity;
 
-    fn workspace_id() -> Column {
+    fn workspace_column() -> Column {
         Column::Id
     }
 

@@ -57,7 +57,7 @@ impl Ledger {
             last_sequence: 1,
             state,
         };
-        self.runtime.block_on(self.store.insert_execution(&execution, None)).unwrap();
+        self.runtime.block_on(self.store.insert(&execution, None)).unwrap();
         execution
     }
 

@@ -251,7 +251,8 @@ fn note_degraded(it: &Ended, durable_bytes: usize) {
     let (workspace, run) = (it.project.workspace.parse().unwrap(), it.run.parse().unwrap());
     let marked = actix::System::new().block_on(async {
         let store = Store::connect(&url, 1).await.unwrap();
-        let marked = store.mark_run_degraded(workspace, run, durable_bytes as u64).await.unwrap();
+        let marked =
+            store.set_degraded::<ade::domain::run::Run>(workspace, run, Some(durable_bytes as u64)).await.unwrap();
         store.close().await.unwrap();
         marked
     });

@@ -101,14 +101,14 @@ async fn deleted_logs_are_told_as_such_and_leftovers_are_removed_by_the_next_rou
 
     // As a crash would leave it, between the row that says it and the last file.
     let store = store_of(folder.path()).await;
-    let row = store.find_run(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
+    let row = store.find::<ade::domain::run::Run>(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((row.log_state, row.state.status), (LogState::Deleted, RunStatus::Succeeded));
     assert!(store.set_log_state(row.stream_key(), LogState::Expiring).await.unwrap());
     std::fs::write(&path, &lines).unwrap();
     assert_eq!(verify().0, Some(0));
     assert_eq!(done(ade(folder.path(), &settings).arg("maintenance")).0, Some(0));
     assert!(!path.exists());
-    let row = store.find_run(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
+    let row = store.find::<ade::domain::run::Run>(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(row.log_state, LogState::Deleted);
 
     // A log that is gone for any other reason is still missed.
@@ -145,7 +145,7 @@ async fn without_a_service_no_work_is_begun() {
     let (code, out, err) = done(ade(folder.path(), &settings).arg("maintenance"));
     assert_eq!(code, Some(0), "{out}{err}");
     let store = store_of(folder.path()).await;
-    let row = store.find_run(&Scope::All, waiting.id.parse().unwrap()).await.unwrap().unwrap();
+    let row = store.find::<ade::domain::run::Run>(&Scope::All, waiting.id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(row.state.status, RunStatus::Queued);
     store.close().await.unwrap();
     let server = Server::start_with(folder.path(), &settings);
@@ -159,7 +159,7 @@ async fn a_row_that_is_older_than_its_compressed_log_is_corrected_at_the_start()
     let settings = with(&OLD);
     let (folder, run, path, lines) = with_run(&settings);
     let store = store_of(folder.path()).await;
-    let row = store.find_run(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
+    let row = store.find::<ade::domain::run::Run>(&Scope::All, run.id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(done(ade(folder.path(), &settings).arg("maintenance")).0, Some(0));
     store.close().await.unwrap();
     // The store takes no older state.

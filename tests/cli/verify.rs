@@ -115,10 +115,15 @@ async fn a_row_that_disagrees_is_found() {
     let planted = Planted::new();
     let url = format!("sqlite://{}", planted.folder.path().join("ade.db").display());
     let store = Store::connect(&url, 1).await.unwrap();
-    let row = store.find_run(&Scope::All, planted.run.parse().unwrap()).await.unwrap().unwrap();
+    let row = store.find::<ade::domain::run::Run>(&Scope::All, planted.run.parse().unwrap()).await.unwrap().unwrap();
     let mut state = row.state.clone();
     state.status = RunStatus::Failed;
-    assert!(store.save_run_state(row.workspace_id, row.id, &state, row.last_sequence + 1).await.unwrap());
+    assert!(
+        store
+            .save_state::<ade::domain::run::Run>(row.workspace_id, row.id, &state, row.last_sequence + 1)
+            .await
+            .unwrap()
+    );
     store.close().await.unwrap();
     let (code, out) = planted.verify();
     assert_eq!(code, Some(1));

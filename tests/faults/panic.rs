@@ -67,7 +67,7 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     entry.settled().await;
     child.wait().unwrap();
     assert!(process::of_run(&id).is_empty());
-    let row = services.store.find_run(&Scope::All, run.id).await.unwrap().unwrap();
+    let row = services.store.find::<Run>(&Scope::All, run.id).await.unwrap().unwrap();
     assert_eq!(row.state.status, RunStatus::Failed);
     assert_eq!(row.state.failure.unwrap().code, RunFailureCode::OrchestrationError.into());
     let resource = serde_json::json!({"id": run.id, "workspace_id": run.workspace_id});
@@ -116,6 +116,6 @@ async fn stored_run(services: &Services) -> Run {
     };
     services.store.insert_workspace(&workspace).await.unwrap();
     services.store.insert_configuration(&configuration).await.unwrap();
-    services.store.insert_run(&run).await.unwrap();
+    services.store.insert(&run, None).await.unwrap();
     run
 }

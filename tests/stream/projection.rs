@@ -103,7 +103,7 @@ impl Rows {
         store.insert_workspace(&workspace).await.unwrap();
         store.insert_configuration(&configuration(configuration_id, workspace_id, now)).await.unwrap();
         let run = queued(run_id, workspace_id, configuration_id, now);
-        store.insert_run(&run).await.unwrap();
+        store.insert(&run, None).await.unwrap();
         Self { store, run, database }
     }
 
@@ -119,7 +119,7 @@ impl Rows {
     }
 
     async fn row(&self) -> Run {
-        self.store.find_run(&Scope::All, self.run.id).await.unwrap().unwrap()
+        self.store.find::<Run>(&Scope::All, self.run.id).await.unwrap().unwrap()
     }
 }
 
@@ -279,7 +279,7 @@ fn the_row_of_an_execution_follows_its_stream() {
             definition: json!({}),
         };
         rows.store.insert_workflow(workspace_id, &new, execution.created_at).await.unwrap();
-        rows.store.insert_execution(&execution, None).await.unwrap();
+        rows.store.insert(&execution, None).await.unwrap();
         let world = World { identity: Identity::of_execution(workspace_id, id, "plan"), ..World::new() };
         let life = world.live().await;
         let make = move || Target::execution(workspace_id, id);
@@ -302,7 +302,7 @@ fn the_row_of_an_execution_follows_its_stream() {
         let mut fold = ExecutionFold::default();
         let log = std::fs::read(world.path()).unwrap();
         lines(&log).for_each(|line| fold.apply(Fact::from(&codec::decode(line).unwrap())));
-        let row = rows.store.find_execution(&Scope::All, id).await.unwrap().unwrap();
+        let row = rows.store.find::<Execution>(&Scope::All, id).await.unwrap().unwrap();
         assert_eq!((row.state.status, row.last_sequence), (ExecutionStatus::Cancelled, 3));
         assert!(row.state.started_at.is_some() && row.state.completed_at.is_some());
         assert_eq!(row, Execution { state: ExecutionState::from(fold.progress()), last_sequence: 3, ..execution });

@@ -10,7 +10,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::Read as _;
+use crate::domain::build::Build;
+use crate::domain::execution::Execution;
 use crate::domain::principal::Principal;
+use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::{StreamId, StreamKey};
 use crate::event::codec;
@@ -91,9 +94,9 @@ async fn key(
 async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) -> Result<Option<StreamKey>, Problem> {
     let (store, scope) = (registry.store(), &principal.workspaces);
     Ok(match id {
-        StreamId::Run(id) => store.find_run(scope, id).await?.map(|run| run.stream_key()),
-        StreamId::Build(id) => store.find_build(scope, id).await?.map(|build| build.stream_key()),
-        StreamId::Execution(id) => store.find_execution(scope, id).await?.map(|found| found.stream_key()),
+        StreamId::Run(id) => store.find::<Run>(scope, id).await?.map(|run| run.stream_key()),
+        StreamId::Build(id) => store.find::<Build>(scope, id).await?.map(|build| build.stream_key()),
+        StreamId::Execution(id) => store.find::<Execution>(scope, id).await?.map(|found| found.stream_key()),
         StreamId::Feed(id) => store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)),
     })
 }

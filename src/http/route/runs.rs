@@ -271,7 +271,7 @@ async fn cancel(
 /// The row as it stands, without waiting for a log that is further on.
 pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Run, Problem> {
     let id: RunId = input::id(path)?;
-    let found = registry.store().find_run(&principal.workspaces, id).await?;
+    let found = registry.store().find::<Run>(&principal.workspaces, id).await?;
     found.ok_or_else(|| Problem::not_found("the run"))
 }
 
