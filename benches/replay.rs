@@ -171,7 +171,7 @@ impl<'d> Library<'d> {
         let begin = Instant::now();
         write_log(&path, &run, events, text)?;
         eprintln!("  wrote a log of {events} events in {:.1} s", begin.elapsed().as_secs_f64());
-        self.records.system.block_on(self.records.store.insert_run(&run))?;
+        self.records.system.block_on(self.records.store.insert(&run, None))?;
         Ok(run)
     }
 

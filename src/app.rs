@@ -20,7 +20,7 @@ pub use lock::{Owner, read_owner};
 use crate::catalogue::{self, ReadFolderError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
-use crate::domain::maintenance::MaintenanceReport;
+use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::files::Dir;
 use crate::http::connection::Connections;
 use crate::http::ports::{self, NoMaintenance};
@@ -75,7 +75,7 @@ pub struct Application {
 /// A data folder that is ours, and what is open in it.
 struct Folder {
     registry: RegistryHandle,
-    log: LogRoot,
+    services: Services,
     settings: Arc<Settings>,
     owner: Owner,
     /// Held as long as this lives.
@@ -101,8 +101,9 @@ impl Folder {
         let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
         let log = open_log(&settings)?;
-        let registry = RegistryHandle::start(Services::new(settings.clone(), store, log.clone(), node_id, models));
-        Ok(Self { registry, log, settings, owner, lock })
+        let services = Services::new(settings.clone(), store, log, node_id, models);
+        let registry = RegistryHandle::start(services.clone());
+        Ok(Self { registry, services, settings, owner, lock })
     }
 
     /// Tells others where the service is.
@@ -112,10 +113,14 @@ impl Folder {
         lock::write(&self.lock, &self.owner).map_err(|source| StartError::DataDir { path: path.clone(), source })
     }
 
+    fn maintained(&self) -> maintenance::Service {
+        maintenance::Service { registry: self.registry.clone(), services: self.services.clone() }
+    }
+
     /// Closes what is open, the logs durably. Nothing may be at work any more.
     async fn close(self) {
-        let Self { registry, log, .. } = self;
-        let _ = registry.store().close().await;
+        let Services { store, log, .. } = self.services;
+        let _ = store.close().await;
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
     }
 }
@@ -123,7 +128,7 @@ impl Folder {
 /// A round of maintenance on a folder that no service holds; no work is begun. Must be called within an actix system.
 pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
     let folder = Folder::open(settings).await?;
-    let report = maintenance::run_once(folder.registry.clone()).await;
+    let report = maintenance::run_once(folder.maintained()).await;
     folder.close().await;
     Ok(report)
 }
@@ -154,14 +159,14 @@ impl Application {
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
-        let maintenance = maintenance::start(folder.registry.clone());
+        let maintenance = maintenance::start(folder.maintained());
         let address = folder.settings.server.bind;
         let HttpEnd { server, address, connections } =
             server::bind(folder.registry.clone(), Arc::new(MaintenancePort(maintenance.clone())))
                 .map_err(|source| StartError::Bind { address, source })?;
         folder.announce(address)?;
         let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
-        let provider = folder.registry.services().models.providers.default_name().as_str();
+        let provider = folder.services.models.providers.default_name().as_str();
         tracing::info!(
             %address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
             "service ready"
@@ -188,7 +193,7 @@ impl Application {
     pub async fn run(self) -> Result<(), RunError> {
         let Self { server, connections, stop, folder, maintenance, .. } = self;
         let (handle, registry, settings) = (server.handle(), folder.registry.clone(), folder.settings.clone());
-        prepare(&registry);
+        prepare(&folder.services);
         let draining = actix::spawn(async move {
             drain(stop, &registry, &maintenance, settings).await;
             // Streams have ended by now; what they said last goes out, and whoever does not take it is cut off.
@@ -216,15 +221,19 @@ impl ports::Maintenance for MaintenancePort {
             })
         })
     }
+
+    fn observe(&self) -> BoxFuture<'static, Option<MaintenanceState>> {
+        let maintenance = self.0.clone();
+        Box::pin(async move { maintenance.observe().await })
+    }
 }
 
 /// What may take a while and nobody waits for: the first run finds its installer fetched. When nothing can be built, the
 /// first build tells why too.
-fn prepare(registry: &RegistryHandle) {
-    let (registry, worker) = (registry.clone(), registry.services().arbiters.worker());
+fn prepare(services: &Services) {
+    let (work, worker) = (services.work.clone(), services.arbiters.worker());
     worker.spawn_fn(move || {
         actix::spawn(async move {
-            let work = &registry.services().work;
             if let Err(error) = work.tools.find().await {
                 tracing::warn!(error = %error, "nothing can be built");
             }

@@ -9,6 +9,17 @@ use super::time::{Timestamp, serde_micros};
 /// Errors of a task that are told one by one; the rest is only counted.
 const TOLD: usize = 20;
 
+/// The observable state of the actor that makes rounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MaintenanceState {
+    /// Counted from 1; more than that after a panic.
+    pub generation: u64,
+    /// A round is in progress.
+    pub working: bool,
+    /// Callers that wait for the next round.
+    pub waiting: usize,
+}
+
 /// One round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceReport {

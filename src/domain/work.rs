@@ -13,6 +13,7 @@ use super::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
 /// A status of work; the terminal ones are never left.
 pub trait Status: Copy + Eq + fmt::Debug + fmt::Display + Send + Sync + 'static {
     const ALL: &'static [Self];
+    const CANCELLED: Self;
 
     fn is_terminal(self) -> bool;
     fn as_str(self) -> &'static str;
@@ -65,6 +66,7 @@ macro_rules! work {
     ($kind:ident, $id:ty, $status:ty, $state:ty, $key:path) => {
         impl Status for $status {
             const ALL: &'static [Self] = <$status>::ALL;
+            const CANCELLED: Self = Self::Cancelled;
 
             fn is_terminal(self) -> bool {
                 self.is_terminal()

@@ -1,12 +1,14 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::domain::execution::Execution;
+use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
 use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
-    CancelError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError, LaunchError, ReadError,
-    RetryExecutionError, RetryRunError, SayToExecutionError,
+    AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ExecutionRefusal, ExecutionRetryRefusal,
+    LaunchError, ReadError, RetryError, RunRefusal,
 };
 use crate::store::{
     ChangeDocumentError, CreateDocumentError, DeleteWorkflowError, InsertWorkflowError, InsertWorkspaceError,
@@ -108,76 +110,93 @@ impl From<LaunchError> for Problem {
     }
 }
 
-impl From<CreateRunError> for Problem {
-    fn from(error: CreateRunError) -> Self {
+impl<Refusal> From<CreateError<Refusal>> for Problem
+where
+    Refusal: std::error::Error,
+    Problem: From<Refusal>,
+{
+    fn from(error: CreateError<Refusal>) -> Self {
         match error {
-            CreateRunError::ConfigurationNotFound => Self::not_found("the configuration"),
-            CreateRunError::DocumentNotFound(id) => {
+            CreateError::Refused(refusal) => refusal.into(),
+            CreateError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
+            CreateError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
+            CreateError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            CreateError::Launch(error) => error.into(),
+        }
+    }
+}
+
+impl From<RunRefusal> for Problem {
+    fn from(refusal: RunRefusal) -> Self {
+        match refusal {
+            RunRefusal::ConfigurationNotFound => Self::not_found("the configuration"),
+            RunRefusal::DocumentNotFound(id) => {
                 Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
                     .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}")))
             }
-            CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
+            RunRefusal::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
                 .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
-            CreateRunError::QueueFull { waiting } => {
+            RunRefusal::QueueFull { waiting } => {
                 Self::new(Code::QueueFull, format!("{waiting} runs are waiting already"))
             }
-            CreateRunError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
-            CreateRunError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
-            CreateRunError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            CreateRunError::Launch(error) => error.into(),
         }
     }
 }
 
-impl From<RetryRunError> for Problem {
-    fn from(error: RetryRunError) -> Self {
+impl From<ExecutionRefusal> for Problem {
+    fn from(refusal: ExecutionRefusal) -> Self {
+        match refusal {
+            ExecutionRefusal::WorkflowNotFound => Self::not_found("the workflow"),
+            ExecutionRefusal::Input(faults) => of_faults(Code::InvalidInput, faults),
+        }
+    }
+}
+
+impl From<RetryError<Run>> for Problem {
+    fn from(error: RetryError<Run>) -> Self {
         match error {
-            RetryRunError::NotFound => Self::not_found("the run"),
-            RetryRunError::NotEnded(status) => {
+            RetryError::NotFound => Self::not_found("the run"),
+            RetryError::NotEnded(status) => {
                 Self::new(Code::RunNotEnded, format!("the run has not ended: it is {status}"))
             }
-            RetryRunError::Create(error) => error.into(),
+            RetryError::Refused(never) => match never {},
+            RetryError::Create(error) => error.into(),
         }
     }
 }
 
-impl From<CreateExecutionError> for Problem {
-    fn from(error: CreateExecutionError) -> Self {
+impl From<RetryError<Execution>> for Problem {
+    fn from(error: RetryError<Execution>) -> Self {
         match error {
-            CreateExecutionError::WorkflowNotFound => Self::not_found("the workflow"),
-            CreateExecutionError::Input(faults) => of_faults(Code::InvalidInput, faults),
-            CreateExecutionError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
-            CreateExecutionError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
-            CreateExecutionError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            CreateExecutionError::Launch(error) => error.into(),
-        }
-    }
-}
-
-impl From<RetryExecutionError> for Problem {
-    fn from(error: RetryExecutionError) -> Self {
-        match error {
-            RetryExecutionError::NotFound => Self::not_found("the execution"),
-            RetryExecutionError::NotEnded(status) => {
+            RetryError::NotFound => Self::not_found("the execution"),
+            RetryError::NotEnded(status) => {
                 Self::new(Code::ExecutionNotEnded, format!("the execution has not ended: it is {status}"))
             }
-            RetryExecutionError::Completed => {
-                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to repeat")
-            }
-            RetryExecutionError::Log(error) => error.into(),
-            RetryExecutionError::Create(error) => error.into(),
+            RetryError::Refused(refusal) => refusal.into(),
+            RetryError::Create(error) => error.into(),
         }
     }
 }
 
-impl From<SayToExecutionError> for Problem {
-    fn from(error: SayToExecutionError) -> Self {
+impl From<ExecutionRetryRefusal> for Problem {
+    fn from(refusal: ExecutionRetryRefusal) -> Self {
+        match refusal {
+            ExecutionRetryRefusal::Completed => {
+                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to repeat")
+            }
+            ExecutionRetryRefusal::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<AnswerExecutionError> for Problem {
+    fn from(error: AnswerExecutionError) -> Self {
         match error {
-            SayToExecutionError::NotFound => Self::not_found("the execution"),
-            SayToExecutionError::Refused(refusal) => refusal.into(),
-            SayToExecutionError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            SayToExecutionError::Log(error) => error.into(),
-            SayToExecutionError::Store(error) => error.into(),
+            AnswerExecutionError::NotFound => Self::not_found("the execution"),
+            AnswerExecutionError::Refused(refusal) => refusal.into(),
+            AnswerExecutionError::Draining => Self::new(Code::Draining, "the service is stopping"),
+            AnswerExecutionError::Log(error) => error.into(),
+            AnswerExecutionError::Store(error) => error.into(),
         }
     }
 }
@@ -190,19 +209,6 @@ impl From<Refusal> for Problem {
             Refusal::AnsweredOtherwise => Self::new(Code::ClarificationAnswered, refusal.to_string()),
             Refusal::DecidedOtherwise => Self::new(Code::AcceptanceGiven, refusal.to_string()),
             Refusal::Invalid(faults) => of_faults(Code::InvalidAnswers, faults),
-        }
-    }
-}
-
-impl From<ExecutionCancelError> for Problem {
-    fn from(error: ExecutionCancelError) -> Self {
-        match error {
-            ExecutionCancelError::NotFound => Self::not_found("the execution"),
-            ExecutionCancelError::Ended(status) => {
-                Self::new(Code::ExecutionNotCancellable, format!("the execution has ended already: {status}"))
-            }
-            ExecutionCancelError::Draining => Self::new(Code::Draining, "the service is stopping"),
-            ExecutionCancelError::Store(error) => error.into(),
         }
     }
 }
@@ -244,6 +250,7 @@ pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str,
     match error {
         CancelError::NotFound => Problem::not_found(what),
         CancelError::Ended(status) => Problem::new(too_late, format!("{what} has ended already: {status}")),
+        CancelError::Draining => Problem::new(Code::Draining, "the service is stopping"),
         CancelError::Store(error) => error.into(),
     }
 }

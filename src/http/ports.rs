@@ -3,11 +3,14 @@
 use futures_util::future::BoxFuture;
 
 use super::problem::{Code, Problem};
-use crate::domain::maintenance::MaintenanceReport;
+use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 
 /// Makes a round of maintenance, whether or not its caller waits for it.
 pub trait Maintenance: Send + Sync {
     fn run_now(&self) -> BoxFuture<'static, Result<MaintenanceReport, NoMaintenance>>;
+
+    /// What its actor is doing; none when it is gone.
+    fn observe(&self) -> BoxFuture<'static, Option<MaintenanceState>>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

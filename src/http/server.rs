@@ -42,7 +42,7 @@ pub struct HttpEnd {
 
 /// Binds the address and prepares the server.
 pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::Result<HttpEnd> {
-    let settings = registry.services().settings.clone();
+    let settings = registry.settings().clone();
     let listener = TcpListener::bind(settings.server.bind)?;
     socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
     let address = listener.local_addr()?;

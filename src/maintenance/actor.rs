@@ -4,13 +4,15 @@
 
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture,
+    WrapFuture,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::due::{first_wait, next_wait};
-use super::task::round;
-use crate::domain::maintenance::MaintenanceReport;
-use crate::registry::RegistryHandle;
+use super::task::{Service, round};
+use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::supervision::ExitGuard;
 
 /// Make a round now. None when the service stops before there is one.
@@ -24,20 +26,21 @@ pub struct RunNow;
 pub struct Finish;
 
 pub struct MaintenanceActor {
-    registry: RegistryHandle,
+    service: Service,
     interval: Duration,
     stop: watch::Receiver<bool>,
     /// Who waits for the next round.
     waiting: Vec<oneshot::Sender<MaintenanceReport>>,
     working: bool,
+    generation: u64,
     /// Last field: its drop is the exit report, after everything else is gone.
     _guard: ExitGuard,
 }
 
 impl MaintenanceActor {
-    pub fn new(registry: RegistryHandle, stop: watch::Receiver<bool>, guard: ExitGuard) -> Self {
-        let interval = registry.services().settings.maintenance.interval;
-        Self { registry, interval, stop, waiting: Vec::new(), working: false, _guard: guard }
+    pub fn new(service: Service, stop: watch::Receiver<bool>, generation: u64, guard: ExitGuard) -> Self {
+        let interval = service.services.settings.maintenance.interval;
+        Self { service, interval, stop, waiting: Vec::new(), working: false, generation, _guard: guard }
     }
 
     fn schedule(&self, context: &mut Context<Self>, wait: Duration) {
@@ -53,7 +56,7 @@ impl MaintenanceActor {
         }
         self.working = true;
         let asked = std::mem::take(&mut self.waiting);
-        let round = round(self.registry.clone(), self.stop.clone()).into_actor(self);
+        let round = round(self.service.clone(), self.stop.clone()).into_actor(self);
         context.spawn(round.map(|report, actor, context| {
             asked.into_iter().for_each(|asked| drop(asked.send(report.clone())));
             actor.working = false;
@@ -98,6 +101,19 @@ impl Handler<Finish> for MaintenanceActor {
         if !self.working {
             context.stop();
         }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "MaintenanceState")]
+pub struct Observe;
+
+impl Handler<Observe> for MaintenanceActor {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let Self { generation, working, .. } = *self;
+        MessageResult(MaintenanceState { generation, working, waiting: self.waiting.len() })
     }
 }
 

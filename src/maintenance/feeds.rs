@@ -7,7 +7,7 @@ use crate::domain::principal::Scope;
 
 /// Deletes files of feeds whose entries are all too old; never the newest entry. A feed that fails holds up no other.
 pub async fn expire(round: Round, mut report: TaskReport) -> TaskReport {
-    let workspaces = match round.registry.store().all::<Workspace>(&Scope::All).await {
+    let workspaces = match round.services.store.all::<Workspace>(&Scope::All).await {
         Ok(workspaces) => workspaces,
         Err(error) => {
             report.fail(error);

@@ -4,13 +4,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::Actor;
 use tokio::sync::watch;
 
-use super::actor::{Finish, MaintenanceActor, RunNow};
-use crate::domain::maintenance::MaintenanceReport;
-use crate::registry::RegistryHandle;
-use crate::supervision::{Policy, supervise};
+use super::actor::{Finish, MaintenanceActor, Observe, RunNow};
+use super::task::Service;
+use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
+use crate::supervision::{Policy, Supervised};
 
 /// A panicking actor is made anew; if it does nothing else, there is no maintenance until the next start.
 const RESTARTS: Policy = Policy::Retry { times: 5, within: Duration::from_secs(600) };
@@ -25,68 +25,46 @@ pub enum NotDone {
 }
 
 #[derive(Clone)]
-enum Incarnation {
-    Starting,
-    Live(Addr<MaintenanceActor>),
-    Gone,
-}
-
-#[derive(Clone)]
 pub struct MaintenanceHandle {
-    incarnation: watch::Receiver<Incarnation>,
+    actor: Supervised<MaintenanceActor>,
     stop: Arc<watch::Sender<bool>>,
 }
 
 /// Starts the actor on a worker thread.
-pub fn start(registry: RegistryHandle) -> MaintenanceHandle {
-    let (announce, incarnation) = watch::channel(Incarnation::Starting);
+pub fn start(service: Service) -> MaintenanceHandle {
     let (stop, stopped) = watch::channel(false);
-    let worker = registry.services().arbiters.worker();
-    worker.spawn_fn(move || {
-        actix::spawn(async move {
-            let verdict = supervise(RESTARTS, |_, guard| {
-                let actor = MaintenanceActor::new(registry.clone(), stopped.clone(), guard);
-                announce.send_replace(Incarnation::Live(actor.start()));
-                async { Ok::<_, Infallible>(()) }
-            });
-            let verdict = verdict.await;
-            tracing::debug!(?verdict, "no more maintenance");
-            announce.send_replace(Incarnation::Gone);
-        });
+    let worker = service.services.arbiters.worker();
+    let (actor, supervision) = Supervised::start(RESTARTS, move |generation, guard| {
+        let actor = MaintenanceActor::new(service.clone(), stopped.clone(), generation, guard);
+        async { Ok::<_, Infallible>(actor.start()) }
     });
-    MaintenanceHandle { incarnation, stop: Arc::new(stop) }
+    worker.spawn(async move {
+        let verdict = supervision.await;
+        tracing::debug!(?verdict, "no more maintenance");
+    });
+    MaintenanceHandle { actor, stop: Arc::new(stop) }
 }
 
 impl MaintenanceHandle {
     /// Makes a round and tells what it did. It is made whether or not the caller waits for it.
     pub async fn run_now(&self) -> Result<MaintenanceReport, NotDone> {
-        let address = self.live().await.ok_or_else(|| self.why_not())?;
+        let (_, address) = self.actor.after(0).await.map_err(|_| self.why_not())?;
         address.send(RunNow).await.ok().flatten().ok_or_else(|| self.why_not())
     }
 
-    async fn live(&self) -> Option<Addr<MaintenanceActor>> {
-        let mut incarnation = self.incarnation.clone();
-        let started = incarnation.wait_for(|incarnation| !matches!(incarnation, Incarnation::Starting)).await;
-        match started.as_deref() {
-            Ok(Incarnation::Live(address)) => Some(address.clone()),
-            _ => None,
-        }
+    /// What its actor is doing; none when it is gone.
+    pub async fn observe(&self) -> Option<MaintenanceState> {
+        self.actor.send(|| Observe).await.ok()
     }
 
-    /// Ends the round under way where it is, and makes no other.
+    /// Ends the round in progress where it is, and makes no other.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
-        let mut incarnation = self.incarnation.clone();
-        loop {
-            let now = incarnation.borrow_and_update().clone();
-            match now {
-                Incarnation::Gone => return,
-                Incarnation::Starting => {}
-                Incarnation::Live(address) => drop(address.send(Finish).await),
-            }
-            if incarnation.changed().await.is_err() {
-                return;
-            }
+        let mut seen = 0;
+        while let Ok((generation, address)) = self.actor.after(seen).await {
+            // One that dies of it is followed by another, which is asked too.
+            let _ = address.send(Finish).await;
+            seen = generation;
         }
     }
 
@@ -103,13 +81,13 @@ pub(super) mod tests {
     use crate::config::{Environment, Settings, Sources};
     use crate::domain::id::NodeId;
     use crate::log::{LogOptions, LogRoot, RealDisk};
-    use crate::registry::Services;
+    use crate::registry::{RegistryHandle, Services};
     use crate::store::Store;
 
     /// Nothing here takes this long unless it hangs.
     const LONG: Duration = Duration::from_secs(60);
 
-    pub async fn registry(folder: &std::path::Path) -> RegistryHandle {
+    pub async fn service(folder: &std::path::Path) -> Service {
         let environment = Environment::from([("ADE_DATA_DIR".to_owned(), folder.display().to_string())]);
         let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
         let store = Store::connect(&format!("{}?mode=rwc", settings.storage.database_url), 2).await.unwrap();
@@ -117,7 +95,8 @@ pub(super) mod tests {
         let options = LogOptions { segment_bytes: 1 << 20, ..LogOptions::default() };
         let (log, _) = LogRoot::open(folder, Arc::new(RealDisk::default()), options).unwrap();
         let models = crate::app::models(&settings.llm).unwrap();
-        RegistryHandle::start(Services::new(Arc::new(settings), store, log, NodeId::generate(), models))
+        let services = Services::new(Arc::new(settings), store, log, NodeId::generate(), models);
+        Service { registry: RegistryHandle::start(services.clone()), services }
     }
 
     async fn in_time<T>(what: impl Future<Output = T>) -> T {
@@ -127,16 +106,15 @@ pub(super) mod tests {
     #[actix::test]
     async fn a_panic_is_survived_and_a_stop_is_for_good() {
         let folder = tempfile::tempdir().unwrap();
-        let handle = start(registry(folder.path()).await);
+        let handle = start(service(folder.path()).await);
         let names = |report: MaintenanceReport| report.tasks.into_iter().map(|task| task.name).collect::<Vec<_>>();
         let expected: Vec<_> = TASKS.iter().map(|task| task.name).collect();
         assert_eq!(names(in_time(handle.run_now()).await.unwrap()), expected);
 
-        let first = in_time(handle.live()).await.unwrap();
+        let (generation, first) = in_time(handle.actor.after(0)).await.unwrap();
         let _ = first.send(Panic).await;
-        let mut incarnation = handle.incarnation.clone();
-        let is_anew = |now: &Incarnation| matches!(now, Incarnation::Live(address) if *address != first);
-        drop(in_time(incarnation.wait_for(is_anew)).await.unwrap());
+        let (_, next) = in_time(handle.actor.after(generation)).await.unwrap();
+        assert_ne!(next, first);
         assert_eq!(names(in_time(handle.run_now()).await.unwrap()), expected);
 
         in_time(handle.stop()).await;
@@ -147,7 +125,7 @@ pub(super) mod tests {
     #[actix::test]
     async fn a_stop_ends_the_round_under_way_and_those_who_wait_for_one_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let handle = start(registry(folder.path()).await);
+        let handle = start(service(folder.path()).await);
         let asked: Vec<_> =
             (0..10).map(|_| handle.clone()).map(|handle| actix::spawn(async move { handle.run_now().await })).collect();
         in_time(handle.stop()).await;

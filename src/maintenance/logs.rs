@@ -72,7 +72,7 @@ pub async fn delete(round: Round, mut report: TaskReport) -> TaskReport {
 }
 
 fn policy(round: &Round) -> Policy {
-    let settings = &round.registry.services().settings.log;
+    let settings = &round.services.settings.log;
     Policy { compress_after: settings.compress_after, retention: settings.retention }
 }
 
@@ -107,9 +107,9 @@ async fn next_page(
     completed_before: Timestamp,
     after: Option<FinishedLog>,
 ) -> Result<Vec<FinishedLog>, StoreError> {
-    let node_id = round.registry.services().node_id;
+    let node_id = round.services.node_id;
     let query = FinishedQuery { node_id, kind, states, completed_before, after, limit: PAGE };
-    round.registry.store().finished_logs(&query).await
+    round.services.store.finished_logs(&query).await
 }
 
 /// Counts what a step came to; the bytes that it had to do with.
@@ -133,27 +133,27 @@ fn count(report: &mut TaskReport, log: FinishedLog, step: Result<Step, StepError
 /// whether its log has failed before it is gone from the registry.
 async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepError> {
     let is_live = round.registry.is_live(log.key).await;
-    let Some(facts) = round.registry.store().log_facts(log.key).await? else { return Ok(Step::Skipped) };
+    let Some(facts) = round.services.store.log_facts(log.key).await? else { return Ok(Step::Skipped) };
     match due(&facts, is_live, policy(round), round.now) {
         due if due != what => Ok(Step::Skipped),
         Due::Compress => compress_one(round, log).await,
         // What a feed owes is told from the log.
-        Due::Delete if round.registry.services().feeds.owes(log.key).await? => Ok(Step::Skipped),
+        Due::Delete if round.services.feeds.owes(log.key).await? => Ok(Step::Skipped),
         Due::Delete => delete_one(round, log).await,
         Due::Nothing => Ok(Step::Skipped),
     }
 }
 
 async fn compress_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
-    let (root, watched) = (round.registry.services().log.clone(), round.clone());
+    let (root, watched) = (round.services.log.clone(), round.clone());
     let shrunk = blocking(move || root.compress(log.key, &|| watched.should_stop())).await??;
-    round.registry.store().set_log_state(log.key, LogState::Compressed).await?;
+    round.services.store.set_log_state(log.key, LogState::Compressed).await?;
     Ok(Step::Done { bytes: shrunk.before, freed: shrunk.before.saturating_sub(shrunk.after) })
 }
 
 /// The row says it first: a log that is gone is never missing.
 async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
-    let (store, root) = (round.registry.store(), round.registry.services().log.clone());
+    let (store, root) = (&round.services.store, round.services.log.clone());
     let deletable = blocking(move || root.deletable(log.key)).await??;
     store.set_log_state(log.key, LogState::Expiring).await?;
     let freed = blocking(move || deletable.delete()).await??;
@@ -169,7 +169,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 mod tests {
     use serde_json::json;
 
-    use super::super::handle::tests::registry;
+    use super::super::handle::tests::service;
     use super::super::run_once;
     use crate::domain::EventId;
     use crate::domain::execution::{Execution, ExecutionState};
@@ -191,23 +191,23 @@ mod tests {
     #[actix::test]
     async fn logs_of_executions_age_as_all_others_do() {
         let folder = tempfile::tempdir().unwrap();
-        let registry = registry(folder.path()).await;
-        let store = registry.store();
-        std::fs::create_dir_all(&registry.services().work.venvs_dir).unwrap();
+        let service = service(folder.path()).await;
+        let (services, store) = (&service.services, &service.services.store);
+        std::fs::create_dir_all(&services.work.venvs_dir).unwrap();
         let acme = workspace("acme");
         store.insert_workspace(&acme).await.unwrap();
         store.insert_workflow(acme.id, &workflow("plan"), at(1)).await.unwrap();
         let (status, completed_at) = (ExecutionStatus::Completed, Some(at(2)));
         let state = ExecutionState { status, completed_at, ..ExecutionState::default() };
-        let ended = Execution { node_id: registry.services().node_id, state, ..execution(acme.id, "plan") };
+        let ended = Execution { node_id: services.node_id, state, ..execution(acme.id, "plan") };
         store.insert(&ended, None).await.unwrap();
-        let (key, log) = (ended.stream_key(), &registry.services().log);
+        let (key, log) = (ended.stream_key(), &services.log);
         let path = folder.path().join(key.log_path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, log_of(&ended)).unwrap();
 
         let state_after_a_round = async || {
-            let report = run_once(registry.clone()).await;
+            let report = run_once(service.clone()).await;
             assert!(report.succeeded(), "{report:?}");
             store.log_facts(key).await.unwrap().unwrap().state
         };

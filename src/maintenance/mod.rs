@@ -15,4 +15,4 @@ pub mod actor;
 pub mod handle;
 
 pub use handle::{MaintenanceHandle, NotDone, start};
-pub use task::run_once;
+pub use task::{Service, run_once};

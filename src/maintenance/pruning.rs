@@ -18,7 +18,7 @@ pub async fn builds(round: Round, mut report: TaskReport) -> TaskReport {
 
 /// Forgets keys whose requests may be sent anew.
 pub async fn idempotency_keys(round: Round, mut report: TaskReport) -> TaskReport {
-    match round.registry.store().prune_idempotency_keys(round.now - LIFETIME).await {
+    match round.services.store.prune_idempotency_keys(round.now - LIFETIME).await {
         Ok(forgotten) => report.done = forgotten,
         Err(error) => report.fail(error),
     }

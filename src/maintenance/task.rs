@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{feeds, logs, pruning};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
 use crate::domain::time::{Timestamp, micros};
-use crate::registry::RegistryHandle;
+use crate::registry::{RegistryHandle, Services};
 
 /// Something that is kept in order.
 pub struct Task {
@@ -30,10 +30,18 @@ pub const TASKS: &[Task] = &[
     Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
 ];
 
+/// What is maintained.
+#[derive(Clone)]
+pub struct Service {
+    pub registry: RegistryHandle,
+    pub services: Services,
+}
+
 /// What every task of a round is given.
 #[derive(Clone)]
 pub struct Round {
     pub registry: RegistryHandle,
+    pub services: Services,
     pub now: Timestamp,
     stop: watch::Receiver<bool>,
 }
@@ -46,9 +54,10 @@ impl Round {
 }
 
 /// Runs every task once, then tells what was done.
-pub async fn round(registry: RegistryHandle, stop: watch::Receiver<bool>) -> MaintenanceReport {
+pub async fn round(service: Service, stop: watch::Receiver<bool>) -> MaintenanceReport {
     let (began, started_at) = (Instant::now(), micros(Utc::now()));
-    let round = Round { registry, now: started_at, stop };
+    let Service { registry, services } = service;
+    let round = Round { registry, services, now: started_at, stop };
     let mut tasks = Vec::new();
     for task in TASKS {
         if round.should_stop() {
@@ -64,9 +73,9 @@ pub async fn round(registry: RegistryHandle, stop: watch::Receiver<bool>) -> Mai
 }
 
 /// A round of its own, for whoever holds the data folder without a service.
-pub async fn run_once(registry: RegistryHandle) -> MaintenanceReport {
+pub async fn run_once(service: Service) -> MaintenanceReport {
     let (_go_on, stop) = watch::channel(false);
-    round(registry, stop).await
+    round(service, stop).await
 }
 
 fn log(report: &TaskReport) {

@@ -1,9 +1,10 @@
 //! What can go wrong at the registry, per operation.
 
 use super::configurations::DigestError;
+use super::core::Stopping;
+use super::kind::Creatable;
 use crate::domain::DocumentId;
 use crate::domain::safe_mode::SafeMode;
-use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
 use crate::feed::FeedError;
 use crate::log::OpenReaderError;
 use crate::store::{InsertError, StoreError};
@@ -23,8 +24,25 @@ pub enum LaunchError {
     Append(#[from] AppendError),
 }
 
+/// Work of a kind that callers create was not created.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateRunError {
+pub enum CreateError<Refusal: std::error::Error> {
+    /// For a reason of its kind.
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error("{}", .0.reason())]
+    SafeMode(SafeMode),
+    #[error("the key was used for another request")]
+    KeyReused,
+    #[error("the service is stopping and takes no new work")]
+    Draining,
+    #[error("the work could not be started")]
+    Launch(#[from] LaunchError),
+}
+
+/// Why a run is not created.
+#[derive(Debug, thiserror::Error)]
+pub enum RunRefusal {
     #[error("there is no such configuration")]
     ConfigurationNotFound,
     #[error("there is no document {0} in this workspace")]
@@ -33,24 +51,38 @@ pub enum CreateRunError {
     InputRequired,
     #[error("{waiting} runs are waiting already")]
     QueueFull { waiting: usize },
-    #[error("{}", .0.reason())]
-    SafeMode(SafeMode),
-    #[error("the key was used for another request")]
-    KeyReused,
-    #[error("the service is stopping and takes no new work")]
-    Draining,
-    #[error("the run could not be started")]
-    Launch(#[from] LaunchError),
 }
 
+/// Why an execution is not created.
 #[derive(Debug, thiserror::Error)]
-pub enum RetryRunError {
-    #[error("there is no such run")]
+pub enum ExecutionRefusal {
+    #[error("there is no such workflow")]
+    WorkflowNotFound,
+    #[error("the input is not what the workflow takes")]
+    Input(Vec<Fault>),
+}
+
+/// Work was not tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError<W: Creatable> {
+    #[error("there is no such {}", W::KIND.as_str())]
     NotFound,
     #[error("it has not ended")]
-    NotEnded(RunStatus),
+    NotEnded(W::Status),
+    /// For a reason of its kind.
     #[error(transparent)]
-    Create(#[from] CreateRunError),
+    Refused(W::RetryRefusal),
+    #[error(transparent)]
+    Create(#[from] CreateError<W::Refusal>),
+}
+
+/// Why an execution that has ended is not retried.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionRetryRefusal {
+    #[error("it has completed")]
+    Completed,
+    #[error(transparent)]
+    Log(ReadError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,49 +112,22 @@ pub enum PruneError {
     Disk(#[from] std::io::Error),
 }
 
+/// Work was not cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum CancelError<Status> {
-    #[error("there is nothing of that id")]
+    #[error("not found")]
     NotFound,
     #[error("it has already ended otherwise")]
     Ended(Status),
+    #[error("the service is stopping")]
+    Draining,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum CreateExecutionError {
-    #[error("there is no such workflow")]
-    WorkflowNotFound,
-    #[error("the input is not what the workflow takes")]
-    Input(Vec<Fault>),
-    #[error("{}", .0.reason())]
-    SafeMode(SafeMode),
-    #[error("the key was used for another request")]
-    KeyReused,
-    #[error("the service is stopping and takes no new work")]
-    Draining,
-    #[error("the execution could not be started")]
-    Launch(#[from] LaunchError),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum RetryExecutionError {
-    #[error("there is no such execution")]
-    NotFound,
-    #[error("it has not ended")]
-    NotEnded(ExecutionStatus),
-    #[error("it has completed")]
-    Completed,
-    #[error(transparent)]
-    Log(ReadError),
-    #[error(transparent)]
-    Create(#[from] CreateExecutionError),
-}
-
 /// What a person has said to an execution does not count.
 #[derive(Debug, thiserror::Error)]
-pub enum SayToExecutionError {
+pub enum AnswerExecutionError {
     #[error("there is no such execution")]
     NotFound,
     #[error(transparent)]
@@ -134,21 +139,6 @@ pub enum SayToExecutionError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-#[derive(Debug, thiserror::Error)]
-pub enum ExecutionCancelError {
-    #[error("there is no such execution")]
-    NotFound,
-    #[error("it has already ended otherwise")]
-    Ended(ExecutionStatus),
-    #[error("the service is stopping")]
-    Draining,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-pub type CancelRunError = CancelError<RunStatus>;
-pub type CancelBuildError = CancelError<BuildStatus>;
 
 /// A stream could not be opened for reading.
 #[derive(Debug, thiserror::Error)]
@@ -169,15 +159,21 @@ pub enum ReadError {
     Feed(#[from] FeedError),
 }
 
-impl From<StoreError> for CreateRunError {
+impl<Refusal: std::error::Error> From<StoreError> for CreateError<Refusal> {
     fn from(error: StoreError) -> Self {
         Self::Launch(error.into())
     }
 }
 
-impl From<StoreError> for RetryRunError {
-    fn from(error: StoreError) -> Self {
-        Self::Create(error.into())
+impl From<Stopping> for EnsureBuildError {
+    fn from(_: Stopping) -> Self {
+        Self::Draining
+    }
+}
+
+impl From<Stopping> for PruneError {
+    fn from(_: Stopping) -> Self {
+        Self::Stopping
     }
 }
 

@@ -1,149 +1,160 @@
-//! All that HTTP holds of the registry. Commands run detached on worker threads.
+//! What others hold of the registry: a typed face of its actor's messages, and where passive resources are read.
 
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message};
 
-use super::actor::Registry;
+use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perform, Ping, Retry, Say, Show};
 use super::additions::{self, AddError};
-use super::builds::{self, Ask};
+use super::builds::BuildRequest;
 use super::configurations::{self, Expected, ReplaceError};
-use super::error::{
-    CancelBuildError, CancelRunError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError,
-    ReadError, RetryExecutionError, RetryRunError, SayToExecutionError,
-};
-use super::executions::{self, CreatedExecution, NewExecution};
-use super::message::{Entries, Observe, Observed};
+use super::core::Core;
+use super::creation::Created;
+use super::error::{AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ReadError, RetryError};
+use super::kind::{Creatable, WorkKind};
+use super::kinds::execution;
 use super::pruning::{self, PruneReport};
 use super::services::Services;
-use super::{creation, reading, recovery, runs};
+use super::slots::Registry;
+use super::{drain, recovery};
+use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::domain::configuration::{Configuration, Document};
 use crate::domain::execution::Execution;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
 use crate::domain::progress::Progress;
-use crate::domain::run::{Run, RunOptions};
 use crate::domain::safe_mode::SafeMode;
 use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::files::Location;
 use crate::log::Expired;
 use crate::store::{Store, StoreError};
-use crate::stream::Follow;
-use crate::stream::window::Halt;
-use crate::worker::process::{Marker, kill_marked};
-use crate::worker::stop::StopReason;
+use crate::stream;
+use crate::worker::inbox::Answer;
+use crate::worker::{WorkContext, actor as work};
 use crate::workflow::person::{Address, Saying};
-
-/// A run that somebody asks for.
-#[derive(Debug, Clone)]
-pub struct NewRun {
-    /// Given when the path names it; the configuration must belong to it.
-    pub workspace_id: Option<WorkspaceId>,
-    pub configuration_id: ConfigurationId,
-    pub options: RunOptions,
-    pub key: Option<IdempotencyKey>,
-}
-
-/// A run as it was when it had been created.
-#[derive(Debug, Clone)]
-pub struct Created {
-    pub run: Run,
-    /// It was created by an earlier request under the same key.
-    pub replayed: bool,
-}
 
 #[derive(Clone)]
 pub struct RegistryHandle {
     registry: Addr<Registry>,
-    services: Services,
+    store: Store,
+    settings: Arc<Settings>,
+    work: Arc<WorkContext>,
+    safe_mode: super::safe_mode::SafeModeSwitch,
+    admission: super::admission::Admission,
 }
 
 impl RegistryHandle {
     /// Starts the registry's actor; must be called within an actix system.
     pub fn start(services: Services) -> Self {
-        Self { registry: Registry::default().start(), services }
+        let Services { store, settings, work, safe_mode, admission, .. } = services.clone();
+        Self { registry: Registry::new(services).start(), store, settings, work, safe_mode, admission }
     }
 
     pub fn store(&self) -> &Store {
-        &self.services.store
+        &self.store
     }
 
-    pub fn services(&self) -> &Services {
-        &self.services
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
-    /// Ends what an earlier life left behind. The feeds tell of it in the background.
+    /// Where files are, and the locks of packages.
+    pub fn work(&self) -> &Arc<WorkContext> {
+        &self.work
+    }
+
+    /// Sends a message from a task of its own: one that still waits in the mailbox when its caller goes away would be
+    /// skipped.
+    async fn send<M>(&self, message: M) -> M::Result
+    where
+        Registry: Handler<M>,
+        <Registry as Actor>::Context: ToEnvelope<Registry, M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
+        let answer = tokio::spawn(self.registry.send(message)).await;
+        answer.ok().and_then(Result::ok).expect("a command ends with an answer unless it panicked")
+    }
+
+    async fn perform<F, Fut>(&self, command: F) -> Fut::Output
+    where
+        F: FnOnce(Core) -> Fut + Send + 'static,
+        Fut: Future + 'static,
+        Fut::Output: Send + 'static,
+    {
+        self.send(Perform(command)).await
+    }
+
+    /// Ends what the previous process left behind. The feeds tell of it in the background.
     pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
-        let (services, registry) = self.parts();
-        let recovered = async move || {
-            let (report, untold) = recovery::recover(&services, &registry).await?;
+        let recover = |core: Core| async move {
+            let (report, pending) = recovery::recover(&core).await?;
             actix::spawn(async move {
-                recovery::complete_feeds(&services, &registry, untold).await;
-                services.feeds.close_idle_ones().await;
+                recovery::complete_feeds(&core, pending).await;
+                core.services.feeds.close_idle_ones().await;
             });
             Ok(report)
         };
-        self.services.arbiters.run(recovered).await
+        self.perform(recover).await
     }
 
     /// Gives logs that had failed their end, where they can be opened again. The feeds tell of it.
     pub async fn complete_logs(&self) -> Result<recovery::Report, StoreError> {
-        let (services, registry) = self.parts();
-        let complete = move || async move {
+        let complete = |core: Core| async move {
             let mut report = recovery::Report::default();
-            let completed = recovery::complete_logs(&services, &registry, &mut report).await?;
-            recovery::complete_feeds(&services, &registry, completed).await;
+            let completed = recovery::complete_logs(&core, &mut report).await?;
+            recovery::complete_feeds(&core, completed).await;
             Ok(report)
         };
-        self.services.arbiters.run(complete).await
+        self.perform(complete).await
     }
 
-    /// Whether somebody is at work on this, or its row is not yet final.
+    /// Whether something works on this, or its row is not yet final.
     pub async fn is_live(&self, key: StreamKey) -> bool {
-        reading::is_live(&self.registry, key).await
+        self.perform(move |core| async move { core.is_live(key).await }).await
     }
 
-    pub async fn create_run(&self, principal: Principal, new: NewRun) -> Result<Created, CreateRunError> {
-        let (services, registry) = self.parts();
-        self.services.arbiters.run(move || creation::create(services, registry, principal, new)).await
-    }
-
-    /// A new run with the options of one that has ended.
-    pub async fn retry_run(
+    pub async fn create<W: Creatable>(
         &self,
         principal: Principal,
-        id: RunId,
+        new: W::New,
         key: Option<IdempotencyKey>,
-    ) -> Result<Created, RetryRunError> {
-        let (services, registry) = self.parts();
-        self.services.arbiters.run(move || creation::retry(services, registry, principal, id, key)).await
+    ) -> Result<Created<W>, CreateError<W::Refusal>> {
+        self.send(Create::<W> { principal, new, key }).await
     }
 
-    pub async fn create_execution(
+    /// New work with the options of work that has ended; what an execution has completed is kept.
+    pub async fn retry<W: Creatable>(
         &self,
         principal: Principal,
-        new: NewExecution,
-    ) -> Result<CreatedExecution, CreateExecutionError> {
-        let (services, registry) = self.parts();
-        self.services.arbiters.run(move || executions::create(services, registry, principal, new)).await
-    }
-
-    /// A new execution of one that did not complete; what that has completed is kept.
-    pub async fn retry_execution(
-        &self,
-        principal: Principal,
-        id: ExecutionId,
+        id: W::Id,
         key: Option<IdempotencyKey>,
-    ) -> Result<CreatedExecution, RetryExecutionError> {
-        let (services, registry) = self.parts();
-        self.services.arbiters.run(move || executions::retry(services, registry, principal, id, key)).await
+    ) -> Result<Created<W>, RetryError<W>> {
+        self.send(Retry::<W> { principal, id, key }).await
+    }
+
+    /// True when this made it end; false when it was cancelled or being cancelled already.
+    pub async fn cancel<W: WorkKind>(
+        &self,
+        principal: Principal,
+        id: W::Id,
+        reason: Option<String>,
+    ) -> Result<bool, CancelError<W::Status>> {
+        let cancel = work::Cancel { requested_by: Some(Caller::from(&principal)), reason };
+        self.send(Cancel::<W> { scope: principal.workspaces, id, cancel }).await
+    }
+
+    /// The row, never behind an end that a reader has seen.
+    pub async fn show<W: WorkKind>(&self, principal: &Principal, id: W::Id) -> Result<Option<W>, StoreError> {
+        self.send(Show::<W> { scope: principal.workspaces.clone(), id }).await
     }
 
     /// Answers or decides what an execution waits for; durable when this returns.
@@ -153,39 +164,24 @@ impl RegistryHandle {
         id: ExecutionId,
         to: Address,
         saying: Saying,
-    ) -> Result<(), SayToExecutionError> {
-        let (services, registry) = self.parts();
-        self.services.arbiters.run(move || executions::say(services, registry, principal, id, to, saying)).await
-    }
-
-    pub async fn cancel_execution(
-        &self,
-        principal: Principal,
-        id: ExecutionId,
-        reason: Option<String>,
-    ) -> Result<bool, ExecutionCancelError> {
-        let (services, registry) = self.parts();
-        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
-        self.services.arbiters.run(move || executions::cancel(services, registry, principal.workspaces, id, stop)).await
-    }
-
-    pub async fn execution(&self, principal: &Principal, id: ExecutionId) -> Result<Option<Execution>, StoreError> {
-        reading::settled_execution(&self.services, &self.registry, &principal.workspaces, id).await
+    ) -> Result<(), AnswerExecutionError> {
+        let answer = Answer { to, saying, by: Caller::from(&principal) };
+        self.send(Say { scope: principal.workspaces, id, answer }).await
     }
 
     /// How far an execution has come, by its log.
     pub async fn execution_progress(&self, execution: &Execution) -> Result<Progress, ReadError> {
-        executions::progress(&self.services, &self.registry, execution).await
+        let execution = execution.clone();
+        self.perform(|core| async move { execution::progress(&core, &execution).await }).await
     }
 
     pub fn safe_mode(&self) -> SafeMode {
-        self.services.safe_mode.current()
+        self.safe_mode.current()
     }
 
-    /// Turns safe mode on or off, also for later lives of the service.
+    /// Turns safe mode on or off, also for later starts of the service.
     pub async fn set_safe_mode(&self, principal: Principal, wanted: SafeMode) -> Result<(), StoreError> {
-        let switch = self.services.safe_mode.clone();
-        self.services.arbiters.run(move || async move { switch.set(wanted, &principal).await }).await
+        self.perform(|core| async move { core.services.safe_mode.set(wanted, &principal).await }).await
     }
 
     /// Makes sure that a configuration has a venv; the build answered is the one that the caller may watch.
@@ -195,25 +191,31 @@ impl RegistryHandle {
         configuration_id: ConfigurationId,
         force: bool,
     ) -> Result<Build, EnsureBuildError> {
-        let (services, registry) = self.parts();
-        let ask = Ask { scope: principal.workspaces, configuration_id, force, manual: true };
-        let ensured =
-            self.services.arbiters.run(move || async move { builds::ensure(&services, &registry, ask).await }).await?;
-        Ok(ensured.build)
+        let request = BuildRequest { scope: principal.workspaces, configuration_id, force, manual: true };
+        self.send(EnsureBuild(request)).await
     }
 
-    /// Removes venvs that nobody needs any more. Never one that a run uses or a build is making.
+    /// Removes venvs that nothing needs any more. Never one that a run uses or a build is making.
     pub async fn prune_builds(&self) -> PruneReport {
-        let (services, registry) = self.parts();
-        let report =
-            self.services.arbiters.run(move || async move { pruning::prune(&services, &registry).await }).await;
+        let report = self.perform(|core| async move { pruning::prune(&core).await }).await;
         tracing::info!(?report, "venvs pruned");
         report
     }
 
+    /// The row of a build, as [`RegistryHandle::show`] answers it, and with what is so of its venv.
+    pub async fn build(&self, principal: &Principal, id: BuildId) -> Result<Option<Build>, StoreError> {
+        let mut build = self.show::<Build>(principal, id).await?;
+        self.look_at_venvs(build.as_mut_slice()).await?;
+        Ok(build)
+    }
+
     /// Brings up to date what rows of builds say of their venvs.
     pub async fn look_at_venvs(&self, builds: &mut [Build]) -> Result<(), StoreError> {
-        pruning::look_at_venvs(&self.services, builds).await
+        let mut looked = builds.to_vec();
+        let look =
+            |core: Core| async move { pruning::look_at_venvs(&core.services, &mut looked).await.map(|()| looked) };
+        builds.clone_from_slice(&self.perform(look).await?);
+        Ok(())
     }
 
     /// See [`additions::add_configuration`].
@@ -222,8 +224,7 @@ impl RegistryHandle {
         configuration: Configuration,
         make: impl FnOnce(&Location) -> Result<String, E> + Send + 'static,
     ) -> Result<Configuration, AddError<E>> {
-        let services = self.services.clone();
-        self.services.arbiters.run(move || additions::add_configuration(services, configuration, make)).await
+        self.perform(|core| additions::add_configuration(core.services, configuration, make)).await
     }
 
     /// See [`additions::add_document`].
@@ -232,8 +233,7 @@ impl RegistryHandle {
         document: Document,
         place: impl FnOnce(&Location) -> Result<(), E> + Send + 'static,
     ) -> Result<Document, AddError<E>> {
-        let services = self.services.clone();
-        self.services.arbiters.run(move || additions::add_document(services, document, place)).await
+        self.perform(|core| additions::add_document(core.services, document, place)).await
     }
 
     /// See [`configurations::replace`].
@@ -244,117 +244,39 @@ impl RegistryHandle {
         expected: Expected,
         zip: File,
     ) -> Result<Configuration, ReplaceError> {
-        let services = self.services.clone();
-        let replace = move || configurations::replace(services, principal.workspaces, of, expected, zip);
-        self.services.arbiters.run(replace).await
+        self.perform(move |core| configurations::replace(core.services, principal.workspaces, of, expected, zip)).await
     }
 
-    pub async fn cancel_run(
-        &self,
-        principal: Principal,
-        id: RunId,
-        reason: Option<String>,
-    ) -> Result<bool, CancelRunError> {
-        let (services, registry) = self.parts();
-        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
-        self.services.arbiters.run(move || runs::cancel(services, registry, principal.workspaces, id, stop)).await
-    }
-
-    pub async fn cancel_build(
-        &self,
-        principal: Principal,
-        id: BuildId,
-        reason: Option<String>,
-    ) -> Result<bool, CancelBuildError> {
-        let (services, registry) = self.parts();
-        let stop = StopReason::Cancel { requested_by: Some(Caller::from(&principal)), reason };
-        self.services.arbiters.run(move || builds::cancel(services, registry, principal.workspaces, id, stop)).await
-    }
-
-    pub async fn run(&self, principal: &Principal, id: RunId) -> Result<Option<Run>, StoreError> {
-        reading::settled_run(&self.services, &self.registry, &principal.workspaces, id).await
-    }
-
-    pub async fn build(&self, principal: &Principal, id: BuildId) -> Result<Option<Build>, StoreError> {
-        let mut build = reading::settled_build(&self.services, &self.registry, &principal.workspaces, id).await?;
-        pruning::look_at_venvs(&self.services, build.as_mut_slice()).await?;
-        Ok(build)
-    }
-
-    /// Begins to read a stream. The caller has found its row, and so may see it.
-    pub async fn follow(&self, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
-        reading::follow(&self.services, &self.registry, key, start).await
+    /// Starts to read a stream. The caller has found its row, and so may see it.
+    pub async fn follow(&self, key: StreamKey, start: Start) -> Result<stream::Follow, ReadError> {
+        self.send(Follow { key, start }).await
     }
 
     /// Deletes what a workspace's feed has told longer ago than `ADE_FEED_RETENTION`, file by file.
     pub async fn expire_feed(&self, workspace_id: WorkspaceId, now: Timestamp) -> Result<Expired, FeedError> {
-        let retention = self.services.settings.log.feed_retention;
+        let retention = self.settings.log.feed_retention;
         let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));
-        match before {
-            Some(before) => self.services.feeds.expire(workspace_id, before).await,
-            None => Ok(Expired::default()),
-        }
+        let Some(before) = before else { return Ok(Expired::default()) };
+        self.perform(move |core| async move { core.services.feeds.expire(workspace_id, before).await }).await
     }
 
+    /// Whether the registry's actor answers.
+    pub async fn is_responsive(&self) -> bool {
+        self.registry.send(Ping).await.is_ok()
+    }
+
+    /// What is running, and the state of every actor of it; none when the registry does not answer.
     pub async fn observe(&self) -> Option<Observed> {
         self.registry.send(Observe).await.ok()
     }
 
-    /// Whether the service is going down.
+    /// Whether the service is stopping.
     pub fn is_draining(&self) -> bool {
-        self.services.admission.is_closed()
+        self.admission.is_closed()
     }
 
-    /// Takes no new work, gives running work until `patience` is over, ends what is left as interrupted,
-    /// and tells all readers.
-    pub async fn drain(&self, patience: Duration) {
-        // Runs that wait for a slot are left to the next start. First, since a run whose build is refused from now on
-        // looks here for why.
-        self.services.capacity.close();
-        self.services.admission.close().await;
-        let entries = self.entries().await;
-        let all_settled = futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
-        if tokio::time::timeout(patience, all_settled).await.is_err() {
-            self.interrupt().await;
-        }
-        for entry in self.entries().await {
-            entry.stream.hub().set_halt(Halt::Draining);
-        }
-        let feeds = &self.services.feeds;
-        // What is not told in time is told at the next start.
-        let _ = tokio::time::timeout(LAST_ENTRIES, feeds.quiet()).await;
-        feeds.halt().await;
-    }
-
-    /// Ends all work now.
-    pub async fn interrupt(&self) {
-        let entries = self.entries().await;
-        entries.iter().for_each(|entry| {
-            entry.stopper.stop(StopReason::Interrupt);
-        });
-        let all_settled = || futures_util::future::join_all(entries.iter().map(|entry| entry.settled()));
-        if tokio::time::timeout(INTERRUPT, all_settled()).await.is_err() {
-            // Work that is being cancelled has its own time to end; there is none left.
-            kill_marked(entries.iter().filter_map(|entry| Marker::of(entry.key())).collect()).await;
-            let _ = tokio::time::timeout(LAST, all_settled()).await;
-        }
-    }
-
-    async fn entries(&self) -> Vec<super::slot::Entry> {
-        self.registry.send(Entries).await.unwrap_or_default()
-    }
-
-    fn parts(&self) -> (Services, Addr<Registry>) {
-        (self.services.clone(), self.registry.clone())
+    /// See [`drain::drain`].
+    pub async fn drain(&self, within: Duration) {
+        self.perform(move |core| async move { drain::drain(&core, within).await }).await;
     }
 }
-
-/// Interrupted work kills its processes and writes its end.
-const INTERRUPT: Duration = Duration::from_secs(4);
-/// Feeds tell what has just ended.
-const LAST_ENTRIES: Duration = Duration::from_millis(500);
-/// What takes longer even with its processes killed is left to the next start.
-const LAST: Duration = Duration::from_secs(2);
-
-/// Shared by all handlers.
-pub type SharedRegistry = Arc<RegistryHandle>;

@@ -4,32 +4,39 @@
 //! of work leaves the registry only when its stream has ended and its row is final. A command, once given,
 //! is carried out whether or not its caller stays to hear the answer.
 
-pub mod error;
 pub mod admission;
 pub mod safe_mode;
 pub mod repeats;
+pub mod leases;
 pub mod services;
 pub mod slot;
-pub mod leases;
-pub mod message;
-pub mod actor;
-pub mod launch;
-pub mod additions;
+pub mod slots;
+pub mod core;
 pub mod configurations;
-pub mod builds;
+pub mod additions;
 pub mod pruning;
-pub mod runs;
-pub mod executions;
-pub mod creation;
+pub mod error;
+pub mod kind;
 pub mod reading;
+pub mod launch;
+pub mod creation;
+pub mod cancelling;
+pub mod builds;
+pub mod kinds;
 pub mod leftovers;
 pub mod recovery;
+pub mod drain;
+pub mod actor;
 pub mod handle;
 
+pub use actor::Observed;
 pub use additions::AddError;
-pub use error::{CancelError, CreateRunError, EnsureBuildError, ReadError, RetryRunError};
-pub use executions::{CreatedExecution, NewExecution};
-pub use handle::{Created, NewRun, RegistryHandle};
+pub use creation::Created;
+pub use error::{CancelError, CreateError, EnsureBuildError, ReadError, RetryError};
+pub use handle::RegistryHandle;
+pub use kinds::execution::NewExecution;
+pub use kinds::run::NewRun;
 pub use leftovers::INCOMING;
 pub use pruning::PruneReport;
 pub use services::{Arbiters, Services, probe_venvs};
+pub use slot::ActorState;

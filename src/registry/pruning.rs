@@ -5,13 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use actix::Addr;
 use serde::Serialize;
 
-use super::actor::Registry;
+use super::core::Core;
 use super::error::PruneError;
-use super::message::{BuildsOf, LookAtBuilds};
 use super::services::Services;
+use super::slots::BuildsOf;
 use crate::domain::build::Build;
 use crate::domain::configuration::Configuration;
 use crate::domain::principal::Scope;
@@ -36,7 +35,8 @@ pub struct PruneReport {
 }
 
 /// Prunes the venvs of all configurations of this node. Must be called on a worker thread.
-pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneReport {
+pub async fn prune(core: &Core) -> PruneReport {
+    let services = &core.services;
     let mut report = PruneReport::default();
     let venvs = services.work.venvs_dir.clone();
     let found = blocking(move || configurations_with_venvs(&venvs)).await;
@@ -44,7 +44,7 @@ pub async fn prune(services: &Services, registry: &Addr<Registry>) -> PruneRepor
         if services.admission.is_closed() {
             break;
         }
-        let done = prune_one(services, registry, workspace_id, id).await;
+        let done = prune_one(core, workspace_id, id).await;
         if let Some(Some(pruned)) = report.unless_failed(id, done) {
             report.count(&pruned);
         }
@@ -102,17 +102,12 @@ impl PruneReport {
 }
 
 /// `None` for folders of a configuration that is not known here: another service may know it.
-async fn prune_one(
-    services: &Services,
-    registry: &Addr<Registry>,
-    workspace_id: WorkspaceId,
-    id: ConfigurationId,
-) -> Result<Option<Pruned>, PruneError> {
-    let look = async || registry.send(LookAtBuilds(id)).await.map_err(|_| PruneError::Stopping);
-    let decision = look().await?.decision;
+async fn prune_one(core: &Core, workspace_id: WorkspaceId, id: ConfigurationId) -> Result<Option<Pruned>, PruneError> {
+    let services = &core.services;
+    let decision = core.builds_of(id).await?.decision;
     let _deciding = decision.lock_owned().await;
     // What was under way, and what is current, may have changed while another decision was taken.
-    let builds = look().await?;
+    let builds = core.builds_of(id).await?;
     let scope = Scope::Only(vec![workspace_id]);
     let Some(configuration) = services.store.find_configuration(&scope, id).await? else { return Ok(None) };
     let venvs = services.work.venvs_dir.clone();

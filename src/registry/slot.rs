@@ -1,24 +1,26 @@
-//! A piece of work that is going on.
+//! Work that is running.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::watch;
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
 
-use crate::domain::StreamKey;
 use crate::domain::build::Build;
+use crate::domain::{BuildId, StreamKey};
 use crate::stream::StreamHandle;
-use crate::worker::execution::Desk;
-use crate::worker::stop::{StopReason, Stopper};
+use crate::supervision::{Gone, Supervised};
+use crate::worker::actor::{Cancel, Interrupt, Observe, WorkActor, WorkState};
+use crate::worker::inbox::{Answer, AnswerError};
 
-/// What others may do with it: watch it, stop it, wait for it.
+/// What others may do with it: follow its stream, reach its actor, wait until its row is final.
 #[derive(Clone)]
 pub struct Entry {
     pub stream: StreamHandle,
-    pub stopper: Stopper,
+    /// None while a log that had failed is given its end: nothing works on it then.
+    pub worker: Option<Supervised<WorkActor>>,
     /// True once the row says what the log says, for good.
     pub projected: watch::Receiver<bool>,
-    /// Where an execution is spoken to.
-    pub desk: Option<Desk>,
 }
 
 impl Entry {
@@ -30,6 +32,59 @@ impl Entry {
     pub async fn settled(&self) {
         let _ = self.projected.clone().wait_for(|done| *done).await;
     }
+
+    /// True when this was the first request to end it.
+    pub async fn cancel(&self, cancel: &Cancel) -> Result<bool, Gone> {
+        self.worker.as_ref().ok_or(Gone)?.send(|| cancel.clone()).await
+    }
+
+    /// Hands an answer of a person to the session. One that panics before it has taken it up leaves it to the next.
+    pub async fn answer(&self, answer: &Answer) -> Result<(), AnswerError> {
+        let worker = self.worker.as_ref().ok_or(AnswerError::Gone)?;
+        let mut seen = 0;
+        while let Ok((generation, address)) = worker.after(seen).await {
+            match address.send(answer.clone()).await {
+                Ok(Err(AnswerError::Gone)) | Err(_) => seen = generation,
+                Ok(outcome) => return outcome,
+            }
+        }
+        Err(AnswerError::Gone)
+    }
+
+    pub async fn interrupt(&self) {
+        if let Some(worker) = &self.worker {
+            // One that is gone has ended already.
+            let _ = worker.send(|| Interrupt).await;
+        }
+    }
+
+    pub async fn observe(&self) -> ActorState {
+        let work = match &self.worker {
+            Some(worker) => worker.send(|| Observe).await.ok(),
+            None => None,
+        };
+        let (tail, subscribers) = (self.stream.tail(), self.stream.hub().subscribers());
+        let stream = StreamState { sequence: tail.sequence, bytes: tail.bytes, is_closed: tail.closed, subscribers };
+        ActorState { kind: self.key().kind().as_str(), id: self.key().id().to_string(), work, stream }
+    }
+}
+
+/// The observable state of the actors of one piece of work: its session's, and its stream's.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActorState {
+    pub kind: &'static str,
+    pub id: String,
+    /// Null when the session has ended and only the row is waited for.
+    pub work: Option<WorkState>,
+    pub stream: StreamState,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamState {
+    pub sequence: u64,
+    pub bytes: u64,
+    pub is_closed: bool,
+    pub subscribers: usize,
 }
 
 /// A build that others may join.
@@ -37,23 +92,24 @@ impl Entry {
 pub struct InFlight {
     pub build: Build,
     pub stream: StreamHandle,
-    pub waiters: Weak<Waiters>,
+    pub interest: Weak<BuildInterest>,
 }
 
-/// Held by everybody who waits for a build. When the last one lets go, the build is cancelled.
-pub struct Waiters {
-    stopper: Stopper,
-}
-
-impl Waiters {
-    pub fn new(stopper: Stopper) -> Arc<Self> {
-        Arc::new(Self { stopper })
+impl InFlight {
+    pub fn id(&self) -> BuildId {
+        self.build.id
     }
 }
 
-impl Drop for Waiters {
-    fn drop(&mut self) {
-        let reason = Some("nobody waits for this build any more".to_owned());
-        self.stopper.stop(StopReason::Cancel { requested_by: None, reason });
+/// Held by every caller that waits for a build. When the last one lets go, the build is cancelled.
+pub struct BuildInterest(#[allow(dead_code, reason = "its drop is the news")] oneshot::Sender<Infallible>);
+
+/// Resolves when nothing is interested in a build any more.
+pub type InterestLost = oneshot::Receiver<Infallible>;
+
+impl BuildInterest {
+    pub fn new() -> (Arc<Self>, InterestLost) {
+        let (held, lost) = oneshot::channel();
+        (Arc::new(Self(held)), lost)
     }
 }

@@ -6,6 +6,8 @@
 
 pub mod policy;
 pub mod child;
+pub mod supervised;
 
 pub use child::{Exit, ExitGuard, Verdict, supervise};
 pub use policy::{Budget, Policy};
+pub use supervised::{Gone, Supervised};

@@ -45,6 +45,7 @@ mod runs;
 mod safe_mode;
 mod shutdown;
 mod stream_endings;
+mod system;
 mod workflow_documents;
 mod workflow_folder;
 mod workflows;

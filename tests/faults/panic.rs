@@ -5,47 +5,25 @@ use std::sync::Arc;
 
 use actix::Actor;
 use ade::config::{Flag, Settings, Sources};
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Document, Workspace};
+use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
 use ade::domain::failure::RunFailureCode;
 use ade::domain::id::NodeId;
 use ade::domain::principal::Scope;
 use ade::domain::run::{Run, RunOptions, RunState};
 use ade::domain::status::RunStatus;
 use ade::domain::time::micros;
-use ade::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
+use ade::domain::{ConfigurationId, RunId, WorkspaceId};
 use ade::log::{LogOptions, LogRoot, RealDisk};
-use ade::registry::actor::Registry;
-use ade::registry::launch::launch_run;
+use ade::registry::core::Core;
+use ade::registry::launch::launch;
+use ade::registry::slots::Registry;
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
-use ade::stream::Tail;
-use ade::worker::run::{EnsuredBuild, RunPorts, Unavailable};
-use futures_util::future::BoxFuture;
+use ade::supervision::Gone;
+use ade::worker::actor::Panic;
 
 use crate::support::log::Log;
 use crate::support::{eventually, process};
-
-/// What a worker asks for is answered with a panic.
-struct Panicking;
-
-impl RunPorts for Panicking {
-    fn ensure_build(
-        &self,
-        _: WorkspaceId,
-        _: ConfigurationId,
-        _: bool,
-    ) -> BoxFuture<'static, Result<EnsuredBuild, Unavailable>> {
-        Box::pin(async { panic!("planned fault of a run's worker") })
-    }
-
-    fn documents(&self, _: WorkspaceId, _: Vec<DocumentId>) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>> {
-        unreachable!("no run gets so far")
-    }
-
-    fn record_end(&self, _: &Run, _: RunState, _: Tail) -> BoxFuture<'static, ()> {
-        unreachable!("the log works")
-    }
-}
 
 #[actix_web::test]
 async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
@@ -57,12 +35,16 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     let mut child = Command::new("setsid").args(["sleep", "1000"]).env("ADE_RUN_ID", &id).spawn().unwrap();
     eventually("the process of the run", || (!process::of_run(&id).is_empty()).then_some(()));
 
-    let (inner, registry, started) = (services.clone(), Registry::default().start(), run.clone());
+    // It waits, so that it cannot end by itself before it panics.
+    services.capacity.hold();
+    let (core, started) = (Core::new(services.clone(), Registry::new(services.clone()).start()), run.clone());
     let launched = services.arbiters.run(move || async move {
-        let place = inner.capacity.enlist_again(started.workspace_id);
-        launch_run(&inner, &registry, Arc::new(Panicking), started, place, None).await
+        let place = core.services.capacity.enlist_again(started.workspace_id);
+        launch(&core, started, place, None).await
     });
     let entry = launched.await.unwrap();
+    let worker = entry.worker.clone().unwrap();
+    assert_eq!(worker.send(|| Panic).await, Err(Gone), "a run is not restarted");
     entry.stream.ended().await;
     entry.settled().await;
     child.wait().unwrap();

@@ -112,12 +112,6 @@ impl Rows {
         Self::with(id, workspace_id, ConfigurationId::generate()).await
     }
 
-    /// What a projection begins with, each time anew.
-    fn target(&self) -> impl Fn() -> Target + Send + 'static {
-        let (key, configuration_id) = (self.run.stream_key(), self.run.configuration_id);
-        move || Target::new(key, configuration_id)
-    }
-
     async fn row(&self) -> Run {
         self.store.find::<Run>(&Scope::All, self.run.id).await.unwrap().unwrap()
     }
@@ -173,7 +167,7 @@ async fn project(rows: &Rows, world: &World) {
     if !life.stream.tail().closed {
         life.stream.hub().set_halt(ade::stream::window::Halt::Draining);
     }
-    projection::project(&rows.store, follow, rows.target()(), Patience::NONE).await.unwrap();
+    projection::project(&rows.store, follow, Target::new(&rows.run), Patience::NONE).await.unwrap();
     life.end().await;
 }
 
@@ -218,7 +212,7 @@ fn a_live_row_follows_its_stream_to_the_end_through_deaths_of_the_actor() {
     in_system(async {
         let world = World::new();
         let (rows, life) = (Rows::of(&world).await, world.live().await);
-        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), rows.target());
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), &rows.run);
         let say = async |kind: &'static str, payload: Value| {
             life.stream.append_one(Draft::new(kind, Source::Api, &payload)).await.unwrap();
             life.stream.panic().await;
@@ -244,7 +238,7 @@ fn a_row_waits_for_a_database_that_is_away_and_its_stream_does_not() {
         let world = World::new();
         let (rows, life) = (Rows::of(&world).await, world.live().await);
         rows.database.execute("ALTER TABLE runs RENAME TO runs_elsewhere");
-        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), rows.target());
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), &rows.run);
         for (kind, payload) in [
             ("run.queued", json!({"options": {"document_ids": []}})),
             (
@@ -282,8 +276,7 @@ fn the_row_of_an_execution_follows_its_stream() {
         rows.store.insert(&execution, None).await.unwrap();
         let world = World { identity: Identity::of_execution(workspace_id, id, "plan"), ..World::new() };
         let life = world.live().await;
-        let make = move || Target::execution(workspace_id, id);
-        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), make);
+        let mut projected = projection::spawn(rows.store.clone(), life.stream.clone(), &execution);
         let say = async |draft: Draft| life.stream.append_one(draft).await.unwrap();
         let started =
             json!({"workflow_id": "plan", "revision": 1, "scope_type": "project", "scope_id": "42", "steps": ["a"]});

@@ -58,7 +58,7 @@ async fn create(
     let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
     // The decision is part of what the caller waits for.
-    let end = Instant::now() + registry.services().settings.build.ensure_wait;
+    let end = Instant::now() + registry.settings().build.ensure_wait;
     let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
     if stream || body.stream {
         return events::respond_created(&registry, &request, build.stream_key()).await;
@@ -114,7 +114,7 @@ async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let id: BuildId = input::id(&path)?;
     let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel_build(principal.clone(), id, reason).await;
+    let took_effect = registry.cancel::<Build>(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
     cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
 }

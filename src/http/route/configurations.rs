@@ -71,7 +71,7 @@ async fn create(
         }
         Origin::Clone { configuration_id } => {
             let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
-            let (from, locks) = (folder(&registry, &original), registry.services().work.packages.clone());
+            let (from, locks) = (folder(&registry, &original), registry.work().packages.clone());
             let copy = move |to: &Location| {
                 locks.reading(&from.path(), || package::copy_package(&from, to)).map_err(Problem::internal)
             };
@@ -139,7 +139,7 @@ async fn export(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, &path.0).await?;
     let configuration = find(&registry, &principal, workspace_id, &path.1).await?;
-    let (locks, folder) = (registry.services().work.packages.clone(), folder(&registry, &configuration));
+    let (locks, folder) = (registry.work().packages.clone(), folder(&registry, &configuration));
     let incoming = incoming(&registry);
     let packed = blocking(move || locks.reading(&folder.path(), || pack(&folder, &incoming))).await?;
     let packed = packed.map_err(Problem::internal)?;
@@ -229,12 +229,12 @@ fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration,
 }
 
 fn folder(registry: &RegistryHandle, configuration: &Configuration) -> Location {
-    registry.services().work.location(configuration.folder())
+    registry.work().location(configuration.folder())
 }
 
 /// Where files are that are not in their place yet.
 fn incoming(registry: &RegistryHandle) -> Location {
-    registry.services().work.location(INCOMING)
+    registry.work().location(INCOMING)
 }
 
 async fn add(

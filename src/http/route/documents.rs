@@ -39,7 +39,7 @@ async fn upload(
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
     let workspace_id = workspace(&registry, &principal, &path).await?;
-    let settings = &registry.services().settings;
+    let settings = registry.settings();
     let incoming = Location::below(&settings.storage.data_dir, INCOMING);
     let mut form = form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
     let upload = form.take_file()?;
@@ -103,7 +103,7 @@ async fn download(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let document = find(caller, &registry, &path).await?;
-    let data_dir = &registry.services().settings.storage.data_dir;
+    let data_dir = &registry.settings().storage.data_dir;
     file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
 }
 

@@ -17,12 +17,13 @@ use crate::domain::time;
 use crate::domain::workflow_document::WorkScope;
 use crate::domain::{ClarificationId, DocumentId, ExecutionId, WorkspaceId};
 use crate::http::auth::Caller;
+use crate::http::errors;
 use crate::http::input::{self, Json};
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::{NoQuery, RawQuery};
 use crate::http::route::workflow_documents::{MAX_BODY, MAX_SCOPE_ID, MAX_TYPE};
 use crate::http::{list as lists, paths};
-use crate::registry::{CreatedExecution, NewExecution, RegistryHandle};
+use crate::registry::{Created, NewExecution, RegistryHandle};
 use crate::workflow::person::{Address, Saying};
 
 type Registry = web::Data<RegistryHandle>;
@@ -73,8 +74,8 @@ async fn create(
     let named = body.workspace_id.as_deref();
     let workspace_id = workspaces::holding("the workflow", &registry, &principal, named).await?;
     let scope = WorkScope { scope_type: body.scope_type, scope_id: body.scope_id };
-    let new = NewExecution { workspace_id, workflow_id: body.workflow_id, scope, input: body.input, key };
-    let new = registry.create_execution(principal, new).await?;
+    let new = NewExecution { workspace_id, workflow_id: body.workflow_id, scope, input: body.input };
+    let new = registry.create::<Execution>(principal, new, key).await?;
     respond_created(&registry, &request, new, stream || body.stream).await
 }
 
@@ -88,14 +89,14 @@ async fn retry(
     let id: ExecutionId = input::id(&path)?;
     let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
-    let again = registry.retry_execution(principal, id, input::idempotency_key(&request)?).await?;
+    let again = registry.retry::<Execution>(principal, id, input::idempotency_key(&request)?).await?;
     respond_created(&registry, &request, again, stream || body.stream).await
 }
 
 async fn respond_created(
     registry: &RegistryHandle,
     request: &HttpRequest,
-    CreatedExecution { execution, replayed }: CreatedExecution,
+    Created { work: execution, replayed }: Created<Execution>,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
     let (location, resource) = (paths::execution(execution.id), resource(&execution));
@@ -117,7 +118,7 @@ async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<Str
 }
 
 async fn find(registry: &RegistryHandle, principal: &Principal, id: ExecutionId) -> Result<Execution, Problem> {
-    registry.execution(principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))
+    registry.show::<Execution>(principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))
 }
 
 /// By its log, so also right after what an event told.
@@ -164,8 +165,10 @@ async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let id: ExecutionId = input::id(&path)?;
     let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel_execution(principal.clone(), id, reason).await?;
-    let execution = registry.execution(&principal, id).await?;
+    let took_effect = registry.cancel::<Execution>(principal.clone(), id, reason).await;
+    let took_effect =
+        took_effect.map_err(|error| errors::cancel(error, "the execution", Code::ExecutionNotCancellable))?;
+    let execution = registry.show::<Execution>(&principal, id).await?;
     cancelled(took_effect, execution.as_ref().map(resource), "the execution")
 }
 

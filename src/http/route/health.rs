@@ -29,7 +29,7 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
-    let settings = &registry.services().settings;
+    let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
         Err(error) => {
@@ -37,10 +37,10 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
             component("database", "unavailable", Some("the database does not answer"))
         }
     };
-    let work = match registry.observe().await {
-        Some(_) if registry.is_draining() => component("work", "unavailable", Some("the service is stopping")),
-        Some(_) => component("work", "ok", None),
-        None => component("work", "unavailable", Some("the registry does not answer")),
+    let work = match registry.is_responsive().await {
+        true if registry.is_draining() => component("work", "unavailable", Some("the service is stopping")),
+        true => component("work", "ok", None),
+        false => component("work", "unavailable", Some("the registry does not answer")),
     };
     let components = [
         database,

@@ -41,7 +41,8 @@ async fn summary(
     registry: Registry,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let run =
+        registry.show::<Run>(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let summary = match &run.state.summary {
         None if run.state.status.is_terminal() => folded_summary(&registry, &run).await?,
         stored => stored.clone(),
@@ -73,8 +74,9 @@ async fn outputs(
     registry: Registry,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
-    let data_dir = registry.services().settings.storage.data_dir.clone();
+    let run =
+        registry.show::<Run>(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let data_dir = registry.settings().storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
         let folder = match Dir::root(&data_dir)?.open(run.stream_key().folder()) {
@@ -144,7 +146,7 @@ async fn output(
     }
     let name = wanted.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
     let path = run.stream_key().folder().join("output").join(wanted);
-    let data_dir = &registry.services().settings.storage.data_dir;
+    let data_dir = &registry.settings().storage.data_dir;
     file::respond(&request, data_dir, path, content_type(&name), &name).await.map_err(|problem| match problem.code {
         Code::NotFound => absent(),
         _ => problem,
@@ -158,7 +160,7 @@ const DIAGNOSTICS: u64 = 4 << 20;
 /// How the engine ended, and the end of what it said.
 async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let run = find(caller, &registry, &path).await?;
-    let (data_dir, folder) = (registry.services().settings.storage.data_dir.clone(), run.stream_key().folder());
+    let (data_dir, folder) = (registry.settings().storage.data_dir.clone(), run.stream_key().folder());
     let written =
         blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());

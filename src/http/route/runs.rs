@@ -24,7 +24,8 @@ use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
 use crate::http::{errors, list as lists, paths};
-use crate::registry::{CreateRunError, Created, NewRun, RegistryHandle};
+use crate::registry::error::RunRefusal;
+use crate::registry::{CreateError, Created, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -160,15 +161,15 @@ async fn create_run(
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
     let Asked { options, places } = body.options.read()?;
-    let new = NewRun { workspace_id, configuration_id, options, key };
-    let new = registry.create_run(principal, new).await.map_err(|error| at_its_place(error, &places))?;
+    let new = NewRun { workspace_id, configuration_id, options };
+    let new = registry.create::<Run>(principal, new, key).await.map_err(|error| at_its_place(error, &places))?;
     respond_created(&registry, &request, new, stream || body.stream).await
 }
 
 /// A document that is not there is named where the body names it.
-fn at_its_place(error: CreateRunError, places: &[(DocumentId, String)]) -> Problem {
+fn at_its_place(error: CreateError<RunRefusal>, places: &[(DocumentId, String)]) -> Problem {
     let missing = match &error {
-        CreateRunError::DocumentNotFound(missing) => places.iter().find(|(id, _)| id == missing),
+        CreateError::Refused(RunRefusal::DocumentNotFound(missing)) => places.iter().find(|(id, _)| id == missing),
         _ => None,
     };
     let mut problem = Problem::from(error);
@@ -188,14 +189,14 @@ async fn retry(
     let id: RunId = input::id(&path)?;
     let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
-    let again = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
+    let again = registry.retry::<Run>(principal, id, input::idempotency_key(&request)?).await?;
     respond_created(&registry, &request, again, stream || body.stream).await
 }
 
 async fn respond_created(
     registry: &RegistryHandle,
     request: &HttpRequest,
-    Created { run, replayed }: Created,
+    Created { work: run, replayed }: Created<Run>,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
     let (location, resource) = (paths::run(run.id), resource(&run));
@@ -204,7 +205,7 @@ async fn respond_created(
 
 async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
-    let run = registry.run(&principal, id).await?;
+    let run = registry.show::<Run>(&principal, id).await?;
     run.map(|run| HttpResponse::Ok().json(resource(&run))).ok_or_else(|| Problem::not_found("the run"))
 }
 
@@ -263,9 +264,9 @@ async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let id: RunId = input::id(&path)?;
     let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel_run(principal.clone(), id, reason).await;
+    let took_effect = registry.cancel::<Run>(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
-    cancelled(took_effect, registry.run(&principal, id).await?.as_ref().map(resource), "the run")
+    cancelled(took_effect, registry.show::<Run>(&principal, id).await?.as_ref().map(resource), "the run")
 }
 
 /// The row as it stands, without waiting for a log that is further on.

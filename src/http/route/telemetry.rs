@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Read as _;
 use super::workspaces;
 use crate::domain::ExecutionId;
+use crate::domain::execution::Execution;
 use crate::domain::ledger::{Days, StepCosts, Summary, Sums, WorkflowStats, share};
 use crate::domain::money::MicroUsd;
 use crate::domain::status::ExecutionStatus;
@@ -127,7 +128,8 @@ async fn costs(
     let id: ExecutionId = input::id(&path)?;
     let (store, scope) = (registry.store(), &principal.workspaces);
     // Of one that has ended, with all that its log tells.
-    let execution = registry.execution(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
+    let execution =
+        registry.show::<Execution>(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
     let steps = store.execution_costs(scope, id).await?;
     let sum = |of: fn(&Sums) -> u64| steps.iter().map(|step| of(&step.sums)).sum::<u64>();
     Ok(HttpResponse::Ok().json(json!({

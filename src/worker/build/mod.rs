@@ -15,16 +15,17 @@ pub mod index;
 pub mod words;
 pub mod steps;
 pub mod pruning;
-pub mod worker;
+pub mod job;
 pub mod session;
 pub mod ending;
 
 pub use ending::{conclude_build, end_of_build, reused, venv_is_intact, venv_metadata};
 pub use engine::{Engine, EngineId};
+pub use job::BuildJob;
 pub use ports::BuildPorts;
+pub use session::drive;
 pub use toolchain::{Toolchain, ToolchainError, Tools, inputs};
-pub use turn::Turns;
-pub use worker::{BuildJob, BuildWorker};
+pub use turn::{Place, Turns};
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

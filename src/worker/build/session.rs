@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::build_environment;
 use super::ending::{self, Failure};
 use super::engine::{Engine, EngineId};
+use super::job::BuildJob;
 use super::marker::{VenvMarker, probe_writable, write_marker};
 use super::ports::BuildPorts;
 use super::steps::StepRunner;
 use super::turn::{Place, Turn};
 use super::venv::{self, Step, VenvPlan};
-use super::worker::BuildJob;
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::Draft;
@@ -28,6 +28,7 @@ use crate::package;
 use crate::stream::StreamHandle;
 use crate::summary::{BuildFold, Fact};
 use crate::worker::WorkContext;
+use crate::worker::actor::Outcome;
 use crate::worker::emitter::Emitter;
 use crate::worker::gate::Gate;
 use crate::worker::stop::StopReason;
@@ -46,8 +47,8 @@ struct Session {
 }
 
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
-pub async fn drive(job: BuildJob) {
-    let BuildJob { build, engine, stream, signal, place, gate, ports, context } = job;
+pub async fn drive(job: BuildJob) -> Outcome {
+    let BuildJob { build, engine, stream, signal, stage, place, gate, ports, context } = job;
     let folder = context.build_folder(&build);
     let began = Instant::now();
     let steps = StepRunner {
@@ -60,13 +61,19 @@ pub async fn drive(job: BuildJob) {
     };
     let fold = BuildFold::default();
     let mut session = Session { build, engine, stream, ports, context, steps, fold, folder, began };
+    stage.enter("waiting for its turn");
     let (turn, outcome) = match session.turn(place, gate).await {
-        Ok(turn) => (Some(turn), session.work().await),
+        Ok(turn) => {
+            stage.enter("building");
+            (Some(turn), session.work().await)
+        }
         Err(failure) => (None, Err(failure)),
     };
+    stage.enter("ending");
     session.complete(outcome).await;
     // Not before: of builds that take turns, one has ended when the next starts, also by what their events say.
     drop(turn);
+    Outcome::Ended
 }
 
 impl Session {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::job::ExecutionJob;
 use super::scribe::fold_so_far;
-use super::worker::ExecutionJob;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::progress::{ExecutionFailure, ExecutionFailureCode, Product, Progress, Totals};
 use crate::domain::status::ExecutionStatus;
@@ -41,14 +41,18 @@ fn end(fold: &mut ExecutionFold, complete: &Complete, now: Timestamp) {
     fold.apply(Fact::of_draft(&Draft::new(COMPLETE, Source::Executor, complete), now));
 }
 
-/// Gives an execution its end when its worker has died too often.
-pub async fn conclude_execution(stream: &StreamHandle, code: ExecutionFailureCode, message: &str) {
-    let fold = fold_so_far(stream).await.unwrap_or_default();
-    let complete = complete(fold.progress(), failed(code, message), stream.now());
+/// Ends an execution that has no session any more. Answers the state that it ends with.
+pub async fn conclude_execution(stream: &StreamHandle, code: ExecutionFailureCode, message: &str) -> ExecutionState {
+    let mut fold = fold_so_far(stream).await.unwrap_or_default();
+    let now = stream.now();
+    let complete = complete(fold.progress(), failed(code, message), now);
     match stream.append(Arc::from([Draft::new(COMPLETE, Source::Executor, &complete)])).await {
-        Ok(_) | Err(AppendError::Closed) => {}
-        Err(error) => tracing::error!(stream = %stream.key(), error = %error, "execution could not be given its end"),
+        Ok(_) => {}
+        Err(AppendError::Closed) => return ExecutionState::from(fold.progress()),
+        Err(error) => tracing::error!(stream = %stream.key(), error = %error, "failed to append `complete`"),
     }
+    end(&mut fold, &complete, now);
+    ExecutionState::from(fold.progress())
 }
 
 /// `complete` of an execution that ended while its log took nothing: what its row says, and what its log has.

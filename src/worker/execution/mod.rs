@@ -6,8 +6,7 @@
 //! call on record is never made again, and only [`session`] writes `complete`.
 
 pub mod ports;
-pub mod desk;
-pub mod worker;
+pub mod job;
 pub mod session;
 pub mod scribe;
 pub mod step;
@@ -17,7 +16,7 @@ pub mod exchange;
 pub mod replies;
 pub mod ending;
 
-pub use desk::{Desk, SayError};
 pub use ending::{conclude_execution, end_of_execution};
+pub use job::ExecutionJob;
 pub use ports::{ExecutionPorts, Unavailable};
-pub use worker::{ExecutionJob, ExecutionWorker};
+pub use session::drive;

@@ -7,21 +7,19 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::{mpsc, watch};
 
-use super::desk::{Order, Orders, SayError};
 use super::ending;
 use super::inputs;
+use super::job::ExecutionJob;
 use super::ports::Unavailable;
 use super::replies::Replies;
 use super::scribe::{LogFailed, Scribe};
 use super::step::{self, StepWork};
-use super::worker::ExecutionJob;
 use crate::domain::CallId;
 use crate::domain::money::MicroUsd;
 use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
@@ -33,6 +31,8 @@ use crate::event::payload::execution::{
     StepFailed,
 };
 use crate::llm::ErrorKind;
+use crate::worker::actor::Outcome;
+use crate::worker::inbox::{Answer, AnswerError, Submitted};
 use crate::worker::stop::StopReason;
 use crate::workflow::person::{Heard, hear};
 use crate::workflow::plan::{Action, Ending, Facts, Outlook, plan};
@@ -64,7 +64,7 @@ type Ended = (StepKey, Result<(), Halt>);
 
 struct Session {
     work: Rc<Work>,
-    orders: OwnedMutexGuard<Orders>,
+    answers: mpsc::Receiver<Submitted>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
     /// How each step at work is told to stop.
     at_work: BTreeMap<StepKey, watch::Sender<Option<ErrorKind>>>,
@@ -75,26 +75,26 @@ struct Session {
 }
 
 /// Does an execution. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
-pub async fn drive(job: ExecutionJob) {
-    let halted = match open(job.clone()).await {
+pub async fn drive(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Outcome {
+    let halted = match open(job.clone(), answers).await {
         Ok(session) => session.run().await.err(),
         Err(LogFailed) => Some(Halt::Log),
     };
     match halted {
         None => {}
-        Some(Halt::Suspended) => job.suspended.store(true, Ordering::Release),
+        Some(Halt::Suspended) => return Outcome::Suspended,
         Some(Halt::Log) => ending::without_log(&job).await,
     }
+    Outcome::Ended
 }
 
-async fn open(job: ExecutionJob) -> Result<Session, LogFailed> {
+async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<Session, LogFailed> {
     let scribe = Scribe::open(job.stream.clone()).await?;
-    let orders = job.orders.clone().lock_owned().await;
     let folder = job.context.location(job.execution.stream_key().folder());
     let work = Work { job, scribe, replies: Replies::of(folder), reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
-        orders,
+        answers,
         tasks: FuturesUnordered::new(),
         at_work: BTreeMap::new(),
         present: BTreeSet::new(),
@@ -138,6 +138,8 @@ impl Session {
             } else if self.at_work.is_empty() {
                 return Err(Halt::Suspended);
             }
+            let status = self.work.scribe.progress().status;
+            self.work.job.stage.enter(status.as_str());
             self.wait(wake_at).await?;
         }
     }
@@ -283,7 +285,7 @@ impl Session {
                 self.at_work.remove(&key);
                 ended?;
             }
-            Some(order) = self.orders.recv() => self.listen(order).await?,
+            Some(submitted) = self.answers.recv() => self.take_up(submitted).await?,
             () = sleep_until(wake_at, now) => {}
         }
         Ok(())
@@ -300,7 +302,8 @@ impl Session {
         Err(Halt::Suspended)
     }
 
-    async fn listen(&self, Order { to, saying, by, reply }: Order) -> Result<(), Halt> {
+    async fn take_up(&self, Submitted { answer, reply }: Submitted) -> Result<(), Halt> {
+        let Answer { to, saying, by } = answer;
         let heard = {
             let progress = self.work.scribe.progress();
             hear(&self.work.job.workflow, &progress, &to, saying)
@@ -308,7 +311,7 @@ impl Session {
         let (scribe, by) = (&self.work.scribe, Some(by));
         let written = match heard {
             Err(refusal) => {
-                let _ = reply.send(Err(SayError::Refused(refusal)));
+                let _ = reply.send(Err(AnswerError::Refused(refusal)));
                 return Ok(());
             }
             Ok(Heard::Known) => Ok(()),
@@ -327,7 +330,7 @@ impl Session {
                 scribe.write(ACCEPTANCE_GIVEN, Some(&key), &given).await
             }
         };
-        let _ = reply.send(written.map_err(|_| SayError::Gone));
+        let _ = reply.send(written.map_err(|_| AnswerError::Gone));
         Ok(written?)
     }
 

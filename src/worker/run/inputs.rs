@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::engine::Input;
+use super::job::RunJob;
 use super::session::{Early, failed};
-use super::worker::RunJob;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::text::{json_length, keep_fitting};

@@ -6,7 +6,7 @@
 pub mod queue;
 pub mod capacity;
 pub mod ports;
-pub mod worker;
+pub mod job;
 pub mod session;
 pub mod environment;
 pub mod inputs;
@@ -25,5 +25,6 @@ pub mod exhaustion;
 
 pub use capacity::{Capacity, Place};
 pub use ending::{conclude_run, end_of_run};
+pub use job::RunJob;
 pub use ports::{EnsuredBuild, Progress, RunPorts, Unavailable};
-pub use worker::{RunJob, RunWorker};
+pub use session::drive;

@@ -2,15 +2,13 @@
 //!
 //! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
 
-use std::sync::atomic::Ordering;
-
 use super::capacity::Obstacle;
 use super::ending::{self, Ending, Report};
 use super::engine::capability;
 use super::environment::ReadyBuild;
 use super::inputs;
+use super::job::RunJob;
 use super::ports::Lease;
-use super::worker::RunJob;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
 use crate::domain::time::Timestamp;
@@ -18,6 +16,7 @@ use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Pipe, Scope};
 use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_STARTED, RUN_WAITING, Started, WaitReason, Waiting};
 use crate::event::{Draft, Source};
 use crate::summary::{Fact, RunFold};
+use crate::worker::actor::Outcome;
 use crate::worker::emitter::Emitter;
 use crate::worker::gate::Passage;
 use crate::worker::stop::StopReason;
@@ -48,7 +47,7 @@ pub struct Session {
 }
 
 /// Does a run. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
-pub async fn drive(job: RunJob) {
+pub async fn drive(job: RunJob) -> Outcome {
     let mut session = Session::new(job);
     let ending = match session.work().await {
         Ok(ending) => ending,
@@ -57,11 +56,12 @@ pub async fn drive(job: RunJob) {
         Err(Early::FailedAndTold(failure)) => {
             Ending { error_event: None, ..ending::of_failure(failure.into(), None, Report::default()) }
         }
-        Err(Early::Suspended) => return session.job.suspended.store(true, Ordering::Release),
+        Err(Early::Suspended) => return Outcome::Suspended,
     };
     session.complete(ending).await;
     // Not before: of runs that take turns, one has ended when the next starts, also by what their events say.
     session.job.place.leave();
+    Outcome::Ended
 }
 
 impl Session {
@@ -76,13 +76,22 @@ impl Session {
     }
 
     async fn work(&mut self) -> Result<Ending, Early> {
+        self.enter("waiting for admission");
         self.admission().await?;
+        self.enter("waiting for the venv");
         let build = self.environment().await?;
         self.check_documents(&build)?;
+        self.enter("waiting for a slot");
         self.slot().await?;
+        self.enter("staging inputs");
         let staged = inputs::stage(&self.job).await?;
         self.start(&build).await;
+        self.enter("running the engine");
         self.engine(&build, staged).await
+    }
+
+    fn enter(&self, stage: &'static str) {
+        self.job.stage.enter(stage);
     }
 
     /// Gives events to the stream, and to the fold that the summary is made from.
@@ -190,6 +199,7 @@ impl Session {
 
     /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
     async fn complete(&mut self, ending: Ending) {
+        self.enter("ending");
         let Ending { status, failure, report, error_event } = ending;
         self.post(error_event.into_iter().collect()).await;
         let time = ending::Time { started_at: self.started_at, completed_at: self.job.stream.now() };

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
-use ade::registry::{PruneReport, RegistryHandle};
+use ade::registry::{ActorState, Observed, PruneReport, RegistryHandle};
 use database::{Locked, TestDatabase};
 use tempfile::TempDir;
 
@@ -71,10 +71,12 @@ impl Ground {
 }
 
 /// What the registry still held when the service had stopped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Aftermath {
     runs: usize,
     builds: usize,
+    executions: usize,
+    actors: Vec<ActorState>,
 }
 
 fn own(settings: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -204,9 +206,10 @@ impl TestApp {
     /// Checks what is left; answers when the service had ended.
     fn join(&mut self) -> Option<Instant> {
         let service = self.service.take()?;
-        let Aftermath { runs, builds } = service.join().expect("the service does not panic");
+        let Aftermath { runs, builds, executions, actors } = service.join().expect("the service does not panic");
         let ended = Instant::now();
-        assert_eq!((runs, builds), (0, 0), "live runs and builds after the stop");
+        assert_eq!((runs, builds, executions), (0, 0, 0), "live work after the stop: {actors:?}");
+        assert!(actors.is_empty(), "live actors after the stop: {actors:?}");
         aftermath::check(self.folder(), self.allows_open_logs);
         Some(ended)
     }
@@ -272,7 +275,7 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
             Ok(application) => application,
             Err(error) => {
                 started.send(Err(error)).unwrap();
-                return Aftermath { runs: 0, builds: 0 };
+                return Aftermath::default();
             }
         };
         let registry = application.registry().clone();
@@ -281,10 +284,9 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
         application.run().await.expect("the service ends well");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let observed = registry.observe().await.expect("the registry answers");
-            let aftermath = Aftermath { runs: observed.runs, builds: observed.builds };
-            if aftermath.runs + aftermath.builds == 0 || Instant::now() > deadline {
-                return aftermath;
+            let Observed { runs, builds, executions, actors } = registry.observe().await.expect("the registry answers");
+            if actors.is_empty() || Instant::now() > deadline {
+                return Aftermath { runs, builds, executions, actors };
             }
             actix::clock::sleep(Duration::from_millis(5)).await;
         }

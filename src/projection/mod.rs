@@ -6,21 +6,21 @@
 //! A database that is away for a while is tried again, by the projection alone: it reads at its own pace, so neither
 //! the stream nor its readers notice.
 
+mod kinds;
+
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
-use crate::domain::build::Build;
-use crate::domain::execution::{Execution, ExecutionState};
-use crate::domain::run::Run;
+use crate::domain::WorkspaceId;
 use crate::domain::sequence::Start;
-use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, raw_type};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoredWork};
 use crate::stream::{Chunk, End, Follow, Item, StreamHandle, SubscribeError};
-use crate::summary::{BuildFold, ExecutionFold, Fact, LedgerFold, RunFold};
+use crate::summary::Fact;
 use crate::supervision::{Policy, supervise};
 
 #[derive(Debug, thiserror::Error)]
@@ -33,39 +33,44 @@ pub enum ProjectionError {
     Subscribe(#[from] SubscribeError),
 }
 
-/// A fold and the row it belongs to.
-pub enum Target {
-    Run { workspace_id: WorkspaceId, id: RunId, fold: Box<RunFold> },
-    Build { workspace_id: WorkspaceId, id: BuildId, fold: BuildFold },
-    Execution { workspace_id: WorkspaceId, id: ExecutionId, fold: Box<ExecutionFold>, ledger: LedgerFold },
+/// Work whose row follows its log.
+pub trait Projected: StoredWork {
+    type Fold: Fold<Self>;
+
+    /// A fold of nothing yet.
+    fn fold(&self) -> Self::Fold;
 }
 
-impl Target {
-    /// # Panics
-    /// Of a feed and of an execution: neither is made with a configuration.
-    pub fn new(key: StreamKey, configuration_id: crate::domain::ConfigurationId) -> Self {
-        match key {
-            StreamKey::Run { workspace_id, id } => {
-                Self::Run { workspace_id, id, fold: Box::new(RunFold::new(id, workspace_id, configuration_id)) }
-            }
-            StreamKey::Build { workspace_id, id } => Self::Build { workspace_id, id, fold: BuildFold::default() },
-            StreamKey::Execution { .. } | StreamKey::Feed { .. } => {
-                unreachable!("only runs and builds have configurations")
-            }
-        }
+/// What a log adds up to.
+pub trait Fold<W: StoredWork>: 'static {
+    /// Whether events of this type are taken in at all.
+    fn is_relevant(kind: &[u8]) -> bool;
+
+    /// Whether the row is written after an event of this type.
+    fn changes_status(_kind: &[u8]) -> bool {
+        true
     }
 
-    pub fn execution(workspace_id: WorkspaceId, id: ExecutionId) -> Self {
-        Self::Execution { workspace_id, id, fold: Box::default(), ledger: LedgerFold::new(workspace_id, id) }
-    }
+    fn apply(&mut self, fact: Fact<'_>);
 
-    /// Whose row it is.
-    pub fn key(&self) -> StreamKey {
-        match self {
-            Self::Run { workspace_id, id, .. } => StreamKey::run(*workspace_id, *id),
-            Self::Build { workspace_id, id, .. } => StreamKey::build(*workspace_id, *id),
-            Self::Execution { workspace_id, id, .. } => StreamKey::execution(*workspace_id, *id),
-        }
+    fn state(&self) -> Cow<'_, W::State>;
+
+    /// Rows that must be there before the state is.
+    fn save_first(&mut self, _store: &Store) -> impl Future<Output = Result<(), StoreError>> {
+        std::future::ready(Ok(()))
+    }
+}
+
+/// A fold and the row it belongs to.
+pub struct Target<W: Projected> {
+    workspace_id: WorkspaceId,
+    id: W::Id,
+    fold: W::Fold,
+}
+
+impl<W: Projected> Target<W> {
+    pub fn new(of: &W) -> Self {
+        Self { workspace_id: of.workspace_id(), id: of.id(), fold: of.fold() }
     }
 
     /// Takes in a chunk; true when the row should be written.
@@ -73,60 +78,20 @@ impl Target {
         let mut changed = false;
         chunk.for_each(|_, line| {
             let kind = raw_type(line);
-            if !self.minds(kind) {
+            if !W::Fold::is_relevant(kind) {
                 return;
             }
             if let Ok(event) = codec::decode(line) {
-                self.apply_fact(Fact::from(&event));
-                changed |= self.changes_status(kind);
+                self.fold.apply(Fact::from(&event));
+                changed |= W::Fold::changes_status(kind);
             }
         });
         changed
     }
 
-    fn minds(&self, kind: &[u8]) -> bool {
-        match self {
-            Self::Run { .. } => RunFold::minds(kind),
-            Self::Build { .. } => BuildFold::minds(kind),
-            Self::Execution { .. } => ExecutionFold::minds(kind),
-        }
-    }
-
-    fn changes_status(&self, kind: &[u8]) -> bool {
-        match self {
-            Self::Run { .. } => RunFold::changes_status(kind),
-            Self::Build { .. } | Self::Execution { .. } => true,
-        }
-    }
-
-    fn apply_fact(&mut self, fact: Fact<'_>) {
-        match self {
-            Self::Run { fold, .. } => fold.apply(fact),
-            Self::Build { fold, .. } => fold.apply(fact),
-            Self::Execution { fold, ledger, .. } => {
-                fold.apply(fact);
-                ledger.apply(fact);
-            }
-        }
-    }
-
     async fn save(&mut self, store: &Store, last_sequence: u64) -> Result<(), StoreError> {
-        match self {
-            Self::Run { workspace_id, id, fold } => {
-                store.save_state::<Run>(*workspace_id, *id, fold.state(), last_sequence).await
-            }
-            Self::Build { workspace_id, id, fold } => {
-                store.save_state::<Build>(*workspace_id, *id, fold.state(), last_sequence).await
-            }
-            Self::Execution { workspace_id, id, fold, ledger } => {
-                // First, so that nobody reads of an end whose costs are not there.
-                store.insert_llm_calls(ledger.rows()).await?;
-                ledger.written();
-                let state = ExecutionState::from(fold.progress());
-                store.save_state::<Execution>(*workspace_id, *id, &state, last_sequence).await
-            }
-        }
-        .map(|_| ())
+        self.fold.save_first(store).await?;
+        store.save_state::<W>(self.workspace_id, self.id, &self.fold.state(), last_sequence).await.map(drop)
     }
 }
 
@@ -151,12 +116,13 @@ impl Patience {
 }
 
 /// Follows a live stream to its end. The answer turns true when the row is final.
-pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'static) -> watch::Receiver<bool> {
+pub fn spawn<W: Projected>(store: Store, stream: StreamHandle, of: &W) -> watch::Receiver<bool> {
     let (done, projected) = watch::channel(false);
+    let of = of.clone();
     actix::spawn(async move {
         let policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
         let verdict = supervise(policy, |_, guard| {
-            let (store, follow, target) = (store.clone(), stream.follow_inside(Start::default()), make());
+            let (store, follow, target) = (store.clone(), stream.follow_inside(Start::default()), Target::new(&of));
             async move {
                 let task = actix::spawn(async move {
                     let _guard = guard;
@@ -175,10 +141,10 @@ pub fn spawn(store: Store, stream: StreamHandle, make: impl Fn() -> Target + 'st
 }
 
 /// Folds a stream to its end, or to where it halts, and writes the row on the way.
-pub async fn project(
+pub async fn project<W: Projected>(
     store: &Store,
     mut follow: Follow,
-    mut target: Target,
+    mut target: Target<W>,
     patience: Patience,
 ) -> Result<(), ProjectionError> {
     loop {
@@ -199,7 +165,7 @@ struct Taken {
 }
 
 /// Takes in what comes next, and with it what is there behind it already: who falls behind writes less often.
-async fn take_in(follow: &mut Follow, target: &mut Target) -> io::Result<Taken> {
+async fn take_in<W: Projected>(follow: &mut Follow, target: &mut Target<W>) -> io::Result<Taken> {
     let mut is_due = false;
     let mut next = Some(follow.next().await);
     while let Some(item) = next {
@@ -213,7 +179,12 @@ async fn take_in(follow: &mut Follow, target: &mut Target) -> io::Result<Taken> 
     Ok(Taken { is_due, is_over: false })
 }
 
-async fn save(store: &Store, target: &mut Target, last_sequence: u64, patience: Patience) -> Result<(), StoreError> {
+async fn save<W: Projected>(
+    store: &Store,
+    target: &mut Target<W>,
+    last_sequence: u64,
+    patience: Patience,
+) -> Result<(), StoreError> {
     for delay in patience.delays() {
         match target.save(store, last_sequence).await {
             Err(StoreError::Database(error)) => {

@@ -1,0 +1,29 @@
+//! One build to be done, and everything its session needs.
+
+use std::sync::Arc;
+
+use super::engine::EngineId;
+use super::ports::BuildPorts;
+use super::turn::Place;
+use crate::domain::build::Build;
+use crate::stream::StreamHandle;
+use crate::worker::WorkContext;
+use crate::worker::gate::Gate;
+use crate::worker::stage::Stage;
+use crate::worker::stop::StopSignal;
+
+/// A build to be done, and all it takes.
+pub struct BuildJob {
+    pub build: Build,
+    /// As it was when the build was asked for.
+    pub engine: EngineId,
+    pub stream: StreamHandle,
+    pub signal: StopSignal,
+    pub stage: Stage,
+    /// Among the builds of its configuration.
+    pub place: Place,
+    /// Passed before the build begins.
+    pub gate: Gate,
+    pub ports: Arc<dyn BuildPorts>,
+    pub context: Arc<WorkContext>,
+}
