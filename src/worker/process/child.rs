@@ -81,7 +81,12 @@ impl Process {
         let mut process =
             Self { killer: child.killer.clone(), child, stdout, stderr, phase: Phase::Running, truncated: false };
         process.child.started().await.map_err(io)?;
-        gate.open().await.map_err(|source| refused(spec, source))?;
+        if let Err(source) = gate.open().await {
+            // The launcher is gone before its caller hears of the failure, and says that nothing is left of the work.
+            process.sweep();
+            process.outcome().await;
+            return Err(refused(spec, source));
+        }
         Ok(process)
     }
 
