@@ -5,10 +5,11 @@ use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
+use crate::registry::RetryError;
 use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
     AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ExecutionRefusal, ExecutionRetryRefusal,
-    LaunchError, ReadError, RetryError, RunRefusal,
+    LaunchError, ReadError, RunRefusal,
 };
 use crate::store::{
     ChangeDocumentError, CreateDocumentError, DeleteWorkflowError, InsertWorkflowError, InsertWorkspaceError,

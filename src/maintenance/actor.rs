@@ -11,7 +11,8 @@ use actix::{
 use tokio::sync::{oneshot, watch};
 
 use super::due::{first_wait, next_wait};
-use super::task::{Service, round};
+use super::round::Service;
+use super::task::round;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::supervision::ExitGuard;
 

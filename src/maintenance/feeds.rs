@@ -1,6 +1,6 @@
 //! What becomes of feeds: they have no end, so their oldest files go by an age of their own.
 
-use super::task::Round;
+use super::round::Round;
 use crate::domain::configuration::Workspace;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::principal::Scope;

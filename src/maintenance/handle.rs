@@ -8,7 +8,7 @@ use actix::Actor;
 use tokio::sync::watch;
 
 use super::actor::{Finish, MaintenanceActor, Observe, RunNow};
-use super::task::Service;
+use super::round::Service;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::supervision::{Policy, Supervised};
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::due::{Due, Policy, deadline, due};
-use super::task::Round;
+use super::round::Round;
 use crate::domain::StreamKind;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::status::LogState;

@@ -7,6 +7,7 @@
 //! A round is made on a schedule, and when somebody asks for one. To add a task, add a line to [`task::TASKS`].
 
 pub mod due;
+pub mod round;
 pub mod task;
 pub mod logs;
 pub mod feeds;
@@ -15,4 +16,5 @@ pub mod actor;
 pub mod handle;
 
 pub use handle::{MaintenanceHandle, NotDone, start};
-pub use task::{Service, run_once};
+pub use round::Service;
+pub use task::run_once;

@@ -1,6 +1,6 @@
 //! What is kept for a while and then forgotten: venvs that nobody needs any more, and keys of requests.
 
-use super::task::Round;
+use super::round::Round;
 use crate::domain::idempotency::LIFETIME;
 use crate::domain::maintenance::TaskReport;
 

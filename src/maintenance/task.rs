@@ -7,10 +7,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
+use super::round::{Round, Service};
 use super::{feeds, logs, pruning};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
-use crate::domain::time::{Timestamp, micros};
-use crate::registry::{RegistryHandle, Services};
+use crate::domain::time::micros;
 
 /// Something that is kept in order.
 pub struct Task {
@@ -29,29 +29,6 @@ pub const TASKS: &[Task] = &[
     Task { name: "prune_builds", run: |round, report| pruning::builds(round, report).boxed_local() },
     Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
 ];
-
-/// What is maintained.
-#[derive(Clone)]
-pub struct Service {
-    pub registry: RegistryHandle,
-    pub services: Services,
-}
-
-/// What every task of a round is given.
-#[derive(Clone)]
-pub struct Round {
-    pub registry: RegistryHandle,
-    pub services: Services,
-    pub now: Timestamp,
-    stop: watch::Receiver<bool>,
-}
-
-impl Round {
-    /// The service stops: tasks end where they are.
-    pub fn should_stop(&self) -> bool {
-        *self.stop.borrow()
-    }
-}
 
 /// Runs every task once, then tells what was done.
 pub async fn round(service: Service, stop: watch::Receiver<bool>) -> MaintenanceReport {

@@ -9,6 +9,7 @@
 mod tree;
 mod digest;
 mod staging;
+mod copy;
 mod check;
 mod archive;
 mod template;
@@ -16,8 +17,9 @@ mod locks;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
+pub use copy::{copy_package, stage_copy};
 pub use digest::{content_digest, file_digest};
 pub use locks::PackageLocks;
 pub use staging::{STAGING, Staging};
 pub use template::{Template, TemplateError, templates, write_template};
-pub use tree::{TreeError, copy_package, stage_copy};
+pub use tree::TreeError;

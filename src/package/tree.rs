@@ -3,9 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::digest::digest_of;
-use super::staging::Staging;
-use crate::files::{Dir, Kind, Location, Walked, walk};
+use crate::files::{Dir, Kind, Walked, walk};
 
 /// Not part of a package wherever it is found, file or folder.
 const JUNK: &[&str] = &[
@@ -55,29 +53,6 @@ impl TreeError {
         let path = path.as_ref().to_owned();
         |source| Self::Io { path, source }
     }
-}
-
-/// Copies the files of a package, and nothing else, to a folder that then holds exactly them. Gives the digest of the
-/// copy: the original may change meanwhile.
-pub fn copy_package(from: impl Into<Location>, to: impl Into<Location>) -> Result<String, TreeError> {
-    let to = to.into();
-    let (staging, digest) = stage_copy(from, &to)?;
-    staging.commit().map_err(TreeError::io(to.path()))?;
-    Ok(digest)
-}
-
-/// As [`copy_package`], but the copy stays beside its target until it is committed.
-pub fn stage_copy(from: impl Into<Location>, to: impl Into<Location>) -> Result<(Staging, String), TreeError> {
-    let (from, to) = (from.into(), to.into());
-    let source = from.open().map_err(TreeError::io(from.path()))?;
-    let staging = Staging::beside(&to).map_err(TreeError::io(to.path()))?;
-    for path in files(&source)? {
-        let mut reader = source.file(&path).map_err(TreeError::io(&path))?;
-        let mut writer = staging.create(&path).map_err(TreeError::io(to.path()))?;
-        io::copy(&mut reader, &mut writer).map_err(TreeError::io(&path))?;
-    }
-    let digest = digest_of(staging.dir())?;
-    Ok((staging, digest))
 }
 
 /// The relative paths of a package's files, `/` between the folders, in the order of their bytes.
@@ -136,6 +111,7 @@ mod tests {
 
     use super::super::digest::content_digest;
     use super::*;
+    use crate::package::copy::copy_package;
 
     fn files(folder: &Path) -> Result<Vec<String>, TreeError> {
         super::files(&Dir::root(folder).unwrap())

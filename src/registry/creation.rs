@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::admission::Admitted;
 use super::core::Core;
-use super::error::{CreateError, RetryError};
+use super::error::CreateError;
 use super::kind::Creatable;
 use super::launch::{insert, launch, roll_back};
 use super::reading;
@@ -25,6 +25,20 @@ pub struct Created<W> {
     pub work: W,
     /// It was created by an earlier request under the same key.
     pub replayed: bool,
+}
+
+/// Work was not tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError<W: Creatable> {
+    #[error("there is no such {}", W::KIND.as_str())]
+    NotFound,
+    #[error("it has not ended")]
+    NotEnded(W::Status),
+    /// For a reason of its kind.
+    #[error(transparent)]
+    Refused(W::RetryRefusal),
+    #[error(transparent)]
+    Create(#[from] CreateError<W::Refusal>),
 }
 
 type Outcome<W> = Result<Created<W>, CreateError<<W as Creatable>::Refusal>>;

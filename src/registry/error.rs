@@ -2,7 +2,6 @@
 
 use super::configurations::DigestError;
 use super::core::Stopping;
-use super::kind::Creatable;
 use crate::domain::DocumentId;
 use crate::domain::safe_mode::SafeMode;
 use crate::feed::FeedError;
@@ -60,20 +59,6 @@ pub enum ExecutionRefusal {
     WorkflowNotFound,
     #[error("the input is not what the workflow takes")]
     Input(Vec<Fault>),
-}
-
-/// Work was not tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum RetryError<W: Creatable> {
-    #[error("there is no such {}", W::KIND.as_str())]
-    NotFound,
-    #[error("it has not ended")]
-    NotEnded(W::Status),
-    /// For a reason of its kind.
-    #[error(transparent)]
-    Refused(W::RetryRefusal),
-    #[error(transparent)]
-    Create(#[from] CreateError<W::Refusal>),
 }
 
 /// Why an execution that has ended is not retried.

@@ -31,8 +31,8 @@ pub mod handle;
 
 pub use actor::Observed;
 pub use additions::AddError;
-pub use creation::Created;
-pub use error::{CancelError, CreateError, EnsureBuildError, ReadError, RetryError};
+pub use creation::{Created, RetryError};
+pub use error::{CancelError, CreateError, EnsureBuildError, ReadError};
 pub use handle::RegistryHandle;
 pub use kinds::execution::NewExecution;
 pub use kinds::run::NewRun;

@@ -5,8 +5,8 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Select, Set};
 
 use super::cells::{Cells, storable, stored};
-use super::filter::{Source, columns};
-use super::list::Listable;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
 use super::{Store, StoreError};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};

@@ -6,8 +6,8 @@ use sea_orm::sea_query::Condition;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMany};
 
 use super::cells::{Cells, storable};
-use super::filter::{Source, columns};
-use super::list::Listable;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::{Store, StoreError};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;

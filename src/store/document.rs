@@ -6,8 +6,8 @@ use entity::document::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 use super::cells::{Cells, storable, stored};
-use super::filter::{Source, columns};
-use super::list::Listable;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::{Store, StoreError};
 use crate::domain::configuration::Document;
 use crate::domain::principal::Scope;

@@ -6,8 +6,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{DatabaseTransaction, EntityTrait, Iterable, QuerySelect, Select, Set};
 
 use super::cells::{Cells, json, storable, stored};
-use super::filter::{Source, columns};
-use super::list::Listable;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
 use super::{StoreError, workflow};
 use crate::domain::execution::{Execution, ExecutionState};

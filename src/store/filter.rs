@@ -1,25 +1,10 @@
 //! Filters into SQL: the one place where what a query of the domain means is said to a database.
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Func, LikeExpr, SelectStatement};
-use sea_orm::{DbBackend, IntoSimpleExpr, Value as SqlValue};
+use sea_orm::{DbBackend, Value as SqlValue};
 
-use super::list::Listable;
+use super::listable::{Listable, Source};
 use crate::domain::list::{Comparison, Filter, Pattern, Test, Value};
-
-/// Where the values of a field are.
-pub enum Source {
-    /// One value, or null.
-    Column(Expr),
-    /// A column of true and false.
-    Flag(Expr),
-    /// Any number of values: `rows` names their owners, `value` is in its tables.
-    Many { owner: Expr, rows: Box<SelectStatement>, value: Expr },
-}
-
-/// Columns with one value each.
-pub fn columns<C: IntoSimpleExpr, const N: usize>(columns: [C; N]) -> Vec<Source> {
-    columns.into_iter().map(|column| Source::Column(column.into_simple_expr())).collect()
-}
 
 pub fn condition<R: Listable>(filter: &Filter, dialect: DbBackend) -> Condition {
     let each = |parts: &[Filter], start| {

@@ -6,46 +6,16 @@
 
 use sea_orm::sea_query::{Asterisk, Condition, Expr, ExprTrait, Func, NullOrdering};
 use sea_orm::{
-    ColumnTrait, EntityTrait, IntoSimpleExpr, ModelTrait, Order as Towards, QueryFilter, QueryOrder, QuerySelect,
-    Select, Value as SqlValue,
+    ColumnTrait, EntityTrait, ModelTrait, Order as Towards, QueryFilter, QueryOrder, QuerySelect, Select,
+    Value as SqlValue,
 };
 
-use super::filter::{Source, condition, sql};
+use super::filter::{condition, sql};
+use super::listable::{Listable, column_of, sorted};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
-use crate::domain::list::{Direction, Field, Kind, Order, Place, Query, Sort, Value, Within};
+use crate::domain::list::{Direction, Field, Order, Place, Query, Sort, Value, Within};
 use crate::domain::principal::Scope;
-
-/// A record whose rows can be listed.
-pub trait Listable: Sized {
-    type Entity: EntityTrait<Model: Send + Sync>;
-
-    /// The row's workspace: what a scope limits.
-    fn workspace_column() -> <Self::Entity as EntityTrait>::Column;
-
-    fn configuration_id() -> Option<<Self::Entity as EntityTrait>::Column> {
-        None
-    }
-
-    fn document_id() -> Option<<Self::Entity as EntityTrait>::Column> {
-        None
-    }
-
-    /// What a list reads of each row.
-    fn select() -> Select<Self::Entity> {
-        Self::Entity::find()
-    }
-
-    /// Where the values of a field are; mostly in the column of the same name.
-    fn source(field: Field) -> Source {
-        column_source::<Self>(field)
-    }
-
-    /// The texts that words are searched in.
-    fn searched() -> Vec<Source>;
-
-    fn record(row: <Self::Entity as EntityTrait>::Model) -> Result<Self, StoreError>;
-}
 
 /// One page.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,19 +128,6 @@ fn place_of<R: Listable>(row: &<R::Entity as EntityTrait>::Model, order: &Order)
     order.keys().iter().map(|key| value(key.field)).collect()
 }
 
-pub fn column_source<R: Listable>(field: Field) -> Source {
-    match field.kind() {
-        Kind::Flag => Source::Flag(sorted::<R>(field)),
-        _ => Source::Column(sorted::<R>(field)),
-    }
-}
-
-/// The column that has a field's name.
-pub fn column_of<R: Listable>(field: Field) -> <R::Entity as EntityTrait>::Column {
-    let column = field.as_str().parse();
-    column.unwrap_or_else(|_| unreachable!("a schema offers {field}, which its table has not"))
-}
-
 /// Where nulls stand, as far as it must be said.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nulls {
@@ -192,10 +149,6 @@ fn ordered<R: Listable>(mut select: Select<R::Entity>, keys: &[Sort], nulls: Nul
         };
     }
     select
-}
-
-fn sorted<R: Listable>(field: Field) -> Expr {
-    column_of::<R>(field).into_simple_expr()
 }
 
 /// Rows that are walked along, in the order of these keys.

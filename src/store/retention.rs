@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::cells::Cells;
-use super::list::column_of;
+use super::listable::column_of;
 use super::rows::{StoredWork, column, statuses};
 use super::{Store, StoreError};
 use crate::domain::build::Build;

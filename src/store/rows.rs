@@ -8,7 +8,8 @@ use sea_orm::{
 
 use super::cells::{storable, stored};
 use super::database::Writer;
-use super::list::{Listable, column_of, visible};
+use super::list::visible;
+use super::listable::{Listable, column_of};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
 use crate::domain::id::NodeId;

@@ -9,8 +9,8 @@ use sea_orm::{DatabaseTransaction, EntityTrait, IntoSimpleExpr, Iterable, QueryS
 
 use super::StoreError;
 use super::cells::{Cells, json, storable, stored};
-use super::filter::{Source, columns};
-use super::list::{Listable, column_source};
+use super::listable::{Listable, column_source};
+use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
 use crate::domain::failure::{Label, RunFailure};
 use crate::domain::list::Field;

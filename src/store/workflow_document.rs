@@ -13,8 +13,9 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 
 use super::cells::{Cells, plain, storable, storable_json, stored};
-use super::filter::{Source, columns};
-use super::list::{Listable, visible};
+use super::list::visible;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::{Store, StoreError};
 use crate::domain::precondition::Expected;
 use crate::domain::principal::Scope;

@@ -5,8 +5,9 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, SqlErr};
 
 use super::cells::{Cells, storable};
-use super::filter::{Source, columns};
-use super::list::{Listable, visible};
+use super::list::visible;
+use super::listable::Listable;
+use super::listable::{Source, columns};
 use super::{Store, StoreError};
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;

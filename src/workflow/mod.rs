@@ -11,6 +11,7 @@ pub mod person;
 pub mod plan;
 pub mod prompt;
 pub mod reply;
+mod parse;
 mod rules;
 pub mod schema;
 pub mod step;

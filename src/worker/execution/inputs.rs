@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::ports::{Unavailable, patiently};
-use super::session::Work;
+use super::work::Work;
 use crate::domain::execution::Execution;
 use crate::domain::progress::{DocumentRef, StepError, StepErrorCode, StepKey};
 use crate::domain::workflow_document::{

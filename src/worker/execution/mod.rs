@@ -7,6 +7,7 @@
 
 pub mod ports;
 pub mod job;
+pub mod work;
 pub mod session;
 pub mod scribe;
 pub mod step;

@@ -19,9 +19,9 @@ use super::job::ExecutionJob;
 use super::ports::Unavailable;
 use super::replies::Replies;
 use super::scribe::{LogFailed, Scribe};
-use super::step::{self, StepWork};
+use super::step;
+use super::work::{Halt, StepWork, Work};
 use crate::domain::CallId;
-use crate::domain::money::MicroUsd;
 use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::{Timestamp, duration_ms};
@@ -36,29 +36,6 @@ use crate::worker::inbox::{Answer, AnswerError, Submitted};
 use crate::worker::stop::StopReason;
 use crate::workflow::person::{Heard, hear};
 use crate::workflow::plan::{Action, Ending, Facts, Outlook, plan};
-
-/// What the session and its steps share.
-pub struct Work {
-    pub job: ExecutionJob,
-    pub scribe: Scribe,
-    pub replies: Replies,
-    /// What calls under way may cost.
-    pub reserved: Cell<MicroUsd>,
-}
-
-/// Why a session ends without `complete`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Halt {
-    Log,
-    /// The service goes down: the next start goes on.
-    Suspended,
-}
-
-impl From<LogFailed> for Halt {
-    fn from(_: LogFailed) -> Self {
-        Self::Log
-    }
-}
 
 type Ended = (StepKey, Result<(), Halt>);
 
@@ -350,25 +327,4 @@ impl Session {
 async fn sleep_until(at: Option<Timestamp>, now: Timestamp) {
     let Some(at) = at else { return std::future::pending().await };
     tokio::time::sleep((at - now).to_std().unwrap_or_default()).await;
-}
-
-impl Work {
-    /// Holds back what a call may cost as long as it is under way.
-    pub fn reserve(self: &Rc<Self>, cost: Option<MicroUsd>) -> Reserved {
-        let cost = cost.unwrap_or_default();
-        self.reserved.set(self.reserved.get() + cost);
-        Reserved { work: self.clone(), cost }
-    }
-}
-
-pub struct Reserved {
-    work: Rc<Work>,
-    cost: MicroUsd,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let MicroUsd(reserved) = self.work.reserved.get();
-        self.work.reserved.set(MicroUsd(reserved - self.cost.0));
-    }
 }

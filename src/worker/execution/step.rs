@@ -3,20 +3,17 @@
 //! Law: what it does next is asked of [`next_move`] each time anew, so one that goes on after a restart does what it would
 //! have done.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::call::{self, Called};
-use super::exchange::StopWatch;
 use super::inputs::{self, Input};
 use super::ports::patiently;
 use super::scribe::LogFailed;
-use super::session::{Halt, Work};
+use super::work::{Halt, StepWork, Work};
 use crate::domain::ClarificationId;
 use crate::domain::progress::{DocumentRef, RecordedReply, StepError, StepErrorCode, StepKey};
 use crate::domain::question::Question;
@@ -31,14 +28,6 @@ use crate::workflow::Step;
 use crate::workflow::item::{self, Item};
 use crate::workflow::reply::{self, Verdict};
 use crate::workflow::step::{Consequence, Move, Retry, consequence, may_ask, next_move};
-
-pub struct StepWork {
-    pub work: Rc<Work>,
-    pub key: StepKey,
-    pub stop: StopWatch,
-    /// True when no further call is to be made.
-    pub closing: watch::Receiver<bool>,
-}
 
 /// Looks at the collection of a step of items and begins it with their keys.
 pub async fn expand(work: &Work, key: &StepKey) -> Result<(), LogFailed> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::execution::DRY_RUN_OUTPUT;
+use super::engine::DRY_RUN_OUTPUT;
 use super::report::{EngineFailure, PathList};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::{Run, RunState};

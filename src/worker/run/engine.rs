@@ -10,6 +10,9 @@ use crate::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
 use crate::worker::environment::{self, Environment};
 use crate::worker::process::{ChildSpec, Marker, ResourceLimits};
 
+/// Where a dry run writes, in the run's folder; gone when the run has ended.
+pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
+
 /// What an engine can do beyond `run`, as its `version` command tells.
 pub mod capability {
     /// `ade_engine validate` loads a configuration and stops.

@@ -2,8 +2,9 @@
 
 use std::io;
 
+use super::early::{Early, failed};
 use super::ports::{EnsuredBuild, Interest, Progress};
-use super::session::{Early, Session, failed};
+use super::session::Session;
 use crate::domain::build::{Build, BuildReason};
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::sequence::Start;

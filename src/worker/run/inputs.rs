@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::early::{Early, failed};
 use super::engine::Input;
 use super::job::RunJob;
-use super::session::{Early, failed};
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::text::{json_length, keep_fitting};

@@ -7,15 +7,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::early::{Early, failed};
 use super::ending::{self, Ending, Report};
-use super::engine::{EngineCommand, capability};
+use super::engine::{DRY_RUN_OUTPUT, EngineCommand, capability};
 use super::environment::ReadyBuild;
 use super::exhaustion;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
 use super::report::EngineFailure;
 use super::rewrite::Names;
-use super::session::{Early, Session, failed};
+use super::session::Session;
 use super::tail::Tail;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
@@ -28,9 +29,6 @@ use crate::worker::stop::StopReason;
 
 /// In the run's folder.
 const DIAGNOSTICS: &str = "diagnostics.json";
-
-/// Where a dry run writes, in the run's folder; gone when the run has ended.
-pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
 
 /// Why the engine was told to end.
 #[derive(Debug, Clone)]
