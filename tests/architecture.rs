@@ -1,6 +1,8 @@
 //! Who may import whom, read from the source. A change of the tables below is a change of the architecture:
 //! `docs/ARCHITECTURE.md` says why they are as they are.
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/source.rs"]
 mod source;
 
@@ -120,6 +122,108 @@ const NEVER_IN: &[(&str, &[&str])] = &[
 /// What nobody does outside of tests.
 const NOWHERE: &[&str] = &[".do_send(", "todo!", "unimplemented!", "dbg!", ".unwrap()"];
 
+/// Files that use each other in a circle. There should be none: types below, behaviour above. What is listed is to be
+/// mended; the list may only shrink.
+const CIRCLES: &[&[&str]] = &[
+    &[
+        "cli/client.rs",
+        "cli/exec/answer.rs",
+        "cli/exec/dialogue.rs",
+        "cli/exec/follow.rs",
+        "cli/exec/lines.rs",
+        "cli/exec/mod.rs",
+        "cli/exec/report.rs",
+        "cli/exec/start.rs",
+        "cli/follow.rs",
+        "cli/maintenance.rs",
+        "cli/migrate.rs",
+        "cli/mod.rs",
+        "cli/output.rs",
+        "cli/progress.rs",
+        "cli/replay.rs",
+        "cli/run.rs",
+        "cli/serve.rs",
+        "cli/service.rs",
+        "cli/tail.rs",
+        "cli/verify.rs",
+        "cli/workflows.rs",
+    ],
+    &["config/mod.rs", "config/reader.rs", "config/sections.rs"],
+    &["feed/handle.rs", "feed/slot.rs"],
+    &["http/list/filters.rs", "http/list/parameters.rs", "http/list/token.rs"],
+    &["http/respond/file.rs", "http/respond/sendfile.rs"],
+    &[
+        "http/route/builds.rs",
+        "http/route/configurations.rs",
+        "http/route/documents.rs",
+        "http/route/events.rs",
+        "http/route/executions.rs",
+        "http/route/health.rs",
+        "http/route/mod.rs",
+        "http/route/run_results.rs",
+        "http/route/runs.rs",
+        "http/route/safe_mode.rs",
+        "http/route/telemetry.rs",
+        "http/route/workflow_documents.rs",
+        "http/route/workflows.rs",
+        "http/route/workspaces.rs",
+    ],
+    &[
+        "llm/anthropic.rs",
+        "llm/builtin/directive.rs",
+        "llm/builtin/document.rs",
+        "llm/builtin/mod.rs",
+        "llm/builtin/questions.rs",
+        "llm/builtin/text.rs",
+        "llm/counts.rs",
+        "llm/http.rs",
+        "llm/mod.rs",
+        "llm/openai.rs",
+        "llm/pricing.rs",
+        "llm/providers.rs",
+    ],
+    &[
+        "log/commit.rs",
+        "log/compressed.rs",
+        "log/counters.rs",
+        "log/direct.rs",
+        "log/journal.rs",
+        "log/reader.rs",
+        "log/recovery.rs",
+        "log/replay.rs",
+        "log/root.rs",
+        "log/scan.rs",
+        "log/seek.rs",
+        "log/segments.rs",
+        "log/stream_file.rs",
+        "log/writer.rs",
+    ],
+    &["maintenance/feeds.rs", "maintenance/logs.rs", "maintenance/pruning.rs", "maintenance/task.rs"],
+    &["package/digest.rs", "package/staging.rs", "package/tree.rs"],
+    &["registry/builds.rs", "registry/launch.rs", "registry/runs.rs"],
+    &["registry/creation.rs", "registry/executions.rs", "registry/handle.rs", "registry/recovery.rs"],
+    &["store/filter.rs", "store/list.rs"],
+    &["worker/build/session.rs", "worker/build/worker.rs"],
+    &[
+        "worker/execution/call.rs",
+        "worker/execution/ending.rs",
+        "worker/execution/inputs.rs",
+        "worker/execution/session.rs",
+        "worker/execution/step.rs",
+        "worker/execution/worker.rs",
+    ],
+    &["worker/process/child.rs", "worker/process/launch.rs"],
+    &[
+        "worker/run/ending.rs",
+        "worker/run/environment.rs",
+        "worker/run/execution.rs",
+        "worker/run/inputs.rs",
+        "worker/run/session.rs",
+        "worker/run/worker.rs",
+    ],
+    &["workflow/definition.rs", "workflow/rules.rs"],
+];
+
 const RULES: Rules = Rules { only_in: ONLY_IN, never_in: NEVER_IN, nowhere: NOWHERE };
 
 #[test]
@@ -176,6 +280,19 @@ fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
 fn modules_form_no_cycle() {
     let source = Source::of_this_crate();
     assert_eq!(cycle(&source.imports()), None);
+}
+
+#[test]
+fn files_form_no_circles_but_the_listed_ones() {
+    let found = Source::of_this_crate().circles();
+    let is_listed = |circle: &[String]| CIRCLES.contains(&&circle.iter().map(String::as_str).collect::<Vec<_>>()[..]);
+    let is_found = |listed: &[&str]| found.iter().any(|(circle, _)| circle == listed);
+    let new = found.iter().filter(|(circle, _)| !is_listed(circle));
+    let new = new.map(|(circle, arrows)| format!("a new circle: {circle:?}\n  {}", arrows.join("\n  ")));
+    let gone =
+        CIRCLES.iter().filter(|listed| !is_found(listed)).map(|listed| format!("no circle any more: {listed:?}"));
+    let wrong: Vec<_> = new.chain(gone).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -273,6 +390,43 @@ mod planted {
         ]);
         assert_eq!(cycle(&three.imports()).unwrap().len(), 4);
         assert_eq!(cycle(&source(&[("log/mod.rs", "use crate::stream::X;")]).imports()), None);
+    }
+
+    fn circles(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+        source(files).circles().into_iter().map(|(circle, _)| circle).collect()
+    }
+
+    #[test]
+    fn circles_between_files_are_found_in_every_spelling() {
+        for (a, b) in [
+            ("use super::b::B;", "use super::a::A;"),
+            ("use crate::log::b;\nfn f() { b::g() }", "use crate::log::{a::A, c};"),
+            ("use super::B;", "fn f(a: super::a::A) {}"),
+            ("fn f() { json!(super::b::B) }", "pub use super::a::A; fn f(a: A) {}"),
+            ("mod inner { use super::super::b::B; }", "use super::a as other; fn f() { other::g() }"),
+        ] {
+            let found = circles(&[("log/mod.rs", "pub use b::B;"), ("log/a.rs", a), ("log/b.rs", b), ("log/c.rs", "")]);
+            assert_eq!(found, [["log/a.rs", "log/b.rs"]], "{a} {b}");
+        }
+        let parent =
+            circles(&[("log/mod.rs", "mod a; pub struct T; fn f() { a::g() }"), ("log/a.rs", "use super::T;")]);
+        assert_eq!(parent, [["log/a.rs", "log/mod.rs"]]);
+        let three =
+            [("log/a.rs", "use super::b::B;"), ("log/b.rs", "use super::c::C;"), ("log/c.rs", "use super::a::A;")];
+        assert_eq!(circles(&three), [["log/a.rs", "log/b.rs", "log/c.rs"]]);
+    }
+
+    #[test]
+    fn what_only_passes_names_on_makes_no_circle() {
+        for (root, a) in [
+            ("mod a; pub use a::A; pub struct T;", "use super::T; pub struct A;"),
+            ("mod a; pub mod b; pub use a::A; pub use b::B;", "use super::B; pub struct A;"),
+            ("mod a; fn f() { a::g() } #[cfg(test)] mod tests {}", "#[cfg(test)] mod tests { use super::super::f; }"),
+            ("mod a; use a::A; fn f(a: A) {}", "use super::b; pub struct A;"),
+        ] {
+            let found = circles(&[("log/mod.rs", root), ("log/a.rs", a), ("log/b.rs", "pub struct B;")]);
+            assert_eq!(found, [[""; 0]; 0], "{root} {a}");
+        }
     }
 
     #[test]
