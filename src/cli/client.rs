@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::LocalBoxStream;
 use serde_json::Value;
 
-use super::progress::printable;
+use super::text::printable;
 use crate::workflow::Fault;
 
 const BODY_MAX: usize = 256 << 20;

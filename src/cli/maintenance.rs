@@ -2,9 +2,9 @@
 
 use comfy_table::{Table, presets};
 
+use super::exit::{CommandError, Exit};
 use super::output::say;
 use super::service::running_service;
-use super::{CommandError, Exit};
 use crate::app;
 use crate::cli::client::ApiClient;
 use crate::config::Settings;

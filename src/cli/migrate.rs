@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
+use super::exit::{CommandError, Exit};
 use super::output::say;
-use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::store::{SchemaStatus, Store};
 

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use super::Exit;
+use super::exit::Exit;
 
 /// The first write that has failed; nothing is written to standard output after it.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();

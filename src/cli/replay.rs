@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::exec;
+use super::exit::{CommandError, Exit};
 use super::output::say;
 use super::report::Report;
-use super::{CommandError, Exit, exec};
 use crate::event::codec;
 use crate::log::LogReader;
 use crate::summary::{ExecutionFold, Fact};

@@ -3,12 +3,12 @@
 use clap::Args;
 
 use super::client::ClientError;
+use super::exit::{CommandError, Exit};
 use super::follow::{Follower, Target};
+use super::lines::line_of;
 use super::output::{self, say};
-use super::progress::line_of;
 use super::report::Report;
 use super::service::{Service, attach_or_start};
-use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::telemetry;
 

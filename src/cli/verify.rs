@@ -12,8 +12,8 @@ use clap::Args;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
+use super::exit::{CommandError, Exit};
 use super::output::say;
-use super::{CommandError, Exit};
 use crate::config::{Settings, url_path};
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;

@@ -7,10 +7,10 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::client::{ApiClient, ClientError, percent_encoded};
+use super::exit::{CommandError, Exit};
 use super::output::{complain, say};
-use super::progress::printable;
 use super::service::attach;
-use super::{CommandError, Exit};
+use super::text::printable;
 use crate::config::{Settings, SettingsError};
 use crate::telemetry;
 use crate::workflow::Fault;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
-use super::body::{Body, Ending};
+use super::body::{Body, Ending, Event};
 pub(super) use super::connection::Outgoing;
 use super::connection::{self, Answer};
 use super::error::sentence;
 use super::fault;
-use super::sse::{Event, TooLong};
 use super::text::{Joiner, Text};
-use super::{Call, Limits, ModelsError, Part, ProviderError, Reply, StopReason, Usage, Wait};
+use super::{Call, Limits, Part, ProviderError, Reply, StopReason, Usage, Wait};
+use crate::sse::TooLong;
 
 /// The body of a refusal is read up to this.
 const REFUSAL_BYTES: usize = 64 << 10;
@@ -63,6 +63,14 @@ pub(super) enum Heard {
     End,
 }
 
+/// Certificates to trust that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("certificates {path}: {reason}")]
+pub struct CertificatesError {
+    path: PathBuf,
+    reason: String,
+}
+
 /// How calls are made.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -71,11 +79,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, ModelsError> {
+    pub fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, CertificatesError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = ca_file {
-            trust(&mut roots, file).map_err(|reason| ModelsError::Certificates { path: file.to_owned(), reason })?;
+            trust(&mut roots, file).map_err(|reason| CertificatesError { path: file.to_owned(), reason })?;
         }
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -7,21 +7,15 @@ use secrecy::SecretString;
 
 use super::anthropic::Anthropic;
 use super::builtin::Builtin;
-use super::http::Line;
+use super::http::{CertificatesError, Line};
 use super::openai::OpenAi;
 use super::parameters::{Fixed, Known};
 use super::pricing::{PriceTable, PricesError};
 use super::retry::Policy;
-use super::{Limits, Provider};
-use crate::domain::status::text_enum;
+use super::{Limits, Provider, ProviderName};
 
 /// Where OpenAI itself is; another address is a server of somebody else.
 const OPENAI: &str = "https://api.openai.com/v1";
-
-text_enum! {
-    #[derive(PartialOrd, Ord)]
-    ProviderName { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
-}
 
 /// What providers need to know.
 #[derive(Debug, Clone)]
@@ -60,8 +54,8 @@ pub enum ModelsError {
     NoProvider(#[from] NoProvider),
     #[error(transparent)]
     Prices(#[from] PricesError),
-    #[error("certificates {path}: {reason}")]
-    Certificates { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
 }
 
 /// Everything that calls need.

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::dialogue::{name, questions};
 use super::follow::path;
+use super::resource::{PATH, pending};
 use super::start::read_object;
-use super::{PATH, pending, typed};
-use crate::cli::CommandError;
+use super::typed;
 use crate::cli::client::ApiClient;
+use crate::cli::exit::CommandError;
 use crate::cli::follow::Target;
 use crate::cli::output::say;
 use crate::domain::progress::{Pending, PendingKind};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::typed::{self, keys, yes_or_no};
-use crate::cli::progress::printable;
+use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::question::{AnswerType, Question};
 use crate::workflow::Fault;

@@ -14,8 +14,9 @@ use super::report;
 use crate::cli::client::{ApiClient, ClientError, percent_encoded};
 use crate::cli::follow::{Follower, Received, Target};
 use crate::cli::output::{prompt, say};
-use crate::cli::progress::{Progress, printable};
-use crate::cli::serve::Signals;
+use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
+use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::status::ExecutionStatus;
 use crate::event::codec;
@@ -57,7 +58,7 @@ impl Session {
             fold: ExecutionFold::default(),
             sequence: 0,
             old_until: 0,
-            progress: Progress::new(),
+            progress: Progress::as_output(),
             input: Input::standard(),
             nobody_is_here: false,
             dialogue: None,

@@ -6,27 +6,27 @@ mod follow;
 mod input;
 mod lines;
 mod report;
+mod resource;
 mod start;
 mod typed;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{ApiClient, percent_encoded};
+use super::exit::{CommandError, Exit};
 use super::output::say;
 use super::service::attach;
+use super::text::printable;
 use super::workflows::Place;
-use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::ExecutionId;
-use crate::domain::progress::Pending;
 use crate::domain::status::ExecutionStatus;
 use crate::telemetry;
 
 pub use lines::{line_of, phase_of};
 pub use report::table;
-
-const PATH: &str = "/api/v1/executions";
+use resource::{PATH, pending};
 
 #[derive(Debug, Subcommand)]
 pub enum ExecCommand {
@@ -136,7 +136,7 @@ async fn show(client: &ApiClient, execution: ExecutionId, as_json: bool) -> Resu
     let failure = &resource["failure"];
     if failure.is_object() {
         let text = |key: &str| failure[key].as_str().unwrap_or_default();
-        say(&super::progress::printable(&format!("{}: {}", text("code"), text("message"))));
+        say(&printable(&format!("{}: {}", text("code"), text("message"))));
     }
     say(&report::steps(&steps));
     let id = execution.to_string();
@@ -150,10 +150,4 @@ async fn cancel(client: &ApiClient, execution: ExecutionId, reason: Option<&str>
     let is_over = answer["status"] == ExecutionStatus::Cancelled.as_str();
     say(&format!("{execution} {}", if is_over { "is cancelled" } else { "is being cancelled" }));
     Ok(())
-}
-
-/// What an execution waits for, as its resource tells.
-fn pending(resource: &Value) -> Result<Vec<Pending>, CommandError> {
-    serde_json::from_value(resource["pending"].clone())
-        .map_err(|error| CommandError::failed(format!("the answer of the service makes no sense: {error}")))
 }

@@ -4,8 +4,8 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::dialogue::{name, question_lines, questions};
-use crate::cli::progress::printable;
-use crate::cli::report::seconds;
+use crate::cli::text::printable;
+use crate::cli::text::seconds;
 use crate::domain::progress::{DocumentRef, Pending, PendingKind, Product, Progress, StepKey};
 
 pub fn table(progress: &Progress) -> String {

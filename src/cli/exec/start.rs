@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::PATH;
 use super::follow::{Ending, Session};
+use super::resource::PATH;
 use crate::cli::client::ApiClient;
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::follow::Target;
 use crate::cli::output::say;
-use crate::cli::serve::Signals;
 use crate::cli::service::{Service, attach, attach_or_start};
+use crate::cli::signals::Signals;
 use crate::cli::workflows::Place;
-use crate::cli::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::ExecutionId;
 use crate::domain::status::ExecutionStatus;

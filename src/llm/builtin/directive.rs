@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
+use super::mark::MARK;
 use super::questions::{AnswerType, Question};
 use crate::llm::error::ErrorKind;
 use crate::llm::{ProviderError, REPLY_BYTES, Wait};
 
-const MARK: &str = "builtin:";
 /// A set has no more.
 const QUESTIONS: usize = 12;
-
-/// The line is for the builtin provider.
-pub fn is_directive(line: &str) -> bool {
-    line.trim().starts_with(MARK)
-}
 
 /// What a task wants of its provider.
 #[derive(Debug, Default, PartialEq)]

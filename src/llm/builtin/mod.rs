@@ -22,6 +22,7 @@
 
 mod directive;
 mod document;
+mod mark;
 mod number;
 mod pattern;
 mod questions;
