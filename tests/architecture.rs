@@ -259,6 +259,27 @@ fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
 }
 
 #[test]
+fn every_dependency_has_a_licence_that_is_allowed() {
+    let rules: toml::Table = include_str!("../deny.toml").parse().unwrap();
+    let allowed: Vec<_> = rules["licenses"]["allow"].as_array().unwrap().iter().filter_map(|id| id.as_str()).collect();
+    let arguments = ["tree", "--workspace", "--edges", "no-dev", "--prefix", "none", "--locked", "--offline"];
+    let tree =
+        std::process::Command::new(env!("CARGO")).args(arguments).args(["--format", "{p}|{l}"]).output().unwrap();
+    let packages = String::from_utf8(tree.stdout).unwrap();
+    let is_allowed = |licence: &str| {
+        let expression = spdx::Expression::parse_mode(licence, spdx::ParseMode::LAX);
+        // An exception only takes away from the conditions of its licence.
+        let is_allowed = |id: spdx::LicenseId| allowed.contains(&id.name);
+        expression.is_ok_and(|it| it.evaluate(|requirement| requirement.license.id().is_some_and(is_allowed)))
+    };
+    let lines = packages.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty());
+    let refused: BTreeSet<_> =
+        lines.filter(|line| !line.rsplit_once('|').is_some_and(|(_, licence)| is_allowed(licence))).collect();
+    assert!(packages.lines().count() > 100, "{}", String::from_utf8_lossy(&tree.stderr));
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+#[test]
 fn modules_form_no_cycle() {
     let source = Source::of_this_crate();
     assert_eq!(cycle(&source.imports()), None);

@@ -30,7 +30,7 @@ impl Files<'_> {
             return Some(absolute);
         }
         let (first, rest) = path.parts.split_first()?;
-        let child = [&path.module[..], &[first.clone()]].concat();
+        let child = [&path.module[..], std::slice::from_ref(first)].concat();
         let imported = || self.names.get(&(path.module.clone(), first.clone())).cloned();
         let beginning = if self.by_module.contains_key(&child[..]) { Some(child) } else { imported() };
         Some([beginning?, rest.to_vec()].concat())
