@@ -1,6 +1,6 @@
 //! Server-sent events out of bytes, as the WHATWG reads them.
 //!
-//! Law: the events do not depend on how the bytes were split. What is held is one line and one event, and both
+//! Invariant: the events do not depend on how the bytes were split. What is held is one line and one event, and both
 //! together are bounded.
 
 use memchr::memchr2;

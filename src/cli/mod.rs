@@ -165,7 +165,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environm
     };
     let result = actix_rt::System::new().block_on(execute(cli, environment));
     let exit = result.unwrap_or_else(|error| {
-        output::complain(&format!("error: {error}"));
+        output::print_error(&format!("error: {error}"));
         error.exit()
     });
     output::judge(exit).into()
@@ -190,9 +190,9 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
 }
 
 fn show_settings(settings: &Settings) -> Exit {
-    output::say(settings.effective().trim_end());
+    output::print_line(settings.effective().trim_end());
     for variable in &settings.unknown {
-        output::complain(&format!("warning: {variable} is not a setting"));
+        output::print_error(&format!("warning: {variable} is not a setting"));
     }
     Exit::Succeeded
 }

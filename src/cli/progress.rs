@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 use super::lines::{line_of, phase_of};
-use super::output::{self, complain, say};
+use super::output::{self, print_error, print_line};
 
 /// Shows events to the person at the terminal, or to the log that the output goes to.
 pub enum Progress {
@@ -24,12 +24,12 @@ pub enum Progress {
 impl Progress {
     /// For a command whose output is the progress: bars when a person sees both outputs, else lines on standard output.
     pub fn as_output() -> Self {
-        Self::new(std::io::stdout().is_terminal() && std::io::stderr().is_terminal(), say)
+        Self::new(std::io::stdout().is_terminal() && std::io::stderr().is_terminal(), print_line)
     }
 
     /// For a command whose output is something else: everything goes to standard error.
     pub fn beside_output() -> Self {
-        Self::new(std::io::stderr().is_terminal(), complain)
+        Self::new(std::io::stderr().is_terminal(), print_error)
     }
 
     fn new(is_terminal: bool, line: fn(&str)) -> Self {

@@ -9,7 +9,7 @@ use super::client::{ApiClient, ClientError, Upload};
 use super::exit::{CommandError, Exit};
 use super::folder::{PackError, zip_folder};
 use super::follow::{Follower, Target};
-use super::output::{complain, say};
+use super::output::{print_error, print_line};
 use super::progress::Progress;
 use super::report::Report;
 use super::service::{Service, attach_or_start};
@@ -88,7 +88,7 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
 struct Session<'a> {
     client: ApiClient,
     arguments: &'a RunArgs,
-    /// The service's data folder, when it is on this machine.
+    /// The service's data directory, when it is on this machine.
     local: Option<&'a Path>,
 }
 
@@ -106,7 +106,7 @@ impl Session<'_> {
         progress.finish();
         let Some((report, interrupted)) = followed? else { return Ok(Exit::Interrupted) };
         if report.has_started() && !self.arguments.quiet {
-            complain(&report.to_table());
+            print_error(&report.to_table());
         }
         let delivers = report.succeeded() && !interrupted;
         let path = if delivers { self.deliver(&run, &report).await? } else { None };
@@ -124,9 +124,9 @@ impl Session<'_> {
             let mut result = report.to_json();
             result["run_id"] = run_id.into();
             result["path"] = path.into();
-            say(&result.to_string());
+            print_line(&result.to_string());
         } else if let Some(path) = path {
-            say(&path);
+            print_line(&path);
         }
     }
 
@@ -227,7 +227,7 @@ impl Session<'_> {
     /// Where the workbook is, once it is where it was asked for; none when the run has no output.
     async fn deliver(&self, run: &Value, report: &Report) -> Result<Option<PathBuf>, RunFileError> {
         let Some(workbook) = report.workbook() else {
-            complain("the run has no output");
+            print_error("the run has no output");
             return Ok(None);
         };
         let (id, workspace) = (text(run, "id")?, text(run, "workspace_id")?);
@@ -274,10 +274,10 @@ fn check_output(directory: &Path) -> Result<(), RunFileError> {
 
 fn show_failure(report: &Report) {
     match &report.failure {
-        Some(failure) => complain(&format!("{}: {}", failure.code, printable(&failure.message))),
-        None => complain(&format!("the run ended as {}", report.status.as_deref().unwrap_or("unknown"))),
+        Some(failure) => print_error(&format!("{}: {}", failure.code, printable(&failure.message))),
+        None => print_error(&format!("the run ended as {}", report.status.as_deref().unwrap_or("unknown"))),
     }
-    report.last_lines.iter().for_each(|line| complain(&format!("  {}", printable(line))));
+    report.last_lines.iter().for_each(|line| print_error(&format!("  {}", printable(line))));
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunFileError> {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_run_that_fails_is_told_by_the_exit_code() {
+    async fn a_run_that_fails_has_its_own_exit_code() {
         let (folder, script) = (tempfile::tempdir().unwrap(), script("failed"));
         let (arguments, url) = (arguments(folder.path()), script.serve());
         assert_eq!(session(&arguments, &url).await.unwrap(), Exit::Failed);

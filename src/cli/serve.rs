@@ -4,7 +4,7 @@ use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::exit::{CommandError, Exit};
-use super::output::say;
+use super::output::print_line;
 use super::signals::Signals;
 use crate::app::Application;
 use crate::config::Settings;
@@ -29,7 +29,7 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     let stop = application.stop_handle();
     let address = application.address();
     let mut running = std::pin::pin!(application.run());
-    say(&format!("listening on http://{address}"));
+    print_line(&format!("listening on http://{address}"));
     let mut graceful = true;
     loop {
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT. One that comes while nobody waits is remembered.
+/// SIGTERM and SIGINT. One that arrives between two waits is remembered.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,11 +1,11 @@
 //! The body of an answer: events, or one document where the server does not stream. Pure.
 //!
-//! Law: which of them it is, its first character says, whatever its type is called: no event begins as an object or a
-//! list does. What is held is bounded.
+//! Invariant: the first character decides, whatever the content type: no event starts as an object or a list does. What is
+//! held is bounded.
 
 use crate::sse::{Frame, Parser, TooLong};
 
-/// An event with data; one without says nothing here.
+/// An event with data; events without are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Empty when the event has no name.
@@ -25,7 +25,7 @@ pub struct Body {
 }
 
 enum Form {
-    /// Nothing but spaces so far.
+    /// Only white space so far.
     Unknown,
     Events(Parser),
     Document(Vec<u8>),

@@ -40,7 +40,7 @@ pub struct Request {
     pub context: Context,
 }
 
-/// What the messages say in prose. The builtin provider answers by it; the others never see it.
+/// What the messages say in prose, as data. Only the builtin provider uses it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Context {
     /// The text of the task alone. Inputs cannot smuggle directives into it.
@@ -97,8 +97,8 @@ impl Role {
 pub enum Part {
     /// More of the content.
     Delta(String),
-    /// What the call has cost so far, as far as the provider has said. Later ones replace earlier ones; the last of
-    /// them is what is known of a call that is aborted.
+    /// The cost of the call so far, as reported by the provider. Later ones replace earlier ones; the last one is what is
+    /// known of a call that is aborted.
     Usage(Usage),
     /// The end.
     Reply(Reply),
@@ -109,7 +109,7 @@ pub enum Part {
 pub struct Reply {
     /// All deltas, joined.
     pub content: String,
-    /// None when the provider has not said.
+    /// None when the provider has not reported any.
     pub usage: Option<Usage>,
     pub latency: Duration,
     pub stop: StopReason,
@@ -134,13 +134,13 @@ impl Usage {
 /// Why the model stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// It was done.
+    /// It was finished.
     End,
     /// It ran into `max_tokens`, or the end of its context.
     Length,
-    /// It would not.
+    /// It declined.
     Refusal,
-    /// In the provider's word.
+    /// The provider's own reason.
     Other(String),
 }
 
@@ -155,12 +155,12 @@ impl StopReason {
     }
 }
 
-/// How long a call may take, and how much may come of it.
+/// How long a call may take, and how large its reply may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The whole call.
     pub total: Duration,
-    /// Between two signs of life.
+    /// Between two chunks.
     pub idle: Duration,
     /// The content of a reply.
     pub reply_bytes: usize,
@@ -175,7 +175,7 @@ impl Default for Limits {
     }
 }
 
-/// Goes through a call to its end and gives its reply; every delta is shown on the way.
+/// Drives a call to its end and returns its reply; `delta` is called with every delta.
 pub async fn complete(mut call: Call, mut delta: impl FnMut(&str)) -> Result<Reply, ProviderError> {
     while let Some(part) = call.next().await {
         match part? {
@@ -187,7 +187,7 @@ pub async fn complete(mut call: Call, mut delta: impl FnMut(&str)) -> Result<Rep
     Err(ProviderError::Malformed { reason: "the call ended without a reply".to_owned() })
 }
 
-/// Tokens of a text when nobody has counted them: a quarter of its characters, rounded up.
+/// An estimate of the tokens of a text: a quarter of its characters, rounded up.
 pub fn estimated_tokens(text: &str) -> u64 {
     u64::try_from(text.chars().count().div_ceil(4)).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
 //! Language models: one trait, three providers (Anthropic, OpenAI-compatible servers, and one inside the binary).
 //!
-//! Law: a call is a stream, and whoever drops it ends it. Nothing of it lives on elsewhere: no task is spawned, no
-//! connection is kept, and what is held in memory is bounded by [`Limits`]. A call is made once; whether it is made
-//! again is decided by [`retry`], and done by the caller, who records every attempt.
+//! Invariant: a call is a stream, and dropping it ends it. Nothing of it outlives the stream: no task is spawned, no
+//! connection is kept, and memory is bounded by [`Limits`]. A call is made once; [`retry`] decides whether it is retried,
+//! and the caller does that and records every attempt.
 
 pub mod builtin;
 mod anthropic;

@@ -7,8 +7,8 @@ use crate::domain::progress::Pending;
 
 pub const PATH: &str = "/api/v1/executions";
 
-/// What an execution waits for, as its resource tells.
+/// The input that an execution is waiting for.
 pub fn pending(resource: &Value) -> Result<Vec<Pending>, CommandError> {
     serde_json::from_value(resource["pending"].clone())
-        .map_err(|error| CommandError::failed(format!("the answer of the service makes no sense: {error}")))
+        .map_err(|error| CommandError::failed(format!("unexpected answer from the service: {error}")))
 }

@@ -69,7 +69,7 @@ impl AnswerType {
     }
 }
 
-/// A set when nobody said what to ask.
+/// The default question.
 pub fn any() -> Vec<Question> {
     let text = "What else should be taken into account?".to_owned();
     vec![Question { text, answer: AnswerType::FreeText, is_required: true }]
