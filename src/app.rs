@@ -1,4 +1,4 @@
-//! The composition root: data folder, store, logs, registry, server; started in this order, stopped in reverse.
+//! The composition root: data directory, store, logs, registry, server; started in this order, stopped in reverse.
 
 mod lock;
 
@@ -34,9 +34,9 @@ use crate::store::{ConnectError, MigrateError, Store, StoreError};
 /// The service could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the data folder {path} cannot be used: {source}")]
+    #[error("cannot use the data directory {path}: {source}")]
     DataDir { path: PathBuf, source: io::Error },
-    #[error("the data folder is in use by {0}")]
+    #[error("the data directory is in use by {0}")]
     InUse(LockError),
     #[error("ADE_VENVS_DIR {path} cannot be written: {source}")]
     VenvsDir { path: PathBuf, source: io::Error },
@@ -72,7 +72,7 @@ pub struct Application {
     maintenance: MaintenanceHandle,
 }
 
-/// A data folder that is ours, and what is open in it.
+/// The locked data directory, and what is open in it.
 struct Folder {
     registry: RegistryHandle,
     services: Services,
@@ -83,7 +83,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder and opens everything in it. Must be called within an actix system.
+    /// Locks the directory and opens everything in it. Must be called within an actix system.
     async fn open(settings: Settings) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
         let data_dir = settings.storage.data_dir.clone();
@@ -106,7 +106,7 @@ impl Folder {
         Ok(Self { registry, services, settings, owner, lock })
     }
 
-    /// Tells others where the service is.
+    /// Publishes the address of the service in the lock file.
     fn announce(&mut self, address: SocketAddr) -> Result<(), StartError> {
         self.owner.address = Some(address);
         let path = &self.settings.storage.data_dir;
@@ -117,7 +117,7 @@ impl Folder {
         maintenance::Service { registry: self.registry.clone(), services: self.services.clone() }
     }
 
-    /// Closes what is open, the logs durably. Nothing may be at work any more.
+    /// Closes what is open, the logs durably. No work may be running any more.
     async fn close(self) {
         let Services { store, log, .. } = self.services;
         let _ = store.close().await;
@@ -125,7 +125,7 @@ impl Folder {
     }
 }
 
-/// A round of maintenance on a folder that no service holds; no work is begun. Must be called within an actix system.
+/// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix system.
 pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
     let folder = Folder::open(settings).await?;
     let report = maintenance::run_once(folder.maintained()).await;
@@ -151,8 +151,8 @@ impl StopHandle {
 }
 
 impl Application {
-    /// Takes the data folder, opens everything in it, ends what an earlier life left behind, and binds. Must be
-    /// called within an actix system.
+    /// Locks the data directory, opens everything in it, recovers what the previous process left behind, and binds. Must
+    /// be called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_folder).transpose()?;
         let mut folder = Folder::open(settings).await?;
@@ -183,20 +183,20 @@ impl Application {
         StopHandle(self.stop.clone())
     }
 
-    /// What is going on in the service, also for whoever embeds it.
+    /// The registry, for a program that embeds the service.
     pub fn registry(&self) -> &RegistryHandle {
         &self.folder.registry
     }
 
-    /// Serves until it is told to stop, then drains: no new work, running work to its end or the end of its
-    /// time, streams told and closed, logs and database closed.
+    /// Serves until it is stopped, then drains: no new work, running work until it ends or its time is up, streams
+    /// notified and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
         let Self { server, connections, stop, folder, maintenance, .. } = self;
         let (handle, registry, settings) = (server.handle(), folder.registry.clone(), folder.settings.clone());
         prepare(&folder.services);
         let draining = actix::spawn(async move {
             drain(stop, &registry, &maintenance, settings).await;
-            // Streams have ended by now; what they said last goes out, and whoever does not take it is cut off.
+            // Streams have ended by now; their last bytes go out, and clients that do not read them are cut off.
             // The server's own graceful stop looks once a second, and waits for idle connections too.
             let _ = tokio::time::timeout(LAST_WORDS, connections.none()).await;
             handle.stop(false).await;
@@ -228,8 +228,8 @@ impl ports::Maintenance for MaintenancePort {
     }
 }
 
-/// What may take a while and nobody waits for: the first run finds its installer fetched. When nothing can be built, the
-/// first build tells why too.
+/// Slow preparations in the background, so that the first run finds its installer fetched. When nothing can be built, the
+/// first build reports why as well.
 fn prepare(services: &Services) {
     let (work, worker) = (services.work.clone(), services.arbiters.worker());
     worker.spawn_fn(move || {
@@ -244,10 +244,10 @@ fn prepare(services: &Services) {
     });
 }
 
-/// It looks between two steps whether it is to stop, and each of them is short.
+/// Maintenance checks between two steps whether it is to stop, and each of them is short.
 const MAINTENANCE_END: Duration = Duration::from_secs(2);
 
-/// For what is on its way to clients when everything has ended.
+/// For the bytes on their way to clients when everything has ended.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 async fn drain(
@@ -256,17 +256,17 @@ async fn drain(
     maintenance: &MaintenanceHandle,
     settings: Arc<Settings>,
 ) {
-    let mut told = stop.subscribe();
-    let first = told.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
+    let mut stopped = stop.subscribe();
+    let first = stopped.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
     let no_more_maintenance = tokio::time::timeout(MAINTENANCE_END, maintenance.stop());
-    let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(told, first, registry, settings));
+    let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(stopped, first, registry, settings));
     if ended.is_err() {
         tracing::warn!("maintenance does not end; the next round goes on where it is cut short");
     }
 }
 
 async fn drain_work(
-    mut told: watch::Receiver<Option<Stop>>,
+    mut stopped: watch::Receiver<Option<Stop>>,
     first: Option<Stop>,
     registry: &RegistryHandle,
     settings: Arc<Settings>,
@@ -274,17 +274,17 @@ async fn drain_work(
     if first == Some(Stop::Graceful) {
         tokio::select! {
             () = registry.drain(settings.server.drain_timeout) => {}
-            // Asked a second time: at once.
-            _ = told.wait_for(|stop| *stop == Some(Stop::Now)) => {}
+            // The second request stops at once.
+            _ = stopped.wait_for(|stop| *stop == Some(Stop::Now)) => {}
         }
     }
     registry.drain(Duration::ZERO).await;
 }
 
-/// What the service writes of itself into a data folder is smaller.
+/// What the service writes of itself into a data directory is smaller.
 const SMALL: u64 = 64 * 1024;
 
-/// The identity of the data folder, made once.
+/// The identity of the data directory, created once.
 fn node_id(data_dir: &Path) -> io::Result<NodeId> {
     let dir = Dir::root(data_dir)?;
     match dir.read("node_id", SMALL) {
@@ -319,7 +319,7 @@ async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     Ok(store)
 }
 
-/// What the settings say of language models. Wrong prices and a missing key are told at the start.
+/// The language models of the settings. Wrong prices and a missing key are errors at the start.
 pub fn models(settings: &LlmSettings) -> Result<Models, ModelsError> {
     let default = match settings.provider {
         LlmProvider::Builtin => llm::ProviderName::Builtin,

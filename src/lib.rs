@@ -4,6 +4,8 @@ pub mod domain;
 pub mod config;
 pub mod assets;
 pub mod files;
+pub mod sse;
+pub mod backoff;
 pub mod package;
 pub mod llm;
 pub mod event;

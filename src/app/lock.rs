@@ -1,7 +1,7 @@
-//! One service at a time on a data folder.
+//! One service at a time on a data directory.
 //!
-//! Law: the kernel's lock decides, and its file only tells who has it. A killed service may hold it for a moment longer:
-//! while it goes down, and in a child that it was just starting. So who finds it held by nobody alive waits for a while.
+//! Invariant: the kernel's lock decides; the file only names the owner. A killed service may hold the lock for a moment
+//! longer: while it exits, and in a child that it was just starting. So a start that finds the owner dead waits a while.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -16,22 +16,22 @@ use tokio::time::Instant;
 use crate::domain::id::NodeId;
 use crate::files::{Dir, Location, is_absent};
 
-/// How long a lock is waited for whose owner is dead.
+/// How long to wait for a lock whose owner is dead.
 const LEFT_BEHIND: Duration = Duration::from_secs(10);
-/// The same while its owner is in the process table: it may have been killed this very moment.
+/// The same while its owner is in the process table: it may have been killed at this very moment.
 const GOING_DOWN: Duration = Duration::from_millis(300);
-/// Tells who holds the folder.
+/// The file that names the owner of the directory.
 const FILE: &str = ".lock";
 const SMALL: u64 = 64 * 1024;
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Who holds a data folder; the content of its lock file.
+/// The owner of a data directory; the content of its lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     pub address: Option<SocketAddr>,
     pub node_id: NodeId,
     pub pid: u32,
-    /// When the process began, as the kernel says; its number may be another's by now.
+    /// The start time of the process, from the kernel; its id may have been reused.
     #[serde(default)]
     start: Option<u64>,
 }
@@ -63,7 +63,7 @@ pub enum LockError {
     Io(#[from] io::Error),
 }
 
-/// Takes the lock of a data folder, which lasts as long as the file is open.
+/// Takes the lock of a data directory, which lasts as long as the file is open.
 pub async fn lock(data_dir: &Path) -> Result<File, LockError> {
     let dir = Dir::root(data_dir)?;
     // What is in its place may have a second name, as a backup by hard links gives it, and be locked by that: so it is
@@ -75,7 +75,7 @@ pub async fn lock(data_dir: &Path) -> Result<File, LockError> {
     hold(data_dir, lock_file(&dir)?).await
 }
 
-/// Waits for whoever is on the way out.
+/// Waits for an owner that is exiting.
 async fn hold(data_dir: &Path, file: File) -> Result<File, LockError> {
     let begin = Instant::now();
     loop {
@@ -84,7 +84,7 @@ async fn hold(data_dir: &Path, file: File) -> Result<File, LockError> {
             Err(TryLockError::Error(error)) => return Err(error.into()),
             Err(TryLockError::WouldBlock) => {}
         }
-        // Asked each time: another start may have been quicker.
+        // Read each time: another start may have been quicker.
         let owner = read_owner(data_dir);
         let is_dead = owner.as_ref().is_some_and(|owner| !owner.is_alive());
         if begin.elapsed() >= if is_dead { LEFT_BEHIND } else { GOING_DOWN } {
@@ -94,7 +94,7 @@ async fn hold(data_dir: &Path, file: File) -> Result<File, LockError> {
     }
 }
 
-/// Says who has the lock, in its file.
+/// Writes the owner into the lock file.
 pub fn write(mut lock: &File, owner: &Owner) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
@@ -105,7 +105,7 @@ pub fn write(mut lock: &File, owner: &Owner) -> io::Result<()> {
 fn lock_file(dir: &Dir) -> io::Result<File> {
     match dir.file_to_write(FILE, true) {
         Err(error) if is_absent(&error) => {
-            tracing::error!("the lock of the data folder is no plain file; it is set aside");
+            tracing::error!("the lock of the data directory is no plain file; it is set aside");
             dir.set_aside(FILE)?;
             dir.file_to_write(FILE, true)
         }
@@ -113,7 +113,7 @@ fn lock_file(dir: &Dir) -> io::Result<File> {
     }
 }
 
-/// Who holds a data folder, or held it last.
+/// The present or last owner of a data directory.
 pub fn read_owner(data_dir: &Path) -> Option<Owner> {
     serde_json::from_slice(&Location::below(data_dir, FILE).read(SMALL).ok()?).ok()
 }

@@ -10,30 +10,30 @@ use futures_util::StreamExt as _;
 use futures_util::stream::LocalBoxStream;
 use serde_json::Value;
 
-use super::progress::printable;
+use super::text::printable;
 use crate::workflow::Fault;
 
 const BODY_MAX: usize = 256 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a request brought no answer of use.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("no answer from {url}: {reason}")]
     Transport { url: String, reason: String },
     #[error("{code}: {detail} ({status}){}", listed(faults))]
     Refused { status: u16, code: String, detail: String, faults: Vec<Fault> },
-    #[error("the answer of {url} makes no sense: {reason}")]
+    #[error("unexpected answer from {url}: {reason}")]
     Answer { url: String, reason: String },
 }
 
 impl ClientError {
-    /// Whether the service has refused with this status.
+    /// Whether the service refused with this status.
     pub fn has_status(&self, expected: u16) -> bool {
         matches!(self, Self::Refused { status, .. } if *status == expected)
     }
 
-    /// Coming back may help: the service is away, is stopping, or is busy.
+    /// A retry may help: the service is away, stopping or busy.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
@@ -62,7 +62,7 @@ pub struct ApiClient {
 
 impl ApiClient {
     pub fn new(base_url: &str) -> Self {
-        // Requests have no limit in time: a stream is open as long as its run lasts.
+        // Requests have no time limit: a stream is open as long as its run lasts.
         let connector = awc::Connector::new().timeout(CONNECT_TIMEOUT);
         let http = awc::Client::builder().connector(connector).disable_timeout().finish();
         Self { base_url: base_url.trim_end_matches('/').to_owned(), http }
@@ -85,7 +85,7 @@ impl ApiClient {
         self.json(path, &body)
     }
 
-    /// A change of what is still as it was under that tag.
+    /// A change, if the resource still has that tag.
     pub async fn put(&self, path: &str, etag: &str, body: &Value) -> Result<Value, ClientError> {
         let request = self.http.put(self.url(path)).insert_header((header::IF_MATCH, etag));
         let answer = request.send_json(body).await;
@@ -120,11 +120,11 @@ impl ApiClient {
         match answer.status() {
             StatusCode::OK => Ok(Some(answer.boxed_local())),
             StatusCode::NO_CONTENT => Ok(None),
-            _ => self.accepted(path, Ok(answer)).await.and_then(|_| Err(self.nonsense(path, "not an event stream"))),
+            _ => self.accepted(path, Ok(answer)).await.and_then(|_| Err(self.unexpected(path, "not an event stream"))),
         }
     }
 
-    /// The first item of a list, all its pages, that `wanted` holds for.
+    /// The first item on any page of a list for which `wanted` holds.
     pub async fn find(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>, ClientError> {
         let mut page = 1;
         loop {
@@ -132,7 +132,7 @@ impl ApiClient {
                 1 => self.get(path).await?,
                 page => self.get(&format!("{path}?page={page}")).await?,
             };
-            let items = list["items"].as_array().ok_or_else(|| self.nonsense(path, "a list without items"))?;
+            let items = list["items"].as_array().ok_or_else(|| self.unexpected(path, "a list without items"))?;
             if let Some(item) = items.iter().find(|item| wanted(item)) {
                 return Ok(Some(item.clone()));
             }
@@ -161,19 +161,19 @@ impl ApiClient {
     }
 
     fn json(&self, path: &str, body: &[u8]) -> Result<Value, ClientError> {
-        serde_json::from_slice(body).map_err(|error| self.nonsense(path, &error.to_string()))
+        serde_json::from_slice(body).map_err(|error| self.unexpected(path, &error.to_string()))
     }
 
     fn transport(&self, path: &str, error: impl std::fmt::Display) -> ClientError {
         ClientError::Transport { url: self.url(path), reason: error.to_string() }
     }
 
-    fn nonsense(&self, path: &str, reason: &str) -> ClientError {
+    fn unexpected(&self, path: &str, reason: &str) -> ClientError {
         ClientError::Answer { url: self.url(path), reason: reason.to_owned() }
     }
 }
 
-/// What a problem says; an answer that is none is told by its status.
+/// The error of a problem document; of any other body, its status.
 fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |member: &str| problem[member].as_str().map(str::to_owned);
@@ -190,7 +190,7 @@ fn fault(error: &Value) -> Option<Fault> {
     Some(Fault::new(text("code")?, text("path").or(text("field")).unwrap_or_default(), text("message")?))
 }
 
-/// Each in a line of its own, below what it belongs to.
+/// Each on a line of its own, below the message.
 fn listed(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("\n  {}", printable(&fault.to_string()))).collect()
 }
@@ -212,7 +212,7 @@ fn form(boundary: &str, fields: &[(&str, &str)], file: &Upload<'_>) -> Vec<u8> {
         let part = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         body.extend_from_slice(part.as_bytes());
     }
-    // Quotes and line ends would break out of the header.
+    // Quotes and line breaks would end the header.
     let name = file.name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
     let head = format!(
         "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: {}\r\n\r\n",
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_with_everything_that_is_wrong() {
+    fn a_refusal_lists_everything_that_is_wrong() {
         let problem = json!({
             "code": "invalid_workflow", "detail": "2 faults", "errors": [
                 {"path": "steps[0].role", "message": "no such role", "code": "unknown_role"},

@@ -1,26 +1,26 @@
-//! A configuration folder, packed for import.
+//! A configuration directory, packed for import.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use crate::package::{ExportError, TreeError, content_digest, export_zip};
 
-/// Why a folder could not be packed.
+/// Why a directory could not be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    #[error("{0} is not a folder")]
+    #[error("{0} is not a directory")]
     NoFolder(PathBuf),
-    #[error("{}", told(.0))]
+    #[error("{}", with_cause(.0))]
     Tree(#[from] TreeError),
-    #[error("{}", told(.0))]
+    #[error("{}", with_cause(.0))]
     Export(#[from] ExportError),
 }
 
-/// A packed folder.
+/// A packed directory.
 #[derive(Debug)]
 pub struct Packed {
     pub zip: Vec<u8>,
-    /// What the service calls the same content.
+    /// The digest by which the service knows the same content.
     pub content_digest: String,
 }
 
@@ -34,8 +34,8 @@ pub fn zip_folder(folder: &Path) -> Result<Packed, PackError> {
     Ok(Packed { zip, content_digest })
 }
 
-/// An error and what is behind it, for people.
-fn told(error: &dyn std::error::Error) -> String {
+/// An error and its cause.
+fn with_cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_cannot_be_packed_is_named() {
         let error = zip_folder(Path::new("/nowhere/at/all")).unwrap_err();
-        assert_eq!(error.to_string(), "/nowhere/at/all is not a folder");
+        assert_eq!(error.to_string(), "/nowhere/at/all is not a directory");
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("secret")).unwrap();
         assert!(zip_folder(folder.path()).unwrap_err().to_string().contains("secret"));

@@ -8,13 +8,16 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::client::{ApiClient, ClientError, Pieces, percent_encoded};
-use super::events::{Frame, SseParser};
+use crate::backoff::Backoff;
 use crate::domain::{ExecutionId, StreamId, StreamKind};
+use crate::sse::{Frame, Parser, TooLong};
 
 /// How long a service may be away before the follower gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// Between two attempts to connect, unless the server asks for something else.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(5) };
+/// Larger than any event: a line of a log has at most 16 MiB.
+const EVENT_BYTES: usize = 32 << 20;
 
 /// What can be followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,23 +64,25 @@ impl Received {
     }
 }
 
-/// Reads one stream; a broken connection is taken up behind the last event.
+/// Reads one stream; after a broken connection it continues behind the last event.
 pub struct Follower {
     client: ApiClient,
     path: String,
     /// A feed has none.
     terminal: Option<&'static str>,
     last_id: Option<u64>,
-    live: Option<(Pieces, SseParser)>,
+    live: Option<(Pieces, Parser)>,
     ready: VecDeque<Frame>,
-    /// No later than this must something arrive, while there is no connection.
-    patience_ends: Option<Instant>,
-    pause: Duration,
+    /// The deadline for a new connection, while there is none.
+    deadline: Option<Instant>,
+    backoff: Backoff,
+    /// Attempts to connect that failed, the break of the last connection included.
+    failures: u32,
     ended: bool,
 }
 
 impl Follower {
-    /// Begins behind `after`; `types` is a list of patterns separated by commas.
+    /// Starts behind `after`; `types` is a list of patterns separated by commas.
     pub fn new(client: ApiClient, target: &Target, after: Option<u64>, types: Option<&str>) -> Self {
         let filter = types.map(|types| format!("?types={}", percent_encoded(types))).unwrap_or_default();
         Self {
@@ -87,13 +92,14 @@ impl Follower {
             last_id: after,
             live: None,
             ready: VecDeque::new(),
-            patience_ends: None,
-            pause: PAUSE,
+            deadline: None,
+            backoff: BACKOFF,
+            failures: 0,
             ended: false,
         }
     }
 
-    /// The next event; none behind the terminal one. To be dropped at any time without losing an event.
+    /// The next event; none behind the terminal one. Cancel-safe: no event is lost when the future is dropped.
     pub async fn next(&mut self) -> Result<Option<Received>, ClientError> {
         while !self.ended {
             if let Some(frame) = self.ready.pop_front() {
@@ -104,7 +110,10 @@ impl Follower {
             }
             match &mut self.live {
                 Some((pieces, parser)) => match pieces.next().await {
-                    Some(Ok(bytes)) => self.ready.extend(parser.push(&bytes)),
+                    Some(Ok(bytes)) => {
+                        let frames = parser.feed(&bytes).map_err(|TooLong| too_long(&self.path))?;
+                        self.ready.extend(frames);
+                    }
                     // Cut off, or closed before the terminal event: come back.
                     Some(Err(_)) | None => self.disconnected(),
                 },
@@ -129,19 +138,21 @@ impl Follower {
     fn disconnected(&mut self) {
         if let Some((_, parser)) = self.live.take() {
             let asked = parser.retry_ms().map(Duration::from_millis);
-            self.pause = asked.unwrap_or(PAUSE).min(PAUSE_MAX);
+            self.backoff.first = asked.unwrap_or(BACKOFF.first);
         }
-        self.patience_ends.get_or_insert_with(|| Instant::now() + PATIENCE);
+        self.failures = 1;
+        self.deadline.get_or_insert_with(|| Instant::now() + GIVE_UP_AFTER);
     }
 
     async fn connect(&mut self) -> Result<(), ClientError> {
-        if self.patience_ends.is_some() {
-            tokio::time::sleep(self.pause).await;
+        if self.failures > 0 {
+            tokio::time::sleep(self.backoff.pause(self.failures)).await;
         }
         match self.client.stream(&self.path, self.last_id).await {
             Ok(Some(pieces)) => {
-                self.live = Some((pieces, SseParser::default()));
-                self.patience_ends = None;
+                self.live = Some((pieces, Parser::new(EVENT_BYTES)));
+                self.deadline = None;
+                self.failures = 0;
             }
             Ok(None) => self.ended = true,
             Err(error) => self.failed(error)?,
@@ -149,12 +160,17 @@ impl Follower {
         Ok(())
     }
 
-    /// A refusal that waiting cannot cure ends the following, and so does a service that stays away.
+    /// A permanent refusal is an error, and so is a service that stays away.
     fn failed(&mut self, error: ClientError) -> Result<(), ClientError> {
-        let ends = *self.patience_ends.get_or_insert_with(|| Instant::now() + PATIENCE);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        if error.is_passing() && Instant::now() < ends { Ok(()) } else { Err(error) }
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + GIVE_UP_AFTER);
+        self.failures += 1;
+        if error.is_passing() && Instant::now() < deadline { Ok(()) } else { Err(error) }
     }
+}
+
+fn too_long(path: &str) -> ClientError {
+    let reason = format!("an event is larger than {} MiB", EVENT_BYTES >> 20);
+    ClientError::Answer { url: path.to_owned(), reason }
 }
 
 #[cfg(test)]

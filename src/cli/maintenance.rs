@@ -1,10 +1,10 @@
-//! `ade maintenance`: a round of maintenance now, by the service of the data folder, or on the folder itself.
+//! `ade maintenance`: one maintenance pass now, by the service that owns the data directory, or on the directory itself.
 
 use comfy_table::{Table, presets};
 
-use super::output::say;
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
 use super::service::running_service;
-use super::{CommandError, Exit};
 use crate::app;
 use crate::cli::client::ApiClient;
 use crate::config::Settings;
@@ -21,11 +21,11 @@ pub async fn maintenance(settings: Settings, server: Option<&str>) -> Result<Exi
     };
     let report = match service {
         Some(url) => ask(&url).await?,
-        // Without a service there is none started: it would begin the work that waits in the queue.
+        // No service is started: it would start the work in its queue.
         None => app::maintain(settings).await.map_err(CommandError::failed)?,
     };
-    say(&to_table(&report));
-    report.tasks.iter().flat_map(|task| &task.errors).for_each(|error| say(error));
+    print_line(&to_table(&report));
+    report.tasks.iter().flat_map(|task| &task.errors).for_each(|error| print_line(error));
     Ok(Exit::of_success(report.succeeded()))
 }
 
@@ -41,7 +41,7 @@ fn to_table(report: &MaintenanceReport) -> String {
     for task in &report.tasks {
         let numbers = [task.done, task.skipped, task.failed].map(|number| number.to_string());
         let [done, skipped, failed] = numbers;
-        let more = if task.unfinished { "more is left" } else { "" };
+        let more = if task.unfinished { "unfinished" } else { "" };
         table.add_row([&task.name, &*done, &skipped, &failed, &size(task.bytes_freed), more]);
     }
     table.to_string()
@@ -62,9 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_in_the_unit_that_fits() {
-        let told = [0, 1023, 1024, 1536, 1 << 20, 5 << 30, 3 << 40, u64::MAX].map(size);
+    fn sizes_have_the_unit_that_fits() {
+        let shown = [0, 1023, 1024, 1536, 1 << 20, 5 << 30, 3 << 40, u64::MAX].map(size);
         let expected = ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "5.0 GiB", "3.0 TiB", "16777216.0 TiB"];
-        assert_eq!(told, expected);
+        assert_eq!(shown, expected);
     }
 }

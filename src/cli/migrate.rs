@@ -2,28 +2,28 @@
 
 use clap::Subcommand;
 
-use super::output::say;
-use super::{CommandError, Exit};
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
 use crate::config::Settings;
 use crate::store::{SchemaStatus, Store};
 
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
-    /// Bring the schema up to this program.
+    /// Apply all pending migrations.
     Up,
-    /// Take back the newest migrations, and their data with them.
+    /// Revert the newest migrations; their data is lost.
     Down {
         #[arg(default_value_t = 1)]
         steps: u32,
     },
-    /// Tell where the schema stands; changes nothing.
+    /// Show applied and pending migrations; changes nothing.
     Status,
 }
 
 pub async fn migrate(action: &MigrateCommand, settings: &Settings) -> Result<Exit, CommandError> {
     let data_dir = &settings.storage.data_dir;
     std::fs::create_dir_all(data_dir)
-        .map_err(|error| CommandError::failed(format!("data folder {}: {error}", data_dir.display())))?;
+        .map_err(|error| CommandError::failed(format!("data directory {}: {error}", data_dir.display())))?;
     let store = Store::connect(&settings.storage.database_url, 1).await.map_err(CommandError::failed)?;
     let status = match action {
         MigrateCommand::Up => store.migrate_up(None).await.map_err(CommandError::failed),
@@ -38,7 +38,7 @@ pub async fn migrate(action: &MigrateCommand, settings: &Settings) -> Result<Exi
 fn show(status: &SchemaStatus) {
     let lists = [("applied", &status.applied), ("pending", &status.pending), ("unknown (newer)", &status.unknown)];
     for (word, names) in lists {
-        names.iter().for_each(|name| say(&format!("{word:<16} {name}")));
+        names.iter().for_each(|name| print_line(&format!("{word:<16} {name}")));
     }
-    say(&format!("{} applied, {} pending", status.applied.len(), status.pending.len()));
+    print_line(&format!("{} applied, {} pending", status.applied.len(), status.pending.len()));
 }

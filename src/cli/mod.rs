@@ -1,14 +1,17 @@
 //! The command line: one file per command, all of them clients of the service but `serve`.
 //!
-//! Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waits for a person, 130 interrupted, 141 whoever read the output has gone.
+//! Exit codes: 0 succeeded, 1 failed, 2 usage, 3 waiting for a person, 130 interrupted, 141 output closed by its reader.
 
-mod events;
+mod exit;
+mod text;
+mod signals;
+mod output;
 mod client;
 mod follow;
 mod service;
 mod folder;
 mod report;
-mod output;
+mod lines;
 mod progress;
 mod serve;
 mod run;
@@ -23,66 +26,20 @@ mod maintenance;
 #[cfg(test)]
 mod fixture;
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use actix_web::http::Uri;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Environment, Flag, Settings, SettingsError, Sources};
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exit {
-    Succeeded = 0,
-    Failed = 1,
-    Usage = 2,
-    /// An execution goes on when somebody has answered it.
-    Waiting = 3,
-    Interrupted = 130,
-    /// As a shell tells it of a process that was ended by SIGPIPE.
-    BrokenPipe = 141,
-}
+use exit::{CommandError, Exit};
 
-impl Exit {
-    fn of_success(succeeded: bool) -> Self {
-        if succeeded { Self::Succeeded } else { Self::Failed }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// Why a command could not do its work.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    /// It was asked for something that makes no sense.
-    #[error("{0}")]
-    Usage(String),
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Failed(Box<dyn Error>),
-}
-
-impl CommandError {
-    fn failed(error: impl Into<Box<dyn Error>>) -> Self {
-        Self::Failed(error.into())
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Usage(_) | Self::Settings(_) => Exit::Usage,
-            Self::Failed(_) => Exit::Failed,
-        }
-    }
-}
-
-/// Runs, builds and their event streams.
+/// Runs work and streams its history: runs, builds and workflow executions.
 #[derive(Debug, Parser)]
 #[command(name = "ade", version)]
 struct Cli {
@@ -92,55 +49,115 @@ struct Cli {
     command: Command,
 }
 
+/// Options that every command takes, but for those that [`MEANINGLESS`] lists.
 #[derive(Debug, Args)]
 struct GlobalArgs {
-    /// Folder of logs, documents, outputs and the database.
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Directory of logs, documents, outputs and the database.
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     data_dir: Option<String>,
     /// Settings file (TOML).
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// Talk to this service instead of the one of the data folder.
-    #[arg(long, global = true, value_name = "URL")]
+    /// Talk to this service instead of the one that owns the data directory.
+    #[arg(long, global = true, value_name = "URL", value_parser = server_url, help_heading = GLOBAL)]
     server: Option<String>,
-    /// Say more in the log; twice for even more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Log more; twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
+}
+
+const GLOBAL: &str = "Global options";
+
+/// Commands, and the global options that they neither show nor accept.
+const MEANINGLESS: &[(&[&str], &[&str])] = &[
+    (&["serve"], &["server"]),
+    (&["config"], &["server"]),
+    (&["verify"], &["server", "verbose"]),
+    (&["migrate"], &["server", "verbose"]),
+    (&["replay"], &["data_dir", "config", "server", "verbose"]),
+    (&["workflows", "validate"], &["data_dir", "config", "server", "verbose"]),
+];
+
+/// The base URL of a service. It speaks plain HTTP only.
+fn server_url(text: &str) -> Result<String, &'static str> {
+    const FORM: &str = "expected a URL such as http://127.0.0.1:8000 (https is not supported)";
+    let url: Uri = text.parse().map_err(|_| FORM)?;
+    let is_whole = url.scheme_str() == Some("http") && url.host().is_some_and(|host| !host.is_empty());
+    if is_whole { Ok(text.to_owned()) } else { Err(FORM) }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service until it is told to stop.
+    /// Run the service until a signal stops it.
     Serve(serve::ServeArgs),
     /// Turn a spreadsheet into its normalized workbook.
     Run(run::RunArgs),
     /// Follow the events of a run, a build or an execution to its end.
     Tail(tail::TailArgs),
-    /// Look at, check and store the definitions of workflows.
+    /// List, check and store workflow definitions.
     #[command(subcommand)]
     Workflows(workflows::WorkflowsCommand),
-    /// Start executions of workflows, look at them, and answer what they ask.
+    /// Start, follow, list and cancel workflow executions, and answer their questions.
     #[command(subcommand)]
     Exec(exec::ExecCommand),
-    /// Check every event log of a data folder.
+    /// Check every event log of a data directory.
     Verify(verify::VerifyArgs),
-    /// Look at or change the schema of the database.
+    /// Show or change the database schema.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
-    /// Compress and delete old logs and whatever else is due, now.
+    /// Run maintenance now: compress and delete old logs, and whatever else is due.
     Maintenance,
     /// Print the effective settings, each with its source.
     Config,
-    /// Fold a log file and print what it amounts to; needs no service.
+    /// Print the summary of a log file; needs no service.
     Replay(replay::ReplayArgs),
 }
 
-/// Parses the arguments, runs the command, and tells how it ended.
+/// The commands and their options, as they are shown and parsed.
+fn tree() -> clap::Command {
+    MEANINGLESS.iter().fold(Cli::command(), |tree, (path, options)| {
+        let is_meaningless = |option: &&Arg| options.contains(&option.get_id().as_str());
+        let hidden = tree.get_arguments().filter(is_meaningless).map(|option| option.clone().hide(true)).collect();
+        with_options(tree, path, hidden)
+    })
+}
+
+/// Gives a command options of its own: they stand in for the global ones.
+fn with_options(command: clap::Command, path: &'static [&'static str], options: Vec<Arg>) -> clap::Command {
+    match path.split_first() {
+        Some((name, rest)) => command.mut_subcommand(*name, |below| with_options(below, rest, options)),
+        None => command.args(options),
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut tree = tree();
+    let matches = tree.try_get_matches_from_mut(arguments)?;
+    for (path, options) in MEANINGLESS.iter().filter(|(path, _)| is_command(&matches, path)) {
+        // Wherever a global option is given, the matches of the root have it too.
+        let is_given = |option: &&&str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        if let Some(option) = options.iter().find(is_given) {
+            let message = format!("--{} means nothing to `ade {}`", option.replace('_', "-"), path.join(" "));
+            return Err(tree.error(ErrorKind::UnknownArgument, message));
+        }
+    }
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut tree))
+}
+
+fn is_command(matches: &ArgMatches, path: &[&str]) -> bool {
+    match (path.split_first(), matches.subcommand()) {
+        (None, _) => true,
+        (Some((name, rest)), Some((called, below))) => *name == called && is_command(below, rest),
+        (Some(_), None) => false,
+    }
+}
+
+/// Parses the arguments, runs the command, and reports how it ended.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too; they are no usage error.
+            // Help and version come this way too; they are not usage errors.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Succeeded };
             output::note(error.print());
             return output::judge(exit).into();
@@ -148,7 +165,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environm
     };
     let result = actix_rt::System::new().block_on(execute(cli, environment));
     let exit = result.unwrap_or_else(|error| {
-        output::complain(&format!("error: {error}"));
+        output::print_error(&format!("error: {error}"));
         error.exit()
     });
     output::judge(exit).into()
@@ -173,14 +190,14 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
 }
 
 fn show_settings(settings: &Settings) -> Exit {
-    output::say(settings.effective().trim_end());
+    output::print_line(settings.effective().trim_end());
     for variable in &settings.unknown {
-        output::complain(&format!("warning: {variable} is not a setting"));
+        output::print_error(&format!("warning: {variable} is not a setting"));
     }
     Exit::Succeeded
 }
 
-/// The settings of a command. One that is not the service itself keeps quiet unless it is asked to talk.
+/// The settings of a command. Only the service logs at `info` without being asked to.
 fn load(global: &GlobalArgs, command: &Command, environment: Environment) -> Result<Settings, SettingsError> {
     let mut flags = Vec::new();
     let mut flag = |name, key, value: &Option<String>| {
@@ -213,15 +230,14 @@ mod tests {
     use super::*;
 
     fn settings(arguments: &[&str], environment: &[(&str, &str)]) -> Settings {
-        let cli = Cli::try_parse_from(arguments).unwrap();
+        let cli = parse(arguments.iter().map(OsString::from)).unwrap();
         let environment = environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         load(&cli.global, &cli.command, environment).unwrap()
     }
 
     #[test]
     fn the_tree_of_commands_is_sound() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
+        tree().debug_assert();
     }
 
     #[test]
@@ -229,6 +245,12 @@ mod tests {
         for arguments in [["ade", "--data-dir", "/x", "config"], ["ade", "config", "--data-dir", "/x"]] {
             assert_eq!(settings(&arguments, &[]).storage.data_dir, PathBuf::from("/x"));
         }
+    }
+
+    #[test]
+    fn an_address_to_listen_on_needs_no_port() {
+        let bind = |address: &str| settings(&["ade", "serve", "--bind", address], &[]).server.bind;
+        assert_eq!(bind("localhost"), bind("127.0.0.1:8000"));
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! `ade replay`: folds a log file and prints what it amounts to.
+//! `ade replay`: folds a log file and prints its summary.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::output::say;
+use super::exec;
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
 use super::report::Report;
-use super::{CommandError, Exit, exec};
 use crate::event::codec;
 use crate::log::LogReader;
 use crate::summary::{ExecutionFold, Fact};
 
-/// Read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 20;
 
 #[derive(Debug, Args)]
@@ -23,19 +24,19 @@ pub struct ReplayArgs {
 
 pub fn replay(arguments: &ReplayArgs) -> Result<Exit, CommandError> {
     let Folded { report, execution } = fold(&arguments.file)?;
-    say(&format!("{} events", report.events));
+    print_line(&format!("{} events", report.events));
     if execution.progress().started_at.is_some() {
-        say(&exec::table(execution.progress()));
+        print_line(&exec::table(execution.progress()));
         return Ok(Exit::Succeeded);
     }
-    say(&report.to_table());
+    print_line(&report.to_table());
     if let Some(failure) = &report.failure {
-        say(&format!("{}: {}", failure.code, failure.message));
+        print_line(&format!("{}: {}", failure.code, failure.message));
     }
     Ok(Exit::Succeeded)
 }
 
-/// What a log amounts to, of whatever it is.
+/// The summary of a log, of a run, a build or an execution.
 #[derive(Default)]
 struct Folded {
     report: Report,
@@ -55,7 +56,7 @@ fn fold(path: &Path) -> Result<Folded, CommandError> {
             let decoded = codec::decode(line);
             let event = match (serde_json::from_slice::<Value>(line), &decoded) {
                 (Ok(event), _) => event,
-                // A payload that is nested too deep for a parser tells nothing that is summed.
+                // A payload that is nested too deeply to parse has nothing that is summed.
                 (Err(_), Ok(event)) => json!({"type": event.kind}),
                 (Err(error), Err(_)) => return Err(wrong(format!("line {number}: {error}"))),
             };

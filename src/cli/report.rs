@@ -1,12 +1,15 @@
-//! What a run's events amount to, for the end of `ade run` and for `ade replay`.
+//! The summary of a run's events, for the end of `ade run` and for `ade replay`.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use comfy_table::{Table, presets};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::text::seconds;
 
 const LAST_LINES: usize = 15;
-/// Severities that are told apart; an engine may send any.
+/// Severities that are counted separately; an engine may send any.
 const SEVERITIES: usize = 100;
 
 /// A fold of the events of one run or build; of an execution, of its end.
@@ -19,6 +22,7 @@ pub struct Report {
     pub output_paths: Vec<String>,
     /// The newest lines of standard error.
     pub last_lines: VecDeque<String>,
+    started: bool,
     duration_ms: Option<u64>,
     engine_version: Option<String>,
     env_reused: Option<bool>,
@@ -30,7 +34,7 @@ pub struct Report {
     issues_of_run: Option<BTreeMap<String, u64>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     pub code: String,
     pub message: String,
@@ -42,6 +46,7 @@ impl Report {
         let payload = &event["payload"];
         match event["type"].as_str().unwrap_or_default() {
             "run.started" => {
+                self.started = true;
                 self.engine_version = text(&payload["engine_version"]);
                 self.env_reused = payload["env"]["reused"].as_bool();
             }
@@ -61,6 +66,11 @@ impl Report {
 
     pub fn succeeded(&self) -> bool {
         matches!(self.status.as_deref(), Some("succeeded" | "active" | "completed"))
+    }
+
+    /// Whether the engine was started: without it there is nothing to summarize.
+    pub fn has_started(&self) -> bool {
+        self.started
     }
 
     /// By severity.
@@ -93,6 +103,21 @@ impl Report {
             row("duration", seconds(milliseconds));
         }
         table.to_string()
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "status": self.status,
+            "failure": self.failure,
+            "tables": self.tables,
+            "rows": self.rows,
+            "mapped_columns": self.mapped_columns,
+            "unmapped_columns": self.unmapped_columns,
+            "issues": self.issues(),
+            "engine_version": self.engine_version,
+            "environment_reused": self.env_reused,
+            "duration_ms": self.duration_ms,
+        })
     }
 
     fn issues_in_words(&self) -> String {
@@ -134,14 +159,6 @@ impl Report {
     }
 }
 
-/// `1.2 s`, `3 m 04 s`.
-pub fn seconds(milliseconds: u64) -> String {
-    match milliseconds {
-        0..60_000 => format!("{:.1} s", milliseconds as f64 / 1000.0),
-        _ => format!("{} m {:02} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
-    }
-}
-
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
@@ -154,7 +171,6 @@ fn counts(object: &Value) -> BTreeMap<String, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn event(kind: &str, payload: Value) -> Value {
         json!({"type": kind, "payload": payload})

@@ -6,16 +6,18 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{ApiClient, ClientError, Upload};
+use super::exit::{CommandError, Exit};
 use super::folder::{PackError, zip_folder};
 use super::follow::{Follower, Target};
-use super::output::{complain, say};
-use super::progress::{Progress, printable};
+use super::output::{print_error, print_line};
+use super::progress::Progress;
 use super::report::Report;
-use super::serve::Signals;
 use super::service::{Service, attach_or_start};
-use super::{CommandError, Exit};
+use super::signals::Signals;
+use super::text::printable;
 use crate::config::Settings;
 use crate::domain::configuration::DEFAULT_WORKSPACE;
+use crate::files::Dir;
 use crate::telemetry;
 
 const DEFAULT_CONFIGURATION: &str = "default";
@@ -25,18 +27,24 @@ const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.sprea
 pub struct RunArgs {
     /// The spreadsheet: .xlsx or .csv.
     file: PathBuf,
-    /// Folder of a configuration package; the built-in one when left out.
+    /// Directory of a configuration package; the built-in one when left out.
     #[arg(long, value_name = "DIR")]
     config_dir: Option<PathBuf>,
     /// Read only this sheet; may be given several times.
     #[arg(long = "sheet", value_name = "NAME")]
     sheets: Vec<String>,
-    /// Name, slug or id of the workspace; made when there is none.
+    /// Name, slug or id of the workspace; created when there is none.
     #[arg(long, value_name = "NAME", default_value = DEFAULT_WORKSPACE)]
     workspace: String,
-    /// Copy the workbook into this folder.
+    /// Copy the workbook into this directory.
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Print only the path of the workbook, and errors.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print the result as one JSON object instead of the path.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Why there is no run, or no workbook.
@@ -48,6 +56,8 @@ enum RunFileError {
     Pack(#[from] PackError),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
+    #[error("the output directory {path} cannot be written: {source}")]
+    Output { path: PathBuf, source: std::io::Error },
     #[error("the service's answer has no {0}")]
     Missing(&'static str),
 }
@@ -55,6 +65,9 @@ enum RunFileError {
 pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
     // Before anything is started: the likeliest mistake is a wrong name.
     let content = read(&arguments.file).map_err(|error| CommandError::Usage(error.to_string()))?;
+    if let Some(output) = output_directory(arguments, server) {
+        check_output(output).map_err(|error| CommandError::Usage(error.to_string()))?;
+    }
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
     // From here on an interrupt does not just end this process, which may have engines to end first.
     let mut signals = Signals::new().map_err(CommandError::failed)?;
@@ -66,7 +79,7 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
     let local = server.is_none().then_some(data_dir.as_path());
     let session = Session { client: service.client(), arguments, local };
     let result = session.run(&content, &mut signals).await;
-    // Whoever interrupts a second time does not wait for the engine.
+    // A second interrupt does not wait for the engine.
     service.close(!matches!(result, Ok(Exit::Interrupted))).await;
     result.map_err(CommandError::failed)
 }
@@ -75,13 +88,13 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
 struct Session<'a> {
     client: ApiClient,
     arguments: &'a RunArgs,
-    /// The service's data folder, when it is on this machine.
+    /// The service's data directory, when it is on this machine.
     local: Option<&'a Path>,
 }
 
 impl Session<'_> {
     async fn run(&self, content: &[u8], signals: &mut Signals) -> Result<Exit, RunFileError> {
-        let mut progress = Progress::new();
+        let mut progress = if self.arguments.quiet { Progress::Silent } else { Progress::beside_output() };
         let workspace = self.workspace().await?;
         let workspace_path = format!("/api/v1/workspaces/{}", text(&workspace, "id")?);
         let configuration = self.configuration(&workspace_path).await?;
@@ -92,16 +105,29 @@ impl Session<'_> {
         let followed = self.follow(id, &mut progress, signals).await;
         progress.finish();
         let Some((report, interrupted)) = followed? else { return Ok(Exit::Interrupted) };
-        say(&report.to_table());
-        if interrupted {
-            return Ok(Exit::Interrupted);
+        if report.has_started() && !self.arguments.quiet {
+            print_error(&report.to_table());
         }
-        if report.succeeded() {
-            self.deliver(&run, &report).await?;
-        } else {
+        let delivers = report.succeeded() && !interrupted;
+        let path = if delivers { self.deliver(&run, &report).await? } else { None };
+        if !report.succeeded() && !interrupted {
             show_failure(&report);
         }
-        Ok(Exit::of_success(report.succeeded()))
+        self.print(id, &report, path.as_deref());
+        Ok(if interrupted { Exit::Interrupted } else { Exit::of_success(report.succeeded()) })
+    }
+
+    /// The only thing that goes to standard output.
+    fn print(&self, run_id: &str, report: &Report, path: Option<&Path>) {
+        let path = path.map(|path| path.display().to_string());
+        if self.arguments.json {
+            let mut result = report.to_json();
+            result["run_id"] = run_id.into();
+            result["path"] = path.into();
+            print_line(&result.to_string());
+        } else if let Some(path) = path {
+            print_line(&path);
+        }
     }
 
     async fn workspace(&self) -> Result<Value, RunFileError> {
@@ -158,7 +184,7 @@ impl Session<'_> {
         Ok(self.client.post(&path, &json!({"options": options})).await?)
     }
 
-    /// What came of the run, and whether it was interrupted; none when the second Ctrl-C ended the waiting too.
+    /// The report of the run, and whether it was interrupted; none when a second interrupt ended the waiting too.
     async fn follow(
         &self,
         id: &str,
@@ -192,17 +218,17 @@ impl Session<'_> {
     async fn cancel(&self, target: &Target) -> Result<(), ClientError> {
         let cancelled = self.client.post(&format!("{}/cancel", target.path()), &json!({"reason": "interrupted"})).await;
         match cancelled {
-            // It ended in the meantime: its last event is on the way.
+            // It has ended in the meantime: its last event is on the way.
             Err(ClientError::Refused { status: 409, .. }) | Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Says where the workbook is; the path alone is the last line.
-    async fn deliver(&self, run: &Value, report: &Report) -> Result<(), RunFileError> {
+    /// Where the workbook is, once it is where it was asked for; none when the run has no output.
+    async fn deliver(&self, run: &Value, report: &Report) -> Result<Option<PathBuf>, RunFileError> {
         let Some(workbook) = report.workbook() else {
-            say("no output");
-            return Ok(());
+            print_error("the run has no output");
+            return Ok(None);
         };
         let (id, workspace) = (text(run, "id")?, text(run, "workspace_id")?);
         let stored = self.local.map(|folder| folder.join(format!("workspaces/{workspace}/runs/{id}/{workbook}")));
@@ -212,14 +238,13 @@ impl Session<'_> {
             // Another machine's disk is of no use here.
             (None, None) => self.download(id, workbook, Path::new(".")).await?,
         };
-        say(&path.display().to_string());
-        Ok(())
+        Ok(Some(path))
     }
 
     async fn download(&self, id: &str, workbook: &str, folder: &Path) -> Result<PathBuf, RunFileError> {
         let outputs = self.client.get(&format!("/api/v1/runs/{id}/outputs")).await?;
         let files = outputs["files"].as_array().map(Vec::as_slice).unwrap_or_default();
-        // Names are told relative to the run's folder or to its outputs.
+        // Names are relative to the run's directory or to its outputs.
         let same = |file: &&Value| file["name"].as_str().is_some_and(|name| workbook.ends_with(name));
         let file = files.iter().find(same).ok_or(RunFileError::Missing("output"))?;
         let content = self.client.bytes(text(file, "download_url")?).await?;
@@ -231,12 +256,28 @@ impl Session<'_> {
     }
 }
 
+/// The directory that the workbook will be copied to, if it will be.
+fn output_directory<'a>(arguments: &'a RunArgs, server: Option<&str>) -> Option<&'a Path> {
+    // Another machine's disk is of no use here, so its workbook is copied to this one.
+    let elsewhere = server.map(|_| Path::new("."));
+    arguments.output.as_deref().or(elsewhere)
+}
+
+/// Finds out before the run, which may take hours, whether its workbook could be stored. Creates nothing: a directory
+/// that does not exist yet can be created if the nearest one above it can be written.
+fn check_output(directory: &Path) -> Result<(), RunFileError> {
+    let wrong = |source| RunFileError::Output { path: directory.to_owned(), source };
+    let whole = std::path::absolute(directory).map_err(wrong)?;
+    let existing = whole.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(&whole);
+    Dir::root(existing).and_then(|existing| existing.probe()).map_err(wrong)
+}
+
 fn show_failure(report: &Report) {
     match &report.failure {
-        Some(failure) => complain(&format!("{}: {}", failure.code, printable(&failure.message))),
-        None => complain(&format!("the run ended as {}", report.status.as_deref().unwrap_or("unknown"))),
+        Some(failure) => print_error(&format!("{}: {}", failure.code, printable(&failure.message))),
+        None => print_error(&format!("the run ended as {}", report.status.as_deref().unwrap_or("unknown"))),
     }
-    report.last_lines.iter().for_each(|line| complain(&format!("  {}", printable(line))));
+    report.last_lines.iter().for_each(|line| print_error(&format!("  {}", printable(line))));
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, RunFileError> {
@@ -277,6 +318,8 @@ mod tests {
             sheets: vec!["S1".to_owned()],
             workspace: DEFAULT_WORKSPACE.to_owned(),
             output: Some(folder.join("out")),
+            quiet: false,
+            json: false,
         }
     }
 
@@ -327,7 +370,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_run_that_fails_is_told_by_the_exit_code() {
+    async fn a_run_that_fails_has_its_own_exit_code() {
         let (folder, script) = (tempfile::tempdir().unwrap(), script("failed"));
         let (arguments, url) = (arguments(folder.path()), script.serve());
         assert_eq!(session(&arguments, &url).await.unwrap(), Exit::Failed);

@@ -2,17 +2,17 @@
 
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::say;
-use super::{CommandError, Exit};
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
+use super::signals::Signals;
 use crate::app::Application;
 use crate::config::Settings;
 use crate::telemetry;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Address to listen on; port 0 picks a free one.
+    /// Address to listen on, such as localhost or 127.0.0.1:8000; port 0 picks a free one.
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<String>,
 }
@@ -29,7 +29,7 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     let stop = application.stop_handle();
     let address = application.address();
     let mut running = std::pin::pin!(application.run());
-    say(&format!("listening on http://{address}"));
+    print_line(&format!("listening on http://{address}"));
     let mut graceful = true;
     loop {
         tokio::select! {
@@ -51,24 +51,5 @@ fn raise_open_files() {
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
         tracing::warn!(soft, hard, error = %error, "the limit of open files could not be raised");
-    }
-}
-
-/// SIGTERM and SIGINT. One that comes while nobody waits is remembered.
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

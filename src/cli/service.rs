@@ -1,4 +1,4 @@
-//! The service that a command talks to: the one that owns the data folder, else one inside this process.
+//! The service that a command talks to: the one that owns the data directory, else one inside this process.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct Embedded {
 }
 
 impl Service {
-    /// The service at `url`, whoever started it.
+    /// The service at `url`; it is left running.
     pub fn remote(url: &str) -> Self {
         Self { base_url: url.trim_end_matches('/').to_owned(), guard: None }
     }
@@ -58,10 +58,10 @@ impl Drop for Service {
 
 /// No service is there to be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("no service runs on the data folder {0}; start one with `ade serve`, or name one with --server")]
+#[error("no service runs on the data directory {0}; start one with `ade serve`, or name one with --server")]
 pub struct NoService(PathBuf);
 
-/// The service at `server`, else the live one of the data folder. For commands that do not start one: it would begin the
+/// The service at `server`, else the live one of the data directory. For commands that do not start one: it would begin the
 /// work that waits in the folder.
 pub async fn attach(settings: &Settings, server: Option<&str>) -> Result<ApiClient, NoService> {
     let data_dir = &settings.storage.data_dir;
@@ -73,7 +73,7 @@ pub async fn attach(settings: &Settings, server: Option<&str>) -> Result<ApiClie
     }
 }
 
-/// The live service of the data folder; without one, an embedded service on a free port.
+/// The live service of the data directory; without one, an embedded service on a free port.
 pub async fn attach_or_start(mut settings: Settings) -> Result<Service, StartError> {
     if let Some(base_url) = running_service(&settings.storage.data_dir).await {
         return Ok(Service::remote(&base_url));

@@ -1,14 +1,14 @@
-//! `ade tail`: the events of a run, a build or an execution, to its end; or of a workspace, as long as one likes.
+//! `ade tail`: the events of a run, a build or an execution, to its end; or of a workspace, until interrupted.
 
 use clap::Args;
 
 use super::client::ClientError;
+use super::exit::{CommandError, Exit};
 use super::follow::{Follower, Target};
-use super::output::{self, say};
-use super::progress::line_of;
+use super::lines::line_of;
+use super::output::{self, print_line};
 use super::report::Report;
 use super::service::{Service, attach_or_start};
-use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::telemetry;
 
@@ -16,13 +16,13 @@ use crate::telemetry;
 pub struct TailArgs {
     /// Id of a run, a build or an execution, or of a workspace for its feed.
     id: String,
-    /// Begin behind this sequence.
+    /// Start after this sequence.
     #[arg(long, value_name = "N")]
     after: Option<u64>,
-    /// Only these types, such as `run.*,console.line`; the last event always comes.
+    /// Only these types, such as `run.*,console.line`; the terminal event is always included.
     #[arg(long, value_name = "TYPES")]
     types: Option<String>,
-    /// Print the lines of the log as they are.
+    /// Print the lines of the log unchanged.
     #[arg(long)]
     json: bool,
 }
@@ -53,11 +53,11 @@ async fn follow(arguments: &TailArgs, target: &Target, service: &Service) -> Res
     {
         report.apply(&received.event);
         if arguments.json {
-            say(&received.line);
+            print_line(&received.line);
         } else if let Some(line) = line_of(&received.event) {
-            // Only a feed tells of more than one.
+            // Only a feed has events of more than one stream.
             let origin = received.event["payload"]["origin"]["stream"].as_str().map(|id| format!("{id} "));
-            say(&format!("{:>6} {}{line}", received.event["sequence"], origin.unwrap_or_default()));
+            print_line(&format!("{:>6} {}{line}", received.event["sequence"], origin.unwrap_or_default()));
         }
     }
     if report.status.is_none() {

@@ -1,5 +1,5 @@
-//! `ade verify`: checks every event log of a data folder and the rows that are folded from them, without a service.
-//! It changes nothing, and may look at the folder of a service at work.
+//! `ade verify`: checks every event log of a data directory and the rows that are folded from them, without a service.
+//! It changes nothing, and may be used while a service is running.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -12,8 +12,8 @@ use clap::Args;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-use super::output::say;
-use super::{CommandError, Exit};
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
 use crate::config::{Settings, url_path};
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;
@@ -29,7 +29,7 @@ use crate::store::{ConnectError, Store, StoreError};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// The data folder; that of the settings when left out.
+    /// The data directory; the one of the settings when left out.
     folder: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ pub enum VerifyError {
     Store(#[from] StoreError),
 }
 
-/// What was found in a data folder.
+/// What was found in a data directory.
 #[derive(Debug, Default)]
 pub struct Report {
     pub logs: u64,
@@ -60,14 +60,14 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
         verify_data_dir(folder, store.as_ref()).await
     };
     let report = checked.await.map_err(CommandError::failed)?;
-    report.violations.iter().for_each(|violation| say(violation));
-    report.notes.iter().for_each(|note| say(note));
+    report.violations.iter().for_each(|violation| print_line(violation));
+    report.notes.iter().for_each(|note| print_line(note));
     let (logs, events, violations) = (report.logs, report.events, report.violations.len());
-    say(&format!("{logs} logs, {events} events, {violations} violations"));
+    print_line(&format!("{logs} logs, {events} events, {violations} violations"));
     Ok(Exit::of_success(report.violations.is_empty()))
 }
 
-/// A folder that is named has a database of its own, unless the settings say where that is.
+/// A directory that is named has a database of its own, unless the settings name another.
 fn database_url(arguments: &VerifyArgs, settings: &Settings) -> String {
     match &arguments.folder {
         Some(folder) if settings.is_default("database_url") => format!("sqlite://{}/ade.db", url_path(folder)),
@@ -95,7 +95,7 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<R
     }
     let mut seen = HashSet::new();
     for key in keys(data_dir).map_err(|source| VerifyError::Read { path: data_dir.to_owned(), source })? {
-        // The row first: while a service is at work, its log may be further on, never the other way round.
+        // The row first: while a service is running, its log may be ahead of it, never behind.
         let row = match store {
             Some(store) => row(store, key).await?,
             None => None,
@@ -272,7 +272,7 @@ impl Report {
         let tail = reader.tail()?;
         let end = end(key, tail.last_line.as_deref());
         match row {
-            // Nobody's work, so without a row and without an end.
+            // Not work, so it has neither a row nor an end.
             None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
             Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
@@ -283,7 +283,7 @@ impl Report {
         Ok(())
     }
 
-    /// A feed tells no event twice.
+    /// No event is in a feed twice.
     fn check_origins(&mut self, key: StreamKey, reader: &LogReader, end: u64) -> io::Result<()> {
         let (mut seen, mut offset) = (HashSet::new(), 0);
         while offset < end {
@@ -292,7 +292,7 @@ impl Report {
                 match origin(line) {
                     Some(origin) if seen.insert(origin) => {}
                     Some((stream, sequence)) => {
-                        self.violation(key, format_args!("event {sequence} of {stream} is told twice"));
+                        self.violation(key, format_args!("event {sequence} of {stream} is there twice"));
                     }
                     None => self.violation(key, "an entry has no origin"),
                 }
@@ -329,7 +329,7 @@ impl Report {
         match row {
             Row { is_terminal: true, expired: true, .. } => self.note(key, "the log was deleted by retention"),
             Row { degraded: true, .. } => self.note(key, "the log is degraded and empty"),
-            Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not begun"),
+            Row { is_terminal: false, last_sequence: 0, .. } => self.note(key, "not started"),
             _ => self.violation(key, "there is no log of it"),
         }
     }
@@ -356,7 +356,7 @@ mod tests {
     use crate::event::{Draft, Source};
     use crate::store::fixture::{self, TestStore, at};
 
-    /// A data folder with the log of one run.
+    /// A data directory with the log of one run.
     fn with_log(events: &[(u64, &'static str)], tail: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let (workspace_id, id) = (WorkspaceId::generate(), RunId::generate());
@@ -419,11 +419,11 @@ mod tests {
         store.insert_workspace(&acme).await.unwrap();
         store.insert_workflow(acme.id, &fixture::workflow("plan"), at(1)).await.unwrap();
         let violations = async || verify_data_dir(folder.path(), Some(&store)).await.unwrap().violations;
-        let begun = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
-        store.insert(&begun, None).await.unwrap();
-        assert_eq!(violations().await, [format!("{}: there is no log of it", begun.id)]);
+        let started = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
+        store.insert(&started, None).await.unwrap();
+        assert_eq!(violations().await, [format!("{}: there is no log of it", started.id)]);
 
-        let identity = Identity::of_execution(acme.id, begun.id, "plan");
+        let identity = Identity::of_execution(acme.id, started.id, "plan");
         let failed = serde_json::json!({"status": "failed", "failure": {"code": "cost_limit", "message": "x"}});
         let (mut log, mut ids) = (Vec::new(), [EventId::generate(), EventId::generate()]);
         ids.sort();
@@ -431,18 +431,18 @@ mod tests {
             let stamp = Stamp { sequence, event_id, created_at: at(2) };
             encode(&mut log, &identity, stamp, &Draft::new(kind, Source::Executor, &failed));
         }
-        let path = folder.path().join(begun.stream_key().log_path());
+        let path = folder.path().join(started.stream_key().log_path());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, log).unwrap();
         assert_eq!(violations().await, [""; 0], "the row is behind, which is no violation");
         for (sequence, code, count) in [(2, "cost_limit", 0), (3, "duration_limit", 2)] {
             let (status, failure) = (ExecutionStatus::Failed, Some(serde_json::json!({ "code": code })));
             let state = ExecutionState { status, failure, ..ExecutionState::default() };
-            assert!(store.save_state::<Execution>(acme.id, begun.id, &state, sequence).await.unwrap());
+            assert!(store.save_state::<Execution>(acme.id, started.id, &state, sequence).await.unwrap());
             assert_eq!(violations().await.len(), count, "{code}");
         }
-        assert!(store.delete::<Execution>(acme.id, begun.id).await.unwrap());
-        assert_eq!(violations().await, [format!("{}: there is no row of it", begun.id)]);
+        assert!(store.delete::<Execution>(acme.id, started.id).await.unwrap());
+        assert_eq!(violations().await, [format!("{}: there is no row of it", started.id)]);
     }
 
     #[test]

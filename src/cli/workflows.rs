@@ -1,4 +1,4 @@
-//! `ade workflows`: definitions, looked at, checked and stored.
+//! `ade workflows`: definitions, listed, shown, checked and stored.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::client::{ApiClient, ClientError, percent_encoded};
-use super::output::{complain, say};
-use super::progress::printable;
+use super::exit::{CommandError, Exit};
+use super::output::{print_error, print_line};
 use super::service::attach;
-use super::{CommandError, Exit};
+use super::text::printable;
 use crate::config::{Settings, SettingsError};
 use crate::telemetry;
 use crate::workflow::Fault;
@@ -24,7 +24,7 @@ pub enum WorkflowsCommand {
     List {
         #[command(flatten)]
         place: Place,
-        /// Print the service's answer as it is.
+        /// Print the service's answer as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -40,7 +40,7 @@ pub enum WorkflowsCommand {
         #[command(flatten)]
         place: Place,
     },
-    /// Check definitions and tell everything that is wrong with them; needs no service.
+    /// Check definitions and report everything that is wrong with them; needs no service.
     Validate {
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -98,7 +98,7 @@ pub async fn workflows(
 
 async fn list(client: &ApiClient, place: &str, as_json: bool) -> Result<(), ClientError> {
     let answer = client.get(&format!("{PATH}{place}")).await?;
-    say(&if as_json { answer.to_string() } else { to_table(&answer) });
+    print_line(&if as_json { answer.to_string() } else { to_table(&answer) });
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn to_table(answer: &Value) -> String {
 
 async fn show(client: &ApiClient, place: &str, workflow: &str) -> Result<(), ClientError> {
     let definition = client.get(&format!("{PATH}/{}{place}", percent_encoded(workflow))).await?;
-    say(&format!("{definition:#}"));
+    print_line(&format!("{definition:#}"));
     Ok(())
 }
 
@@ -126,7 +126,7 @@ enum Put {
     Created,
     Replaced,
     Same,
-    /// Somebody else has made or changed the workflow between the look at it and the change.
+    /// Another client created or changed the workflow after it was read.
     Lost,
 }
 
@@ -135,7 +135,7 @@ async fn put(client: &ApiClient, place: &str, file: &Path) -> Result<Exit, Comma
     let new = match checked_text(&text) {
         Ok(new) => new,
         Err(faults) => {
-            tell(file, &faults);
+            report(file, &faults);
             return Ok(Exit::Failed);
         }
     };
@@ -143,11 +143,13 @@ async fn put(client: &ApiClient, place: &str, file: &Path) -> Result<Exit, Comma
     let (put, revision) = stored.map_err(CommandError::failed)?;
     let id = &new.workflow_id;
     match put {
-        Put::Created => say(&format!("{id} stored at revision {revision}")),
-        Put::Replaced => say(&format!("{id} replaced, now at revision {revision}")),
-        Put::Same => say(&format!("{id} is the same already, at revision {revision}")),
+        Put::Created => print_line(&format!("{id} stored at revision {revision}")),
+        Put::Replaced => print_line(&format!("{id} replaced, now at revision {revision}")),
+        Put::Same => print_line(&format!("{id} is the same already, at revision {revision}")),
         Put::Lost => {
-            complain(&format!("{id} has been changed by somebody else and was left alone; look at it and try again"));
+            print_error(&format!(
+                "{id} was changed by another client in the meantime and is left unchanged; check it and retry"
+            ));
             return Ok(Exit::Failed);
         }
     }
@@ -174,18 +176,18 @@ fn validate(files: &[PathBuf]) -> Exit {
     for file in files {
         let text = std::fs::read(file).map_err(|error| vec![Fault::new("unreadable", "", error.to_string())]);
         match text.and_then(|text| checked_text(&text)) {
-            Ok(new) => say(&format!("{}: {}, {} steps", file.display(), new.workflow_id, new.step_count)),
+            Ok(new) => print_line(&format!("{}: {}, {} steps", file.display(), new.workflow_id, new.step_count)),
             Err(faults) => {
                 all_are_good = false;
-                tell(file, &faults);
+                report(file, &faults);
             }
         }
     }
     Exit::of_success(all_are_good)
 }
 
-fn tell(file: &Path, faults: &[Fault]) {
-    faults.iter().for_each(|fault| complain(&format!("{}: {}", file.display(), printable(&fault.to_string()))));
+fn report(file: &Path, faults: &[Fault]) {
+    faults.iter().for_each(|fault| print_error(&format!("{}: {}", file.display(), printable(&fault.to_string()))));
 }
 
 #[cfg(test)]
@@ -195,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// A service that shows revision 1, and on which somebody else is always faster.
+    /// A service that shows revision 1, and on which another client is always faster.
     fn contested() -> ApiClient {
         let answer = |request: HttpRequest| async move {
             match request.method().as_str() {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_lost_race_is_told_as_such() {
+    async fn a_lost_race_is_reported_as_such() {
         let stored = store(&contested(), "", "plan", &json!({"workflow_id": "plan", "name": "New"})).await;
         assert_eq!(stored.unwrap(), (Put::Lost, 0));
         let same = store(&contested(), "", "plan", &json!({"workflow_id": "plan"})).await;

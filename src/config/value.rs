@@ -191,18 +191,24 @@ impl SettingValue for PathBuf {
     }
 }
 
+/// The port of an address that has none.
+const PORT: u16 = 8000;
+
 /// An address to listen on that only this machine reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopbackAddress(pub SocketAddr);
 
 impl SettingValue for LoopbackAddress {
     const ALLOWED: &'static str =
-        "a loopback address with a port, such as 127.0.0.1:8000 or [::1]:0 (requests are not authenticated)";
+        "a loopback address, such as 127.0.0.1:8000, [::1]:0 or localhost (requests are not authenticated)";
 
     fn parse(text: &str) -> Option<Self> {
-        let address: SocketAddr = match text.strip_prefix("localhost:") {
-            Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)),
-            None => text.parse().ok()?,
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        let address: SocketAddr = match text.strip_prefix("localhost") {
+            Some("") => local(PORT),
+            Some(rest) => local(rest.strip_prefix(':')?.parse().ok()?),
+            None => text.parse().ok().or_else(|| Some(SocketAddr::new(bare.parse().ok()?, PORT)))?,
         };
         address.ip().is_loopback().then_some(Self(address))
     }
@@ -404,9 +410,25 @@ mod tests {
         for good in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:8000", "localhost:8000"] {
             assert!(LoopbackAddress::parse(good).is_some(), "{good}");
         }
-        for bad in
-            ["0.0.0.0:8000", "[::]:8000", "192.168.1.4:80", "127.0.0.1", "localhost", "localhost:x", "example.org:80"]
-        {
+        for (short, whole) in [
+            ("127.0.0.1", "127.0.0.1:8000"),
+            ("localhost", "127.0.0.1:8000"),
+            ("::1", "[::1]:8000"),
+            ("[::1]", "[::1]:8000"),
+        ] {
+            assert_eq!(LoopbackAddress::parse(short), LoopbackAddress::parse(whole), "{short}");
+        }
+        for bad in [
+            "0.0.0.0:8000",
+            "[::]:8000",
+            "192.168.1.4:80",
+            "0.0.0.0",
+            "localhost:x",
+            "localhost:",
+            "example.org",
+            ":80",
+            "",
+        ] {
             assert!(LoopbackAddress::parse(bad).is_none(), "{bad}");
         }
     }

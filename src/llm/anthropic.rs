@@ -1,6 +1,6 @@
 //! The Messages API of Anthropic.
 //!
-//! Wire: `POST /v1/messages` with `stream: true`. `message_start` has the tokens that went in, `content_block_delta` the
+//! Wire format: `POST /v1/messages` with `stream: true`. `message_start` has the tokens that went in, `content_block_delta` the
 //! text, `message_delta` the reason of the stop and the tokens so far (cumulative: they replace, and are not added),
 //! `message_stop` the end. An `error` event may come at any time. Events and deltas of unknown types are passed over, as
 //! the documentation asks for; so are thinking and its signatures. A server that does not stream answers with one document
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::counts::Counts;
 use super::fault;
-use super::http::{Heard, Line, Outgoing, Wire, secret_header};
+use super::http::{Client, Outgoing, Signal, WireFormat, secret_header};
 use super::members::Members;
 use super::{Call, Provider, ProviderError, ProviderName, Request, StopReason, Usage};
 
 const VERSION: &str = "2023-06-01";
 
 pub(super) struct Anthropic {
-    pub line: Line,
+    pub client: Client,
     pub key: SecretString,
     /// Without `/v1`.
     pub base_url: String,
@@ -38,7 +38,7 @@ impl Provider for Anthropic {
             ],
             body: body(&request).to_string(),
         };
-        self.line.call(outgoing, Fold::default(), request.timeout, Some(self.key.clone()))
+        self.client.call(outgoing, Fold::default(), request.timeout, Some(self.key.clone()))
     }
 }
 
@@ -64,41 +64,41 @@ fn body(request: &Request) -> Value {
 struct Fold {
     counts: Counts,
     stop: Option<StopReason>,
-    has_begun: bool,
+    has_started: bool,
 }
 
-impl Wire for Fold {
-    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
+impl WireFormat for Fold {
+    fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError> {
         let Some(event) = fault::read(name, data)? else { return Ok(Vec::new()) };
         let kind = event.word("type");
-        let mut heard = Vec::new();
+        let mut signals = Vec::new();
         match kind.as_deref().unwrap_or(name) {
-            "message_start" => self.count(event.members("message").as_ref(), &mut heard),
-            "content_block_start" => heard.extend(event.members("content_block").and_then(|block| text(&block))),
-            "content_block_delta" => heard.extend(event.members("delta").and_then(|delta| text(&delta))),
+            "message_start" => self.count(event.members("message").as_ref(), &mut signals),
+            "content_block_start" => signals.extend(event.members("content_block").and_then(|block| text(&block))),
+            "content_block_delta" => signals.extend(event.members("delta").and_then(|delta| text(&delta))),
             "message_delta" => {
                 self.end(event.members("delta").as_ref());
-                self.count(Some(&event), &mut heard);
+                self.count(Some(&event), &mut signals);
             }
-            "message_stop" => heard.push(Heard::End),
+            "message_stop" => signals.push(Signal::End),
             "message" => {
                 let blocks = event.list("content").into_iter().filter_map(|block| Members::parse(block).ok());
-                heard.extend(blocks.filter_map(|block| text(&block)));
-                self.has_begun = event.raw("content").is_some();
+                signals.extend(blocks.filter_map(|block| text(&block)));
+                self.has_started = event.raw("content").is_some();
                 self.end(Some(&event));
-                self.count(Some(&event), &mut heard);
+                self.count(Some(&event), &mut signals);
             }
             _ => {}
         }
-        Ok(heard)
+        Ok(signals)
     }
 
     fn is_whole(&self) -> bool {
         false
     }
 
-    fn has_begun(&self) -> bool {
-        self.has_begun
+    fn has_started(&self) -> bool {
+        self.has_started
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -111,15 +111,15 @@ impl Wire for Fold {
 }
 
 impl Fold {
-    fn count(&mut self, of: Option<&Members<'_>>, heard: &mut Vec<Heard>) {
-        let Some(told) = of.and_then(|of| of.members("usage")) else { return };
+    fn count(&mut self, of: Option<&Members<'_>>, signals: &mut Vec<Signal>) {
+        let Some(reported) = of.and_then(|of| of.members("usage")) else { return };
         self.counts.take(Counts {
-            input: told.count("input_tokens"),
-            output: told.count("output_tokens"),
-            cache_read: told.count("cache_read_input_tokens"),
-            cache_write: told.count("cache_creation_input_tokens"),
+            input: reported.count("input_tokens"),
+            output: reported.count("output_tokens"),
+            cache_read: reported.count("cache_read_input_tokens"),
+            cache_write: reported.count("cache_creation_input_tokens"),
         });
-        heard.extend(self.usage().map(|_| Heard::Usage));
+        signals.extend(self.usage().map(|_| Signal::Usage));
     }
 
     fn end(&mut self, of: Option<&Members<'_>>) {
@@ -129,9 +129,9 @@ impl Fold {
 }
 
 /// Of a block, or of more of one; what has no text is of another type.
-fn text(block: &Members<'_>) -> Option<Heard> {
+fn text(block: &Members<'_>) -> Option<Signal> {
     let is_text = block.word("type").is_none_or(|kind| ["text", "text_delta"].contains(&kind.as_str()));
-    block.text("text").filter(|_| is_text).map(Heard::Text)
+    block.text("text").filter(|_| is_text).map(Signal::Text)
 }
 
 fn stop_reason(word: String) -> StopReason {
@@ -184,7 +184,7 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":10}}"#,
             r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":26,"cache_read_input_tokens":null,"output_tokens":15}}"#,
         ] {
-            fold.hear("", data).unwrap();
+            fold.apply("", data).unwrap();
         }
         assert_eq!(fold.usage(), Some(Usage { input: 26, output: 15, cache_read: 9, cache_write: 7 }));
         assert_eq!(fold.stop, Some(StopReason::End));
@@ -201,7 +201,7 @@ mod tests {
             r#"{"type":"content_block_stop","index":0}"#,
             r#"{"type":"of_tomorrow","x":1}"#,
         ] {
-            assert!(Fold::default().hear("", data).unwrap().is_empty(), "{data}");
+            assert!(Fold::default().apply("", data).unwrap().is_empty(), "{data}");
         }
     }
 

@@ -1,9 +1,23 @@
 //! The body of an answer: events, or one document where the server does not stream. Pure.
 //!
-//! Law: which of them it is, its first character says, whatever its type is called: no event begins as an object or a
-//! list does. What is held is bounded.
+//! Invariant: the first character decides, whatever the content type: no event starts as an object or a list does. What is
+//! held is bounded.
 
-use super::sse::{self, Event, TooLong};
+use crate::sse::{Frame, Parser, TooLong};
+
+/// An event with data; events without are ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Empty when the event has no name.
+    pub name: String,
+    pub data: String,
+}
+
+impl Event {
+    fn of(frame: Frame) -> Option<Self> {
+        frame.data.map(|data| Self { name: frame.name, data })
+    }
+}
 
 pub struct Body {
     form: Form,
@@ -11,9 +25,9 @@ pub struct Body {
 }
 
 enum Form {
-    /// Nothing but spaces so far.
+    /// Only white space so far.
     Unknown,
-    Events(sse::Parser),
+    Events(Parser),
     Document(Vec<u8>),
 }
 
@@ -30,11 +44,11 @@ impl Body {
                 let Some(start) = bytes.iter().position(|byte| !is_before(*byte)) else { return Ok(Vec::new()) };
                 self.form = match bytes[start] {
                     b'{' | b'[' => Form::Document(Vec::new()),
-                    _ => Form::Events(sse::Parser::new(self.limit)),
+                    _ => Form::Events(Parser::new(self.limit)),
                 };
                 self.feed(&bytes[start..])
             }
-            Form::Events(parser) => parser.feed(bytes),
+            Form::Events(parser) => Ok(parser.feed(bytes)?.into_iter().filter_map(Event::of).collect()),
             Form::Document(document) if document.len() + bytes.len() > self.limit => Err(TooLong),
             Form::Document(document) => {
                 document.extend_from_slice(bytes);
@@ -47,7 +61,7 @@ impl Body {
     pub fn finish(&mut self) -> Option<Ending> {
         match std::mem::replace(&mut self.form, Form::Unknown) {
             Form::Unknown => None,
-            Form::Events(mut parser) => parser.finish().map(Ending::Event),
+            Form::Events(mut parser) => parser.finish().and_then(Event::of).map(Ending::Event),
             Form::Document(document) => Some(Ending::Document(String::from_utf8_lossy(&document).into_owned())),
         }
     }

@@ -1,8 +1,8 @@
 //! A connection for one request, over HTTP/1.1.
 //!
-//! Law: whoever waits for the answer drives the connection, and whoever drops the answer closes it: no task is spawned
-//! and nothing is pooled, which would only save a handshake out of seconds. The head of an answer is bounded; what comes
-//! before it (1xx) is passed over.
+//! Invariant: waiting for the answer drives the connection, and dropping the answer closes it: no task is spawned and
+//! nothing is pooled, which would only save a handshake out of seconds. The head of an answer is bounded; interim answers
+//! (1xx) are skipped.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -41,7 +41,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     body: Incoming,
     driver: Driver,
-    /// As long as there is somebody to send, nobody closes the connection early.
+    /// While it exists, hyper keeps the connection open.
     _sender: http1::SendRequest<String>,
 }
 
@@ -51,11 +51,11 @@ type Driver = Option<Pin<Box<dyn Future<Output = hyper::Result<()>>>>>;
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// Sends a request, and waits for the head of its answer. What went wrong is told as a text.
+/// Sends a request, and waits for the head of its answer. Errors are described in text.
 pub async fn send(tls: &Arc<rustls::ClientConfig>, outgoing: &Outgoing) -> Result<Answer, String> {
-    let url: Uri = outgoing.url.parse().map_err(|error| format!("the address is none: {error}"))?;
+    let url: Uri = outgoing.url.parse().map_err(|error| format!("invalid address: {error}"))?;
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(tls, &url)).await;
-    let io = connected.map_err(|_| format!("there was none within {CONNECT_TIMEOUT:?}"))??;
+    let io = connected.map_err(|_| format!("not connected within {CONNECT_TIMEOUT:?}"))??;
     let mut builder = http1::Builder::new();
     builder
         .max_buf_size(BUFFER_BYTES)
@@ -63,10 +63,10 @@ pub async fn send(tls: &Arc<rustls::ClientConfig>, outgoing: &Outgoing) -> Resul
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
         .ignore_invalid_headers_in_responses(true);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|error| told(&error))?;
+    let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(|error| with_causes(&error))?;
     let mut driver: Driver = Some(Box::pin(connection));
     let answer = beside(&mut driver, sender.send_request(request(&url, outgoing)?)).await;
-    let (head, body) = answer.map_err(|error| told(&error))?.into_parts();
+    let (head, body) = answer.map_err(|error| with_causes(&error))?.into_parts();
     Ok(Answer { status: head.status, headers: head.headers, body, driver, _sender: sender })
 }
 
@@ -76,12 +76,12 @@ impl Answer {
         loop {
             let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
             match beside(&mut self.driver, frame).await? {
-                // What is no data is a trailer.
+                // A frame without data is a trailer.
                 Ok(frame) => match frame.into_data() {
                     Ok(data) => return Some(Ok(data)),
                     Err(_) => continue,
                 },
-                Err(error) => return Some(Err(told(&error))),
+                Err(error) => return Some(Err(with_causes(&error))),
             }
         }
     }
@@ -91,7 +91,7 @@ impl Answer {
 async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
-        // What it ends with, whoever waits for something of it is told.
+        // Its error is reported by the future that waits for the answer.
         if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
             *driver = None;
         }
@@ -119,18 +119,18 @@ async fn connect(tls: &Arc<rustls::ClientConfig>, url: &Uri) -> Result<Box<dyn I
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let is_secure = url.scheme_str() == Some("https");
     let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-    let socket = TcpStream::connect((host, port)).await.map_err(|error| told(&error))?;
-    socket.set_nodelay(true).map_err(|error| told(&error))?;
+    let socket = TcpStream::connect((host, port)).await.map_err(|error| with_causes(&error))?;
+    socket.set_nodelay(true).map_err(|error| with_causes(&error))?;
     if !is_secure {
         return Ok(Box::new(socket));
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| told(&error))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| with_causes(&error))?;
     let secured = TlsConnector::from(tls.clone()).connect(name, socket).await;
-    Ok(Box::new(secured.map_err(|error| told(&error))?))
+    Ok(Box::new(secured.map_err(|error| with_causes(&error))?))
 }
 
-/// An error with its causes, each said once.
-fn told(error: &dyn Error) -> String {
+/// An error with its causes, without repetitions.
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,8 +1,8 @@
-//! Tokens as servers tell them, piece by piece. Pure.
+//! Token counts as servers report them, piece by piece. Pure.
 
 use super::Usage;
 
-/// What has been told so far of each kind.
+/// The counts reported so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub input: Option<u64>,
@@ -12,18 +12,19 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What is told replaces what was told before, and what is left out stays. Counts only go up within a call: a zero
-    /// stands for what is not known yet, or not known any more.
-    pub fn take(&mut self, told: Self) {
-        let newer =
-            |known: &mut Option<u64>, told: Option<u64>| *known = told.filter(|told| *told > 0).or(*known).or(told);
-        newer(&mut self.input, told.input);
-        newer(&mut self.output, told.output);
-        newer(&mut self.cache_read, told.cache_read);
-        newer(&mut self.cache_write, told.cache_write);
+    /// A new count replaces an earlier one; one that is left out stays. Counts only go up within a call: a zero means that
+    /// the count is not known yet, or no longer.
+    pub fn take(&mut self, reported: Self) {
+        let newer = |known: &mut Option<u64>, reported: Option<u64>| {
+            *known = reported.filter(|reported| *reported > 0).or(*known).or(reported)
+        };
+        newer(&mut self.input, reported.input);
+        newer(&mut self.output, reported.output);
+        newer(&mut self.cache_read, reported.cache_read);
+        newer(&mut self.cache_write, reported.cache_write);
     }
 
-    /// None as long as one side of the call is not known. A call of no tokens at all is none that anybody has counted.
+    /// None as long as one side of the call is not known. A call of no tokens at all was not counted.
     pub fn usage(&self) -> Option<Usage> {
         let usage = Usage {
             input: self.input?,
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn what_is_told_later_counts_unless_it_says_nothing() {
         let mut counts = Counts::default();
-        let told = |input, output| Counts { input, output, ..Counts::default() };
+        let reported = |input, output| Counts { input, output, ..Counts::default() };
         for (input, output, expected) in [
             (None, None, None),
             (Some(0), None, None),
@@ -52,7 +53,7 @@ mod tests {
             (Some(26), Some(0), Some((26, 3))),
             (None, Some(2), Some((26, 2))),
         ] {
-            counts.take(told(input, output));
+            counts.take(reported(input, output));
             assert_eq!(counts.usage().map(|usage| (usage.input, usage.output)), expected);
         }
     }

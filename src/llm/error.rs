@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::domain::status::text_enum;
 
-/// A provider's sentence is kept up to this.
+/// Characters of a provider's message that are kept.
 const MESSAGE_CHARS: usize = 500;
 
 /// Why a call brought no reply. No text of it contains a key.
 ///
-/// A call that is dropped has nobody left to tell: who drops it records [`ErrorKind::Cancelled`].
+/// A dropped call has no error: whoever drops it records [`ErrorKind::Cancelled`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     #[error("the provider limits the rate of requests: {message}")]
@@ -21,7 +21,7 @@ pub enum ProviderError {
     Timeout { wait: Wait, limit: Duration },
     #[error("the connection to the provider failed: {reason}")]
     Transport { reason: String },
-    #[error("the provider's reply makes no sense: {reason}")]
+    #[error("malformed reply from the provider: {reason}")]
     Malformed { reason: String },
     #[error("the reply is larger than {limit} bytes")]
     TooLarge { limit: usize },
@@ -35,7 +35,7 @@ pub enum ProviderError {
     Unanswerable { reason: String },
 }
 
-/// What was waited for in vain.
+/// What a call waited for when it timed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     Total,
@@ -64,7 +64,7 @@ text_enum! {
         Refused = "refused",
         Authentication = "authentication",
         Unanswerable = "unanswerable",
-        /// The call was dropped by who made it.
+        /// The caller dropped the call.
         Cancelled = "cancelled",
         /// The process died during the call.
         Interrupted = "interrupted",
@@ -86,9 +86,9 @@ impl ProviderError {
         }
     }
 
-    /// The same, with the key taken out of what the provider has said, and then bounded: a cut might leave a part of
-    /// the key.
-    pub(super) fn told(mut self, key: Option<&str>) -> Self {
+    /// The same, with the key removed from the provider's message, which is bounded only then: a cut might leave a part
+    /// of the key.
+    pub(super) fn redacted(mut self, key: Option<&str>) -> Self {
         let text = match &mut self {
             Self::RateLimited { message, .. }
             | Self::Server { message, .. }
@@ -108,7 +108,7 @@ impl ProviderError {
         match status {
             401 | 403 => Self::Authentication { status, message },
             429 => Self::RateLimited { retry_after, message },
-            // The server gave up waiting for us, which says nothing about the request.
+            // The server timed out waiting for us, which says nothing about the request.
             408 | 500.. => Self::Server { status, retry_after, message },
             _ => Self::Refused { status, message },
         }
@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn a_sentence_is_bounded_and_on_one_line() {
         assert_eq!(sentence(" a\n b\t c "), "a b c");
-        let told = |reason: String, key| match (ProviderError::Transport { reason }).told(key) {
+        let redacted = |reason: String, key| match (ProviderError::Transport { reason }).redacted(key) {
             ProviderError::Transport { reason } => reason,
             other => panic!("{other}"),
         };
-        let long = told("ä".repeat(2_000), None);
+        let long = redacted("ä".repeat(2_000), None);
         assert_eq!(long.chars().count(), MESSAGE_CHARS + 3);
         assert!(long.ends_with("..."));
-        let cut = told(format!("{}the key", "ä".repeat(MESSAGE_CHARS - 2)), Some("the key"));
+        let cut = redacted(format!("{}the key", "ä".repeat(MESSAGE_CHARS - 2)), Some("the key"));
         assert_eq!(cut, format!("{}**...", "ä".repeat(MESSAGE_CHARS - 2)));
     }
 }

@@ -1,7 +1,7 @@
-//! What servers say when something went wrong, in the forms in which they say it. Pure.
+//! Error messages of servers, in all their forms. Pure.
 //!
-//! Law: what a server has said is told. Whether a call is made again follows from the code that it gives, or from the
-//! word for its kind; without either it may be in passing.
+//! Invariant: the server's message is passed on. Whether a call is retried follows from its code, or from the word for its
+//! kind; an error without either is taken for temporary.
 
 use std::time::Duration;
 
@@ -30,9 +30,9 @@ pub fn read<'a>(name: &str, data: &'a str) -> Result<Option<Members<'a>>, Provid
         Ok(members) if is_one(name, &members) => Err(of_event(data)),
         Ok(members) => Ok(Some(members)),
         Err(_) if name == "error" || is_listed(data) => Err(of_event(data)),
-        // Such as `event: ping`: whoever knows the name knows what it is.
+        // Such as `event: ping`, which means something to clients that know the name.
         Err(_) if !is_unnamed(name) && !data.starts_with('{') => Ok(None),
-        Err(error) => Err(ProviderError::Malformed { reason: format!("an event is no JSON object: {error}") }),
+        Err(error) => Err(ProviderError::Malformed { reason: format!("an event is not a JSON object: {error}") }),
     }
 }
 
@@ -44,12 +44,12 @@ fn is_one(name: &str, members: &Members<'_>) -> bool {
     let is_said = |value: &str| !["false", "\"\"", "{}", "[]"].contains(&value);
     let says_error = |name| members.word(name).as_deref() == Some("error");
     let is_alone = || ["choices", "content", "delta", "type"].iter().all(|name| members.raw(name).is_none());
-    let tells = || ["detail", "message", "title"].iter().any(|name| members.raw(name).is_some_and(is_said));
+    let has_message = || ["detail", "message", "title"].iter().any(|name| members.raw(name).is_some_and(is_said));
     name == "error"
         || members.raw("error").is_some_and(is_said)
         || says_error("object")
         || says_error("type")
-        || is_unnamed(name) && is_alone() && tells()
+        || is_unnamed(name) && is_alone() && has_message()
 }
 
 /// `[{"error": ...}]`
@@ -97,9 +97,10 @@ const KINDS: [&str; 4] = ["type", "code", "status", "error_type"];
 
 fn status_of(body: &Value) -> u16 {
     let objects = [&body["error"], &body[0]["error"], body];
-    let told = |names: [&'static str; 4]| objects.into_iter().flat_map(move |object| names.map(|name| &object[name]));
-    let code = told(CODES).find_map(code);
-    code.or_else(|| told(KINDS).filter_map(Value::as_str).find_map(meaning)).unwrap_or(UNKNOWN)
+    let members =
+        |names: [&'static str; 4]| objects.into_iter().flat_map(move |object| names.map(|name| &object[name]));
+    let code = members(CODES).find_map(code);
+    code.or_else(|| members(KINDS).filter_map(Value::as_str).find_map(meaning)).unwrap_or(UNKNOWN)
 }
 
 fn code(value: &Value) -> Option<u16> {

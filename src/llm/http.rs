@@ -1,11 +1,11 @@
 //! One call over HTTP: sent, read, and folded into a reply.
 //!
-//! Law: a call has a connection of its own, inside its stream: dropping the stream closes it. Nothing that a server does
+//! Invariant: a call has a connection of its own, inside its stream: dropping the stream closes it. Nothing that a server does
 //! makes a call take longer, or hold more, than its limits say.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 
-use super::body::{Body, Ending};
+use super::body::{Body, Ending, Event};
 pub(super) use super::connection::Outgoing;
 use super::connection::{self, Answer};
 use super::error::sentence;
 use super::fault;
-use super::sse::{Event, TooLong};
 use super::text::{Joiner, Text};
-use super::{Call, Limits, ModelsError, Part, ProviderError, Reply, StopReason, Usage, Wait};
+use super::{Call, Limits, Part, ProviderError, Reply, StopReason, Usage, Wait};
+use crate::sse::TooLong;
 
 /// The body of a refusal is read up to this.
 const REFUSAL_BYTES: usize = 64 << 10;
@@ -35,47 +35,55 @@ const EVENT_BYTES: usize = 64 << 10;
 const OVERHEAD: u64 = 64;
 
 /// What a provider's events say; one for each call, and pure.
-pub(super) trait Wire: 'static {
+pub(super) trait WireFormat: 'static {
     /// An event; or a whole document, where the server does not stream.
-    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError>;
+    fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError>;
 
     /// The reply is whole, though the end was not announced.
     fn is_whole(&self) -> bool;
 
-    /// Something of a reply has been heard.
-    fn has_begun(&self) -> bool;
+    /// Some of the reply has arrived.
+    fn has_started(&self) -> bool;
 
     fn usage(&self) -> Option<Usage>;
 
-    /// Why the model stopped. A server that ends its reply without saying so has nothing to say about it.
+    /// Why the model stopped, if the server has said so.
     fn stop(&self) -> StopReason;
 
-    /// The body of another request, which goes around what a refusal says. It is asked for a bounded number of times.
-    fn instead(&mut self, refusal: &str) -> Option<String> {
+    /// The body of another request that avoids the reason of a refusal. It is called a bounded number of times.
+    fn alternative(&mut self, refusal: &str) -> Option<String> {
         let _ = refusal;
         None
     }
 }
 
-pub(super) enum Heard {
+pub(super) enum Signal {
     Text(Text),
     Usage,
     End,
 }
 
-/// How calls are made.
+/// Certificates to trust that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("certificates {path}: {reason}")]
+pub struct CertificatesError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// Makes calls over HTTP.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct Client {
     pub tls: Arc<rustls::ClientConfig>,
     pub limits: Limits,
 }
 
-impl Line {
-    pub fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, ModelsError> {
+impl Client {
+    pub fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, CertificatesError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = ca_file {
-            trust(&mut roots, file).map_err(|reason| ModelsError::Certificates { path: file.to_owned(), reason })?;
+            trust(&mut roots, file).map_err(|reason| CertificatesError { path: file.to_owned(), reason })?;
         }
         let mut tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -90,15 +98,15 @@ impl Line {
     pub fn call(
         &self,
         outgoing: Outgoing,
-        wire: impl Wire,
+        wire: impl WireFormat,
         timeout: Option<Duration>,
         key: Option<SecretString>,
     ) -> Call {
-        let mut line = self.clone();
-        line.limits.total = timeout.map_or(line.limits.total, |timeout| timeout.min(line.limits.total));
+        let mut client = self.clone();
+        client.limits.total = timeout.map_or(client.limits.total, |timeout| timeout.min(client.limits.total));
         let exchange = Exchange {
-            body: line.body(),
-            line,
+            body: client.body(),
+            client,
             wire,
             outgoing,
             stage: Stage::Unsent,
@@ -109,7 +117,7 @@ impl Line {
             parts: VecDeque::new(),
         };
         let parts = stream::try_unfold(exchange, Exchange::next);
-        parts.map_err(move |error| error.told(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
+        parts.map_err(move |error| error.redacted(key.as_ref().map(|key| key.expose_secret()))).boxed_local()
     }
 
     fn body(&self) -> Body {
@@ -130,13 +138,13 @@ fn trust(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
 enum Stage {
     Unsent,
     Reading(Answer),
-    /// It has failed, which is told after everything that was heard before.
+    /// It has failed, which is reported after everything that arrived before.
     Failed(ProviderError),
     Over,
 }
 
 struct Exchange<W> {
-    line: Line,
+    client: Client,
     wire: W,
     outgoing: Outgoing,
     stage: Stage,
@@ -148,7 +156,7 @@ struct Exchange<W> {
     parts: VecDeque<Part>,
 }
 
-impl<W: Wire> Exchange<W> {
+impl<W: WireFormat> Exchange<W> {
     async fn next(mut self) -> Result<Option<(Part, Self)>, ProviderError> {
         loop {
             if let Some(part) = self.parts.pop_front() {
@@ -169,7 +177,7 @@ impl<W: Wire> Exchange<W> {
 
     async fn open(&mut self) -> Result<Stage, ProviderError> {
         self.started.get_or_insert_with(Instant::now);
-        let sent = self.within(connection::send(&self.line.tls, &self.outgoing)).await?;
+        let sent = self.within(connection::send(&self.client.tls, &self.outgoing)).await?;
         let mut answer = sent.map_err(|reason| ProviderError::Transport { reason })?;
         if answer.status.is_success() {
             return match unreadable(&answer.headers) {
@@ -183,14 +191,14 @@ impl<W: Wire> Exchange<W> {
         self.around(error, &String::from_utf8_lossy(&text)).map(|()| Stage::Unsent)
     }
 
-    /// Nothing, if there is another request that goes around what was refused.
+    /// `Ok` if there is another request that avoids the reason of the refusal.
     fn around(&mut self, error: ProviderError, said: &str) -> Result<(), ProviderError> {
         let may_be_gone_around = matches!(error, ProviderError::Refused { .. } | ProviderError::Server { .. });
         if !may_be_gone_around || !self.content.is_empty() {
             return Err(error);
         }
-        self.outgoing.body = self.wire.instead(said).ok_or(error)?;
-        self.body = self.line.body();
+        self.outgoing.body = self.wire.alternative(said).ok_or(error)?;
+        self.body = self.client.body();
         Ok(())
     }
 
@@ -199,7 +207,7 @@ impl<W: Wire> Exchange<W> {
         ProviderError::Malformed { reason: format!("it is {what}: {}", sentence(&String::from_utf8_lossy(&text))) }
     }
 
-    /// What there is of it will do.
+    /// The beginning is enough.
     async fn beginning(&self, answer: &mut Answer) -> Vec<u8> {
         let mut text = Vec::new();
         while text.len() < REFUSAL_BYTES
@@ -218,7 +226,7 @@ impl<W: Wire> Exchange<W> {
             None => return self.cut("it was closed before the reply was complete".to_owned()),
         };
         self.received += bytes.len() as u64;
-        if self.received > (self.line.limits.reply_bytes + EVENT_BYTES) as u64 * OVERHEAD {
+        if self.received > (self.client.limits.reply_bytes + EVENT_BYTES) as u64 * OVERHEAD {
             return Err(self.too_large());
         }
         let events = self.body.feed(&bytes).map_err(|TooLong| self.too_large())?;
@@ -239,21 +247,21 @@ impl<W: Wire> Exchange<W> {
 
     /// Whether the event is the end.
     fn take(&mut self, event: &Event) -> Result<bool, ProviderError> {
-        for heard in self.wire.hear(&event.name, &event.data)? {
-            match heard {
-                Heard::Text(text) => {
+        for signal in self.wire.apply(&event.name, &event.data)? {
+            match signal {
+                Signal::Text(text) => {
                     let text = self.joiner.join(text);
                     self.more(text)?;
                 }
-                Heard::Usage => self.parts.extend(self.wire.usage().map(Part::Usage)),
-                Heard::End => return self.end().map(|()| true),
+                Signal::Usage => self.parts.extend(self.wire.usage().map(Part::Usage)),
+                Signal::End => return self.end().map(|()| true),
             }
         }
         Ok(false)
     }
 
     fn more(&mut self, text: String) -> Result<(), ProviderError> {
-        if self.content.len() + text.len() > self.line.limits.reply_bytes {
+        if self.content.len() + text.len() > self.client.limits.reply_bytes {
             return Err(self.too_large());
         }
         self.content.push_str(&text);
@@ -279,7 +287,7 @@ impl<W: Wire> Exchange<W> {
             Some(Ending::Document(text)) => return self.document(text, cut),
             Some(Ending::Event(event)) => match self.take(&event) {
                 Ok(true) => return Ok(()),
-                // Half an event is none.
+                // Half an event does not count.
                 Ok(false) | Err(ProviderError::Malformed { .. }) => {}
                 Err(error) => return Err(error),
             },
@@ -294,23 +302,23 @@ impl<W: Wire> Exchange<W> {
         }
         let event = Event { name: String::new(), data: text };
         match self.take(&event) {
-            Ok(_) if self.wire.has_begun() => self.end(),
+            Ok(_) if self.wire.has_started() => self.end(),
             Err(error) if !matches!(error, ProviderError::Malformed { .. }) => {
                 self.around(error, &event.data)?;
                 self.stage = Stage::Unsent;
                 Ok(())
             }
-            _ => Err(ProviderError::Malformed { reason: format!("it is no completion: {}", sentence(&event.data)) }),
+            _ => Err(ProviderError::Malformed { reason: format!("it is not a completion: {}", sentence(&event.data)) }),
         }
     }
 
     fn too_large(&self) -> ProviderError {
-        ProviderError::TooLarge { limit: self.line.limits.reply_bytes }
+        ProviderError::TooLarge { limit: self.client.limits.reply_bytes }
     }
 
-    /// Waits for a sign of life, but not beyond the end of the whole.
+    /// Waits for the next chunk, but not beyond the total limit.
     async fn within<T>(&self, sign: impl Future<Output = T>) -> Result<T, ProviderError> {
-        let limits = &self.line.limits;
+        let limits = &self.client.limits;
         let gone = self.started.map(|started| started.elapsed()).unwrap_or_default();
         let left = limits.total.saturating_sub(gone);
         let (wait, limit) = if left <= limits.idle { (Wait::Total, limits.total) } else { (Wait::Idle, limits.idle) };
@@ -331,14 +339,14 @@ pub(super) fn secret_header(key: &SecretString, prefix: &str) -> HeaderValue {
     value
 }
 
-/// What a body is that nobody could read as a reply.
+/// What a body is that cannot be a reply.
 fn unreadable(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let (encoding, content_type) = (text(header::CONTENT_ENCODING), text(header::CONTENT_TYPE));
     match (encoding.trim(), content_type.trim().starts_with("text/html")) {
         ("" | "identity", false) => None,
         ("" | "identity", true) => Some("an HTML page".to_owned()),
-        (encoding, _) => Some(format!("encoded as {encoding}, which nobody asked for")),
+        (encoding, _) => Some(format!("encoded as {encoding}, which was not requested")),
     }
 }
 

@@ -1,7 +1,7 @@
-//! JSON objects of which only the members that are asked for are read.
+//! JSON objects of which only the requested members are parsed.
 //!
-//! Law: a member that nobody asks for does not matter, whatever is in it. One that is null, or of another type than the
-//! one that is asked for, is absent.
+//! Invariant: a member that is not requested does not matter, whatever is in it. One that is null, or of another type than
+//! the requested one, is absent.
 
 use std::collections::HashMap;
 

@@ -1,12 +1,13 @@
 //! Language models: one trait, three providers (Anthropic, OpenAI-compatible servers, and one inside the binary).
 //!
-//! Law: a call is a stream, and whoever drops it ends it. Nothing of it lives on elsewhere: no task is spawned, no
-//! connection is kept, and what is held in memory is bounded by [`Limits`]. A call is made once; whether it is made
-//! again is decided by [`retry`], and done by the caller, who records every attempt.
+//! Invariant: a call is a stream, and dropping it ends it. Nothing of it outlives the stream: no task is spawned, no
+//! connection is kept, and memory is bounded by [`Limits`]. A call is made once; [`retry`] decides whether it is retried,
+//! and the caller does that and records every attempt.
 
 pub mod builtin;
 mod anthropic;
 mod body;
+mod call;
 mod connection;
 mod counts;
 mod error;
@@ -18,193 +19,12 @@ mod parameters;
 pub mod pricing;
 mod providers;
 pub mod retry;
-mod sse;
 mod text;
 
-use std::time::Duration;
-
-use futures_util::StreamExt as _;
-use futures_util::stream::LocalBoxStream;
-use serde_json::Value;
-
+pub use call::{
+    Call, Context, Limits, Message, Part, Provider, ProviderName, REPLY_BYTES, Reply, Request, Role, StopReason, Usage,
+    complete, estimated_tokens,
+};
 pub use error::{ErrorKind, ProviderError, Wait};
 pub use parameters::{Fixed, TokenLimit};
-pub use providers::{Endpoint, Models, ModelsError, NoProvider, Options, ProviderName, Providers};
-
-/// Somebody who answers.
-pub trait Provider: Send + Sync {
-    fn name(&self) -> ProviderName;
-
-    /// Makes one call. Nothing happens before the stream is polled. It ends with a [`Part::Reply`] or an error.
-    fn call(&self, request: Request) -> Call;
-}
-
-/// A call under way. To drop it is to abort it: the connection is closed.
-pub type Call = LocalBoxStream<'static, Result<Part, ProviderError>>;
-
-/// What a model is asked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    pub system: String,
-    pub messages: Vec<Message>,
-    pub model: String,
-    /// The most that the model may write, its thinking included.
-    pub max_tokens: u32,
-    /// Sent only when there is one: newer models refuse it.
-    pub temperature: Option<f64>,
-    /// A limit for this call that is shorter than the provider's.
-    pub timeout: Option<Duration>,
-    pub context: Context,
-}
-
-/// What the messages say in prose. The builtin provider answers by it; the others never see it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Context {
-    /// The text of the task alone. Inputs cannot smuggle directives into it.
-    pub task: String,
-    /// The schema of the document that is wanted.
-    pub schema: Option<Value>,
-    /// The messages contain answers to a clarification.
-    pub answered: bool,
-    /// From 1: goes up when a reply was of no use.
-    pub step_attempt: u32,
-    /// From 1: goes up when a call has failed; begins anew with every attempt of the step.
-    pub call_attempt: u32,
-}
-
-impl Default for Context {
-    fn default() -> Self {
-        Self { task: String::new(), schema: None, answered: false, step_attempt: 1, call_attempt: 1 }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    pub role: Role,
-    pub text: String,
-}
-
-impl Message {
-    pub fn user(text: impl Into<String>) -> Self {
-        Self { role: Role::User, text: text.into() }
-    }
-
-    pub fn assistant(text: impl Into<String>) -> Self {
-        Self { role: Role::Assistant, text: text.into() }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    User,
-    Assistant,
-}
-
-impl Role {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// A piece of an answer, in the order in which it arrives.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Part {
-    /// More of the content.
-    Delta(String),
-    /// What the call has cost so far, as far as the provider has said. Later ones replace earlier ones; the last of
-    /// them is what is known of a call that is aborted.
-    Usage(Usage),
-    /// The end.
-    Reply(Reply),
-}
-
-/// The whole answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reply {
-    /// All deltas, joined.
-    pub content: String,
-    /// None when the provider has not said.
-    pub usage: Option<Usage>,
-    pub latency: Duration,
-    pub stop: StopReason,
-}
-
-/// Tokens by kind. The kinds are disjoint: what was read from a cache, or written to one, is not in `input`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub input: u64,
-    pub output: u64,
-    pub cache_read: u64,
-    pub cache_write: u64,
-}
-
-impl Usage {
-    /// Everything that was sent, cached or not.
-    pub fn prompt(&self) -> u64 {
-        self.input.saturating_add(self.cache_read).saturating_add(self.cache_write)
-    }
-}
-
-/// Why the model stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StopReason {
-    /// It was done.
-    End,
-    /// It ran into `max_tokens`, or the end of its context.
-    Length,
-    /// It would not.
-    Refusal,
-    /// In the provider's word.
-    Other(String),
-}
-
-impl StopReason {
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::End => "end",
-            Self::Length => "length",
-            Self::Refusal => "refusal",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-/// How long a call may take, and how much may come of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The whole call.
-    pub total: Duration,
-    /// Between two signs of life.
-    pub idle: Duration,
-    /// The content of a reply.
-    pub reply_bytes: usize,
-}
-
-/// The largest content of a reply.
-pub const REPLY_BYTES: usize = 8 << 20;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { total: Duration::from_secs(600), idle: Duration::from_secs(180), reply_bytes: REPLY_BYTES }
-    }
-}
-
-/// Goes through a call to its end and gives its reply; every delta is shown on the way.
-pub async fn complete(mut call: Call, mut delta: impl FnMut(&str)) -> Result<Reply, ProviderError> {
-    while let Some(part) = call.next().await {
-        match part? {
-            Part::Delta(text) => delta(&text),
-            Part::Usage(_) => {}
-            Part::Reply(reply) => return Ok(reply),
-        }
-    }
-    Err(ProviderError::Malformed { reason: "the call ended without a reply".to_owned() })
-}
-
-/// Tokens of a text when nobody has counted them: a quarter of its characters, rounded up.
-pub fn estimated_tokens(text: &str) -> u64 {
-    u64::try_from(text.chars().count().div_ceil(4)).unwrap_or(u64::MAX)
-}
+pub use providers::{Endpoint, Models, ModelsError, NoProvider, Options, Providers};

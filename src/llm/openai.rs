@@ -1,6 +1,6 @@
 //! Chat completions, as OpenAI and many servers beside it speak them.
 //!
-//! Wire: `POST <base>/chat/completions` with `stream: true` and `stream_options.include_usage`. Chunks have pieces of
+//! Wire format: `POST <base>/chat/completions` with `stream: true` and `stream_options.include_usage`. Chunks have pieces of
 //! text and, at last, a `finish_reason`; then comes a chunk with the tokens and no choices, then `[DONE]`. Servers leave
 //! out one or the other: no tokens are no tokens, a `[DONE]` needs no reason, and a connection that ends behind a
 //! `finish_reason` has ended well. Some answer with one document, with `message` in place of `delta`.
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::counts::Counts;
 use super::fault;
-use super::http::{Heard, Line, Outgoing, Wire, secret_header};
+use super::http::{Client, Outgoing, Signal, WireFormat, secret_header};
 use super::members::Members;
 use super::parameters::{Known, Sent, Trial};
 use super::text::Text;
 use super::{Call, Provider, ProviderError, ProviderName, Request, StopReason, Usage};
 
 pub(super) struct OpenAi {
-    pub line: Line,
-    /// Servers of one's own often want none.
+    pub client: Client,
+    /// Self-hosted servers often need none.
     pub key: Option<SecretString>,
     /// With `/v1`.
     pub base_url: String,
@@ -41,7 +41,7 @@ impl Provider for OpenAi {
         };
         let timeout = request.timeout;
         let chat = Chat { request, known: self.known.clone(), trial, fold: Fold::default() };
-        self.line.call(outgoing, chat, timeout, self.key.clone())
+        self.client.call(outgoing, chat, timeout, self.key.clone())
     }
 }
 
@@ -64,7 +64,7 @@ fn body(request: &Request, sent: Sent) -> Value {
     body
 }
 
-/// A call: what is heard of it, and what its server has refused.
+/// A call: its reply so far, and what its server has refused.
 struct Chat {
     request: Request,
     known: Arc<Known>,
@@ -72,21 +72,21 @@ struct Chat {
     fold: Fold,
 }
 
-impl Wire for Chat {
-    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
-        let heard = self.fold.hear(name, data)?;
-        if !heard.is_empty() {
+impl WireFormat for Chat {
+    fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError> {
+        let signals = self.fold.apply(name, data)?;
+        if !signals.is_empty() {
             self.known.learn(self.trial.sent);
         }
-        Ok(heard)
+        Ok(signals)
     }
 
     fn is_whole(&self) -> bool {
         self.fold.stop.is_some()
     }
 
-    fn has_begun(&self) -> bool {
-        self.fold.has_begun
+    fn has_started(&self) -> bool {
+        self.fold.has_started
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -97,7 +97,7 @@ impl Wire for Chat {
         self.fold.stop()
     }
 
-    fn instead(&mut self, refusal: &str) -> Option<String> {
+    fn alternative(&mut self, refusal: &str) -> Option<String> {
         self.trial.goes_on(refusal).then(|| body(&self.request, self.trial.sent).to_string())
     }
 }
@@ -106,32 +106,32 @@ impl Wire for Chat {
 struct Fold {
     counts: Counts,
     stop: Option<StopReason>,
-    has_begun: bool,
+    has_started: bool,
     has_text: bool,
-    /// A refusal is told in the text, and then finishes with `stop` as anything does.
+    /// A refusal comes as text, and then finishes with `stop` as everything does.
     has_refused: bool,
 }
 
 impl Fold {
-    fn hear(&mut self, name: &str, data: &str) -> Result<Vec<Heard>, ProviderError> {
+    fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError> {
         if data.trim() == "[DONE]" {
-            return Ok(vec![Heard::End]);
+            return Ok(vec![Signal::End]);
         }
         let Some(chunk) = fault::read(name, data)? else { return Ok(Vec::new()) };
-        let mut heard = Vec::new();
+        let mut signals = Vec::new();
         let choices = chunk.list("choices").into_iter().filter_map(|choice| Members::parse(choice).ok());
         // Only one was asked for.
         let choice = choices.into_iter().find(|choice| choice.count("index").unwrap_or_default() == 0);
         if let Some(choice) = &choice {
-            self.has_begun = true;
-            heard.extend(self.choose(choice, data)?.map(Heard::Text));
+            self.has_started = true;
+            signals.extend(self.choose(choice, data)?.map(Signal::Text));
         }
         let inner = [Some(&chunk), choice.as_ref(), chunk.members("x_groq").as_ref()].map(|of| of?.members("usage"));
         for usage in inner.into_iter().flatten() {
             self.counts.take(counts(&usage));
-            heard.extend(self.usage().map(|_| Heard::Usage));
+            signals.extend(self.usage().map(|_| Signal::Usage));
         }
-        Ok(heard)
+        Ok(signals)
     }
 
     fn choose(&mut self, choice: &Members<'_>, data: &str) -> Result<Option<Text>, ProviderError> {
@@ -148,7 +148,7 @@ impl Fold {
         Ok(text)
     }
 
-    /// Where a choice has its text: in `delta`, or in `message` if it is told at once.
+    /// Where a choice has its text: in `delta`, or in `message` if it comes at once.
     fn speaker<'a>(&self, choice: &Members<'a>) -> Option<Members<'a>> {
         choice.members("delta").or_else(|| choice.members("message").filter(|_| !self.has_text))
     }
@@ -164,10 +164,10 @@ impl Fold {
 
     /// `prompt_tokens` contains what was read from a cache, or written to one.
     fn usage(&self) -> Option<Usage> {
-        let told = self.counts.usage()?;
-        let cache_read = told.cache_read.min(told.input);
-        let cache_write = told.cache_write.min(told.input - cache_read);
-        Some(Usage { input: told.input - cache_read - cache_write, cache_read, cache_write, ..told })
+        let reported = self.counts.usage()?;
+        let cache_read = reported.cache_read.min(reported.input);
+        let cache_write = reported.cache_write.min(reported.input - cache_read);
+        Some(Usage { input: reported.input - cache_read - cache_write, cache_read, cache_write, ..reported })
     }
 
     fn stop(&self) -> StopReason {
@@ -201,16 +201,17 @@ fn part(part: &Members<'_>) -> Option<Text> {
     }
 }
 
-fn counts(told: &Members<'_>) -> Counts {
-    let details = told.members("prompt_tokens_details");
+fn counts(reported: &Members<'_>) -> Counts {
+    let details = reported.members("prompt_tokens_details");
     let detail = |name| details.as_ref().and_then(|details| details.count(name));
-    let input = told.count("prompt_tokens").or_else(|| told.count("input_tokens"));
-    let output = told.count("completion_tokens").or_else(|| told.count("output_tokens"));
-    let rest = || told.raw("completion_tokens").is_none().then(|| told.count("total_tokens")?.checked_sub(input?))?;
+    let input = reported.count("prompt_tokens").or_else(|| reported.count("input_tokens"));
+    let output = reported.count("completion_tokens").or_else(|| reported.count("output_tokens"));
+    let rest =
+        || reported.raw("completion_tokens").is_none().then(|| reported.count("total_tokens")?.checked_sub(input?))?;
     Counts {
         input,
         output: output.or_else(rest),
-        cache_read: detail("cached_tokens").or_else(|| told.count("prompt_cache_hit_tokens")),
+        cache_read: detail("cached_tokens").or_else(|| reported.count("prompt_cache_hit_tokens")),
         cache_write: detail("cache_write_tokens"),
     }
 }
@@ -270,7 +271,7 @@ mod tests {
             ),
         ] {
             let mut fold = Fold::default();
-            assert_eq!(fold.hear("", data).unwrap().len(), 1);
+            assert_eq!(fold.apply("", data).unwrap().len(), 1);
             assert_eq!(fold.usage(), Some(expected));
         }
     }
@@ -280,10 +281,10 @@ mod tests {
         let mut fold = Fold::default();
         for content in ["", r#","content":"""#, r#","content":null"#] {
             let data = format!(r#"{{"choices":[{{"delta":{{"refusal":"I would rather not"{content}}}}}]}}"#);
-            assert_eq!(fold.hear("", &data).unwrap().len(), 1, "its words are the content: {data}");
+            assert_eq!(fold.apply("", &data).unwrap().len(), 1, "its words are the content: {data}");
         }
         assert_eq!((fold.stop(), &fold.stop), (StopReason::Refusal, &None));
-        fold.hear("", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#).unwrap();
+        fold.apply("", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#).unwrap();
         assert_eq!((fold.stop(), &fold.stop), (StopReason::Refusal, &Some(StopReason::End)));
     }
 

@@ -1,7 +1,7 @@
 //! The parameters of chat completions that servers disagree about. Pure, but for what is remembered.
 //!
-//! Law: a server that refuses one is asked once more, without it or with its other name, and what it takes is remembered
-//! as long as the process lives. What the settings fix is sent as they say.
+//! Invariant: after a refusal the call is repeated once, without the parameter or with its other name, and what the server
+//! accepts is remembered for the lifetime of the process. Parameters fixed by the settings are sent as they are.
 
 use std::sync::{Mutex, PoisonError};
 

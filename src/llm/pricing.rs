@@ -1,6 +1,6 @@
 //! What calls cost.
 //!
-//! Law: whole micro-dollars, rounded once per call, to the nearest, a half up. A model without a price has none: no
+//! Invariant: whole micro-dollars, rounded once per call, to the nearest, a half up. A model without a price has none: no
 //! name is completed, and none is taken for another.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Price {
     pub cache_write: Option<MicroUsd>,
 }
 
-/// The file of prices is of no use.
+/// Why a file of prices cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PricesError {
     #[error("prices {path}: {reason}")]

@@ -7,21 +7,15 @@ use secrecy::SecretString;
 
 use super::anthropic::Anthropic;
 use super::builtin::Builtin;
-use super::http::Line;
+use super::http::{CertificatesError, Client};
 use super::openai::OpenAi;
 use super::parameters::{Fixed, Known};
 use super::pricing::{PriceTable, PricesError};
 use super::retry::Policy;
-use super::{Limits, Provider};
-use crate::domain::status::text_enum;
+use super::{Limits, Provider, ProviderName};
 
-/// Where OpenAI itself is; another address is a server of somebody else.
+/// The address of OpenAI itself; any other is a compatible server.
 const OPENAI: &str = "https://api.openai.com/v1";
-
-text_enum! {
-    #[derive(PartialOrd, Ord)]
-    ProviderName { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
-}
 
 /// What providers need to know.
 #[derive(Debug, Clone)]
@@ -37,7 +31,7 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Somebody's address, and the key for it.
+/// The address of a provider, and its key.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub base_url: String,
@@ -53,15 +47,15 @@ pub enum NoProvider {
     NoKey { name: &'static str, variable: &'static str },
 }
 
-/// Language models cannot be called as the settings say.
+/// Why the settings of language models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelsError {
     #[error(transparent)]
     NoProvider(#[from] NoProvider),
     #[error(transparent)]
     Prices(#[from] PricesError),
-    #[error("certificates {path}: {reason}")]
-    Certificates { path: PathBuf, reason: String },
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
 }
 
 /// Everything that calls need.
@@ -90,12 +84,12 @@ pub struct Providers {
 impl Providers {
     /// Refused when the default provider cannot be called.
     pub fn new(options: Options) -> Result<Self, ModelsError> {
-        let line = Line::new(options.limits, options.ca_file.as_deref())?;
+        let client = Client::new(options.limits, options.ca_file.as_deref())?;
         let providers = Self {
             default: options.default,
             builtin: Arc::new(Builtin),
-            anthropic: anthropic(options.anthropic, line.clone()),
-            openai: openai(options.openai, options.openai_parameters, line),
+            anthropic: anthropic(options.anthropic, client.clone()),
+            openai: openai(options.openai, options.openai_parameters, client),
         };
         providers.get(None)?;
         Ok(providers)
@@ -118,16 +112,16 @@ impl Providers {
     }
 }
 
-fn anthropic(endpoint: Endpoint, line: Line) -> Option<Arc<dyn Provider>> {
+fn anthropic(endpoint: Endpoint, client: Client) -> Option<Arc<dyn Provider>> {
     let Endpoint { base_url, key } = endpoint;
-    Some(Arc::new(Anthropic { line, key: key?, base_url }))
+    Some(Arc::new(Anthropic { client, key: key?, base_url }))
 }
 
-fn openai(endpoint: Endpoint, parameters: Fixed, line: Line) -> Option<Arc<dyn Provider>> {
+fn openai(endpoint: Endpoint, parameters: Fixed, client: Client) -> Option<Arc<dyn Provider>> {
     let Endpoint { base_url, key } = endpoint;
     let is_openai = base_url == OPENAI;
     let known = Arc::new(Known::new(parameters, is_openai));
-    (key.is_some() || !is_openai).then(|| Arc::new(OpenAi { line, key, base_url, known }) as Arc<dyn Provider>)
+    (key.is_some() || !is_openai).then(|| Arc::new(OpenAi { client, key, base_url, known }) as Arc<dyn Provider>)
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
-//! Whether a call is made again, and when. Pure: chance comes in as a number.
+//! The retry policy of calls: whether and when to retry. Pure: randomness comes in as a number.
 
 use std::time::Duration;
 
 use super::ProviderError;
+use crate::backoff::Backoff;
 
-/// How often, and how patiently.
+/// How often a call is retried, and after which pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Calls in all; 1 is no second one.
+    /// Calls in total; 1 means no retry.
     pub max_attempts: u32,
     /// The longest pause before the second call; it doubles with every further one.
     pub delay: Duration,
-    /// No pause is longer. A provider that asks for more is not called again.
+    /// The longest pause. A provider that asks for a longer one is not called again.
     pub max_delay: Duration,
 }
 
@@ -28,10 +29,10 @@ pub enum Decision {
 }
 
 impl Policy {
-    /// What follows on the failure of call `attempt`, counted from 1. `random` is in 0..1.
+    /// What to do after the failure of call `attempt`, counted from 1. `random` is in 0..1.
     ///
-    /// The pause is between a half and the whole of a time that doubles, so that those who failed together do not come
-    /// back together. What the provider asked for is never undercut.
+    /// The pause is between a half and the whole of a time that doubles, so that clients that failed together do not
+    /// retry together. It is never shorter than what the provider asked for.
     pub fn decide(&self, error: &ProviderError, attempt: u32, random: f64) -> Decision {
         if !is_passing(error) || attempt >= self.max_attempts {
             return Decision::GiveUp;
@@ -40,11 +41,11 @@ impl Policy {
         if asked > self.max_delay {
             return Decision::GiveUp;
         }
-        let doubled = self.delay.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
-        let pause = doubled.min(self.max_delay).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
-        // Late by chance here too: everybody was told the same time.
-        let told = (asked + self.delay.mul_f64(random.clamp(0.0, 1.0) / 2.0)).min(self.max_delay).max(asked);
-        Decision::Again { after: if asked.is_zero() { pause } else { pause.max(told) } }
+        let backoff = Backoff { first: self.delay, longest: self.max_delay };
+        let pause = backoff.pause(attempt).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
+        // Spread here too: every client was given the same time.
+        let spread = (asked + self.delay.mul_f64(random.clamp(0.0, 1.0) / 2.0)).min(self.max_delay).max(asked);
+        Decision::Again { after: if asked.is_zero() { pause } else { pause.max(spread) } }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Text as JSON can carry it, and made whole.
 //!
-//! Law: JSON may escape halves of surrogate pairs, and servers split texts between them. Halves that meet are joined,
+//! Invariant: JSON may escape halves of surrogate pairs, and servers split texts between them. Halves that meet are joined,
 //! over any number of pieces; a half that stays alone becomes U+FFFD. Everything else is as it came.
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -104,7 +104,7 @@ impl Joiner {
     }
 }
 
-/// How half of a pair begins. No character does: `ED` is followed by at most `9F` in UTF-8.
+/// The first byte of half a pair. No character does: `ED` is followed by at most `9F` in UTF-8.
 fn is_half(bytes: &[u8]) -> bool {
     bytes[0] == 0xED && bytes[1] >= 0xA0
 }

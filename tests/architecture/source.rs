@@ -1,10 +1,13 @@
 //! Reads the source of a crate: which module names which other, and which names are used where.
 //!
-//! It knows of Rust only what that takes: comments, literals, `use` trees, inline modules and what is only for tests.
+//! It reads tokens, not syntax trees: paths inside macros count too, and a syntax tree has none of those.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use proc_macro2::{Delimiter, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// Names, and the modules they belong to or are kept out of. `a::` is a path through `a`; `a*` is whatever begins so.
 pub struct Rules<'a> {
@@ -14,13 +17,29 @@ pub struct Rules<'a> {
 }
 
 /// The files of a crate that are not only for tests, without what in them is.
-pub struct Source(Vec<File>);
+pub struct Source(pub(crate) Vec<File>);
 
-struct File {
-    path: PathBuf,
+pub struct File {
+    pub path: PathBuf,
     /// `["http", "route", "runs"]`; `main.rs` is `["main"]`.
-    module: Vec<String>,
+    pub module: Vec<String>,
     tokens: Vec<Token>,
+}
+
+/// A path as it is written, such as `super::output::say`.
+pub struct Written {
+    pub parts: Vec<String>,
+    /// Where it is written: the file's module, or one inside the file.
+    pub module: Vec<String>,
+    pub line: usize,
+    /// What a `use` makes of it; none of a path in code.
+    pub import: Option<LocalName>,
+}
+
+/// The name that a `use` gives to what it leads to.
+pub struct LocalName {
+    pub name: String,
+    pub exported: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +57,12 @@ pub struct Import {
 }
 
 impl Source {
-    pub fn of_this_crate() -> Self {
+    pub fn of_this_crate() -> &'static Self {
+        static READ: LazyLock<Source> = LazyLock::new(Source::read);
+        &READ
+    }
+
+    fn read() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
         collect(&root, &mut files);
@@ -54,7 +78,9 @@ impl Source {
         let mut only_for_tests = BTreeSet::new();
         for (path, text) in texts {
             let module = module_of(&path);
-            let tokens = without_tests(tokens(&text), |name| {
+            let mut tokens = Vec::new();
+            let trees = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            flatten(trees, &mut tokens, &mut |name| {
                 let folder =
                     if is_root_of_folder(&path) { path.parent().unwrap().into() } else { path.with_extension("") };
                 // Where a `#[path]` leads is beside the file.
@@ -116,22 +142,21 @@ impl File {
     /// Every top-level module that a path in this file leads to, or `crate` if it leads to the root itself.
     fn imports(&self, modules: &BTreeSet<String>) -> Vec<Import> {
         let from = self.module.first().cloned().unwrap_or_else(|| "lib".into());
-        let import = |(path, line): (Vec<String>, usize)| {
-            let first = path.into_iter().next().unwrap_or_else(|| "crate".into());
+        let import = |path: Written| {
+            let first = resolve(&path.parts, &path.module)?.into_iter().next().unwrap_or_else(|| "crate".into());
             let to = if modules.contains(&first) { first } else { "crate".into() };
-            Import { from: from.clone(), to, place: format!("{}:{line}", self.path.display()) }
+            Some(Import { from: from.clone(), to, place: format!("{}:{}", self.path.display(), path.line) })
         };
-        self.paths().into_iter().map(import).collect()
+        self.paths().into_iter().filter_map(import).collect()
     }
 
-    /// All paths that begin with `crate`, `self` or `super`, from the root of the crate.
-    fn paths(&self) -> Vec<(Vec<String>, usize)> {
+    /// All paths in the file: those of `use`, and those in code that have more than one part.
+    pub fn paths(&self) -> Vec<Written> {
         let mut paths = Vec::new();
         let (mut inline, mut depth) = (Vec::<(String, usize)>::new(), 0);
         let mut at = 0;
         while let Some(Token { text, line }) = self.tokens.get(at) {
-            let module: Vec<_> =
-                self.module.iter().cloned().chain(inline.iter().map(|(name, _)| name.clone())).collect();
+            let before = self.text(at.wrapping_sub(1));
             match text.as_str() {
                 "{" => depth += 1,
                 "}" => {
@@ -139,18 +164,28 @@ impl File {
                     inline.pop_if(|(_, opened)| *opened == depth);
                 }
                 "mod" if self.text(at + 2) == "{" => inline.push((self.text(at + 1).to_owned(), depth)),
-                "use" if self.text(at.wrapping_sub(1)) != "<" => {
+                // Not the `use<'a>` of a return type.
+                "use" if self.text(at + 1) != "<" => {
                     let mut leaves = Vec::new();
+                    let exported = matches!(before, "pub" | ")");
                     at = use_tree(&self.tokens, at + 1, &[], &mut leaves);
-                    paths.extend(leaves.into_iter().filter_map(|leaf| Some((resolve(&leaf, &module)?, *line))));
+                    paths.extend(leaves.into_iter().map(|(parts, name)| Written {
+                        parts,
+                        module: self.module_at(&inline),
+                        line: *line,
+                        import: Some(LocalName { name, exported }),
+                    }));
                     continue;
                 }
-                "crate" | "self" | "super" | "ade"
-                    if self.text(at + 1) == "::" && self.text(at.wrapping_sub(1)) != "::" =>
-                {
-                    let mut leaf = Vec::new();
-                    at = use_tree(&self.tokens, at, &[], &mut leaf);
-                    paths.extend(leaf.into_iter().filter_map(|leaf| Some((resolve(&leaf, &module)?, *line))));
+                name if is_name(name) && self.text(at + 1) == "::" && before != "::" => {
+                    let mut leaves = Vec::new();
+                    at = use_tree(&self.tokens, at, &[], &mut leaves);
+                    paths.extend(leaves.into_iter().map(|(parts, _)| Written {
+                        parts,
+                        module: self.module_at(&inline),
+                        line: *line,
+                        import: None,
+                    }));
                     continue;
                 }
                 _ => {}
@@ -160,13 +195,30 @@ impl File {
         paths
     }
 
+    fn module_at(&self, inline: &[(String, usize)]) -> Vec<String> {
+        self.module.iter().cloned().chain(inline.iter().map(|(name, _)| name.clone())).collect()
+    }
+
+    /// Whether a name stands in the file's code by itself, outside of what it imports.
+    pub fn mentions(&self, name: &str) -> bool {
+        let mut in_use = false;
+        self.tokens.iter().enumerate().any(|(at, token)| {
+            match token.text.as_str() {
+                "use" => in_use = true,
+                ";" => in_use = false,
+                _ => {}
+            }
+            !in_use && token.text == name && !matches!(self.text(at.wrapping_sub(1)), "::" | "." | "mod")
+        })
+    }
+
     fn text(&self, at: usize) -> &str {
         self.tokens.get(at).map_or("", |token| &token.text)
     }
 
     /// The lines in which a name is used: `a::b`, `a::` with anything behind, `a*` as the beginning of a name.
     fn uses(&self, name: &str) -> impl Iterator<Item = usize> {
-        let wanted: Vec<_> = tokens(name.trim_end_matches('*')).into_iter().map(|token| token.text).collect();
+        let wanted = pattern(name);
         let begins = name.ends_with('*');
         self.tokens.windows(wanted.len()).filter_map(move |window| {
             let same = window.iter().zip(&wanted).all(|(token, wanted)| {
@@ -177,17 +229,24 @@ impl File {
     }
 }
 
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// A path's parts, and the name that it has in the file.
+type Leaf = (Vec<String>, String);
+
 /// Reads a path, or a tree of paths in braces, from `at`; says where it ends.
-fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec<Vec<String>>) -> usize {
+fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec<Leaf>) -> usize {
+    let text = |at: usize| tokens.get(at).map_or("", |token| &token.text);
     let mut path = prefix.to_vec();
-    let is_name = |text: &str| text.starts_with(|c: char| c.is_alphabetic() || c == '_');
     loop {
-        match tokens.get(at).map_or("", |token| &token.text) {
+        match text(at) {
             "{" => {
                 at += 1;
-                while tokens.get(at).is_some_and(|token| token.text != "}") {
+                while !matches!(text(at), "}" | "") {
                     at = use_tree(tokens, at, &path, leaves);
-                    at += usize::from(tokens.get(at).is_some_and(|token| token.text == ","));
+                    at += usize::from(text(at) == ",");
                 }
                 return at + 1;
             }
@@ -197,20 +256,23 @@ fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec
             _ => break,
         }
         at += 1;
-        if tokens.get(at).is_none_or(|token| token.text != "::") && tokens[at - 1].text != "::" {
+        if text(at) != "::" && text(at - 1) != "::" {
             break;
         }
     }
-    leaves.push(path);
-    if tokens.get(at).is_some_and(|token| token.text == "as") {
+    path.pop_if(|last| last == "self" && !prefix.is_empty());
+    let mut name = path.last().cloned().unwrap_or_default();
+    if text(at) == "as" {
+        name = text(at + 1).to_owned();
         at += 2;
     }
+    leaves.push((path, name));
     // A tree that cannot be read must not be read for ever.
     at.max(1)
 }
 
 /// From the root of this crate; none if the path leads out of it.
-fn resolve(path: &[String], module: &[String]) -> Option<Vec<String>> {
+pub fn resolve(path: &[String], module: &[String]) -> Option<Vec<String>> {
     let (mut base, mut rest) = match path.split_first()? {
         (first, rest) if first == "crate" || (first == "ade" && module.first().is_some_and(|name| name == "main")) => {
             (Vec::new(), rest)
@@ -273,109 +335,76 @@ fn module_of(path: &Path) -> Vec<String> {
     module
 }
 
-/// Leaves out every item behind `#[cfg(test)]`, and tells the names of modules among them that are files.
-fn without_tests(tokens: Vec<Token>, mut file_of_tests: impl FnMut(&str)) -> Vec<Token> {
-    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let mut kept = Vec::new();
+/// Flattens trees into names, `::` and single signs, without literals, and without any item behind `#[cfg(test)]`. Modules
+/// among those that are files are reported by their names.
+fn flatten(trees: TokenStream, tokens: &mut Vec<Token>, file_of_tests: &mut impl FnMut(String)) {
+    let trees: Vec<_> = trees.into_iter().collect();
     let mut at = 0;
-    while at < tokens.len() {
-        let marked =
-            tokens[at..].len() > MARK.len() && tokens[at..].iter().zip(MARK).all(|(token, mark)| token.text == mark);
-        if !marked {
-            kept.push(tokens[at].clone());
-            at += 1;
+    while let Some(tree) = trees.get(at) {
+        if is_test_mark(&trees[at..]) {
+            let end = end_of_item(&trees, at + 2);
+            let name = trees[at..end].windows(2).find(|pair| pair[0].to_string() == "mod");
+            if let Some(pair) = name.filter(|_| trees[end - 1].to_string() == ";") {
+                file_of_tests(pair[1].to_string());
+            }
+            at = end;
             continue;
         }
-        let end = end_of_item(&tokens, at + MARK.len());
-        let item = &tokens[at + MARK.len()..end];
-        if let Some(name) = item.iter().position(|token| token.text == "mod").filter(|_| tokens[end - 1].text == ";") {
-            file_of_tests(&item[name + 1].text);
+        let mut push = |text: &str, span: Span| tokens.push(Token { text: text.into(), line: span.start().line });
+        match tree {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::None => ("", ""),
+                };
+                push(open, group.span_open());
+                flatten(group.stream(), tokens, file_of_tests);
+                tokens.push(Token { text: close.into(), line: group.span_close().start().line });
+            }
+            TokenTree::Ident(name) => push(name.to_string().trim_start_matches("r#"), name.span()),
+            TokenTree::Punct(sign) if is_double_colon(sign, trees.get(at + 1)) => {
+                push("::", sign.span());
+                at += 1;
+            }
+            TokenTree::Punct(sign) => push(&sign.as_char().to_string(), sign.span()),
+            TokenTree::Literal(_) => {}
         }
-        at = end;
-    }
-    kept
-}
-
-/// Behind the `;` or the closing brace of the item that begins here, with its further attributes.
-fn end_of_item(tokens: &[Token], from: usize) -> usize {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(from) {
-        match token.text.as_str() {
-            "{" | "(" | "[" => depth += 1,
-            "}" | ")" | "]" => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 && matches!(token.text.as_str(), ";" | "}") {
-            return at + 1;
-        }
-    }
-    tokens.len()
-}
-
-/// Names, `::` and single signs; no comments, no literals.
-fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let (mut rest, mut line) = (text, 1);
-    while let Some(first) = rest.chars().next() {
-        let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        let (size, token) = match first {
-            _ if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), false),
-            _ if rest.starts_with("/*") => (end_of_comment(rest), false),
-            _ if raw_string(rest).is_some() => (raw_string(rest).unwrap(), false),
-            '"' => (end_of_quoted(rest, '"'), false),
-            '\'' if is_char(rest) => (end_of_quoted(rest, '\''), false),
-            _ if name > 0 => (name, true),
-            _ if rest.starts_with("::") => (2, true),
-            _ => (first.len_utf8(), !first.is_whitespace()),
-        };
-        if token {
-            tokens.push(Token { text: rest[..size].into(), line });
-        }
-        line += rest[..size].matches('\n').count();
-        rest = &rest[size..];
-    }
-    tokens
-}
-
-fn end_of_comment(text: &str) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    loop {
-        match &text.as_bytes()[at..] {
-            [] => return at,
-            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
-            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return at;
-        }
+        at += 1;
     }
 }
 
-/// The size of `r"..."`, `r#"..."#`, or one of bytes, at the beginning.
-fn raw_string(text: &str) -> Option<usize> {
-    let body = text.strip_prefix("br").or(text.strip_prefix("r"))?;
-    let hashes = body.find(|c| c != '#')?;
-    body[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    let start = text.len() - body.len() + hashes + 1;
-    Some(text[start..].find(&end).map_or(text.len(), |at| start + at + end.len()))
+fn is_double_colon(sign: &Punct, next: Option<&TokenTree>) -> bool {
+    let is_colon = |sign: &Punct| sign.as_char() == ':';
+    is_colon(sign) && sign.spacing() == Spacing::Joint && matches!(next, Some(TokenTree::Punct(next)) if is_colon(next))
 }
 
-fn end_of_quoted(text: &str, quote: char) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    while let Some((at, next)) = chars.next() {
-        match next {
-            '\\' => drop(chars.next()),
-            _ if next == quote => return at + 1,
-            _ => {}
+/// Whether `#[cfg(test)]` stands here.
+fn is_test_mark(trees: &[TokenTree]) -> bool {
+    let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = trees else { return false };
+    hash.as_char() == '#' && attribute.stream().to_string().replace(' ', "") == "cfg(test)"
+}
+
+/// Behind the `;` or the braces of the item that starts here, with its further attributes.
+fn end_of_item(trees: &[TokenTree], from: usize) -> usize {
+    let is_end = |tree: &TokenTree| match tree {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        tree => tree.to_string() == ";",
+    };
+    trees[from..].iter().position(is_end).map_or(trees.len(), |at| from + at + 1)
+}
+
+/// The names and signs of a rule, which need not be balanced: `.send(`.
+fn pattern(rule: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut words: Vec<String> = Vec::new();
+    for c in rule.trim_end_matches('*').chars() {
+        match words.last_mut() {
+            Some(word) if is_name(c) && word.ends_with(is_name) => word.push(c),
+            Some(word) if c == ':' && word == ":" => word.push(c),
+            _ => words.push(c.into()),
         }
     }
-    text.len()
-}
-
-/// Not a lifetime.
-fn is_char(text: &str) -> bool {
-    let mut chars = text.chars().skip(1);
-    chars.next() == Some('\\') || chars.next() == Some('\'')
+    words
 }

@@ -101,6 +101,67 @@ fn misuse_ends_with_two_and_says_why() {
 }
 
 #[test]
+fn a_server_that_is_no_url_is_a_usage_error_that_names_the_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = "run_01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    for server in ["foo", "127.0.0.1:8000", "https://127.0.0.1:8000", "http://", "ftp://x", ""] {
+        let (code, _, err) = done(program(folder.path()).args(["tail", "--server", server, id]));
+        assert_eq!(code, Some(2), "{server:?}: {err}");
+        assert!(err.contains("--server <URL>") && err.contains("such as http://127.0.0.1:8000"), "{server:?}: {err}");
+    }
+    for server in ["http://127.0.0.1:1", "http://localhost:1/", "http://[::1]:1/ade"] {
+        let (code, _, err) = done(program(folder.path()).args(["workflows", "list", "--server", server]));
+        assert_eq!(code, Some(1), "there is a form, but no service: {err}");
+    }
+}
+
+#[test]
+fn global_options_have_a_heading_and_stand_only_where_they_mean_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = |command: &[&str]| done(program(folder.path()).args(command).arg("--help")).1;
+    for (command, expected) in [
+        (&["run"][..], &["--data-dir", "--config", "--server", "--verbose"][..]),
+        (&["tail"], &["--data-dir", "--config", "--server", "--verbose"]),
+        (&["workflows", "list"], &["--data-dir", "--config", "--server", "--verbose"]),
+        (&["serve"], &["--data-dir", "--config", "--verbose"]),
+        (&["config"], &["--data-dir", "--config", "--verbose"]),
+        (&["migrate", "up"], &["--data-dir", "--config"]),
+        (&["verify"], &["--data-dir", "--config"]),
+        (&["replay"], &[]),
+        (&["workflows", "validate"], &[]),
+    ] {
+        let text = help(command);
+        let global = text.split_once("\nGlobal options:\n").map(|(_, global)| global).unwrap_or_default();
+        let stands = |option: &&&str| text.split_whitespace().any(|word| word.trim_end_matches('.') == **option);
+        let shown: Vec<_> =
+            ["--data-dir", "--config", "--server", "--verbose"].iter().filter(stands).copied().collect();
+        assert_eq!(shown, expected, "{command:?}: {text}");
+        assert!(expected.iter().all(|option| global.contains(option)), "{command:?}: {text}");
+    }
+    for arguments in [["--server", "http://127.0.0.1:1", "replay", "x"], ["replay", "x", "--data-dir", "y"]] {
+        let (code, _, err) = done(program(folder.path()).args(arguments));
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains("means nothing to `ade replay`"), "{err}");
+    }
+}
+
+#[test]
+fn an_address_may_be_a_name_and_needs_no_port() {
+    let folder = tempfile::tempdir().unwrap();
+    for (given, expected) in [
+        ("localhost", "127.0.0.1:8000"),
+        ("localhost:81", "127.0.0.1:81"),
+        ("127.0.0.1", "127.0.0.1:8000"),
+        ("::1", "[::1]:8000"),
+        ("[::1]", "[::1]:8000"),
+    ] {
+        let settings = Settings::from([("ADE_BIND", given.to_owned())]);
+        let (code, out, err) = done(ade(folder.path(), &settings).arg("config"));
+        assert!(code == Some(0) && out.contains(&format!("bind = \"{expected}\"")), "{given}: {out}{err}");
+    }
+}
+
+#[test]
 fn a_configuration_folder_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = ["run", "--config-dir", "/nowhere/at/all"];

@@ -111,7 +111,7 @@ fn what_nobody_answers_waits_also_for_another_process() {
     assert!(!out.contains("(1/2)"), "what is long answered is not asked: {out}");
     await_status(&server, &id, "completed");
     let (code, _, err) = answer(&["Q_1=The board", "Q_2=1"]);
-    assert!(code == Some(1) && err.contains("waits for nothing"), "{err}");
+    assert!(code == Some(1) && err.contains("is not waiting for this"), "{err}");
     server.stop();
 }
 
@@ -185,7 +185,7 @@ fn what_is_answered_elsewhere_is_not_asked_any_more() {
     let mut answer = command(folder.path(), &["exec", "answer", &id, "requirements", "--file"]);
     let (code, out, err) = done(answer.arg(&answers));
     assert_eq!(code, Some(0), "{out}{err}");
-    at_work.line("somebody else has answered");
+    at_work.line("answered elsewhere");
     at_work.line("execution completed");
     assert_eq!(at_work.end(), Some(0));
 }
@@ -197,7 +197,7 @@ fn an_interrupt_leaves_the_execution_where_it_is() {
     let id = id_in(&at_work.line("exec_"));
     at_work.line("(1/2)");
     process::signal(at_work.child.id(), libc::SIGINT);
-    at_work.line("it goes on when a service runs");
+    at_work.line("it continues when a service runs");
     assert_eq!(at_work.end(), Some(130));
     let (code, out, err) = with_input(&mut command(folder.path(), &["exec", "follow", &id]), "The board\nsoon\n");
     assert_eq!(code, Some(0), "{out}{err}");

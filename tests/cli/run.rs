@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::support::server::{ade, settings};
@@ -22,13 +22,13 @@ fn data_dir() -> (&'static Path, MutexGuard<'static, ()>) {
     (folder, turn)
 }
 
-/// Runs a file that must succeed; its output and where the workbook is.
+/// Runs a file that must succeed; what it reports on the way, and where the workbook is.
 fn succeed(data_dir: &Path, file: &str) -> (String, PathBuf) {
     let (code, out, err) = done(program(data_dir).arg("run").arg(fixture(file)));
     assert_eq!(code, Some(0), "{out}\n{err}");
-    let last = PathBuf::from(out.lines().last().unwrap());
-    assert!(last.is_file() && last.ends_with("output/normalized.xlsx"), "{last:?}");
-    (out, last)
+    let path = PathBuf::from(out.strip_suffix('\n').unwrap());
+    assert!(path.is_file() && path.ends_with("output/normalized.xlsx"), "{path:?}");
+    (err, path)
 }
 
 #[test]
@@ -71,8 +71,116 @@ fn every_kind_of_sheet_becomes_the_same_kind_of_workbook() {
 fn a_second_run_uses_the_venv_of_the_first() {
     let (data_dir, _turn) = data_dir();
     succeed(data_dir, "roster.csv");
-    let (out, _) = succeed(data_dir, "title_rows.xlsx");
-    assert!(out.contains("environment reused") && !out.contains("creating virtual environment"), "{out}");
+    let (err, _) = succeed(data_dir, "title_rows.xlsx");
+    assert!(err.contains("environment reused") && !err.contains("creating virtual environment"), "{err}");
+}
+
+#[test]
+fn progress_goes_to_standard_error_and_the_path_alone_to_standard_output() {
+    let (data_dir, _turn) = data_dir();
+    // `succeed` has seen that the output is one line, and that line a file.
+    let (err, _) = succeed(data_dir, "roster.csv");
+    for expected in ["run run_", "run started", "[run] ", "│ rows", "┆ succeeded"] {
+        assert!(err.contains(expected), "{expected:?}: {err}");
+    }
+}
+
+#[test]
+fn quiet_is_only_the_path_or_the_error() {
+    let (data_dir, _turn) = data_dir();
+    let (code, out, err) = done(program(data_dir).args(["run", "--quiet"]).arg(fixture("roster.csv")));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.lines().count() == 1 && Path::new(out.trim_end()).is_file(), "{out}");
+    let (code, out, err) = done(program(data_dir).args(["run", "-q"]).arg(fixture("corrupt.xlsx")));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.starts_with("input_error: corrupt.xlsx cannot be read as a workbook"), "{err}");
+}
+
+#[test]
+fn json_is_one_object_whatever_comes_of_the_run() {
+    let (data_dir, _turn) = data_dir();
+    let run = |file: &str| {
+        let (code, out, err) = done(program(data_dir).args(["run", "--json"]).arg(fixture(file)));
+        assert_eq!(out.lines().count(), 1, "{out}\n{err}");
+        (code, serde_json::from_str::<serde_json::Value>(&out).unwrap())
+    };
+    let (code, result) = run("roster.csv");
+    assert_eq!((code, &result["status"], &result["failure"]), (Some(0), &"succeeded".into(), &().into()), "{result}");
+    assert!(Path::new(result["path"].as_str().unwrap()).is_file(), "{result}");
+    assert!(result["run_id"].as_str().unwrap().starts_with("run_"), "{result}");
+    assert_eq!((&result["rows"], &result["tables"]), (&40.into(), &1.into()), "{result}");
+    let (code, result) = run("corrupt.xlsx");
+    assert_eq!((code, &result["status"], &result["path"]), (Some(1), &"failed".into(), &().into()), "{result}");
+    assert_eq!(result["failure"]["code"], "input_error", "{result}");
+}
+
+#[test]
+fn a_run_that_never_started_has_no_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.insert("ADE_PYTHON_BIN", "/bin/false".to_owned());
+    let (code, out, err) = done(ade(folder.path(), &settings).arg("run").arg(fixture("roster.csv")));
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("build_failed: ") && !err.contains("│"), "{err}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_out_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    for output in [file.clone(), file.join("below"), "/proc/nowhere/to/write".into()] {
+        let mut command = program(&data_dir);
+        let (code, _, err) = done(command.arg("run").arg("--output").arg(&output).arg(fixture("roster.csv")));
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains(output.to_str().unwrap()), "{err}");
+        assert!(!data_dir.exists(), "nothing was started");
+    }
+}
+
+#[test]
+fn an_output_directory_is_made_when_there_is_something_to_put_in_it() {
+    let (data_dir, _turn) = data_dir();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("a/b");
+    let run = |file: &str| done(program(data_dir).arg("run").arg("--output").arg(&output).arg(fixture(file)));
+    assert_eq!(run("corrupt.xlsx").0, Some(1));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left of the check");
+    assert_eq!(run("roster.csv").0, Some(0));
+    assert!(output.join("normalized.xlsx").is_file());
+}
+
+/// A package index that takes requests and never answers them.
+fn silent_index() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/simple/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[test]
+fn fetching_uv_is_reported_while_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing on the search path, so that there is no uv to find.
+    let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+    let python = String::from_utf8(python.stdout).unwrap().trim().to_owned();
+    let (_listener, url) = silent_index();
+    let mut command = ade(&folder.path().join("data"), &settings());
+    command
+        .env("PATH", folder.path())
+        .env("ADE_PYTHON_BIN", python)
+        .env("PIP_INDEX_URL", url)
+        .arg("run")
+        .arg(fixture("roster.csv"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    await_line(&mut stderr, "[build] looking for the interpreter and the installer");
+    // What pip says on the way, which waits for the index.
+    await_line(&mut stderr, "[build] Looking in indexes");
+    assert!(child.try_wait().unwrap().is_none(), "it is still being fetched");
+    process::signal(child.id(), libc::SIGINT);
+    std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
@@ -133,25 +241,25 @@ fn an_engine_that_fails_is_told_with_the_end_of_what_it_wrote() {
 /// A command whose engine is at work.
 struct AtWork {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
     run: String,
 }
 
 impl AtWork {
     /// Returns when the engine says that it is ready.
     fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let run = await_line(&mut stdout, "run run_").trim_start_matches("run ").to_owned();
-        await_line(&mut stdout, "ready");
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let run = await_line(&mut stderr, "run run_").trim_start_matches("run ").to_owned();
+        await_line(&mut stderr, "ready");
         assert!(!process::of_run(&run).is_empty(), "{run:?} is at work");
-        Self { child, stdout, run }
+        Self { child, stderr, run }
     }
 
     /// The exit code, once the command has ended and left nothing.
     fn end(mut self) -> Option<i32> {
         // Nobody may write into a closed pipe.
-        std::thread::spawn(move || std::io::copy(&mut self.stdout, &mut std::io::sink()));
+        std::thread::spawn(move || std::io::copy(&mut self.stderr, &mut std::io::sink()));
         let ended = eventually("end of the command", || self.child.try_wait().unwrap());
         let left = process::of_run(&self.run);
         assert!(left.is_empty(), "{}", process::describe(&left));
@@ -159,8 +267,8 @@ impl AtWork {
     }
 }
 
-fn await_line(stdout: &mut impl BufRead, wanted: &str) -> String {
-    let mut lines = stdout.lines().map_while(Result::ok);
+fn await_line(output: &mut impl BufRead, wanted: &str) -> String {
+    let mut lines = output.lines().map_while(Result::ok);
     lines.find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("{wanted:?} is printed"))
 }
 
@@ -184,7 +292,7 @@ fn a_second_interrupt_does_not_wait_for_the_engine() {
     let mut command = scripted(folder.path(), "ignore\ndaemon\nprint ready\nsleep 1000", "120s");
     let mut at_work = AtWork::start(&mut command);
     process::signal(at_work.child.id(), libc::SIGINT);
-    await_line(&mut at_work.stdout, "interrupted");
+    await_line(&mut at_work.stderr, "interrupted");
     process::signal(at_work.child.id(), libc::SIGINT);
     assert_eq!(at_work.end(), Some(130));
 }

@@ -92,7 +92,7 @@ fn a_feed_that_tells_an_event_twice_is_found() {
     let again = again.replace(id, "evt_7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
     std::fs::write(&feed, format!("{told}{again}\n")).unwrap();
     let (code, out) = planted.verify();
-    assert!(code == Some(1) && out.contains("is told twice") && out.contains("1 violations"), "{out}");
+    assert!(code == Some(1) && out.contains("is there twice") && out.contains("1 violations"), "{out}");
     std::fs::write(&feed, told.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     assert_eq!(planted.verify().0, Some(0), "what was deleted by retention is missed by nobody");
 }

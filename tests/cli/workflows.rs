@@ -87,7 +87,7 @@ fn definitions_are_stored_listed_and_shown() {
     assert_eq!(workflows(&["put", "/nowhere.json"]).0, Some(2));
     server.stop();
     let (code, _, err) = workflows(&["list"]);
-    assert!(code == Some(1) && err.contains("no service runs on the data folder"), "{err}");
+    assert!(code == Some(1) && err.contains("no service runs on the data directory"), "{err}");
 }
 
 #[test]

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::dialogue::{name, questions};
 use super::follow::path;
+use super::resource::{PATH, pending};
 use super::start::read_object;
-use super::{PATH, pending, typed};
-use crate::cli::CommandError;
+use super::typed;
 use crate::cli::client::ApiClient;
+use crate::cli::exit::CommandError;
 use crate::cli::follow::Target;
-use crate::cli::output::say;
+use crate::cli::output::print_line;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::{ClarificationId, ExecutionId};
 
@@ -40,7 +41,7 @@ pub struct AcceptArgs {
     execution: ExecutionId,
     /// The step whose document it is.
     step: String,
-    /// Do not accept it: the step tries again, and is told the comment.
+    /// Reject it: the step retries, with the comment.
     #[arg(long)]
     reject: bool,
     #[arg(long, value_name = "TEXT")]
@@ -50,12 +51,12 @@ pub struct AcceptArgs {
     item: Option<String>,
 }
 
-/// Nothing can be said to the step.
+/// Why nothing can be sent to the step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum NothingToAnswer {
-    #[error("{step} waits for nothing of the kind; `ade exec show` tells what is waited for")]
+    #[error("{step} is not waiting for this; `ade exec show` lists what an execution is waiting for")]
     NotAsked { step: String },
-    #[error("{step} waits for several: say which by --item ({})", items.join(", "))]
+    #[error("{step} is waiting for several: name one with --item ({})", items.join(", "))]
     WhichItem { step: String, items: Vec<String> },
     #[error("{id}: {why}")]
     Answer { id: String, why: String },
@@ -81,7 +82,7 @@ pub async fn answer(client: &ApiClient, arguments: &AnswerArgs) -> Result<(), Co
             item = asked.item.clone();
             clarification_id = clarification_id.or(asked.clarification_id);
         }
-        // Values are what they are: the service says whether they only repeat what was said.
+        // The service decides whether the values only repeat an earlier answer.
         Err(NothingToAnswer::NotAsked { .. }) if arguments.answers.is_empty() => {}
         Err(error) => return Err(CommandError::failed(error)),
     }
@@ -94,7 +95,7 @@ pub async fn accept(client: &ApiClient, arguments: &AcceptArgs) -> Result<(), Co
     let open = pending(&resource)?;
     let item = match pick(&open, PendingKind::Acceptance, &arguments.step, arguments.item.as_deref()) {
         Ok(asked) => asked.item.clone(),
-        // The service knows better whether it was decided so.
+        // The service decides whether this repeats an earlier decision.
         Err(NothingToAnswer::NotAsked { .. }) => arguments.item.clone(),
         Err(error) => return Err(CommandError::failed(error)),
     };
@@ -111,7 +112,7 @@ async fn post(
 ) -> Result<(), CommandError> {
     let path = path(&Target::of_execution(execution), kind, step);
     client.post(&path, body).await.map_err(CommandError::failed)?;
-    say(&format!("{step} of {execution} has its answer"));
+    print_line(&format!("{step} of {execution} has its answer"));
     Ok(())
 }
 
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(pick(&two, kind, "requirements", Some("c")), none);
         assert_eq!(pick(&one, PendingKind::Acceptance, "requirements", None), none);
         let many = pick(&two, kind, "requirements", None).unwrap_err().to_string();
-        assert!(many.ends_with("say which by --item (a, b)"), "{many}");
+        assert!(many.ends_with("name one with --item (a, b)"), "{many}");
     }
 
     #[test]

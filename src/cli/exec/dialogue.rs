@@ -1,9 +1,9 @@
-//! A conversation with a person about what an execution waits for. Pure: lines in, prompts and an answer out.
+//! A dialogue about the input that an execution is waiting for. Pure: lines in, prompts and an answer out.
 
 use serde_json::{Map, Value, json};
 
 use super::typed::{self, keys, yes_or_no};
-use crate::cli::progress::printable;
+use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::question::{AnswerType, Question};
 use crate::workflow::Fault;
@@ -39,7 +39,7 @@ pub enum Next {
     Send(Value),
 }
 
-/// What tells one thing to answer from another: a step may ask again.
+/// The identity of one request for input: a step may ask again.
 pub fn key(pending: &Pending) -> String {
     let document = pending.document.as_ref().map(|document| format!("{}/{}", document.document_id, document.version));
     let clarification = pending.clarification_id.map(|id| id.to_string());
@@ -81,7 +81,7 @@ impl Dialogue {
                 vec![format!("Is {} of {} accepted? (yes or no)", printable(&what), name(&self.pending))]
             }
             Stage::Comment { accepted: true } => vec!["A comment? (optional)".to_owned()],
-            Stage::Comment { accepted: false } => vec!["Why not? (optional; the next attempt is told)".to_owned()],
+            Stage::Comment { accepted: false } => vec!["Why not? (optional; passed on to the next attempt)".to_owned()],
         }
     }
 
@@ -111,7 +111,7 @@ impl Dialogue {
         }
     }
 
-    /// Asks again what the service did not take; everything, if it does not say what.
+    /// Asks again for what the service refused; for everything, if it does not say what.
     pub fn refused(&mut self, faults: &[Fault]) {
         let Stage::Questions { left, .. } = &mut self.stage else {
             self.stage = Stage::Decision;

@@ -1,6 +1,6 @@
-//! An execution, followed to its end, with a person at hand for what it asks.
+//! An execution, followed to its end, with a person to answer its questions.
 //!
-//! Law: what is asked is known from the execution's events alone. So it does not matter who answers, here or elsewhere, nor
+//! Invariant: what is asked is known from the execution's events alone. So it does not matter who answers, here or elsewhere, nor
 //! how often the connection breaks; nothing is asked twice, and what is answered elsewhere is not asked any more.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,10 @@ use super::input::Input;
 use super::report;
 use crate::cli::client::{ApiClient, ClientError, percent_encoded};
 use crate::cli::follow::{Follower, Received, Target};
-use crate::cli::output::{prompt, say};
-use crate::cli::progress::{Progress, printable};
-use crate::cli::serve::Signals;
+use crate::cli::output::{print_line, prompt};
+use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
+use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::status::ExecutionStatus;
 use crate::event::codec;
@@ -26,7 +27,7 @@ use crate::summary::{ExecutionFold, Fact};
 pub enum Ending {
     /// With the execution.
     Over(ExecutionStatus),
-    /// It waits, and nobody answers here.
+    /// It is waiting, and there is no input here.
     Waiting,
     Interrupted,
 }
@@ -41,9 +42,9 @@ pub struct Session {
     old_until: u64,
     progress: Progress,
     input: Input,
-    nobody_is_here: bool,
+    input_has_ended: bool,
     dialogue: Option<Dialogue>,
-    /// What has been answered here, and perhaps not yet told by an event.
+    /// What has been answered here, perhaps not yet confirmed by an event.
     answered: BTreeSet<String>,
     /// Events that came while a question was on the screen.
     held: Vec<Value>,
@@ -57,9 +58,9 @@ impl Session {
             fold: ExecutionFold::default(),
             sequence: 0,
             old_until: 0,
-            progress: Progress::new(),
+            progress: Progress::as_output(),
             input: Input::standard(),
-            nobody_is_here: false,
+            input_has_ended: false,
             dialogue: None,
             answered: BTreeSet::new(),
             held: Vec::new(),
@@ -71,9 +72,11 @@ impl Session {
         let ending = self.run(signals).await;
         self.close_dialogue();
         self.progress.finish();
-        say(&report::table(self.fold.progress()));
+        print_line(&report::table(self.fold.progress()));
         if let Ok(Ending::Waiting) = ending {
-            report::waiting(&self.target.id(), &self.fold.progress().pending()).iter().for_each(|line| say(line));
+            report::waiting(&self.target.id(), &self.fold.progress().pending())
+                .iter()
+                .for_each(|line| print_line(line));
         }
         ending
     }
@@ -83,7 +86,7 @@ impl Session {
         let mut follower = Follower::new(self.client.clone(), &self.target, None, None);
         loop {
             self.look_for_questions().await;
-            if self.nobody_is_here && self.only_waits() {
+            if self.input_has_ended && self.only_waits() {
                 return Ok(Ending::Waiting);
             }
             tokio::select! {
@@ -111,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Begins a conversation about what waits, and ends one about what does not any more.
+    /// Starts a dialogue about what is pending, and closes one about what no longer is.
     async fn look_for_questions(&mut self) {
         if self.sequence < self.old_until {
             return;
@@ -121,9 +124,9 @@ impl Session {
             && !open.iter().any(|pending| key(pending) == key(dialogue.pending()))
         {
             self.close_dialogue();
-            self.progress.note("somebody else has answered");
+            self.progress.note("answered elsewhere");
         }
-        if self.dialogue.is_some() || self.nobody_is_here {
+        if self.dialogue.is_some() || self.input_has_ended {
             return;
         }
         if let Some(pending) = open.into_iter().next() {
@@ -140,7 +143,7 @@ impl Session {
         pending.into_iter().filter(|pending| !self.answered.contains(&key(pending))).collect()
     }
 
-    /// Nothing is at work, and what is answered is told.
+    /// Nothing is running, and every answer has been confirmed by an event.
     fn only_waits(&self) -> bool {
         let progress = self.fold.progress();
         let waits =
@@ -150,21 +153,21 @@ impl Session {
             && progress.pending().iter().all(|pending| !self.answered.contains(&key(pending)))
     }
 
-    /// Whoever is to accept a document sees it first.
+    /// Shows the document that is to be accepted.
     async fn introduce(&self, pending: &Pending) {
         let Some(document) = pending.document.as_ref().filter(|_| pending.kind == PendingKind::Acceptance) else {
             return;
         };
         let path = format!("/api/v1/documents/{}?version={}", document.document_id, document.version);
         match self.client.get(&path).await {
-            Ok(document) => format!("{:#}", document["content"]).lines().for_each(|line| say(&printable(line))),
-            Err(error) => say(&format!("the document cannot be shown: {error}")),
+            Ok(document) => format!("{:#}", document["content"]).lines().for_each(|line| print_line(&printable(line))),
+            Err(error) => print_line(&format!("the document cannot be shown: {error}")),
         }
     }
 
     fn prompt(&self) {
         let Some(dialogue) = &self.dialogue else { return };
-        dialogue.prompt().iter().for_each(|line| say(line));
+        dialogue.prompt().iter().for_each(|line| print_line(line));
         if std::io::stdin().is_terminal() {
             prompt("> ");
         }
@@ -175,7 +178,7 @@ impl Session {
         match dialogue.take(line) {
             Next::Ask => self.prompt(),
             Next::Again(why) => {
-                say(&format!("  {}", printable(&why)));
+                print_line(&format!("  {}", printable(&why)));
                 self.prompt();
             }
             Next::Send(body) => self.send(&body).await?,
@@ -194,8 +197,10 @@ impl Session {
             }
             Err(ClientError::Refused { status: 422, faults, detail, .. }) => {
                 match faults.as_slice() {
-                    [] => say(&format!("  {}", printable(&detail))),
-                    faults => faults.iter().for_each(|fault| say(&format!("  {}", printable(&fault.to_string())))),
+                    [] => print_line(&format!("  {}", printable(&detail))),
+                    faults => {
+                        faults.iter().for_each(|fault| print_line(&format!("  {}", printable(&fault.to_string()))))
+                    }
                 }
                 dialogue.refused(&faults);
                 self.prompt();
@@ -211,7 +216,7 @@ impl Session {
     }
 
     fn input_is_over(&mut self) {
-        self.nobody_is_here = true;
+        self.input_has_ended = true;
         self.close_dialogue();
     }
 

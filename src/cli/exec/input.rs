@@ -1,4 +1,4 @@
-//! Lines of standard input, for who waits for other things too.
+//! Lines of standard input, read without blocking other work.
 
 use std::io::{BufRead, BufReader, Read};
 use std::thread;
@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 type Source = Box<dyn Read + Send>;
 
-/// Read on a thread of its own, which blocks; begun when the first line is wanted, so that nobody loses input to a
-/// command that asks nothing.
+/// Read on a blocking thread of its own, started when the first line is needed, so that a command without questions
+/// consumes no input.
 pub struct Input {
     source: Option<Source>,
     lines: Option<mpsc::Receiver<String>>,
@@ -23,7 +23,7 @@ impl Input {
         Self { source: Some(Box::new(source)), lines: None }
     }
 
-    /// The next line; none when there are no more. To be dropped at any time without losing a line.
+    /// The next line; none when there are no more. Cancel-safe: no line is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<String> {
         if let Some(source) = self.source.take() {
             let (sender, lines) = mpsc::channel(1);

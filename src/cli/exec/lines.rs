@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::cli::progress::printable;
-use crate::cli::report::seconds;
+use crate::cli::text::printable;
+use crate::cli::text::seconds;
 
 /// Which step an event is of: `plan`, or `plan R-1` for an item.
 pub fn step_of(event: &Value) -> Option<String> {
@@ -12,7 +12,7 @@ pub fn step_of(event: &Value) -> Option<String> {
     Some(printable(&format!("{step}{}", item.unwrap_or_default())))
 }
 
-/// The step that begins or ends to be at work, and which of both.
+/// The step that starts or stops running, and which of both.
 pub fn phase_of(event: &Value) -> Option<(String, bool)> {
     let starts = match event["type"].as_str()? {
         "step_started" | "clarification_answered" | "acceptance_given" => true,
@@ -46,7 +46,7 @@ pub fn line_of(event: &Value) -> Option<String> {
         "step_retrying" => {
             let finding = &payload["findings"][0]["message"];
             let why = finding.as_str().map(|message| format!(", {}", printable(message)));
-            format!("{step} tries again, {}{}", text("reason"), why.unwrap_or_default())
+            format!("{step} retries, {}{}", text("reason"), why.unwrap_or_default())
         }
         "clarification_needed" => {
             let count = payload["questions"].as_array().map_or(0, Vec::len);
@@ -115,7 +115,7 @@ mod tests {
             (
                 "step_retrying",
                 json!({"reason": "validation", "findings": [{"message": "too \u{1b}[1mlong"}]}),
-                Some("plan R-1 tries again, validation, too long"),
+                Some("plan R-1 retries, validation, too long"),
             ),
             ("clarification_needed", json!({"questions": [1]}), Some("plan R-1 asks 1 question")),
             ("acceptance_needed", document.clone(), Some("plan R-1 is to be accepted: plan version 3")),

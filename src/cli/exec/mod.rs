@@ -1,4 +1,4 @@
-//! `ade exec`: executions of workflows, started, looked at, answered and cancelled.
+//! `ade exec`: workflow executions, started, shown, answered and cancelled.
 
 mod answer;
 mod dialogue;
@@ -6,33 +6,33 @@ mod follow;
 mod input;
 mod lines;
 mod report;
+mod resource;
 mod start;
 mod typed;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{ApiClient, percent_encoded};
-use super::output::say;
+use super::exit::{CommandError, Exit};
+use super::output::print_line;
 use super::service::attach;
+use super::text::printable;
 use super::workflows::Place;
-use super::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::ExecutionId;
-use crate::domain::progress::Pending;
 use crate::domain::status::ExecutionStatus;
 use crate::telemetry;
 
 pub use lines::{line_of, phase_of};
 pub use report::table;
-
-const PATH: &str = "/api/v1/executions";
+use resource::{PATH, pending};
 
 #[derive(Debug, Subcommand)]
 pub enum ExecCommand {
     /// Start an execution of a workflow.
     Start(start::StartArgs),
-    /// Follow an execution to its end, and answer what it asks.
+    /// Follow an execution to its end, and answer its questions.
     Follow { execution: ExecutionId },
     /// Answer the questions of a step.
     Answer(answer::AnswerArgs),
@@ -40,10 +40,10 @@ pub enum ExecCommand {
     Accept(answer::AcceptArgs),
     /// A page of executions, the newest first.
     List(ListArgs),
-    /// An execution, its steps, and what it waits for.
+    /// An execution, its steps, and the input it is waiting for.
     Show {
         execution: ExecutionId,
-        /// Print the service's answers as they are.
+        /// Print the service's answers as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -73,7 +73,7 @@ pub struct ListArgs {
     page: u64,
     #[command(flatten)]
     place: Place,
-    /// Print the service's answer as it is.
+    /// Print the service's answer as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -112,13 +112,13 @@ async fn list(client: &ApiClient, arguments: &ListArgs) -> Result<(), CommandErr
     let path = format!("{PATH}?page={}{}", arguments.page, filters.collect::<String>());
     let page = client.get(&path).await.map_err(CommandError::failed)?;
     if arguments.json {
-        say(&page.to_string());
+        print_line(&page.to_string());
         return Ok(());
     }
-    say(&report::list(&page));
+    print_line(&report::list(&page));
     let (number, of) = (&page["page"], page["pageCount"].as_u64().unwrap_or(1));
     if of > 1 {
-        say(&format!("page {number} of {of}, {} executions", page["total"]));
+        print_line(&format!("page {number} of {of}, {} executions", page["total"]));
     }
     Ok(())
 }
@@ -129,18 +129,18 @@ async fn show(client: &ApiClient, execution: ExecutionId, as_json: bool) -> Resu
     let steps = get(format!("{PATH}/{execution}/steps")).await?;
     if as_json {
         resource["steps"] = steps;
-        say(&format!("{resource:#}"));
+        print_line(&format!("{resource:#}"));
         return Ok(());
     }
-    say(&report::list(&json!({ "items": [resource] })));
+    print_line(&report::list(&json!({ "items": [resource] })));
     let failure = &resource["failure"];
     if failure.is_object() {
         let text = |key: &str| failure[key].as_str().unwrap_or_default();
-        say(&super::progress::printable(&format!("{}: {}", text("code"), text("message"))));
+        print_line(&printable(&format!("{}: {}", text("code"), text("message"))));
     }
-    say(&report::steps(&steps));
+    print_line(&report::steps(&steps));
     let id = execution.to_string();
-    pending(&resource)?.iter().flat_map(|pending| report::asked(&id, pending)).for_each(|line| say(&line));
+    pending(&resource)?.iter().flat_map(|pending| report::asked(&id, pending)).for_each(|line| print_line(&line));
     Ok(())
 }
 
@@ -148,12 +148,6 @@ async fn cancel(client: &ApiClient, execution: ExecutionId, reason: Option<&str>
     let path = format!("{PATH}/{execution}/cancel");
     let answer = client.post(&path, &json!({ "reason": reason })).await.map_err(CommandError::failed)?;
     let is_over = answer["status"] == ExecutionStatus::Cancelled.as_str();
-    say(&format!("{execution} {}", if is_over { "is cancelled" } else { "is being cancelled" }));
+    print_line(&format!("{execution} {}", if is_over { "is cancelled" } else { "is being cancelled" }));
     Ok(())
-}
-
-/// What an execution waits for, as its resource tells.
-fn pending(resource: &Value) -> Result<Vec<Pending>, CommandError> {
-    serde_json::from_value(resource["pending"].clone())
-        .map_err(|error| CommandError::failed(format!("the answer of the service makes no sense: {error}")))
 }

@@ -1,11 +1,11 @@
-//! What an execution has come to, for people. Pure.
+//! Summaries of executions for the terminal. Pure.
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::dialogue::{name, question_lines, questions};
-use crate::cli::progress::printable;
-use crate::cli::report::seconds;
+use crate::cli::text::printable;
+use crate::cli::text::seconds;
 use crate::domain::progress::{DocumentRef, Pending, PendingKind, Product, Progress, StepKey};
 
 pub fn table(progress: &Progress) -> String {
@@ -39,7 +39,7 @@ fn document_line(Product { step_id, item, document, .. }: &Product) -> String {
     printable(&format!("{document_type} {document_id} version {version} (of {step})"))
 }
 
-/// What is waited for, and the commands that answer it.
+/// The pending input, and the commands that answer it.
 pub fn waiting(execution: &str, pending: &[Pending]) -> Vec<String> {
     pending
         .iter()
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_told_with_the_command_that_answers_it() {
+    fn pending_input_is_shown_with_the_command_that_answers_it() {
         let lines = waiting("exec_1", &[clarification()]);
         let expected =
             ["requirements waits", "  ade exec answer exec_1 requirements --answer Q_1=... --answer Q_2=..."];

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::PATH;
 use super::follow::{Ending, Session};
+use super::resource::PATH;
 use crate::cli::client::ApiClient;
+use crate::cli::exit::{CommandError, Exit};
 use crate::cli::follow::Target;
-use crate::cli::output::say;
-use crate::cli::serve::Signals;
+use crate::cli::output::print_line;
 use crate::cli::service::{Service, attach, attach_or_start};
+use crate::cli::signals::Signals;
 use crate::cli::workflows::Place;
-use crate::cli::{CommandError, Exit};
 use crate::config::Settings;
 use crate::domain::ExecutionId;
 use crate::domain::status::ExecutionStatus;
@@ -30,7 +30,7 @@ pub struct StartArgs {
     input: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
-    /// Follow it to its end, and answer what it asks. Without a running service one is started for as long.
+    /// Follow it to its end, and answer its questions. Without a running service, one is started for the duration.
     #[arg(long)]
     follow: bool,
 }
@@ -58,12 +58,12 @@ pub async fn start(arguments: &StartArgs, settings: Settings, server: Option<&st
     if !arguments.follow {
         let client = attach(&settings, server).await.map_err(CommandError::failed)?;
         let id = create(&client, arguments, input).await?;
-        say(&id.to_string());
+        print_line(&id.to_string());
         return Ok(Exit::Succeeded);
     }
     with_service(settings, server, async |client| {
         let id = create(client, arguments, input).await?;
-        say(&format!("execution {id}"));
+        print_line(&format!("execution {id}"));
         Ok(id)
     })
     .await
@@ -73,7 +73,7 @@ pub async fn follow(execution: ExecutionId, settings: Settings, server: Option<&
     with_service(settings, server, async |_| Ok(execution)).await
 }
 
-/// Follows the execution that `find` comes with, on a service that is started if none is there.
+/// Follows the execution that `find` returns, on a service that is started if none is running.
 async fn with_service(
     settings: Settings,
     server: Option<&str>,
@@ -90,7 +90,7 @@ async fn with_service(
         Ok(id) => followed(client, id, &service, &mut signals).await,
         Err(error) => Err(error),
     };
-    // Whoever interrupts does not wait for work to end.
+    // An interrupt does not wait for work to end.
     service.close(!matches!(ending, Ok(Ending::Interrupted))).await;
     Ok(match ending? {
         Ending::Over(status) => Exit::of_success(status == ExecutionStatus::Completed),
@@ -109,12 +109,12 @@ async fn followed(
     let ending = Session::new(client, target).follow(signals).await.map_err(CommandError::failed)?;
     let what_then = match (ending, service.is_embedded()) {
         (Ending::Over(_), _) => return Ok(ending),
-        (_, false) => format!("it goes on; `ade exec follow {id}` comes back to it, `ade exec cancel {id}` ends it"),
+        (_, false) => format!("it continues; `ade exec follow {id}` reattaches, `ade exec cancel {id}` ends it"),
         (_, true) => {
-            format!("it goes on when a service runs on the data folder: `ade serve`, or `ade exec follow {id}`")
+            format!("it continues when a service runs on the data directory: `ade serve`, or `ade exec follow {id}`")
         }
     };
-    say(&what_then);
+    print_line(&what_then);
     Ok(ending)
 }
 

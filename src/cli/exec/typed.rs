@@ -1,13 +1,13 @@
-//! What somebody has typed, as the value that a question asks for. Pure.
+//! Typed text as the value that a question asks for. Pure.
 //!
-//! Law: what the service would refuse is refused here, by the same rules and in the same words.
+//! Invariant: what the service would refuse is refused here, by the same rules and in the same words.
 
 use serde_json::{Map, Number, Value};
 
 use crate::domain::question::{AnswerType, Choice, Question};
 use crate::workflow::clarification::answer_faults;
 
-/// The value; none when nothing is said and nothing has to be. An empty text is the default.
+/// The value; none when an optional question is left unanswered. An empty text means the default.
 pub fn answer(question: &Question, text: &str) -> Result<Option<Value>, String> {
     let text = text.trim();
     let value = match text {
@@ -22,7 +22,7 @@ pub fn answer(question: &Question, text: &str) -> Result<Option<Value>, String> 
     }
 }
 
-/// A value as somebody would type it.
+/// A value as a person would type it.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -144,7 +144,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_why() {
+    fn a_refused_value_has_a_reason() {
         for (answer_type, text, why) in [
             ("free_text", "  ", "required"),
             ("single_choice", "4", "\"4\" is none of the choices"),

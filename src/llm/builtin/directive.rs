@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
+use super::mark::MARK;
 use super::questions::{AnswerType, Question};
 use crate::llm::error::ErrorKind;
 use crate::llm::{ProviderError, REPLY_BYTES, Wait};
 
-const MARK: &str = "builtin:";
 /// A set has no more.
 const QUESTIONS: usize = 12;
-
-/// The line is for the builtin provider.
-pub fn is_directive(line: &str) -> bool {
-    line.trim().starts_with(MARK)
-}
 
 /// What a task wants of its provider.
 #[derive(Debug, Default, PartialEq)]
@@ -29,11 +24,11 @@ pub struct Directives {
 pub enum Fault {
     /// Nothing but this comes.
     Error(ProviderError),
-    /// The reply begins, and breaks off.
+    /// The reply starts, and breaks off.
     Cut,
 }
 
-/// A reply that is of no use.
+/// An unusable reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Odd {
     Broken,
@@ -45,7 +40,7 @@ pub enum Odd {
 }
 
 impl Directives {
-    /// Every line that begins with the mark; one that means nothing is an error.
+    /// Every line that starts with the mark; an unknown one is an error.
     pub fn parse(task: &str) -> Result<Self, String> {
         let mut directives = Self::default();
         for line in task.lines().filter_map(|line| line.trim().strip_prefix(MARK)) {

@@ -35,10 +35,8 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 /// The first document that is found, or why there is none.
 pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> {
-    let validator = options()
-        .should_validate_formats(true)
-        .build(schema)
-        .map_err(|error| format!("the schema is none: {error}"))?;
+    let validator =
+        options().should_validate_formats(true).build(schema).map_err(|error| format!("invalid schema: {error}"))?;
     let (work, patterns) = (Work::new(), Patterns::default());
     let mut reason = None;
     for is_full in [true, false] {
@@ -234,7 +232,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A name for a member that nobody has named.
+    /// A name for a member without one.
     fn name(&self, shape: &Shape, number: usize) -> Result<String, String> {
         let known = shape.get("properties").and_then(Value::as_object).and_then(|known| known.keys().nth(number));
         if let Some(name) = known {

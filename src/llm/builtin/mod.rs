@@ -1,6 +1,6 @@
 //! The provider inside the binary: no key, no network, no model.
 //!
-//! Law: the same request has the same answer, always. What it answers satisfies the schema that it was given; what it
+//! Invariant: the same request has the same answer, always. What it answers satisfies the schema that it was given; what it
 //! cannot satisfy it says ([`ProviderError::Unanswerable`]). It reads [`super::Context`] and takes words for its documents
 //! from the JSON in the messages.
 //!
@@ -22,6 +22,7 @@
 
 mod directive;
 mod document;
+mod mark;
 mod number;
 mod pattern;
 mod questions;
@@ -53,7 +54,7 @@ impl Provider for Builtin {
 
     fn call(&self, request: Request) -> Call {
         let timeout = request.timeout.unwrap_or(Duration::MAX);
-        // It may take a while, which is nobody else's.
+        // It may take a while, which must not block the thread.
         let writing = async move { tokio::task::spawn_blocking(move || script(&request)).await };
         let written = stream::once(writing)
             .flat_map(|script| stream::iter(script.unwrap_or_else(|error| vec![(Duration::ZERO, Err(died(&error)))])));
@@ -71,19 +72,19 @@ fn died(error: &tokio::task::JoinError) -> ProviderError {
     ProviderError::Unanswerable { reason: error.to_string() }
 }
 
-type Told = (Duration, Result<Part, ProviderError>);
+type Timed = (Duration, Result<Part, ProviderError>);
 
-/// Everything that a call will bring, each piece with the pause before it.
-fn script(request: &Request) -> Vec<Told> {
+/// Every part of a reply, each with the pause before it.
+fn script(request: &Request) -> Vec<Timed> {
     let usage = Usage { input: prompt_tokens(request), ..Usage::default() };
-    let begun = (Duration::ZERO, Ok(Part::Usage(usage)));
+    let started = (Duration::ZERO, Ok(Part::Usage(usage)));
     match Directives::parse(&request.context.task) {
-        Ok(directives) => std::iter::once(begun).chain(directed(request, &directives, usage)).collect(),
+        Ok(directives) => std::iter::once(started).chain(directed(request, &directives, usage)).collect(),
         Err(reason) => vec![(Duration::ZERO, Err(ProviderError::Refused { status: 400, message: reason }))],
     }
 }
 
-fn directed(request: &Request, directives: &Directives, usage: Usage) -> Vec<Told> {
+fn directed(request: &Request, directives: &Directives, usage: Usage) -> Vec<Timed> {
     let fault = directives.fault(request.context.call_attempt);
     if let Some(Fault::Error(error)) = fault {
         return vec![(directives.delay, Err(error))];
@@ -94,22 +95,22 @@ fn directed(request: &Request, directives: &Directives, usage: Usage) -> Vec<Tol
     }
 }
 
-/// The reply in pieces, or its beginning when the connection is lost.
-fn spoken(content: &str, stop: StopReason, mut usage: Usage, delay: Duration, is_cut: bool) -> Vec<Told> {
+/// The reply in pieces; only the first half when the connection is to break.
+fn spoken(content: &str, stop: StopReason, mut usage: Usage, delay: Duration, is_cut: bool) -> Vec<Timed> {
     let pieces = pieces(content);
     let pause = delay / u32::try_from(pieces.len()).unwrap_or(1);
-    let mut told: Vec<Told> = pieces.iter().map(|text| (pause, Ok(Part::Delta((*text).to_owned())))).collect();
+    let mut parts: Vec<Timed> = pieces.iter().map(|text| (pause, Ok(Part::Delta((*text).to_owned())))).collect();
     if is_cut {
-        told.truncate(told.len().div_ceil(2));
+        parts.truncate(parts.len().div_ceil(2));
         let reason = "it was closed before the reply was complete".to_owned();
-        told.push((Duration::ZERO, Err(ProviderError::Transport { reason })));
-        return told;
+        parts.push((Duration::ZERO, Err(ProviderError::Transport { reason })));
+        return parts;
     }
     usage.output = estimated_tokens(content);
-    told.push((Duration::ZERO, Ok(Part::Usage(usage))));
+    parts.push((Duration::ZERO, Ok(Part::Usage(usage))));
     let reply = Reply { content: content.to_owned(), usage: Some(usage), latency: delay, stop };
-    told.push((Duration::ZERO, Ok(Part::Reply(reply))));
-    told
+    parts.push((Duration::ZERO, Ok(Part::Reply(reply))));
+    parts
 }
 
 fn pieces(content: &str) -> Vec<&str> {
@@ -144,7 +145,7 @@ fn wanted(request: &Request, directives: &Directives, material: &Material) -> Re
     Ok(if directives.fence { format!("```json\n{text}\n```") } else { text })
 }
 
-/// A document when no form was asked for.
+/// A document when no schema was given.
 fn default_schema() -> Value {
     json!({
         "type": "object",
@@ -174,7 +175,7 @@ fn oddly(
     })
 }
 
-/// No answer is longer than what was asked for.
+/// No reply is longer than requested.
 fn within(request: &Request, mut content: String) -> (String, StopReason) {
     let most = usize::try_from(request.max_tokens).unwrap_or(usize::MAX).saturating_mul(4);
     match content.char_indices().nth(most) {
@@ -195,14 +196,14 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).expect("a value is JSON")
 }
 
-/// A call does not outlive its limit.
+/// A call is bounded by its time limit.
 fn bounded(call: Call, limit: Duration) -> Call {
     let state = (call, None::<tokio::time::Instant>);
-    let parts = stream::try_unfold(state, move |(mut call, begun)| async move {
-        let begun = begun.unwrap_or_else(tokio::time::Instant::now);
-        let left = limit.saturating_sub(begun.elapsed());
+    let parts = stream::try_unfold(state, move |(mut call, started)| async move {
+        let started = started.unwrap_or_else(tokio::time::Instant::now);
+        let left = limit.saturating_sub(started.elapsed());
         match tokio::time::timeout(left, call.next()).await {
-            Ok(part) => part.transpose().map(|part| part.map(|part| (part, (call, Some(begun))))),
+            Ok(part) => part.transpose().map(|part| part.map(|part| (part, (call, Some(started))))),
             Err(_) => Err(ProviderError::Timeout { wait: super::Wait::Total, limit }),
         }
     });

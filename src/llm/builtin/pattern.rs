@@ -1,6 +1,6 @@
 //! A string that a regular expression matches. Pure.
 //!
-//! Lookaround and back references are beyond it. What comes out is short, and is checked by the caller.
+//! Lookaround and back references are not supported. The result is short, and is checked by the caller.
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
@@ -17,12 +17,12 @@ const PLEASANT: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123
 /// A match of at least `min` and at most `max` characters; other numbers give other matches, if there are any.
 pub fn matching(pattern: &str, min: usize, max: usize, number: usize, work: &Work) -> Result<String, String> {
     work.spend(pattern.len().saturating_mul(PARSED))?;
-    let hir = regex_syntax::parse(pattern).map_err(|_| format!("the pattern {pattern} is beyond it"))?;
+    let hir = regex_syntax::parse(pattern).map_err(|_| format!("unsupported pattern {pattern}"))?;
     let is_anchored = hir.properties().look_set_suffix().contains(Look::End);
     for extra in 0..=EXTRA {
         let mut text = String::new();
         let count = Count { extra, number, work };
-        count.write(&hir, &mut text)?.ok_or_else(|| format!("the pattern {pattern} is beyond it"))?;
+        count.write(&hir, &mut text)?.ok_or_else(|| format!("unsupported pattern {pattern}"))?;
         let mut length = text.chars().count();
         if !is_anchored && length < min && extra == EXTRA {
             text.push_str(&"x".repeat(min - length));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_it_is_said() {
-        assert!(matching("^(?=.*\\d).+$", 0, 10, 0).unwrap_err().contains("beyond"));
+    fn an_unsupported_pattern_is_reported() {
+        assert!(matching("^(?=.*\\d).+$", 0, 10, 0).unwrap_err().contains("unsupported"));
     }
 }

@@ -69,7 +69,7 @@ impl AnswerType {
     }
 }
 
-/// A set when nobody said what to ask.
+/// The default question.
 pub fn any() -> Vec<Question> {
     let text = "What else should be taken into account?".to_owned();
     vec![Question { text, answer: AnswerType::FreeText, is_required: true }]
@@ -114,7 +114,7 @@ pub fn uuid(text: &str) -> String {
     bytes.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -1,6 +1,6 @@
 //! A schema without its detours: references followed, `allOf` merged, alternatives laid out. Pure.
 //!
-//! Merging is not exact everywhere (what `not` and two patterns forbid together is left as it is): whoever builds on a
+//! Merging is not exact everywhere (what `not` and two patterns forbid together is left as it is): the user of a
 //! shape checks the result against the schema itself.
 
 use serde_json::{Map, Value, json};

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::directive::is_directive;
+use super::mark::is_directive;
 use crate::llm::Request;
 
 /// Strings longer than this are no titles, and are not repeated.

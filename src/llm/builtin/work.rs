@@ -1,7 +1,7 @@
-//! How much may be done for one document. Pure.
+//! The work budget of one document. Pure.
 //!
-//! Law: schemas come from strangers, so whatever is done for one is paid for before it is done. What is left does not
-//! depend on the time: the same request has the same answer.
+//! Invariant: schemas are untrusted, so work is charged before it is done. The budget does not depend on time: the same
+//! request has the same answer.
 
 use std::cell::Cell;
 
