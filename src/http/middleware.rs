@@ -276,8 +276,10 @@ fn query_problem(error: &QueryPayloadError) -> Problem {
     Problem::new(Code::InvalidQuery, field.message.clone()).error(field)
 }
 
+/// What is typed in a path is an id.
 fn path_problem(error: &PathError) -> Problem {
-    Problem::new(Code::InvalidId, error.to_string())
+    let PathError::Deserialize(cause) = error else { return Problem::new(Code::InvalidId, error.to_string()) };
+    Problem::new(Code::InvalidId, cause.to_string())
 }
 
 /// What serde says, as an entry of `errors`: it names an unknown or missing field between backticks.

@@ -12,7 +12,7 @@ use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
 use crate::domain::time;
-use crate::domain::{BuildId, ConfigurationId};
+use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
@@ -49,11 +49,11 @@ struct OptionsBody {
 async fn create(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let configuration_id = configuration(&principal, &registry, *path).await?;
     input::no_idempotency_key(&request)?;
     let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
@@ -79,10 +79,9 @@ async fn ended(registry: &RegistryHandle, build: &Build) {
 async fn configuration(
     principal: &crate::domain::principal::Principal,
     registry: &RegistryHandle,
-    (workspace_text, configuration): &(String, String),
+    (workspace_id, id): (WorkspaceId, ConfigurationId),
 ) -> Result<ConfigurationId, Problem> {
-    let workspace_id = workspace(registry, principal, workspace_text).await?;
-    let id: ConfigurationId = input::id(configuration)?;
+    let workspace_id = workspace(registry, principal, workspace_id).await?;
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     let found = found.filter(|found| found.workspace_id == workspace_id);
     found.map(|found| found.id).ok_or_else(|| Problem::not_found("the configuration"))
@@ -91,28 +90,28 @@ async fn configuration(
 async fn list(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let configuration_id = configuration(&principal, &registry, *path).await?;
     let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
     lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await
 }
 
-async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let build = registry.build(&principal, input::id(&path)?).await?;
+async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<BuildId>) -> Result<HttpResponse, Problem> {
+    let build = registry.build(&principal, *id).await?;
     build.map(|build| HttpResponse::Ok().json(resource(&build))).ok_or_else(|| Problem::not_found("the build"))
 }
 
 async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<BuildId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: BuildId = input::id(&path)?;
+    let id = id.into_inner();
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel_build(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;

@@ -56,12 +56,12 @@ enum Origin {
 async fn create(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let new: NewConfiguration = body.required()?;
     let configuration = draft(workspace_id, &new.display_name)?;
     match new.source {
@@ -70,7 +70,7 @@ async fn create(
             add(&registry, configuration, write).await
         }
         Origin::Clone { configuration_id } => {
-            let original = find(&registry, &principal, workspace_id, &configuration_id).await?;
+            let original = find(&registry, &principal, workspace_id, input::id(&configuration_id)?).await?;
             let (from, locks) = (folder(&registry, &original), registry.services().work.packages.clone());
             let copy = move |to: &Location| {
                 locks.reading(&from.path(), || package::copy_package(&from, to)).map_err(Problem::internal)
@@ -83,12 +83,12 @@ async fn create(
 async fn import(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let limits = package::Limits::default();
     let mut form = form::read(multipart, &incoming(&registry), limits.zip_bytes, &["display_name"]).await?;
     let upload = form.take_file()?;
@@ -104,12 +104,12 @@ async fn import(
 async fn replace(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let id = find(&registry, &principal, workspace_id, path.1).await?.id;
     let expected = input::expected(&request)?;
     let mut form = form::read(multipart, &incoming(&registry), package::Limits::default().zip_bytes, &[]).await?;
     let upload = form.take_file()?;
@@ -122,23 +122,23 @@ async fn replace(
 async fn activate(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let id = find(&registry, &principal, workspace_id, &path.1).await?.id;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let id = find(&registry, &principal, workspace_id, path.1).await?.id;
     registry.store().activate(workspace_id, id, time::micros(Utc::now())).await?;
-    Ok(shown(&find(&registry, &principal, workspace_id, &path.1).await?))
+    Ok(shown(&find(&registry, &principal, workspace_id, path.1).await?))
 }
 
 /// The package as a zip file; the same files give the same bytes, so their digest is the `ETag`.
 async fn export(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let configuration = find(&registry, &principal, workspace_id, &path.1).await?;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let configuration = find(&registry, &principal, workspace_id, path.1).await?;
     let (locks, folder) = (registry.services().work.packages.clone(), folder(&registry, &configuration));
     let incoming = incoming(&registry);
     let packed = blocking(move || locks.reading(&folder.path(), || pack(&folder, &incoming))).await?;
@@ -164,10 +164,10 @@ fn nameless(incoming: &Location) -> io::Result<File> {
 async fn list(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     lists::respond::<Configuration>(store, &principal.workspaces, &CONFIGURATIONS, within, query, resource).await
@@ -176,10 +176,10 @@ async fn list(
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let found = find(&registry, &principal, workspace_id, &path.1).await?;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let found = find(&registry, &principal, workspace_id, path.1).await?;
     Ok(shown(&found))
 }
 
@@ -193,9 +193,8 @@ fn shown(configuration: &Configuration) -> HttpResponse {
 pub(super) async fn workspace(
     registry: &RegistryHandle,
     principal: &Principal,
-    text: &str,
+    id: WorkspaceId,
 ) -> Result<WorkspaceId, Problem> {
-    let id = input::id(text)?;
     let found = registry.store().find_workspace(&principal.workspaces, id).await?;
     found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
 }
@@ -204,9 +203,8 @@ pub(super) async fn find(
     registry: &RegistryHandle,
     principal: &Principal,
     workspace_id: WorkspaceId,
-    text: &str,
+    id: ConfigurationId,
 ) -> Result<Configuration, Problem> {
-    let id: ConfigurationId = input::id(text)?;
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the configuration"))
 }

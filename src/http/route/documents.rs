@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::Read as _;
 use super::configurations::workspace;
-use crate::domain::DocumentId;
 use crate::domain::configuration::Document;
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
 use crate::domain::time;
+use crate::domain::{DocumentId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::Caller;
 use crate::http::body;
@@ -33,12 +33,12 @@ pub fn mount(config: &mut web::ServiceConfig) {
 async fn upload(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let settings = &registry.services().settings;
     let incoming = Location::below(&settings.storage.data_dir, INCOMING);
     let mut form = form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
@@ -79,10 +79,10 @@ fn metadata(text: Option<&str>) -> Result<Value, Problem> {
 async fn list(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
@@ -91,18 +91,18 @@ async fn list(
 async fn show(
     caller: Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(resource(&find(caller, &registry, &path).await?)))
+    Ok(HttpResponse::Ok().json(resource(&find(caller, &registry, *path).await?)))
 }
 
 async fn download(
     caller: Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let document = find(caller, &registry, &path).await?;
+    let document = find(caller, &registry, *path).await?;
     let data_dir = &registry.services().settings.storage.data_dir;
     file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
 }
@@ -110,10 +110,9 @@ async fn download(
 async fn find(
     Caller(principal): Caller,
     registry: &RegistryHandle,
-    (workspace_text, document): &(String, String),
+    (workspace_id, id): (WorkspaceId, DocumentId),
 ) -> Result<Document, Problem> {
-    let workspace_id = workspace(registry, &principal, workspace_text).await?;
-    let id: DocumentId = input::id(document)?;
+    let workspace_id = workspace(registry, &principal, workspace_id).await?;
     let found = registry.store().find_document(&principal.workspaces, id).await?;
     found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Read as _;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
-use crate::domain::{StreamId, StreamKey};
+use crate::domain::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
@@ -28,29 +29,45 @@ use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
 
 type Registry = web::Data<RegistryHandle>;
-/// `runs`, `builds`, `executions` or `workspaces`, and the id.
-type Work = web::Path<(String, String)>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
-    let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|executions|workspaces}}/{{id}}/{rest}"));
-    let work = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
     config
         .service(web::resource("/events/stream").read(many))
-        .service(every("events").read(any_form))
-        .service(web::resource("/{collection:executions}/{id}/stream").read(stream))
-        .service(every("events/stream").read(stream))
-        .service(every("events/download").read(download))
-        .service(work("logfile").read(download))
-        .service(work("logs").read(logs));
+        .configure(|config| mount_events::<RunId>(config, "runs"))
+        .configure(|config| mount_events::<BuildId>(config, "builds"))
+        .configure(|config| mount_events::<ExecutionId>(config, "executions"))
+        .configure(|config| mount_events::<WorkspaceId>(config, "workspaces"))
+        .configure(|config| mount_console::<RunId>(config, "runs"))
+        .configure(|config| mount_console::<BuildId>(config, "builds"))
+        .service(web::resource("/executions/{id}/stream").read(stream::<ExecutionId>));
 }
 
-async fn any_form(
+/// The id of something that has a stream, as paths have it.
+trait Streamed: Copy + DeserializeOwned + Into<StreamId> + 'static {}
+
+impl<Id: Copy + DeserializeOwned + Into<StreamId> + 'static> Streamed for Id {}
+
+fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
+    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
+    config
+        .service(resource("events").read(any_form::<Id>))
+        .service(resource("events/stream").read(stream::<Id>))
+        .service(resource("events/download").read(download::<Id>));
+}
+
+/// Of work whose engine writes to a console.
+fn mount_console<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
+    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
+    config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
+}
+
+async fn any_form<Id: Streamed>(
     caller: Caller,
     registry: Registry,
-    path: Work,
+    id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Ok(varying(respond(&registry, &request, key(caller, &registry, &path).await?, None).await?))
+    Ok(varying(respond(&registry, &request, key(caller, &registry, *id).await?, None).await?))
 }
 
 /// Another `Accept` may get another form.
@@ -59,30 +76,36 @@ fn varying(mut answer: HttpResponse) -> HttpResponse {
     answer
 }
 
-async fn stream(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Sse)).await
-}
-
-async fn download(
+async fn stream<Id: Streamed>(
     caller: Caller,
     registry: Registry,
-    path: Work,
+    id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Ndjson)).await
+    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Sse)).await
+}
+
+async fn download<Id: Streamed>(
+    caller: Caller,
+    registry: Registry,
+    id: web::Path<Id>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Ndjson)).await
 }
 
 /// The stream of the path.
 async fn key(
     Caller(principal): Caller,
     registry: &RegistryHandle,
-    (collection, id): &(String, String),
+    id: impl Into<StreamId>,
 ) -> Result<StreamKey, Problem> {
-    let (id, what) = match collection.as_str() {
-        "runs" => (StreamId::Run(input::id(id)?), "the run"),
-        "builds" => (StreamId::Build(input::id(id)?), "the build"),
-        "executions" => (StreamId::Execution(input::id(id)?), "the execution"),
-        _ => (StreamId::Feed(input::id(id)?), "the workspace"),
+    let id = id.into();
+    let what = match id.kind() {
+        StreamKind::Run => "the run",
+        StreamKind::Build => "the build",
+        StreamKind::Execution => "the execution",
+        StreamKind::Feed => "the workspace",
     };
     find(&principal, registry, id).await?.ok_or_else(|| Problem::not_found(what))
 }
@@ -184,8 +207,13 @@ pub async fn respond_created(
 const MAX_ENTRIES: u64 = 1000;
 
 /// Console lines as plain entries: a page of them, or as lines all that there are.
-async fn logs(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let key = key(caller, &registry, &path).await?;
+async fn logs<Id: Streamed>(
+    caller: Caller,
+    registry: Registry,
+    id: web::Path<Id>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let key = key(caller, &registry, *id).await?;
     let mut query = RawQuery::read(&request)?;
     let (after, limit) = (query.number("after_id")?.unwrap_or(0), query.number("limit")?);
     query.finish("after_id, limit")?;

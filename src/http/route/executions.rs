@@ -81,14 +81,13 @@ async fn create(
 async fn retry(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ExecutionId>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
     let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
-    let again = registry.retry_execution(principal, id, input::idempotency_key(&request)?).await?;
+    let again = registry.retry_execution(principal, *id, input::idempotency_key(&request)?).await?;
     respond_created(&registry, &request, again, stream || body.stream).await
 }
 
@@ -111,9 +110,12 @@ async fn list(Caller(principal): Caller, registry: Registry, request: HttpReques
     lists::respond(registry.store(), &scope, &EXECUTIONS, within, query, resource).await
 }
 
-async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
-    Ok(HttpResponse::Ok().json(resource(&find(&registry, &principal, id).await?)))
+async fn show(
+    Caller(principal): Caller,
+    registry: Registry,
+    id: web::Path<ExecutionId>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(resource(&find(&registry, &principal, *id).await?)))
 }
 
 async fn find(registry: &RegistryHandle, principal: &Principal, id: ExecutionId) -> Result<Execution, Problem> {
@@ -125,10 +127,9 @@ async fn steps(
     Caller(principal): Caller,
     _: NoQuery,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ExecutionId>,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
-    let execution = find(&registry, &principal, id).await?;
+    let execution = find(&registry, &principal, *id).await?;
     let progress = registry.execution_progress(&execution).await?;
     let workflow_id = &execution.workflow_id;
     let definition =
@@ -159,10 +160,10 @@ fn steps_of<'a>(ids: &[&'a str], progress: &'a Progress) -> Vec<StepResource<'a>
 async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ExecutionId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
+    let id = id.into_inner();
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel_execution(principal.clone(), id, reason).await?;
     let execution = registry.execution(&principal, id).await?;
@@ -180,13 +181,13 @@ struct AnswersBody {
 async fn answer(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(ExecutionId, String)>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let body: AnswersBody = body.required()?;
     let clarification_id: Option<ClarificationId> = body.clarification_id.as_deref().map(input::id).transpose()?;
     let to = Address { step_id: path.1.clone(), item: body.item, clarification_id };
-    say(&registry, principal, &path.0, to, Saying::Answers(body.answers)).await
+    say(&registry, principal, path.0, to, Saying::Answers(body.answers)).await
 }
 
 /// Characters of what a person says about a document.
@@ -203,24 +204,23 @@ struct DecisionBody {
 async fn decide(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(ExecutionId, String)>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let body: DecisionBody = body.required()?;
     input::remark("comment", body.comment.as_deref(), MAX_COMMENT)?;
     let to = Address { step_id: path.1.clone(), item: body.item, clarification_id: None };
     let decision = Decision { accepted: body.accepted, comment: body.comment };
-    say(&registry, principal, &path.0, to, Saying::Decision(decision)).await
+    say(&registry, principal, path.0, to, Saying::Decision(decision)).await
 }
 
 async fn say(
     registry: &RegistryHandle,
     principal: Principal,
-    execution: &str,
+    id: ExecutionId,
     to: Address,
     saying: Saying,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(execution)?;
     registry.say_to_execution(principal.clone(), id, to, saying).await?;
     Ok(HttpResponse::Ok().json(resource(&find(registry, &principal, id).await?)))
 }

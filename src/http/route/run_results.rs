@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Read as _;
 use super::runs::find;
+use crate::domain::RunId;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::text::clipped;
@@ -17,7 +18,7 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
 use crate::http::auth::Caller;
-use crate::http::input::{self, blocking};
+use crate::http::input::blocking;
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -36,12 +37,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/runs/{run}/diagnostics").read(diagnostics));
 }
 
-async fn summary(
-    Caller(principal): Caller,
-    registry: Registry,
-    path: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+async fn summary(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = registry.run(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let summary = match &run.state.summary {
         None if run.state.status.is_terminal() => folded_summary(&registry, &run).await?,
         stored => stored.clone(),
@@ -71,9 +68,9 @@ async fn outputs(
     Caller(principal): Caller,
     _: NoQuery,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run = registry.run(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let run = registry.run(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let data_dir = registry.services().settings.storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
@@ -133,10 +130,10 @@ fn encode(path: &str) -> String {
 async fn output(
     caller: Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(RunId, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path.0).await?;
+    let run = find(caller, &registry, path.0).await?;
     let absent = || Problem::new(Code::NoOutput, "the run has no such output");
     let wanted = Path::new(&path.1);
     if wanted.as_os_str().is_empty() || !wanted.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -156,8 +153,8 @@ const LAST_LINES: usize = 50;
 const DIAGNOSTICS: u64 = 4 << 20;
 
 /// How the engine ended, and the end of what it said.
-async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path).await?;
+async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = find(caller, &registry, *id).await?;
     let (data_dir, folder) = (registry.services().settings.storage.data_dir.clone(), run.stream_key().folder());
     let written =
         blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();

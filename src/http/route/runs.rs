@@ -129,33 +129,32 @@ fn check(options: &RunOptions, given: usize) -> Result<(), Problem> {
 async fn create(
     caller: Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ConfigurationId>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    create_run(caller, registry, None, &path, request, body).await
+    create_run(caller, registry, None, *id, request, body).await
 }
 
 async fn create_in_workspace(
     caller: Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &caller.0, &path.0).await?;
-    create_run(caller, registry, Some(workspace_id), &path.1, request, body).await
+    let workspace_id = workspace(&registry, &caller.0, path.0).await?;
+    create_run(caller, registry, Some(workspace_id), path.1, request, body).await
 }
 
 async fn create_run(
     Caller(principal): Caller,
     registry: Registry,
     workspace_id: Option<WorkspaceId>,
-    configuration: &str,
+    configuration_id: ConfigurationId,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = input::id(configuration)?;
     let stream = input::stream_flag(&request)?;
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
@@ -181,14 +180,13 @@ fn at_its_place(error: CreateRunError, places: &[(DocumentId, String)]) -> Probl
 async fn retry(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<RunId>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
     let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
-    let again = registry.retry_run(principal, id, input::idempotency_key(&request)?).await?;
+    let again = registry.retry_run(principal, *id, input::idempotency_key(&request)?).await?;
     respond_created(&registry, &request, again, stream || body.stream).await
 }
 
@@ -202,19 +200,18 @@ async fn respond_created(
     created(registry, request, CreatedWork { stream: run.stream_key(), location, resource, replayed }, stream).await
 }
 
-async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
-    let run = registry.run(&principal, id).await?;
+async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = registry.run(&principal, *id).await?;
     run.map(|run| HttpResponse::Ok().json(resource(&run))).ok_or_else(|| Problem::not_found("the run"))
 }
 
 async fn list_of_workspace(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
@@ -222,11 +219,11 @@ async fn list_of_workspace(
 async fn list_of_both(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let found = super::configurations::find(&registry, &principal, workspace_id, &path.1).await?;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let found = super::configurations::find(&registry, &principal, workspace_id, path.1).await?;
     let within = Within { workspace_id: Some(workspace_id), configuration_id: Some(found.id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
@@ -234,10 +231,10 @@ async fn list_of_both(
 async fn list_of_configuration(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ConfigurationId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: ConfigurationId = input::id(&path)?;
+    let id = id.into_inner();
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     let found = found.ok_or_else(|| Problem::not_found("the configuration"))?;
     // Its workspace says nothing new, but gives the database more indexes to choose from.
@@ -258,10 +255,10 @@ async fn list(
 async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<RunId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
+    let id = id.into_inner();
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel_run(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
@@ -269,8 +266,7 @@ async fn cancel(
 }
 
 /// The row as it stands, without waiting for a log that is further on.
-pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Run, Problem> {
-    let id: RunId = input::id(path)?;
+pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
     let found = registry.store().find_run(&principal.workspaces, id).await?;
     found.ok_or_else(|| Problem::not_found("the run"))
 }

@@ -11,7 +11,6 @@ use crate::domain::ledger::{Days, StepCosts, Summary, Sums, WorkflowStats, share
 use crate::domain::money::MicroUsd;
 use crate::domain::status::ExecutionStatus;
 use crate::http::auth::Caller;
-use crate::http::input;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 use crate::registry::RegistryHandle;
@@ -122,9 +121,9 @@ fn amounts(sums: &Sums) -> [(&'static str, Value); 9] {
 async fn costs(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<ExecutionId>,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
+    let id = id.into_inner();
     let (store, scope) = (registry.store(), &principal.workspaces);
     // Of one that has ended, with all that its log tells.
     let execution = registry.execution(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;

@@ -105,11 +105,11 @@ struct ChangedDocument {
 async fn change(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<DocumentId>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let expected = input::expected(&request)?;
     let ChangedDocument { title, status, summary, content } = body.required()?;
     if title.is_none() && status.is_none() && summary.is_none() && content.is_none() {
@@ -148,10 +148,10 @@ async fn list(
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<DocumentId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let asked = input::only_parameter(&request, "version")?;
     let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
     let version = asked
@@ -166,10 +166,10 @@ async fn show(
 async fn versions(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<DocumentId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let (store, scope) = (registry.store(), &principal.workspaces);
     let found = store.find_workflow_document(scope, id, None).await?;
     found.ok_or_else(|| Problem::not_found("the document"))?;

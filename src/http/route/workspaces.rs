@@ -77,10 +77,9 @@ async fn list(
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = input::id(&path)?;
-    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    let found = registry.store().find_workspace(&principal.workspaces, *id).await?;
     found
         .map(|workspace| HttpResponse::Ok().json(resource(&workspace)))
         .ok_or_else(|| Problem::not_found("the workspace"))
@@ -108,7 +107,7 @@ pub(super) async fn named_or_default(
     named: Option<&str>,
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
-        return super::configurations::workspace(registry, principal, text).await.map(Some);
+        return super::configurations::workspace(registry, principal, input::id(text)?).await.map(Some);
     }
     let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
     Ok(match (found, &principal.workspaces) {
