@@ -9,6 +9,7 @@ pub mod errors;
 pub mod middleware;
 pub mod auth;
 pub mod paths;
+pub mod resource;
 pub mod body;
 pub mod input;
 pub mod form;

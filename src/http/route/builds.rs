@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::Read as _;
@@ -11,12 +10,12 @@ use super::{CancelBody, cancelled, events};
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
-use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::RegistryHandle;
 use crate::stream::Item;
@@ -68,7 +67,7 @@ async fn create(
         let _ = timeout_at(end, ended(&registry, &build)).await;
         build = registry.build(&principal, build.id).await?.unwrap_or(build);
     }
-    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(resource(&build)))
+    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(build.as_resource()))
 }
 
 async fn ended(registry: &RegistryHandle, build: &Build) {
@@ -97,12 +96,12 @@ async fn list(
     let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
-    lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await
+    lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<BuildId>) -> Result<HttpResponse, Problem> {
     let build = registry.build(&principal, *id).await?;
-    build.map(|build| HttpResponse::Ok().json(resource(&build))).ok_or_else(|| Problem::not_found("the build"))
+    build.map(|build| HttpResponse::Ok().json(build.as_resource())).ok_or_else(|| Problem::not_found("the build"))
 }
 
 async fn cancel(
@@ -115,29 +114,5 @@ async fn cancel(
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel_build(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
-    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
-}
-
-/// The build resource.
-fn resource(build: &Build) -> Value {
-    let state = &build.state;
-    let own = paths::build(build.id);
-    json!({
-        "id": build.id, "object": "ade.build", "workspace_id": build.workspace_id,
-        "configuration_id": build.configuration_id, "status": state.status, "reason": build.reason,
-        "reused_build_id": build.reused_build_id, "fingerprint": build.inputs.fingerprint,
-        "engine_spec": build.inputs.engine_spec, "engine_version": state.engine_version,
-        "python_version": state.python_version, "python_interpreter": build.inputs.python_interpreter,
-        "content_digest": build.inputs.content_digest, "config_version": state.config_version,
-        "venv_present": build.venv_present, "log_degraded": build.log_degraded, "last_sequence": build.last_sequence,
-        "node_id": build.node_id, "created_at": time::format(build.created_at),
-        "started_at": state.started_at.map(time::format), "completed_at": state.completed_at.map(time::format),
-        "duration_ms": state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
-        "exit_code": state.exit_code, "summary": state.summary, "error": state.error,
-        "links": {
-            "self": own, "events": format!("{own}/events"), "events_stream": format!("{own}/events/stream"),
-            "events_download": format!("{own}/events/download"), "logs": format!("{own}/logs"),
-            "cancel": format!("{own}/cancel"),
-        },
-    })
+    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(Build::as_resource), "the build")
 }

@@ -9,7 +9,6 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::Read as _;
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
@@ -25,6 +24,7 @@ use crate::http::list as lists;
 use crate::http::paths::{self, API};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::respond::file;
 use crate::package;
 use crate::registry::{AddError, INCOMING, RegistryHandle};
@@ -170,7 +170,7 @@ async fn list(
     let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond::<Configuration>(store, &principal.workspaces, &CONFIGURATIONS, within, query, resource).await
+    lists::respond::<Configuration>(store, &principal.workspaces, &CONFIGURATIONS, within, query).await
 }
 
 async fn show(
@@ -186,7 +186,7 @@ async fn show(
 /// The resource; its `ETag` is that of its content, which is all that can be exchanged.
 fn shown(configuration: &Configuration) -> HttpResponse {
     let etag = format!("\"{}\"", configuration.content_digest);
-    HttpResponse::Ok().insert_header((header::ETAG, etag)).json(resource(configuration))
+    HttpResponse::Ok().insert_header((header::ETAG, etag)).json(configuration.as_resource())
 }
 
 /// The workspace of the path, if the caller may see it.
@@ -248,19 +248,9 @@ async fn add(
     let etag = format!("\"{}\"", configuration.content_digest);
     let mut created = HttpResponse::Created();
     created.insert_header(("Location", location)).insert_header((header::ETAG, etag));
-    Ok(created.json(resource(&configuration)))
+    Ok(created.json(configuration.as_resource()))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
-}
-
-fn resource(configuration: &Configuration) -> Value {
-    json!({
-        "id": configuration.id, "object": "ade.configuration", "workspace_id": configuration.workspace_id,
-        "display_name": configuration.display_name, "status": configuration.status,
-        "content_digest": configuration.content_digest, "active_build_id": configuration.active_build_id,
-        "created_at": time::format(configuration.created_at), "updated_at": time::format(configuration.updated_at),
-        "activated_at": configuration.activated_at.map(time::format),
-    })
 }

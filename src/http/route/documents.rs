@@ -3,7 +3,7 @@
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::Read as _;
 use super::configurations::workspace;
@@ -19,6 +19,7 @@ use crate::http::form;
 use crate::http::input;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{AddError, INCOMING, RegistryHandle};
@@ -59,11 +60,11 @@ async fn upload(
         AddError::Store(error) => error.into(),
     })?;
     let location = paths::document(workspace_id, document.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&document)))
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(document.as_resource()))
 }
 
 fn metadata(text: Option<&str>) -> Result<Value, Problem> {
-    let Some(text) = text else { return Ok(json!({})) };
+    let Some(text) = text else { return Ok(Map::new().into()) };
     match json::check(text.as_bytes()).map(|()| serde_json::from_str(text)) {
         Ok(Ok(Value::Object(members))) => Ok(Value::Object(members)),
         Ok(_) => Err(Problem::invalid("metadata", "a JSON object")),
@@ -85,7 +86,7 @@ async fn list(
     let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
+    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query).await
 }
 
 async fn show(
@@ -93,7 +94,7 @@ async fn show(
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, DocumentId)>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(resource(&find(caller, &registry, *path).await?)))
+    Ok(HttpResponse::Ok().json(find(caller, &registry, *path).await?.as_resource()))
 }
 
 async fn download(
@@ -115,14 +116,4 @@ async fn find(
     let workspace_id = workspace(registry, &principal, workspace_id).await?;
     let found = registry.store().find_document(&principal.workspaces, id).await?;
     found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
-}
-
-fn resource(document: &Document) -> Value {
-    let path = paths::document(document.workspace_id, document.id);
-    json!({
-        "id": document.id, "object": "ade.document", "workspace_id": document.workspace_id, "name": document.name,
-        "content_type": document.content_type, "byte_size": document.byte_size, "sha256": document.sha256,
-        "metadata": document.metadata, "created_at": time::format(document.created_at),
-        "links": { "self": path, "download": format!("{path}/download") },
-    })
 }

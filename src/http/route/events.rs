@@ -7,12 +7,14 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Read as _;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
+use crate::domain::time;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
@@ -234,23 +236,37 @@ async fn logs<Id: Streamed>(
             entries.iter().for_each(|entry| put_line(&mut lines, entry));
             HttpResponse::Ok().content_type(ndjson::CONTENT_TYPE).body(lines)
         }
-        false => HttpResponse::Ok().json(json!({ "entries": entries, "next_after_id": last })),
+        false => HttpResponse::Ok().json(ConsolePage { entries, next_after_id: last }),
     }))
 }
 
 /// A page is cut here even when it has fewer than `limit` entries; lines may be a mebibyte each.
 const MAX_LOGS_BYTES: usize = 8 << 20;
 
-/// What an entry shows. An engine may send console lines of its own; whatever of them can be read is told.
-#[derive(Default)]
-struct Shown {
+#[derive(Serialize)]
+struct ConsolePage {
+    entries: Vec<ConsoleEntry>,
+    next_after_id: u64,
+}
+
+#[derive(Serialize)]
+struct ConsoleEntry {
+    id: u64,
+    created_at: String,
+    #[serde(flatten)]
+    line: ConsoleLine,
+}
+
+/// An engine may send console lines of its own: whatever can be read of them is shown.
+#[derive(Default, Serialize)]
+struct ConsoleLine {
     scope: Value,
     stream: Value,
     level: Value,
     message: Value,
 }
 
-impl Shown {
+impl ConsoleLine {
     fn of(payload: &str) -> Self {
         let Ok(Value::Object(mut payload)) = serde_json::from_str(payload) else { return Self::default() };
         let mut take = |key: &str| payload.remove(key).unwrap_or_default();
@@ -259,7 +275,7 @@ impl Shown {
 }
 
 /// At most so many entries, and the last sequence that was looked at.
-async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<Value>, u64)> {
+async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<ConsoleEntry>, u64)> {
     let (mut entries, mut bytes, mut last) = (Vec::new(), 0, follow.position());
     let is_full = |count: usize, bytes: usize| count >= limit || bytes >= MAX_LOGS_BYTES;
     while !is_full(entries.len(), bytes) && follow.position() < follow.hub().tail().sequence {
@@ -281,19 +297,16 @@ async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<Value>, u6
     Ok((entries, last))
 }
 
-fn put_line(out: &mut Vec<u8>, entry: &Value) {
-    out.extend_from_slice(entry.to_string().as_bytes());
+fn put_line(out: &mut Vec<u8>, entry: &ConsoleEntry) {
+    serde_json::to_writer(&mut *out, entry).expect("text and JSON values serialise");
     out.push(b'\n');
 }
 
-fn entry(line: &[u8]) -> Option<Value> {
+fn entry(line: &[u8]) -> Option<ConsoleEntry> {
     if codec::raw_type(line) != CONSOLE_LINE.as_bytes() {
         return None;
     }
     let event = codec::decode(line).ok()?;
-    let Shown { scope, stream, level, message } = Shown::of(event.payload.get());
-    Some(json!({
-        "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": scope,
-        "stream": stream, "level": level, "message": message,
-    }))
+    let line = ConsoleLine::of(event.payload.get());
+    Some(ConsoleEntry { id: event.sequence, created_at: time::format(event.created_at), line })
 }

@@ -17,8 +17,7 @@ pub mod workflows;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::input::{self, Json};
 use super::paths::API;
@@ -93,18 +92,18 @@ struct StreamBody {
 }
 
 /// Work that a request has made, now or under the same key before.
-struct CreatedWork {
+struct CreatedWork<R> {
     stream: StreamKey,
     location: String,
-    resource: Value,
+    resource: R,
     replayed: bool,
 }
 
 /// The resource as it was created, or its stream from the beginning.
-async fn created(
+async fn created<R: Serialize>(
     registry: &RegistryHandle,
     request: &HttpRequest,
-    work: CreatedWork,
+    work: CreatedWork<R>,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
     let mut answer = if stream {
@@ -119,7 +118,7 @@ async fn created(
 }
 
 /// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.
-fn cancelled(took_effect: bool, resource: Option<Value>, what: &str) -> Result<HttpResponse, Problem> {
+fn cancelled(took_effect: bool, resource: Option<impl Serialize>, what: &str) -> Result<HttpResponse, Problem> {
     let resource = resource.ok_or_else(|| Problem::not_found(what))?;
     let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
     Ok(response.json(resource))

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::path::{Component, Path};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::Read as _;
 use super::runs::find;
@@ -80,7 +81,22 @@ async fn outputs(
         };
         Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
     });
-    Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)?, "left_out": left_out })))
+    Ok(HttpResponse::Ok().json(OutputList { files: listed.await.map_err(Problem::internal)?, left_out }))
+}
+
+#[derive(Serialize)]
+struct OutputList {
+    files: Vec<OutputResource>,
+    left_out: u64,
+}
+
+#[derive(Serialize)]
+struct OutputResource {
+    name: String,
+    kind: Option<&'static str>,
+    content_type: &'static str,
+    byte_size: u64,
+    download_url: String,
 }
 
 /// Outputs that are there and not listed, since there are too many; each can be fetched by its name.
@@ -90,15 +106,13 @@ fn left_out(run: &Run) -> u64 {
 }
 
 /// An output as it is listed; one that has been deleted since is not.
-fn entry(run: &Run, folder: &Dir, path: &str) -> Option<Value> {
-    let size = folder.size(path).ok()?;
+fn entry(run: &Run, folder: &Dir, path: &str) -> Option<OutputResource> {
+    let byte_size = folder.size(path).ok()?;
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
-    Some(json!({
-        "name": name, "kind": kind, "content_type": content_type, "byte_size": size,
-        "download_url": format!("{}/outputs/{}", paths::run(run.id), encode(name)),
-    }))
+    let download_url = format!("{}/outputs/{}", paths::run(run.id), encode(name));
+    Some(OutputResource { name: name.to_owned(), kind, content_type, byte_size, download_url })
 }
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -166,11 +180,31 @@ async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
         chunk.for_each(|_, line| told.take(line));
     }
-    Ok(HttpResponse::Ok().json(json!({
-        "run_id": run.id, "engine": engine, "last_lines": told.last_lines(), "phases": told.phases,
-        "phases_left_out": told.phases_left_out,
-        "log": { "last_sequence": until.sequence, "bytes": until.bytes, "closed": until.closed },
-    })))
+    Ok(HttpResponse::Ok().json(DiagnosticsResource {
+        run_id: run.id,
+        engine,
+        last_lines: told.last_lines(),
+        phases: told.phases,
+        phases_left_out: told.phases_left_out,
+        log: LogResource { last_sequence: until.sequence, bytes: until.bytes, closed: until.closed },
+    }))
+}
+
+#[derive(Serialize)]
+struct DiagnosticsResource {
+    run_id: RunId,
+    engine: Option<Value>,
+    last_lines: Vec<Value>,
+    phases: Vec<Value>,
+    phases_left_out: u64,
+    log: LogResource,
+}
+
+#[derive(Serialize)]
+struct LogResource {
+    last_sequence: u64,
+    bytes: u64,
+    closed: bool,
 }
 
 /// Of the phases that a run has gone through, so many are told; an engine may name millions.
@@ -218,10 +252,13 @@ impl Told {
 fn shortened(mut line: Value) -> Value {
     if line.to_string().len() > PIECE {
         let message = line["message"].as_str().map(|message| clipped(message, PIECE / 2));
-        line = json!({
-            "scope": line["scope"], "stream": line["stream"], "level": line["level"], "message": message,
-            "truncated": true,
-        });
+        let mut kept = Map::new();
+        for name in ["scope", "stream", "level"] {
+            kept.insert(name.to_owned(), line[name].take());
+        }
+        kept.insert("message".to_owned(), message.into());
+        kept.insert("truncated".to_owned(), true.into());
+        return kept.into();
     }
     line
 }

@@ -1,28 +1,23 @@
 //! Runs: create, retry, show, list, cancel.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
 
 use super::Read as _;
 use super::configurations::workspace;
 use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
-use crate::domain::failure::Label;
-use crate::domain::id::NodeId;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
-use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
+use crate::domain::run::{LogLevel, Run, RunOptions};
 use crate::domain::run_options::MAX_DOCUMENTS;
-use crate::domain::status::RunStatus;
-use crate::domain::time;
-use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
+use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::{CreateRunError, Created, NewRun, RegistryHandle};
 
@@ -196,13 +191,13 @@ async fn respond_created(
     Created { run, replayed }: Created,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
-    let (location, resource) = (paths::run(run.id), resource(&run));
+    let (location, resource) = (paths::run(run.id), run.as_resource());
     created(registry, request, CreatedWork { stream: run.stream_key(), location, resource, replayed }, stream).await
 }
 
 async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = registry.run(&principal, *id).await?;
-    run.map(|run| HttpResponse::Ok().json(resource(&run))).ok_or_else(|| Problem::not_found("the run"))
+    run.map(|run| HttpResponse::Ok().json(run.as_resource())).ok_or_else(|| Problem::not_found("the run"))
 }
 
 async fn list_of_workspace(
@@ -248,8 +243,7 @@ async fn list(
     within: Within,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?, resource)
-        .await
+    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?).await
 }
 
 async fn cancel(
@@ -262,105 +256,11 @@ async fn cancel(
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel_run(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
-    cancelled(took_effect, registry.run(&principal, id).await?.as_ref().map(resource), "the run")
+    cancelled(took_effect, registry.run(&principal, id).await?.as_ref().map(Run::as_resource), "the run")
 }
 
 /// The row as it stands, without waiting for a log that is further on.
 pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
     let found = registry.store().find_run(&principal.workspaces, id).await?;
     found.ok_or_else(|| Problem::not_found("the run"))
-}
-
-/// The run resource.
-#[derive(Serialize)]
-struct RunResource<'a> {
-    id: RunId,
-    object: &'static str,
-    workspace_id: WorkspaceId,
-    configuration_id: ConfigurationId,
-    build_id: Option<BuildId>,
-    status: RunStatus,
-    mode: RunMode,
-    attempt: u32,
-    retry_of_run_id: Option<RunId>,
-    failure_code: Option<&'a Label>,
-    failure_stage: Option<&'a Label>,
-    failure_message: Option<&'a str>,
-    engine_version: Option<&'a str>,
-    config_version: Option<&'a str>,
-    env_reason: Option<&'a str>,
-    env_reused: Option<bool>,
-    log_degraded: bool,
-    last_sequence: u64,
-    table_count: Option<u64>,
-    row_count: Option<u64>,
-    max_validation_severity: Option<&'a str>,
-    events_path: PathBuf,
-    output_paths: &'a [String],
-    node_id: NodeId,
-    created_at: String,
-    started_at: Option<String>,
-    completed_at: Option<String>,
-    duration_ms: Option<u64>,
-    exit_code: Option<i32>,
-    input: Value,
-    output: Value,
-    links: Value,
-}
-
-fn resource(run: &Run) -> Value {
-    let state = &run.state;
-    let failure = state.failure.as_ref();
-    let resource = RunResource {
-        id: run.id,
-        object: "ade.run",
-        workspace_id: run.workspace_id,
-        configuration_id: run.configuration_id,
-        build_id: state.build_id,
-        status: state.status,
-        mode: run.options.mode(),
-        attempt: run.attempt,
-        retry_of_run_id: run.retry_of_run_id,
-        failure_code: failure.map(|failure| &failure.code),
-        failure_stage: failure.map(|failure| &failure.stage),
-        failure_message: failure.map(|failure| failure.message.as_str()),
-        engine_version: state.engine_version.as_deref(),
-        config_version: state.config_version.as_deref(),
-        env_reason: state.env_reason.as_deref(),
-        env_reused: state.env_reused,
-        log_degraded: run.log_degraded,
-        last_sequence: run.last_sequence,
-        table_count: state.table_count,
-        row_count: state.row_count,
-        max_validation_severity: state.max_validation_severity.as_deref(),
-        events_path: run.stream_key().log_path(),
-        output_paths: &state.output_paths,
-        node_id: run.node_id,
-        created_at: time::format(run.created_at),
-        started_at: state.started_at.map(time::format),
-        completed_at: state.completed_at.map(time::format),
-        duration_ms: state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
-        exit_code: state.exit_code,
-        input: json!({
-            "document_ids": run.options.document_ids, "input_sheet_names": run.options.input_sheet_names,
-            "input_file_count": run.options.document_ids.len(), "input_sheet_count": state.sheet_count,
-        }),
-        output: json!({
-            "has_outputs": !state.output_paths.is_empty(), "output_count": state.output_paths.len(),
-            "processed_files": state.processed_files,
-        }),
-        links: links(run.id),
-    };
-    serde_json::to_value(resource).expect("a resource of plain values serialises")
-}
-
-fn links(id: RunId) -> Value {
-    let own = paths::run(id);
-    let below = ["summary", "events", "logs", "logfile", "outputs", "diagnostics", "cancel"];
-    let mut links: serde_json::Map<String, Value> =
-        below.iter().map(|name| ((*name).to_owned(), format!("{own}/{name}").into())).collect();
-    links.insert("events_stream".into(), format!("{own}/events/stream").into());
-    links.insert("events_download".into(), format!("{own}/events/download").into());
-    links.insert("self".into(), own.into());
-    links.into()
 }

@@ -4,7 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Read as _;
 use super::workspaces;
@@ -18,6 +18,7 @@ use crate::http::auth::Caller;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::workflow_document::WorkflowDocumentResource;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
@@ -87,7 +88,7 @@ async fn create(
     let created = registry.store().create_workflow_document(&chain, &draft).await?;
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", paths::workflow_document(created.id)));
-    Ok(response.insert_header((header::ETAG, etag(&created))).json(resource(&created)))
+    Ok(response.insert_header((header::ETAG, etag(&created))).json(WorkflowDocumentResource::of(&created)))
 }
 
 #[derive(Deserialize)]
@@ -142,7 +143,7 @@ async fn list(
     let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
-    lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, query, item).await
+    lists::respond::<WorkflowDocument>(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, query).await
 }
 
 async fn show(
@@ -174,42 +175,15 @@ async fn versions(
     let found = store.find_workflow_document(scope, id, None).await?;
     found.ok_or_else(|| Problem::not_found("the document"))?;
     let within = Within { document_id: Some(id), ..Within::default() };
-    lists::respond(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, RawQuery::read(&request)?, item).await
+    lists::respond::<WorkflowDocument>(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, RawQuery::read(&request)?)
+        .await
 }
 
 /// Its `ETag` is its version: what a change must know.
 fn shown(document: &WorkflowDocument) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(resource(document))
+    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(WorkflowDocumentResource::of(document))
 }
 
 fn etag(document: &WorkflowDocument) -> String {
     format!("\"{}\"", document.version)
-}
-
-fn resource(document: &WorkflowDocument) -> Value {
-    let mut resource = item(document);
-    resource["content"] = document.content.clone();
-    resource
-}
-
-/// As lists show it: without the content.
-fn item(document: &WorkflowDocument) -> Value {
-    let path = paths::workflow_document(document.id);
-    let made_by = document.made_by.as_ref();
-    let step = made_by.filter(|made_by| !made_by.is_given());
-    json!({
-        "document_id": document.id, "object": "ade.workflow_document", "workspace_id": document.chain.workspace_id,
-        "scope_type": document.chain.scope.scope_type, "scope_id": document.chain.scope.scope_id,
-        "document_type": document.chain.document_type, "version": document.version,
-        "is_latest": document.is_latest, "title": document.title, "status": document.status,
-        "summary": document.summary, "content_digest": document.content_digest,
-        "created_by": document.created_by, "created_at": time::format(document.created_at),
-        "execution_id": made_by.map(|made_by| made_by.execution_id),
-        "step_id": step.map(|step| &step.step_id), "item": step.and_then(|step| step.item.as_ref()),
-        "attempt": step.map(|step| step.attempt),
-        "links": {
-            "self": format!("{path}?version={}", document.version), "latest": path,
-            "versions": format!("{path}/versions"),
-        },
-    })
 }

@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::Read as _;
 use crate::domain::WorkspaceId;
@@ -17,6 +16,7 @@ use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::registry::RegistryHandle;
 use crate::store::InsertWorkspaceError;
 
@@ -62,7 +62,7 @@ async fn create(
         (outcome, _) => outcome?,
     }
     let location = format!("{API}/workspaces/{}", workspace.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(workspace.as_resource()))
 }
 
 async fn list(
@@ -71,7 +71,7 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond(store, &principal.workspaces, &WORKSPACES, Within::default(), query, resource).await
+    lists::respond::<Workspace>(store, &principal.workspaces, &WORKSPACES, Within::default(), query).await
 }
 
 async fn show(
@@ -81,7 +81,7 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let found = registry.store().find_workspace(&principal.workspaces, *id).await?;
     found
-        .map(|workspace| HttpResponse::Ok().json(resource(&workspace)))
+        .map(|workspace| HttpResponse::Ok().json(workspace.as_resource()))
         .ok_or_else(|| Problem::not_found("the workspace"))
 }
 
@@ -135,13 +135,6 @@ pub(super) async fn to_write_to(
 /// What a reader sees of one workspace, or of one that is not there.
 pub(super) fn only(workspace_id: Option<WorkspaceId>) -> Scope {
     Scope::Only(workspace_id.into_iter().collect())
-}
-
-fn resource(workspace: &Workspace) -> Value {
-    json!({
-        "id": workspace.id, "object": "ade.workspace", "name": workspace.name, "slug": workspace.slug,
-        "created_at": time::format(workspace.created_at),
-    })
 }
 
 const MAX_SLUG: usize = 255;
