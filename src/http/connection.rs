@@ -1,7 +1,7 @@
 //! Connections, and the way a response takes over the socket of its own.
 //!
 //! Law: a socket has one owner. It is the HTTP machinery's from accept on, until somebody takes it through the
-//! connection's [`Line`]; from then on the machinery finds a connection that is at its end, and what it still wants
+//! connection's [`ConnectionHandle`]; from then on the machinery finds a connection that is at its end, and what it still wants
 //! to write is dropped. A socket is given only when all that was written before has left. Only then, too, may a body
 //! that the machinery waits for write to a socket that stays the machinery's. Whoever took a socket may give it back
 //! ([`Socket::serve_next`]): the machinery then reads the next request from it.
@@ -30,7 +30,7 @@ pub const WIDE_BUFFER: usize = 512 << 10;
 pub struct Connections(watch::Sender<usize>);
 
 /// Lives as long as its connection.
-pub struct Counted(Connections);
+pub struct ConnectionPermit(Connections);
 
 impl Connections {
     /// Returns when none is open.
@@ -39,17 +39,17 @@ impl Connections {
     }
 
     /// `None` when there are `limit` already.
-    fn enter(&self, limit: usize) -> Option<Counted> {
+    fn enter(&self, limit: usize) -> Option<ConnectionPermit> {
         let entered = self.0.send_if_modified(|open| {
             let room = *open < limit;
             *open += usize::from(room);
             room
         });
-        entered.then(|| Counted(self.clone()))
+        entered.then(|| ConnectionPermit(self.clone()))
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.0.send_modify(|open| *open -= 1);
     }
@@ -69,7 +69,7 @@ impl Http {
 pub struct Socket {
     pub stream: TcpStream,
     http: Http,
-    _counted: Counted,
+    _permit: ConnectionPermit,
 }
 
 impl Socket {
@@ -98,11 +98,11 @@ fn tuned(outcome: io::Result<()>) {
 }
 
 /// What the HTTP machinery reads from and writes to.
-pub struct Connection(Line);
+pub struct Connection(ConnectionHandle);
 
-/// The way to the socket of a connection.
+/// Access to the socket of a connection, for the response that may take it over.
 #[derive(Clone)]
-pub struct Line(Rc<Shared>);
+pub struct ConnectionHandle(Rc<Shared>);
 
 struct Shared {
     socket: RefCell<Option<Socket>>,
@@ -116,13 +116,13 @@ struct Shared {
 impl Connection {
     /// `None` when `limit` connections are open already.
     pub fn accept(stream: TcpStream, connections: &Connections, limit: usize, http: Http) -> Option<Self> {
-        let socket = Socket { stream, http, _counted: connections.enter(limit)? };
+        let socket = Socket { stream, http, _permit: connections.enter(limit)? };
         socket.buffer(SEND_BUFFER);
         Some(Self::of(socket))
     }
 
     fn of(socket: Socket) -> Self {
-        Self(Line(Rc::new(Shared {
+        Self(ConnectionHandle(Rc::new(Shared {
             socket: RefCell::new(Some(socket)),
             flushed: Cell::new(false),
             waiting: RefCell::default(),
@@ -134,7 +134,7 @@ impl Connection {
         self.with(None, |stream| stream.peer_addr().ok())
     }
 
-    pub fn line(&self) -> Line {
+    pub fn handle(&self) -> ConnectionHandle {
         self.0.clone()
     }
 
@@ -147,7 +147,7 @@ impl Connection {
     }
 }
 
-impl Line {
+impl ConnectionHandle {
     /// Waits until the machinery has written what it has now. It must be in a position to go on meanwhile.
     pub fn begin_flush(&self) {
         self.0.flushed.set(false);

@@ -3,6 +3,7 @@
 use super::problem::{Code, FieldError, Problem};
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
+use crate::registry::additions::OriginError;
 use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
     CancelError, CreateExecutionError, CreateRunError, EnsureBuildError, ExecutionCancelError, LaunchError, ReadError,
@@ -96,12 +97,12 @@ impl From<LaunchError> for Problem {
         match error {
             LaunchError::Store(error) => error.into(),
             LaunchError::Stream(error) => {
-                tracing::error!(error = %error, "stream could not be opened");
+                tracing::error!(error = %error, "failed to open stream");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
             LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
             LaunchError::Append(error) => {
-                tracing::error!(error = %error, "first event could not be written");
+                tracing::error!(error = %error, "failed to write first event");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
         }
@@ -116,10 +117,10 @@ impl From<CreateRunError> for Problem {
                 Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
                     .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}")))
             }
-            CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
+            CreateRunError::InputRequired => Self::new(Code::InputRequired, "a run needs at least one document")
                 .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
             CreateRunError::QueueFull { waiting } => {
-                Self::new(Code::QueueFull, format!("{waiting} runs are waiting already"))
+                Self::new(Code::QueueFull, format!("{waiting} runs are already waiting"))
             }
             CreateRunError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
             CreateRunError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
@@ -134,7 +135,7 @@ impl From<RetryRunError> for Problem {
         match error {
             RetryRunError::NotFound => Self::not_found("the run"),
             RetryRunError::NotEnded(status) => {
-                Self::new(Code::RunNotEnded, format!("the run has not ended: it is {status}"))
+                Self::new(Code::RunNotEnded, format!("the run has not finished: it is {status}"))
             }
             RetryRunError::Create(error) => error.into(),
         }
@@ -159,10 +160,10 @@ impl From<RetryExecutionError> for Problem {
         match error {
             RetryExecutionError::NotFound => Self::not_found("the execution"),
             RetryExecutionError::NotEnded(status) => {
-                Self::new(Code::ExecutionNotEnded, format!("the execution has not ended: it is {status}"))
+                Self::new(Code::ExecutionNotEnded, format!("the execution has not finished: it is {status}"))
             }
             RetryExecutionError::Completed => {
-                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to repeat")
+                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to retry")
             }
             RetryExecutionError::Log(error) => error.into(),
             RetryExecutionError::Create(error) => error.into(),
@@ -199,7 +200,7 @@ impl From<ExecutionCancelError> for Problem {
         match error {
             ExecutionCancelError::NotFound => Self::not_found("the execution"),
             ExecutionCancelError::Ended(status) => {
-                Self::new(Code::ExecutionNotCancellable, format!("the execution has ended already: {status}"))
+                Self::new(Code::ExecutionNotCancellable, format!("the execution has already finished: {status}"))
             }
             ExecutionCancelError::Draining => Self::new(Code::Draining, "the service is stopping"),
             ExecutionCancelError::Store(error) => error.into(),
@@ -243,7 +244,7 @@ impl From<ReplaceError> for Problem {
 pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str, too_late: Code) -> Problem {
     match error {
         CancelError::NotFound => Problem::not_found(what),
-        CancelError::Ended(status) => Problem::new(too_late, format!("{what} has ended already: {status}")),
+        CancelError::Ended(status) => Problem::new(too_late, format!("{what} has already finished: {status}")),
         CancelError::Store(error) => error.into(),
     }
 }
@@ -256,15 +257,15 @@ impl From<ReadError> for Problem {
                 Self::new(Code::Gone, "the events were deleted by retention; the resource is still there")
             }
             ReadError::Log(error) => {
-                tracing::error!(error = %error, "log could not be read");
+                tracing::error!(error = %error, "failed to read log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
             ReadError::Open(error) => {
-                tracing::error!(error = %error, "log could not be opened");
+                tracing::error!(error = %error, "failed to open log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
             ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
-                Self::new(Code::TooManySubscribers, format!("the stream has its {limit} readers"))
+                Self::new(Code::TooManySubscribers, format!("the stream has reached its limit of {limit} subscribers"))
             }
             ReadError::Subscribe(SubscribeError::NoPosition(position)) => match position {
                 NoPosition::Ahead(ahead) => Self::sequence_ahead(ahead.last),
@@ -274,7 +275,7 @@ impl From<ReadError> for Problem {
             },
             ReadError::Store(error) => error.into(),
             ReadError::Feed(error) => {
-                tracing::error!(error = %error, "feed could not be opened");
+                tracing::error!(error = %error, "failed to open feed");
                 Self::new(Code::LogUnavailable, "the feed cannot be read")
             }
         }
@@ -290,6 +291,16 @@ impl From<TemplateError> for Problem {
                 error.to_string(),
             )),
             TemplateError::Io(_) | TemplateError::Tree(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<OriginError> for Problem {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::Template(error) => error.into(),
+            OriginError::Import(error) => error.into(),
+            OriginError::Copy(error) => Self::internal(error),
         }
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::input::blocking;
+use super::blocking::blocking;
 use super::problem::{Code, FieldError, Problem};
 use super::respond::disposition::file_name;
 use crate::domain::text::clipped;

@@ -1,6 +1,5 @@
 //! Reading requests: ids in paths, JSON bodies, headers.
 
-use std::io;
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
@@ -78,10 +77,6 @@ pub fn remark(path: &str, text: Option<&str>, most: usize) -> Result<(), Problem
     let fits = text.is_none_or(|text| text.chars().count() <= most && text.chars().all(is_text));
     let allowed = || format!("a text of at most {most} characters without control characters");
     if fits { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
-}
-
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// The query of a create: `?stream=true` does the same as the body's `stream`.

@@ -1,7 +1,8 @@
 //! What every request passes: an id, a span, the loopback check, and one form for every error.
 //!
 //! Law: whatever goes wrong behind these, a panic included, the caller gets a problem with the request's id
-//! and the service lives on. Order, outermost first: [`request_context`], [`loopback_only`].
+//! and the service lives on. `server` wraps a request in all of these, outermost first: `push::hand_over`,
+//! [`request_context`], [`loopback_only`], `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;

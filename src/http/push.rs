@@ -25,7 +25,7 @@ use actix_web::rt;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::connection::{Line, Socket, WIDE_BUFFER};
+use super::connection::{ConnectionHandle, Socket, WIDE_BUFFER};
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -35,14 +35,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
 /// every move then, and those who never read stay as cheap as they are.
-const BRISK: usize = 1 << 20;
+const FAST_READER: usize = 1 << 20;
 
 /// Lets responses of unknown length go on by themselves.
 pub async fn hand_over(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let line = request.conn_data::<Line>().cloned();
+    let connection = request.conn_data::<ConnectionHandle>().cloned();
     let end = End::of(&request);
     let is_head = request.method() == Method::HEAD;
     let mut response = next.call(request).await?.map_into_boxed_body();
@@ -53,10 +53,12 @@ pub async fn hand_over(
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(match line {
+    Ok(match connection {
         _ if is_head => response.map_body(|_, body| BoxBody::new(BodyLess(body.size()))),
         _ if !is_stream => response,
-        Some(line) => response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), end, asked: false })),
+        Some(connection) => {
+            response.map_body(|_, body| BoxBody::new(Handover { connection, body: Some(body), end, asked: false }))
+        }
         None => response,
     })
 }
@@ -96,7 +98,7 @@ impl End {
 
 /// Stands for a body until the head has been written.
 struct Handover {
-    line: Line,
+    connection: ConnectionHandle,
     body: Option<BoxBody>,
     end: End,
     asked: bool,
@@ -113,10 +115,10 @@ impl MessageBody for Handover {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let handover = self.get_mut();
         if !std::mem::replace(&mut handover.asked, true) {
-            handover.line.begin_flush();
+            handover.connection.begin_flush();
         }
-        ready!(handover.line.poll_flushed(context));
-        if let Some((socket, body)) = handover.line.take().zip(handover.body.take()) {
+        ready!(handover.connection.poll_flushed(context));
+        if let Some((socket, body)) = handover.connection.take().zip(handover.body.take()) {
             rt::spawn(Push::new(socket, body, handover.end));
         }
         Poll::Ready(None)
@@ -196,7 +198,7 @@ impl Push {
     fn earn(&mut self, socket: &Socket, length: usize) {
         let before = self.taken;
         self.taken = before.saturating_add(length);
-        if before < BRISK && self.taken >= BRISK {
+        if before < FAST_READER && self.taken >= FAST_READER {
             socket.buffer(WIDE_BUFFER);
         }
     }

@@ -76,7 +76,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .client_request_timeout(Duration::from_secs(30))
                 .client_disconnect_timeout(Duration::from_secs(1))
                 .on_connect_ext(|connection: &Connection, extensions| {
-                    extensions.insert(connection.line());
+                    extensions.insert(connection.handle());
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             let counted = counted.clone();

@@ -10,7 +10,7 @@ use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::paths;
 
-/// The row as it stands, without waiting for a log that is further on.
+/// The build, as its row has it.
 #[derive(Debug, Serialize)]
 pub struct BuildResource<'a> {
     id: BuildId,

@@ -13,7 +13,7 @@ use crate::domain::time;
 use crate::domain::{ClarificationId, DocumentId, ExecutionId, WorkspaceId};
 use crate::http::paths;
 
-/// The row as it stands, without waiting for a log that is further on.
+/// The execution, as its row has it.
 #[derive(Debug, Serialize)]
 pub struct ExecutionResource<'a> {
     execution_id: ExecutionId,

@@ -13,7 +13,7 @@ use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::paths;
 
-/// The row as it stands, without waiting for a log that is further on.
+/// The run, as its row has it.
 #[derive(Debug, Serialize)]
 pub struct RunResource<'a> {
     id: RunId,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::{CacheControl, CacheDirective};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -39,7 +40,7 @@ fn lines(follow: Follow, render: Option<Render>, stay: bool) -> HttpResponse {
     let until = (!stay).then(|| follow.hub().tail().sequence);
     HttpResponse::Ok()
         .content_type(CONTENT_TYPE)
-        .insert_header(("Cache-Control", "no-cache, no-transform"))
+        .insert_header(CacheControl(vec![CacheDirective::NoCache, CacheDirective::NoTransform]))
         .insert_header(("X-Accel-Buffering", "no"))
         .body(NdjsonBody { follow, render, until })
 }

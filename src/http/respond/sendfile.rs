@@ -20,15 +20,15 @@ use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 use tokio::task::JoinHandle;
 
-use super::file::Content;
-use crate::http::connection::Line;
+use super::content::Content;
+use crate::http::connection::ConnectionHandle;
 
 /// At most so much is sent at once, so that others have their turn, and a download that is given up ends soon.
 const TURN: u64 = 8 << 20;
 
 /// A part of a file on its way. The head must tell its length, since this tells the machinery none.
 pub struct SentFile {
-    line: Line,
+    connection: ConnectionHandle,
     socket: Arc<OwnedFd>,
     content: Arc<dyn Content>,
     at: u64,
@@ -47,11 +47,19 @@ enum Step {
 
 impl SentFile {
     /// Nothing when the content is no file as it is.
-    pub fn new(line: &Line, content: &Arc<dyn Content>, part: Range<u64>) -> Option<Self> {
+    pub fn new(connection: &ConnectionHandle, content: &Arc<dyn Content>, part: Range<u64>) -> Option<Self> {
         content.file()?;
-        let socket = line.duplicate().inspect_err(|error| tracing::debug!(error = %error, "socket is not shared"));
-        let (line, content) = (line.clone(), content.clone());
-        Some(Self { line, socket: Arc::new(socket.ok()?), content, at: part.start, end: part.end, step: Step::Begin })
+        let socket =
+            connection.duplicate().inspect_err(|error| tracing::debug!(error = %error, "socket is not shared"));
+        let (connection, content) = (connection.clone(), content.clone());
+        Some(Self {
+            connection,
+            socket: Arc::new(socket.ok()?),
+            content,
+            at: part.start,
+            end: part.end,
+            step: Step::Begin,
+        })
     }
 
     /// Ready when all has been sent.
@@ -59,16 +67,16 @@ impl SentFile {
         loop {
             self.step = match &mut self.step {
                 Step::Begin => {
-                    self.line.begin_flush();
+                    self.connection.begin_flush();
                     Step::Head
                 }
                 Step::Head => {
-                    ready!(self.line.poll_flushed(context));
+                    ready!(self.connection.poll_flushed(context));
                     Step::Full
                 }
                 Step::Full if self.at == self.end => return Poll::Ready(Ok(())),
                 Step::Full => {
-                    ready!(self.line.poll_room(context))?;
+                    ready!(self.connection.poll_room(context))?;
                     Step::Sending(self.send())
                 }
                 Step::Sending(sending) => {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, CacheControl, CacheDirective, HeaderName};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -36,7 +36,7 @@ pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Opti
 pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(CacheControl(vec![CacheDirective::NoCache, CacheDirective::NoTransform]))
         .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         .body(body)

@@ -4,14 +4,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::Read as _;
-use super::configurations::workspace;
-use super::{CancelBody, cancelled, events};
+use super::events;
+use super::read::Read as _;
+use super::work::{CancelBody, cancelled};
+use super::workspaces::workspace;
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
@@ -46,10 +48,8 @@ struct OptionsBody {
 }
 
 async fn create(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, *path).await?;

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Map, Value};
 
-use super::Read as _;
-use super::configurations::workspace;
+use super::read::Read as _;
+use super::workspaces::workspace;
 use crate::domain::configuration::Document;
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
@@ -15,6 +15,7 @@ use crate::domain::{DocumentId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::Caller;
 use crate::http::body;
+use crate::http::call::Call;
 use crate::http::form;
 use crate::http::input;
 use crate::http::problem::{Code, Problem};
@@ -32,10 +33,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
 }
 
 async fn upload(
-    Caller(principal): Caller,
-    registry: web::Data<RegistryHandle>,
+    Call { caller: Caller(principal), registry, request }: Call,
     id: web::Path<WorkspaceId>,
-    request: HttpRequest,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;

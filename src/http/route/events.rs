@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::time;
@@ -20,8 +20,8 @@ use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
 use crate::http::auth::Caller;
+use crate::http::blocking::blocking;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
-use crate::http::input;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 use crate::http::respond::disposition::attachment;
@@ -182,7 +182,7 @@ fn is_whole_log(asked: &EventsRequest, follow: &Follow) -> bool {
 /// Compressed or not, its bytes are the same. Its last event is of this log and no other, and nothing comes behind it.
 async fn whole_log(request: &HttpRequest, key: StreamKey, follow: &Follow) -> Result<HttpResponse, Problem> {
     let (reader, length) = (follow.hub().reader().clone(), follow.hub().tail().bytes);
-    let tail = input::blocking(move || Ok((reader.tail()?, reader)));
+    let tail = blocking(move || Ok((reader.tail()?, reader)));
     let (tail, reader) = tail.await.map_err(Problem::internal)?;
     let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     let last = last.ok_or_else(|| Problem::internal(format_args!("the log of {key} has no last event")))?;

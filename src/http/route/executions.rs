@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Read as _;
-use super::{CancelBody, CreatedWork, StreamBody, cancelled, created, workspaces};
+use super::read::Read as _;
+use super::work::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::workspaces;
 use crate::domain::execution::Execution;
 use crate::domain::list::{EXECUTIONS, Within};
 use crate::domain::principal::Principal;
@@ -13,6 +14,7 @@ use crate::domain::progress::Decision;
 use crate::domain::workflow_document::WorkScope;
 use crate::domain::{ClarificationId, ExecutionId};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::http::query::{NoQuery, RawQuery};
@@ -77,10 +79,8 @@ async fn create(
 }
 
 async fn retry(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     id: web::Path<ExecutionId>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let stream = input::stream_flag(&request)?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::files::Dir;
-use crate::http::input::blocking;
+use crate::http::blocking::blocking;
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::path::{Component, Path};
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::runs::find;
 use crate::domain::RunId;
 use crate::domain::run::Run;
@@ -19,7 +20,7 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
 use crate::http::auth::Caller;
-use crate::http::input::blocking;
+use crate::http::blocking::blocking;
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -111,7 +112,7 @@ fn entry(run: &Run, folder: &Dir, path: &str) -> Option<OutputResource> {
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
-    let download_url = format!("{}/outputs/{}", paths::run(run.id), encode(name));
+    let download_url = format!("{}/outputs/{}", paths::run(run.id), utf8_percent_encode(name, LINK));
     Some(OutputResource { name: name.to_owned(), kind, content_type, byte_size, download_url })
 }
 
@@ -130,16 +131,8 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Percent-encodes a path for a link, but for its slashes.
-fn encode(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(byte as char),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
-}
+/// What of a path stays as it is in a link.
+const LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 async fn output(
     caller: Caller,

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::Read as _;
-use super::configurations::workspace;
-use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::read::Read as _;
+use super::work::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::workspaces::workspace;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::run::{LogLevel, Run, RunOptions};
 use crate::domain::run_options::MAX_DOCUMENTS;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
@@ -121,33 +122,23 @@ fn check(options: &RunOptions, given: usize) -> Result<(), Problem> {
     Err(errors.into_iter().fold(Problem::new(Code::InvalidRequest, detail), Problem::error))
 }
 
-async fn create(
-    caller: Caller,
-    registry: Registry,
-    id: web::Path<ConfigurationId>,
-    request: HttpRequest,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    create_run(caller, registry, None, *id, request, body).await
+async fn create(call: Call, id: web::Path<ConfigurationId>, body: Json) -> Result<HttpResponse, Problem> {
+    create_run(call, None, *id, body).await
 }
 
 async fn create_in_workspace(
-    caller: Caller,
-    registry: Registry,
+    call: Call,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &caller.0, path.0).await?;
-    create_run(caller, registry, Some(workspace_id), path.1, request, body).await
+    let workspace_id = workspace(&call.registry, &call.caller.0, path.0).await?;
+    create_run(call, Some(workspace_id), path.1, body).await
 }
 
 async fn create_run(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     workspace_id: Option<WorkspaceId>,
     configuration_id: ConfigurationId,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let stream = input::stream_flag(&request)?;
@@ -173,10 +164,8 @@ fn at_its_place(error: CreateRunError, places: &[(DocumentId, String)]) -> Probl
 }
 
 async fn retry(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     id: web::Path<RunId>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let stream = input::stream_flag(&request)?;

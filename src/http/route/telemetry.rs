@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::ExecutionId;
 use crate::domain::ledger::Days;

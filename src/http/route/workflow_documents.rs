@@ -6,7 +6,7 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::DocumentId;
 use crate::domain::list::{WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS, Within};
@@ -15,6 +15,7 @@ use crate::domain::workflow_document::{
     Chain, DocumentChange, DocumentDraft, DocumentStatus, WorkScope, WorkflowDocument,
 };
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
@@ -104,10 +105,8 @@ struct ChangedDocument {
 
 /// The next version. What is left out stays as it is.
 async fn change(
-    Caller(principal): Caller,
-    registry: web::Data<RegistryHandle>,
+    Call { caller: Caller(principal), registry, request }: Call,
     id: web::Path<DocumentId>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();

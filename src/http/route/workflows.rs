@@ -5,12 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Map, Value};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::WorkspaceId;
 use crate::domain::principal::Principal;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::resource::workflow::{WorkflowList, WorkflowResource};
@@ -73,10 +74,8 @@ async fn create(
 
 /// The next revision, if the caller knows the present one. Executions keep the one that they began with.
 async fn replace(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     path: web::Path<String>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let expected = input::expected(&request)?;

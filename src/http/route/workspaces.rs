@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
@@ -85,6 +85,16 @@ async fn show(
         .ok_or_else(|| Problem::not_found("the workspace"))
 }
 
+/// The workspace of the path, if the caller may see it.
+pub(super) async fn workspace(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    id: WorkspaceId,
+) -> Result<WorkspaceId, Problem> {
+    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
+}
+
 /// The workspace that the query names, where it may name nothing else.
 pub(super) fn named(request: &HttpRequest) -> Result<Option<String>, Problem> {
     input::only_parameter(request, "workspace_id")
@@ -107,7 +117,7 @@ pub(super) async fn named_or_default(
     named: Option<&str>,
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
-        return super::configurations::workspace(registry, principal, input::id(text)?).await.map(Some);
+        return workspace(registry, principal, input::id(text)?).await.map(Some);
     }
     let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
     Ok(match (found, &principal.workspaces) {
