@@ -22,8 +22,7 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn refused(error: FieldError) -> Problem {
     let place = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path) };
-    Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {place}{}", error.message))
-        .error(error)
+    Problem::new(Code::InvalidRequest, format!("invalid body: {place}{}", error.message)).error(error)
 }
 
 /// In the words of all who take JSON.

@@ -124,8 +124,11 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
     let mut streams = Vec::new();
     for text in &named {
         let id = StreamId::parse(text).ok_or_else(|| {
-            Problem::new(Code::InvalidId, format!("`{text}` is not the id of a run, a build or a workspace"))
-                .error(FieldError::new("stream", "invalid_id", text.as_str()))
+            Problem::new(
+                Code::InvalidId,
+                format!("`{text}` is not the id of a run, a build, an execution or a workspace"),
+            )
+            .error(FieldError::new("stream", "invalid_id", text.as_str()))
         })?;
         if !streams.contains(&id) {
             streams.push(id);
@@ -134,7 +137,7 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
     match streams.len() {
         0 => Err(Problem::invalid_query("stream", "given at least once")),
         1..=MAX_STREAMS => Ok(streams),
-        count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams are more than {MAX_STREAMS}"))),
+        count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams; the limit is {MAX_STREAMS}"))),
     }
 }
 

@@ -14,7 +14,7 @@ pub trait Maintenance: Send + Sync {
 pub enum NoMaintenance {
     #[error("the service is stopping")]
     Stopping,
-    #[error("the round died")]
+    #[error("the maintenance pass panicked")]
     Died,
 }
 
