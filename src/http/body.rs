@@ -1,7 +1,7 @@
 //! JSON bodies: every fault at its place, and nothing taken otherwise than it was sent.
 //!
-//! Law: a body that a parser would change without a word is refused: a number that it rounds, a key that it drops, text
-//! that no database keeps ([`json::check`]).
+//! Invariant: a body that a parser would change without a word is refused: a number that it rounds, a key that it
+//! drops, text that no database keeps ([`json::check`]).
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;

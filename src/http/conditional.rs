@@ -1,7 +1,7 @@
 //! Conditional reads (RFC 9110, 13): a client that has the present version is not sent it again.
 //!
-//! Law: every answer to a read that has an `ETag` passes here, so that all of them mean the same by it. `If-Match` wants
-//! the very same bytes, `If-None-Match` the same content.
+//! Invariant: every answer to a read that has an `ETag` passes here, so that all of them mean the same by it.
+//! `If-Match` wants the very same bytes, `If-None-Match` the same content.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};

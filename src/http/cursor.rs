@@ -37,7 +37,7 @@ pub enum EventNames {
 }
 
 impl EventNames {
-    /// When nobody asks for others.
+    /// The default for a kind of stream.
     pub fn of(kind: StreamKind) -> Self {
         match kind {
             StreamKind::Execution => Self::Typed,
@@ -141,8 +141,8 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
     }
 }
 
-/// What the client says that it has, by header and query, as often as it says so: one that comes back may repeat what it
-/// said before. Some have no way but the query, and names of their own for it. What is empty says nothing.
+/// What the client says that it has, by header and query, as often as it says so: one that comes back may repeat what
+/// it said before. Some have no way but the query, and names of their own for it. What is empty says nothing.
 fn cursors(request: &HttpRequest, query: &mut RawQuery) -> Vec<(String, String)> {
     const HEADER: &str = "Last-Event-ID";
     let headers = request.headers().get_all(HEADER).map(|value| value.to_str().unwrap_or("?"));

@@ -58,7 +58,7 @@ impl FromRequest for Json {
     }
 }
 
-/// For a member that may be left out: it is told apart from one that is null.
+/// For an optional member: distinguishes one that is absent from one that is null.
 pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -70,8 +70,7 @@ pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
     if is_label { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
 }
 
-/// A text that somebody may give, such as a reason: at most so many characters, of which line ends are the only ones
-/// that control anything.
+/// Optional free text, such as a reason: at most `most` characters, and no control characters but line ends and tabs.
 pub fn remark(path: &str, text: Option<&str>, most: usize) -> Result<(), Problem> {
     let is_text = |c: char| !c.is_control() || "\t\n\r".contains(c);
     let fits = text.is_none_or(|text| text.chars().count() <= most && text.chars().all(is_text));
@@ -95,7 +94,7 @@ pub fn only_parameter(request: &HttpRequest, name: &str) -> Result<Option<String
     Ok(value)
 }
 
-/// For a creation that keeps no keys: whoever sends one counts on it, so it is refused and not passed over.
+/// For a create that does not support keys: a client that sends one relies on it, so it is refused, not ignored.
 pub fn no_idempotency_key(request: &HttpRequest) -> Result<(), Problem> {
     if !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The service over HTTP: requests become messages to the registry, streams become responses.
 //!
-//! Law: a handler names its caller and finds through the caller's scope; it waits for no work, and its
+//! Invariant: a handler names its caller and finds through the caller's scope; it waits for no work, and its
 //! hang-up stops none.
 
 pub mod problem;

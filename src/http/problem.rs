@@ -1,6 +1,6 @@
 //! Every error answer: one table of codes, written as `application/problem+json`.
 //!
-//! Law: a code has one status and one title, here and nowhere else; `docs/ERRORS.md` is this table.
+//! Invariant: a code has one status and one title, here and nowhere else; `docs/ERRORS.md` is this table.
 //! An answer of 500 and above never shows internals: they are logged once, under the request's id.
 
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Streams on a socket of their own.
 //!
-//! Law: a response whose length is not known leaves the HTTP machinery as soon as its head is on the way. What then
-//! stands between an event and its readers is one small task each, which writes the bytes that they share; a reader
-//! that waits costs neither buffers nor the state of a request, and one that does not read is asked for nothing.
+//! Invariant: a response whose length is not known leaves the HTTP dispatcher as soon as its head is on the way. What
+//! then stands between an event and its readers is one small task each, which writes the bytes that they share; a
+//! reader that waits costs neither buffers nor the state of a request, and one that does not read is asked for nothing.
 //!
 //! A client can tell a complete response from one that was cut off, whatever cut it. In HTTP/1.1 the rest of the
 //! response is chunked (RFC 9112, 7.1) and only a complete one has its last chunk; afterwards the connection takes the
@@ -33,8 +33,8 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// How long a connection waits for the next request after a stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
-/// every move then, and those who never read stay as cheap as they are.
+/// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each
+/// other's every move then, and those who never read stay as cheap as they are.
 const FAST_READER: usize = 1 << 20;
 
 /// Lets responses of unknown length go on by themselves.
@@ -111,7 +111,7 @@ impl MessageBody for Handover {
         BodySize::Stream
     }
 
-    /// Never yields: at its end the machinery believes that all is said.
+    /// Never yields: at its end the HTTP dispatcher believes that all is said.
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let handover = self.get_mut();
         if !std::mem::replace(&mut handover.asked, true) {

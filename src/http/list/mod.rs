@@ -1,6 +1,6 @@
 //! Lists: what a query string asks for, and the page that answers it.
 //!
-//! Law: every list of the service is read and answered here, so that all of them know the same parameters.
+//! Invariant: every list of the service is read and answered here, so that all of them know the same parameters.
 
 mod filters;
 mod parameters;

@@ -122,7 +122,7 @@ pub struct ClarificationResource<'a> {
 }
 
 impl<'a> StepResource<'a> {
-    fn unbegun(key: &StepKey) -> Self {
+    fn pending(key: &StepKey) -> Self {
         Self {
             step_id: key.step_id.clone(),
             item: key.item.clone(),
@@ -152,7 +152,7 @@ impl<'a> StepResource<'a> {
             clarification: state.clarifications.last().map(clarification),
             error: state.error.as_ref(),
             cost_usd: state.totals.cost_usd,
-            ..Self::unbegun(key)
+            ..Self::pending(key)
         }
     }
 }
@@ -166,15 +166,15 @@ fn clarification(asked: &Clarification) -> ClarificationResource<'_> {
     }
 }
 
-/// In the order of the definition, each followed by its items. One that has not begun is pending.
+/// In the order of the definition, each followed by its items. One that has not started is pending.
 pub fn steps_of<'a>(ids: &[&'a str], progress: &'a Progress) -> Vec<StepResource<'a>> {
     let mut steps = Vec::new();
     for id in ids {
         let key = StepKey::step(*id);
-        let begun = progress.step(&key);
-        steps.push(begun.map_or_else(|| StepResource::unbegun(&key), |state| StepResource::of(&key, state)));
+        let started = progress.step(&key);
+        steps.push(started.map_or_else(|| StepResource::pending(&key), |state| StepResource::of(&key, state)));
         let order = |key: &StepKey| {
-            let items = begun.and_then(|state| state.items.as_ref()).into_iter().flatten();
+            let items = started.and_then(|state| state.items.as_ref()).into_iter().flatten();
             items.into_iter().position(|item| Some(item) == key.item.as_ref())
         };
         let mut items: Vec<_> = progress.begun_items(id).collect();
@@ -189,16 +189,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_told_in_the_order_of_the_definition() {
+    fn steps_are_listed_in_the_order_of_the_definition() {
         let mut progress = Progress::default();
         let container = StepState { items: Some(vec!["b".into(), "a".into()]), ..StepState::default() };
         progress.steps.insert(StepKey::step("each"), container);
         for item in ["a", "b"] {
             progress.steps.insert(StepKey::item("each", item), StepState { attempt: 1, ..StepState::default() });
         }
-        let told = steps_of(&["z", "each"], &progress);
-        let told: Vec<_> =
-            told.iter().map(|step| (step.step_id.as_str(), step.item.as_deref(), step.attempt)).collect();
-        assert_eq!(told, [("z", None, 0), ("each", None, 0), ("each", Some("b"), 1), ("each", Some("a"), 1)]);
+        let listed = steps_of(&["z", "each"], &progress);
+        let listed: Vec<_> =
+            listed.iter().map(|step| (step.step_id.as_str(), step.item.as_deref(), step.attempt)).collect();
+        assert_eq!(listed, [("z", None, 0), ("each", None, 0), ("each", Some("b"), 1), ("each", Some("a"), 1)]);
     }
 }

@@ -36,7 +36,7 @@ pub struct Stored {
     pub etag: String,
 }
 
-/// Answers with a regular file of the data folder, or the part of it that was asked for. No link on the way is followed.
+/// Responds with a regular file of the data directory, or the requested part of it. No link on the way is followed.
 pub async fn respond(
     request: &HttpRequest,
     data_dir: &Path,
@@ -127,7 +127,7 @@ enum Asked {
 /// One range is served; several, or none that is understood, get the whole file.
 fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
     let Some(value) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Asked::Whole };
-    // A part is of use to whoever has the other parts of the very same bytes. Dates do not tell them apart.
+    // A part is only of use to a client that has the other parts of the very same bytes. A date does not identify them.
     if headers.get_all(header::IF_RANGE).any(|value| value.as_bytes() != etag.as_bytes()) {
         return Asked::Whole;
     }

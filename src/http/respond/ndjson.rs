@@ -1,7 +1,7 @@
 //! The stored lines as they are: followed live, or up to where the stream stands now.
 //!
-//! Law: a followed response is complete when the terminal event is in it. A stream that goes no further here ends the
-//! response as one that was cut off, since a line cannot say so.
+//! Invariant: a followed response is complete when the terminal event is in it. A stream that goes no further here ends
+//! the response as one that was cut off, since a line cannot say so.
 
 use std::io;
 use std::pin::Pin;
@@ -77,7 +77,7 @@ impl MessageBody for NdjsonBody {
                         return Poll::Ready(Some(Ok(lines)));
                     }
                 }
-                // A blank line is no event, and tells that the connection lives.
+                // A blank line is no event; it keeps the connection alive.
                 Ok(Item::Beat) if body.until.is_none() => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
                 Ok(Item::Beat) => {}
                 Ok(Item::End(End::Closed)) => return Poll::Ready(None),

@@ -1,9 +1,9 @@
 //! Files that the kernel sends by itself.
 //!
-//! Law: the bytes go from the file to the socket without passing through this program. The HTTP machinery writes the
-//! head and waits for a body that never yields; meanwhile, and only when all of the head has left, this writes to the
-//! socket beside it. What may wait for a disk is done on a thread that may block, and that thread never waits for the
-//! socket: a client that does not read holds a connection and nothing else.
+//! Invariant: the bytes go from the file to the socket without passing through this program. The HTTP dispatcher writes
+//! the head and waits for a body that never yields; meanwhile, and only when all of the head has left, this writes to
+//! the socket beside it. What may wait for a disk is done on a thread that may block, and that thread never waits for
+//! the socket: a client that does not read holds a connection and nothing else.
 
 use std::fs::File;
 use std::future::Future;
@@ -26,7 +26,7 @@ use crate::http::connection::ConnectionHandle;
 /// At most so much is sent at once, so that others have their turn, and a download that is given up ends soon.
 const TURN: u64 = 8 << 20;
 
-/// A part of a file on its way. The head must tell its length, since this tells the machinery none.
+/// A part of a file being sent. The response head must carry its length: the body reports none.
 pub struct SentFile {
     connection: ConnectionHandle,
     socket: Arc<OwnedFd>,
@@ -134,7 +134,7 @@ impl MessageBody for SentFile {
     }
 }
 
-/// Nobody is there to take a part for the whole; the machinery finds the same when it reads.
+/// Nobody is there to take a part for the whole; the HTTP dispatcher finds the same when it reads.
 fn has_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, TimedOut};
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected | TimedOut)

@@ -120,7 +120,7 @@ async fn find(registry: &RegistryHandle, principal: &Principal, id: ExecutionId)
     registry.execution(principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))
 }
 
-/// By its log, so also right after what an event told.
+/// Read from its log, so it is never behind an event that the client has seen.
 async fn steps(
     Caller(principal): Caller,
     _: NoQuery,

@@ -73,8 +73,8 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
     };
     let components = [
         database,
-        folder("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
-        folder("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
+        directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
+        directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
         safe_mode(&registry),
     ];
@@ -93,7 +93,7 @@ fn safe_mode(registry: &RegistryHandle) -> ComponentResource {
     }
 }
 
-async fn folder(name: &'static str, path: &Path, min_free: u64) -> ComponentResource {
+async fn directory(name: &'static str, path: &Path, min_free: u64) -> ComponentResource {
     let folder = path.to_owned();
     let free = blocking(move || {
         Dir::root(&folder)?.probe()?;
@@ -103,8 +103,8 @@ async fn folder(name: &'static str, path: &Path, min_free: u64) -> ComponentReso
     match free.await {
         Ok(free) => room(name, free, min_free),
         Err(error) => {
-            tracing::warn!(folder = %path.display(), error = %error, "folder cannot be written");
-            component(name, "unavailable", Some("the folder cannot be written"))
+            tracing::warn!(directory = %path.display(), error = %error, "directory cannot be written");
+            component(name, "unavailable", Some("the directory cannot be written"))
         }
     }
 }

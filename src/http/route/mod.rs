@@ -1,4 +1,4 @@
-//! One file per resource: its routes, its handlers, and its JSON beside them.
+//! One file per resource: its routes, and its handlers; their JSON is in `http::resource`.
 
 mod read;
 mod work;

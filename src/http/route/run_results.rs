@@ -51,7 +51,7 @@ async fn summary(Caller(principal): Caller, registry: Registry, id: web::Path<Ru
     }
 }
 
-/// The row has lost what its log still tells.
+/// From the log, when the row has none.
 async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<Value>, Problem> {
     let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
@@ -167,18 +167,18 @@ async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -
         blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
-    let mut told = Told::default();
+    let mut tail = LogTail::default();
     let until = follow.hub().tail();
     while follow.position() < until.sequence {
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
-        chunk.for_each(|_, line| told.take(line));
+        chunk.for_each(|_, line| tail.take(line));
     }
     Ok(HttpResponse::Ok().json(DiagnosticsResource {
         run_id: run.id,
         engine,
-        last_lines: told.last_lines(),
-        phases: told.phases,
-        phases_left_out: told.phases_left_out,
+        last_lines: tail.last_lines(),
+        phases: tail.phases,
+        phases_left_out: tail.phases_left_out,
         log: LogResource { last_sequence: until.sequence, bytes: until.bytes, closed: until.closed },
     }))
 }
@@ -200,20 +200,20 @@ struct LogResource {
     closed: bool,
 }
 
-/// Of the phases that a run has gone through, so many are told; an engine may name millions.
+/// At most this many phases are shown; an engine may name millions.
 const PHASES: usize = 500;
-/// Bytes of a stored phase or line that is told whole; of a longer one its beginning.
+/// Bytes of a phase or line that is shown whole; a longer line is cut.
 const PIECE: usize = 8 << 10;
 
-/// What a log tells of the end of its run.
+/// The end of a run, from its log.
 #[derive(Default)]
-struct Told {
+struct LogTail {
     last_lines: VecDeque<Vec<u8>>,
     phases: Vec<Value>,
     phases_left_out: u64,
 }
 
-impl Told {
+impl LogTail {
     fn take(&mut self, line: &[u8]) {
         match codec::raw_type(line) {
             kind if kind == CONSOLE_LINE.as_bytes() => {

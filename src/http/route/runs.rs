@@ -96,7 +96,7 @@ impl OptionsBody {
 
 /// The ids that a body names, each with its place.
 fn places(listed: &[String], single: Option<&str>) -> Result<Vec<(DocumentId, String)>, Problem> {
-    // Who names so many is told how many there may be before each is looked for.
+    // Too many are refused for their number, before each is looked up.
     let listed = listed.iter().take(MAX_DOCUMENTS + 1).enumerate();
     let listed = listed.map(|(index, text)| (format!("options.document_ids[{index}]"), text.as_str()));
     let single = single.map(|text| ("options.input_document_id".to_owned(), text));

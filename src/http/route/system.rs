@@ -1,4 +1,4 @@
-//! The service itself, for whoever operates it.
+//! The service itself, for its operator.
 
 use actix_web::{HttpResponse, web};
 
@@ -10,8 +10,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
     config.service(web::resource("/system/maintenance").route(web::post().to(maintenance)));
 }
 
-/// Makes a round now and answers with what it did.
+/// Runs a pass now and returns its report.
 async fn maintenance(Caller(principal): Caller, port: web::Data<dyn Maintenance>) -> Result<HttpResponse, Problem> {
-    tracing::info!(caller = principal.name, "maintenance asked for");
+    tracing::info!(caller = principal.name, "maintenance requested");
     Ok(HttpResponse::Ok().json(port.run_now().await?))
 }

@@ -81,7 +81,7 @@ async fn costs(
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let (store, scope) = (registry.store(), &principal.workspaces);
-    // Of one that has ended, with all that its log tells.
+    // Of a finished one, with everything in its log.
     let execution = registry.execution(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
     let steps = store.execution_costs(scope, id).await?;
     let workflow = (execution.workspace_id, execution.workflow_id.as_str());

@@ -149,8 +149,8 @@ pub(super) fn only(workspace_id: Option<WorkspaceId>) -> Scope {
 
 const MAX_SLUG: usize = 255;
 
-/// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in Latin
-/// letters, as far as that can be done without knowing the language.
+/// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in
+/// Latin letters, as far as that can be done without knowing the language.
 fn slug(text: &str) -> String {
     let latin = deunicode::deunicode(text);
     let words = latin.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
