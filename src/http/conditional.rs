@@ -35,7 +35,7 @@ pub async fn conditions(
             Ok(response.map_body(|_, _| BoxBody::new(())))
         }
         Verdict::Failed => {
-            let problem = Problem::new(Code::PreconditionFailed, format!("the present version is {etag}"));
+            let problem = Problem::new(Code::PreconditionFailed, format!("the current version is {etag}"));
             Err(problem.into())
         }
     }

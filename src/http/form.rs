@@ -69,7 +69,7 @@ impl Form {
     fn expects(&self, name: &str, texts: &[&str]) -> Result<(), Problem> {
         let is_there = if name == "file" { self.file.is_some() } else { self.text(name).is_some() };
         if is_there {
-            return Err(part_problem(name, "duplicate_part", "the form has this part twice"));
+            return Err(part_problem(name, "duplicate_part", "the form has this part more than once"));
         }
         if name == "file" || texts.contains(&name) {
             return Ok(());
@@ -79,7 +79,7 @@ impl Form {
     }
 
     pub fn take_file(&mut self) -> Result<Upload, Problem> {
-        let missing = || FieldError::new("file", "required", "a file is needed");
+        let missing = || FieldError::new("file", "required", "a file is required");
         self.file.take().ok_or_else(|| Problem::new(Code::InvalidRequest, "the form has no `file`").error(missing()))
     }
 }

@@ -128,7 +128,7 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
 pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
     if headers.peek().is_none() {
-        let detail = "`If-Match` must name the version that is to be changed";
+        let detail = "`If-Match` must name the version to change";
         return Err(Problem::new(Code::PreconditionRequired, detail));
     }
     let texts: Vec<&str> = headers.map(|value| value.to_str().unwrap_or_default()).collect();

@@ -217,7 +217,7 @@ fn check_caller(headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (host_name, host_port) = split_authority(host);
     if headers.get_all(header::HOST).count() != 1 || !is_loopback(host_name) {
-        return Err(Problem::new(Code::HostNotAllowed, "the Host header names no loopback address"));
+        return Err(Problem::new(Code::HostNotAllowed, "the Host header is not a loopback address"));
     }
     let origin_is_own = |origin: &HeaderValue| {
         let authority = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://")).unwrap_or_default();

@@ -75,7 +75,7 @@ impl FromRequest for NoQuery {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(RawQuery::read(request).and_then(|query| match query.0.first() {
             None => Ok(Self),
-            Some((name, _)) => Err(Problem::invalid_query(name, "left out: this list takes no parameters")),
+            Some((name, _)) => Err(Problem::invalid_query(name, "omitted: this list takes no parameters")),
         }))
     }
 }

@@ -38,7 +38,7 @@ impl ListRequest {
         let query = Query { within, filter: raw.filter(schema)?, order: raw.order(schema)? };
         let part = match (raw.cursor.as_deref(), raw.page.as_deref()) {
             (None, page) => Part::Page(number("page", page, 1, MAX_PAGE)?),
-            (Some(_), Some(_)) => return Err(Problem::invalid_query("page", "left out beside `cursor`")),
+            (Some(_), Some(_)) => return Err(Problem::invalid_query("page", "omitted when `cursor` is given")),
             (Some(""), None) => Part::After(None),
             (Some(token), None) => Part::After(Some(token::read(schema, &query, token)?)),
         };
@@ -151,7 +151,7 @@ fn sort_key(text: &str, schema: &Schema) -> Result<Sort, Problem> {
     let field = field.ok_or_else(|| {
         Problem::invalid_query(
             "sort",
-            format!("made of {}, each with `-` before it or not", filters::names(schema.sorts)),
+            format!("a comma-separated list of {}, each optionally prefixed with `-`", filters::names(schema.sorts)),
         )
     })?;
     Ok(Sort { field, direction })

@@ -112,7 +112,7 @@ fn open(file: File) -> io::Result<Stored> {
 
 fn not_there(error: &io::Error) -> Problem {
     if files::is_absent(error) {
-        return Problem::new(Code::NotFound, "there is no such file");
+        return Problem::new(Code::NotFound, "the file does not exist");
     }
     Problem::internal(error)
 }
