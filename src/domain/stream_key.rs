@@ -68,6 +68,23 @@ impl StreamId {
     }
 }
 
+macro_rules! stream_ids {
+    ($($id:ident => $variant:ident;)*) => {$(
+        impl From<$id> for StreamId {
+            fn from(id: $id) -> Self {
+                Self::$variant(id)
+            }
+        }
+    )*};
+}
+
+stream_ids! {
+    RunId => Run;
+    BuildId => Build;
+    ExecutionId => Execution;
+    WorkspaceId => Feed;
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

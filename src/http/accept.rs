@@ -1,7 +1,7 @@
 //! What of several forms a client prefers, by its `Accept` (RFC 9110, 12.5.1).
 //!
-//! Law: all routes that have more than one form choose it here. A client that accepts none of them gets the first, as
-//! one does that says nothing: a form that it did not expect tells it more than a 406 would.
+//! Invariant: all routes that have more than one form choose it here. A client that accepts none of them gets the
+//! first, as one does that sends no `Accept`: an unexpected form is of more use to it than a 406.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! Who is calling. Until there are keys the service answers this machine only, and everybody on it is local.
+//! Who is calling. Until there are API keys the service serves this machine only, and every caller is the local one.
 
 use std::future::{Ready, ready};
 

@@ -1,7 +1,7 @@
 //! JSON bodies: every fault at its place, and nothing taken otherwise than it was sent.
 //!
-//! Law: a body that a parser would change without a word is refused: a number that it rounds, a key that it drops, text
-//! that no database keeps ([`json::check`]).
+//! Invariant: a body that a parser would change without a word is refused: a number that it rounds, a key that it
+//! drops, text that no database keeps ([`json::check`]).
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
@@ -22,8 +22,7 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn refused(error: FieldError) -> Problem {
     let place = if error.path.is_empty() { String::new() } else { format!("`{}`: ", error.path) };
-    Problem::new(Code::InvalidRequest, format!("the body is not as it should be: {place}{}", error.message))
-        .error(error)
+    Problem::new(Code::InvalidRequest, format!("invalid body: {place}{}", error.message)).error(error)
 }
 
 /// In the words of all who take JSON.

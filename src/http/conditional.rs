@@ -1,7 +1,7 @@
 //! Conditional reads (RFC 9110, 13): a client that has the present version is not sent it again.
 //!
-//! Law: every answer to a read that has an `ETag` passes here, so that all of them mean the same by it. `If-Match` wants
-//! the very same bytes, `If-None-Match` the same content.
+//! Invariant: every answer to a read that has an `ETag` passes here, so that all of them mean the same by it.
+//! `If-Match` wants the very same bytes, `If-None-Match` the same content.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
@@ -35,7 +35,7 @@ pub async fn conditions(
             Ok(response.map_body(|_, _| BoxBody::new(())))
         }
         Verdict::Failed => {
-            let problem = Problem::new(Code::PreconditionFailed, format!("the present version is {etag}"));
+            let problem = Problem::new(Code::PreconditionFailed, format!("the current version is {etag}"));
             Err(problem.into())
         }
     }

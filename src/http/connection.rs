@@ -1,10 +1,10 @@
 //! Connections, and the way a response takes over the socket of its own.
 //!
-//! Law: a socket has one owner. It is the HTTP machinery's from accept on, until somebody takes it through the
-//! connection's [`Line`]; from then on the machinery finds a connection that is at its end, and what it still wants
-//! to write is dropped. A socket is given only when all that was written before has left. Only then, too, may a body
-//! that the machinery waits for write to a socket that stays the machinery's. Whoever took a socket may give it back
-//! ([`Socket::serve_next`]): the machinery then reads the next request from it.
+//! Invariant: a socket has one owner. From accept on it is the HTTP dispatcher's, until a response takes it through the
+//! connection's [`ConnectionHandle`]; from then on the dispatcher sees a connection at end of file, and what it still
+//! wants to write is dropped. A socket is given only when all that was written before has left. Only then, too, may a
+//! body that the HTTP dispatcher waits for write to a socket that stays with the dispatcher. Whoever took a socket
+//! may give it back ([`Socket::serve_next`]): the HTTP dispatcher then reads the next request from it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -29,8 +29,8 @@ pub const WIDE_BUFFER: usize = 512 << 10;
 #[derive(Clone, Default)]
 pub struct Connections(watch::Sender<usize>);
 
-/// Lives as long as its connection.
-pub struct Counted(Connections);
+/// Held for as long as its connection is open.
+pub struct ConnectionPermit(Connections);
 
 impl Connections {
     /// Returns when none is open.
@@ -39,23 +39,23 @@ impl Connections {
     }
 
     /// `None` when there are `limit` already.
-    fn enter(&self, limit: usize) -> Option<Counted> {
+    fn enter(&self, limit: usize) -> Option<ConnectionPermit> {
         let entered = self.0.send_if_modified(|open| {
             let room = *open < limit;
             *open += usize::from(room);
             room
         });
-        entered.then(|| Counted(self.clone()))
+        entered.then(|| ConnectionPermit(self.clone()))
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.0.send_modify(|open| *open -= 1);
     }
 }
 
-/// Serves connections: the HTTP machinery of this thread.
+/// Serves connections: the HTTP dispatcher of this thread.
 #[derive(Clone)]
 pub struct Http(Rc<dyn Fn(Connection)>);
 
@@ -69,11 +69,11 @@ impl Http {
 pub struct Socket {
     pub stream: TcpStream,
     http: Http,
-    _counted: Counted,
+    _permit: ConnectionPermit,
 }
 
 impl Socket {
-    /// The next request on the connection is the HTTP machinery's again.
+    /// The next request on the connection is the HTTP dispatcher's again.
     pub fn serve_next(self) {
         self.buffer(SEND_BUFFER);
         let Http(serve) = self.http.clone();
@@ -85,7 +85,8 @@ impl Socket {
         tuned(socket2::SockRef::from(&self.stream).set_send_buffer_size(size));
     }
 
-    /// Whether the other side sees an error, and not an end in good order, when this is dropped or the process is killed.
+    /// Whether the other side sees an error, and not an end in good order, when this is dropped or the process is
+    /// killed.
     pub fn reset_when_dropped(&self, reset: bool) {
         tuned(socket2::SockRef::from(&self.stream).set_linger(reset.then_some(Duration::ZERO)));
     }
@@ -97,16 +98,16 @@ fn tuned(outcome: io::Result<()>) {
     }
 }
 
-/// What the HTTP machinery reads from and writes to.
-pub struct Connection(Line);
+/// What the HTTP dispatcher reads from and writes to.
+pub struct Connection(ConnectionHandle);
 
-/// The way to the socket of a connection.
+/// Access to the socket of a connection, for the response that may take it over.
 #[derive(Clone)]
-pub struct Line(Rc<Shared>);
+pub struct ConnectionHandle(Rc<Shared>);
 
 struct Shared {
     socket: RefCell<Option<Socket>>,
-    /// Whether the machinery has written all it had since this was last cleared.
+    /// Whether the HTTP dispatcher has written all it had since this was last cleared.
     flushed: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
     /// Whether the kernel's buffer is larger than it was.
@@ -116,13 +117,13 @@ struct Shared {
 impl Connection {
     /// `None` when `limit` connections are open already.
     pub fn accept(stream: TcpStream, connections: &Connections, limit: usize, http: Http) -> Option<Self> {
-        let socket = Socket { stream, http, _counted: connections.enter(limit)? };
+        let socket = Socket { stream, http, _permit: connections.enter(limit)? };
         socket.buffer(SEND_BUFFER);
         Some(Self::of(socket))
     }
 
     fn of(socket: Socket) -> Self {
-        Self(Line(Rc::new(Shared {
+        Self(ConnectionHandle(Rc::new(Shared {
             socket: RefCell::new(Some(socket)),
             flushed: Cell::new(false),
             waiting: RefCell::default(),
@@ -134,7 +135,7 @@ impl Connection {
         self.with(None, |stream| stream.peer_addr().ok())
     }
 
-    pub fn line(&self) -> Line {
+    pub fn handle(&self) -> ConnectionHandle {
         self.0.clone()
     }
 
@@ -147,8 +148,8 @@ impl Connection {
     }
 }
 
-impl Line {
-    /// Waits until the machinery has written what it has now. It must be in a position to go on meanwhile.
+impl ConnectionHandle {
+    /// Waits until the HTTP dispatcher has written what it has now. It must be in a position to go on meanwhile.
     pub fn begin_flush(&self) {
         self.0.flushed.set(false);
     }
@@ -178,13 +179,13 @@ impl Line {
         }
     }
 
-    /// Ready when the socket takes bytes, whoever has found it full before.
+    /// Ready when the socket is writable, whichever writer found it full.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.0.socket.borrow();
         let Some(Socket { stream, .. }) = &*socket else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         loop {
             ready!(stream.poll_write_ready(context))?;
-            // What the runtime believes is from before somebody else has written.
+            // The runtime's readiness may be stale: another writer has filled the socket since.
             match stream.try_io(Interest::WRITABLE, || has_room(stream)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 looked => return Poll::Ready(looked),
@@ -192,7 +193,7 @@ impl Line {
         }
     }
 
-    /// For an answer of many bytes to whoever asked for all of them.
+    /// Enlarges the kernel's buffer, for a long response.
     pub fn widen(&self) {
         if let Some(socket) = &*self.0.socket.borrow()
             && !self.0.widened.replace(true)
@@ -202,7 +203,7 @@ impl Line {
     }
 }
 
-/// Fails with `WouldBlock` when there is none. An error of the socket is room: writing tells which.
+/// Fails with `WouldBlock` when there is none. A socket error counts as room: the write reports it.
 fn has_room(stream: &TcpStream) -> io::Result<()> {
     let mut looked = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
     match poll(&mut looked, PollTimeout::ZERO)? {

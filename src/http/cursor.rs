@@ -37,7 +37,7 @@ pub enum EventNames {
 }
 
 impl EventNames {
-    /// When nobody asks for others.
+    /// The default for a kind of stream.
     pub fn of(kind: StreamKind) -> Self {
         match kind {
             StreamKind::Execution => Self::Typed,
@@ -124,8 +124,11 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
     let mut streams = Vec::new();
     for text in &named {
         let id = StreamId::parse(text).ok_or_else(|| {
-            Problem::new(Code::InvalidId, format!("`{text}` is not the id of a run, a build or a workspace"))
-                .error(FieldError::new("stream", "invalid_id", text.as_str()))
+            Problem::new(
+                Code::InvalidId,
+                format!("`{text}` is not the id of a run, a build, an execution or a workspace"),
+            )
+            .error(FieldError::new("stream", "invalid_id", text.as_str()))
         })?;
         if !streams.contains(&id) {
             streams.push(id);
@@ -134,12 +137,12 @@ fn streams(named: Vec<String>) -> Result<Vec<StreamId>, Problem> {
     match streams.len() {
         0 => Err(Problem::invalid_query("stream", "given at least once")),
         1..=MAX_STREAMS => Ok(streams),
-        count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams are more than {MAX_STREAMS}"))),
+        count => Err(Problem::new(Code::TooManyStreams, format!("{count} streams; the limit is {MAX_STREAMS}"))),
     }
 }
 
-/// What the client says that it has, by header and query, as often as it says so: one that comes back may repeat what it
-/// said before. Some have no way but the query, and names of their own for it. What is empty says nothing.
+/// What the client says that it has, by header and query, as often as it says so: one that comes back may repeat what
+/// it said before. Some have no way but the query, and names of their own for it. What is empty says nothing.
 fn cursors(request: &HttpRequest, query: &mut RawQuery) -> Vec<(String, String)> {
     const HEADER: &str = "Last-Event-ID";
     let headers = request.headers().get_all(HEADER).map(|value| value.to_str().unwrap_or("?"));

@@ -6,6 +6,7 @@ use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
 use crate::package::{ImportError, TemplateError};
 use crate::registry::RetryError;
+use crate::registry::additions::OriginError;
 use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
     AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ExecutionRefusal, ExecutionRetryRefusal,
@@ -99,12 +100,12 @@ impl From<LaunchError> for Problem {
         match error {
             LaunchError::Store(error) => error.into(),
             LaunchError::Stream(error) => {
-                tracing::error!(error = %error, "stream could not be opened");
+                tracing::error!(error = %error, "failed to open stream");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
             LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
             LaunchError::Append(error) => {
-                tracing::error!(error = %error, "first event could not be written");
+                tracing::error!(error = %error, "failed to write first event");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
         }
@@ -135,10 +136,10 @@ impl From<RunRefusal> for Problem {
                 Self::new(Code::InputNotFound, format!("there is no document {id} in this workspace"))
                     .error(FieldError::new("options.document_ids", "not_found", format!("there is no document {id}")))
             }
-            RunRefusal::InputRequired => Self::new(Code::InputRequired, "a run needs a document to work on")
+            RunRefusal::InputRequired => Self::new(Code::InputRequired, "a run needs at least one document")
                 .error(FieldError::new("options.document_ids", "required", "at least one document is needed")),
             RunRefusal::QueueFull { waiting } => {
-                Self::new(Code::QueueFull, format!("{waiting} runs are waiting already"))
+                Self::new(Code::QueueFull, format!("{waiting} runs are already waiting"))
             }
         }
     }
@@ -158,7 +159,7 @@ impl From<RetryError<Run>> for Problem {
         match error {
             RetryError::NotFound => Self::not_found("the run"),
             RetryError::NotEnded(status) => {
-                Self::new(Code::RunNotEnded, format!("the run has not ended: it is {status}"))
+                Self::new(Code::RunNotEnded, format!("the run has not finished: it is {status}"))
             }
             RetryError::Refused(never) => match never {},
             RetryError::Create(error) => error.into(),
@@ -171,7 +172,7 @@ impl From<RetryError<Execution>> for Problem {
         match error {
             RetryError::NotFound => Self::not_found("the execution"),
             RetryError::NotEnded(status) => {
-                Self::new(Code::ExecutionNotEnded, format!("the execution has not ended: it is {status}"))
+                Self::new(Code::ExecutionNotEnded, format!("the execution has not finished: it is {status}"))
             }
             RetryError::Refused(refusal) => refusal.into(),
             RetryError::Create(error) => error.into(),
@@ -183,7 +184,7 @@ impl From<ExecutionRetryRefusal> for Problem {
     fn from(refusal: ExecutionRetryRefusal) -> Self {
         match refusal {
             ExecutionRetryRefusal::Completed => {
-                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to repeat")
+                Self::new(Code::ExecutionCompleted, "the execution has completed: there is nothing to retry")
             }
             ExecutionRetryRefusal::Log(error) => error.into(),
         }
@@ -250,7 +251,7 @@ impl From<ReplaceError> for Problem {
 pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str, too_late: Code) -> Problem {
     match error {
         CancelError::NotFound => Problem::not_found(what),
-        CancelError::Ended(status) => Problem::new(too_late, format!("{what} has ended already: {status}")),
+        CancelError::Ended(status) => Problem::new(too_late, format!("{what} has already finished: {status}")),
         CancelError::Draining => Problem::new(Code::Draining, "the service is stopping"),
         CancelError::Store(error) => error.into(),
     }
@@ -264,15 +265,15 @@ impl From<ReadError> for Problem {
                 Self::new(Code::Gone, "the events were deleted by retention; the resource is still there")
             }
             ReadError::Log(error) => {
-                tracing::error!(error = %error, "log could not be read");
+                tracing::error!(error = %error, "failed to read log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
             ReadError::Open(error) => {
-                tracing::error!(error = %error, "log could not be opened");
+                tracing::error!(error = %error, "failed to open log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
             ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
-                Self::new(Code::TooManySubscribers, format!("the stream has its {limit} readers"))
+                Self::new(Code::TooManySubscribers, format!("the stream has reached its limit of {limit} subscribers"))
             }
             ReadError::Subscribe(SubscribeError::NoPosition(position)) => match position {
                 NoPosition::Ahead(ahead) => Self::sequence_ahead(ahead.last),
@@ -282,7 +283,7 @@ impl From<ReadError> for Problem {
             },
             ReadError::Store(error) => error.into(),
             ReadError::Feed(error) => {
-                tracing::error!(error = %error, "feed could not be opened");
+                tracing::error!(error = %error, "failed to open feed");
                 Self::new(Code::LogUnavailable, "the feed cannot be read")
             }
         }
@@ -298,6 +299,16 @@ impl From<TemplateError> for Problem {
                 error.to_string(),
             )),
             TemplateError::Io(_) | TemplateError::Tree(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<OriginError> for Problem {
+    fn from(error: OriginError) -> Self {
+        match error {
+            OriginError::Template(error) => error.into(),
+            OriginError::Import(error) => error.into(),
+            OriginError::Copy(error) => Self::internal(error),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Filter {
             })
     }
 
-    /// Console lines tell their scope and level; other events belong to the scope that their type begins
+    /// Console lines carry a scope and a level; other events belong to the scope that their type begins
     /// with, and have no level.
     fn scope_and_level_pass(&self, name: &[u8], line: &[u8]) -> bool {
         if self.scope.is_none() && self.level.is_none() {

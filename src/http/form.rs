@@ -1,7 +1,7 @@
 //! Forms: one file, and texts beside it.
 //!
-//! Law: what comes in is bounded, and what would be passed over is refused. The file is written below the data folder,
-//! where no link is followed, and is gone when nobody has moved it to its place.
+//! Invariant: input is bounded, and a part that would be ignored is refused. The file is written below the data
+//! directory, where no link is followed, and is removed unless it has been moved to its final place.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,13 +11,13 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::input::blocking;
+use super::blocking::blocking;
 use super::problem::{Code, FieldError, Problem};
 use super::respond::disposition::file_name;
 use crate::domain::text::clipped;
 use crate::files::Location;
 
-/// A file that came in, kept under a name of ours until somebody moves it to its place.
+/// An uploaded file, kept under a generated name until it is moved to its final place.
 #[derive(Debug)]
 pub struct Upload {
     place: Location,
@@ -69,7 +69,7 @@ impl Form {
     fn expects(&self, name: &str, texts: &[&str]) -> Result<(), Problem> {
         let is_there = if name == "file" { self.file.is_some() } else { self.text(name).is_some() };
         if is_there {
-            return Err(part_problem(name, "duplicate_part", "the form has this part twice"));
+            return Err(part_problem(name, "duplicate_part", "the form has this part more than once"));
         }
         if name == "file" || texts.contains(&name) {
             return Ok(());
@@ -79,7 +79,7 @@ impl Form {
     }
 
     pub fn take_file(&mut self) -> Result<Upload, Problem> {
-        let missing = || FieldError::new("file", "required", "a file is needed");
+        let missing = || FieldError::new("file", "required", "a file is required");
         self.file.take().ok_or_else(|| Problem::new(Code::InvalidRequest, "the form has no `file`").error(missing()))
     }
 }
@@ -93,7 +93,7 @@ fn part_problem(name: &str, code: &str, message: &str) -> Problem {
     Problem::new(Code::InvalidRequest, format!("`{name}`: {message}")).error(FieldError::new(name, code, message))
 }
 
-/// A name is data; but it is shown, and told to engines.
+/// A name is data; but it is shown, and passed to engines.
 fn of_file_name(name: &str) -> Result<(), Problem> {
     let fits = name.chars().count() <= MAX_FILE_NAME && !name.chars().any(char::is_control);
     let allowed =
@@ -101,8 +101,8 @@ fn of_file_name(name: &str) -> Result<(), Problem> {
     if fits { Ok(()) } else { Err(part_problem("file", "invalid_name", &allowed)) }
 }
 
-/// Reads a form; its file is streamed to `incoming`, at most `limit` bytes of it. Beside the file it may have texts of these
-/// names, and nothing twice: what would be passed over is refused.
+/// Reads a form; its file is streamed to `incoming`, at most `limit` bytes of it. Beside the file it may have texts of
+/// these names, and nothing twice: what would be passed over is refused.
 pub async fn read(mut multipart: Multipart, incoming: &Location, limit: u64, texts: &[&str]) -> Result<Form, Problem> {
     let broken = |error: &MultipartError| {
         let code = match error {
@@ -150,7 +150,7 @@ struct Sink {
 impl Sink {
     async fn create(incoming: &Location, limit: u64) -> Result<Self, Problem> {
         let (incoming, name) = (incoming.clone(), ulid::Ulid::generate().to_string());
-        // Both at once: whoever does not wait for the answer must not leave a file that nobody removes.
+        // Both at once: a request that is dropped in between must not leave a file that is never removed.
         let created = blocking(move || {
             let file = incoming.make()?.create(&name)?;
             Ok((file, Upload::at(incoming.join(name))))

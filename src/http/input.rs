@@ -1,6 +1,5 @@
 //! Reading requests: ids in paths, JSON bodies, headers.
 
-use std::io;
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
@@ -59,7 +58,7 @@ impl FromRequest for Json {
     }
 }
 
-/// For a member that may be left out: it is told apart from one that is null.
+/// For an optional member: distinguishes one that is absent from one that is null.
 pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -71,17 +70,12 @@ pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
     if is_label { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
 }
 
-/// A text that somebody may give, such as a reason: at most so many characters, of which line ends are the only ones
-/// that control anything.
+/// Optional free text, such as a reason: at most `most` characters, and no control characters but line ends and tabs.
 pub fn remark(path: &str, text: Option<&str>, most: usize) -> Result<(), Problem> {
     let is_text = |c: char| !c.is_control() || "\t\n\r".contains(c);
     let fits = text.is_none_or(|text| text.chars().count() <= most && text.chars().all(is_text));
     let allowed = || format!("a text of at most {most} characters without control characters");
     if fits { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
-}
-
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// The query of a create: `?stream=true` does the same as the body's `stream`.
@@ -100,7 +94,7 @@ pub fn only_parameter(request: &HttpRequest, name: &str) -> Result<Option<String
     Ok(value)
 }
 
-/// For a creation that keeps no keys: whoever sends one counts on it, so it is refused and not passed over.
+/// For a create that does not support keys: a client that sends one relies on it, so it is refused, not ignored.
 pub fn no_idempotency_key(request: &HttpRequest) -> Result<(), Problem> {
     if !request.headers().contains_key(IDEMPOTENCY_KEY) {
         return Ok(());
@@ -134,7 +128,7 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
 pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
     if headers.peek().is_none() {
-        let detail = "`If-Match` must name the version that is to be changed";
+        let detail = "`If-Match` must name the version to change";
         return Err(Problem::new(Code::PreconditionRequired, detail));
     }
     let texts: Vec<&str> = headers.map(|value| value.to_str().unwrap_or_default()).collect();

@@ -1,7 +1,8 @@
 //! What every request passes: an id, a span, the loopback check, and one form for every error.
 //!
-//! Law: whatever goes wrong behind these, a panic included, the caller gets a problem with the request's id
-//! and the service lives on. Order, outermost first: [`request_context`], [`loopback_only`].
+//! Invariant: whatever fails behind these, a panic included, the caller gets a problem with the request's id
+//! and the service keeps running. `server` wraps a request in all of these, outermost first: `push::hand_over`,
+//! [`request_context`], [`loopback_only`], `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -119,7 +120,7 @@ impl Context {
         response
     }
 
-    /// The same answer as a problem; what a header tells about the resource stays.
+    /// The same answer as a problem; headers that describe the resource stay.
     fn replace(&self, response: ServiceResponse<BoxBody>, problem: &Problem) -> ServiceResponse<BoxBody> {
         let kept = [header::ALLOW, header::CONTENT_RANGE, header::ETAG, header::WWW_AUTHENTICATE];
         let kept = kept.map(|name| response.headers().get(&name).map(|value| (name.clone(), value.clone())));
@@ -182,7 +183,7 @@ fn is_sane(id: &str) -> bool {
     !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(plain)
 }
 
-/// The problem of an answer that is an error without being told as one.
+/// The problem for an error response that is not a problem yet.
 fn problem_in(response: &HttpResponse<BoxBody>) -> Option<Problem> {
     let status = response.status();
     if let Some(error) = response.error() {
@@ -216,7 +217,7 @@ fn check_caller(headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (host_name, host_port) = split_authority(host);
     if headers.get_all(header::HOST).count() != 1 || !is_loopback(host_name) {
-        return Err(Problem::new(Code::HostNotAllowed, "the Host header names no loopback address"));
+        return Err(Problem::new(Code::HostNotAllowed, "the Host header is not a loopback address"));
     }
     let origin_is_own = |origin: &HeaderValue| {
         let authority = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://")).unwrap_or_default();
@@ -270,14 +271,16 @@ fn json_problem(error: &JsonPayloadError) -> Problem {
     }
 }
 
-/// What is wrong with a query, as serde tells it.
+/// A query that serde cannot read.
 fn query_problem(error: &QueryPayloadError) -> Problem {
     let field = field_error(&error.to_string(), "invalid_value");
     Problem::new(Code::InvalidQuery, field.message.clone()).error(field)
 }
 
+/// What is typed in a path is an id.
 fn path_problem(error: &PathError) -> Problem {
-    Problem::new(Code::InvalidId, error.to_string())
+    let PathError::Deserialize(cause) = error else { return Problem::new(Code::InvalidId, error.to_string()) };
+    Problem::new(Code::InvalidId, cause.to_string())
 }
 
 /// What serde says, as an entry of `errors`: it names an unknown or missing field between backticks.
@@ -300,6 +303,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::domain::RunId;
 
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -308,6 +312,10 @@ mod tests {
     }
 
     async fn by_number(id: web::Path<u32>) -> String {
+        id.to_string()
+    }
+
+    async fn by_id(id: web::Path<RunId>) -> String {
         id.to_string()
     }
 
@@ -336,6 +344,7 @@ mod tests {
         // Resources, not bare routes: only a resource knows that another method would have been right.
         config
             .service(web::resource("/things/{id}").route(web::get().to(by_number)))
+            .service(web::resource("/runs/{id}").route(web::get().to(by_id)))
             .service(web::resource("/things").route(web::post().to(create)))
             .service(web::resource("/search").route(web::get().to(search)))
             .service(web::resource("/id").route(web::get().to(id_of)))
@@ -389,6 +398,14 @@ mod tests {
             assert!(body["instance"].as_str().unwrap().starts_with('/') && headers.contains_key("x-frame-options"));
             assert!(!body.to_string().contains("secret"), "{body}");
         }
+    }
+
+    #[actix_web::test]
+    async fn a_malformed_id_is_named_with_its_form() {
+        let (status, _, body) = answer(get("/runs/run_x")).await;
+        assert_eq!((status, body["code"].as_str()), (422, Some("invalid_id")));
+        assert_eq!(body["detail"], "`run_x` is not an id of the form run_<26 characters>");
+        assert_eq!((&body["instance"], &body["errors"]), (&"/runs/run_x".into(), &serde_json::json!([])));
     }
 
     #[actix_web::test]

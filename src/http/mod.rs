@@ -1,6 +1,6 @@
 //! The service over HTTP: requests become messages to the registry, streams become responses.
 //!
-//! Law: a handler names its caller and finds through the caller's scope; it waits for no work, and its
+//! Invariant: a handler names its caller and finds through the caller's scope; it waits for no work, and its
 //! hang-up stops none.
 
 pub mod problem;
@@ -8,7 +8,10 @@ pub mod ports;
 pub mod errors;
 pub mod middleware;
 pub mod auth;
+pub mod call;
 pub mod paths;
+pub mod resource;
+pub mod blocking;
 pub mod body;
 pub mod input;
 pub mod form;

@@ -34,7 +34,7 @@ pub fn workflow_document(id: DocumentId) -> String {
     format!("{API}/documents/{id}")
 }
 
-/// Workspaces have workflows of the same id, so the path alone does not tell which.
+/// Workspaces have workflows of the same id, so the path alone is ambiguous.
 pub fn workflow(workspace_id: WorkspaceId, workflow_id: &str) -> String {
     format!("{API}/workflows/{workflow_id}?workspace_id={workspace_id}")
 }

@@ -1,11 +1,11 @@
-//! What the interface needs of modules that it does not know; whoever puts the service together gives it.
+//! What the interface needs of modules that it must not import; `app` provides it.
 
 use futures_util::future::BoxFuture;
 
 use super::problem::{Code, Problem};
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 
-/// Makes a round of maintenance, whether or not its caller waits for it.
+/// Runs a maintenance pass to its end, whether or not its caller waits for it.
 pub trait Maintenance: Send + Sync {
     fn run_now(&self) -> BoxFuture<'static, Result<MaintenanceReport, NoMaintenance>>;
 
@@ -17,7 +17,7 @@ pub trait Maintenance: Send + Sync {
 pub enum NoMaintenance {
     #[error("the service is stopping")]
     Stopping,
-    #[error("the round died")]
+    #[error("the maintenance pass panicked")]
     Died,
 }
 

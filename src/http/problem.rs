@@ -1,6 +1,6 @@
 //! Every error answer: one table of codes, written as `application/problem+json`.
 //!
-//! Law: a code has one status and one title, here and nowhere else; `docs/ERRORS.md` is this table.
+//! Invariant: a code has one status and one title, here and nowhere else; `docs/ERRORS.md` is this table.
 //! An answer of 500 and above never shows internals: they are logged once, under the request's id.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use actix_web::HttpResponse;
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, CacheControl, CacheDirective};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $status),* }
             }
 
-            /// Whether the same request may well succeed later.
+            /// Whether the same request may succeed later.
             pub fn is_retryable(self) -> bool {
                 match self { $(Self::$variant => codes!(@retry $retry)),* }
             }
@@ -40,7 +40,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => $title),* }
             }
 
-            /// What to try.
+            /// What the caller can do.
             pub fn advice(self) -> &'static str {
                 match self { $(Self::$variant => $advice),* }
             }
@@ -51,22 +51,22 @@ macro_rules! codes {
 }
 
 codes! {
-    BadRequest = "bad_request", 400, never, "The request cannot be read",
+    BadRequest = "bad_request", 400, never, "Malformed request",
         "Check the request line, the headers and the form of the body.";
-    InvalidQuery = "invalid_query", 400, never, "A query parameter is wrong",
+    InvalidQuery = "invalid_query", 400, never, "Invalid query parameter",
         "`errors` names the parameter and what is allowed.";
-    PathNotAllowed = "path_not_allowed", 400, never, "An entry of the archive leaves its folder",
-        "Pack plain files and folders only: no links, no absolute names, no `..`.";
+    PathNotAllowed = "path_not_allowed", 400, never, "An entry of the archive is outside its directory",
+        "Pack plain files and directories only: no links, no absolute names, no `..`.";
     HostNotAllowed = "host_not_allowed", 403, never, "The `Host` is not a loopback name",
         "Use `127.0.0.1`, `[::1]` or `localhost`; the service answers its own machine only.";
     OriginNotAllowed = "origin_not_allowed", 403, never, "The page's origin is not this service",
         "Call from the service's own console, or from a program that sends no `Origin`.";
-    NotFound = "not_found", 404, never, "There is no such resource",
+    NotFound = "not_found", 404, never, "Resource not found",
         "Check the id and the path; lists show what exists.";
     NoOutput = "no_output", 404, never, "The run has no such output",
         "Read the run's outputs first; a run that failed or only validated has none.";
-    MethodNotAllowed = "method_not_allowed", 405, never, "The resource does not take this method",
-        "The `Allow` header lists the methods it takes.";
+    MethodNotAllowed = "method_not_allowed", 405, never, "Method not allowed",
+        "The `Allow` header lists the methods that the resource supports.";
     SequenceAhead = "sequence_ahead", 409, never, "The start position is ahead of the log",
         "`last_sequence` is the log's end; start at or before it.";
     SlugTaken = "slug_taken", 409, never, "Another workspace has this slug",
@@ -75,84 +75,84 @@ codes! {
         "`document_id` names it; `PUT` with its `ETag` as `If-Match` adds a version.";
     WorkflowExists = "workflow_exists", 409, never, "The workspace has a workflow of this id already",
         "`PUT` with its `ETag` as `If-Match` makes a new revision of it.";
-    WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow have not ended",
-        "Wait for their end or cancel them. A new revision needs neither: they keep theirs.";
-    RunNotCancellable = "run_not_cancellable", 409, never, "The run has already ended otherwise",
-        "Nothing to cancel; read the run for how it ended.";
-    BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already ended otherwise",
-        "Nothing to cancel; read the build for how it ended.";
-    ExecutionNotCancellable = "execution_not_cancellable", 409, never, "The execution has already ended otherwise",
-        "Nothing to cancel; read the execution for how it ended.";
-    ExecutionNotEnded = "execution_not_ended", 409, never, "The execution has not ended yet",
-        "Wait for its end, or cancel it; then it can be retried.";
+    WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow are still running",
+        "Wait until they have finished, or cancel them. A new revision needs neither: they keep theirs.";
+    RunNotCancellable = "run_not_cancellable", 409, never, "The run has already finished",
+        "There is nothing to cancel; the run says how it ended.";
+    BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already finished",
+        "There is nothing to cancel; the build says how it ended.";
+    ExecutionNotCancellable = "execution_not_cancellable", 409, never, "The execution has already finished",
+        "There is nothing to cancel; the execution says how it ended.";
+    ExecutionNotEnded = "execution_not_ended", 409, never, "The execution has not finished yet",
+        "Wait until it has finished, or cancel it; then it can be retried.";
     ExecutionCompleted = "execution_completed", 409, never, "The execution has completed",
-        "There is nothing to repeat of it; create a new one.";
-    NotWaiting = "not_waiting", 409, never, "Nobody waits for this",
-        "`pending` of the execution tells what it waits for.";
-    ClarificationAnswered = "clarification_answered", 409, never, "The questions have been answered otherwise",
-        "Answers are sent once; the steps of the execution tell them.";
-    AcceptanceGiven = "acceptance_given", 409, never, "The document has been decided on otherwise",
-        "A decision is made once; the events of the execution tell it.";
-    RunNotEnded = "run_not_ended", 409, never, "The run has not ended yet",
-        "Wait for its end, or cancel it; then it can be retried.";
-    IdempotencyKeyReused = "idempotency_key_reused", 409, never, "The key was used for another request",
-        "Use a new `Idempotency-Key` for each request; repeat a request as it was.";
-    SafeModeEnabled = "safe_mode_enabled", 409, never, "Safe mode is on, no new work is taken",
-        "Reading keeps working. `PUT /api/v1/system/safe-mode` is the switch.";
+        "There is nothing left to retry; create a new execution.";
+    NotWaiting = "not_waiting", 409, never, "No step is waiting for this input",
+        "`pending` of the execution lists what it is waiting for.";
+    ClarificationAnswered = "clarification_answered", 409, never, "The questions have already been answered differently",
+        "Answers are sent once; the execution's steps show them.";
+    AcceptanceGiven = "acceptance_given", 409, never, "The document has already been decided on differently",
+        "A decision is made once; the execution's events show it.";
+    RunNotEnded = "run_not_ended", 409, never, "The run has not finished yet",
+        "Wait until it has finished, or cancel it; then it can be retried.";
+    IdempotencyKeyReused = "idempotency_key_reused", 409, never, "The idempotency key was used for a different request",
+        "Use a new `Idempotency-Key` for each request; a retry must be identical to the original.";
+    SafeModeEnabled = "safe_mode_enabled", 409, never, "Safe mode is on: no new work is accepted",
+        "Reading still works. `PUT /api/v1/system/safe-mode` turns it off.";
     Gone = "gone", 410, never, "The log was deleted by retention",
         "The resource itself is still there; its events are not.";
     PositionExpired = "position_expired", 410, never, "The events at this position were deleted by retention",
-        "`first_sequence` is the oldest that is still there; without a position the reader begins with it.";
+        "`first_sequence` is the oldest event that is left; without a position a reader starts there.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
-        "Read it again and repeat with its present `ETag`.";
+        "Read it again and retry with its current `ETag`.";
     PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",
         "Send less; `ADE_UPLOAD_MAX_BYTES` is the limit of documents.";
     ArchiveTooLarge = "archive_too_large", 413, never, "The archive is too large",
         "At most 50 MiB packed, 200 MiB unpacked and 5,000 entries.";
-    UnsupportedMediaType = "unsupported_media_type", 415, never, "The body has another type than expected",
+    UnsupportedMediaType = "unsupported_media_type", 415, never, "Unsupported media type",
         "Send `application/json`, or `multipart/form-data` where a file is taken.";
-    RangeNotSatisfiable = "range_not_satisfiable", 416, never, "The range lies outside the content",
-        "`Content-Range` holds the length.";
+    RangeNotSatisfiable = "range_not_satisfiable", 416, never, "Range not satisfiable",
+        "`Content-Range` gives the length.";
     InvalidId = "invalid_id", 422, never, "The id is malformed",
         "Ids are a prefix and 26 upper-case characters, such as `run_01J...`.";
     InvalidCursor = "invalid_cursor", 422, never, "The cursor does not belong to this list",
-        "Begin anew with an empty `cursor`; keep path, order, filters and search the same from page to page.";
+        "Restart without a cursor; path, order, filters and search must stay the same from page to page.";
     TooManyStreams = "too_many_streams", 422, never, "One connection carries at most 100 streams",
-        "Name fewer, or read a workspace's feed.";
-    InvalidRequest = "invalid_request", 422, never, "The request is not as it should be",
-        "`errors` names each place and what is wrong there.";
+        "Request fewer, or read a workspace's feed.";
+    InvalidRequest = "invalid_request", 422, never, "Invalid request",
+        "`errors` lists each field and what is wrong with it.";
     InputRequired = "input_required", 422, never, "The run needs an input document",
         "Upload a document and name it in `options.document_ids`.";
     InputNotFound = "input_not_found", 422, never, "An input document does not exist here",
         "Documents belong to a workspace; upload it to this one.";
-    TemplateUnknown = "template_unknown", 422, never, "There is no such template",
+    TemplateUnknown = "template_unknown", 422, never, "Unknown template",
         "Use `default`.";
     InvalidArchive = "invalid_archive", 422, never, "The file is not a zip archive",
-        "Send a zip of the configuration's folder.";
-    ArchiveEmpty = "archive_empty", 422, never, "The archive holds no file to keep",
-        "Folders of version control, environments, caches and builds are left out.";
+        "Send a zip of the configuration's directory.";
+    ArchiveEmpty = "archive_empty", 422, never, "The archive has no files",
+        "Directories of version control, environments, caches and builds are left out.";
     InvalidPackage = "invalid_package", 422, never, "The archive is not a configuration package",
         "It needs `pyproject.toml` and `src/ade_config/manifest.json`.";
-    InvalidWorkflow = "invalid_workflow", 422, never, "The definition of the workflow is not valid",
-        "`errors` names every fault with its place.";
-    InvalidInput = "invalid_input", 422, never, "The input is not what the workflow takes",
-        "`errors` names each document type that is missing or unknown.";
-    InvalidAnswers = "invalid_answers", 422, never, "The answers are not as they should be",
-        "`errors` names each question and what is expected.";
+    InvalidWorkflow = "invalid_workflow", 422, never, "Invalid workflow definition",
+        "`errors` lists every fault and where it is.";
+    InvalidInput = "invalid_input", 422, never, "Invalid input for the workflow",
+        "`errors` lists each document type that is missing or unknown.";
+    InvalidAnswers = "invalid_answers", 422, never, "Invalid answers",
+        "`errors` lists each question and what is expected.";
     PreconditionRequired = "precondition_required", 428, never, "The request needs `If-Match`",
         "Read the resource and send its `ETag` as `If-Match`.";
-    QueueFull = "queue_full", 429, retry, "Too much work is waiting",
-        "Repeat after the seconds of `Retry-After`.";
-    TooManySubscribers = "too_many_subscribers", 429, retry, "The stream has as many readers as it may",
-        "Repeat after the seconds of `Retry-After`, or raise `ADE_MAX_SUBSCRIBERS`.";
-    Internal = "internal", 500, retry, "Something went wrong inside the service",
-        "Repeat once; then look up `request_id` in the service's log.";
+    QueueFull = "queue_full", 429, retry, "The queue is full",
+        "Retry after `Retry-After` seconds.";
+    TooManySubscribers = "too_many_subscribers", 429, retry, "Subscriber limit reached",
+        "Retry after `Retry-After` seconds, or raise `ADE_MAX_SUBSCRIBERS`.";
+    Internal = "internal", 500, retry, "Internal error",
+        "Retry once; then look up `request_id` in the service's log.";
     Draining = "draining", 503, retry, "The service is shutting down",
-        "Repeat after the seconds of `Retry-After`.";
-    BuildsUnavailable = "builds_unavailable", 503, never, "There is nothing to build with",
+        "Retry after `Retry-After` seconds.";
+    BuildsUnavailable = "builds_unavailable", 503, never, "Builds are unavailable",
         "Builds need Python 3.11 or newer with `venv`, and with `ADE_INSTALLER=uv` a uv; `detail` says what is missing.";
     DatabaseUnavailable = "database_unavailable", 503, retry, "The database does not answer",
-        "Repeat after the seconds of `Retry-After`; streams and running work go on without it.";
+        "Retry after `Retry-After` seconds; streams and running work continue without it.";
     LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
         "Check the disk; the log is opened again at the next start.";
 }
@@ -209,12 +209,12 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        // Who is told to come back is told when.
+        // Every retryable refusal says when to retry.
         let retry_after = matches!(code.status_number(), 429 | 503).then_some(1);
         Self { code, detail: detail.into(), errors: Vec::new(), extra: Map::new(), retry_after }
     }
 
-    /// A fault of ours: the cause goes to the log, the caller learns that there was one.
+    /// An internal error: the cause goes to the log and is never shown to the caller.
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(error = %cause, "request failed");
         Self::new(Code::Internal, Code::Internal.advice())
@@ -261,7 +261,7 @@ impl Problem {
     pub fn render(&self, instance: Option<&str>, request_id: Option<&str>) -> HttpResponse {
         let mut answer = HttpResponse::build(self.code.status());
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        answer.insert_header(CacheControl(vec![CacheDirective::NoStore]));
         if let Some(seconds) = self.retry_after {
             answer.insert_header((header::RETRY_AFTER, seconds));
         }
@@ -316,12 +316,12 @@ mod tests {
 
 Every error answer is `application/problem+json`: `type` (`/problems/<code>`), `title`, `status`, `detail` (what
 happened this time), `instance` (the path), `code`, `request_id` (also in the `X-Request-ID` header and in the
-service's log) and `errors`, a list of {`path`, `message`, `code`} for each wrong place of the request.
+service's log) and `errors`, a list of {`path`, `message`, `code`} for each invalid field of the request.
 Retryable means that the same request may succeed later. An answer of 500 and above never shows internals.
 
 This page is the table in `src/http/problem.rs`; a test compares the two.
 
-| code | status | retryable | what happened | what to try |
+| code | status | retryable | what happened | what to do |
 | --- | --- | --- | --- | --- |
 ";
 

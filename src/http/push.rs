@@ -1,8 +1,8 @@
 //! Streams on a socket of their own.
 //!
-//! Law: a response whose length is not known leaves the HTTP machinery as soon as its head is on the way. What then
-//! stands between an event and its readers is one small task each, which writes the bytes that they share; a reader
-//! that waits costs neither buffers nor the state of a request, and one that does not read is asked for nothing.
+//! Invariant: a response whose length is not known leaves the HTTP dispatcher as soon as its head is on the way. What
+//! then stands between an event and its readers is one small task each, which writes the bytes that they share; a
+//! reader that waits costs neither buffers nor the state of a request, and one that does not read is asked for nothing.
 //!
 //! A client can tell a complete response from one that was cut off, whatever cut it. In HTTP/1.1 the rest of the
 //! response is chunked (RFC 9112, 7.1) and only a complete one has its last chunk; afterwards the connection takes the
@@ -25,7 +25,7 @@ use actix_web::rt;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::connection::{Line, Socket, WIDE_BUFFER};
+use super::connection::{ConnectionHandle, Socket, WIDE_BUFFER};
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -33,16 +33,16 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// How long a connection waits for the next request after a stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each other's
-/// every move then, and those who never read stay as cheap as they are.
-const BRISK: usize = 1 << 20;
+/// A client that has taken so much is given a larger kernel buffer: replays and downloads need not wait for each
+/// other's every move then, and those who never read stay as cheap as they are.
+const FAST_READER: usize = 1 << 20;
 
 /// Lets responses of unknown length go on by themselves.
 pub async fn hand_over(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let line = request.conn_data::<Line>().cloned();
+    let connection = request.conn_data::<ConnectionHandle>().cloned();
     let end = End::of(&request);
     let is_head = request.method() == Method::HEAD;
     let mut response = next.call(request).await?.map_into_boxed_body();
@@ -53,10 +53,12 @@ pub async fn hand_over(
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(match line {
+    Ok(match connection {
         _ if is_head => response.map_body(|_, body| BoxBody::new(BodyLess(body.size()))),
         _ if !is_stream => response,
-        Some(line) => response.map_body(|_, body| BoxBody::new(Handover { line, body: Some(body), end, asked: false })),
+        Some(connection) => {
+            response.map_body(|_, body| BoxBody::new(Handover { connection, body: Some(body), end, asked: false }))
+        }
         None => response,
     })
 }
@@ -96,7 +98,7 @@ impl End {
 
 /// Stands for a body until the head has been written.
 struct Handover {
-    line: Line,
+    connection: ConnectionHandle,
     body: Option<BoxBody>,
     end: End,
     asked: bool,
@@ -109,14 +111,14 @@ impl MessageBody for Handover {
         BodySize::Stream
     }
 
-    /// Never yields: at its end the machinery believes that all is said.
+    /// Never yields: at its end the HTTP dispatcher believes that all is said.
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let handover = self.get_mut();
         if !std::mem::replace(&mut handover.asked, true) {
-            handover.line.begin_flush();
+            handover.connection.begin_flush();
         }
-        ready!(handover.line.poll_flushed(context));
-        if let Some((socket, body)) = handover.line.take().zip(handover.body.take()) {
+        ready!(handover.connection.poll_flushed(context));
+        if let Some((socket, body)) = handover.connection.take().zip(handover.body.take()) {
             rt::spawn(Push::new(socket, body, handover.end));
         }
         Poll::Ready(None)
@@ -196,7 +198,7 @@ impl Push {
     fn earn(&mut self, socket: &Socket, length: usize) {
         let before = self.taken;
         self.taken = before.saturating_add(length);
-        if before < BRISK && self.taken >= BRISK {
+        if before < FAST_READER && self.taken >= FAST_READER {
             socket.buffer(WIDE_BUFFER);
         }
     }

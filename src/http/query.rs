@@ -1,7 +1,7 @@
 //! The pairs of a query string, each read by its name. Nothing else reads queries.
 //!
-//! Law: whatever is wrong in a query, on whatever route, is an `invalid_query` that names the parameter: a value that
-//! cannot be read, a parameter that is not known, and one that is given twice where only one can count.
+//! Invariant: whatever is wrong in a query, on whatever route, is an `invalid_query` that names the parameter: a value
+//! that cannot be read, a parameter that is not known, and one that is given twice where only one can count.
 
 use actix_web::dev::Payload;
 use actix_web::web::Query;
@@ -58,7 +58,7 @@ impl RawQuery {
         self.0
     }
 
-    /// Refuses what nobody has read; `known` is what may be in the query.
+    /// Refuses parameters that have not been read; `known` lists the allowed ones.
     pub fn finish(self, known: &str) -> Result<(), Problem> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         Err(Problem::invalid_query(name, format!("one of {known}")))
@@ -75,7 +75,7 @@ impl FromRequest for NoQuery {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(RawQuery::read(request).and_then(|query| match query.0.first() {
             None => Ok(Self),
-            Some((name, _)) => Err(Problem::invalid_query(name, "left out: this list takes no parameters")),
+            Some((name, _)) => Err(Problem::invalid_query(name, "omitted: this list takes no parameters")),
         }))
     }
 }

@@ -23,8 +23,8 @@ use super::route;
 use super::upgrade::without_upgrade;
 use crate::registry::RegistryHandle;
 
-/// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would send
-/// one piece, wait for a delayed acknowledgement, and send 25 pieces a second. Networks have smaller ones anyway.
+/// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would
+/// send one piece, wait for a delayed acknowledgement, and send 25 pieces a second. Networks have smaller ones anyway.
 const SEGMENT: u32 = 16 << 10;
 /// A body is asked for more only when less than this is waiting to be sent.
 const WRITE_BUFFER: usize = 4 << 10;
@@ -76,7 +76,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .client_request_timeout(Duration::from_secs(30))
                 .client_disconnect_timeout(Duration::from_secs(1))
                 .on_connect_ext(|connection: &Connection, extensions| {
-                    extensions.insert(connection.line());
+                    extensions.insert(connection.handle());
                 })
                 .h1(map_config(app, |()| AppConfig::default()));
             let counted = counted.clone();

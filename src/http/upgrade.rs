@@ -13,8 +13,8 @@ use actix_web::middleware::Next;
 use bytes::Bytes;
 use futures_util::Stream;
 
-/// The HTTP machinery takes whatever follows `Upgrade: websocket` for the other protocol, to the end of the connection. Who
-/// reads a body would wait for that end; it is given the body that the head announces.
+/// The HTTP dispatcher takes whatever follows `Upgrade: websocket` for the other protocol, to the end of the
+/// connection. Who reads a body would wait for that end; it is given the body that the head announces.
 pub async fn without_upgrade<B: MessageBody>(
     mut request: ServiceRequest,
     next: Next<B>,

@@ -2,10 +2,14 @@
 //!
 //! Law: there is no row without its files. Both are made by a command that goes on when its client has hung up.
 
+use std::fs::File;
+
 use super::services::Services;
 use crate::domain::configuration::{Configuration, Document};
 use crate::files::Location;
+use crate::package::{self, ImportError, Limits, PackageLocks, TemplateError, TreeError};
 use crate::store::StoreError;
+use crate::worker::WorkContext;
 
 /// Why something with files and a row could not be added.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +18,45 @@ pub enum AddError<E> {
     Files(E),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Where the files of a new configuration come from.
+pub enum Origin {
+    /// One of the templates in the binary.
+    Template(String),
+    /// Another configuration's package.
+    Copy {
+        from: Location,
+        locks: PackageLocks,
+    },
+    Zip(File),
+}
+
+/// Why a new configuration has no files.
+#[derive(Debug, thiserror::Error)]
+pub enum OriginError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Copy(#[from] TreeError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+}
+
+impl Origin {
+    pub fn copy_of(work: &WorkContext, original: &Configuration) -> Self {
+        Self::Copy { from: work.location(original.folder()), locks: work.packages.clone() }
+    }
+
+    /// Writes the files and returns their digest. Blocks.
+    pub fn write(self, folder: &Location) -> Result<String, OriginError> {
+        Ok(match self {
+            Self::Template(id) => package::write_template(&id, folder)?,
+            // Under its lock: a package that is replaced meanwhile would be copied in part.
+            Self::Copy { from, locks } => locks.reading(&from.path(), || package::copy_package(&from, folder))?,
+            Self::Zip(zip) => package::import_zip(zip, folder, Limits::default())?.content_digest,
+        })
+    }
 }
 
 /// Makes the files of a new configuration, then its row. `make` says their digest. What a failure in between leaves are

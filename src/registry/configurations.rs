@@ -5,6 +5,7 @@ use std::io;
 
 use chrono::Utc;
 
+use super::leftovers::INCOMING;
 use super::services::Services;
 use crate::domain::configuration::Configuration;
 use crate::domain::precondition;
@@ -12,8 +13,9 @@ use crate::domain::principal::Scope;
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
-use crate::package::{self, ImportError, Limits, TreeError};
+use crate::package::{self, ExportError, ImportError, Limits, TreeError};
 use crate::store::StoreError;
+use crate::worker::WorkContext;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
@@ -84,6 +86,36 @@ pub async fn replace(
     note(&services, &configuration, &report.content_digest).await?;
     configuration = services.store.find_configuration(&scope, id).await?.unwrap_or(configuration);
     Ok(configuration)
+}
+
+/// A package as a zip file without a name: it is gone when it is closed.
+#[derive(Debug)]
+pub struct Exported {
+    pub zip: File,
+    pub length: u64,
+    pub content_digest: String,
+}
+
+/// The same files give the same bytes.
+pub async fn export(work: &WorkContext, configuration: &Configuration) -> Result<Exported, ExportError> {
+    let (locks, folder) = (work.packages.clone(), work.location(configuration.folder()));
+    let incoming = work.location(INCOMING);
+    let exported = tokio::task::spawn_blocking(move || {
+        locks.reading(&folder.path(), || {
+            let content_digest = package::content_digest(&folder)?;
+            let zip = package::export_zip(&folder, nameless(&incoming)?)?;
+            let length = zip.metadata()?.len();
+            Ok(Exported { zip, length, content_digest })
+        })
+    });
+    exported.await.map_err(io::Error::other)?
+}
+
+fn nameless(incoming: &Location) -> io::Result<File> {
+    let (dir, name) = (incoming.make()?, ulid::Ulid::generate().to_string());
+    let file = dir.create(&name)?;
+    dir.remove_file(&name)?;
+    Ok(file)
 }
 
 async fn note(services: &Services, configuration: &Configuration, digest: &str) -> Result<(), StoreError> {

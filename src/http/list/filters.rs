@@ -4,7 +4,6 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::parameters::names;
 use crate::domain::list::{Comparison, Field, Filter, Kind, Operator, Pattern, Schema, Test, Value};
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{ConfigurationId, DocumentId, ExecutionId};
@@ -49,6 +48,10 @@ pub fn of_parameter(name: &str, field: Field, texts: &[String], schema: &Schema)
         (Kind::Flag, _) => Err(Problem::invalid_query(name, "given once")),
         _ => Ok(Filter::Test(field, Test::In(values))),
     }
+}
+
+pub fn names(fields: &[Field]) -> String {
+    fields.iter().map(|field| field.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The field of this name, in either spelling.

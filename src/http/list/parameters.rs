@@ -2,7 +2,7 @@
 
 use super::filters;
 use super::token;
-use crate::domain::list::{Direction, Field, Filter, Order, Place, Query, Schema, Sort, Within};
+use crate::domain::list::{Direction, Filter, Order, Place, Query, Schema, Sort, Within};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 
@@ -38,7 +38,7 @@ impl ListRequest {
         let query = Query { within, filter: raw.filter(schema)?, order: raw.order(schema)? };
         let part = match (raw.cursor.as_deref(), raw.page.as_deref()) {
             (None, page) => Part::Page(number("page", page, 1, MAX_PAGE)?),
-            (Some(_), Some(_)) => return Err(Problem::invalid_query("page", "left out beside `cursor`")),
+            (Some(_), Some(_)) => return Err(Problem::invalid_query("page", "omitted when `cursor` is given")),
             (Some(""), None) => Part::After(None),
             (Some(token), None) => Part::After(Some(token::read(schema, &query, token)?)),
         };
@@ -149,13 +149,12 @@ fn sort_key(text: &str, schema: &Schema) -> Result<Sort, Problem> {
     };
     let field = filters::field(name, schema.sorts);
     let field = field.ok_or_else(|| {
-        Problem::invalid_query("sort", format!("made of {}, each with `-` before it or not", names(schema.sorts)))
+        Problem::invalid_query(
+            "sort",
+            format!("a comma-separated list of {}, each optionally prefixed with `-`", filters::names(schema.sorts)),
+        )
     })?;
     Ok(Sort { field, direction })
-}
-
-pub(super) fn names(fields: &[Field]) -> String {
-    fields.iter().map(|field| field.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn allowed(schema: &Schema) -> String {
@@ -173,7 +172,7 @@ fn allowed(schema: &Schema) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::list::{BUILDS, Comparison, RUNS, Test, Value, WORKFLOW_DOCUMENTS, WORKSPACES};
+    use crate::domain::list::{BUILDS, Comparison, Field, RUNS, Test, Value, WORKFLOW_DOCUMENTS, WORKSPACES};
 
     fn read(text: &str, schema: &Schema) -> Result<ListRequest, Problem> {
         ListRequest::read(RawQuery::parse(text)?, schema, Within::default())

@@ -25,8 +25,8 @@ pub fn write(schema: &Schema, query: &Query, place: &Place) -> String {
 pub fn read(schema: &Schema, query: &Query, token: &str) -> Result<Place, Problem> {
     let place = || {
         let bytes = BASE64.decode(token).ok()?;
-        let (told, values) = bytes.split_at_checked(DIGEST)?;
-        if told != digest(schema, query, values) {
+        let (claimed, values) = bytes.split_at_checked(DIGEST)?;
+        if claimed != digest(schema, query, values) {
             return None;
         }
         let values: Vec<Json> = serde_json::from_slice(values).ok()?;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,44 +17,16 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::content::Content;
 use super::disposition::attachment;
 use super::sendfile::SentFile;
 use crate::files::{self, Dir};
-use crate::http::connection::Line;
+use crate::http::blocking::blocking;
+use crate::http::connection::ConnectionHandle;
 use crate::http::problem::{Code, Problem};
-use crate::log::LogReader;
 
 /// Read and sent at once.
 const CHUNK: u64 = 256 << 10;
-
-/// Bytes that can be read at any place, on a thread that may block.
-pub trait Content: Send + Sync {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
-    /// The file that has exactly these bytes at these places, if there is one.
-    fn file(&self) -> Option<&File> {
-        None
-    }
-}
-
-impl Content for File {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, buffer, offset)
-    }
-
-    fn file(&self) -> Option<&File> {
-        Some(self)
-    }
-}
-
-impl Content for LogReader {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        LogReader::read_exact_at(self, buffer, offset)
-    }
-
-    fn file(&self) -> Option<&File> {
-        LogReader::file(self)
-    }
-}
 
 /// What is to be sent.
 pub struct Stored {
@@ -64,7 +36,7 @@ pub struct Stored {
     pub etag: String,
 }
 
-/// Answers with a regular file of the data folder, or the part of it that was asked for. No link on the way is followed.
+/// Responds with a regular file of the data directory, or the requested part of it. No link on the way is followed.
 pub async fn respond(
     request: &HttpRequest,
     data_dir: &Path,
@@ -73,8 +45,7 @@ pub async fn respond(
     download_as: &str,
 ) -> Result<HttpResponse, Problem> {
     let data_dir = data_dir.to_owned();
-    let opened = tokio::task::spawn_blocking(move || open(Dir::root(&data_dir)?.file(path)?));
-    let opened = opened.await.map_err(io::Error::other).flatten();
+    let opened = blocking(move || open(Dir::root(&data_dir)?.file(path)?)).await;
     let stored = opened.map_err(|error| not_there(&error))?;
     Ok(send(request, stored, content_type, download_as))
 }
@@ -92,13 +63,13 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
     if request.method() == Method::HEAD {
         return response.body(StoredBody::new(content, 0..length));
     }
-    let line = request.conn_data::<Line>();
+    let connection = request.conn_data::<ConnectionHandle>();
     match range(request.headers(), length, &etag) {
-        Asked::Whole => with_body(response, line, content, 0..length),
+        Asked::Whole => with_body(response, connection, content, 0..length),
         Asked::Part(start, end) => {
             let content_range = format!("bytes {start}-{end}/{length}");
             response.status(StatusCode::PARTIAL_CONTENT).insert_header((header::CONTENT_RANGE, content_range));
-            with_body(response, line, content, start..end + 1)
+            with_body(response, connection, content, start..end + 1)
         }
         Asked::Beyond => beyond(length),
     }
@@ -107,14 +78,16 @@ pub fn send(request: &HttpRequest, stored: Stored, content_type: &str, download_
 /// Little is sent with the head, much by the kernel where that is possible.
 fn with_body(
     mut response: HttpResponseBuilder,
-    line: Option<&Line>,
+    connection: Option<&ConnectionHandle>,
     content: Arc<dyn Content>,
     part: Range<u64>,
 ) -> HttpResponse {
     let length = part.end - part.start;
-    let Some(line) = line.filter(|_| length > CHUNK) else { return response.body(StoredBody::new(content, part)) };
-    line.widen();
-    match SentFile::new(line, &content, part.clone()) {
+    let Some(connection) = connection.filter(|_| length > CHUNK) else {
+        return response.body(StoredBody::new(content, part));
+    };
+    connection.widen();
+    match SentFile::new(connection, &content, part.clone()) {
         Some(sent) => response.no_chunking(length).body(sent),
         None => response.body(StoredBody::new(content, part)),
     }
@@ -139,7 +112,7 @@ fn open(file: File) -> io::Result<Stored> {
 
 fn not_there(error: &io::Error) -> Problem {
     if files::is_absent(error) {
-        return Problem::new(Code::NotFound, "there is no such file");
+        return Problem::new(Code::NotFound, "the file does not exist");
     }
     Problem::internal(error)
 }
@@ -154,7 +127,7 @@ enum Asked {
 /// One range is served; several, or none that is understood, get the whole file.
 fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
     let Some(value) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Asked::Whole };
-    // A part is of use to whoever has the other parts of the very same bytes. Dates do not tell them apart.
+    // A part is only of use to a client that has the other parts of the very same bytes. A date does not identify them.
     if headers.get_all(header::IF_RANGE).any(|value| value.as_bytes() != etag.as_bytes()) {
         return Asked::Whole;
     }

@@ -1,8 +1,8 @@
 //! Several streams as server-sent events on one connection.
 //!
-//! Laws. Each stream's events come in its order, without gap or repeat; between streams there is no order. The id of
-//! every event names the last position in every stream, so that the last id alone is where the reader stands.
-//! A connection holds at most one chunk of one stream and waits for one file at a time, however many it carries.
+//! Invariant. Each stream's events come in its order, without gap or repeat; between streams there is no order. The id
+//! of every event names the last position in every stream, so that the last id alone is where the reader stands. A
+//! connection holds at most one chunk of one stream and waits for one file at a time, however many it carries.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -64,7 +64,7 @@ struct ManyBody {
     rest: Option<Rest>,
     names: EventNames,
     filter: Option<Filter>,
-    /// Events since the client was last told where it stands.
+    /// Events since the client last received its position.
     untold: u64,
     /// The first block has been sent.
     is_open: bool,
@@ -193,7 +193,7 @@ impl ManyBody {
         format!("{before}{}{behind}\n\n", self.lanes[0].position).into()
     }
 
-    /// One stream has ended. A feed that halts goes on for whoever comes back, so everybody is sent to do that.
+    /// One stream has ended. A feed that halts continues for clients that reconnect, so the whole connection ends.
     fn end(&mut self, at: usize, end: End) -> Option<Bytes> {
         let lane = &mut self.lanes[at];
         lane.follow = None;

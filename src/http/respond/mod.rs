@@ -5,5 +5,6 @@ pub mod many;
 pub mod ndjson;
 pub mod page;
 pub mod disposition;
+pub mod content;
 pub mod file;
 pub mod sendfile;

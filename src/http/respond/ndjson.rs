@@ -1,7 +1,7 @@
 //! The stored lines as they are: followed live, or up to where the stream stands now.
 //!
-//! Law: a followed response is complete when the terminal event is in it. A stream that goes no further here ends the
-//! response as one that was cut off, since a line cannot say so.
+//! Invariant: a followed response is complete when the terminal event is in it. A stream that goes no further here ends
+//! the response as one that was cut off, since a line cannot say so.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::header::{CacheControl, CacheDirective};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -39,7 +40,7 @@ fn lines(follow: Follow, render: Option<Render>, stay: bool) -> HttpResponse {
     let until = (!stay).then(|| follow.hub().tail().sequence);
     HttpResponse::Ok()
         .content_type(CONTENT_TYPE)
-        .insert_header(("Cache-Control", "no-cache, no-transform"))
+        .insert_header(CacheControl(vec![CacheDirective::NoCache, CacheDirective::NoTransform]))
         .insert_header(("X-Accel-Buffering", "no"))
         .body(NdjsonBody { follow, render, until })
 }
@@ -76,7 +77,7 @@ impl MessageBody for NdjsonBody {
                         return Poll::Ready(Some(Ok(lines)));
                     }
                 }
-                // A blank line is no event, and tells that the connection lives.
+                // A blank line is no event; it keeps the connection alive.
                 Ok(Item::Beat) if body.until.is_none() => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
                 Ok(Item::Beat) => {}
                 Ok(Item::End(End::Closed)) => return Poll::Ready(None),

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::http::header::{CacheControl, CacheDirective};
 use tokio::time::timeout;
 
 use crate::domain::StreamKind;
@@ -110,6 +111,9 @@ impl Page {
         body.extend_from_slice(&self.items);
         let rest = format!("],\"next_after_sequence\":{scanned},\"last_sequence\":{last},\"closed\":{closed}}}");
         body.extend_from_slice(rest.as_bytes());
-        HttpResponse::Ok().content_type("application/json").insert_header(("Cache-Control", "no-store")).body(body)
+        HttpResponse::Ok()
+            .content_type("application/json")
+            .insert_header(CacheControl(vec![CacheDirective::NoStore]))
+            .body(body)
     }
 }

@@ -1,9 +1,9 @@
 //! Files that the kernel sends by itself.
 //!
-//! Law: the bytes go from the file to the socket without passing through this program. The HTTP machinery writes the
-//! head and waits for a body that never yields; meanwhile, and only when all of the head has left, this writes to the
-//! socket beside it. What may wait for a disk is done on a thread that may block, and that thread never waits for the
-//! socket: a client that does not read holds a connection and nothing else.
+//! Invariant: the bytes go from the file to the socket without passing through this program. The HTTP dispatcher writes
+//! the head and waits for a body that never yields; meanwhile, and only when all of the head has left, this writes to
+//! the socket beside it. What may wait for a disk is done on a thread that may block, and that thread never waits for
+//! the socket: a client that does not read holds a connection and nothing else.
 
 use std::fs::File;
 use std::future::Future;
@@ -20,15 +20,15 @@ use nix::errno::Errno;
 use nix::sys::sendfile::sendfile;
 use tokio::task::JoinHandle;
 
-use super::file::Content;
-use crate::http::connection::Line;
+use super::content::Content;
+use crate::http::connection::ConnectionHandle;
 
 /// At most so much is sent at once, so that others have their turn, and a download that is given up ends soon.
 const TURN: u64 = 8 << 20;
 
-/// A part of a file on its way. The head must tell its length, since this tells the machinery none.
+/// A part of a file being sent. The response head must carry its length: the body reports none.
 pub struct SentFile {
-    line: Line,
+    connection: ConnectionHandle,
     socket: Arc<OwnedFd>,
     content: Arc<dyn Content>,
     at: u64,
@@ -47,11 +47,19 @@ enum Step {
 
 impl SentFile {
     /// Nothing when the content is no file as it is.
-    pub fn new(line: &Line, content: &Arc<dyn Content>, part: Range<u64>) -> Option<Self> {
+    pub fn new(connection: &ConnectionHandle, content: &Arc<dyn Content>, part: Range<u64>) -> Option<Self> {
         content.file()?;
-        let socket = line.duplicate().inspect_err(|error| tracing::debug!(error = %error, "socket is not shared"));
-        let (line, content) = (line.clone(), content.clone());
-        Some(Self { line, socket: Arc::new(socket.ok()?), content, at: part.start, end: part.end, step: Step::Begin })
+        let socket =
+            connection.duplicate().inspect_err(|error| tracing::debug!(error = %error, "socket is not shared"));
+        let (connection, content) = (connection.clone(), content.clone());
+        Some(Self {
+            connection,
+            socket: Arc::new(socket.ok()?),
+            content,
+            at: part.start,
+            end: part.end,
+            step: Step::Begin,
+        })
     }
 
     /// Ready when all has been sent.
@@ -59,16 +67,16 @@ impl SentFile {
         loop {
             self.step = match &mut self.step {
                 Step::Begin => {
-                    self.line.begin_flush();
+                    self.connection.begin_flush();
                     Step::Head
                 }
                 Step::Head => {
-                    ready!(self.line.poll_flushed(context));
+                    ready!(self.connection.poll_flushed(context));
                     Step::Full
                 }
                 Step::Full if self.at == self.end => return Poll::Ready(Ok(())),
                 Step::Full => {
-                    ready!(self.line.poll_room(context))?;
+                    ready!(self.connection.poll_room(context))?;
                     Step::Sending(self.send())
                 }
                 Step::Sending(sending) => {
@@ -126,7 +134,7 @@ impl MessageBody for SentFile {
     }
 }
 
-/// Nobody is there to take a part for the whole; the machinery finds the same when it reads.
+/// Nobody is there to take a part for the whole; the HTTP dispatcher finds the same when it reads.
 fn has_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, TimedOut};
     matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected | TimedOut)

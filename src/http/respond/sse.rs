@@ -1,9 +1,9 @@
 //! Server-sent events.
 //!
-//! Laws. Every frame that stands for an event carries its sequence as `id`, so what a client repeats as
+//! Invariant. Every frame that stands for an event carries its sequence as `id`, so what a client repeats as
 //! `Last-Event-ID` is exactly what it has; control frames and comments carry none. A block without data is not sent
-//! where an event can say the same: some clients take it for an event. What is left is a bare `id`, for a reader who has
-//! everything and has been shown none of many events.
+//! where an event can say the same: some clients take it for an event. What is left is a bare `id`, for a reader who
+//! has everything and has been shown none of many events.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, CacheControl, CacheDirective, HeaderName};
 use bytes::Bytes;
 
 use crate::domain::StreamKind;
@@ -21,7 +21,7 @@ use crate::http::filter::Filter;
 use crate::stream::window::Halt;
 use crate::stream::{Chunk, End, Follow, Item};
 
-/// A filtered reader that is shown none of so many events is told its position, which it would repeat to come back.
+/// A filtered reader that is shown none of this many events gets its position, to resume from.
 pub(super) const SILENT_EVENTS: u64 = 1000;
 
 /// The response to a reader: 204 when it has all there will ever be, which stops a browser for good.
@@ -36,7 +36,7 @@ pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Opti
 pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(CacheControl(vec![CacheDirective::NoCache, CacheDirective::NoTransform]))
         .insert_header((CONTENT_ENCODING, "identity"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         .body(body)
@@ -50,7 +50,7 @@ struct SseBody {
     kind: StreamKind,
     names: EventNames,
     filter: Option<Filter>,
-    /// The last position that the client was told.
+    /// The last position that the client received.
     sent: u64,
     /// The first block has been sent.
     is_open: bool,

@@ -2,21 +2,22 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use super::Read as _;
-use super::configurations::workspace;
-use super::{CancelBody, cancelled, events};
+use super::events;
+use super::read::Read as _;
+use super::work::{CancelBody, cancelled};
+use super::workspaces::workspace;
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
-use crate::domain::time;
-use crate::domain::{BuildId, ConfigurationId};
+use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::RegistryHandle;
 use crate::stream::Item;
@@ -47,13 +48,11 @@ struct OptionsBody {
 }
 
 async fn create(
-    Caller(principal): Caller,
-    registry: Registry,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
+    Call { caller: Caller(principal), registry, request }: Call,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let configuration_id = configuration(&principal, &registry, *path).await?;
     input::no_idempotency_key(&request)?;
     let stream = input::stream_flag(&request)?;
     let body: NewBuildBody = body.or_default()?;
@@ -68,7 +67,7 @@ async fn create(
         let _ = timeout_at(end, ended(&registry, &build)).await;
         build = registry.build(&principal, build.id).await?.unwrap_or(build);
     }
-    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(resource(&build)))
+    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(build.as_resource()))
 }
 
 async fn ended(registry: &RegistryHandle, build: &Build) {
@@ -79,10 +78,9 @@ async fn ended(registry: &RegistryHandle, build: &Build) {
 async fn configuration(
     principal: &crate::domain::principal::Principal,
     registry: &RegistryHandle,
-    (workspace_text, configuration): &(String, String),
+    (workspace_id, id): (WorkspaceId, ConfigurationId),
 ) -> Result<ConfigurationId, Problem> {
-    let workspace_id = workspace(registry, principal, workspace_text).await?;
-    let id: ConfigurationId = input::id(configuration)?;
+    let workspace_id = workspace(registry, principal, workspace_id).await?;
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     let found = found.filter(|found| found.workspace_id == workspace_id);
     found.map(|found| found.id).ok_or_else(|| Problem::not_found("the configuration"))
@@ -91,54 +89,30 @@ async fn configuration(
 async fn list(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = configuration(&principal, &registry, &path).await?;
+    let configuration_id = configuration(&principal, &registry, *path).await?;
     let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
-    lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh, resource).await
+    lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh).await
 }
 
-async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let build = registry.build(&principal, input::id(&path)?).await?;
-    build.map(|build| HttpResponse::Ok().json(resource(&build))).ok_or_else(|| Problem::not_found("the build"))
+async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<BuildId>) -> Result<HttpResponse, Problem> {
+    let build = registry.build(&principal, *id).await?;
+    build.map(|build| HttpResponse::Ok().json(build.as_resource())).ok_or_else(|| Problem::not_found("the build"))
 }
 
 async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<BuildId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: BuildId = input::id(&path)?;
+    let id = id.into_inner();
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel::<Build>(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
-    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(resource), "the build")
-}
-
-/// The build resource.
-fn resource(build: &Build) -> Value {
-    let state = &build.state;
-    let own = paths::build(build.id);
-    json!({
-        "id": build.id, "object": "ade.build", "workspace_id": build.workspace_id,
-        "configuration_id": build.configuration_id, "status": state.status, "reason": build.reason,
-        "reused_build_id": build.reused_build_id, "fingerprint": build.inputs.fingerprint,
-        "engine_spec": build.inputs.engine_spec, "engine_version": state.engine_version,
-        "python_version": state.python_version, "python_interpreter": build.inputs.python_interpreter,
-        "content_digest": build.inputs.content_digest, "config_version": state.config_version,
-        "venv_present": build.venv_present, "log_degraded": build.log_degraded, "last_sequence": build.last_sequence,
-        "node_id": build.node_id, "created_at": time::format(build.created_at),
-        "started_at": state.started_at.map(time::format), "completed_at": state.completed_at.map(time::format),
-        "duration_ms": state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
-        "exit_code": state.exit_code, "summary": state.summary, "error": state.error,
-        "links": {
-            "self": own, "events": format!("{own}/events"), "events_stream": format!("{own}/events/stream"),
-            "events_download": format!("{own}/events/download"), "logs": format!("{own}/logs"),
-            "cancel": format!("{own}/cancel"),
-        },
-    })
+    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(Build::as_resource), "the build")
 }

@@ -3,22 +3,24 @@
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
-use super::Read as _;
-use super::configurations::workspace;
-use crate::domain::DocumentId;
+use super::read::Read as _;
+use super::workspaces::workspace;
 use crate::domain::configuration::Document;
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
 use crate::domain::time;
+use crate::domain::{DocumentId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::Caller;
 use crate::http::body;
+use crate::http::call::Call;
 use crate::http::form;
 use crate::http::input;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{AddError, INCOMING, RegistryHandle};
@@ -31,14 +33,12 @@ pub fn mount(config: &mut web::ServiceConfig) {
 }
 
 async fn upload(
-    Caller(principal): Caller,
-    registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
-    request: HttpRequest,
+    Call { caller: Caller(principal), registry, request }: Call,
+    id: web::Path<WorkspaceId>,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let settings = registry.settings();
     let incoming = Location::below(&settings.storage.data_dir, INCOMING);
     let mut form = form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
@@ -59,11 +59,11 @@ async fn upload(
         AddError::Store(error) => error.into(),
     })?;
     let location = paths::document(workspace_id, document.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&document)))
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(document.as_resource()))
 }
 
 fn metadata(text: Option<&str>) -> Result<Value, Problem> {
-    let Some(text) = text else { return Ok(json!({})) };
+    let Some(text) = text else { return Ok(Map::new().into()) };
     match json::check(text.as_bytes()).map(|()| serde_json::from_str(text)) {
         Ok(Ok(Value::Object(members))) => Ok(Value::Object(members)),
         Ok(_) => Err(Problem::invalid("metadata", "a JSON object")),
@@ -79,30 +79,30 @@ fn metadata(text: Option<&str>) -> Result<Value, Problem> {
 async fn list(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query, resource).await
+    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query).await
 }
 
 async fn show(
     caller: Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(resource(&find(caller, &registry, &path).await?)))
+    Ok(HttpResponse::Ok().json(find(caller, &registry, *path).await?.as_resource()))
 }
 
 async fn download(
     caller: Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let document = find(caller, &registry, &path).await?;
+    let document = find(caller, &registry, *path).await?;
     let data_dir = &registry.settings().storage.data_dir;
     file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
 }
@@ -110,20 +110,9 @@ async fn download(
 async fn find(
     Caller(principal): Caller,
     registry: &RegistryHandle,
-    (workspace_text, document): &(String, String),
+    (workspace_id, id): (WorkspaceId, DocumentId),
 ) -> Result<Document, Problem> {
-    let workspace_id = workspace(registry, &principal, workspace_text).await?;
-    let id: DocumentId = input::id(document)?;
+    let workspace_id = workspace(registry, &principal, workspace_id).await?;
     let found = registry.store().find_document(&principal.workspaces, id).await?;
     found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
-}
-
-fn resource(document: &Document) -> Value {
-    let path = paths::document(document.workspace_id, document.id);
-    json!({
-        "id": document.id, "object": "ade.document", "workspace_id": document.workspace_id, "name": document.name,
-        "content_type": document.content_type, "byte_size": document.byte_size, "sha256": document.sha256,
-        "metadata": document.metadata, "created_at": time::format(document.created_at),
-        "links": { "self": path, "download": format!("{path}/download") },
-    })
 }

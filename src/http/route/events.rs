@@ -7,21 +7,24 @@ use std::time::Duration;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;
 use crate::domain::principal::Principal;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
-use crate::domain::{StreamId, StreamKey};
+use crate::domain::time;
+use crate::domain::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
 use crate::http::auth::Caller;
+use crate::http::blocking::blocking;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
-use crate::http::input;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 use crate::http::respond::disposition::attachment;
@@ -31,29 +34,45 @@ use crate::registry::RegistryHandle;
 use crate::stream::{Follow, Item};
 
 type Registry = web::Data<RegistryHandle>;
-/// `runs`, `builds`, `executions` or `workspaces`, and the id.
-type Work = web::Path<(String, String)>;
 
 pub fn mount(config: &mut web::ServiceConfig) {
-    let every = |rest: &str| web::resource(format!("/{{collection:runs|builds|executions|workspaces}}/{{id}}/{rest}"));
-    let work = |rest: &str| web::resource(format!("/{{collection:runs|builds}}/{{id}}/{rest}"));
     config
         .service(web::resource("/events/stream").read(many))
-        .service(every("events").read(any_form))
-        .service(web::resource("/{collection:executions}/{id}/stream").read(stream))
-        .service(every("events/stream").read(stream))
-        .service(every("events/download").read(download))
-        .service(work("logfile").read(download))
-        .service(work("logs").read(logs));
+        .configure(|config| mount_events::<RunId>(config, "runs"))
+        .configure(|config| mount_events::<BuildId>(config, "builds"))
+        .configure(|config| mount_events::<ExecutionId>(config, "executions"))
+        .configure(|config| mount_events::<WorkspaceId>(config, "workspaces"))
+        .configure(|config| mount_console::<RunId>(config, "runs"))
+        .configure(|config| mount_console::<BuildId>(config, "builds"))
+        .service(web::resource("/executions/{id}/stream").read(stream::<ExecutionId>));
 }
 
-async fn any_form(
+/// The id of something that has a stream, as paths have it.
+trait Streamed: Copy + DeserializeOwned + Into<StreamId> + 'static {}
+
+impl<Id: Copy + DeserializeOwned + Into<StreamId> + 'static> Streamed for Id {}
+
+fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
+    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
+    config
+        .service(resource("events").read(any_form::<Id>))
+        .service(resource("events/stream").read(stream::<Id>))
+        .service(resource("events/download").read(download::<Id>));
+}
+
+/// Of work whose engine writes to a console.
+fn mount_console<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
+    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
+    config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
+}
+
+async fn any_form<Id: Streamed>(
     caller: Caller,
     registry: Registry,
-    path: Work,
+    id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Ok(varying(respond(&registry, &request, key(caller, &registry, &path).await?, None).await?))
+    Ok(varying(respond(&registry, &request, key(caller, &registry, *id).await?, None).await?))
 }
 
 /// Another `Accept` may get another form.
@@ -62,30 +81,36 @@ fn varying(mut answer: HttpResponse) -> HttpResponse {
     answer
 }
 
-async fn stream(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Sse)).await
-}
-
-async fn download(
+async fn stream<Id: Streamed>(
     caller: Caller,
     registry: Registry,
-    path: Work,
+    id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, &path).await?, Some(Form::Ndjson)).await
+    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Sse)).await
+}
+
+async fn download<Id: Streamed>(
+    caller: Caller,
+    registry: Registry,
+    id: web::Path<Id>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Ndjson)).await
 }
 
 /// The stream of the path.
 async fn key(
     Caller(principal): Caller,
     registry: &RegistryHandle,
-    (collection, id): &(String, String),
+    id: impl Into<StreamId>,
 ) -> Result<StreamKey, Problem> {
-    let (id, what) = match collection.as_str() {
-        "runs" => (StreamId::Run(input::id(id)?), "the run"),
-        "builds" => (StreamId::Build(input::id(id)?), "the build"),
-        "executions" => (StreamId::Execution(input::id(id)?), "the execution"),
-        _ => (StreamId::Feed(input::id(id)?), "the workspace"),
+    let id = id.into();
+    let what = match id.kind() {
+        StreamKind::Run => "the run",
+        StreamKind::Build => "the build",
+        StreamKind::Execution => "the execution",
+        StreamKind::Feed => "the workspace",
     };
     find(&principal, registry, id).await?.ok_or_else(|| Problem::not_found(what))
 }
@@ -160,7 +185,7 @@ fn is_whole_log(asked: &EventsRequest, follow: &Follow) -> bool {
 /// Compressed or not, its bytes are the same. Its last event is of this log and no other, and nothing comes behind it.
 async fn whole_log(request: &HttpRequest, key: StreamKey, follow: &Follow) -> Result<HttpResponse, Problem> {
     let (reader, length) = (follow.hub().reader().clone(), follow.hub().tail().bytes);
-    let tail = input::blocking(move || Ok((reader.tail()?, reader)));
+    let tail = blocking(move || Ok((reader.tail()?, reader)));
     let (tail, reader) = tail.await.map_err(Problem::internal)?;
     let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     let last = last.ok_or_else(|| Problem::internal(format_args!("the log of {key} has no last event")))?;
@@ -187,8 +212,13 @@ pub async fn respond_created(
 const MAX_ENTRIES: u64 = 1000;
 
 /// Console lines as plain entries: a page of them, or as lines all that there are.
-async fn logs(caller: Caller, registry: Registry, path: Work, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let key = key(caller, &registry, &path).await?;
+async fn logs<Id: Streamed>(
+    caller: Caller,
+    registry: Registry,
+    id: web::Path<Id>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let key = key(caller, &registry, *id).await?;
     let mut query = RawQuery::read(&request)?;
     let (after, limit) = (query.number("after_id")?.unwrap_or(0), query.number("limit")?);
     query.finish("after_id, limit")?;
@@ -209,23 +239,37 @@ async fn logs(caller: Caller, registry: Registry, path: Work, request: HttpReque
             entries.iter().for_each(|entry| put_line(&mut lines, entry));
             HttpResponse::Ok().content_type(ndjson::CONTENT_TYPE).body(lines)
         }
-        false => HttpResponse::Ok().json(json!({ "entries": entries, "next_after_id": last })),
+        false => HttpResponse::Ok().json(ConsolePage { entries, next_after_id: last }),
     }))
 }
 
 /// A page is cut here even when it has fewer than `limit` entries; lines may be a mebibyte each.
 const MAX_LOGS_BYTES: usize = 8 << 20;
 
-/// What an entry shows. An engine may send console lines of its own; whatever of them can be read is told.
-#[derive(Default)]
-struct Shown {
+#[derive(Serialize)]
+struct ConsolePage {
+    entries: Vec<ConsoleEntry>,
+    next_after_id: u64,
+}
+
+#[derive(Serialize)]
+struct ConsoleEntry {
+    id: u64,
+    created_at: String,
+    #[serde(flatten)]
+    line: ConsoleLine,
+}
+
+/// An engine may send console lines of its own: whatever can be read of them is shown.
+#[derive(Default, Serialize)]
+struct ConsoleLine {
     scope: Value,
     stream: Value,
     level: Value,
     message: Value,
 }
 
-impl Shown {
+impl ConsoleLine {
     fn of(payload: &str) -> Self {
         let Ok(Value::Object(mut payload)) = serde_json::from_str(payload) else { return Self::default() };
         let mut take = |key: &str| payload.remove(key).unwrap_or_default();
@@ -234,7 +278,7 @@ impl Shown {
 }
 
 /// At most so many entries, and the last sequence that was looked at.
-async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<Value>, u64)> {
+async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<ConsoleEntry>, u64)> {
     let (mut entries, mut bytes, mut last) = (Vec::new(), 0, follow.position());
     let is_full = |count: usize, bytes: usize| count >= limit || bytes >= MAX_LOGS_BYTES;
     while !is_full(entries.len(), bytes) && follow.position() < follow.hub().tail().sequence {
@@ -256,19 +300,16 @@ async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<Value>, u6
     Ok((entries, last))
 }
 
-fn put_line(out: &mut Vec<u8>, entry: &Value) {
-    out.extend_from_slice(entry.to_string().as_bytes());
+fn put_line(out: &mut Vec<u8>, entry: &ConsoleEntry) {
+    serde_json::to_writer(&mut *out, entry).expect("text and JSON values serialise");
     out.push(b'\n');
 }
 
-fn entry(line: &[u8]) -> Option<Value> {
+fn entry(line: &[u8]) -> Option<ConsoleEntry> {
     if codec::raw_type(line) != CONSOLE_LINE.as_bytes() {
         return None;
     }
     let event = codec::decode(line).ok()?;
-    let Shown { scope, stream, level, message } = Shown::of(event.payload.get());
-    Some(json!({
-        "id": event.sequence, "created_at": crate::domain::time::format(event.created_at), "scope": scope,
-        "stream": stream, "level": level, "message": message,
-    }))
+    let line = ConsoleLine::of(event.payload.get());
+    Some(ConsoleEntry { id: event.sequence, created_at: time::format(event.created_at), line })
 }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::files::Dir;
-use crate::http::input::blocking;
+use crate::http::blocking::blocking;
+use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -18,14 +19,42 @@ pub fn mount(config: &mut web::ServiceConfig) {
 }
 
 async fn index() -> HttpResponse {
-    HttpResponse::Ok().json(json!({
-        "service": "ade", "version": env!("CARGO_PKG_VERSION"), "api": super::API,
-        "health": ["/health/live", "/health/ready"],
-    }))
+    HttpResponse::Ok().json(ServiceResource {
+        service: "ade",
+        version: env!("CARGO_PKG_VERSION"),
+        api: API,
+        health: ["/health/live", "/health/ready"],
+    })
+}
+
+#[derive(Serialize)]
+struct ServiceResource {
+    service: &'static str,
+    version: &'static str,
+    api: &'static str,
+    health: [&'static str; 2],
+}
+
+#[derive(Serialize)]
+struct LiveResource {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct ReadyResource<'a> {
+    status: &'a str,
+    components: &'a [ComponentResource],
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct ComponentResource {
+    name: &'static str,
+    status: &'static str,
+    detail: Option<String>,
 }
 
 async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(LiveResource { status: "ok" })
 }
 
 async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
@@ -44,19 +73,19 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
     };
     let components = [
         database,
-        folder("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
-        folder("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
+        directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
+        directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
         safe_mode(&registry),
     ];
-    let any = |status: &str| components.iter().any(|component| component["status"] == status);
+    let any = |status: &str| components.iter().any(|component| component.status == status);
     let status = ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok");
-    let body = json!({ "status": status, "components": components });
+    let body = ReadyResource { status, components: &components };
     if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
 }
 
 /// On purpose: the service answers, and takes no new work.
-fn safe_mode(registry: &RegistryHandle) -> Value {
+fn safe_mode(registry: &RegistryHandle) -> ComponentResource {
     let safe_mode = registry.safe_mode();
     match safe_mode.enabled {
         true => component("safe_mode", "degraded", Some(safe_mode.reason())),
@@ -64,7 +93,7 @@ fn safe_mode(registry: &RegistryHandle) -> Value {
     }
 }
 
-async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
+async fn directory(name: &'static str, path: &Path, min_free: u64) -> ComponentResource {
     let folder = path.to_owned();
     let free = blocking(move || {
         Dir::root(&folder)?.probe()?;
@@ -74,8 +103,8 @@ async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
     match free.await {
         Ok(free) => room(name, free, min_free),
         Err(error) => {
-            tracing::warn!(folder = %path.display(), error = %error, "folder cannot be written");
-            component(name, "unavailable", Some("the folder cannot be written"))
+            tracing::warn!(directory = %path.display(), error = %error, "directory cannot be written");
+            component(name, "unavailable", Some("the directory cannot be written"))
         }
     }
 }
@@ -83,7 +112,7 @@ async fn folder(name: &str, path: &Path, min_free: u64) -> Value {
 /// What no log can go on with: a segment of the journal and the files beside it.
 const NO_ROOM: u64 = 16 << 20;
 
-fn room(name: &str, free: u64, min_free: u64) -> Value {
+fn room(name: &'static str, free: u64, min_free: u64) -> ComponentResource {
     let detail = format!("{} MiB are free on its disk", free >> 20);
     match free {
         ..NO_ROOM => component(name, "unavailable", Some(&detail)),
@@ -92,8 +121,8 @@ fn room(name: &str, free: u64, min_free: u64) -> Value {
     }
 }
 
-fn component(name: &str, status: &str, detail: Option<&str>) -> Value {
-    json!({ "name": name, "status": status, "detail": detail })
+fn component(name: &'static str, status: &'static str, detail: Option<&str>) -> ComponentResource {
+    ComponentResource { name, status, detail: detail.map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -102,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_fills_up_is_told_before_it_is_full() {
-        let status = |free| room("data_dir", free, 256 << 20)["status"].as_str().unwrap_or_default().to_owned();
+        let status = |free| room("data_dir", free, 256 << 20).status;
         let found = [u64::MAX, 256 << 20, (256 << 20) - 1, 16 << 20, (16 << 20) - 1, 0].map(status);
         assert_eq!(found, ["ok", "ok", "degraded", "degraded", "unavailable", "unavailable"]);
     }

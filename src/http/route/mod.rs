@@ -1,5 +1,7 @@
-//! One file per resource: its routes, its handlers, and its JSON beside them.
+//! One file per resource: its routes, and its handlers; their JSON is in `http::resource`.
 
+mod read;
+mod work;
 pub mod health;
 pub mod workspaces;
 pub mod configurations;
@@ -15,18 +17,9 @@ pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
-use serde::Deserialize;
-use serde_json::Value;
+use actix_web::web;
 
-use super::input::{self, Json};
 use super::paths::API;
-use super::problem::Problem;
-use crate::domain::StreamKey;
-use crate::registry::RegistryHandle;
-
-const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Every route of the service.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -46,81 +39,4 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(telemetry::mount)
             .configure(workflows::mount),
     );
-}
-
-/// Resources that can be read.
-trait Read {
-    /// `GET`, and `HEAD`, which is the same without a body.
-    fn read<H, Args>(self, handler: H) -> Self
-    where
-        H: Handler<Args>,
-        Args: FromRequest + 'static,
-        H::Output: Responder + 'static;
-}
-
-impl Read for Resource {
-    fn read<H, Args>(self, handler: H) -> Self
-    where
-        H: Handler<Args>,
-        Args: FromRequest + 'static,
-        H::Output: Responder + 'static,
-    {
-        self.route(web::get().to(handler.clone())).route(web::head().to(handler))
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CancelBody {
-    reason: Option<String>,
-}
-
-impl CancelBody {
-    /// Why, in the words of who cancels. It stays in the log and in the row.
-    fn read(body: &Json) -> Result<Option<String>, Problem> {
-        const LONGEST: usize = 1000;
-        let Self { reason } = body.or_default()?;
-        input::remark("reason", reason.as_deref(), LONGEST)?;
-        Ok(reason)
-    }
-}
-
-/// A body that says nothing but how the answer is wanted.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct StreamBody {
-    stream: bool,
-}
-
-/// Work that a request has made, now or under the same key before.
-struct CreatedWork {
-    stream: StreamKey,
-    location: String,
-    resource: Value,
-    replayed: bool,
-}
-
-/// The resource as it was created, or its stream from the beginning.
-async fn created(
-    registry: &RegistryHandle,
-    request: &HttpRequest,
-    work: CreatedWork,
-    stream: bool,
-) -> Result<HttpResponse, Problem> {
-    let mut answer = if stream {
-        events::respond_created(registry, request, work.stream).await?
-    } else {
-        HttpResponse::Created().insert_header(("Location", work.location)).json(work.resource)
-    };
-    if work.replayed {
-        answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(answer)
-}
-
-/// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.
-fn cancelled(took_effect: bool, resource: Option<Value>, what: &str) -> Result<HttpResponse, Problem> {
-    let resource = resource.ok_or_else(|| Problem::not_found(what))?;
-    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
-    Ok(response.json(resource))
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::path::{Component, Path};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::runs::find;
+use crate::domain::RunId;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::text::clipped;
@@ -17,7 +20,7 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
 use crate::http::auth::Caller;
-use crate::http::input::{self, blocking};
+use crate::http::blocking::blocking;
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -36,13 +39,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/runs/{run}/diagnostics").read(diagnostics));
 }
 
-async fn summary(
-    Caller(principal): Caller,
-    registry: Registry,
-    path: web::Path<String>,
-) -> Result<HttpResponse, Problem> {
-    let run =
-        registry.show::<Run>(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+async fn summary(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = registry.show::<Run>(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let summary = match &run.state.summary {
         None if run.state.status.is_terminal() => folded_summary(&registry, &run).await?,
         stored => stored.clone(),
@@ -53,7 +51,7 @@ async fn summary(
     }
 }
 
-/// The row has lost what its log still tells.
+/// From the log, when the row has none.
 async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<Value>, Problem> {
     let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
@@ -72,10 +70,9 @@ async fn outputs(
     Caller(principal): Caller,
     _: NoQuery,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<RunId>,
 ) -> Result<HttpResponse, Problem> {
-    let run =
-        registry.show::<Run>(&principal, input::id(&path)?).await?.ok_or_else(|| Problem::not_found("the run"))?;
+    let run = registry.show::<Run>(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let data_dir = registry.settings().storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
@@ -85,7 +82,22 @@ async fn outputs(
         };
         Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
     });
-    Ok(HttpResponse::Ok().json(json!({ "files": listed.await.map_err(Problem::internal)?, "left_out": left_out })))
+    Ok(HttpResponse::Ok().json(OutputList { files: listed.await.map_err(Problem::internal)?, left_out }))
+}
+
+#[derive(Serialize)]
+struct OutputList {
+    files: Vec<OutputResource>,
+    left_out: u64,
+}
+
+#[derive(Serialize)]
+struct OutputResource {
+    name: String,
+    kind: Option<&'static str>,
+    content_type: &'static str,
+    byte_size: u64,
+    download_url: String,
 }
 
 /// Outputs that are there and not listed, since there are too many; each can be fetched by its name.
@@ -95,15 +107,13 @@ fn left_out(run: &Run) -> u64 {
 }
 
 /// An output as it is listed; one that has been deleted since is not.
-fn entry(run: &Run, folder: &Dir, path: &str) -> Option<Value> {
-    let size = folder.size(path).ok()?;
+fn entry(run: &Run, folder: &Dir, path: &str) -> Option<OutputResource> {
+    let byte_size = folder.size(path).ok()?;
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
-    Some(json!({
-        "name": name, "kind": kind, "content_type": content_type, "byte_size": size,
-        "download_url": format!("{}/outputs/{}", paths::run(run.id), encode(name)),
-    }))
+    let download_url = format!("{}/outputs/{}", paths::run(run.id), utf8_percent_encode(name, LINK));
+    Some(OutputResource { name: name.to_owned(), kind, content_type, byte_size, download_url })
 }
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -121,24 +131,16 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Percent-encodes a path for a link, but for its slashes.
-fn encode(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => out.push(byte as char),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
-}
+/// What of a path stays as it is in a link.
+const LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 async fn output(
     caller: Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(RunId, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path.0).await?;
+    let run = find(caller, &registry, path.0).await?;
     let absent = || Problem::new(Code::NoOutput, "the run has no such output");
     let wanted = Path::new(&path.1);
     if wanted.as_os_str().is_empty() || !wanted.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -158,40 +160,60 @@ const LAST_LINES: usize = 50;
 const DIAGNOSTICS: u64 = 4 << 20;
 
 /// How the engine ended, and the end of what it said.
-async fn diagnostics(caller: Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, &path).await?;
+async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = find(caller, &registry, *id).await?;
     let (data_dir, folder) = (registry.settings().storage.data_dir.clone(), run.stream_key().folder());
     let written =
         blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
-    let mut told = Told::default();
+    let mut tail = LogTail::default();
     let until = follow.hub().tail();
     while follow.position() < until.sequence {
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
-        chunk.for_each(|_, line| told.take(line));
+        chunk.for_each(|_, line| tail.take(line));
     }
-    Ok(HttpResponse::Ok().json(json!({
-        "run_id": run.id, "engine": engine, "last_lines": told.last_lines(), "phases": told.phases,
-        "phases_left_out": told.phases_left_out,
-        "log": { "last_sequence": until.sequence, "bytes": until.bytes, "closed": until.closed },
-    })))
+    Ok(HttpResponse::Ok().json(DiagnosticsResource {
+        run_id: run.id,
+        engine,
+        last_lines: tail.last_lines(),
+        phases: tail.phases,
+        phases_left_out: tail.phases_left_out,
+        log: LogResource { last_sequence: until.sequence, bytes: until.bytes, closed: until.closed },
+    }))
 }
 
-/// Of the phases that a run has gone through, so many are told; an engine may name millions.
+#[derive(Serialize)]
+struct DiagnosticsResource {
+    run_id: RunId,
+    engine: Option<Value>,
+    last_lines: Vec<Value>,
+    phases: Vec<Value>,
+    phases_left_out: u64,
+    log: LogResource,
+}
+
+#[derive(Serialize)]
+struct LogResource {
+    last_sequence: u64,
+    bytes: u64,
+    closed: bool,
+}
+
+/// At most this many phases are shown; an engine may name millions.
 const PHASES: usize = 500;
-/// Bytes of a stored phase or line that is told whole; of a longer one its beginning.
+/// Bytes of a phase or line that is shown whole; a longer line is cut.
 const PIECE: usize = 8 << 10;
 
-/// What a log tells of the end of its run.
+/// The end of a run, from its log.
 #[derive(Default)]
-struct Told {
+struct LogTail {
     last_lines: VecDeque<Vec<u8>>,
     phases: Vec<Value>,
     phases_left_out: u64,
 }
 
-impl Told {
+impl LogTail {
     fn take(&mut self, line: &[u8]) {
         match codec::raw_type(line) {
             kind if kind == CONSOLE_LINE.as_bytes() => {
@@ -223,10 +245,13 @@ impl Told {
 fn shortened(mut line: Value) -> Value {
     if line.to_string().len() > PIECE {
         let message = line["message"].as_str().map(|message| clipped(message, PIECE / 2));
-        line = json!({
-            "scope": line["scope"], "stream": line["stream"], "level": line["level"], "message": message,
-            "truncated": true,
-        });
+        let mut kept = Map::new();
+        for name in ["scope", "stream", "level"] {
+            kept.insert(name.to_owned(), line[name].take());
+        }
+        kept.insert("message".to_owned(), message.into());
+        kept.insert("truncated".to_owned(), true.into());
+        return kept.into();
     }
     line
 }

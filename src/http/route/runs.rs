@@ -1,28 +1,24 @@
 //! Runs: create, retry, show, list, cancel.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
 
-use super::Read as _;
-use super::configurations::workspace;
-use super::{CancelBody, CreatedWork, StreamBody, cancelled, created};
-use crate::domain::failure::Label;
-use crate::domain::id::NodeId;
+use super::read::Read as _;
+use super::work::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::workspaces::workspace;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
-use crate::domain::run::{LogLevel, Run, RunMode, RunOptions};
+use crate::domain::run::{LogLevel, Run, RunOptions};
 use crate::domain::run_options::MAX_DOCUMENTS;
-use crate::domain::status::RunStatus;
-use crate::domain::time;
-use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
+use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::http::{errors, list as lists, paths};
 use crate::registry::error::RunRefusal;
 use crate::registry::{CreateError, Created, NewRun, RegistryHandle};
@@ -101,7 +97,7 @@ impl OptionsBody {
 
 /// The ids that a body names, each with its place.
 fn places(listed: &[String], single: Option<&str>) -> Result<Vec<(DocumentId, String)>, Problem> {
-    // Who names so many is told how many there may be before each is looked for.
+    // Too many are refused for their number, before each is looked up.
     let listed = listed.iter().take(MAX_DOCUMENTS + 1).enumerate();
     let listed = listed.map(|(index, text)| (format!("options.document_ids[{index}]"), text.as_str()));
     let single = single.map(|text| ("options.input_document_id".to_owned(), text));
@@ -127,36 +123,25 @@ fn check(options: &RunOptions, given: usize) -> Result<(), Problem> {
     Err(errors.into_iter().fold(Problem::new(Code::InvalidRequest, detail), Problem::error))
 }
 
-async fn create(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    create_run(caller, registry, None, &path, request, body).await
+async fn create(call: Call, id: web::Path<ConfigurationId>, body: Json) -> Result<HttpResponse, Problem> {
+    create_run(call, None, *id, body).await
 }
 
 async fn create_in_workspace(
-    caller: Caller,
-    registry: Registry,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
+    call: Call,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &caller.0, &path.0).await?;
-    create_run(caller, registry, Some(workspace_id), &path.1, request, body).await
+    let workspace_id = workspace(&call.registry, &call.caller.0, path.0).await?;
+    create_run(call, Some(workspace_id), path.1, body).await
 }
 
 async fn create_run(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     workspace_id: Option<WorkspaceId>,
-    configuration: &str,
-    request: HttpRequest,
+    configuration_id: ConfigurationId,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let configuration_id = input::id(configuration)?;
     let stream = input::stream_flag(&request)?;
     let body: NewRunBody = body.or_default()?;
     let key = input::idempotency_key(&request)?;
@@ -180,16 +165,13 @@ fn at_its_place(error: CreateError<RunRefusal>, places: &[(DocumentId, String)])
 }
 
 async fn retry(
-    Caller(principal): Caller,
-    registry: Registry,
-    path: web::Path<String>,
-    request: HttpRequest,
+    Call { caller: Caller(principal), registry, request }: Call,
+    id: web::Path<RunId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
     let stream = input::stream_flag(&request)?;
     let body: StreamBody = body.or_default()?;
-    let again = registry.retry::<Run>(principal, id, input::idempotency_key(&request)?).await?;
+    let again = registry.retry::<Run>(principal, *id, input::idempotency_key(&request)?).await?;
     respond_created(&registry, &request, again, stream || body.stream).await
 }
 
@@ -199,23 +181,22 @@ async fn respond_created(
     Created { work: run, replayed }: Created<Run>,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
-    let (location, resource) = (paths::run(run.id), resource(&run));
+    let (location, resource) = (paths::run(run.id), run.as_resource());
     created(registry, request, CreatedWork { stream: run.stream_key(), location, resource, replayed }, stream).await
 }
 
-async fn show(Caller(principal): Caller, registry: Registry, path: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
-    let run = registry.show::<Run>(&principal, id).await?;
-    run.map(|run| HttpResponse::Ok().json(resource(&run))).ok_or_else(|| Problem::not_found("the run"))
+async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+    let run = registry.show::<Run>(&principal, *id).await?;
+    run.map(|run| HttpResponse::Ok().json(run.as_resource())).ok_or_else(|| Problem::not_found("the run"))
 }
 
 async fn list_of_workspace(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path).await?;
+    let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
@@ -223,11 +204,11 @@ async fn list_of_workspace(
 async fn list_of_both(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<(String, String)>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let workspace_id = workspace(&registry, &principal, &path.0).await?;
-    let found = super::configurations::find(&registry, &principal, workspace_id, &path.1).await?;
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let found = super::configurations::find(&registry, &principal, workspace_id, path.1).await?;
     let within = Within { workspace_id: Some(workspace_id), configuration_id: Some(found.id), ..Within::default() };
     list(&principal, &registry, within, &request).await
 }
@@ -235,10 +216,10 @@ async fn list_of_both(
 async fn list_of_configuration(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<ConfigurationId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: ConfigurationId = input::id(&path)?;
+    let id = id.into_inner();
     let found = registry.store().find_configuration(&principal.workspaces, id).await?;
     let found = found.ok_or_else(|| Problem::not_found("the configuration"))?;
     // Its workspace says nothing new, but gives the database more indexes to choose from.
@@ -252,120 +233,24 @@ async fn list(
     within: Within,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?, resource)
-        .await
+    lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?).await
 }
 
 async fn cancel(
     Caller(principal): Caller,
     registry: Registry,
-    path: web::Path<String>,
+    id: web::Path<RunId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: RunId = input::id(&path)?;
+    let id = id.into_inner();
     let reason = CancelBody::read(&body)?;
     let took_effect = registry.cancel::<Run>(principal.clone(), id, reason).await;
     let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
-    cancelled(took_effect, registry.show::<Run>(&principal, id).await?.as_ref().map(resource), "the run")
+    cancelled(took_effect, registry.show::<Run>(&principal, id).await?.as_ref().map(Run::as_resource), "the run")
 }
 
 /// The row as it stands, without waiting for a log that is further on.
-pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, path: &str) -> Result<Run, Problem> {
-    let id: RunId = input::id(path)?;
+pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
     let found = registry.store().find::<Run>(&principal.workspaces, id).await?;
     found.ok_or_else(|| Problem::not_found("the run"))
-}
-
-/// The run resource.
-#[derive(Serialize)]
-struct RunResource<'a> {
-    id: RunId,
-    object: &'static str,
-    workspace_id: WorkspaceId,
-    configuration_id: ConfigurationId,
-    build_id: Option<BuildId>,
-    status: RunStatus,
-    mode: RunMode,
-    attempt: u32,
-    retry_of_run_id: Option<RunId>,
-    failure_code: Option<&'a Label>,
-    failure_stage: Option<&'a Label>,
-    failure_message: Option<&'a str>,
-    engine_version: Option<&'a str>,
-    config_version: Option<&'a str>,
-    env_reason: Option<&'a str>,
-    env_reused: Option<bool>,
-    log_degraded: bool,
-    last_sequence: u64,
-    table_count: Option<u64>,
-    row_count: Option<u64>,
-    max_validation_severity: Option<&'a str>,
-    events_path: PathBuf,
-    output_paths: &'a [String],
-    node_id: NodeId,
-    created_at: String,
-    started_at: Option<String>,
-    completed_at: Option<String>,
-    duration_ms: Option<u64>,
-    exit_code: Option<i32>,
-    input: Value,
-    output: Value,
-    links: Value,
-}
-
-fn resource(run: &Run) -> Value {
-    let state = &run.state;
-    let failure = state.failure.as_ref();
-    let resource = RunResource {
-        id: run.id,
-        object: "ade.run",
-        workspace_id: run.workspace_id,
-        configuration_id: run.configuration_id,
-        build_id: state.build_id,
-        status: state.status,
-        mode: run.options.mode(),
-        attempt: run.attempt,
-        retry_of_run_id: run.retry_of_run_id,
-        failure_code: failure.map(|failure| &failure.code),
-        failure_stage: failure.map(|failure| &failure.stage),
-        failure_message: failure.map(|failure| failure.message.as_str()),
-        engine_version: state.engine_version.as_deref(),
-        config_version: state.config_version.as_deref(),
-        env_reason: state.env_reason.as_deref(),
-        env_reused: state.env_reused,
-        log_degraded: run.log_degraded,
-        last_sequence: run.last_sequence,
-        table_count: state.table_count,
-        row_count: state.row_count,
-        max_validation_severity: state.max_validation_severity.as_deref(),
-        events_path: run.stream_key().log_path(),
-        output_paths: &state.output_paths,
-        node_id: run.node_id,
-        created_at: time::format(run.created_at),
-        started_at: state.started_at.map(time::format),
-        completed_at: state.completed_at.map(time::format),
-        duration_ms: state.started_at.zip(state.completed_at).map(|(from, to)| time::duration_ms(from, to)),
-        exit_code: state.exit_code,
-        input: json!({
-            "document_ids": run.options.document_ids, "input_sheet_names": run.options.input_sheet_names,
-            "input_file_count": run.options.document_ids.len(), "input_sheet_count": state.sheet_count,
-        }),
-        output: json!({
-            "has_outputs": !state.output_paths.is_empty(), "output_count": state.output_paths.len(),
-            "processed_files": state.processed_files,
-        }),
-        links: links(run.id),
-    };
-    serde_json::to_value(resource).expect("a resource of plain values serialises")
-}
-
-fn links(id: RunId) -> Value {
-    let own = paths::run(id);
-    let below = ["summary", "events", "logs", "logfile", "outputs", "diagnostics", "cancel"];
-    let mut links: serde_json::Map<String, Value> =
-        below.iter().map(|name| ((*name).to_owned(), format!("{own}/{name}").into())).collect();
-    links.insert("events_stream".into(), format!("{own}/events/stream").into());
-    links.insert("events_download".into(), format!("{own}/events/download").into());
-    links.insert("self".into(), own.into());
-    links.into()
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::domain::safe_mode::SafeMode;
 use crate::http::auth::Caller;
 use crate::http::input::{self, Json};

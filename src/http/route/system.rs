@@ -1,4 +1,4 @@
-//! The service itself, for whoever operates it.
+//! The service itself, for its operator.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -36,8 +36,8 @@ async fn actors(
     Ok(HttpResponse::Ok().json(SystemResource { observed, maintenance: port.observe().await }))
 }
 
-/// Makes a round now and answers with what it did.
+/// Runs a pass now and returns its report.
 async fn maintenance(Caller(principal): Caller, port: web::Data<dyn Maintenance>) -> Result<HttpResponse, Problem> {
-    tracing::info!(caller = principal.name, "maintenance asked for");
+    tracing::info!(caller = principal.name, "maintenance requested");
     Ok(HttpResponse::Ok().json(port.run_now().await?))
 }

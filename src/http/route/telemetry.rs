@@ -2,19 +2,16 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::ExecutionId;
 use crate::domain::execution::Execution;
-use crate::domain::ledger::{Days, StepCosts, Summary, Sums, WorkflowStats, share};
-use crate::domain::money::MicroUsd;
-use crate::domain::status::ExecutionStatus;
+use crate::domain::ledger::Days;
 use crate::http::auth::Caller;
-use crate::http::input;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::telemetry::{CostsResource, StatsResource, SummaryResource};
 use crate::registry::RegistryHandle;
 
 /// Both ends counted.
@@ -75,84 +72,22 @@ async fn summary(
     let days = query.days(Utc::now().date_naive())?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, query.workspace_id.as_deref()).await?;
     let summary = registry.store().ledger_summary(&workspaces::only(workspace_id), days).await?;
-    Ok(HttpResponse::Ok().json(summary_resource(days, &summary)))
-}
-
-fn summary_resource(days: Days, summary: &Summary) -> Value {
-    let totals = &summary.totals;
-    let of_day = |day| summary.by_day.iter().find(|(own, _)| *own == day).map(|(_, sums)| *sums).unwrap_or_default();
-    let by_workflow = summary.by_workflow.iter().map(|(id, sums)| with(json!({"workflow_id": id}), sums));
-    let by_model = summary.by_model.iter();
-    let by_model = by_model.map(|((provider, model), sums)| with(json!({"provider": provider, "model": model}), sums));
-    let by_day = days.iter().map(|day| with(json!({"date": day.to_string()}), &of_day(day)));
-    json!({
-        "start": days.first.to_string(), "end": days.last.to_string(),
-        "totals": with(json!({}), totals),
-        "averages": {
-            "cost_per_call": totals.cost_per_call(), "cost_per_execution": totals.cost_per_execution(),
-            "latency_ms": totals.mean_latency_ms(),
-        },
-        "success_rate": totals.success_rate(),
-        "by_workflow": by_workflow.collect::<Vec<_>>(), "by_model": by_model.collect::<Vec<_>>(),
-        "by_day": by_day.collect::<Vec<_>>(),
-    })
-}
-
-/// A group with its sums.
-fn with(mut group: Value, sums: &Sums) -> Value {
-    for (name, value) in amounts(sums) {
-        group[name] = value;
-    }
-    group
-}
-
-fn amounts(sums: &Sums) -> [(&'static str, Value); 9] {
-    [
-        ("calls", sums.calls.into()),
-        ("errors", sums.errors.into()),
-        ("executions", sums.executions.into()),
-        ("input_tokens", sums.tokens.input.into()),
-        ("output_tokens", sums.tokens.output.into()),
-        ("cache_read_tokens", sums.tokens.cache_read.into()),
-        ("cache_write_tokens", sums.tokens.cache_write.into()),
-        ("cost_usd", sums.cost.to_string().into()),
-        ("unpriced_calls", sums.unpriced_calls.into()),
-    ]
+    Ok(HttpResponse::Ok().json(SummaryResource::of(days, &summary)))
 }
 
 async fn costs(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<ExecutionId>,
 ) -> Result<HttpResponse, Problem> {
-    let id: ExecutionId = input::id(&path)?;
+    let id = id.into_inner();
     let (store, scope) = (registry.store(), &principal.workspaces);
-    // Of one that has ended, with all that its log tells.
+    // Of a finished one, with everything in its log.
     let execution =
         registry.show::<Execution>(&principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))?;
     let steps = store.execution_costs(scope, id).await?;
-    let sum = |of: fn(&Sums) -> u64| steps.iter().map(|step| of(&step.sums)).sum::<u64>();
-    Ok(HttpResponse::Ok().json(json!({
-        "execution_id": id, "workspace_id": execution.workspace_id, "workflow_id": execution.workflow_id,
-        "total_cost_usd": steps.iter().map(|step| step.sums.cost).sum::<MicroUsd>(),
-        "calls": sum(|sums| sums.calls), "errors": sum(|sums| sums.errors),
-        "unpriced_calls": sum(|sums| sums.unpriced_calls),
-        "input_tokens": sum(|sums| sums.tokens.input), "output_tokens": sum(|sums| sums.tokens.output),
-        "cache_read_tokens": sum(|sums| sums.tokens.cache_read),
-        "cache_write_tokens": sum(|sums| sums.tokens.cache_write),
-        "latency_ms": sum(|sums| sums.latency_ms),
-        "steps": steps.iter().map(step_resource).collect::<Vec<_>>(),
-    })))
-}
-
-fn step_resource(step: &StepCosts) -> Value {
-    let StepCosts { step_id, provider, model, sums } = step;
-    let latency_ms = sums.latency_ms;
-    let group = json!({"step_id": step_id, "provider": provider, "model": model, "latency_ms": latency_ms});
-    let mut resource = with(group, sums);
-    // Always one.
-    resource.as_object_mut().and_then(|members| members.remove("executions"));
-    resource
+    let workflow = (execution.workspace_id, execution.workflow_id.as_str());
+    Ok(HttpResponse::Ok().json(CostsResource::of(id, workflow, &steps)))
 }
 
 async fn stats(
@@ -164,28 +99,8 @@ async fn stats(
     let named = workspaces::named(&request)?;
     let workspace_id = workspaces::holding("the workflow", &registry, &principal, named.as_deref()).await?;
     let stats = registry.store().workflow_stats(workspace_id, &path).await?;
-    let mut resource = stats_resource(&stats.ok_or_else(|| Problem::not_found("the workflow"))?);
-    resource["workspace_id"] = json!(workspace_id);
-    resource["workflow_id"] = json!(path.into_inner());
-    Ok(HttpResponse::Ok().json(resource))
-}
-
-fn stats_resource(stats: &WorkflowStats) -> Value {
-    let of = |status| stats.by_status.iter().find(|(own, _)| *own == status).map_or(0, |(_, count)| *count);
-    let total = stats.executions();
-    let mut executions: Map<String, Value> =
-        ExecutionStatus::ALL.iter().map(|status| (status.to_string(), of(*status).into())).collect();
-    executions.insert("total".into(), total.into());
-    let durations = stats.durations;
-    json!({
-        "executions": executions,
-        "total_cost_usd": stats.calls.cost, "avg_cost_usd": stats.calls.cost_per_execution(),
-        "unpriced_calls": stats.calls.unpriced_calls,
-        "avg_duration_ms": durations.map(|durations| durations.mean_ms),
-        "p50_duration_ms": durations.map(|durations| durations.p50_ms),
-        "p95_duration_ms": durations.map(|durations| durations.p95_ms),
-        "clarification_rate": share(stats.clarified, total), "retry_rate": share(stats.retries, total),
-    })
+    let stats = stats.ok_or_else(|| Problem::not_found("the workflow"))?;
+    Ok(HttpResponse::Ok().json(StatsResource::of(workspace_id, &path, &stats)))
 }
 
 #[cfg(test)]

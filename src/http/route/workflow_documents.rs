@@ -4,9 +4,9 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::DocumentId;
 use crate::domain::list::{WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS, Within};
@@ -15,9 +15,11 @@ use crate::domain::workflow_document::{
     Chain, DocumentChange, DocumentDraft, DocumentStatus, WorkScope, WorkflowDocument,
 };
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::workflow_document::WorkflowDocumentResource;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
@@ -87,7 +89,7 @@ async fn create(
     let created = registry.store().create_workflow_document(&chain, &draft).await?;
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", paths::workflow_document(created.id)));
-    Ok(response.insert_header((header::ETAG, etag(&created))).json(resource(&created)))
+    Ok(response.insert_header((header::ETAG, etag(&created))).json(WorkflowDocumentResource::of(&created)))
 }
 
 #[derive(Deserialize)]
@@ -103,13 +105,11 @@ struct ChangedDocument {
 
 /// The next version. What is left out stays as it is.
 async fn change(
-    Caller(principal): Caller,
-    registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
-    request: HttpRequest,
+    Call { caller: Caller(principal), registry, request }: Call,
+    id: web::Path<DocumentId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let expected = input::expected(&request)?;
     let ChangedDocument { title, status, summary, content } = body.required()?;
     if title.is_none() && status.is_none() && summary.is_none() && content.is_none() {
@@ -142,16 +142,16 @@ async fn list(
     let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
-    lists::respond(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, query, item).await
+    lists::respond::<WorkflowDocument>(registry.store(), &scope, &WORKFLOW_DOCUMENTS, within, query).await
 }
 
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<DocumentId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let asked = input::only_parameter(&request, "version")?;
     let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
     let version = asked
@@ -166,50 +166,23 @@ async fn show(
 async fn versions(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<DocumentId>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id: DocumentId = input::id(&path)?;
+    let id = id.into_inner();
     let (store, scope) = (registry.store(), &principal.workspaces);
     let found = store.find_workflow_document(scope, id, None).await?;
     found.ok_or_else(|| Problem::not_found("the document"))?;
     let within = Within { document_id: Some(id), ..Within::default() };
-    lists::respond(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, RawQuery::read(&request)?, item).await
+    lists::respond::<WorkflowDocument>(store, scope, &WORKFLOW_DOCUMENT_VERSIONS, within, RawQuery::read(&request)?)
+        .await
 }
 
 /// Its `ETag` is its version: what a change must know.
 fn shown(document: &WorkflowDocument) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(resource(document))
+    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(WorkflowDocumentResource::of(document))
 }
 
 fn etag(document: &WorkflowDocument) -> String {
     format!("\"{}\"", document.version)
-}
-
-fn resource(document: &WorkflowDocument) -> Value {
-    let mut resource = item(document);
-    resource["content"] = document.content.clone();
-    resource
-}
-
-/// As lists show it: without the content.
-fn item(document: &WorkflowDocument) -> Value {
-    let path = paths::workflow_document(document.id);
-    let made_by = document.made_by.as_ref();
-    let step = made_by.filter(|made_by| !made_by.is_given());
-    json!({
-        "document_id": document.id, "object": "ade.workflow_document", "workspace_id": document.chain.workspace_id,
-        "scope_type": document.chain.scope.scope_type, "scope_id": document.chain.scope.scope_id,
-        "document_type": document.chain.document_type, "version": document.version,
-        "is_latest": document.is_latest, "title": document.title, "status": document.status,
-        "summary": document.summary, "content_digest": document.content_digest,
-        "created_by": document.created_by, "created_at": time::format(document.created_at),
-        "execution_id": made_by.map(|made_by| made_by.execution_id),
-        "step_id": step.map(|step| &step.step_id), "item": step.and_then(|step| step.item.as_ref()),
-        "attempt": step.map(|step| step.attempt),
-        "links": {
-            "self": format!("{path}?version={}", document.version), "latest": path,
-            "versions": format!("{path}/versions"),
-        },
-    })
 }

@@ -3,17 +3,18 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::Read as _;
+use super::read::Read as _;
 use super::workspaces;
 use crate::domain::WorkspaceId;
 use crate::domain::principal::Principal;
-use crate::domain::time;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
+use crate::http::resource::workflow::{WorkflowList, WorkflowResource};
 use crate::http::{errors, paths};
 use crate::registry::RegistryHandle;
 use crate::workflow::written::checked;
@@ -68,20 +69,18 @@ async fn create(
     let workflow = registry.store().insert_workflow(workspace_id, &new, Utc::now()).await?;
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", paths::workflow(workspace_id, &workflow.workflow_id)));
-    Ok(response.insert_header((header::ETAG, etag(&workflow))).json(resource(&workflow, new.definition)))
+    Ok(response.insert_header((header::ETAG, etag(&workflow))).json(WorkflowResource::of(&workflow, new.definition)))
 }
 
 /// The next revision, if the caller knows the present one. Executions keep the one that they began with.
 async fn replace(
-    Caller(principal): Caller,
-    registry: Registry,
+    Call { caller: Caller(principal), registry, request }: Call,
     path: web::Path<String>,
-    request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let expected = input::expected(&request)?;
     let mut sent = Sent::read(&body, &request)?;
-    if sent.definition.entry("workflow_id").or_insert_with(|| json!(*path)) != path.as_str() {
+    if sent.definition.entry("workflow_id").or_insert_with(|| path.as_str().into()) != path.as_str() {
         return Err(Problem::invalid("workflow_id", "the id of the path, or left out"));
     }
     let named = sent.workspace_id.clone();
@@ -106,14 +105,7 @@ async fn list(Caller(principal): Caller, registry: Registry, request: HttpReques
     let named = workspaces::named(&request)?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let workflows = registry.store().workflows(&workspaces::only(workspace_id)).await?;
-    let item = |workflow: &StoredWorkflow| {
-        json!({
-            "workflow_id": workflow.workflow_id, "name": workflow.name, "description": workflow.description,
-            "revision": workflow.revision, "step_count": workflow.step_count,
-        })
-    };
-    let items: Vec<_> = workflows.iter().map(item).collect();
-    Ok(HttpResponse::Ok().json(json!({ "workflows": items, "total": workflows.len() })))
+    Ok(HttpResponse::Ok().json(WorkflowList::of(&workflows)))
 }
 
 async fn show(
@@ -167,20 +159,9 @@ async fn workspace(
 
 /// Its `ETag` is its revision: what a change must know.
 fn shown(workflow: &StoredWorkflow, definition: Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(workflow))).json(resource(workflow, definition))
+    HttpResponse::Ok().insert_header((header::ETAG, etag(workflow))).json(WorkflowResource::of(workflow, definition))
 }
 
 fn etag(workflow: &StoredWorkflow) -> String {
     format!("\"{}\"", workflow.revision)
-}
-
-/// The definition, and what the service says about it; it may be sent back as it is.
-fn resource(workflow: &StoredWorkflow, mut definition: Value) -> Value {
-    definition["revision"] = json!(workflow.revision);
-    definition["object"] = json!("ade.workflow");
-    definition["workspace_id"] = json!(workflow.workspace_id);
-    definition["created_at"] = json!(time::format(workflow.created_at));
-    definition["updated_at"] = json!(time::format(workflow.updated_at));
-    definition["links"] = json!({ "self": paths::workflow(workflow.workspace_id, &workflow.workflow_id) });
-    definition
 }

@@ -3,9 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::Read as _;
+use super::read::Read as _;
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
@@ -17,6 +16,7 @@ use crate::http::list as lists;
 use crate::http::paths::API;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
+use crate::http::resource::AsResource as _;
 use crate::registry::RegistryHandle;
 use crate::store::InsertWorkspaceError;
 
@@ -62,7 +62,7 @@ async fn create(
         (outcome, _) => outcome?,
     }
     let location = format!("{API}/workspaces/{}", workspace.id);
-    Ok(HttpResponse::Created().insert_header(("Location", location)).json(resource(&workspace)))
+    Ok(HttpResponse::Created().insert_header(("Location", location)).json(workspace.as_resource()))
 }
 
 async fn list(
@@ -71,19 +71,28 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond(store, &principal.workspaces, &WORKSPACES, Within::default(), query, resource).await
+    lists::respond::<Workspace>(store, &principal.workspaces, &WORKSPACES, Within::default(), query).await
 }
 
 async fn show(
     Caller(principal): Caller,
     registry: web::Data<RegistryHandle>,
-    path: web::Path<String>,
+    id: web::Path<WorkspaceId>,
 ) -> Result<HttpResponse, Problem> {
-    let id = input::id(&path)?;
-    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    let found = registry.store().find_workspace(&principal.workspaces, *id).await?;
     found
-        .map(|workspace| HttpResponse::Ok().json(resource(&workspace)))
+        .map(|workspace| HttpResponse::Ok().json(workspace.as_resource()))
         .ok_or_else(|| Problem::not_found("the workspace"))
+}
+
+/// The workspace of the path, if the caller may see it.
+pub(super) async fn workspace(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    id: WorkspaceId,
+) -> Result<WorkspaceId, Problem> {
+    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
 }
 
 /// The workspace that the query names, where it may name nothing else.
@@ -108,7 +117,7 @@ pub(super) async fn named_or_default(
     named: Option<&str>,
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
-        return super::configurations::workspace(registry, principal, text).await.map(Some);
+        return workspace(registry, principal, input::id(text)?).await.map(Some);
     }
     let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
     Ok(match (found, &principal.workspaces) {
@@ -138,17 +147,10 @@ pub(super) fn only(workspace_id: Option<WorkspaceId>) -> Scope {
     Scope::Only(workspace_id.into_iter().collect())
 }
 
-fn resource(workspace: &Workspace) -> Value {
-    json!({
-        "id": workspace.id, "object": "ade.workspace", "name": workspace.name, "slug": workspace.slug,
-        "created_at": time::format(workspace.created_at),
-    })
-}
-
 const MAX_SLUG: usize = 255;
 
-/// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in Latin
-/// letters, as far as that can be done without knowing the language.
+/// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in
+/// Latin letters, as far as that can be done without knowing the language.
 fn slug(text: &str) -> String {
     let latin = deunicode::deunicode(text);
     let words = latin.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -1,0 +1,41 @@
+//! What the interface shows: one file per kind of record, every member of the JSON a field of a struct.
+
+pub mod build;
+pub mod configuration;
+pub mod document;
+pub mod execution;
+pub mod run;
+pub mod telemetry;
+pub mod workflow;
+pub mod workflow_document;
+pub mod workspace;
+
+use serde::Serialize;
+
+/// A record that has a JSON form, as lists show it too.
+pub trait AsResource {
+    type Resource<'a>: Serialize
+    where
+        Self: 'a;
+
+    fn as_resource(&self) -> Self::Resource<'_>;
+}
+
+/// Where the events of some work are.
+#[derive(Debug, Serialize)]
+pub struct EventLinks {
+    events: String,
+    events_stream: String,
+    events_download: String,
+}
+
+impl EventLinks {
+    /// `own` is the path of the work.
+    pub fn below(own: &str) -> Self {
+        Self {
+            events: format!("{own}/events"),
+            events_stream: format!("{own}/events/stream"),
+            events_download: format!("{own}/events/download"),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The workspace resource.
+
+use serde::Serialize;
+
+use super::AsResource;
+use crate::domain::WorkspaceId;
+use crate::domain::configuration::Workspace;
+use crate::domain::time;
+
+#[derive(Debug, Serialize)]
+pub struct WorkspaceResource<'a> {
+    id: WorkspaceId,
+    object: &'static str,
+    name: &'a str,
+    slug: &'a str,
+    created_at: String,
+}
+
+impl AsResource for Workspace {
+    type Resource<'a> = WorkspaceResource<'a>;
+
+    fn as_resource(&self) -> WorkspaceResource<'_> {
+        WorkspaceResource {
+            id: self.id,
+            object: "ade.workspace",
+            name: &self.name,
+            slug: &self.slug,
+            created_at: time::format(self.created_at),
+        }
+    }
+}
