@@ -4,16 +4,16 @@
 //! asked stays to see it: half an opening would leave a log that nobody can open again.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
-use chrono::TimeDelta;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 
 use super::entry::{Entry, entry};
+use super::error::FeedError;
+use super::options::FeedOptions;
 use super::slot::{self, Feed, Opening, Slot};
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
@@ -23,42 +23,8 @@ use crate::domain::{StreamKey, WorkspaceId};
 use crate::log::{Expired, LogRoot};
 use crate::store::{Store, StoreError};
 use crate::stream::window::Halt;
-use crate::stream::{
-    AppendError, Chunk, End, Follow, Hub, Item, OpenStreamError, StreamHandle, StreamOptions, SubscribeError,
-};
+use crate::stream::{AppendError, Chunk, End, Follow, Hub, Item, StreamHandle};
 use crate::supervision::{Policy, Verdict, supervise};
-
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    #[error(transparent)]
-    Open(#[from] OpenStreamError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the feed's log cannot be read: {0}")]
-    Log(#[from] io::Error),
-    #[error(transparent)]
-    Subscribe(#[from] SubscribeError),
-    #[error("the feed takes no more: {0}")]
-    Append(#[from] AppendError),
-    #[error("the threads of the service have ended")]
-    Gone,
-}
-
-/// How feeds behave; the same for all of a service.
-#[derive(Debug, Clone, Copy)]
-pub struct FeedOptions {
-    pub stream: StreamOptions,
-    /// A file is followed by another from this size on,
-    pub segment_bytes: u64,
-    /// and from this age on.
-    pub segment_age: TimeDelta,
-}
-
-impl From<StreamOptions> for FeedOptions {
-    fn from(stream: StreamOptions) -> Self {
-        Self { stream, segment_bytes: 8 << 20, segment_age: TimeDelta::hours(24) }
-    }
-}
 
 /// A feed that nobody reads and nobody writes is closed after this.
 const IDLE: Duration = Duration::from_secs(300);

@@ -8,10 +8,14 @@
 //! ([`Feeds::follow`]), and struck off when its end is in the feed. So a start visits only what is owed, and reads of
 //! a feed only what stands behind the oldest of these.
 
+mod error;
+mod options;
 mod entry;
 mod writer;
 mod slot;
 mod handle;
 
 pub use entry::origin;
-pub use handle::{FeedError, FeedOptions, Feeds};
+pub use error::FeedError;
+pub use handle::Feeds;
+pub use options::FeedOptions;

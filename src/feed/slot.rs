@@ -12,7 +12,8 @@ use chrono::Utc;
 use tokio::sync::{RwLock, mpsc, oneshot};
 
 use super::entry::{Book, Entry};
-use super::handle::{FeedError, FeedOptions};
+use super::error::FeedError;
+use super::options::FeedOptions;
 use super::writer::{Command, INBOX, Writer};
 use crate::domain::StreamKey;
 use crate::domain::feed::FeedOrigin;

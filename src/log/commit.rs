@@ -9,79 +9,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
-
+use super::append::Append;
 use super::counters::Counters;
 use super::direct::{self, Direct};
+use super::error::CommitError;
 use super::journal::{Appender, Item, Journal};
 use super::queue::Queue;
 use super::record::record_size;
 use super::stream_file::StreamFile;
-
-/// Why a batch is not durable. The log takes no more after any of these but the last two.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CommitError {
-    #[error("cannot write to the log: {0}")]
-    Write(Arc<io::Error>),
-    #[error("cannot sync the log: {0}")]
-    Sync(Arc<io::Error>),
-    #[error("the log has failed before")]
-    Failed,
-    #[error("the log is closed")]
-    Closed,
-    /// The caller's mistake; the log is as it was.
-    #[error("a batch of this log is still under way")]
-    Busy,
-    /// The caller's mistake; the log is as it was.
-    #[error("a batch must be made of whole lines")]
-    NotWholeLines,
-}
-
-/// A batch under way.
-pub(super) struct Append {
-    pub(super) stream: Arc<StreamFile>,
-    pub(super) batch: Bytes,
-    pub(super) offset: u64,
-    /// Written is enough.
-    pub(super) unsynced: bool,
-    pub(super) reply: Option<oneshot::Sender<Result<u64, CommitError>>>,
-}
-
-impl Append {
-    pub(super) fn end(&self) -> u64 {
-        self.offset + self.batch.len() as u64
-    }
-
-    pub(super) fn finish(mut self, written: Result<(), CommitError>) {
-        match &written {
-            Ok(()) => self.stream.advance(self.end()),
-            Err(_) => {
-                self.stream.fail();
-                // After a failed sync the file reads as if the batch were there, though the disk may not have it; who
-                // opens it next, even after a kill, must not take it over. If this fails too, the limit they are
-                // given still keeps them from it.
-                let _ = self.stream.file.set_len(self.offset);
-            }
-        }
-        // Before the answer: who gets it may send the next batch at once.
-        self.stream.end();
-        if let Some(reply) = self.reply.take() {
-            // Nobody may be waiting any more; the batch is in the log all the same.
-            let _ = reply.send(written.map(|()| self.end()));
-        }
-    }
-}
-
-impl Drop for Append {
-    /// Not finished: the threads are gone, and whether the batch is durable is not known.
-    fn drop(&mut self) {
-        if self.reply.is_some() {
-            self.stream.fail();
-            self.stream.end();
-        }
-    }
-}
 
 pub(super) enum Request {
     Append(Append),
@@ -186,7 +121,7 @@ impl Committer {
             true => Err(CommitError::Failed),
             false => append.stream.write(&append.batch, append.offset),
         };
-        self.counters.finish(append, written);
+        append.finish_counted(written, &self.counters);
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::disk::ReadAt;
 use super::frames::{Index, damaged, unpack};
 use super::seek::seek;
-use super::stream_file::lock;
+use super::threads::lock;
 
 /// The frames that were read last, of all logs.
 pub(super) struct FrameCache {

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::commit::{Append, CommitError};
-
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) batches: AtomicU64,
@@ -41,17 +39,6 @@ pub struct LogMetrics {
 impl Counters {
     pub(super) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Counts a batch, then ends it.
-    pub(super) fn finish(&self, append: Append, written: Result<(), CommitError>) {
-        if written.is_ok() {
-            Self::add(&self.batches, 1);
-            Self::add(&self.bytes, append.batch.len() as u64);
-        } else {
-            Self::add(&self.failed_batches, 1);
-        }
-        append.finish(written);
     }
 
     pub(super) fn read(&self) -> LogMetrics {

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-use super::commit::{Append, CommitError};
+use super::append::Append;
 use super::counters::Counters;
+use super::error::CommitError;
 use super::journal::Journal;
 use super::queue::Queue;
 use super::scan::UNSETTLED;
@@ -34,7 +35,7 @@ pub(super) fn run(queue: &Queue<Direct>, journal: &Journal, counters: &Counters)
             Direct::Append(append) => {
                 Counters::add(&counters.direct_batches, 1);
                 let written = append_durably(&append);
-                counters.finish(append, written);
+                append.finish_counted(written, counters);
             }
         }
     }

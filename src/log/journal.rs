@@ -12,7 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, DiskFile, Mode};
 use super::record::{PAGE, Round, next_page, segment_header};
-use super::stream_file::{StreamFile, lock};
+use super::stream_file::StreamFile;
+use super::threads::{in_parallel, lock};
 
 pub(super) const SEGMENTS: [&str; 2] = ["0.wal", "1.wal"];
 
@@ -259,31 +260,6 @@ pub(super) fn open_segments(disk: &dyn Disk, folder: &Path) -> io::Result<[Arc<d
     let [first, second] = SEGMENTS.map(|name| disk.open(&folder.join(name), Mode::Create));
     disk.sync_dir(folder)?;
     Ok([first?, second?])
-}
-
-/// Does the same for each of many files, where most of the time is spent waiting; the first error, if any.
-pub(super) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> io::Result<()> + Sync) -> io::Result<()> {
-    const THREADS: usize = 8;
-    // All are done, whatever becomes of the first.
-    let all = |part: &[T]| {
-        let mut outcome = Ok(());
-        for item in part {
-            let done = work(item);
-            outcome = outcome.and(done);
-        }
-        outcome
-    };
-    if items.len() < 2 * THREADS {
-        return all(items);
-    }
-    std::thread::scope(|scope| {
-        let part = |items| scope.spawn(move || all(items));
-        let threads: Vec<_> = items.chunks(items.len().div_ceil(THREADS)).map(part).collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, io::Result<()>>| {
-            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread of the log panicked")))
-        };
-        threads.into_iter().map(join).fold(Ok(()), Result::and)
-    })
 }
 
 /// The writing side, owned by the committer.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::disk::{Disk, DiskFile, Mode, read_full, read_range};
-use super::journal::in_parallel;
 use super::record::{PAGE, Record, RoundHeader, next_page, parse_body, parse_segment_header};
+use super::threads::in_parallel;
 use crate::files::is_absent;
 
 /// What was found in the journal.

@@ -15,9 +15,11 @@ use memchr::memchr_iter;
 use super::compressed::FrameCache;
 use super::counters::Counters;
 use super::disk::{Disk, DiskFile, Mode, read_full};
+use super::error::OpenReaderError;
 use super::frames::{FRAME_BYTES, Packer};
 use super::reader::{LogReader, compressed_path};
-use super::root::{LogRoot, OpenReaderError, Shared};
+use super::root::LogRoot;
+use super::shared::Shared;
 use super::stream_file::Claim;
 use crate::domain::StreamKey;
 use crate::event::codec;
@@ -295,7 +297,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::disk::RealDisk;
-    use super::super::root::{LogOptions, OpenLogError};
+    use super::super::error::OpenLogError;
+    use super::super::options::LogOptions;
     use super::super::sample::Sample;
     use super::super::verify::{LogReport, ViolationKind, verify_log};
     use super::*;

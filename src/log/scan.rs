@@ -9,13 +9,11 @@ use bytes::Bytes;
 use memchr::memrchr;
 
 use super::disk::{ReadAt, read_range};
-use super::reader::read_lines;
+use super::lines::{LONGEST_LINE, read_lines};
 use crate::event::codec;
 
 /// A write is synced after at most this many bytes, so no more than this can be in pieces after a crash.
 pub(super) const UNSETTLED: u64 = 4 << 20;
-/// A longer line is not an event; none that long is ever admitted.
-pub(super) const LONGEST_LINE: u64 = 16 << 20;
 const STEP: u64 = 64 << 10;
 
 /// Where the events of a log end.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::disk::{ReadAt, read_full};
+use super::lines::read_lines;
 use crate::domain::EventId;
 use crate::event::codec;
 
@@ -93,7 +94,7 @@ fn sequence_at(file: &dyn ReadAt, start: u64, end: u64) -> io::Result<Option<u64
     if let Some(sequence) = leading_sequence(&head[..size]) {
         return Ok(Some(sequence));
     }
-    let line = super::reader::read_lines(file, start, end, PROBE)?.lines;
+    let line = read_lines(file, start, end, PROBE)?.lines;
     let line = memchr(b'\n', &line).map_or(&line[..], |at| &line[..at]);
     Ok(codec::decode(line).ok().map(|event| event.sequence))
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile, Mode, ReadAt};
-use super::reader::read_lines;
+use super::lines::read_lines;
 use super::scan::scan_segment;
 use crate::domain::time::Timestamp;
 use crate::domain::{StreamKey, StreamKind};
@@ -124,11 +124,11 @@ impl ReadAt for Joined {
 
 #[cfg(test)]
 mod tests {
-    use super::super::root::{LogOptions, LogRoot};
+    use super::super::root::LogRoot;
     use super::super::sample::Sample;
     use super::*;
     use crate::log::verify::verify_log;
-    use crate::log::{RealDisk, Recovered};
+    use crate::log::{LogOptions, RealDisk, Recovered};
 
     struct World {
         folder: tempfile::TempDir,

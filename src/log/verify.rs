@@ -6,8 +6,8 @@ use std::io;
 use memchr::memchr_iter;
 use serde::Deserialize;
 
+use super::lines::LONGEST_LINE;
 use super::reader::LogReader;
-use super::scan::LONGEST_LINE;
 use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, EventRef};
 

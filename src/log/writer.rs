@@ -7,10 +7,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::commit::{Append, CommitError, Request};
+use super::append::Append;
+use super::commit::Request;
 use super::direct::{self, Direct};
 use super::disk::DiskFile;
-use super::root::{Durability, OpenLogError, Shared};
+use super::error::{CommitError, OpenLogError};
+use super::options::Durability;
+use super::shared::Shared;
 use super::stream_file::{Claim, StreamFile};
 
 /// Appends to one log; there is never a second one for the same log.
