@@ -44,15 +44,15 @@ impl Request {
     }
 }
 
-pub(super) struct Committer {
+pub(super) struct Committer<J: Journal> {
     pub(super) queue: Arc<Queue<Request>>,
-    pub(super) journal: Arc<Journal>,
-    pub(super) appender: Appender,
+    pub(super) journal: Arc<J>,
+    pub(super) appender: J::Appender,
     pub(super) direct: Arc<Queue<Direct>>,
     pub(super) counters: Arc<Counters>,
 }
 
-impl Committer {
+impl<J: Journal> Committer<J> {
     /// Runs on a thread of its own until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let limit = self.journal.round_limit() / 2;
@@ -125,7 +125,7 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
+impl<J: Journal> Drop for Committer<J> {
     /// Also when it panics: nobody may wait for answers that never come.
     fn drop(&mut self) {
         self.queue.abandon();

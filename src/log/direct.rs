@@ -28,7 +28,7 @@ pub(super) fn send(queue: &Queue<Direct>, append: Append) {
 }
 
 /// Runs on each of a few threads until the queue is closed and empty.
-pub(super) fn run(queue: &Queue<Direct>, journal: &Journal, counters: &Counters) {
+pub(super) fn run(queue: &Queue<Direct>, journal: &impl Journal, counters: &Counters) {
     while let Some(task) = queue.pop() {
         match task {
             Direct::Release(stream) => journal.release(&stream),

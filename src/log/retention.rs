@@ -17,6 +17,8 @@ use super::counters::Counters;
 use super::disk::{Disk, DiskFile, Mode, read_full};
 use super::error::OpenReaderError;
 use super::frames::{FRAME_BYTES, Packer};
+use super::journal::Journal;
+use super::local_journal::LocalJournal;
 use super::reader::{LogReader, compressed_path};
 use super::root::LogRoot;
 use super::shared::Shared;
@@ -70,7 +72,7 @@ pub struct Shrunk {
     pub after: u64,
 }
 
-impl LogRoot {
+impl<J: Journal> LogRoot<J> {
     /// Compresses a log that has ended. Looks now and then whether it is to stop; then nothing has changed. Blocks.
     pub fn compress(&self, key: StreamKey, should_stop: &dyn Fn() -> bool) -> Result<Shrunk, CompressError> {
         let claim = self.shared.claim(key).ok_or(CompressError::InUse)?;
@@ -85,7 +87,7 @@ impl LogRoot {
 
     /// Checks whether a log may be deleted: it has ended, or there is nothing of it. Nobody can write it meanwhile.
     /// Blocks.
-    pub fn deletable(&self, key: StreamKey) -> Result<Deletable, DeleteError> {
+    pub fn deletable(&self, key: StreamKey) -> Result<Deletable<J>, DeleteError> {
         let claim = self.shared.claim(key).ok_or(DeleteError::InUse)?;
         if claim.failed().is_some() {
             return Err(DeleteError::Failed);
@@ -99,13 +101,13 @@ impl LogRoot {
 }
 
 /// A log that may be deleted, and that nobody writes as long as this lives.
-pub struct Deletable {
-    shared: Arc<Shared>,
+pub struct Deletable<J: Journal = LocalJournal> {
+    shared: Arc<Shared<J>>,
     key: StreamKey,
     claim: Claim,
 }
 
-impl Deletable {
+impl<J: Journal> Deletable<J> {
     /// Deletes every form of it; the bytes that are free now. May be done again after a crash. Blocks.
     pub fn delete(self) -> Result<u64, DeleteError> {
         let freed = Files::of(&self.shared, self.key).delete(&self.claim)?;
@@ -117,7 +119,7 @@ impl Deletable {
     }
 }
 
-impl Shared {
+impl<J: Journal> Shared<J> {
     fn claim(&self, key: StreamKey) -> Option<Claim> {
         let path = key.log_path();
         self.streams.claim(path.to_str().expect("log paths are made of ids"))
@@ -142,7 +144,7 @@ struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    fn of(shared: &'a Shared, key: StreamKey) -> Self {
+    fn of<J>(shared: &'a Shared<J>, key: StreamKey) -> Self {
         let plain = shared.data_dir.join(key.log_path());
         let compressed = compressed_path(&plain);
         let unfinished = compressed.with_added_extension("tmp");

@@ -12,12 +12,13 @@ use super::counters::{Counters, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
 use super::error::{OpenLogError, OpenReaderError, OpenRootError};
-use super::journal::{Journal, open_segments};
+use super::journal::{Journal, Opened};
+use super::local_journal::LocalJournal;
 use super::options::LogOptions;
 use super::queue::Queue;
 use super::reader::LogReader;
 use super::recovery::{Recovered, recover, recover_segment};
-use super::replay::{ReplayReport, replay};
+use super::replay::ReplayReport;
 use super::segments::{Segment, first_sequence, has_segments, last_event, sealed, sealed_path};
 use super::shared::Shared;
 use super::threads::{lock, spawn};
@@ -32,28 +33,42 @@ pub struct Expired {
     pub bytes: u64,
 }
 
-/// All logs of a data folder. Clones are the same root; the last one that goes ends the threads.
-#[derive(Clone)]
-pub struct LogRoot {
-    pub(super) shared: Arc<Shared>,
-    threads: Arc<Threads>,
+/// All logs of a data directory. Clones are the same root; the last one that goes ends the threads.
+pub struct LogRoot<J: Journal = LocalJournal> {
+    pub(super) shared: Arc<Shared<J>>,
+    threads: Arc<Threads<J>>,
+}
+
+impl<J: Journal> Clone for LogRoot<J> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), threads: self.threads.clone() }
+    }
 }
 
 /// Frames of compressed logs that are kept for the next reader.
 const FRAME_CACHE: usize = 16 << 20;
 
 impl LogRoot {
-    /// Replays the journal, then is ready to write. The folder must exist. Blocks.
+    /// Replays the journal of the data directory, which must exist, then is ready to write. Blocks.
     pub fn open(
         data_dir: &Path,
         disk: Arc<dyn Disk>,
         options: LogOptions,
     ) -> Result<(Self, ReplayReport), OpenRootError> {
-        let folder = data_dir.join("journal");
-        let segments = open_segments(&*disk, &folder).map_err(OpenRootError::Journal)?;
-        let (report, epochs) = replay(&*disk, data_dir, &segments).map_err(OpenRootError::Replay)?;
-        let (journal, appender) = Journal::start(disk.clone(), folder, segments, epochs, options.segment_bytes)
-            .map_err(OpenRootError::Reset)?;
+        let opened = LocalJournal::open(&disk, data_dir, options.segment_bytes)?;
+        Self::with_journal(data_dir, disk, options, opened)
+    }
+}
+
+impl<J: Journal> LogRoot<J> {
+    /// As [`LogRoot::open`], with a journal that is open and replayed into the logs on this disk.
+    pub fn with_journal(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        opened: Opened<J>,
+    ) -> Result<(Self, ReplayReport), OpenRootError> {
+        let Opened { journal, appender, replayed } = opened;
         let shared = Arc::new(Shared {
             queue: Arc::new(Queue::new(options.queue_batches)),
             direct: Arc::new(Queue::new(options.queue_batches)),
@@ -69,13 +84,13 @@ impl LogRoot {
         let (queue, direct) = (shared.queue.clone(), shared.direct.clone());
         let committer = Committer { queue, direct, journal, appender, counters: shared.counters.clone() };
         let threads = Threads::start(&shared, committer).map_err(OpenRootError::Threads)?;
-        Ok((Self { shared, threads: Arc::new(threads) }, report))
+        Ok((Self { shared, threads: Arc::new(threads) }, replayed))
     }
 
     /// Opens a log for writing, and makes it if there is none. Blocks.
     ///
     /// With `limit`, what is beyond that many bytes is cut off first.
-    pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter, Recovered), OpenLogError> {
+    pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter<J>, Recovered), OpenLogError> {
         let path = key.log_path();
         let path = path.to_str().expect("log paths are made of ids");
         let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
@@ -170,14 +185,14 @@ impl LogRoot {
     }
 }
 
-struct Threads {
-    shared: Arc<Shared>,
+struct Threads<J: Journal> {
+    shared: Arc<Shared<J>>,
     writing: Mutex<Vec<JoinHandle<()>>>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Threads {
-    fn start(shared: &Arc<Shared>, committer: Committer) -> io::Result<Self> {
+impl<J: Journal> Threads<J> {
+    fn start(shared: &Arc<Shared<J>>, committer: Committer<J>) -> io::Result<Self> {
         let threads = Self { shared: shared.clone(), writing: Mutex::default(), checkpointer: Mutex::default() };
         let journal = shared.journal.clone();
         *lock(&threads.checkpointer) = Some(spawn("log-checkpoint", move || journal.checkpoint_loop())?);
@@ -185,7 +200,7 @@ impl Threads {
         for _ in 0..shared.options.direct_threads.max(1) {
             let (direct, journal) = (shared.direct.clone(), shared.journal.clone());
             let counters = shared.counters.clone();
-            lock(&threads.writing).push(spawn("log-direct", move || direct::run(&direct, &journal, &counters))?);
+            lock(&threads.writing).push(spawn("log-direct", move || direct::run(&direct, &*journal, &counters))?);
         }
         Ok(threads)
     }
@@ -204,7 +219,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl<J: Journal> Drop for Threads<J> {
     /// Without [`LogRoot::close`] the journal is left to the next start. Waits only for what is under way.
     fn drop(&mut self) {
         self.stop(false);

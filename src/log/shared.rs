@@ -23,11 +23,11 @@ use super::threads::lock;
 use crate::domain::StreamKey;
 use crate::files::{STUCK, is_absent};
 
-pub(super) struct Shared {
+pub struct Shared<J> {
     pub(super) options: LogOptions,
     pub(super) queue: Arc<Queue<Request>>,
     pub(super) direct: Arc<Queue<Direct>>,
-    pub(super) journal: Arc<Journal>,
+    pub(super) journal: Arc<J>,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) data_dir: PathBuf,
     pub(super) frames: Arc<FrameCache>,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
 }
 
-impl Shared {
+impl<J: Journal> Shared<J> {
     /// From this size on a batch goes the direct way; what does not fit into a round does in any case.
     pub(super) fn direct_bytes(&self) -> usize {
         self.options.direct_bytes.min((self.journal.round_limit() as usize / 2).saturating_sub(1024))

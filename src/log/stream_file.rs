@@ -13,7 +13,7 @@ use super::disk::DiskFile;
 use super::error::CommitError;
 use super::threads::lock;
 
-pub(super) struct StreamFile {
+pub struct StreamFile {
     /// Relative to the data folder.
     pub(super) path: Arc<str>,
     pub(super) file: Arc<dyn DiskFile>,
@@ -44,6 +44,11 @@ impl StreamFile {
         stream
     }
 
+    /// Which log it is: its path below the data directory.
+    pub fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
@@ -72,7 +77,8 @@ impl StreamFile {
         self.idle.notify_all();
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// No batch is being written.
+    pub fn is_idle(&self) -> bool {
         !*lock(&self.in_flight)
     }
 
@@ -111,7 +117,8 @@ impl StreamFile {
         self.file.write_all_at(bytes, offset).map_err(|error| CommitError::Write(Arc::new(error)))
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    /// Makes what was written to the file durable without the journal. After an error the log has failed.
+    pub fn sync(&self) -> io::Result<()> {
         self.syncs.sync(&*self.file, || self.note_failure(true))
     }
 }

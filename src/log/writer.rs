@@ -12,6 +12,8 @@ use super::commit::Request;
 use super::direct::{self, Direct};
 use super::disk::DiskFile;
 use super::error::{CommitError, OpenLogError};
+use super::journal::Journal;
+use super::local_journal::LocalJournal;
 use super::options::Durability;
 use super::shared::Shared;
 use super::stream_file::{Claim, StreamFile};
@@ -20,8 +22,8 @@ use super::stream_file::{Claim, StreamFile};
 ///
 /// Dropping it while a batch is under way is fine: the batch comes to its end, and whoever opens the log next waits
 /// for that.
-pub struct LogWriter {
-    shared: Arc<Shared>,
+pub struct LogWriter<J: Journal = LocalJournal> {
+    shared: Arc<Shared<J>>,
     stream: Arc<StreamFile>,
     /// Where the file begins in the log.
     start: u64,
@@ -29,8 +31,8 @@ pub struct LogWriter {
     _claim: Claim,
 }
 
-impl LogWriter {
-    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamFile>, start: u64, claim: Claim) -> Self {
+impl<J: Journal> LogWriter<J> {
+    pub(super) fn new(shared: Arc<Shared<J>>, stream: Arc<StreamFile>, start: u64, claim: Claim) -> Self {
         Self { shared, stream, start, _claim: claim }
     }
 
@@ -112,7 +114,7 @@ impl LogWriter {
     }
 }
 
-impl Drop for LogWriter {
+impl<J: Journal> Drop for LogWriter<J> {
     fn drop(&mut self) {
         if self.shared.journal.held_files() > self.shared.options.idle_files {
             // Closed already: then the last checkpoint does it.
