@@ -10,10 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
-
-use crate::files::{Location, NotPlain, walk};
+use crate::files::{Location, NotPlain, written_from};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +150,7 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             folder => folder?,
         };
-        let mut names = Vec::new();
-        walk(&folder, MOST_NAMES, |entry| {
-            names.push(entry.path.to_string_lossy().into_owned());
-            false
-        })?;
-        Ok(names)
+        Ok(folder.entries(MOST_NAMES)?.into_iter().map(|(name, _)| name).collect())
     }
 }
 
@@ -168,20 +160,14 @@ const MOST_HOLES: u64 = 64 << 20;
 
 /// Of a file of this size. Not a plain file is one with more than [`MOST_HOLES`] before its last byte.
 fn end_of_data(file: &File, size: u64) -> io::Result<u64> {
-    let find = |from: u64, what| lseek(file, from as libc::off_t, what).map(|at| at as u64);
     let (mut end, mut holes) = (0, 0);
     while end < size {
-        let data = match find(end, Whence::SeekData) {
-            Err(Errno::ENXIO) => break,
-            // Not every file system can tell.
-            Err(Errno::EINVAL) => return Ok(size),
-            data => data?,
-        };
-        holes += data - end;
+        let Some(written) = written_from(file, end)? else { break };
+        holes += written.start - end;
         if holes > MOST_HOLES {
             return Err(NotPlain.into());
         }
-        end = find(data, Whence::SeekHole)?;
+        end = written.end;
     }
     Ok(end)
 }
