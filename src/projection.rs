@@ -215,7 +215,7 @@ async fn take_in(follow: &mut Follow, target: &mut Target) -> io::Result<Taken> 
     while let Some(item) = next {
         match item? {
             Item::Chunk(chunk) => is_due |= target.apply(&chunk),
-            Item::Beat => {}
+            Item::Heartbeat => {}
             Item::End(End::Closed | End::Halted(_)) => return Ok(Taken { is_due, is_over: true }),
         }
         next = follow.next().now_or_never();

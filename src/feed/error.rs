@@ -15,8 +15,8 @@ pub enum FeedError {
     Log(#[from] io::Error),
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
-    #[error("the feed takes no more: {0}")]
+    #[error("cannot append to the feed: {0}")]
     Append(#[from] AppendError),
-    #[error("the threads of the service have ended")]
+    #[error("the threads of the service have stopped")]
     Gone,
 }

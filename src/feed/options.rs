@@ -1,4 +1,4 @@
-//! How feeds behave; the same for all of a service.
+//! How feeds behave; the same for the whole service.
 
 use chrono::TimeDelta;
 
@@ -7,9 +7,9 @@ use crate::stream::StreamOptions;
 #[derive(Debug, Clone, Copy)]
 pub struct FeedOptions {
     pub stream: StreamOptions,
-    /// A file is followed by another from this size on,
+    /// A new file is started when the current one has this size,
     pub segment_bytes: u64,
-    /// and from this age on.
+    /// or this age.
     pub segment_age: TimeDelta,
 }
 

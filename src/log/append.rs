@@ -9,12 +9,12 @@ use super::counters::Counters;
 use super::error::CommitError;
 use super::stream_file::StreamFile;
 
-/// A batch under way.
+/// A batch that has been submitted and not yet acknowledged.
 pub(super) struct Append {
     pub(super) stream: Arc<StreamFile>,
     pub(super) batch: Bytes,
     pub(super) offset: u64,
-    /// Written is enough.
+    /// It may be acknowledged when it is written.
     pub(super) unsynced: bool,
     pub(super) reply: Option<oneshot::Sender<Result<u64, CommitError>>>,
 }
@@ -40,23 +40,23 @@ impl Append {
             Ok(()) => self.stream.advance(self.end()),
             Err(_) => {
                 self.stream.fail();
-                // After a failed sync the file reads as if the batch were there, though the disk may not have it; who
-                // opens it next, even after a kill, must not take it over. If this fails too, the limit they are
-                // given still keeps them from it.
+                // After a failed sync the file reads as if the batch were there, though the disk may not have it. The
+                // next one that opens the log, even after a kill of this process, must not take it for durable. If the
+                // cut fails too, the durable length that the owner recorded still prevents that.
                 let _ = self.stream.file.set_len(self.offset);
             }
         }
-        // Before the answer: who gets it may send the next batch at once.
+        // Before the answer: its receiver may send the next batch at once, and must not be refused as busy.
         self.stream.end();
         if let Some(reply) = self.reply.take() {
-            // Nobody may be waiting any more; the batch is in the log all the same.
+            // The caller may have gone; the batch is in the log all the same.
             let _ = reply.send(written.map(|()| self.end()));
         }
     }
 }
 
 impl Drop for Append {
-    /// Not finished: the threads are gone, and whether the batch is durable is not known.
+    /// Dropped without `finish`: the threads have stopped, and whether the batch is durable is not known.
     fn drop(&mut self) {
         if self.reply.is_some() {
             self.stream.fail();

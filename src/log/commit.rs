@@ -1,9 +1,9 @@
-//! The committer: one thread that takes every batch that waits, makes all of them durable with one sync of the journal,
-//! writes them into their files and answers. Batches that arrive meanwhile join the next round.
+//! The committer: one thread that takes every waiting batch, makes all of them durable with one sync of the journal,
+//! writes them into their files and acknowledges them. Batches that arrive meanwhile join the next round.
 //!
-//! Law: a batch is answered only when it is durable under the policy. A batch whose write or sync failed is never
-//! tried again, and its log takes no more. A failure of the journal is none of the logs': the round goes the direct
-//! way instead, where each log stands for itself, and so does everything after it.
+//! Law: a batch is acknowledged only when it is durable under the policy. A batch whose write or sync failed is never
+//! retried, and its log accepts no more. A failure of the journal is not a failure of the logs: the round takes the
+//! direct path instead, where each log is synced by itself, and so does everything after it.
 
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::stream_file::StreamFile;
 
 pub(super) enum Request {
     Append(Append),
-    /// Voids what the journal says of the log beyond `length`.
+    /// Voids the records that the journal has of this log beyond `length`.
     Cut {
         stream: Arc<StreamFile>,
         length: u64,
@@ -67,6 +67,7 @@ impl<J: Journal> Committer<J> {
                         round.push(request);
                     }
                 }
+                // Half of what a round may hold, since the request that exceeds it can be nearly as large.
                 if size >= limit {
                     self.commit(&mut round);
                     size = 0;
@@ -76,6 +77,8 @@ impl<J: Journal> Committer<J> {
         }
     }
 
+    /// Under the policy `write`: acknowledged without a sync. The flag keeps later batches out of the journal until the
+    /// file is synced, for a record behind bytes that a power cut can take away could not be replayed.
     fn write_only(&self, append: Append) {
         append.stream.set_unsynced(true);
         self.write_to_file(append);
@@ -95,13 +98,14 @@ impl<J: Journal> Committer<J> {
             }
             Err(error) => {
                 Counters::add(&self.counters.journal_failures, 1);
-                tracing::error!(%error, "the journal has failed; batches are synced one by one from here on");
+                tracing::error!(%error, "the journal has failed; from now on each batch is synced in its own file");
                 round.drain(..).for_each(|request| self.divert(request, &error));
             }
         }
     }
 
-    /// Durable; the file gets the bytes without a sync of its own.
+    /// The items are durable in the journal. Their files get the bytes without a sync: after a crash the replay writes
+    /// them again. Readers read the file, so it comes before the acknowledgement.
     fn settle(&self, request: Request) {
         match request {
             Request::Append(append) => self.write_to_file(append),
@@ -109,6 +113,8 @@ impl<J: Journal> Committer<J> {
         }
     }
 
+    /// The round may be in the journal or not. A replay would write the same bytes at the same offsets, so the direct path
+    /// may write them now. A cut has no such path: its caller must not take the log over.
     fn divert(&self, request: Request, error: &io::Error) {
         match request {
             Request::Append(append) => direct::send(&self.direct, append),
@@ -117,6 +123,7 @@ impl<J: Journal> Committer<J> {
     }
 
     fn write_to_file(&self, append: Append) {
+        // A checkpoint may have failed to sync the file since the batch was queued.
         let written = match append.stream.has_failed() {
             true => Err(CommitError::Failed),
             false => append.stream.write(&append.batch, append.offset),
@@ -126,7 +133,7 @@ impl<J: Journal> Committer<J> {
 }
 
 impl<J: Journal> Drop for Committer<J> {
-    /// Also when it panics: nobody may wait for answers that never come.
+    /// Also when it panics: callers must not wait for answers that never come.
     fn drop(&mut self) {
         self.queue.abandon();
     }

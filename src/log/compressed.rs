@@ -62,7 +62,7 @@ impl FrameCache {
         }
     }
 
-    /// The log at this path is another one from now on.
+    /// The file at this path is replaced or deleted.
     pub(super) fn forget(&self, path: &Path) {
         lock(&self.frames).retain(|frame| *frame.path != *path);
     }

@@ -25,12 +25,12 @@ pub struct LogMetrics {
     /// Of the batches, those that were synced in their own file.
     pub direct_batches: u64,
     pub journal_syncs: u64,
-    /// Not 0: the journal is out of use until the next start.
+    /// If not 0, the journal is out of use until the next start.
     pub journal_failures: u64,
     pub torn_tails: u64,
     pub compressed_logs: u64,
     pub deleted_logs: u64,
-    /// Of the disk, by compressing and deleting.
+    /// Bytes of the disk, by compressing and deleting.
     pub freed_bytes: u64,
     /// Frames of compressed logs that were decompressed for readers.
     pub frames_unpacked: u64,

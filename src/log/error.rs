@@ -19,12 +19,12 @@ pub enum OpenRootError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenLogError {
-    #[error("the log is open for writing already")]
+    #[error("the log is already open for writing")]
     InUse,
-    /// Its last durable bytes are in the journal only, and come back at the next start.
-    #[error("the log cannot be opened again before the next start")]
+    /// Its last durable bytes are in the journal only, and are restored at the next start.
+    #[error("the log cannot be opened again until the service restarts")]
     Unavailable,
-    /// It has ended, and nothing is ever added to it.
+    /// It has ended, and nothing is ever appended to it.
     #[error("the log is compressed")]
     Compressed,
     #[error("cannot open the log: {0}")]
@@ -33,7 +33,7 @@ pub enum OpenLogError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenReaderError {
-    #[error("there is no such log")]
+    #[error("log not found")]
     NotFound,
     #[error("cannot open the log: {0}")]
     Io(#[source] io::Error),
@@ -45,19 +45,19 @@ impl OpenReaderError {
     }
 }
 
-/// Why a batch is not durable. The log takes no more after any of these but the last two.
+/// Why a batch is not durable. After any of these but the last two the log accepts no more.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
     #[error("cannot write to the log: {0}")]
     Write(Arc<io::Error>),
     #[error("cannot sync the log: {0}")]
     Sync(Arc<io::Error>),
-    #[error("the log has failed before")]
+    #[error("the log has failed")]
     Failed,
     #[error("the log is closed")]
     Closed,
     /// The caller's mistake; the log is as it was.
-    #[error("a batch of this log is still under way")]
+    #[error("a batch of this log is still being written")]
     Busy,
     /// The caller's mistake; the log is as it was.
     #[error("a batch must be made of whole lines")]

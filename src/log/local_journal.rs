@@ -33,7 +33,7 @@ pub struct LocalJournal {
 struct State {
     next_epoch: u64,
     segments: [Segment; 2],
-    /// The appender has ended; with true, everything is to be checkpointed.
+    /// The appender has stopped; with true, everything is to be checkpointed.
     ended: Option<bool>,
 }
 
@@ -52,13 +52,13 @@ enum Phase {
 
 /// What the records of a segment say about one log.
 struct Entry {
-    /// The file to sync before the segment is used again; none if that is done.
+    /// The file to sync before the segment is used again; none if it has been synced.
     stream: Option<Arc<StreamFile>>,
     /// No record speaks of bytes at or beyond this.
     end: u64,
 }
 
-/// What is left to do for the thread behind [`LocalJournal::checkpoint_loop`].
+/// What the next step is for the thread behind [`LocalJournal::checkpoint_loop`].
 enum Task {
     Checkpoint(usize),
     Retire,
@@ -66,7 +66,7 @@ enum Task {
 }
 
 impl LocalJournal {
-    /// Brings what the last process left in the journal into the logs, then begins anew. Blocks.
+    /// Brings what the last process left in the journal into the logs, then starts with an empty one. Blocks.
     pub fn open(disk: &Arc<dyn Disk>, data_dir: &Path, segment_bytes: u64) -> Result<Opened<Self>, OpenRootError> {
         let folder = data_dir.join("journal");
         let segments = open_segments(&**disk, &folder).map_err(OpenRootError::Journal)?;
@@ -76,7 +76,8 @@ impl LocalJournal {
         Ok(Opened { journal, appender, replayed })
     }
 
-    /// Takes over the two segments, whose records are void from here on: `replayed` are their epochs, if they had one.
+    /// Starts on the two segments. Their records, which have been replayed, are void from here on; `replayed` are the
+    /// epochs that they had, if any.
     fn start(
         disk: Arc<dyn Disk>,
         folder: PathBuf,
@@ -86,7 +87,8 @@ impl LocalJournal {
     ) -> io::Result<(Arc<Self>, LocalAppender)> {
         let mut next_epoch = replayed.iter().flatten().max().map_or(1, |newest| newest + 1);
         let mut fresh = [0, 0];
-        // The older one first: as long as the newer one counts, it must not be replayed without what came before.
+        // The older one first. A crash between the two leaves the newer records to be replayed, which is harmless alone;
+        // the older ones alone would put back bytes that a newer cut took away.
         let order = if replayed[0] <= replayed[1] { [0, 1] } else { [1, 0] };
         for index in order {
             if segments[index].size()? < segment_bytes {
@@ -119,6 +121,7 @@ impl LocalJournal {
 
     fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        // Under the lock: a thread that has just seen the old value and is about to wait would miss the notification.
         let state = self.lock();
         self.changed.notify_all();
         drop(state);
@@ -144,7 +147,7 @@ impl LocalJournal {
         }
     }
 
-    /// Syncs what the segment speaks of, then gives it a new epoch, which voids its records.
+    /// Syncs the files that the segment has records of, then gives it a new epoch, which voids the records.
     fn checkpoint(&self, index: usize) -> io::Result<()> {
         self.sync_files(index)?;
         let epoch = {
@@ -152,6 +155,8 @@ impl LocalJournal {
             state.next_epoch += 1;
             state.next_epoch - 1
         };
+        // Only now are the records not needed any more, since every file has its bytes. Should a crash come before this
+        // is durable, they are replayed once more and find the same bytes.
         renew(&*self.segments[index], epoch)?;
         let mut state = self.lock();
         state.segments[index] = Segment { epoch, phase: Phase::Ready, entries: HashMap::new() };
@@ -165,19 +170,22 @@ impl LocalJournal {
         in_parallel(&files, |stream| stream.sync())
     }
 
-    /// After a failure: once every file is synced the records are not needed, and must not be replayed any more.
+    /// After a failure. From now on logs are synced in their own files, and may be cut without a record of it; so once
+    /// every file is synced the records must go, or the next start would bring back what has been cut since.
     fn retire(&self) {
-        // Both are tried, whatever becomes of the first: what is synced is safe at least until the host goes down.
+        // Both, even if the first fails: each file that is synced is one less that depends on the failed journal.
         let synced = [0, 1].map(|index| self.sync_files(index));
         let removed = synced.into_iter().collect::<io::Result<()>>().and_then(|()| self.remove_segments());
         match removed {
             Ok(()) => self.lock().segments.iter_mut().for_each(|segment| segment.entries.clear()),
-            Err(error) => tracing::error!(%error, "the failed journal is kept for the next start"),
+            Err(error) => {
+                tracing::error!(%error, "the failed journal is kept and replayed at the next start")
+            }
         }
     }
 
     fn remove_segments(&self) -> io::Result<()> {
-        // Older first, for the same reason as at the start; each is gone for good before the next.
+        // The older one first, for the same reason as in `start`, and durably before the next.
         let mut order = [0, 1];
         order.sort_by_key(|&index| self.lock().segments[index].epoch);
         for index in order {
@@ -218,7 +226,8 @@ impl Journal for LocalJournal {
         if !stream.is_idle() || !is_held(&self.lock()) || stream.sync().is_err() {
             return;
         }
-        // Its writer is gone and nothing was under way, so nothing was written since.
+        // The writer is gone and was idle before the sync, so nothing was written that the sync did not cover. A new
+        // writer has a file of its own, and its entry is not `same`.
         for segment in &mut self.lock().segments {
             if let Some(entry) = segment.entries.get_mut(&stream.path).filter(|entry| same(entry)) {
                 entry.stream = None;
@@ -249,6 +258,7 @@ impl Journal for LocalJournal {
 
 struct FailOnDrop<'a>(&'a LocalJournal);
 
+/// Without the checkpointer no segment becomes free again: the appender would wait for one for ever.
 impl Drop for FailOnDrop<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -315,7 +325,7 @@ fn read_round(file: &dyn DiskFile, position: u64, size: u64, epoch: u64) -> io::
     Ok(header.covers(&body).then_some(body))
 }
 
-/// Opens the segments in `folder`, which is made if absent.
+/// Opens the segments in `folder`, which is created if absent. The names are durable before the first record.
 fn open_segments(disk: &dyn Disk, folder: &Path) -> io::Result<[Arc<dyn DiskFile>; 2]> {
     disk.create_dir(folder)?;
     if let Some(parent) = folder.parent() {
@@ -361,13 +371,16 @@ impl LocalAppender {
         let segment = &self.journal.segments[self.active];
         segment.write_all_at(self.round.seal(epoch), self.position)?;
         segment.sync_data()?;
+        // On a page of its own: the disk may tear a page that is rewritten, and this round has been acknowledged.
         self.position = next_page(self.position + self.round.size());
         Ok(())
     }
 
-    /// Notes what the segment is about to say, before it can say it.
+    /// Enters the items in the segment's table before they are written: should the write fail, the round may be in the
+    /// segment all the same, and those who ask where its records end, or sync its files, must count it.
     fn enter(&self, items: &[Item<'_>]) -> io::Result<u64> {
         let mut state = self.journal.lock();
+        // Under the lock, so that no entry is added behind the back of a checkpointer that is retiring the journal.
         if self.journal.has_failed() {
             return Err(io::Error::other("the journal has failed"));
         }
@@ -381,7 +394,8 @@ impl LocalAppender {
         Ok(segment.epoch)
     }
 
-    /// Goes on in the other segment, waiting until its checkpoint is done.
+    /// Continues in the other segment, after its checkpoint. This is the journal's back pressure: when files cannot be
+    /// synced as fast as rounds come in, rounds wait here.
     fn switch(&mut self) -> io::Result<()> {
         let journal = &self.journal;
         let mut state = journal.lock();

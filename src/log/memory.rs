@@ -111,17 +111,19 @@ pub type MemoryRounds = Arc<Mutex<Vec<Vec<u8>>>>;
 
 const EPOCH: u64 = 1;
 
+type Logs = HashMap<Arc<str>, (Arc<StreamFile>, u64)>;
+
 /// A journal that is nothing but its rounds. They are given up when it ends with a checkpoint.
 pub struct MemoryJournal {
     rounds: MemoryRounds,
     /// The logs that the rounds speak of, and where the records of each end.
-    logs: Mutex<HashMap<Arc<str>, (Arc<StreamFile>, u64)>>,
+    logs: Mutex<Logs>,
     ended: Mutex<Option<bool>>,
     changed: Condvar,
 }
 
 impl MemoryJournal {
-    /// Brings the rounds into the logs on this disk, then begins with none.
+    /// Brings the rounds into the logs on this disk, then starts with none.
     pub fn open(rounds: MemoryRounds, disk: &dyn Disk, data_dir: &Path) -> Result<Opened<Self>, OpenRootError> {
         let left = lock(&rounds).clone();
         let mut replay = Replay::default();

@@ -1,9 +1,9 @@
 //! Logs: one append-only file of events per stream, and the only code that writes them.
 //!
-//! Laws: a batch is answered only when it is durable under the policy, and nothing is answered that a crash could take
-//! back. A log is never rewritten: opening it cuts a torn end, and that is all; once it has ended it may be compressed,
-//! which changes none of its bytes for a reader, and deleted. A failed write or sync ends the log until it is opened
-//! again, cut to what was durable. A reader never delays a writer.
+//! Laws: a batch is acknowledged only when it is durable under the policy, so no crash takes back what was acknowledged.
+//! A log is never rewritten: opening it cuts a torn end off, and that is all; once it has ended it may be compressed,
+//! which changes none of its bytes for a reader, and deleted. After a failed write or sync the log accepts nothing until
+//! it is opened again, cut to what was durable. A reader never delays a writer.
 //!
 //! ```text
 //! LogWriter::commit --small--> committer --one sync for all--> journal
@@ -12,6 +12,9 @@
 //! ```
 //!
 //! What is in the journal and not yet in a synced file is replayed by [`LogRoot::open`], before any log is opened.
+//!
+//! Two things can be exchanged: the journal ([`journal::Journal`]) and the disk ([`disk::Disk`]). Files below are in the
+//! order of their imports: each uses only those above it.
 
 pub mod disk;
 mod error;

@@ -1,4 +1,4 @@
-//! How logs are written; the same for all of a data directory.
+//! How logs are written; the same for a whole data directory.
 
 /// When a batch counts as durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,14 +13,14 @@ pub enum Durability {
 #[derive(Debug, Clone)]
 pub struct LogOptions {
     pub durability: Durability,
-    /// The journal has two segments of this size, reserved on the disk.
+    /// The size of each of the journal's two segments, reserved on the disk.
     pub segment_bytes: u64,
-    /// Batches from this size on are synced in their own file and not written twice.
+    /// Batches of at least this size are synced in their own file instead of being written twice.
     pub direct_bytes: usize,
     pub direct_threads: usize,
-    /// Logs without a writer that may stay open until the next checkpoint; beyond that each is synced and closed.
+    /// How many logs without a writer may stay open until the next checkpoint; beyond that each is synced and closed.
     pub idle_files: usize,
-    /// How many batches may wait; see [`LogWriter::commit`].
+    /// How many batches may be queued; see [`LogWriter::commit`].
     pub queue_batches: usize,
 }
 

@@ -1,7 +1,7 @@
 //! Reading a log: where it ends, where a sequence begins, and the next lines, as the bytes that were written.
 //!
-//! Law: a reader never writes and knows no writer. How far it may read is told to it by whoever knows what is durable;
-//! of a log that is closed the end is its last whole event. Offsets are those of the lines, compressed or not.
+//! Law: a reader never writes and knows no writer. Its caller, who knows what is durable, says how far it may read; a log
+//! that is closed ends with its last whole event. Offsets are those of the lines, compressed or not.
 
 use std::fs::File;
 use std::io;
@@ -65,11 +65,11 @@ pub struct Tail {
     pub last_line: Option<Bytes>,
 }
 
-/// Frames that a reader by itself keeps.
+/// Bytes of frames that a reader without a log root keeps.
 const CACHE: usize = 4 << 20;
 
 impl LogReader {
-    /// Opens the file of one log by itself, beside whoever writes it. Where it has been compressed since, that form is
+    /// Opens the file of one log by itself, even while it is being written. If it has been compressed since, that form is
     /// opened. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenReaderError> {
         let cache = FrameCache::new(CACHE);
@@ -79,7 +79,7 @@ impl LogReader {
         Self::from_disk(&RealDisk::default(), path, &cache)
     }
 
-    /// Both forms are there for a moment of compressing; then the plain one counts, which goes last.
+    /// For a moment of compressing both forms exist. Then the plain one counts: it is removed last.
     pub(super) fn from_disk(disk: &dyn Disk, path: &Path, cache: &Arc<FrameCache>) -> Result<Self, OpenReaderError> {
         match Self::open_plain(disk, path) {
             Err(OpenReaderError::NotFound) => Self::open_compressed(disk, &compressed_path(path), cache),
@@ -122,7 +122,7 @@ impl LogReader {
         Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
     }
 
-    /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
+    /// Opens the log of this key by itself, even while it is being written. Blocks.
     pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
         let path = data_dir.join(key.log_path());
         let disk = RealDisk::within(data_dir);

@@ -1,7 +1,7 @@
-//! What the journal holds when the service starts, brought into the logs it belongs to.
+//! Replay: brings the rounds of a journal into the logs that they belong to, when the service starts.
 //!
-//! Law: replaying is harmless as often as it is done: a record says which bytes stand where, and they stand there
-//! still. Only a cut makes older bytes wrong, so a cut is a record too and trims what came before it.
+//! Law: a replay can be repeated any number of times, because a record says which bytes stand at which offset. Only a cut
+//! makes older bytes wrong, so a cut is a record too, and trims the records before it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,9 +20,9 @@ pub struct ReplayReport {
     /// Logs that were written and synced.
     pub logs: u64,
     pub bytes: u64,
-    /// Logs that do not exist any more.
+    /// Logs that no longer exist.
     pub gone: u64,
-    /// Logs in whose place something else is: a link, a pipe, a folder.
+    /// Logs in whose place there is something else: a link, a pipe, a directory.
     pub refused: u64,
     /// Logs that are shorter than where the record belongs: something other than this service has cut them.
     pub gaps: u64,
@@ -95,7 +95,7 @@ fn apply(
             }
             Restored::Gone => drop(gone.fetch_add(1, Ordering::Relaxed)),
             Restored::Refused => {
-                tracing::error!(log = %path, "something else is in the place of this log; what it ended with is lost");
+                tracing::error!(log = %path, "something else is in the place of this log; its last events are lost");
                 refused.fetch_add(1, Ordering::Relaxed);
             }
             Restored::Gap => drop(gaps.fetch_add(1, Ordering::Relaxed)),

@@ -1,4 +1,4 @@
-//! The logs of one data folder, and the threads that write them.
+//! The logs of one data directory, and the threads that write them.
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct Expired {
     pub bytes: u64,
 }
 
-/// All logs of a data directory. Clones are the same root; the last one that goes ends the threads.
+/// All logs of a data directory. Clones share it; when the last one is dropped, the threads stop.
 pub struct LogRoot<J: Journal = LocalJournal> {
     pub(super) shared: Arc<Shared<J>>,
     threads: Arc<Threads<J>>,
@@ -87,7 +87,7 @@ impl<J: Journal> LogRoot<J> {
         Ok((Self { shared, threads: Arc::new(threads) }, replayed))
     }
 
-    /// Opens a log for writing, and makes it if there is none. Blocks.
+    /// Opens a log for writing, and creates it if there is none. Blocks.
     ///
     /// With `limit`, what is beyond that many bytes is cut off first.
     pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter<J>, Recovered), OpenLogError> {
@@ -103,12 +103,12 @@ impl<J: Journal> LogRoot<J> {
         self.shared.void_journal_beyond(&stream, recovered.bytes)?;
         claim.forget_failure();
         Counters::add(&self.shared.counters.torn_tails, u64::from(recovered.torn));
-        let start = if has_segments(key) { self.shared.go_on(key, &mut recovered)? } else { 0 };
+        let start = if has_segments(key) { self.shared.continue_segments(key, &mut recovered)? } else { 0 };
         Ok((LogWriter::new(self.shared.clone(), stream, start, claim), recovered))
     }
 
-    /// Gives what a log holds now a file of its own, so that a new one begins. The log must not be open for writing.
-    /// Nothing happens to an empty one. Blocks.
+    /// Moves what a log holds into a segment of its own, so that the next event starts a new file. The log must not be
+    /// open for writing. An empty one is left as it is. Blocks.
     pub fn seal(&self, key: StreamKey) -> Result<(), OpenLogError> {
         if !has_segments(key) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "a log of this kind has one file").into());
@@ -118,7 +118,7 @@ impl<J: Journal> LogRoot<J> {
         let (file, size) = (writer.file(), recovered.bytes - writer.start());
         let Some(first) = first_sequence(file, size)? else { return Ok(()) };
         writer.sync()?;
-        // The journal must not write into the file that will have this name.
+        // The journal knows the file by this name, and the next file gets it: a replay would write old bytes into that.
         writer.void_journal()?;
         self.shared.disk.rename(&path, &sealed_path(&path, first))?;
         self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
@@ -132,7 +132,7 @@ impl<J: Journal> LogRoot<J> {
         let mut expired = Expired::default();
         for segment in self.expired(key, before)? {
             self.shared.disk.remove(&segment.path)?;
-            // Each for good before the next: after a crash an older one must not be back where a newer one is missing.
+            // Durably, one by one: after a crash an older one must not be there when a newer one is missing.
             self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
             expired.segments += 1;
             expired.bytes += segment.size;
@@ -179,7 +179,7 @@ impl<J: Journal> LogRoot<J> {
         LogMetrics { frames_unpacked, ..self.shared.counters.read() }
     }
 
-    /// Ends what is under way, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
+    /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
         self.threads.stop(true);
     }
@@ -205,8 +205,8 @@ impl<J: Journal> Threads<J> {
         Ok(threads)
     }
 
-    /// Ends what is under way. The committer first, since it may hand what it has to the direct writers, and wait for
-    /// the checkpointer.
+    /// Finishes the batches in flight. The committer stops first, since it may hand batches to the direct writers, and
+    /// may be waiting for the checkpointer, which stops last.
     fn stop(&self, checkpoint: bool) {
         self.shared.queue.close();
         let mut writing = std::mem::take(&mut *lock(&self.writing)).into_iter();
@@ -220,7 +220,7 @@ impl<J: Journal> Threads<J> {
 }
 
 impl<J: Journal> Drop for Threads<J> {
-    /// Without [`LogRoot::close`] the journal is left to the next start. Waits only for what is under way.
+    /// Without [`LogRoot::close`] the journal is left to the next start. Waits only for batches in flight.
     fn drop(&mut self) {
         self.stop(false);
     }

@@ -1,7 +1,8 @@
 //! Finding the end of a log from its end: the last whole event, and whether anything behind it was torn.
 //!
-//! Law: a log whose last line is an event is taken as it is. A hole behind the last byte that was written is not read. Only behind a torn end is more looked at: the part that
-//! one interrupted write may have left in pieces ([`UNSETTLED`]), where everything from the first break on is void.
+//! Law: a log whose last line is an event is accepted as it is. A hole behind the last byte that was written is not read.
+//! Only when the end is torn is more examined: the part that one interrupted write may have left in pieces
+//! ([`UNSETTLED`]), where everything from the first break on is void.
 
 use std::io;
 

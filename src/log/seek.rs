@@ -10,7 +10,7 @@ use super::lines::read_lines;
 use crate::domain::EventId;
 use crate::event::codec;
 
-/// Below this the lines are simply walked.
+/// Below this size the lines are walked one by one.
 const LINEAR: u64 = 4 << 10;
 /// Enough for the sequence of nearly every line, and a line end before it.
 const PROBE: usize = 4 << 10;

@@ -1,4 +1,4 @@
-//! Logs without an end are kept in segments: the newest is the log's own file, older ones stand beside it, named by
+//! Logs that never end are kept in segments: the newest is the log's own file, older ones stand beside it, named by
 //! their first sequence (`events-<first>.ndjson`), and are never written again.
 //!
 //! Law: the segments together are the log, without hole or overlap. Offsets are counted over all that were there when
@@ -47,7 +47,7 @@ pub(super) fn sealed(disk: &dyn Disk, log: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
-/// Where the segment goes whose first event has this sequence.
+/// The path of the segment whose first event has this sequence.
 pub(super) fn sealed_path(log: &Path, first: u64) -> PathBuf {
     log.with_file_name(format!("{PREFIX}{first:020}{SUFFIX}"))
 }

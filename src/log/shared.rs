@@ -31,14 +31,14 @@ pub struct Shared<J> {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) data_dir: PathBuf,
     pub(super) frames: Arc<FrameCache>,
-    /// Folders shared by many streams that are known to be durable.
+    /// Directories shared by many streams that are known to be durable.
     pub(super) folders: Mutex<HashSet<PathBuf>>,
     pub(super) streams: Arc<Streams>,
     pub(super) counters: Arc<Counters>,
 }
 
 impl<J: Journal> Shared<J> {
-    /// From this size on a batch goes the direct way; what does not fit into a round does in any case.
+    /// Batches of at least this size take the direct path; what does not fit into a round does in any case.
     pub(super) fn direct_bytes(&self) -> usize {
         self.options.direct_bytes.min((self.journal.round_limit() as usize / 2).saturating_sub(1024))
     }
@@ -52,26 +52,28 @@ impl<J: Journal> Shared<J> {
         Ok(limit.into_iter().chain(failed.durable).min())
     }
 
-    /// A plain file beside the compressed one is what compressing has not yet removed: it is the log.
+    /// A plain file beside the compressed one has not yet been removed by compressing: then it is the log.
     pub(super) fn refuse_compressed(&self, key: &StreamKey) -> Result<(), OpenLogError> {
         let path = self.data_dir.join(key.log_path());
         let is_there = |path: &Path| self.disk.open(path, Mode::Read).is_ok();
         if is_there(&compressed_path(&path)) && !is_there(&path) { Err(OpenLogError::Compressed) } else { Ok(()) }
     }
 
-    /// Opens the file; it and the folders above it are durable after that, whoever made them.
+    /// Opens the file and makes it durable with the directories above it, even if they were there: the process that
+    /// created them may have been killed before it synced them.
     pub(super) fn open_durably(&self, key: &StreamKey) -> io::Result<Arc<dyn DiskFile>> {
         let relative = key.log_path();
         let folders: Vec<_> = relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
         let shared = key.folder();
         for folder in folders.iter().rev() {
-            // Those above the folder of the piece of work hold many; there are few of them, so they are remembered.
+            // Directories above the work's own hold those of many streams. They are few, so they are remembered, and the
+            // next stream saves their syncs.
             let holds_many = shared.starts_with(folder) && shared != **folder;
             if holds_many && lock(&self.folders).contains(*folder) {
                 continue;
             }
             let folder = self.data_dir.join(folder);
-            self.make_folder(&folder, holds_many)?;
+            self.create_dir(&folder, holds_many)?;
             self.disk.sync_dir(folder.parent().unwrap_or(&self.data_dir))?;
             if holds_many {
                 lock(&self.folders).insert(folder.strip_prefix(&self.data_dir).unwrap_or(&folder).to_owned());
@@ -89,9 +91,9 @@ impl<J: Journal> Shared<J> {
         Ok(file)
     }
 
-    fn make_folder(&self, folder: &Path, holds_many: bool) -> io::Result<()> {
+    fn create_dir(&self, folder: &Path, holds_many: bool) -> io::Result<()> {
         match self.disk.create_dir(folder) {
-            // What holds the work of others too is left to the operator.
+            // A directory that holds the work of others too is never moved away: that is for the operator to decide.
             Err(error) if !holds_many && is_absent(&error) && error.kind() != io::ErrorKind::NotFound => {
                 self.set_aside(folder)?;
                 self.disk.create_dir(folder)
@@ -100,16 +102,16 @@ impl<J: Journal> Shared<J> {
         }
     }
 
-    /// An engine has put a link, a pipe or the like in the place of its log: that is kept under another name, and the
-    /// log begins again, so that it can have its end.
+    /// An engine has put a link, a pipe or the like in the place of its log. It is kept under another name, and a new log
+    /// is started, so that the stream can still get its terminal event.
     fn set_aside(&self, path: &Path) -> io::Result<()> {
         let aside = path.with_file_name(format!("{STUCK}{}", ulid::Ulid::generate()));
-        tracing::error!(path = %path.display(), aside = %aside.display(), "no log is here; what is here is set aside");
+        tracing::error!(path = %path.display(), aside = %aside.display(), "something else is in the place of the log; it has been set aside");
         self.disk.rename(path, &aside)
     }
 
-    /// Counts the older segments in: where the newest begins, and what came last if it is empty.
-    pub(super) fn go_on(&self, key: StreamKey, recovered: &mut Recovered) -> io::Result<u64> {
+    /// Takes older segments into account: where the newest begins, and, if that is empty, the last event before it.
+    pub(super) fn continue_segments(&self, key: StreamKey, recovered: &mut Recovered) -> io::Result<u64> {
         let older = sealed(&*self.disk, &self.data_dir.join(key.log_path()))?;
         let start = older.iter().map(|segment| segment.size).sum();
         recovered.bytes += start;
@@ -121,7 +123,7 @@ impl<J: Journal> Shared<J> {
         Ok(start)
     }
 
-    /// If the log was cut below what the journal says of it, says that there too: a replay must not bring it back.
+    /// If the log was cut below what the journal has of it, records the cut there too: a replay must not bring it back.
     pub(super) fn void_journal_beyond(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
         if self.journal.end_of(&stream.path) <= length {
             return Ok(());
@@ -129,7 +131,7 @@ impl<J: Journal> Shared<J> {
         let (reply, answer) = sync_channel(1);
         let request = Request::Cut { stream: stream.clone(), length, reply };
         let voided = self.queue.push(request).is_ok() && matches!(answer.recv(), Ok(Ok(())));
-        // A journal that has failed may have been given up by now, with nothing left to void.
+        // A journal that has failed may have been removed meanwhile, and then there is nothing left to void.
         if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
     }
 }

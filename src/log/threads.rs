@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// A poisoned lock is taken over: whoever panicked with it has failed its log, and the other logs go on.
+/// A poisoned lock is taken over: no holder leaves its data half changed, and other logs must not fail with one.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -13,10 +13,10 @@ pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     std::thread::Builder::new().name(name.into()).spawn(work)
 }
 
-/// Does the same for each of many files, where most of the time is spent waiting; the first error, if any.
+/// Does the same for each of many files, where most of the time is spent waiting for the disk; the first error, if any.
 pub(super) fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> io::Result<()> + Sync) -> io::Result<()> {
     const THREADS: usize = 8;
-    // All are done, whatever becomes of the first.
+    // All of them, even after an error.
     let all = |part: &[T]| {
         let mut outcome = Ok(());
         for item in part {
