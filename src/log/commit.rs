@@ -95,6 +95,7 @@ impl<J: Journal> Committer<J> {
             Ok(()) => {
                 Counters::add(&self.counters.journal_syncs, 1);
                 round.drain(..).for_each(|request| self.settle(request));
+                self.appender.settled();
             }
             Err(error) => {
                 Counters::add(&self.counters.journal_failures, 1);

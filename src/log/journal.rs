@@ -3,7 +3,8 @@
 //! Laws, kept by every implementation and checked by one suite (`tests/durability/contract.rs`):
 //! [`Appender::append`] returns success only when every item of the round is durable; a round counts whole or not at
 //! all, so a crash in the middle of one leaves nothing of it; rounds are replayed in the order of their appends; and a
-//! record is given up only when the log's own file is durable without it ([`StreamFile::sync`]).
+//! record is given up only when the log's own file is durable without it ([`Appender::settled`], then
+//! [`StreamFile::sync`]).
 //!
 //! Types that use a journal are generic over it, so that a round costs no virtual call. They default to
 //! [`LocalJournal`](super::LocalJournal), and whoever only uses logs need not know that there is another.
@@ -46,6 +47,10 @@ pub trait Journal: Send + Sync + 'static {
 pub trait Appender: Send + 'static {
     /// Makes the items durable with one sync; after an error nothing is known about them, and the journal has failed.
     fn append(&mut self, round: &[Item<'_>]) -> io::Result<()>;
+
+    /// Every item of the last round is in its log's file now, or its log has failed. Until then the journal must not give
+    /// the round up, even if it syncs every file.
+    fn settled(&mut self);
 }
 
 /// A journal that has been opened and replayed. Until its first append it is empty.

@@ -33,6 +33,8 @@ pub struct LocalJournal {
 struct State {
     next_epoch: u64,
     segments: [Segment; 2],
+    /// The last round may have bytes that are durable here alone: they are not in their files yet.
+    unsettled: bool,
     /// The appender has stopped; with true, everything is to be checkpointed.
     ended: Option<bool>,
 }
@@ -103,7 +105,7 @@ impl LocalJournal {
         let mut states = [segment(0, Phase::Ready), segment(1, Phase::Ready)];
         states[active].phase = Phase::Active;
         debug_assert!(fresh[active] < fresh[spare]);
-        let state = Mutex::new(State { next_epoch, segments: states, ended: None });
+        let state = Mutex::new(State { next_epoch, segments: states, unsettled: false, ended: None });
         let failed = AtomicBool::new(false);
         let changed = Condvar::new();
         let journal = Arc::new(Self { disk, folder, segments, segment_bytes, failed, state, changed });
@@ -131,11 +133,14 @@ impl LocalJournal {
         let mut state = self.lock();
         loop {
             let abandoned = state.ended == Some(false);
-            if self.has_failed() && !abandoned {
+            // To retire is to sync the files and remove the segments. Before the last round is in the files, that would
+            // remove the only durable copy of bytes that are about to be acknowledged.
+            let settled = !state.unsettled || state.ended.is_some();
+            if self.has_failed() && !abandoned && settled {
                 return Task::Retire;
             }
             let wanted = |segment: &Segment| match state.ended {
-                None => segment.phase == Phase::Full,
+                None => segment.phase == Phase::Full && !self.has_failed(),
                 Some(checkpoint) => checkpoint && segment.phase != Phase::Ready,
             };
             let oldest = (0..2).filter(|&i| wanted(&state.segments[i])).min_by_key(|&i| state.segments[i].epoch);
@@ -348,6 +353,7 @@ impl Appender for LocalAppender {
     fn append(&mut self, items: &[Item<'_>]) -> io::Result<()> {
         let written = self.write(items);
         if written.is_err() {
+            self.settled();
             self.journal.fail();
             return written;
         }
@@ -357,6 +363,13 @@ impl Appender for LocalAppender {
             }
         }
         Ok(())
+    }
+
+    fn settled(&mut self) {
+        self.journal.lock().unsettled = false;
+        if self.journal.has_failed() {
+            self.journal.changed.notify_all();
+        }
     }
 }
 
@@ -384,6 +397,7 @@ impl LocalAppender {
         if self.journal.has_failed() {
             return Err(io::Error::other("the journal has failed"));
         }
+        state.unsettled = true;
         let segment = &mut state.segments[self.active];
         for item in items {
             let (stream, end) = (item.stream(), item.end());
@@ -410,5 +424,117 @@ impl LocalAppender {
         state.segments[other].phase = Phase::Active;
         (self.active, self.position) = (other, PAGE);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryDisk;
+    use super::super::stream_file::Streams;
+    use super::*;
+
+    /// A disk on which the header of a segment cannot be written any more, once it is told so.
+    #[derive(Clone, Default)]
+    struct Worn {
+        disk: MemoryDisk,
+        is_worn: Arc<AtomicBool>,
+        /// What happened, in its order.
+        events: Arc<Mutex<Vec<String>>>,
+    }
+
+    struct WornFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
+
+    impl Disk for Worn {
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            self.disk.create_dir(path)
+        }
+
+        fn sync_dir(&self, path: &Path) -> io::Result<()> {
+            self.disk.sync_dir(path)
+        }
+
+        fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
+            Ok(Arc::new(WornFile(self.disk.open(path, mode)?, self.is_worn.clone())))
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            lock(&self.events).push(format!("removed {}", path.file_name().unwrap().display()));
+            self.disk.remove(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.disk.rename(from, to)
+        }
+
+        fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+            self.disk.list(folder)
+        }
+    }
+
+    impl ReadAt for WornFile {
+        fn size(&self) -> io::Result<u64> {
+            self.0.size()
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.0.read_at(buffer, offset)
+        }
+    }
+
+    impl DiskFile for WornFile {
+        fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+            match offset == 0 && self.1.load(Ordering::Acquire) {
+                true => Err(io::Error::other("worn out")),
+                false => self.0.write_all_at(bytes, offset),
+            }
+        }
+
+        fn set_len(&self, size: u64) -> io::Result<()> {
+            self.0.set_len(size)
+        }
+
+        fn allocate(&self, size: u64) -> io::Result<()> {
+            self.0.allocate(size)
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.sync_data()
+        }
+    }
+
+    #[test]
+    fn a_failed_journal_is_not_removed_while_a_round_is_durable_in_it_alone() {
+        let worn = Worn::default();
+        let disk: Arc<dyn Disk> = Arc::new(worn.clone());
+        let opened = LocalJournal::open(&disk, Path::new("/data"), 32 << 10).unwrap();
+        let (journal, mut appender) = (opened.journal, opened.appender);
+        let file = disk.open(Path::new("/data/log"), Mode::Create).unwrap();
+        let stream = Arc::<Streams>::default().claim("log").unwrap().stream(file, 0);
+        let bytes = vec![b'x'; 20 << 10];
+        let mut append = |offset| {
+            appender.append(&[Item::Bytes { stream: &stream, offset, bytes: &bytes }]).unwrap();
+            stream.file.write_all_at(&bytes, offset).unwrap();
+            appender.settled();
+            offset + bytes.len() as u64
+        };
+        // The second does not fit into the first segment, which is checkpointed from now on, and fails.
+        let first = append(0);
+        worn.is_worn.store(true, Ordering::Release);
+        let second = Item::Bytes { stream: &stream, offset: first, bytes: &bytes };
+        appender.append(&[second]).unwrap();
+        let checkpointer = std::thread::spawn({
+            let journal = journal.clone();
+            move || journal.checkpoint_loop()
+        });
+        // For long enough to remove the segments, if that were not waiting for the round.
+        while !journal.has_failed() {
+            std::thread::yield_now();
+        }
+        (0..10_000).take_while(|_| !checkpointer.is_finished()).for_each(|_| std::thread::yield_now());
+        stream.file.write_all_at(&bytes, first).unwrap();
+        lock(&worn.events).push("written".into());
+        appender.settled();
+        checkpointer.join().unwrap();
+        assert_eq!(*lock(&worn.events), ["written", "removed 0.wal", "removed 1.wal"]);
     }
 }

@@ -201,4 +201,7 @@ impl Appender for MemoryAppender {
         }
         Ok(())
     }
+
+    /// Rounds are given up only when there is no appender any more.
+    fn settled(&mut self) {}
 }
