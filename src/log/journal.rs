@@ -7,7 +7,7 @@
 //! [`StreamFile::sync`]).
 //!
 //! Types that use a journal are generic over it, so that a round costs no virtual call. They default to
-//! [`LocalJournal`](super::LocalJournal), and whoever only uses logs need not know that there is another.
+//! [`LocalJournal`](super::LocalJournal), and code that only uses logs need not know that there is another.
 
 use std::io;
 use std::sync::Arc;

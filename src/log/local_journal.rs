@@ -433,7 +433,7 @@ mod tests {
     use super::super::stream_file::Streams;
     use super::*;
 
-    /// A disk on which the header of a segment cannot be written any more, once it is told so.
+    /// A disk on which, once it is worn, the header of a segment cannot be written.
     #[derive(Clone, Default)]
     struct Worn {
         disk: MemoryDisk,

@@ -94,7 +94,7 @@ impl StreamActor {
         (self.waiting.lines.len() > MAX_WAITING_BYTES).then_some(AppendError::Overloaded)
     }
 
-    /// The answer to an append of no drafts: where they would have begun.
+    /// The answer to an append of no drafts: the sequence that the next event gets.
     fn nothing(&self) -> Appended {
         let last = self.sequencer.last();
         Appended { first: last + 1, last, created_at: self.clock.now() }
