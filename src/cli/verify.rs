@@ -22,7 +22,7 @@ use crate::domain::run::Run;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::feed::origin;
-use crate::files::{Kind, Location, is_absent, walk};
+use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
 use crate::store::{ConnectError, Store, StoreError};
@@ -222,11 +222,8 @@ fn folders(parent: &Location) -> io::Result<Vec<String>> {
         Err(error) if is_absent(&error) => return Ok(Vec::new()),
         other => other?,
     };
-    let mut found = Vec::new();
-    walk(&dir, MOST_FOLDERS, |entry| {
-        found.extend(entry.path.to_str().filter(|_| entry.kind == Kind::Folder).map(str::to_owned));
-        false
-    })?;
+    let folders = dir.entries(MOST_FOLDERS)?.into_iter().filter(|(_, kind)| *kind == Kind::Folder);
+    let mut found: Vec<_> = folders.map(|(name, _)| name).collect();
     found.sort();
     Ok(found)
 }

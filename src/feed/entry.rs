@@ -1,4 +1,4 @@
-//! What of a stream its feed tells, and which of it is told already. Pure.
+//! Which events of a stream belong in its feed, and which of them the feed already has. Pure.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, Stre
 use crate::event::codec::raw_type;
 use crate::event::{Draft, Source, Subject};
 
-/// One event of a stream, in the words of the feed.
+/// One event of a stream, as the feed has it.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// In its own stream.
@@ -19,8 +19,8 @@ pub struct Entry {
     pub draft: Draft,
 }
 
-/// A run's stream also shows the events of the build it waits for; these are told from the build's own.
-fn is_told(kind: StreamKind, event_type: &[u8]) -> bool {
+/// A run's stream also has the events of the build it waits for; these are taken from the build's own stream.
+fn is_relevant(kind: StreamKind, event_type: &[u8]) -> bool {
     match kind {
         StreamKind::Run => matches!(event_type, b"run.queued" | b"run.started" | b"run.completed"),
         StreamKind::Build => matches!(event_type, b"build.created" | b"build.completed"),
@@ -63,9 +63,9 @@ impl Line<'_> {
     }
 }
 
-/// The entry of one line of a stream, if the feed tells it.
+/// The entry of one line of a stream, if it belongs in the feed.
 pub fn entry(key: StreamKey, line: &[u8]) -> Option<Entry> {
-    if !is_told(key.kind(), raw_type(line)) {
+    if !is_relevant(key.kind(), raw_type(line)) {
         return None;
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
@@ -90,7 +90,7 @@ fn with_origin(payload: &RawValue, stream: StreamId, sequence: u64) -> Option<Bo
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct OriginLine {
     payload: Payload,
 }
 
@@ -105,23 +105,23 @@ struct Origin {
     sequence: u64,
 }
 
-/// Which event of which stream a line of a feed tells.
+/// Which event of which stream a line of a feed is about.
 pub fn origin(line: &[u8]) -> Option<(StreamId, u64)> {
-    let Told { payload: Payload { origin } } = serde_json::from_slice(line).ok()?;
+    let OriginLine { payload: Payload { origin } } = serde_json::from_slice(line).ok()?;
     Some((StreamId::parse(&origin.stream)?, origin.sequence))
 }
 
-/// The last event of each origin that the feed has, for origins that are not told to their end.
+/// The last event of each pending origin that the feed has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Book(HashMap<StreamId, u64>);
+pub struct DeliveredIndex(HashMap<StreamId, u64>);
 
-impl Book {
-    /// Of these nothing is told yet, as far as is known.
+impl DeliveredIndex {
+    /// For these origins, of which the feed has nothing as far as is known.
     pub fn of(owed: impl IntoIterator<Item = StreamId>) -> Self {
         Self(owed.into_iter().map(|id| (id, 0)).collect())
     }
 
-    /// Takes in a line that the feed has; only what is owed counts.
+    /// Takes a line of the feed into account; only pending origins count.
     pub fn fold(&mut self, line: &[u8]) {
         if let Some((id, sequence)) = origin(line)
             && let Some(last) = self.0.get_mut(&id)
@@ -130,7 +130,7 @@ impl Book {
         }
     }
 
-    /// True when this is to be told now; it counts as told from then on.
+    /// True if the feed does not have this event yet; from then on it counts as delivered.
     pub fn take(&mut self, id: StreamId, sequence: u64) -> bool {
         let last = self.0.entry(id).or_default();
         let is_new = sequence > *last;
@@ -138,7 +138,7 @@ impl Book {
         is_new
     }
 
-    /// It is told to its end, and will not come back.
+    /// Its terminal event is in the feed, and it will not come back.
     pub fn forget(&mut self, id: StreamId) {
         self.0.remove(&id);
     }
@@ -232,10 +232,10 @@ mod tests {
         fn an_entry_is_told_once_however_often_it_is_offered(offers in prop::collection::vec((0usize..3, 1u64..6), 0..60), crash in 0usize..60) {
             let runs: Vec<_> = (0..3).map(|_| run()).collect();
             let owed = || runs.iter().map(|(key, _)| key.id());
-            let (mut book, mut feed) = (Book::of(owed()), Vec::new());
+            let (mut book, mut feed) = (DeliveredIndex::of(owed()), Vec::new());
             for (number, (which, upto)) in offers.into_iter().enumerate() {
                 if number == crash {
-                    book = Book::of(owed());
+                    book = DeliveredIndex::of(owed());
                     feed.iter().for_each(|line: &Vec<u8>| book.fold(line));
                 }
                 let (key, identity) = &runs[which];

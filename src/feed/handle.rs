@@ -1,19 +1,19 @@
-//! The feeds of all workspaces: opened when they are needed, closed when nobody does.
+//! The feeds of all workspaces: opened when they are needed, closed when they are idle.
 //!
-//! Law: of each workspace there is at most one open feed. Opening and closing are carried out whether or not whoever
-//! asked stays to see it: half an opening would leave a log that nobody can open again.
+//! Law: each workspace has at most one open feed. Opening and closing run to their end even when their caller is dropped:
+//! half an opening would leave a log that cannot be opened again.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
-use chrono::TimeDelta;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 
 use super::entry::{Entry, entry};
+use super::error::FeedError;
+use super::options::FeedOptions;
 use super::slot::{self, Feed, Opening, Slot};
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
@@ -23,51 +23,17 @@ use crate::domain::{StreamKey, WorkspaceId};
 use crate::log::{Expired, LogRoot};
 use crate::store::{Store, StoreError};
 use crate::stream::window::Halt;
-use crate::stream::{
-    AppendError, Chunk, End, Follow, Hub, Item, OpenStreamError, StreamHandle, StreamOptions, SubscribeError,
-};
+use crate::stream::{AppendError, Chunk, End, Follow, Hub, Item, StreamHandle};
 use crate::supervision::{Policy, Verdict, supervise};
 
-#[derive(Debug, thiserror::Error)]
-pub enum FeedError {
-    #[error(transparent)]
-    Open(#[from] OpenStreamError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the feed's log cannot be read: {0}")]
-    Log(#[from] io::Error),
-    #[error(transparent)]
-    Subscribe(#[from] SubscribeError),
-    #[error("the feed takes no more: {0}")]
-    Append(#[from] AppendError),
-    #[error("the threads of the service have ended")]
-    Gone,
-}
-
-/// How feeds behave; the same for all of a service.
-#[derive(Debug, Clone, Copy)]
-pub struct FeedOptions {
-    pub stream: StreamOptions,
-    /// A file is followed by another from this size on,
-    pub segment_bytes: u64,
-    /// and from this age on.
-    pub segment_age: TimeDelta,
-}
-
-impl From<StreamOptions> for FeedOptions {
-    fn from(stream: StreamOptions) -> Self {
-        Self { stream, segment_bytes: 8 << 20, segment_age: TimeDelta::hours(24) }
-    }
-}
-
-/// A feed that nobody reads and nobody writes is closed after this.
+/// A feed that is neither read nor written is closed after this.
 const IDLE: Duration = Duration::from_secs(300);
-/// A feed whose writer has died is opened again for what it did not tell; more often than this it is left alone.
+/// A feed whose writer has stopped is opened again for the entries that it did not append, at most this often.
 const ATTEMPTS: usize = 3;
-/// A follower that panics begins again, and the book keeps what it tells twice from being told twice.
+/// A follower that panics starts over; [`DeliveredIndex`](super::entry::DeliveredIndex) drops what is in the feed already.
 const RESTARTS: Policy = Policy::Retry { times: 3, within: Duration::from_secs(60) };
 
-/// Shared by all of the service; cheap to clone.
+/// Shared by the whole service; cheap to clone.
 #[derive(Clone)]
 pub struct Feeds(Arc<Shared>);
 
@@ -80,13 +46,13 @@ struct Shared {
     slots: Mutex<HashMap<WorkspaceId, Slot>>,
     /// How many streams are being followed.
     following: watch::Sender<usize>,
-    /// Streams that somebody has the turn of.
-    turns: watch::Sender<HashSet<StreamKey>>,
+    /// Origins that are being derived.
+    deriving: watch::Sender<HashSet<StreamKey>>,
     stopping: AtomicBool,
 }
 
 impl Feeds {
-    /// `arbiter` says on which thread the next feed runs.
+    /// `arbiter` chooses the thread of the next feed.
     pub fn new(
         log: LogRoot,
         store: Store,
@@ -102,29 +68,31 @@ impl Feeds {
             arbiter: Box::new(arbiter),
             slots: Mutex::default(),
             following: watch::Sender::new(0),
-            turns: watch::Sender::default(),
+            deriving: watch::Sender::default(),
             stopping: AtomicBool::new(false),
         }))
     }
 
-    /// Notes that the feed owes this stream's lifecycle. To be done before the row of the work is stored.
+    /// Enters this stream in the outbox. Must be done before the row of the work is stored: a crash between the two leaves
+    /// an origin without a log, which is harmless, instead of work that the feed never reports.
     pub async fn expect(&self, key: StreamKey) -> Result<(), StoreError> {
         let after = self.position(key.workspace_id()).await;
         self.0.store.insert_feed_origin(&FeedOrigin { key, node_id: self.0.node_id, after }).await
     }
 
-    /// Streams of this node that are not told to their end, oldest first.
+    /// Origins of this node whose terminal event is not yet in the feed, oldest first.
     pub async fn owed(&self) -> Result<Vec<FeedOrigin>, StoreError> {
         self.0.store.feed_origins(self.0.node_id).await
     }
 
-    /// Tells a live stream's lifecycle until it ends, in the background. Must be called within an actix system.
+    /// Copies a live stream's lifecycle events into the feed until it ends, in the background. Must be called within an
+    /// actix system.
     pub fn follow(&self, stream: StreamHandle) {
         let feeds = self.clone();
         self.0.following.send_modify(|count| *count += 1);
-        let leave = Leave(self.clone());
+        let counted = CountedFollower(self.clone());
         actix::spawn(async move {
-            let _leave = leave;
+            let _counted = counted;
             let turn = feeds.turn(stream.key()).await;
             if turn.waited && !feeds.owes(stream.key()).await.unwrap_or(true) {
                 return;
@@ -141,41 +109,41 @@ impl Feeds {
             })
             .await;
             if let Verdict::NotStarted(error) = &verdict {
-                tracing::error!(stream = %stream.key(), error = %error, "the feed is behind until the next start");
+                tracing::error!(stream = %stream.key(), error = %error, "cannot follow the stream; the feed is behind until the next start");
             }
         });
     }
 
-    /// Whether a stream is not told to its end.
+    /// Whether the terminal event of a stream is not yet in the feed.
     pub async fn owes(&self, key: StreamKey) -> Result<bool, StoreError> {
         self.0.store.has_feed_origin(key).await
     }
 
-    /// Waits until nobody else tells of this stream; nobody does as long as the answer is held. What is struck off
-    /// counts as untold again, so no stream may be told by two.
-    pub async fn turn(&self, key: StreamKey) -> Turn {
-        let (mut changes, mut waited) = (self.0.turns.subscribe(), false);
-        while !self.0.turns.send_if_modified(|turns| turns.insert(key)) {
+    /// Waits until no other task derives this origin; none does while the answer is held. Once an origin is removed from
+    /// the outbox, the index forgets what was delivered, so a second task would deliver all of it again.
+    pub async fn turn(&self, key: StreamKey) -> OriginLock {
+        let (mut changes, mut waited) = (self.0.deriving.subscribe(), false);
+        while !self.0.deriving.send_if_modified(|deriving| deriving.insert(key)) {
             waited = true;
-            let _ = changes.wait_for(|turns| !turns.contains(&key)).await;
+            let _ = changes.wait_for(|deriving| !deriving.contains(&key)).await;
         }
-        Turn { feeds: self.clone(), key, waited }
+        OriginLock { feeds: self.clone(), key, waited }
     }
 
-    /// Tells what of a stream is not told yet, and strikes it off when its end is. A stream that halts stays owed.
-    /// The caller has its turn.
+    /// Appends what is not yet in the feed, and removes the origin from the outbox after its terminal event. A stream that
+    /// halts stays pending. The caller holds its [`OriginLock`].
     pub async fn derive(&self, key: StreamKey, mut follow: Follow) -> Result<(), FeedError> {
         loop {
             match follow.next().await? {
-                Item::Chunk(chunk) => self.tell(key, &chunk).await?,
-                Item::Beat => {}
+                Item::Chunk(chunk) => self.deliver(key, &chunk).await?,
+                Item::Heartbeat => {}
                 Item::End(End::Closed) => return Ok(self.strike_off(key).await?),
                 Item::End(End::Halted(_)) => return Ok(()),
             }
         }
     }
 
-    /// There is nothing more to tell of this stream.
+    /// Removes a stream from the outbox: all of its events are in the feed.
     pub async fn strike_off(&self, key: StreamKey) -> Result<(), StoreError> {
         self.0.store.delete_feed_origin(key).await?;
         if let Some(feed) = &*self.slot(key.workspace_id()).read().await {
@@ -184,7 +152,7 @@ impl Feeds {
         Ok(())
     }
 
-    /// Where a workspace's feed is read; it is opened for that.
+    /// The hub of a workspace's feed, which is opened for that.
     pub async fn hub(&self, workspace_id: WorkspaceId) -> Result<Arc<Hub>, FeedError> {
         let hub = self.opened(workspace_id, false).await?.stream.hub().clone();
         if self.0.stopping.load(Ordering::Acquire) {
@@ -193,7 +161,7 @@ impl Feeds {
         Ok(hub)
     }
 
-    /// Closes feeds that nobody needs, now and then, for as long as the service lives.
+    /// Closes idle feeds periodically, for as long as the service runs.
     pub async fn close_idle_ones(&self) {
         loop {
             tokio::time::sleep(IDLE / 5).await;
@@ -201,7 +169,7 @@ impl Feeds {
         }
     }
 
-    /// Closes feeds that nobody reads and that nothing was told to for so long; says how many.
+    /// Closes feeds without readers that were not used for so long; returns how many.
     pub async fn close_idle(&self, since: Duration) -> usize {
         let mut closed = 0;
         for slot in self.slots() {
@@ -219,7 +187,7 @@ impl Feeds {
         closed
     }
 
-    /// Deletes what a feed has told before `before`, file by file; the newest file stays.
+    /// Deletes the files of a feed whose last entry is older than `before`; the newest file stays.
     pub async fn expire(&self, workspace_id: WorkspaceId, before: Timestamp) -> Result<Expired, FeedError> {
         let mut slot = self.slot(workspace_id).write_owned().await;
         let (log, key) = (self.0.log.clone(), StreamKey::feed(workspace_id));
@@ -227,12 +195,12 @@ impl Feeds {
         Ok(expired.ok_or(FeedError::Gone)??)
     }
 
-    /// Waits until everything that has ended is told.
+    /// Waits until every stream that is followed has ended and is in its feed.
     pub async fn quiet(&self) {
         let _ = self.0.following.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Tells all readers, these and later ones, that the service stops.
+    /// Tells all readers, present and future, that the service is stopping.
     pub async fn halt(&self) {
         self.0.stopping.store(true, Ordering::Release);
         for slot in self.slots() {
@@ -242,21 +210,21 @@ impl Feeds {
         }
     }
 
-    async fn tell(&self, key: StreamKey, chunk: &Chunk) -> Result<(), FeedError> {
+    async fn deliver(&self, key: StreamKey, chunk: &Chunk) -> Result<(), FeedError> {
         let mut entries = Vec::new();
         chunk.for_each(|_, line| entries.extend(entry(key, line)));
         if entries.is_empty() {
             return Ok(());
         }
         let entries: Arc<[Entry]> = entries.into();
-        let mut told = Ok(());
+        let mut recorded = Ok(());
         for _ in 0..ATTEMPTS {
-            told = self.opened(key.workspace_id(), true).await?.record(key, entries.clone()).await;
-            if told != Err(AppendError::Gone) {
+            recorded = self.opened(key.workspace_id(), true).await?.record(key, entries.clone()).await;
+            if recorded != Err(AppendError::Gone) {
                 break;
             }
         }
-        Ok(told?)
+        Ok(recorded?)
     }
 
     /// The last sequence of a feed, without opening it for writing; 0, which is never wrong, when that is not known.
@@ -271,7 +239,7 @@ impl Feeds {
         tokio::task::spawn_blocking(tail).await.ok().flatten().unwrap_or(0)
     }
 
-    /// The open feed; nobody closes it as long as the answer is held. Who is to write gets one with room in its file.
+    /// The open feed, which is not closed while the answer is held. With `to_write`, one with room in its file.
     async fn opened(&self, workspace_id: WorkspaceId, to_write: bool) -> Result<Opened, FeedError> {
         let is_fit = |feed: &Feed| feed.is_alive() && !(to_write && feed.is_full(&self.0.options));
         let slot = self.slot(workspace_id);
@@ -296,9 +264,9 @@ impl Feeds {
     ) -> Result<OwnedRwLockReadGuard<Option<Feed>>, FeedError> {
         let (log, key) = (&self.0.log, StreamKey::feed(workspace_id));
         if slot.as_ref().is_some_and(|feed| to_write && feed.is_alive() && feed.is_full(&self.0.options)) {
-            slot::turn(&mut slot, key, log.clone()).await;
+            slot::start_new_file(&mut slot, key, log.clone()).await;
         }
-        // Somebody else may have opened it meanwhile.
+        // Another task may have opened it between the two locks.
         if !slot.as_ref().is_some_and(Feed::is_alive) {
             if let Some(dead) = slot.take() {
                 dead.close().await;
@@ -311,7 +279,7 @@ impl Feeds {
         Ok(slot.downgrade())
     }
 
-    /// On a thread of the streams, to its end.
+    /// Runs on a thread of the streams, to its end even if the caller is dropped.
     async fn detached<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (answer, outcome) = oneshot::channel();
         (self.0.arbiter)().spawn(async move {
@@ -335,26 +303,26 @@ impl Feeds {
 
 type Opened = OwnedRwLockReadGuard<Option<Feed>, Feed>;
 
-/// The turn to tell of a stream.
-pub struct Turn {
+/// The right to derive an origin.
+pub struct OriginLock {
     feeds: Feeds,
     key: StreamKey,
-    /// Somebody else had it before, and may have told all there is.
+    /// Another task had it before, and may have finished the origin.
     waited: bool,
 }
 
-impl Drop for Turn {
+impl Drop for OriginLock {
     fn drop(&mut self) {
-        self.feeds.0.turns.send_modify(|turns| {
-            turns.remove(&self.key);
+        self.feeds.0.deriving.send_modify(|deriving| {
+            deriving.remove(&self.key);
         });
     }
 }
 
-/// Leaves the number of those that follow, however that ends.
-struct Leave(Feeds);
+/// Counts a follower out, even when its task panics or is dropped.
+struct CountedFollower(Feeds);
 
-impl Drop for Leave {
+impl Drop for CountedFollower {
     fn drop(&mut self) {
         self.0.0.following.send_modify(|count| *count -= 1);
     }

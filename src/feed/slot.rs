@@ -1,7 +1,7 @@
-//! One workspace's feed: open or not, and how it is opened, closed, and given another file.
+//! One workspace's feed: open or not, and how it is opened, closed, and moved to a new file.
 //!
-//! Law: whoever tells the feed something holds its slot for reading, whoever opens or closes it for writing. So nothing
-//! is told to a feed that is being closed.
+//! Law: a task that appends to the feed holds its slot for reading, a task that opens or closes it holds it for writing.
+//! So nothing is appended to a feed that is being closed.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,9 @@ use actix::ArbiterHandle;
 use chrono::Utc;
 use tokio::sync::{RwLock, mpsc, oneshot};
 
-use super::entry::{Book, Entry};
-use super::handle::{FeedError, FeedOptions};
+use super::entry::{DeliveredIndex, Entry};
+use super::error::FeedError;
+use super::options::FeedOptions;
 use super::writer::{Command, INBOX, Writer};
 use crate::domain::StreamKey;
 use crate::domain::feed::FeedOrigin;
@@ -24,12 +25,12 @@ use crate::stream::{self, AppendError, Item, StreamHandle};
 
 pub type Slot = Arc<RwLock<Option<Feed>>>;
 
-/// What a feed is opened with.
+/// What a feed needs to be opened.
 pub struct Opening {
     pub log: LogRoot,
     pub options: FeedOptions,
     pub arbiter: ArbiterHandle,
-    /// Streams of this workspace that are not told to their end.
+    /// Origins of this workspace whose terminal event is not yet in the feed.
     pub owed: Vec<FeedOrigin>,
 }
 
@@ -38,28 +39,29 @@ pub struct Feed {
     pub stream: StreamHandle,
     commands: mpsc::Sender<Command>,
     used: Mutex<Instant>,
-    /// When the first event of the file was admitted that is being written.
-    begun: Timestamp,
+    /// When the first event of the current file was admitted.
+    started: Timestamp,
 }
 
 impl Feed {
-    /// Puts an open feed into the slot: whatever becomes of the opening, what is in the slot can be closed.
+    /// Puts an open feed into the slot. The stream is in the slot before anything else can fail: only then can it be closed,
+    /// and its log opened again.
     pub async fn open(slot: &mut Option<Self>, key: StreamKey, opening: Opening) -> Result<(), FeedError> {
         let Opening { log, options, arbiter, owed } = opening;
         let identity = Identity::of_feed(key.workspace_id());
         let stream = stream::open(log, identity, None, options.stream, arbiter.clone()).await?;
         let (commands, inbox) = mpsc::channel(INBOX);
         let used = Mutex::new(Instant::now());
-        let feed = slot.insert(Self { stream: stream.clone(), commands, used, begun: Utc::now() });
-        if let Some(begun) = begun(&stream).await? {
-            feed.begun = begun;
+        let feed = slot.insert(Self { stream: stream.clone(), commands, used, started: Utc::now() });
+        if let Some(started) = started(&stream).await? {
+            feed.started = started;
         }
-        let book = book(&stream, &owed).await?;
-        arbiter.spawn(Writer { stream, book, inbox }.run());
+        let index = delivered(&stream, &owed).await?;
+        arbiter.spawn(Writer { stream, index, inbox }.run());
         Ok(())
     }
 
-    /// After what was told before. The log can be opened again when this returns.
+    /// Closes it after the entries that were sent before. The log can be opened again when this returns.
     pub async fn close(self) {
         let (done, closed) = oneshot::channel();
         if self.commands.send(Command::Close(done)).await.is_ok() {
@@ -76,26 +78,26 @@ impl Feed {
         *self.used() = Instant::now();
     }
 
-    /// Nobody reads it, and nothing was told to it for so long.
+    /// It has no readers, and was not used for so long.
     pub fn is_idle(&self, since: Duration) -> bool {
         self.used().elapsed() >= since && self.stream.hub().subscribers() == 0
     }
 
-    /// Its file is large or old enough to be followed by another.
+    /// Its file is large or old enough for a new one to be started.
     pub fn is_full(&self, options: &FeedOptions) -> bool {
         let hub = self.stream.hub();
         let size = hub.tail().bytes - hub.reader().newest_start();
-        size >= options.segment_bytes || (size > 0 && Utc::now() - self.begun >= options.segment_age)
+        size >= options.segment_bytes || (size > 0 && Utc::now() - self.started >= options.segment_age)
     }
 
     pub async fn record(&self, key: StreamKey, entries: Arc<[Entry]>) -> Result<(), AppendError> {
-        let (done, told) = oneshot::channel();
+        let (done, recorded) = oneshot::channel();
         let command = Command::Record { origin: key.id(), entries, done };
         self.commands.send(command).await.map_err(|_| AppendError::Gone)?;
-        told.await.unwrap_or(Err(AppendError::Gone))
+        recorded.await.unwrap_or(Err(AppendError::Gone))
     }
 
-    /// It is told to its end. A feed that takes no more has no book to strike it off from.
+    /// Its terminal event is in the feed. A feed that has stopped has no index to remove it from.
     pub async fn forget(&self, key: StreamKey) {
         let _ = self.commands.send(Command::Forget(key.id())).await;
     }
@@ -105,41 +107,41 @@ impl Feed {
     }
 }
 
-/// What the feed has told of what it owes.
-async fn book(stream: &StreamHandle, owed: &[FeedOrigin]) -> Result<Book, FeedError> {
-    let mut book = Book::of(owed.iter().map(|origin| origin.key.id()));
+/// What the feed already has of the pending origins.
+async fn delivered(stream: &StreamHandle, owed: &[FeedOrigin]) -> Result<DeliveredIndex, FeedError> {
+    let mut index = DeliveredIndex::of(owed.iter().map(|origin| origin.key.id()));
     let tail = stream.tail().sequence;
-    let Some(after) = owed.iter().map(|origin| origin.after).min() else { return Ok(book) };
+    let Some(after) = owed.iter().map(|origin| origin.after).min() else { return Ok(index) };
     let after = after.min(tail).max(stream.hub().reader().first_sequence() - 1);
     let mut follow = stream.follow_inside(Start::after(after))?;
     while follow.position() < tail {
         match follow.next().await? {
-            Item::Chunk(chunk) => chunk.for_each(|_, line| book.fold(line)),
-            Item::Beat => {}
+            Item::Chunk(chunk) => chunk.for_each(|_, line| index.fold(line)),
+            Item::Heartbeat => {}
             Item::End(_) => break,
         }
     }
-    Ok(book)
+    Ok(index)
 }
 
 /// When the first event of the newest file was admitted.
-async fn begun(stream: &StreamHandle) -> io::Result<Option<Timestamp>> {
+async fn started(stream: &StreamHandle) -> io::Result<Option<Timestamp>> {
     let (reader, end) = (stream.hub().reader().clone(), stream.tail().bytes);
     let first = blocking(move || reader.read(reader.newest_start(), end, 1)).await?;
     Ok(codec::decode(&first.lines).ok().map(|event| event.created_at))
 }
 
-/// Closes the feed and gives what it holds a file of its own.
-pub async fn turn(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot) {
+/// Closes the feed and moves what it holds into a segment of its own.
+pub async fn start_new_file(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot) {
     if let Some(feed) = slot.take() {
         feed.close().await;
     }
     if let Err(error) = blocking(move || log.seal(key).map_err(io::Error::other)).await {
-        tracing::warn!(workspace = %key, error = %error, "feed goes on in its old file");
+        tracing::warn!(workspace = %key, error = %error, "cannot start a new file; the feed continues in the old one");
     }
 }
 
-/// Deletes what was told before `before`, file by file. Readers are told to come back, and learn what is gone.
+/// Deletes files whose last entry is older than `before`. Readers are asked to reconnect, and then learn what is gone.
 pub async fn expire(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot, before: Timestamp) -> io::Result<Expired> {
     let looking = log.clone();
     if !blocking(move || looking.expires(key, before)).await? {

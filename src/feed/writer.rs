@@ -1,34 +1,35 @@
-//! The one task that appends to a feed: what waits goes in together, and nothing goes in twice.
+//! The one task that appends to a feed: what is waiting is appended together, and nothing is appended twice.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::entry::{Book, Entry};
+use super::entry::{DeliveredIndex, Entry};
 use crate::domain::StreamId;
 use crate::stream::{AppendError, StreamHandle};
 
-/// Origins that wait for the feed, at most; each waits for its answer before it goes on.
+/// The most origins that wait for the feed; each waits for its answer before it continues.
 pub const INBOX: usize = 256;
 
-/// What the task is told.
+/// What the task is asked to do.
 pub enum Command {
-    /// Tell these events of an origin, in this order.
+    /// Append these events of an origin, in this order.
     Record { origin: StreamId, entries: Arc<[Entry]>, done: oneshot::Sender<Result<(), AppendError>> },
-    /// The origin is told to its end, and struck off.
+    /// The terminal event of the origin is in the feed, and it is no longer pending.
     Forget(StreamId),
-    /// Come to an end after what was told before.
+    /// Stop after what was sent before.
     Close(oneshot::Sender<()>),
 }
 
 pub struct Writer {
     pub stream: StreamHandle,
-    pub book: Book,
+    pub index: DeliveredIndex,
     pub inbox: mpsc::Receiver<Command>,
 }
 
 impl Writer {
-    /// Ends when it is closed, or when the feed takes no more: what it holds then is only known from its log.
+    /// Stops when it is closed, or when an append fails: then only the log says what the feed holds, and it has to be opened
+    /// again.
     pub async fn run(mut self) {
         let mut waiting = Vec::new();
         while self.inbox.recv_many(&mut waiting, INBOX).await > 0 {
@@ -36,24 +37,24 @@ impl Writer {
             for command in waiting.drain(..) {
                 match command {
                     Command::Record { origin, entries, done } => {
-                        let new = entries.iter().filter(|entry| self.book.take(origin, entry.sequence));
+                        let new = entries.iter().filter(|entry| self.index.take(origin, entry.sequence));
                         drafts.extend(new.map(|entry| entry.draft.clone()));
                         answers.push(done);
                     }
-                    Command::Forget(origin) => self.book.forget(origin),
+                    Command::Forget(origin) => self.index.forget(origin),
                     Command::Close(done) => closing = Some(done),
                 }
             }
-            let told = self.append(drafts).await;
+            let recorded = self.append(drafts).await;
             for done in answers {
-                // Who no longer waits has lost nothing: it begins again, and the book knows what is told.
-                let _ = done.send(told.clone());
+                // A caller that has gone has lost nothing: its successor starts over, and the index knows what is there.
+                let _ = done.send(recorded.clone());
             }
             if let Some(done) = closing {
                 let _ = done.send(());
                 return;
             }
-            if told.is_err() {
+            if recorded.is_err() {
                 return;
             }
         }

@@ -41,6 +41,14 @@ pub const STUCK: &str = ".stuck-";
 /// How the name begins of a file that only tries whether files can be made.
 pub const PROBE: &str = ".probe-";
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Folder,
+    File,
+    /// A link, a pipe, a socket or a device.
+    Other,
+}
+
 /// An open directory. Paths below it are relative and have only names in them.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
@@ -218,6 +226,21 @@ impl Dir {
         Ok(nix::unistd::fsync(&self.0)?)
     }
 
+    /// The names in it that are text, and what each is; in no order, and of the first `most` names only.
+    pub fn entries(&self, most: usize) -> io::Result<Vec<(String, Kind)>> {
+        let (mut found, mut seen) = (Vec::new(), 0);
+        self.names(|name| {
+            seen += 1;
+            if let Some(text) = name.to_str().filter(|_| seen <= most)
+                && let Some((kind, _)) = self.look(name)?
+            {
+                found.push((text.to_owned(), kind));
+            }
+            Ok(seen < most)
+        })?;
+        Ok(found)
+    }
+
     /// Calls `each` with every name but `.` and `..`, until it breaks off by `false`.
     pub(super) fn names(&self, mut each: impl FnMut(&OsStr) -> io::Result<bool>) -> io::Result<()> {
         use std::os::unix::ffi::OsStrExt as _;
@@ -235,6 +258,20 @@ impl Dir {
 
     pub(super) fn enter(&self, name: &OsStr) -> io::Result<Self> {
         Ok(Self(openat(&self.0, name, FOLDER, Mode::empty())?))
+    }
+
+    /// What has this name, and its size; none if it has gone meanwhile.
+    pub(super) fn look(&self, name: &OsStr) -> io::Result<Option<(Kind, u64)>> {
+        let stat = match self.stat(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            stat => stat?,
+        };
+        let kind = match kind(&stat) {
+            SFlag::S_IFDIR => Kind::Folder,
+            SFlag::S_IFREG => Kind::File,
+            _ => Kind::Other,
+        };
+        Ok(Some((kind, stat.st_size.try_into().unwrap_or_default())))
     }
 
     pub(super) fn stat(&self, name: &OsStr) -> io::Result<FileStat> {
@@ -380,6 +417,23 @@ mod tests {
             symlink("/dev/zero", self.at("device")).unwrap();
             vec!["link", "dangling", "self", "pipe", "socket", "device", "sub", "up/victim", "up", "link/x"]
         }
+    }
+
+    #[test]
+    fn the_entries_of_a_directory_are_those_in_it_with_their_kinds_and_no_more_than_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("sub/below")).unwrap();
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("sub", folder.path().join("link")).unwrap();
+        let dir = Dir::root(folder.path()).unwrap();
+        for _ in 0..2 {
+            let mut all = dir.entries(10).unwrap();
+            all.sort();
+            let named = |name: &str, kind| (name.to_owned(), kind);
+            let expected = [named("file", Kind::File), named("link", Kind::Other), named("sub", Kind::Folder)];
+            assert_eq!(all, expected, "each time from the beginning");
+        }
+        assert_eq!((dir.entries(2).unwrap().len(), dir.entries(0).unwrap().len()), (2, 0));
     }
 
     #[test]

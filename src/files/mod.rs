@@ -10,11 +10,13 @@
 //! Everything here blocks on the disk.
 
 mod dir;
+mod holes;
 mod location;
 mod walk;
 mod trash;
 
-pub use dir::{Dir, NotPlain, PROBE, STUCK, is_absent};
+pub use dir::{Dir, Kind, NotPlain, PROBE, STUCK, is_absent};
+pub use holes::written_from;
 pub use location::Location;
 pub use trash::{Emptied, TRASH, discard, empty_trash, remove_tree, remove_within};
-pub use walk::{Entry, Kind, Listing, Walked, list, walk};
+pub use walk::{Entry, Listing, Walked, list, walk};

@@ -4,21 +4,11 @@ use std::collections::BinaryHeap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::SFlag;
-
-use super::dir::{Dir, kind};
+use super::dir::{Dir, Kind};
 
 /// Folders are entered only so far down, and paths are only so long: nobody nests deeper by hand.
 const MAX_DEPTH: usize = 64;
 const MAX_PATH: usize = 1024;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Folder,
-    File,
-    /// A link, a pipe, a socket or a device.
-    Other,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -52,7 +42,8 @@ pub fn walk(dir: &Dir, most: usize, mut visit: impl FnMut(&Entry) -> bool) -> io
                     walked.is_cut = true;
                     return Ok(false);
                 }
-                let Some(entry) = entry(&here, folder.join(name))? else { return Ok(true) };
+                let Some((kind, size)) = here.look(name)? else { return Ok(true) };
+                let entry = Entry { path: folder.join(name), kind, size };
                 if visit(&entry) && entry.kind == Kind::Folder {
                     match is_too_deep(&entry.path) {
                         true => walked.too_deep += 1,
@@ -70,20 +61,6 @@ pub fn walk(dir: &Dir, most: usize, mut visit: impl FnMut(&Entry) -> bool) -> io
         }
     }
     Ok(walked)
-}
-
-/// None of what has gone meanwhile.
-fn entry(here: &Dir, path: PathBuf) -> io::Result<Option<Entry>> {
-    let stat = match here.stat(path.file_name().unwrap_or_default()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        stat => stat?,
-    };
-    let kind = match kind(&stat) {
-        SFlag::S_IFDIR => Kind::Folder,
-        SFlag::S_IFREG => Kind::File,
-        _ => Kind::Other,
-    };
-    Ok(Some(Entry { path, kind, size: stat.st_size.try_into().unwrap_or_default() }))
 }
 
 fn is_too_deep(path: &Path) -> bool {

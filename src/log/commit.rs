@@ -1,91 +1,26 @@
-//! The committer: one thread that takes every batch that waits, makes all of them durable with one sync of the journal,
-//! writes them into their files and answers. Batches that arrive meanwhile join the next round.
+//! The committer: one thread that takes every waiting batch, makes all of them durable with one sync of the journal,
+//! writes them into their files and acknowledges them. Batches that arrive meanwhile join the next round.
 //!
-//! Law: a batch is answered only when it is durable under the policy. A batch whose write or sync failed is never
-//! tried again, and its log takes no more. A failure of the journal is none of the logs': the round goes the direct
-//! way instead, where each log stands for itself, and so does everything after it.
+//! Law: a batch is acknowledged only when it is durable under the policy. A batch whose write or sync failed is never
+//! retried, and its log accepts no more. A failure of the journal is not a failure of the logs: the round takes the
+//! direct path instead, where each log is synced by itself, and so does everything after it.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
-
+use super::append::Append;
 use super::counters::Counters;
 use super::direct::{self, Direct};
+use super::error::CommitError;
 use super::journal::{Appender, Item, Journal};
 use super::queue::Queue;
 use super::record::record_size;
 use super::stream_file::StreamFile;
 
-/// Why a batch is not durable. The log takes no more after any of these but the last two.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CommitError {
-    #[error("cannot write to the log: {0}")]
-    Write(Arc<io::Error>),
-    #[error("cannot sync the log: {0}")]
-    Sync(Arc<io::Error>),
-    #[error("the log has failed before")]
-    Failed,
-    #[error("the log is closed")]
-    Closed,
-    /// The caller's mistake; the log is as it was.
-    #[error("a batch of this log is still under way")]
-    Busy,
-    /// The caller's mistake; the log is as it was.
-    #[error("a batch must be made of whole lines")]
-    NotWholeLines,
-}
-
-/// A batch under way.
-pub(super) struct Append {
-    pub(super) stream: Arc<StreamFile>,
-    pub(super) batch: Bytes,
-    pub(super) offset: u64,
-    /// Written is enough.
-    pub(super) unsynced: bool,
-    pub(super) reply: Option<oneshot::Sender<Result<u64, CommitError>>>,
-}
-
-impl Append {
-    pub(super) fn end(&self) -> u64 {
-        self.offset + self.batch.len() as u64
-    }
-
-    pub(super) fn finish(mut self, written: Result<(), CommitError>) {
-        match &written {
-            Ok(()) => self.stream.advance(self.end()),
-            Err(_) => {
-                self.stream.fail();
-                // After a failed sync the file reads as if the batch were there, though the disk may not have it; who
-                // opens it next, even after a kill, must not take it over. If this fails too, the limit they are
-                // given still keeps them from it.
-                let _ = self.stream.file.set_len(self.offset);
-            }
-        }
-        // Before the answer: who gets it may send the next batch at once.
-        self.stream.end();
-        if let Some(reply) = self.reply.take() {
-            // Nobody may be waiting any more; the batch is in the log all the same.
-            let _ = reply.send(written.map(|()| self.end()));
-        }
-    }
-}
-
-impl Drop for Append {
-    /// Not finished: the threads are gone, and whether the batch is durable is not known.
-    fn drop(&mut self) {
-        if self.reply.is_some() {
-            self.stream.fail();
-            self.stream.end();
-        }
-    }
-}
-
 pub(super) enum Request {
     Append(Append),
-    /// Voids what the journal says of the log beyond `length`.
+    /// Voids the records that the journal has of this log beyond `length`.
     Cut {
         stream: Arc<StreamFile>,
         length: u64,
@@ -109,15 +44,15 @@ impl Request {
     }
 }
 
-pub(super) struct Committer {
+pub(super) struct Committer<J: Journal> {
     pub(super) queue: Arc<Queue<Request>>,
-    pub(super) journal: Arc<Journal>,
-    pub(super) appender: Appender,
+    pub(super) journal: Arc<J>,
+    pub(super) appender: J::Appender,
     pub(super) direct: Arc<Queue<Direct>>,
     pub(super) counters: Arc<Counters>,
 }
 
-impl Committer {
+impl<J: Journal> Committer<J> {
     /// Runs on a thread of its own until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let limit = self.journal.round_limit() / 2;
@@ -132,6 +67,7 @@ impl Committer {
                         round.push(request);
                     }
                 }
+                // Half of what a round may hold, since the request that exceeds it can be nearly as large.
                 if size >= limit {
                     self.commit(&mut round);
                     size = 0;
@@ -141,6 +77,8 @@ impl Committer {
         }
     }
 
+    /// Under the policy `write`: acknowledged without a sync. The flag keeps later batches out of the journal until the
+    /// file is synced, for a record behind bytes that a power cut can take away could not be replayed.
     fn write_only(&self, append: Append) {
         append.stream.set_unsynced(true);
         self.write_to_file(append);
@@ -157,16 +95,18 @@ impl Committer {
             Ok(()) => {
                 Counters::add(&self.counters.journal_syncs, 1);
                 round.drain(..).for_each(|request| self.settle(request));
+                self.appender.settled();
             }
             Err(error) => {
                 Counters::add(&self.counters.journal_failures, 1);
-                tracing::error!(%error, "the journal has failed; batches are synced one by one from here on");
+                tracing::error!(%error, "the journal has failed; from now on each batch is synced in its own file");
                 round.drain(..).for_each(|request| self.divert(request, &error));
             }
         }
     }
 
-    /// Durable; the file gets the bytes without a sync of its own.
+    /// The items are durable in the journal. Their files get the bytes without a sync: after a crash the replay writes
+    /// them again. Readers read the file, so it comes before the acknowledgement.
     fn settle(&self, request: Request) {
         match request {
             Request::Append(append) => self.write_to_file(append),
@@ -174,6 +114,8 @@ impl Committer {
         }
     }
 
+    /// The round may be in the journal or not. A replay would write the same bytes at the same offsets, so the direct path
+    /// may write them now. A cut has no such path: its caller must not take the log over.
     fn divert(&self, request: Request, error: &io::Error) {
         match request {
             Request::Append(append) => direct::send(&self.direct, append),
@@ -182,16 +124,17 @@ impl Committer {
     }
 
     fn write_to_file(&self, append: Append) {
+        // A checkpoint may have failed to sync the file since the batch was queued.
         let written = match append.stream.has_failed() {
             true => Err(CommitError::Failed),
             false => append.stream.write(&append.batch, append.offset),
         };
-        self.counters.finish(append, written);
+        append.finish_counted(written, &self.counters);
     }
 }
 
-impl Drop for Committer {
-    /// Also when it panics: nobody may wait for answers that never come.
+impl<J: Journal> Drop for Committer<J> {
+    /// Also when it panics: callers must not wait for answers that never come.
     fn drop(&mut self) {
         self.queue.abandon();
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::disk::ReadAt;
 use super::frames::{Index, damaged, unpack};
 use super::seek::seek;
-use super::stream_file::lock;
+use super::threads::lock;
 
 /// The frames that were read last, of all logs.
 pub(super) struct FrameCache {
@@ -62,7 +62,7 @@ impl FrameCache {
         }
     }
 
-    /// The log at this path is another one from now on.
+    /// The file at this path is replaced or deleted.
     pub(super) fn forget(&self, path: &Path) {
         lock(&self.frames).retain(|frame| *frame.path != *path);
     }

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::commit::{Append, CommitError};
-
 #[derive(Default)]
 pub(super) struct Counters {
     pub(super) batches: AtomicU64,
@@ -27,12 +25,12 @@ pub struct LogMetrics {
     /// Of the batches, those that were synced in their own file.
     pub direct_batches: u64,
     pub journal_syncs: u64,
-    /// Not 0: the journal is out of use until the next start.
+    /// If not 0, the journal is out of use until the next start.
     pub journal_failures: u64,
     pub torn_tails: u64,
     pub compressed_logs: u64,
     pub deleted_logs: u64,
-    /// Of the disk, by compressing and deleting.
+    /// Bytes of the disk, by compressing and deleting.
     pub freed_bytes: u64,
     /// Frames of compressed logs that were decompressed for readers.
     pub frames_unpacked: u64,
@@ -41,17 +39,6 @@ pub struct LogMetrics {
 impl Counters {
     pub(super) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Counts a batch, then ends it.
-    pub(super) fn finish(&self, append: Append, written: Result<(), CommitError>) {
-        if written.is_ok() {
-            Self::add(&self.batches, 1);
-            Self::add(&self.bytes, append.batch.len() as u64);
-        } else {
-            Self::add(&self.failed_batches, 1);
-        }
-        append.finish(written);
     }
 
     pub(super) fn read(&self) -> LogMetrics {

@@ -1,7 +1,8 @@
-//! The file layer, as a trait: what the log asks of a disk, so that tests can give it one that fails and forgets.
+//! The disk, as a trait: what the log needs of files. Tests use disks that fail and forget; an object store would be
+//! another implementation.
 //!
 //! Law: nothing below promises more than POSIX does. Written bytes are durable after [`DiskFile::sync_data`], a new
-//! name after [`Disk::sync_dir`] of the folder that holds it, and a sync that failed has promised nothing at all.
+//! name after [`Disk::sync_dir`] of the directory that holds it, and a sync that failed has promised nothing at all.
 
 use std::fs::File;
 use std::io;
@@ -10,10 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
-
-use crate::files::{Location, NotPlain, walk};
+use crate::files::{Location, NotPlain, written_from};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,20 +20,20 @@ pub enum Mode {
     Read,
     /// Must exist; for reading and writing.
     Write,
-    /// Made empty if absent; for reading and writing.
+    /// Created empty if absent; for reading and writing.
     Create,
 }
 
 pub trait Disk: Send + Sync {
-    /// Makes one folder; one that exists is fine.
+    /// Creates one directory; one that exists is fine.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Makes the names in this folder durable.
+    /// Makes the names in this directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Gives a file another name in the same folder at once, and with it the place of what had that name.
+    /// Renames a file within a directory, atomically; replaces a file that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// The names in a folder, in no order; none of a folder that is not there.
+    /// The names in a directory, in no order; none if it does not exist.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
@@ -48,8 +46,7 @@ pub trait ReadAt: Send + Sync {
     fn read_cached_at(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
-    /// Where its bytes end that were ever written: what is behind is a hole, which reads as zeros and costs nothing, however
-    /// large it is.
+    /// Where the last written byte ends. Behind it is a hole, which reads as zeros and takes no room, however large.
     fn data_end(&self) -> io::Result<u64> {
         self.size()
     }
@@ -99,11 +96,11 @@ pub struct RealDisk {
     root: Option<PathBuf>,
 }
 
-/// So many names in a folder of logs are looked at.
+/// The most names of a directory that are read.
 const MOST_NAMES: usize = 1_000_000;
 
 impl RealDisk {
-    /// Of one data folder. Without a root, whoever names a path answers for the way to it.
+    /// Of one data directory. Without a root, links on the way to a path are followed.
     pub fn within(root: &Path) -> Self {
         Self { root: Some(root.to_owned()) }
     }
@@ -129,7 +126,8 @@ impl Disk for RealDisk {
         let file = if mode == Mode::Read {
             dir.file(name)?
         } else {
-            // A backup by hard links, or another's file under the name of a log.
+            // A backup made of hard links, or another file that was linked under the name of a log: writing to it would
+            // change that too.
             dir.part(&name)?;
             dir.file_to_write(name, mode == Mode::Create)?
         };
@@ -153,35 +151,24 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             folder => folder?,
         };
-        let mut names = Vec::new();
-        walk(&folder, MOST_NAMES, |entry| {
-            names.push(entry.path.to_string_lossy().into_owned());
-            false
-        })?;
-        Ok(names)
+        Ok(folder.entries(MOST_NAMES)?.into_iter().map(|(name, _)| name).collect())
     }
 }
 
-/// A crash may leave a hole of as much as was not yet synced, and no writer of a log leaves more than this in all. Whoever
-/// does has made a file that takes days to read.
+/// A crash may leave a hole where bytes were not yet synced, and no writer of a log leaves more than this in all. A file
+/// with more was made by something else, and could take days to read.
 const MOST_HOLES: u64 = 64 << 20;
 
-/// Of a file of this size. Not a plain file is one with more than [`MOST_HOLES`] before its last byte.
+/// Where the data of a file of this size ends. A file with more than [`MOST_HOLES`] before that is not a plain file.
 fn end_of_data(file: &File, size: u64) -> io::Result<u64> {
-    let find = |from: u64, what| lseek(file, from as libc::off_t, what).map(|at| at as u64);
     let (mut end, mut holes) = (0, 0);
     while end < size {
-        let data = match find(end, Whence::SeekData) {
-            Err(Errno::ENXIO) => break,
-            // Not every file system can tell.
-            Err(Errno::EINVAL) => return Ok(size),
-            data => data?,
-        };
-        holes += data - end;
+        let Some(written) = written_from(file, end)? else { break };
+        holes += written.start - end;
         if holes > MOST_HOLES {
             return Err(NotPlain.into());
         }
-        end = find(data, Whence::SeekHole)?;
+        end = written.end;
     }
     Ok(end)
 }

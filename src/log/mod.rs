@@ -1,9 +1,9 @@
 //! Logs: one append-only file of events per stream, and the only code that writes them.
 //!
-//! Laws: a batch is answered only when it is durable under the policy, and nothing is answered that a crash could take
-//! back. A log is never rewritten: opening it cuts a torn end, and that is all; once it has ended it may be compressed,
-//! which changes none of its bytes for a reader, and deleted. A failed write or sync ends the log until it is opened
-//! again, cut to what was durable. A reader never delays a writer.
+//! Laws: a batch is acknowledged only when it is durable under the policy, so no crash takes back what was acknowledged.
+//! A log is never rewritten: opening it cuts a torn end off, and that is all; once it has ended it may be compressed,
+//! which changes none of its bytes for a reader, and deleted. After a failed write or sync the log accepts nothing until
+//! it is opened again, cut to what was durable. A reader never delays a writer.
 //!
 //! ```text
 //! LogWriter::commit --small--> committer --one sync for all--> journal
@@ -12,36 +12,51 @@
 //! ```
 //!
 //! What is in the journal and not yet in a synced file is replayed by [`LogRoot::open`], before any log is opened.
+//!
+//! Two things can be exchanged: the journal ([`journal::Journal`]) and the disk ([`disk::Disk`]). Files below are in the
+//! order of their imports: each uses only those above it.
 
 pub mod disk;
-mod root;
-mod writer;
-mod commit;
-mod direct;
-mod journal;
-mod record;
-mod replay;
-mod recovery;
-mod scan;
-mod segments;
-pub mod reader;
-mod seek;
-mod frames;
-mod compressed;
-mod retention;
-pub mod verify;
-mod stream_file;
+mod error;
+mod options;
+mod threads;
 mod queue;
 mod counters;
+mod record;
+mod stream_file;
+mod append;
+mod replay;
+pub mod journal;
+mod local_journal;
+pub mod memory;
+mod direct;
+mod commit;
+mod lines;
+mod seek;
+mod scan;
+mod frames;
+mod compressed;
+mod segments;
+pub mod reader;
+mod recovery;
+pub mod verify;
+mod shared;
+mod writer;
+mod root;
+mod retention;
 #[cfg(test)]
 mod sample;
 
-pub use commit::CommitError;
 pub use counters::LogMetrics;
 pub use disk::RealDisk;
-pub use reader::{Chunk, LogReader, Tail};
+pub use error::{CommitError, OpenLogError, OpenReaderError, OpenRootError};
+pub use journal::Journal;
+pub use lines::Chunk;
+pub use local_journal::LocalJournal;
+pub use options::{Durability, LogOptions};
+pub use reader::{LogReader, Tail};
 pub use recovery::Recovered;
 pub use replay::ReplayReport;
 pub use retention::{CompressError, Deletable, DeleteError, Shrunk};
-pub use root::{Durability, Expired, LogOptions, LogRoot, OpenLogError, OpenReaderError, OpenRootError};
+pub use root::{Expired, LogRoot};
 pub use writer::{Commit, LogWriter};

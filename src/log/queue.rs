@@ -1,4 +1,8 @@
-//! A bounded queue between the callers and a thread, or a few.
+//! A bounded queue between the callers and one thread, or a few.
+//!
+//! Not a channel of a library, because of three things: it is closed while its senders live (a root is closed while
+//! writers are open, and they must then be refused), everything that waits is taken in one step (a round), and a large
+//! bound costs nothing until it is used (a bounded crossbeam channel allocates all its slots at once).
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -52,14 +56,14 @@ impl<T> Queue<T> {
         item
     }
 
-    /// No more are taken; those that wait are still served.
+    /// Accepts no more; what waits is still served.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
         self.emptied.notify_all();
     }
 
-    /// Closes and drops what waits: for a thread that ends before its work does.
+    /// Closes and drops what waits: for a thread that stops before its work is done.
     pub(super) fn abandon(&self) {
         self.close();
         let abandoned = std::mem::take(&mut self.lock().items);

@@ -1,7 +1,7 @@
 //! Reading a log: where it ends, where a sequence begins, and the next lines, as the bytes that were written.
 //!
-//! Law: a reader never writes and knows no writer. How far it may read is told to it by whoever knows what is durable;
-//! of a log that is closed the end is its last whole event. Offsets are those of the lines, compressed or not.
+//! Law: a reader never writes and knows no writer. Its caller, who knows what is durable, says how far it may read; a log
+//! that is closed ends with its last whole event. Offsets are those of the lines, compressed or not.
 
 use std::fs::File;
 use std::io;
@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memchr::{memchr, memrchr};
+use memchr::memrchr;
 
 use super::compressed::{CompressedFile, FrameCache};
-use super::disk::{Disk, Mode, ReadAt, RealDisk, read_full};
-use super::root::OpenReaderError;
-use super::scan::{LONGEST_LINE, scan_end, scan_segment};
+use super::disk::{Disk, Mode, ReadAt, RealDisk};
+use super::error::OpenReaderError;
+use super::lines::{Chunk, fill, read_lines};
+use super::scan::{scan_end, scan_segment};
 use super::seek;
 use super::segments::{self, Joined, first_sequence, has_segments};
 use crate::domain::StreamKey;
@@ -64,18 +65,11 @@ pub struct Tail {
     pub last_line: Option<Bytes>,
 }
 
-/// Some whole lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    pub lines: Bytes,
-    pub next_offset: u64,
-}
-
-/// Frames that a reader by itself keeps.
+/// Bytes of frames that a reader without a log root keeps.
 const CACHE: usize = 4 << 20;
 
 impl LogReader {
-    /// Opens the file of one log by itself, beside whoever writes it. Where it has been compressed since, that form is
+    /// Opens the file of one log by itself, even while it is being written. If it has been compressed since, that form is
     /// opened. Blocks.
     pub fn open(path: &Path) -> Result<Self, OpenReaderError> {
         let cache = FrameCache::new(CACHE);
@@ -85,7 +79,7 @@ impl LogReader {
         Self::from_disk(&RealDisk::default(), path, &cache)
     }
 
-    /// Both forms are there for a moment of compressing; then the plain one counts, which goes last.
+    /// For a moment of compressing both forms exist. Then the plain one counts: it is removed last.
     pub(super) fn from_disk(disk: &dyn Disk, path: &Path, cache: &Arc<FrameCache>) -> Result<Self, OpenReaderError> {
         match Self::open_plain(disk, path) {
             Err(OpenReaderError::NotFound) => Self::open_compressed(disk, &compressed_path(path), cache),
@@ -128,7 +122,7 @@ impl LogReader {
         Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
     }
 
-    /// Opens a log of this kind by itself, beside whoever writes it. Blocks.
+    /// Opens the log of this key by itself, even while it is being written. Blocks.
     pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
         let path = data_dir.join(key.log_path());
         let disk = RealDisk::within(data_dir);
@@ -225,40 +219,6 @@ impl LogReader {
             Form::Compressed(file) => file.beginnings(),
         }
     }
-}
-
-pub(super) fn read_lines(file: &dyn ReadAt, offset: u64, end: u64, max_bytes: usize) -> io::Result<Chunk> {
-    let available = end.saturating_sub(offset);
-    let mut bytes = vec![0; available.min(max_bytes.max(1) as u64) as usize];
-    fill(file, &mut bytes, offset)?;
-    let mut size = memrchr(b'\n', &bytes).map(|at| at + 1);
-    while size.is_none() && !bytes.is_empty() {
-        size = extend(file, &mut bytes, offset, available)?;
-    }
-    bytes.truncate(size.unwrap_or(0));
-    Ok(Chunk { next_offset: offset + bytes.len() as u64, lines: bytes.into() })
-}
-
-/// The line is longer than what was read: reads as much again and looks for its end there.
-fn extend(file: &dyn ReadAt, bytes: &mut Vec<u8>, offset: u64, available: u64) -> io::Result<Option<usize>> {
-    let known = bytes.len();
-    if known as u64 > LONGEST_LINE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is longer than an event can be"));
-    }
-    let wanted = available.min((known as u64).saturating_mul(2).max(4096)) as usize;
-    if wanted == known {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the log does not end with a whole line"));
-    }
-    bytes.resize(wanted, 0);
-    fill(file, &mut bytes[known..], offset + known as u64)?;
-    Ok(memchr(b'\n', &bytes[known..]).map(|at| known + at + 1))
-}
-
-fn fill(file: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    if read_full(file, buffer, offset)? < buffer.len() {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than it was"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

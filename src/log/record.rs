@@ -1,8 +1,8 @@
 //! The bytes of the journal: a header page per segment, then rounds, each starting on a page of its own.
 //!
-//! Law: a round counts whole or not at all. Its checksum covers the epoch, which belongs to one use of the segment:
-//! what an earlier use left behind never counts. A round is never written over pages that hold an older durable one,
-//! and what lies inside a batch is never read as a round.
+//! Law: a round counts whole or not at all. Its checksum covers the epoch, which belongs to one use of the segment, so
+//! what an earlier use left behind never counts. A round never shares a page with an older one, which a torn write of the
+//! page would destroy, and bytes inside a batch are never read as a round.
 
 /// Rounds start on a multiple of this.
 pub(super) const PAGE: u64 = 4096;

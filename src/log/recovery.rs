@@ -1,7 +1,7 @@
-//! Opening a log for writing: only its end is looked at, a torn end is cut, and what is left is durable.
+//! Opening a log for writing: only its end is examined, a torn end is cut off, and what is left is made durable.
 //!
-//! Law: what is taken over here will be shown to readers, so the file is synced whether or not it was cut: lines that
-//! a killed process had written but not yet synced are as good as any other only after that.
+//! Law: what is taken over here will be shown to readers, so the file is synced even if nothing was cut: a process that
+//! was killed may have written lines that it never synced, and a power cut must not take them back once they were shown.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub struct Recovered {
     pub last_line: Option<Bytes>,
     /// What was cut off, beyond the durable bytes or because it was torn.
     pub cut_bytes: u64,
-    /// The end was no event.
+    /// The log did not end with a whole event.
     pub torn: bool,
 }
 

@@ -1,10 +1,10 @@
-//! What becomes of a log that has ended: it is compressed, and in the end deleted.
+//! Retention of logs that have ended: they are compressed, and finally deleted.
 //!
-//! Law: whatever step a crash comes at, the log is there, whole, in at least one of its forms, and a reader finds it.
-//! The compressed form gets its name when it is on the disk and has been read back, byte for byte; only then the plain
-//! one goes. Until it is gone it is the log, and should a crash bring its name back, it is whole: it is synced before it
-//! goes, since the journal gives up what it knows of a log that is not there. Whoever has it open reads on. Nothing is
-//! done to a log that has not ended, that has failed, or that somebody may write.
+//! Law: at whatever step a crash comes, the whole log exists in at least one of its forms, and a reader finds it. The
+//! compressed form gets its name when it is on the disk and has been read back, byte for byte; only then is the plain one
+//! removed. Until then the plain one is the log. It is synced before it is removed, because the journal drops the records
+//! of a log that is not there: should a crash bring the name back, the file must be whole without them. Readers that have
+//! it open are not disturbed. A log that has not ended, that has failed, or that may be written is left alone.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,13 @@ use memchr::memchr_iter;
 use super::compressed::FrameCache;
 use super::counters::Counters;
 use super::disk::{Disk, DiskFile, Mode, read_full};
+use super::error::OpenReaderError;
 use super::frames::{FRAME_BYTES, Packer};
+use super::journal::Journal;
+use super::local_journal::LocalJournal;
 use super::reader::{LogReader, compressed_path};
-use super::root::{LogRoot, OpenReaderError, Shared};
+use super::root::LogRoot;
+use super::shared::Shared;
 use super::stream_file::Claim;
 use crate::domain::StreamKey;
 use crate::event::codec;
@@ -26,23 +30,23 @@ use crate::files::is_absent;
 /// A sync of more would hold up those of others for too long.
 const SYNC_EVERY: u64 = 8 << 20;
 
-/// Why a log is left as it is.
+/// Why a log is not compressed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompressError {
-    #[error("there is no such log")]
+    #[error("log not found")]
     NotFound,
-    #[error("the log may be written")]
+    #[error("the log is open for writing")]
     InUse,
-    #[error("the log has failed and was not opened since")]
+    #[error("the log has failed and has not been opened since")]
     Failed,
     #[error("the log has not ended")]
     Unfinished,
-    /// Its index would lead readers astray.
-    #[error("the log is not dense from 1")]
+    /// An index of it would lead to wrong lines.
+    #[error("the sequences of the log are not dense from 1")]
     Damaged,
-    #[error("what was read back is not what was compressed")]
+    #[error("the compressed log does not read back as the original")]
     Mismatch,
-    #[error("asked to stop")]
+    #[error("stopped on request")]
     Stopped,
     #[error("cannot compress the log: {0}")]
     Io(#[from] io::Error),
@@ -51,9 +55,9 @@ pub enum CompressError {
 /// Why a log is not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {
-    #[error("the log may be written")]
+    #[error("the log is open for writing")]
     InUse,
-    #[error("the log has failed and was not opened since")]
+    #[error("the log has failed and has not been opened since")]
     Failed,
     #[error("the log has not ended")]
     Unfinished,
@@ -68,8 +72,8 @@ pub struct Shrunk {
     pub after: u64,
 }
 
-impl LogRoot {
-    /// Compresses a log that has ended. Looks now and then whether it is to stop; then nothing has changed. Blocks.
+impl<J: Journal> LogRoot<J> {
+    /// Compresses a log that has ended. Checks periodically whether it should stop; then nothing has changed. Blocks.
     pub fn compress(&self, key: StreamKey, should_stop: &dyn Fn() -> bool) -> Result<Shrunk, CompressError> {
         let claim = self.shared.claim(key).ok_or(CompressError::InUse)?;
         if claim.failed().is_some() {
@@ -81,9 +85,9 @@ impl LogRoot {
         Ok(shrunk)
     }
 
-    /// Checks whether a log may be deleted: it has ended, or there is nothing of it. Nobody can write it meanwhile.
-    /// Blocks.
-    pub fn deletable(&self, key: StreamKey) -> Result<Deletable, DeleteError> {
+    /// Checks whether a log may be deleted: it has ended, or does not exist. It cannot be opened for writing while the
+    /// answer is held. Blocks.
+    pub fn deletable(&self, key: StreamKey) -> Result<Deletable<J>, DeleteError> {
         let claim = self.shared.claim(key).ok_or(DeleteError::InUse)?;
         if claim.failed().is_some() {
             return Err(DeleteError::Failed);
@@ -96,15 +100,15 @@ impl LogRoot {
     }
 }
 
-/// A log that may be deleted, and that nobody writes as long as this lives.
-pub struct Deletable {
-    shared: Arc<Shared>,
+/// A log that may be deleted, and that cannot be opened for writing while this is held.
+pub struct Deletable<J: Journal = LocalJournal> {
+    shared: Arc<Shared<J>>,
     key: StreamKey,
     claim: Claim,
 }
 
-impl Deletable {
-    /// Deletes every form of it; the bytes that are free now. May be done again after a crash. Blocks.
+impl<J: Journal> Deletable<J> {
+    /// Deletes every form of it; returns the bytes freed. May be repeated after a crash. Blocks.
     pub fn delete(self) -> Result<u64, DeleteError> {
         let freed = Files::of(&self.shared, self.key).delete(&self.claim)?;
         if freed > 0 {
@@ -115,7 +119,7 @@ impl Deletable {
     }
 }
 
-impl Shared {
+impl<J: Journal> Shared<J> {
     fn claim(&self, key: StreamKey) -> Option<Claim> {
         let path = key.log_path();
         self.streams.claim(path.to_str().expect("log paths are made of ids"))
@@ -140,7 +144,7 @@ struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    fn of(shared: &'a Shared, key: StreamKey) -> Self {
+    fn of<J>(shared: &'a Shared<J>, key: StreamKey) -> Self {
         let plain = shared.data_dir.join(key.log_path());
         let compressed = compressed_path(&plain);
         let unfinished = compressed.with_added_extension("tmp");
@@ -158,15 +162,15 @@ impl<'a> Files<'a> {
         }
         let made = self.make(&plain, should_stop);
         if made.is_err() {
-            // It is made anew in any case; this only gives back its room.
+            // The next attempt starts over in any case; this only frees the space.
             let _ = self.disk.remove(&self.unfinished);
         }
         let after = made?;
         self.disk.rename(&self.unfinished, &self.compressed)?;
         self.frames.forget(&self.compressed);
-        self.sync_folder()?;
+        self.sync_dir()?;
         self.remove_plain(claim)?;
-        self.sync_folder()?;
+        self.sync_dir()?;
         Ok(Shrunk { before: plain.size()?, after })
     }
 
@@ -181,13 +185,13 @@ impl<'a> Files<'a> {
         file.size()
     }
 
-    /// A crash came between the last steps, or before somebody noted them.
+    /// A crash came between the last steps, or before the row said that it is compressed.
     fn compressed_already(&self) -> Result<Shrunk, CompressError> {
         let file = match self.disk.open(&self.compressed, Mode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CompressError::NotFound),
             opened => opened?,
         };
-        self.sync_folder()?;
+        self.sync_dir()?;
         let size = file.size()?;
         Ok(Shrunk { before: size, after: size })
     }
@@ -204,20 +208,20 @@ impl<'a> Files<'a> {
         if same_bytes(plain, &read_back, should_stop)? { Ok(size) } else { Err(CompressError::Mismatch) }
     }
 
-    /// The plain form first: with it gone and the other there, nobody can write the log.
+    /// The plain form first: while only the compressed one is there, the log cannot be opened for writing.
     fn delete(&self, claim: &Claim) -> io::Result<u64> {
         let mut freed = self.remove_plain(claim)?;
         for path in [&self.compressed, &self.unfinished] {
             freed += remove_if_there(self.disk, path)?;
         }
         self.frames.forget(&self.compressed);
-        match self.sync_folder() {
+        match self.sync_dir() {
             Err(error) if is_absent(&error) => Ok(freed),
             synced => synced.map(|()| freed),
         }
     }
 
-    fn sync_folder(&self) -> io::Result<()> {
+    fn sync_dir(&self) -> io::Result<()> {
         self.disk.sync_dir(self.plain.parent().expect("a log is in a folder"))
     }
 }
@@ -295,7 +299,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::disk::RealDisk;
-    use super::super::root::{LogOptions, OpenLogError};
+    use super::super::error::OpenLogError;
+    use super::super::options::LogOptions;
     use super::super::sample::Sample;
     use super::super::verify::{LogReport, ViolationKind, verify_log};
     use super::*;

@@ -1,7 +1,8 @@
 //! Finding the end of a log from its end: the last whole event, and whether anything behind it was torn.
 //!
-//! Law: a log whose last line is an event is taken as it is. A hole behind the last byte that was written is not read. Only behind a torn end is more looked at: the part that
-//! one interrupted write may have left in pieces ([`UNSETTLED`]), where everything from the first break on is void.
+//! Law: a log whose last line is an event is accepted as it is. A hole behind the last byte that was written is not read.
+//! Only when the end is torn is more examined: the part that one interrupted write may have left in pieces
+//! ([`UNSETTLED`]), where everything from the first break on is void.
 
 use std::io;
 
@@ -9,13 +10,11 @@ use bytes::Bytes;
 use memchr::memrchr;
 
 use super::disk::{ReadAt, read_range};
-use super::reader::read_lines;
+use super::lines::{LONGEST_LINE, read_lines};
 use crate::event::codec;
 
 /// A write is synced after at most this many bytes, so no more than this can be in pieces after a crash.
 pub(super) const UNSETTLED: u64 = 4 << 20;
-/// A longer line is not an event; none that long is ever admitted.
-pub(super) const LONGEST_LINE: u64 = 16 << 20;
 const STEP: u64 = 64 << 10;
 
 /// Where the events of a log end.

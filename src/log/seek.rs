@@ -6,10 +6,11 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::disk::{ReadAt, read_full};
+use super::lines::read_lines;
 use crate::domain::EventId;
 use crate::event::codec;
 
-/// Below this the lines are simply walked.
+/// Below this size the lines are walked one by one.
 const LINEAR: u64 = 4 << 10;
 /// Enough for the sequence of nearly every line, and a line end before it.
 const PROBE: usize = 4 << 10;
@@ -93,7 +94,7 @@ fn sequence_at(file: &dyn ReadAt, start: u64, end: u64) -> io::Result<Option<u64
     if let Some(sequence) = leading_sequence(&head[..size]) {
         return Ok(Some(sequence));
     }
-    let line = super::reader::read_lines(file, start, end, PROBE)?.lines;
+    let line = read_lines(file, start, end, PROBE)?.lines;
     let line = memchr(b'\n', &line).map_or(&line[..], |at| &line[..at]);
     Ok(codec::decode(line).ok().map(|event| event.sequence))
 }

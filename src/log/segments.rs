@@ -1,4 +1,4 @@
-//! Logs without an end are kept in segments: the newest is the log's own file, older ones stand beside it, named by
+//! Logs that never end are kept in segments: the newest is the log's own file, older ones stand beside it, named by
 //! their first sequence (`events-<first>.ndjson`), and are never written again.
 //!
 //! Law: the segments together are the log, without hole or overlap. Offsets are counted over all that were there when
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile, Mode, ReadAt};
-use super::reader::read_lines;
+use super::lines::read_lines;
 use super::scan::scan_segment;
 use crate::domain::time::Timestamp;
 use crate::domain::{StreamKey, StreamKind};
@@ -47,7 +47,7 @@ pub(super) fn sealed(disk: &dyn Disk, log: &Path) -> io::Result<Vec<Segment>> {
     Ok(found)
 }
 
-/// Where the segment goes whose first event has this sequence.
+/// The path of the segment whose first event has this sequence.
 pub(super) fn sealed_path(log: &Path, first: u64) -> PathBuf {
     log.with_file_name(format!("{PREFIX}{first:020}{SUFFIX}"))
 }
@@ -124,11 +124,11 @@ impl ReadAt for Joined {
 
 #[cfg(test)]
 mod tests {
-    use super::super::root::{LogOptions, LogRoot};
+    use super::super::root::LogRoot;
     use super::super::sample::Sample;
     use super::*;
     use crate::log::verify::verify_log;
-    use crate::log::{RealDisk, Recovered};
+    use crate::log::{LogOptions, RealDisk, Recovered};
 
     struct World {
         folder: tempfile::TempDir,

@@ -1,23 +1,20 @@
 //! The file of one stream while it is written, and which streams those are.
 //!
-//! Law: a log whose write or sync failed takes no more batches, and what was durable then is remembered until the log
-//! is opened again: only that much of it is taken over. Syncs of a file are made one at a time, so that an error is
-//! known to whoever asks next: the system reports it once.
+//! Law: a log whose write or sync failed accepts no more batches, and how much was durable then is remembered until the
+//! log is opened again: only that much of it is taken over. Syncs of a file are made one at a time, because the system
+//! reports a failed sync once: a second one, made meanwhile, would succeed although bytes were lost.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
-use super::commit::CommitError;
 use super::disk::DiskFile;
+use super::error::CommitError;
+use super::threads::lock;
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) struct StreamFile {
-    /// Relative to the data folder.
+pub struct StreamFile {
+    /// Relative to the data directory.
     pub(super) path: Arc<str>,
     pub(super) file: Arc<dyn DiskFile>,
     streams: Arc<Streams>,
@@ -47,6 +44,11 @@ impl StreamFile {
         stream
     }
 
+    /// Which log it is: its path below the data directory.
+    pub fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
     pub(super) fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
     }
@@ -59,23 +61,24 @@ impl StreamFile {
         self.unsynced.load(Ordering::Acquire)
     }
 
-    /// Only for whoever has the batch under way, since a checkpoint may sync the file at any time.
+    /// Called only for the batch in flight: a checkpoint may sync the file at any time, before or after these bytes.
     pub(super) fn set_unsynced(&self, unsynced: bool) {
         self.unsynced.store(unsynced, Ordering::Release);
     }
 
-    /// False if a batch is under way already.
+    /// False if a batch is already in flight.
     pub(super) fn begin(&self) -> bool {
         !std::mem::replace(&mut *lock(&self.in_flight), true)
     }
 
-    /// The batch under way is over, one way or the other.
+    /// The batch in flight has succeeded or failed.
     pub(super) fn end(&self) {
         *lock(&self.in_flight) = false;
         self.idle.notify_all();
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// No batch is being written.
+    pub fn is_idle(&self) -> bool {
         !*lock(&self.in_flight)
     }
 
@@ -88,12 +91,13 @@ impl StreamFile {
         self.durable.store(durable, Ordering::Release);
     }
 
-    /// The log takes no more, and is cut to its durable bytes when it is opened again.
+    /// The log accepts no more, and is cut to its durable bytes when it is opened again.
     pub(super) fn fail(&self) {
         self.note_failure(false);
     }
 
-    /// A later owner may have the log by now: then it is that one which ends, and its durable bytes are what counts.
+    /// The sync of a checkpoint may fail for a file whose writer has been dropped and whose log another writer has opened
+    /// by now. Then the new writer's log is the one that has failed, and its durable bytes are what counts.
     fn note_failure(&self, tainted: bool) {
         self.failed.store(true, Ordering::Release);
         let newest = lock(&self.streams.alive).get(&self.path).cloned();
@@ -114,7 +118,8 @@ impl StreamFile {
         self.file.write_all_at(bytes, offset).map_err(|error| CommitError::Write(Arc::new(error)))
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    /// Makes what was written to the file durable without the journal. After an error the log has failed.
+    pub fn sync(&self) -> io::Result<()> {
         self.syncs.sync(&*self.file, || self.note_failure(true))
     }
 }
@@ -128,7 +133,7 @@ impl Drop for StreamFile {
     }
 }
 
-/// The syncs of one log, whoever makes them: its owner, the checkpoint of what a former owner wrote, or recovery.
+/// All syncs of one log: those of its owner, those of a checkpoint for an earlier owner, and those of recovery.
 #[derive(Default)]
 struct Syncs {
     /// One has failed: what the file holds beyond the durable bytes may not be on the disk, whatever is read.
@@ -136,7 +141,7 @@ struct Syncs {
 }
 
 impl Syncs {
-    /// The system tells of an error once, so nobody else may ask before it is noted.
+    /// The system reports an error once, so it is recorded before the next sync may ask.
     fn sync(&self, file: &dyn DiskFile, note_failure: impl FnOnce()) -> io::Result<()> {
         let mut tainted = lock(&self.tainted);
         if *tainted {
@@ -152,7 +157,7 @@ impl Syncs {
 /// What is remembered of a log that failed, until it is open again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failed {
-    /// None if that cannot be said.
+    /// None if it is not known.
     pub(super) durable: Option<u64>,
     /// A sync failed, so what is read from the file may not be what the disk holds.
     pub(super) tainted: bool,
@@ -167,7 +172,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// The right to write a log; none if somebody has it. Waits for what a former owner left under way.
+    /// The right to write a log; none if it is taken. Waits for a batch that an earlier owner left in flight.
     pub(super) fn claim(self: &Arc<Self>, path: &str) -> Option<Claim> {
         let path: Arc<str> = path.into();
         if !lock(&self.claimed).insert(path.clone()) {
@@ -177,7 +182,8 @@ impl Streams {
         let former = lock(&self.alive).get(&claim.path).and_then(Weak::upgrade);
         if let Some(former) = former {
             former.wait_idle();
-            // If a sync of the former has failed, it is only opened again if nothing of it still counts.
+            // If one of its syncs has failed, the log is opened again only when the journal has no records of it; then
+            // the old error says nothing about the new owner's bytes.
             if !*lock(&former.syncs.tainted) {
                 claim.syncs = former.syncs.clone();
             }
@@ -186,7 +192,7 @@ impl Streams {
     }
 }
 
-/// Given back on drop.
+/// The right to write a log; given back on drop.
 pub(super) struct Claim {
     streams: Arc<Streams>,
     pub(super) path: Arc<str>,
@@ -202,14 +208,14 @@ impl Claim {
         lock(&self.streams.failed).get(&self.path).copied()
     }
 
-    /// Before the log is taken over. If it fails, what the file holds is not known to be on the disk.
+    /// Syncs the file before the log is taken over. If that fails, how much of the file is on the disk is not known.
     pub(super) fn sync(&self, file: &dyn DiskFile) -> io::Result<()> {
         self.syncs.sync(file, || {
             lock(&self.streams.failed).insert(self.path.clone(), Failed { durable: None, tainted: true });
         })
     }
 
-    /// The log is open again and what was not durable is cut off.
+    /// The log has been opened again, and what was not durable has been cut off.
     pub(super) fn forget_failure(&self) {
         lock(&self.streams.failed).remove(&self.path);
     }

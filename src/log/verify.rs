@@ -1,4 +1,4 @@
-//! Checking a whole log against the law of its file, for those who do not want to take our word for it.
+//! Checking a whole log against the rules of its format.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,19 +6,19 @@ use std::io;
 use memchr::memchr_iter;
 use serde::Deserialize;
 
+use super::lines::LONGEST_LINE;
 use super::reader::LogReader;
-use super::scan::LONGEST_LINE;
 use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use crate::event::codec::{self, EventRef};
 
-/// What a log was found to be.
+/// The result of checking a log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogReport {
     pub events: u64,
     pub violations: Vec<Violation>,
 }
 
-/// A breach of the law, and the line it was found in, counted from 1.
+/// A violation of the rules, and the line it was found in, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     pub line: u64,
@@ -33,17 +33,17 @@ pub enum ViolationKind {
     ForeignEvent,
     #[error("the sequence is {found} instead of {expected}")]
     Sequence { expected: u64, found: u64 },
-    #[error("the event id is not above the one before")]
+    #[error("the event id is not greater than the previous one")]
     EventId,
-    #[error("the event stands behind the terminal one")]
+    #[error("the event comes after the terminal event")]
     AfterTerminal,
     #[error("there is no terminal event")]
     NoTerminal,
-    #[error("the line is longer than an event can be, and what is behind it was not looked at")]
+    #[error("the line is longer than an event can be; the rest of the log was not checked")]
     TooLong,
     #[error("the last line does not end with a newline")]
     NoNewline,
-    #[error("the index of the compressed log leads elsewhere")]
+    #[error("the index of the compressed log does not match its lines")]
     Index,
 }
 

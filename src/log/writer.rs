@@ -7,18 +7,25 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::commit::{Append, CommitError, Request};
+use super::append::Append;
+use super::commit::Request;
 use super::direct::{self, Direct};
 use super::disk::DiskFile;
-use super::root::{Durability, OpenLogError, Shared};
+use super::error::{CommitError, OpenLogError};
+use super::journal::Journal;
+use super::local_journal::LocalJournal;
+use super::options::Durability;
+use super::shared::Shared;
 use super::stream_file::{Claim, StreamFile};
 
 /// Appends to one log; there is never a second one for the same log.
 ///
-/// Dropping it while a batch is under way is fine: the batch comes to its end, and whoever opens the log next waits
-/// for that.
-pub struct LogWriter {
-    shared: Arc<Shared>,
+/// It may be dropped while a batch is in flight: the batch is still completed, and the next [`LogRoot::writer`] of this
+/// log waits for that.
+///
+/// [`LogRoot::writer`]: super::LogRoot::writer
+pub struct LogWriter<J: Journal = LocalJournal> {
+    shared: Arc<Shared<J>>,
     stream: Arc<StreamFile>,
     /// Where the file begins in the log.
     start: u64,
@@ -26,18 +33,18 @@ pub struct LogWriter {
     _claim: Claim,
 }
 
-impl LogWriter {
-    pub(super) fn new(shared: Arc<Shared>, stream: Arc<StreamFile>, start: u64, claim: Claim) -> Self {
+impl<J: Journal> LogWriter<J> {
+    pub(super) fn new(shared: Arc<Shared<J>>, stream: Arc<StreamFile>, start: u64, claim: Claim) -> Self {
         Self { shared, stream, start, _claim: claim }
     }
 
-    /// Sends a batch of whole lines on its way. It resolves to the log's durable bytes once it is one of them.
+    /// Submits a batch of whole lines. Resolves to the length of the log once the batch is durable.
     ///
-    /// One batch at a time: the next is refused until this one is over. Under the policy `write` a batch counts as
+    /// One batch at a time: the next is refused until this one has been answered. Under the policy `write` a batch counts as
     /// durable when it is written, unless `sync` is set.
     ///
     /// The batch is queued within this call. The queue has room for one batch of each of far more streams than are
-    /// ever active, so the call waits only if that many batches wait for the disk already.
+    /// ever active, so the call blocks only if that many batches are already waiting for the disk.
     pub fn commit(&mut self, batch: Bytes, sync: bool) -> Commit {
         match self.admit(&batch) {
             Ok(None) => {}
@@ -49,15 +56,15 @@ impl LogWriter {
         let offset = self.stream.durable();
         let append = Append { stream: self.stream.clone(), batch, offset, unsynced, reply: Some(reply) };
         self.send(append);
-        Commit(State::UnderWay(answer))
+        Commit(State::InFlight(answer))
     }
 
-    /// How much of the log is durable; after a failure, what it is to be cut to.
+    /// How much of the log is durable; after a failure, what it must be cut to.
     pub fn durable_bytes(&self) -> u64 {
         self.start + self.stream.durable()
     }
 
-    /// A batch has failed, or the log's file could not be synced: it takes no more until it is opened again.
+    /// A batch has failed, or the log's file could not be synced: it accepts no more until it is opened again.
     pub fn has_failed(&self) -> bool {
         self.stream.has_failed()
     }
@@ -75,12 +82,12 @@ impl LogWriter {
         self.stream.sync()
     }
 
-    /// What the journal says of the file counts no more. The file must be durable by itself.
+    /// Voids all records that the journal has of the file, which must be durable by itself.
     pub(super) fn void_journal(&self) -> Result<(), OpenLogError> {
         self.shared.void_journal_beyond(&self.stream, 0)
     }
 
-    /// Whether the batch may go; with an answer if there is nothing to do.
+    /// Whether the batch is accepted; with the answer if there is nothing to do.
     fn admit(&self, batch: &Bytes) -> Result<Option<u64>, CommitError> {
         if self.stream.has_failed() {
             return Err(CommitError::Failed);
@@ -103,28 +110,29 @@ impl LogWriter {
         }
     }
 
-    /// The journal holds only what is appended to durable bytes: a sync after merely written ones must reach these.
+    /// The journal holds only what is appended to durable bytes: after bytes that are written but not synced, the file
+    /// itself must be synced.
     fn goes_direct(&self, size: usize) -> bool {
         size >= self.shared.direct_bytes() || self.stream.is_unsynced() || self.shared.journal.has_failed()
     }
 }
 
-impl Drop for LogWriter {
+impl<J: Journal> Drop for LogWriter<J> {
     fn drop(&mut self) {
         if self.shared.journal.held_files() > self.shared.options.idle_files {
-            // Closed already: then the last checkpoint does it.
+            // A closed queue means that the root is closing: its last checkpoint syncs the file.
             let _ = self.shared.direct.push(Direct::Release(self.stream.clone()));
         }
     }
 }
 
-/// The outcome of a batch: the durable bytes of the log with it.
+/// The outcome of a batch: the durable length of the log with it.
 #[must_use = "a batch is durable only when this says so"]
 pub struct Commit(State);
 
 enum State {
     Ready(Option<Result<u64, CommitError>>),
-    UnderWay(oneshot::Receiver<Result<u64, CommitError>>),
+    InFlight(oneshot::Receiver<Result<u64, CommitError>>),
 }
 
 impl Commit {
@@ -135,7 +143,7 @@ impl Commit {
     pub fn wait(self) -> Result<u64, CommitError> {
         match self.0 {
             State::Ready(outcome) => outcome.unwrap_or(Err(CommitError::Closed)),
-            State::UnderWay(answer) => answer.blocking_recv().unwrap_or(Err(CommitError::Closed)),
+            State::InFlight(answer) => answer.blocking_recv().unwrap_or(Err(CommitError::Closed)),
         }
     }
 }
@@ -146,7 +154,7 @@ impl Future for Commit {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Ready(outcome) => Poll::Ready(outcome.take().unwrap_or(Err(CommitError::Closed))),
-            State::UnderWay(answer) => {
+            State::InFlight(answer) => {
                 Pin::new(answer).poll(context).map(|outcome| outcome.unwrap_or(Err(CommitError::Closed)))
             }
         }

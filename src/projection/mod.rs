@@ -171,7 +171,7 @@ async fn take_in<W: Projected>(follow: &mut Follow, target: &mut Target<W>) -> i
     while let Some(item) = next {
         match item? {
             Item::Chunk(chunk) => is_due |= target.apply(&chunk),
-            Item::Beat => {}
+            Item::Heartbeat => {}
             Item::End(End::Closed | End::Halted(_)) => return Ok(Taken { is_due, is_over: true }),
         }
         next = follow.next().now_or_never();

@@ -22,7 +22,8 @@ use crate::event::{Draft, Identity, Source, codec};
 use crate::log::{CommitError, LogWriter};
 use crate::supervision::ExitGuard;
 
-/// Lines waiting for the commit in flight, at most; producers that await their acknowledgements stay far below.
+/// The most bytes of lines that wait for the commit in flight. Producers that await their acknowledgements stay far
+/// below it.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 
 type Ack = oneshot::Sender<Result<Appended, AppendError>>;
@@ -38,7 +39,8 @@ pub struct StreamActor {
     waiting: Waiting,
     committing: bool,
     retiring: bool,
-    /// Last field: its drop is the exit report, after everything else is gone.
+    /// The last field, so that it is dropped last: once it reports the exit, the next incarnation claims the log, which
+    /// the writer above must have released.
     _guard: ExitGuard,
 }
 
@@ -92,7 +94,7 @@ impl StreamActor {
         (self.waiting.lines.len() > MAX_WAITING_BYTES).then_some(AppendError::Overloaded)
     }
 
-    /// The answer to an append of no drafts: where they would have begun.
+    /// The answer to an append of no drafts: the sequence that the next event gets.
     fn nothing(&self) -> Appended {
         let last = self.sequencer.last();
         Appended { first: last + 1, last, created_at: self.clock.now() }
@@ -100,6 +102,7 @@ impl StreamActor {
 
     /// Numbers and encodes; all drafts or, when one comes after the end, none.
     fn enqueue(&mut self, drafts: &[Draft], ack: Ack) -> Result<(), AppendError> {
+        // A copy, taken over only when every draft is in: a refusal leaves no gap in the numbers.
         let mut sequencer = self.sequencer.clone();
         let (now, fresh) = (self.clock.now(), EventId::generate());
         let (lines_before, ends_before) = (self.waiting.lines.len(), self.waiting.ends.len());
@@ -130,10 +133,12 @@ impl StreamActor {
         let hub = self.hub.clone();
         let pipeline =
             hub.pipeline().try_lock_owned().expect("one commit at a time, and none before the last is settled");
-        // From here to the task nothing may fail: an acknowledgement that is lost now would be given twice.
+        // From here to the task nothing may panic: the log has the lines, and producers whose acknowledgement is dropped
+        // take them for lost and send them again.
         let commit = self.log.commit(lines, sync);
         self.committing = true;
         let (settled, done) = oneshot::channel();
+        // A task of its own, not the actor's: if the actor panics, the outcome is still published and acknowledged.
         actix::spawn(async move {
             let outcome = in_flight.settle(commit.await, &hub);
             drop(pipeline);
@@ -149,23 +154,24 @@ impl StreamActor {
         match outcome {
             Settled::Durable => {
                 self.commit_waiting(context);
-                self.rest(context);
+                self.stop_if_retired(context);
             }
             Settled::Ended => context.stop(),
-            Settled::Failed => self.give_up(context),
+            Settled::Failed => self.fail(context),
         }
     }
 
-    /// Stops when it is to retire and has nothing left to do.
-    fn rest(&mut self, context: &mut Context<Self>) {
+    /// Stops when it is retiring and nothing is left to commit.
+    fn stop_if_retired(&mut self, context: &mut Context<Self>) {
         if self.retiring && !self.committing {
             self.hub.set_halt(Halt::Draining);
             context.stop();
         }
     }
 
-    /// Fail-stop: what could not be made durable is never acknowledged, nor tried again.
-    fn give_up(&mut self, context: &mut Context<Self>) {
+    /// Fail-stop: what could not be made durable is never acknowledged, and never written again. After a failed sync the
+    /// kernel may report success for pages that it has dropped.
+    fn fail(&mut self, context: &mut Context<Self>) {
         let durable_bytes = self.log.durable_bytes();
         for (ack, _) in std::mem::take(&mut self.waiting).acks {
             let _ = ack.send(Err(AppendError::Degraded { durable_bytes }));
@@ -175,7 +181,7 @@ impl StreamActor {
 }
 
 impl InFlight {
-    /// Shows what has become durable and answers its producers; on failure tells both.
+    /// Publishes what has become durable, then acknowledges it; on failure both readers and producers learn of it.
     fn settle(self, outcome: Result<u64, CommitError>, hub: &Hub) -> Settled {
         let Self { batch, acks, closes } = self;
         let answer = match outcome {
@@ -201,7 +207,7 @@ impl InFlight {
     }
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Debug, Clone, Copy)]
 enum Settled {
     Durable,
@@ -210,7 +216,7 @@ enum Settled {
     Failed,
 }
 
-/// Lifecycle events are always synced; what a child process says follows the configured policy.
+/// Lifecycle events are always synced; output of a child process follows the configured policy.
 fn must_sync(draft: &Draft) -> bool {
     draft.source != Source::Engine && draft.kind != "console.line"
 }
@@ -250,7 +256,7 @@ impl Handler<Retire> for StreamActor {
 
     fn handle(&mut self, _: Retire, context: &mut Self::Context) {
         self.retiring = true;
-        self.rest(context);
+        self.stop_if_retired(context);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The time of one log.
 //!
-//! Law: it is taken from the system's clock once, when the log is opened, and from then on goes as fast as time itself,
-//! whatever that clock is set to. So times in a log never go backwards, and the difference of two that one life of the
-//! service has written is how long it took. A log that is opened again goes on from its last event, or from the system's
+//! Law: it is set from the system's clock once, when the log is opened, and from then on follows the monotonic clock,
+//! whatever the system's clock is set to. So times in a log never go backwards, and the difference of two that the same
+//! process wrote is how long it took. A log that is opened again continues from its last event, or from the system's
 //! clock if that is later.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct LogClock {
 }
 
 impl LogClock {
-    /// Of a log with this last event.
+    /// Of a log whose last event has this time.
     pub fn resume(last: Option<Timestamp>) -> Self {
         Self::starting(last, Utc::now(), since_boot())
     }
@@ -38,7 +38,7 @@ impl LogClock {
     }
 }
 
-/// Also counts while the machine sleeps, and nobody can set it.
+/// Also counts while the machine sleeps, and cannot be set.
 fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }

@@ -7,23 +7,23 @@ use crate::log::{OpenLogError, OpenReaderError};
 pub enum AppendError {
     #[error("the stream has ended")]
     Closed,
-    /// The log failed; the events may or may not be in the file, and are never shown.
+    /// The log failed. The events may be in the file or not; they are never shown.
     #[error("the log of the stream failed at byte {durable_bytes}")]
     Degraded { durable_bytes: u64 },
-    /// Producers wait for their acknowledgements, so this means one that does not.
+    /// Only a producer that does not await its acknowledgements can get this far.
     #[error("too many events are waiting to be written")]
     Overloaded,
-    /// The actor died before the events were handed to the log: they are nowhere, and may be sent again.
-    #[error("the stream's actor died before it took the events")]
+    /// The actor panicked before the events were handed to the log: they are nowhere, and may be sent again.
+    #[error("the stream's actor panicked before it accepted the events")]
     Lost,
-    /// The threads of the service have ended under it; what became of the events is not known.
-    #[error("the stream's actor is gone for good")]
+    /// The threads of the service have stopped; whether the events are in the log is not known.
+    #[error("the stream's actor has stopped")]
     Gone,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
-    #[error("the stream has its {limit} subscribers already")]
+    #[error("the stream has reached its limit of {limit} subscribers")]
     TooMany { limit: usize },
     #[error(transparent)]
     NoPosition(#[from] crate::domain::sequence::NoPosition),
@@ -37,10 +37,10 @@ pub enum OpenStreamError {
     Reader(#[from] OpenReaderError),
     #[error("the log could not be opened: {0}")]
     Io(#[from] std::io::Error),
-    /// Its log failed under the actor before this one; only the next start takes it up again.
+    /// Its log failed under the previous actor; it can be opened again at the next start of the service.
     #[error("the stream is degraded")]
     Degraded,
-    /// Something other than this service has cut the file; the numbers given so far would be given again.
-    #[error("the log has {found} bytes, and {shown} were shown already")]
+    /// Something other than this service has cut the file; sequences that readers have seen would be given again.
+    #[error("the log has {found} bytes, but {shown} were already shown to readers")]
     Shrunk { found: u64, shown: u64 },
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::error::SubscribeError;
-use super::window::{Batch, Halt, Hub, Look, Tail};
+use super::window::{Batch, Halt, Hub, PollOutcome, Tail};
 use crate::domain::sequence::Start;
 
 /// A run of whole events, in order.
@@ -113,50 +113,50 @@ pub enum End {
 #[derive(Debug)]
 pub enum Item {
     Chunk(Chunk),
-    /// Nothing was sent for a heartbeat's time ([`Follow::sent`]).
-    Beat,
+    /// Nothing was sent for a heartbeat interval ([`Follow::sent`]).
+    Heartbeat,
     End(End),
 }
 
 /// Smallest and largest chunk, in bytes of lines.
 const CHUNK: (usize, usize) = (4 << 10, 128 << 10);
-/// A reader that takes longer than this to come back gets the smallest chunks.
-const BRISK: Duration = Duration::from_millis(50);
+/// A reader that takes longer than this to ask for more gets the smallest chunks again.
+const PROMPT: Duration = Duration::from_millis(50);
 
-/// How much a reader is given at once. What it has been given lies in its connection's write buffer
-/// until its socket takes it, so a reader earns larger chunks by having taken many small ones, and
-/// one that never reads costs little more than an idle one.
+/// How much a reader gets at once. What it got lies in its connection's write buffer until its socket takes it, so a
+/// reader earns larger chunks by having taken many small ones, and one that never reads costs little more than an idle
+/// one.
 #[derive(Debug)]
-struct Pace {
-    given: usize,
+struct ChunkBudget {
+    taken: usize,
     last: Option<Instant>,
 }
 
-impl Pace {
+impl ChunkBudget {
     fn chunk(&mut self, now: Instant) -> usize {
-        if self.last.is_some_and(|last| now.duration_since(last) > BRISK) {
-            self.given = 0;
+        if self.last.is_some_and(|last| now.duration_since(last) > PROMPT) {
+            self.taken = 0;
         }
         self.last = Some(now);
-        (self.given / 64).clamp(CHUNK.0, CHUNK.1)
+        (self.taken / 64).clamp(CHUNK.0, CHUNK.1)
     }
 }
 
-/// How much a reader is given before others have their turn, in bytes of lines.
-const TURN: usize = 64 << 10;
+/// How much a reader gets before it yields to the other tasks of its thread, in bytes of lines.
+const YIELD_AFTER: usize = 64 << 10;
 
 /// A reader's position in a stream. It holds no events.
 pub struct Follow {
     hub: Arc<Hub>,
-    place: usize,
+    slot: usize,
     after: u64,
     /// Where the event after `after` begins in the file, once known.
     offset: Option<u64>,
     reading: Option<JoinHandle<io::Result<FileRead>>>,
-    pace: Pace,
-    /// Bytes given since this last let others have their turn.
-    turn: usize,
-    /// Something was sent since the hub was last told.
+    budget: ChunkBudget,
+    /// Bytes since it last yielded.
+    since_yield: usize,
+    /// Something was sent since the hub was last polled.
     sent: bool,
 }
 
@@ -167,21 +167,22 @@ struct FileRead {
 }
 
 impl Follow {
-    /// Takes one of the `limit` places at the hub and begins at `start`.
+    /// Subscribes at the hub, which takes at most `limit` of these, and begins at `start`.
     pub fn new(hub: Arc<Hub>, start: Start, limit: usize) -> Result<Self, SubscribeError> {
-        let place = hub.sit_down(Some(limit))?;
-        Self::at(hub, place, start)
+        let slot = hub.subscribe(Some(limit))?;
+        Self::at(hub, slot, start)
     }
 
-    /// For the service itself, which must never be crowded out by readers: takes none of their places.
+    /// For the service itself, which must never be crowded out by readers: does not count towards their limit.
     pub fn inside(hub: Arc<Hub>, start: Start) -> Result<Self, SubscribeError> {
-        let place = hub.sit_down(None)?;
-        Self::at(hub, place, start)
+        let slot = hub.subscribe(None)?;
+        Self::at(hub, slot, start)
     }
 
-    fn at(hub: Arc<Hub>, place: usize, start: Start) -> Result<Self, SubscribeError> {
-        let pace = Pace { given: 0, last: None };
-        let mut follow = Self { hub, place, after: 0, offset: None, reading: None, pace, turn: 0, sent: false };
+    fn at(hub: Arc<Hub>, slot: usize, start: Start) -> Result<Self, SubscribeError> {
+        let budget = ChunkBudget { taken: 0, last: None };
+        // A `Follow` from here on, so that the slot is given back if the position is refused.
+        let mut follow = Self { hub, slot, after: 0, offset: None, reading: None, budget, since_yield: 0, sent: false };
         let tail = follow.hub.tail();
         let first = follow.hub.reader().first_sequence();
         follow.after = start.resolve(first, tail.sequence)?;
@@ -203,7 +204,7 @@ impl Follow {
         self.reading.is_some()
     }
 
-    /// Something was sent to whoever reads through this: what is there to see of it, not what a filter leaves out.
+    /// Something was sent to the client that reads through this; what a filter leaves out does not count.
     pub fn sent(&mut self) {
         self.sent = true;
     }
@@ -229,15 +230,15 @@ impl Follow {
     }
 
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
-        if self.turn >= TURN {
-            self.turn = 0;
+        if self.since_yield >= YIELD_AFTER {
+            self.since_yield = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let polled = self.poll_item(context);
         match &polled {
-            Poll::Ready(Ok(Item::Chunk(chunk))) => self.turn += chunk.bytes(),
-            _ => self.turn = 0,
+            Poll::Ready(Ok(Item::Chunk(chunk))) => self.since_yield += chunk.bytes(),
+            _ => self.since_yield = 0,
         }
         polled
     }
@@ -247,17 +248,17 @@ impl Follow {
             if self.reading.is_some() {
                 return self.poll_reading(context);
             }
-            match self.hub.look(self.place, self.after, std::mem::take(&mut self.sent), context) {
-                Look::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
-                Look::Behind(tail) => {
+            match self.hub.poll(self.slot, self.after, std::mem::take(&mut self.sent), context) {
+                PollOutcome::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
+                PollOutcome::Behind(tail) => {
                     if let Some(read) = self.read_cached(tail) {
                         return Poll::Ready(self.take_file(read).map(Item::Chunk));
                     }
                 }
-                Look::Closed => return Poll::Ready(Ok(Item::End(End::Closed))),
-                Look::Halted(halt) => return Poll::Ready(Ok(Item::End(End::Halted(halt)))),
-                Look::Beat => return Poll::Ready(Ok(Item::Beat)),
-                Look::Pending => return Poll::Pending,
+                PollOutcome::Closed => return Poll::Ready(Ok(Item::End(End::Closed))),
+                PollOutcome::Halted(halt) => return Poll::Ready(Ok(Item::End(End::Halted(halt)))),
+                PollOutcome::Heartbeat => return Poll::Ready(Ok(Item::Heartbeat)),
+                PollOutcome::Pending => return Poll::Pending,
             }
         }
     }
@@ -265,16 +266,16 @@ impl Follow {
     fn take_live(&mut self, batch: Arc<Batch>) -> Chunk {
         let from = (self.after + 1 - batch.first) as usize;
         let start = if from == 0 { 0 } else { batch.ends[from - 1] as usize };
-        let limit = start + self.pace.chunk(Instant::now());
+        let limit = start + self.budget.chunk(Instant::now());
         let to = batch.ends.partition_point(|&end| end as usize <= limit).max(from + 1);
         let end = batch.ends[to - 1] as usize;
         self.advance(batch.first + to as u64 - 1, batch.offset + end as u64, end - start);
         Chunk::Live { batch, from, to }
     }
 
-    /// What is in memory is read here and now: a thread would cost more than the reading. Otherwise one is asked.
+    /// What is in the page cache is read at once: a blocking thread would cost more than the read. Otherwise one does it.
     fn read_cached(&mut self, tail: Tail) -> Option<FileRead> {
-        let max = self.pace.chunk(Instant::now());
+        let max = self.budget.chunk(Instant::now());
         let cached = self.offset.and_then(|offset| self.hub.reader().read_cached(offset, tail.bytes, max));
         if cached.is_none() {
             self.start_reading(tail, max);
@@ -297,8 +298,8 @@ impl Follow {
 
     fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Item>> {
         match self.poll_file(context).map_ok(Item::Chunk) {
-            Poll::Pending if self.hub.beat_while_reading(self.place, std::mem::take(&mut self.sent), context) => {
-                Poll::Ready(Ok(Item::Beat))
+            Poll::Pending if self.hub.heartbeat_while_reading(self.slot, std::mem::take(&mut self.sent), context) => {
+                Poll::Ready(Ok(Item::Heartbeat))
             }
             polled => polled,
         }
@@ -313,6 +314,8 @@ impl Follow {
 
     fn take_file(&mut self, FileRead { first, lines, next_offset }: FileRead) -> io::Result<Chunk> {
         let count = memchr::memchr_iter(b'\n', &lines).count() as u64;
+        // The file is shorter than what was shown: something other than this service has cut it. Going on would skip
+        // events or wait for ever.
         if count == 0 || first != self.after + 1 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log is shorter than its tail"));
         }
@@ -324,12 +327,12 @@ impl Follow {
     fn advance(&mut self, last: u64, offset: u64, bytes: usize) {
         self.after = last;
         self.offset = Some(offset);
-        self.pace.given += bytes;
+        self.budget.taken += bytes;
     }
 }
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        self.hub.stand_up(self.place);
+        self.hub.unsubscribe(self.slot);
     }
 }

@@ -1,7 +1,7 @@
 //! The only way to a stream: append, follow, and know when it is over.
 //!
-//! A handle survives incarnations of its actor. An append that the dying actor had not yet handed to
-//! the log goes to the next one; one that it had is answered by its commit. So neither is doubled.
+//! A handle survives restarts of its actor. An append that the panicking actor had not yet handed to the log goes to the
+//! next one; one that it had handed over is answered by its commit. So neither is lost or doubled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,17 +23,17 @@ use crate::event::{Draft, Identity, codec};
 use crate::log::{LogRoot, LogWriter, Recovered};
 use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
 
-/// How streams behave; the same for all of a service.
+/// How streams behave; the same for the whole service.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamOptions {
     pub heartbeat: Duration,
     pub max_subscribers: usize,
 }
 
-/// A panicking stream actor is made anew, unless it does nothing else.
+/// A panicking stream actor is restarted, unless it panics again and again.
 const RESTARTS: Policy = Policy::Retry { times: 20, within: Duration::from_secs(60) };
 
-/// Messages that wait for a stream actor, at most; each is a batch whose producer awaits the answer.
+/// The most messages that wait for a stream actor; each is a batch whose producer awaits the answer.
 const MAILBOX: usize = 1024;
 
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct StreamHandle {
 
 /// Opens a stream's log, creating it if it is new, and starts its actor on `arbiter`.
 ///
-/// `limit` is the durable length noted for a log that had failed; what is beyond is cut.
+/// `limit` is the durable length that was recorded when the log failed; what is beyond it is cut off.
 pub async fn open(
     log: LogRoot,
     identity: Identity,
@@ -87,7 +87,7 @@ impl StreamHandle {
         self.hub.tail()
     }
 
-    /// The time as this log tells it; what is compared with its events' times, or measured between them, is this.
+    /// The time by this log's clock: compare it, and no other, with the times of its events.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -108,12 +108,12 @@ impl StreamHandle {
         self.append(Arc::from([draft])).await
     }
 
-    /// Begins to read. Registration and position are taken from the hub at one moment.
+    /// Begins to read.
     pub fn follow(&self, start: Start) -> Result<Follow, SubscribeError> {
         Follow::new(self.hub.clone(), start, self.options.max_subscribers)
     }
 
-    /// As [`StreamHandle::follow`], for the service itself: however many readers there are.
+    /// As [`StreamHandle::follow`], for the service itself: does not count towards the limit.
     pub fn follow_inside(&self, start: Start) -> Result<Follow, SubscribeError> {
         Follow::inside(self.hub.clone(), start)
     }
@@ -124,19 +124,19 @@ impl StreamHandle {
         let _ = incarnation.wait_for(|incarnation| matches!(incarnation, Incarnation::Gone)).await;
     }
 
-    /// Ends the actor, not the stream: what was appended is durable, readers are told to come back, and the log may be
-    /// opened again. Whoever appends must have stopped.
+    /// Stops the actor without ending the stream: everything appended is durable, readers are asked to reconnect, and the
+    /// log can be opened again. Producers must have stopped.
     pub async fn retire(&self) {
         while let Ok((generation, address)) = self.live().await {
             if address.send(Retire).await.is_ok() {
                 return self.ended().await;
             }
-            // It died before it could retire: the next one will.
+            // It panicked before it could retire: the next one will.
             let _ = self.await_next(generation).await;
         }
     }
 
-    /// Makes the actor panic: the planned fault of tests.
+    /// Makes the actor panic, for tests.
     pub async fn panic(&self) {
         if let Ok((generation, address)) = self.live().await {
             let _ = address.send(Panic).await;
@@ -174,7 +174,7 @@ impl StreamHandle {
     }
 }
 
-/// What every incarnation of a stream's actor is made from.
+/// What every incarnation of a stream's actor is started with.
 struct Stream {
     log: LogRoot,
     identity: Identity,
@@ -197,7 +197,7 @@ impl Stream {
                 async move { stream.incarnate(generation, first, guard).await }
             })
             .await;
-            stream.over(verdict).await;
+            stream.finish(verdict).await;
         });
     }
 
@@ -221,7 +221,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits for the dead incarnation's last commit, then continues from what the file holds.
+    /// Waits for the last commit of the incarnation that panicked, then continues from what the file holds.
     async fn reopen(&self) -> Result<(LogWriter, Sequencer), OpenStreamError> {
         let settled = self.hub.pipeline().lock_owned().await;
         if self.hub.halt() == Some(Halt::Degraded) {
@@ -229,6 +229,7 @@ impl Stream {
         }
         let (writer, recovered) = open_log(self.log.clone(), self.identity.key(), None).await?;
         let (found, shown) = (recovered.bytes, self.hub.tail().bytes);
+        // Sequences that readers have already seen would be given to other events.
         if found < shown {
             return Err(OpenStreamError::Shrunk { found, shown });
         }
@@ -238,12 +239,13 @@ impl Stream {
         Ok((writer, sequencer))
     }
 
-    /// Tells readers and producers, once the last commit is known: the tail that they then find is what counts.
-    async fn over(&self, verdict: Verdict<OpenStreamError>) {
+    /// Announces the end to readers and producers, but only after the last commit has settled: its batch may have ended
+    /// the stream, and then the stream is closed, not degraded.
+    async fn finish(&self, verdict: Verdict<OpenStreamError>) {
         let settled = self.hub.pipeline().lock_owned().await;
         let retired = matches!(verdict, Verdict::Stopped) && self.hub.halt() == Some(Halt::Draining);
         if !self.hub.tail().closed && !retired {
-            tracing::error!(stream = %self.identity.key(), ?verdict, "stream is given up");
+            tracing::error!(stream = %self.identity.key(), ?verdict, "stream degraded: its actor is not restarted");
             self.hub.set_halt(Halt::Degraded);
         }
         drop(settled);

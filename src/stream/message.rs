@@ -1,4 +1,4 @@
-//! What a stream actor can be told.
+//! The messages of a stream actor.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::error::AppendError;
 use crate::domain::time::Timestamp;
 use crate::event::Draft;
 
-/// Number these drafts, make them durable, show them. All of them or none.
+/// Number these drafts, make them durable, publish them. All of them or none.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Appended, AppendError>")]
 pub struct Append(pub Arc<[Draft]>);
@@ -21,12 +21,12 @@ pub struct Appended {
     pub created_at: Timestamp,
 }
 
-/// Stop when everything that was appended before is durable; the stream can be opened again.
+/// Stop once everything that was appended before is durable; the stream can be opened again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Retire;
 
-/// The planned fault of tests: the actor panics while it handles this.
+/// For tests: the actor panics while it handles this.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Panic;

@@ -7,7 +7,8 @@
 //!
 //! An append goes [`handle`] -> [`actor`] -> [`sequencer`] -> log, and comes back as a published
 //! [`window::Batch`] and an acknowledgement. A reader is a [`follow::Follow`]: file until the tail,
-//! then live, back to the file when behind.
+//! then live, back to the file when behind. Subscribers are not the actor's: they live in the
+//! [`Hub`], which outlives it (docs/adr/0006).
 
 pub mod clock;
 pub mod sequencer;

@@ -1,10 +1,11 @@
 //! The live end of a stream, shared between its actor and its readers.
 //!
-//! Law: the tail and the batches move together under one lock, so a reader that looks finds either
-//! its next event here, or that it must read the file up to a tail that is durable, or that there
-//! is nothing yet and that it will be woken. There is no fourth case, and so no gap and no duplicate.
+//! Law: the tail and the batches move together under one lock, so a reader that polls finds either its next event here,
+//! or that it must read the file up to a tail that is durable, or that there is nothing yet and that it will be woken.
+//! There is no fourth case, and so no gap and no duplicate.
 //!
-//! Readers own positions, not queues. The window is bounded in bytes; who falls out of it reads the file.
+//! Readers own positions, not queues. The window is bounded in bytes; a reader that falls out of it reads the file. The
+//! hub outlives its actor, so a restart of the actor leaves subscribers in place (docs/adr/0006).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -15,12 +16,12 @@ use bytes::Bytes;
 use super::error::SubscribeError;
 use crate::log::LogReader;
 
-/// A heartbeat's time in ticks. A reader is due a beat when nothing was sent to it for one tick less: between two ticks
-/// nobody looks, and it must never be silent for longer than a heartbeat's time.
+/// A heartbeat interval in ticks. A heartbeat is due when nothing was sent for one tick less: the hub checks only at a
+/// tick, and a reader must never be left without a byte for longer than the interval.
 pub const HEARTBEAT_TICKS: u32 = 8;
 const QUIET_TICKS: u64 = HEARTBEAT_TICKS as u64 - 1;
 
-/// Bytes of lines that a live window keeps; their SSE form, made on demand, costs about as much again.
+/// Bytes of lines that a live window keeps; their SSE form, made on demand, takes about as much again.
 pub const WINDOW_BYTES: usize = 4 << 20;
 
 /// Events that became durable together.
@@ -84,25 +85,26 @@ pub enum Halt {
     Draining,
 }
 
-/// What a reader finds when it looks.
+/// What a reader gets when it polls.
 #[derive(Debug)]
-pub enum Look {
+pub enum PollOutcome {
     Live(Arc<Batch>),
     /// Its next event is in the file only.
     Behind(Tail),
     Closed,
     Halted(Halt),
-    /// Nothing was sent to it for a heartbeat's time.
-    Beat,
+    /// Nothing was sent to it for a heartbeat interval.
+    Heartbeat,
     /// Nothing yet; the waker is kept.
     Pending,
 }
 
-/// The meeting point of a stream's actor and its readers. It outlives incarnations of the actor.
+/// Where a stream's actor publishes and its readers subscribe. It outlives incarnations of the actor.
 pub struct Hub {
     reader: LogReader,
     state: Mutex<State>,
-    /// Held by the commit in flight until its outcome is shown; a new incarnation waits for it.
+    /// Held by the commit in flight until its outcome is published. An actor that is restarted after a panic waits for
+    /// it: if it read the log while the old commit was still being written, it would give the same sequences again.
     pipeline: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -113,24 +115,24 @@ struct State {
     bytes: usize,
     halt: Option<Halt>,
     ticks: u64,
-    seats: Vec<Seat>,
+    slots: Vec<SubscriberSlot>,
     free: Vec<usize>,
-    /// Taken seats that count towards the limit.
-    guests: usize,
+    /// Subscribers that count towards the limit.
+    limited: usize,
 }
 
-/// A reader's place to be woken at.
+/// What the hub keeps of one reader: how to wake it, and when something was last sent to it.
 #[derive(Default)]
-struct Seat {
-    is_guest: bool,
+struct SubscriberSlot {
+    is_limited: bool,
     waker: Option<Waker>,
-    /// Its next event is on the way from the file: it is woken for a beat only.
+    /// Its next event is being read from the file: it is woken for a heartbeat only.
     is_reading: bool,
     /// The tick at which something was last sent to it.
     quiet_since: u64,
 }
 
-impl Seat {
+impl SubscriberSlot {
     fn is_due(&self, ticks: u64) -> bool {
         ticks - self.quiet_since >= QUIET_TICKS
     }
@@ -160,7 +162,7 @@ impl Hub {
 
     pub fn subscribers(&self) -> usize {
         let state = self.lock();
-        state.seats.len() - state.free.len()
+        state.slots.len() - state.free.len()
     }
 
     /// Bytes of lines in the live window: at most [`WINDOW_BYTES`], or one batch that is larger.
@@ -176,13 +178,14 @@ impl Hub {
         self.pipeline.clone()
     }
 
-    /// A poisoned lock is taken over: no invariant here is broken half-way by a panic of its holder.
+    /// A poisoned lock is taken over: no holder can panic between two changes that belong together.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Shows a durable batch to the readers.
     pub(super) fn publish(&self, batch: Arc<Batch>, closed: bool) {
+        // Woken after the lock is released: a reader that runs at once would wait for it.
         let wakers = {
             let mut state = self.lock();
             debug_assert_eq!(state.tail.sequence + 1, batch.first, "batches are published in order");
@@ -190,6 +193,7 @@ impl Hub {
             state.tail = Tail { sequence: batch.last(), bytes, closed };
             state.bytes += batch.lines.len();
             state.batches.push_back(batch);
+            // The newest stays however large it is, so that readers who have everything else need no file.
             while state.bytes > WINDOW_BYTES && state.batches.len() > 1 {
                 let oldest = state.batches.pop_front().expect("there are at least two");
                 state.bytes -= oldest.lines.len();
@@ -199,7 +203,8 @@ impl Hub {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// A new incarnation of the actor has read its log: what the last one did not publish is in the file.
+    /// A new incarnation of the actor has read its log. What its predecessor wrote and never published is in the file
+    /// only, so the window would have a hole: it is emptied, and readers continue from the file.
     pub(super) fn reset(&self, tail: Tail) {
         self.change(|state| {
             state.batches.clear();
@@ -208,7 +213,7 @@ impl Hub {
         });
     }
 
-    /// A stream that is degraded stays so.
+    /// A stream that is degraded stays degraded: a later shutdown must not promise readers that it goes on.
     pub fn set_halt(&self, halt: Halt) {
         self.change(|state| {
             if state.halt != Some(Halt::Degraded) {
@@ -217,14 +222,14 @@ impl Hub {
         });
     }
 
-    /// Time passes: readers to whom nothing was sent for long are woken to say that the stream is alive.
+    /// Wakes readers whose heartbeat is due.
     pub(super) fn tick(&self) {
         let wakers: Vec<_> = {
             let mut state = self.lock();
             state.ticks += 1;
             let ticks = state.ticks;
-            let due = state.seats.iter_mut().filter(|seat| seat.is_due(ticks));
-            due.filter_map(|seat| seat.waker.take()).collect()
+            let due = state.slots.iter_mut().filter(|subscriber| subscriber.is_due(ticks));
+            due.filter_map(|subscriber| subscriber.waker.take()).collect()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -238,84 +243,86 @@ impl Hub {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// With a limit, a place as long as fewer than that many of these are taken; without one, always.
-    pub(super) fn sit_down(&self, limit: Option<usize>) -> Result<usize, SubscribeError> {
+    /// Takes a slot. With a limit, fails when that many subscribers with a limit are there; without one, never.
+    pub(super) fn subscribe(&self, limit: Option<usize>) -> Result<usize, SubscribeError> {
         let mut state = self.lock();
-        if let Some(limit) = limit.filter(|limit| state.guests >= *limit) {
+        if let Some(limit) = limit.filter(|limit| state.limited >= *limit) {
             return Err(SubscribeError::TooMany { limit });
         }
-        state.guests += usize::from(limit.is_some());
-        let seat = Seat { quiet_since: state.ticks, is_guest: limit.is_some(), ..Seat::default() };
-        if let Some(place) = state.free.pop() {
-            state.seats[place] = seat;
-            return Ok(place);
+        state.limited += usize::from(limit.is_some());
+        let subscriber =
+            SubscriberSlot { quiet_since: state.ticks, is_limited: limit.is_some(), ..SubscriberSlot::default() };
+        if let Some(slot) = state.free.pop() {
+            state.slots[slot] = subscriber;
+            return Ok(slot);
         }
-        state.seats.push(seat);
-        Ok(state.seats.len() - 1)
+        state.slots.push(subscriber);
+        Ok(state.slots.len() - 1)
     }
 
-    pub(super) fn stand_up(&self, place: usize) {
+    pub(super) fn unsubscribe(&self, slot: usize) {
         let mut state = self.lock();
-        state.seats[place].waker = None;
-        state.guests -= usize::from(state.seats[place].is_guest);
-        state.free.push(place);
+        state.slots[slot].waker = None;
+        state.limited -= usize::from(state.slots[slot].is_limited);
+        state.free.push(slot);
     }
 
-    /// What the reader at `place`, which has everything up to `after`, does next. `sent` says whether something was sent
-    /// to it since it last looked.
-    pub(super) fn look(&self, place: usize, after: u64, sent: bool, context: &Context<'_>) -> Look {
+    /// What the subscriber in `slot`, which has everything up to `after`, does next. `sent` says whether something was
+    /// sent to it since it last polled.
+    pub(super) fn poll(&self, slot: usize, after: u64, sent: bool, context: &Context<'_>) -> PollOutcome {
         let mut state = self.lock();
-        if state.takes_beat(place, sent) {
-            return Look::Beat;
+        if state.takes_heartbeat(slot, sent) {
+            return PollOutcome::Heartbeat;
         }
         if after < state.tail.sequence {
             return state.next_after(after);
         }
         if state.tail.closed {
-            return Look::Closed;
+            return PollOutcome::Closed;
         }
         if let Some(halt) = state.halt {
-            return Look::Halted(halt);
+            return PollOutcome::Halted(halt);
         }
-        state.seats[place].park(false, context);
-        Look::Pending
+        // Under the same lock that a batch is published under: none can become durable between the look and the waker.
+        state.slots[slot].park(false, context);
+        PollOutcome::Pending
     }
 
-    /// Whether the reader at `place`, which waits for its file, is due a beat; it is woken when it will be.
-    pub(super) fn beat_while_reading(&self, place: usize, sent: bool, context: &Context<'_>) -> bool {
+    /// Whether a heartbeat is due for the subscriber in `slot`, which waits for its file; if not, it is woken when one is.
+    pub(super) fn heartbeat_while_reading(&self, slot: usize, sent: bool, context: &Context<'_>) -> bool {
         let mut state = self.lock();
-        let beat = state.takes_beat(place, sent);
-        if !beat {
-            state.seats[place].park(true, context);
+        let due = state.takes_heartbeat(slot, sent);
+        if !due {
+            state.slots[slot].park(true, context);
         }
-        beat
+        due
     }
 }
 
 impl State {
-    fn next_after(&self, after: u64) -> Look {
+    fn next_after(&self, after: u64) -> PollOutcome {
         let next = after + 1;
         if self.batches.front().is_none_or(|oldest| next < oldest.first) {
-            return Look::Behind(self.tail);
+            return PollOutcome::Behind(self.tail);
         }
         let index = self.batches.partition_point(|batch| batch.last() < next);
-        Look::Live(self.batches[index].clone())
+        PollOutcome::Live(self.batches[index].clone())
     }
 
-    /// Whether the reader at `place` says now that the stream is alive.
-    fn takes_beat(&mut self, place: usize, sent: bool) -> bool {
+    /// Whether the subscriber in `slot` sends a heartbeat now.
+    fn takes_heartbeat(&mut self, slot: usize, sent: bool) -> bool {
         let ticks = self.ticks;
-        let seat = &mut self.seats[place];
-        let beat = !sent && seat.is_due(ticks);
-        if sent || beat {
-            seat.quiet_since = ticks;
+        let subscriber = &mut self.slots[slot];
+        let due = !sent && subscriber.is_due(ticks);
+        if sent || due {
+            subscriber.quiet_since = ticks;
         }
-        beat
+        due
     }
 
-    /// Those of readers that wait for an event.
+    /// Those of readers that wait for an event. One that waits for its file would only poll in vain.
     fn take_wakers(&mut self) -> Vec<Waker> {
-        let waiting = self.seats.iter_mut().filter(|seat| !seat.is_reading);
-        waiting.filter_map(|seat| seat.waker.take()).collect()
+        let waiting = self.slots.iter_mut().filter(|subscriber| !subscriber.is_reading);
+        waiting.filter_map(|subscriber| subscriber.waker.take()).collect()
     }
 }

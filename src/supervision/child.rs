@@ -1,4 +1,4 @@
-//! The exit guard that a child carries, and the loop that makes it anew.
+//! The exit guard that a child carries, and the loop that restarts it.
 
 use std::future::Future;
 use std::time::Instant;
@@ -14,8 +14,7 @@ pub enum Exit {
     Panicked,
 }
 
-/// Carried by a child as a field: its drop is the exit report, so that nothing the child does or
-/// fails to do can lose it.
+/// Carried by a child as a field. Its drop is the exit report, so neither a panic nor a cancelled task can lose it.
 #[derive(Debug)]
 pub struct ExitGuard(Option<oneshot::Sender<Exit>>);
 
@@ -46,7 +45,7 @@ pub enum Verdict<E> {
     NotStarted(E),
 }
 
-/// Starts a child and makes it anew after a panic, as its policy allows. `start` gets the generation,
+/// Starts a child and restarts it after a panic, as its policy allows. `start` gets the generation,
 /// counted from 1, and the guard that the child must own.
 pub async fn supervise<F, Fut, E>(policy: Policy, mut start: F) -> Verdict<E>
 where
@@ -62,7 +61,7 @@ where
         match exit.await.unwrap_or(Exit::Panicked) {
             Exit::Stopped => return Verdict::Stopped,
             Exit::Panicked if budget.take(Instant::now()) => {
-                tracing::warn!(generation, "child panicked and is made anew");
+                tracing::warn!(generation, "child panicked and is restarted");
             }
             Exit::Panicked => return Verdict::GaveUp,
         }
@@ -76,7 +75,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn a_panicking_child_is_made_anew_until_its_budget_is_spent() {
+    async fn a_panicking_child_is_restarted_until_its_budget_is_spent() {
         let policy = Policy::Retry { times: 2, within: Duration::from_secs(60) };
         let mut seen = Vec::new();
         let verdict = supervise(policy, |generation, guard| {

@@ -1,4 +1,4 @@
-//! Supervision: a child that panics is made anew.
+//! Supervision: a child that panics is restarted.
 //!
 //! Law: every incarnation has a generation number, and exactly one exit report reaches its
 //! supervisor, whether it stopped or its task unwound. `actix::Supervisor` does neither: after a

@@ -1,4 +1,4 @@
-//! Whether a child that panicked is made anew: a pure decision over a restart budget.
+//! Whether a child that panicked is restarted: a pure decision over a restart budget.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub enum Policy {
     /// Its work has failed; its owner ends it properly.
     Never,
-    /// It is made anew from its log, at most this often within the time.
+    /// It is restarted, at most this often within the time.
     Retry { times: usize, within: Duration },
 }
 

@@ -59,7 +59,7 @@ fn planted_damage_is_found_and_a_whole_folder_is_accepted() {
     refused("a gap", &[&lines[..3], &lines[4..]].concat(), "", "the sequence is 5 instead of 4");
     refused("a repeat", &[&lines[..4], &lines[3..]].concat(), "", "the sequence is 4 instead of 5");
     refused("no end", &lines[..last], "", "there is no terminal event");
-    refused("an event after the end", &[&lines[..], &lines[5..6]].concat(), "", "behind the terminal one");
+    refused("an event after the end", &[&lines[..], &lines[5..6]].concat(), "", "after the terminal event");
     refused("a torn line", &lines, "{\"type\":\"test", "does not end with a newline");
     refused(
         "a line that is none",

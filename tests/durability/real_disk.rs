@@ -215,8 +215,10 @@ fn a_log_has_one_writer_and_a_writer_one_batch() {
     assert!(matches!(writer.commit("half a line".into(), false).wait(), Err(CommitError::NotWholeLines)));
     assert_eq!(writer.commit(Bytes::new(), true).wait().unwrap(), 0);
 
-    let first = writer.commit(lines(key, 1..=50, 5000), false);
-    assert!(matches!(writer.commit(lines(key, 51..=51, 1), false).wait(), Err(CommitError::Busy)));
+    // Made beforehand, so that the second is asked for while the first is still being synced.
+    let (batch, next) = (lines(key, 1..=50, 5000), lines(key, 51..=51, 1));
+    let first = writer.commit(batch, false);
+    assert!(matches!(writer.commit(next, false).wait(), Err(CommitError::Busy)));
     let durable = first.wait().unwrap();
     assert_eq!(writer.durable_bytes(), durable);
 

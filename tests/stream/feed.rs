@@ -101,7 +101,7 @@ impl Life {
             let mut reader = self.follow(world, Start::after(after)).await.unwrap();
             match reader.next().await.unwrap() {
                 Item::Chunk(chunk) => return chunk.first(),
-                Item::End(End::Halted(Halt::Draining)) | Item::Beat => {}
+                Item::End(End::Halted(Halt::Draining)) | Item::Heartbeat => {}
                 Item::End(end) => panic!("{end:?}"),
             }
         }

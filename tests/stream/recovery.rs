@@ -58,7 +58,7 @@ fn a_second_owner_of_a_log_is_refused() {
         let life = world.live().await;
         let root: LogRoot = life.root.clone();
         let second = open(root, world.identity.clone(), None, OPTIONS, life.arbiter.handle()).await;
-        assert!(second.is_err_and(|error| error.to_string().contains("open for writing already")));
+        assert!(second.is_err_and(|error| error.to_string().contains("already open for writing")));
         assert_eq!(life.stream.append_one(line("x", 10)).await.unwrap().first, 1);
         life.end().await;
     });

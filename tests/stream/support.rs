@@ -215,7 +215,7 @@ impl Given {
         while self.position() < follow.hub().tail().sequence || follow.hub().tail().closed {
             match follow.next().await.unwrap() {
                 Item::Chunk(chunk) => self.take(&chunk).unwrap(),
-                Item::Beat => {}
+                Item::Heartbeat => {}
                 Item::End(end) => return Some(end),
             }
         }

@@ -101,8 +101,8 @@ impl ManyBody {
                 true => self.frames(),
                 false => match self.poll_lanes(context) {
                     Poll::Ready((lane, Item::Chunk(chunk))) => self.begin(lane, &chunk),
-                    Poll::Ready((_, Item::Beat)) if self.untold >= SILENT_EVENTS => Some(self.bare_id()),
-                    Poll::Ready((_, Item::Beat)) => return Poll::Ready(Some(COMMENT)),
+                    Poll::Ready((_, Item::Heartbeat)) if self.untold >= SILENT_EVENTS => Some(self.bare_id()),
+                    Poll::Ready((_, Item::Heartbeat)) => return Poll::Ready(Some(COMMENT)),
                     Poll::Ready((lane, Item::End(end))) => self.end(lane, end),
                     Poll::Pending if self.untold >= SILENT_EVENTS && self.is_caught_up() => Some(self.bare_id()),
                     Poll::Pending => return Poll::Pending,

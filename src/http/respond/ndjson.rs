@@ -78,8 +78,8 @@ impl MessageBody for NdjsonBody {
                     }
                 }
                 // A blank line is no event; it keeps the connection alive.
-                Ok(Item::Beat) if body.until.is_none() => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
-                Ok(Item::Beat) => {}
+                Ok(Item::Heartbeat) if body.until.is_none() => return Poll::Ready(Some(Ok(Bytes::from_static(b"\n")))),
+                Ok(Item::Heartbeat) => {}
                 Ok(Item::End(End::Closed)) => return Poll::Ready(None),
                 Ok(Item::End(End::Halted(halt))) => return Poll::Ready(Some(Err(io::Error::other(halted(halt))))),
                 Err(error) => return Poll::Ready(Some(Err(error))),

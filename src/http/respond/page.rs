@@ -82,7 +82,7 @@ impl Page {
     ) -> io::Result<bool> {
         match follow.next().await? {
             Item::Chunk(chunk) => self.take(&chunk, kind, filter, limit),
-            Item::Beat => {}
+            Item::Heartbeat => {}
             Item::End(_) => return Ok(false),
         }
         Ok(true)

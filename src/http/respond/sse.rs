@@ -80,7 +80,7 @@ impl SseBody {
         loop {
             let block = match self.follow.poll_next(context) {
                 Poll::Ready(Ok(Item::Chunk(chunk))) => self.frames(&chunk),
-                Poll::Ready(Ok(Item::Beat)) => match self.is_untold() {
+                Poll::Ready(Ok(Item::Heartbeat)) => match self.is_untold() {
                     true => Some(self.bare_id()),
                     false => return Poll::Ready(Some(COMMENT)),
                 },

@@ -284,7 +284,7 @@ async fn entries(mut follow: Follow, limit: usize) -> io::Result<(Vec<ConsoleEnt
     while !is_full(entries.len(), bytes) && follow.position() < follow.hub().tail().sequence {
         let chunk = match follow.next().await? {
             Item::Chunk(chunk) => chunk,
-            Item::Beat => continue,
+            Item::Heartbeat => continue,
             Item::End(_) => break,
         };
         chunk.for_each(|sequence, line| {

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::CallId;
 use crate::domain::progress::StepKey;
 use crate::event::payload::execution::LlmCall;
-use crate::files::{Kind, Location, walk};
+use crate::files::{Kind, Location};
 
 /// A call as it stands: what the log tells or will tell of it, and the reply once it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,13 +69,8 @@ impl Replies {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
                 folder => folder?,
             };
-            let mut found = Vec::new();
-            walk(&folder, MOST, |entry| {
-                let id: Option<CallId> = entry.path.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok());
-                found.extend(id.filter(|_| entry.kind == Kind::File));
-                false
-            })?;
-            Ok(found)
+            let files = folder.entries(MOST)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
+            Ok(files.filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok()).collect())
         })
         .await
     }

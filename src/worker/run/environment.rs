@@ -82,7 +82,7 @@ impl Session {
                         return self.built(build, completed).await;
                     }
                 }
-                Item::Beat => {}
+                Item::Heartbeat => {}
                 Item::End(_) => return Err(broken(io::Error::other("its log has failed"))),
             }
         }

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::unistd::{Whence, lseek};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::files::Dir;
+use crate::files::{Dir, written_from};
 use crate::worker::process::{LineBatch, LineSplitter};
 
 /// In the folder of the engine's logs.
@@ -148,10 +146,10 @@ impl Position {
         let mut bytes = read_at(&mut file, self.offset, most)?;
         // What an engine has written hardly ever begins like a hole.
         if bytes.first() == Some(&0) {
-            let Some(data) = data_from(&file, self.offset)? else { return Ok(Vec::new()) };
-            if data > self.offset {
-                self.offset = data;
-                bytes = read_at(&mut file, data, most)?;
+            let Some(written) = written_from(&file, self.offset)? else { return Ok(Vec::new()) };
+            if written.start > self.offset {
+                self.offset = written.start;
+                bytes = read_at(&mut file, self.offset, most)?;
             }
         }
         self.offset += bytes.len() as u64;
@@ -178,16 +176,6 @@ fn read_at(file: &mut File, offset: u64, most: u64) -> io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(offset))?;
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Where a file has bytes that somebody wrote, at an offset or after it. A file system that does not know holes has them
-/// everywhere.
-fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {
-    match lseek(file, offset.try_into().map_err(io::Error::other)?, Whence::SeekData) {
-        Ok(data) => Ok(Some(data as u64)),
-        Err(Errno::ENXIO) => Ok(None),
-        Err(_) => Ok(Some(offset)),
-    }
 }
 
 fn watch(folder: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
