@@ -4,11 +4,11 @@
 //! comes in as a map and stays available as [`Settings::environment`] for what child processes may see.
 
 pub mod value;
+mod sources;
 mod reader;
 mod sections;
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use reader::{Effective, Reader};
@@ -18,38 +18,8 @@ pub use sections::{
     BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
     StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
 };
+pub use sources::{Environment, Flag, Sources};
 pub use value::{Durability, Installer, LlmProvider, LogFormat, StreamOptions, TokenLimit};
-
-pub type Environment = BTreeMap<String, String>;
-
-/// A flag that sets a setting: `--data-dir x` is `{name: "--data-dir", key: "data_dir", value: "x"}`.
-#[derive(Debug, Clone)]
-pub struct Flag {
-    pub name: &'static str,
-    pub key: &'static str,
-    pub value: String,
-}
-
-/// Where settings come from.
-#[derive(Clone, Default)]
-pub struct Sources {
-    /// `--config`; else `ADE_CONFIG` of the environment.
-    pub file: Option<PathBuf>,
-    pub environment: Environment,
-    pub flags: Vec<Flag>,
-}
-
-/// Variables by name alone: some are secret.
-impl fmt::Debug for Sources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variables = self.environment.keys().collect::<Vec<_>>();
-        f.debug_struct("Sources")
-            .field("file", &self.file)
-            .field("variables", &variables)
-            .field("flags", &self.flags)
-            .finish()
-    }
-}
 
 /// Every setting of the service, valid.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::sources::{Environment, Flag, Sources};
 use super::value::{MASK, SettingValue};
-use super::{Environment, Flag, Sources};
 
 const DEFAULTS: &str = include_str!("default.toml");
 const PREFIX: &str = "ADE_";

@@ -23,9 +23,9 @@ use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::stream::StreamHandle;
 use crate::worker::actor::Cancel;
-use crate::worker::build::python::Interpreter;
-use crate::worker::build::{self as build_worker, EngineId, ToolchainError};
 use crate::worker::run::{EnsuredBuild, Progress};
+use crate::worker::venv::python::Interpreter;
+use crate::worker::venv::{self, EngineId, ToolchainError};
 
 /// Who wants a build of what.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ async fn inputs(
 ) -> Result<(BuildInputs, EngineId), EnsureBuildError> {
     let settings = core.services.settings.clone();
     let digest = configurations::digest(&core.services, configuration).await?;
-    let made = tokio::task::spawn_blocking(move || build_worker::inputs(&settings, python.as_ref(), digest));
+    let made = tokio::task::spawn_blocking(move || venv::inputs(&settings, python.as_ref(), digest));
     Ok(made.await.map_err(|error| ToolchainError::Engine(error.to_string()))?)
 }
 
@@ -203,7 +203,7 @@ async fn record_reuse(core: &Core, build: &Build, of: &Build) -> Result<(), Laun
     let entry = enter(core, build, open(core, build).await?, None);
     core.services.feeds.follow(entry.stream.clone());
     entry.stream.append_one(created(build)).await?;
-    entry.stream.append_one(build_worker::reused(of)).await?;
+    entry.stream.append_one(venv::reused(of)).await?;
     entry.settled().await;
     Ok(())
 }
@@ -236,7 +236,7 @@ async fn start(
 ) -> Result<(Build, Way), EnsureBuildError> {
     insert(core, &build, None).await?;
     let (interest, lost) = BuildInterest::new();
-    let start = BuildStart { engine, place: builds.turns.queue(), interest: Arc::downgrade(&interest) };
+    let start = BuildStart { engine, place: builds.queue.join(), interest: Arc::downgrade(&interest) };
     let entry = match launch(core, build.clone(), start, None).await {
         Ok(entry) => entry,
         Err(error) => {

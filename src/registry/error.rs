@@ -8,7 +8,7 @@ use crate::feed::FeedError;
 use crate::log::OpenReaderError;
 use crate::store::{InsertError, StoreError};
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
-use crate::worker::build::ToolchainError;
+use crate::worker::venv::ToolchainError;
 use crate::workflow::Fault;
 use crate::workflow::person::Refusal;
 

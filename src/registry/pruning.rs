@@ -18,9 +18,9 @@ use crate::domain::status::BuildStatus;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::files;
 use crate::store::StoreError;
-use crate::worker::build::pruning::{Venv, build_folders, configurations_with_venvs, superfluous};
-use crate::worker::build::{self as build_worker};
 use crate::worker::trash::tell_stuck;
+use crate::worker::venv;
+use crate::worker::venv::pruning::{Venv, build_folders, configurations_with_venvs, superfluous};
 
 /// What a round of pruning has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -127,7 +127,7 @@ async fn wholes(services: &Services, rows: Vec<Build>) -> Result<Vec<(Build, boo
     let work = services.work.clone();
     let looked = blocking(move || {
         let with_whole = |build: Build| {
-            let whole = build.state.status == BuildStatus::Active && build_worker::venv_is_intact(&work, &build);
+            let whole = build.state.status == BuildStatus::Active && venv::venv_is_intact(&work, &build);
             (build, whole)
         };
         Ok(rows.into_iter().map(with_whole).collect())
@@ -185,7 +185,7 @@ pub async fn look_at_venvs(services: &Services, builds: &mut [Build]) -> Result<
     let active: Vec<Build> = builds.iter().filter(is_ours).cloned().collect();
     let work = services.work.clone();
     let looked = blocking(move || {
-        Ok(active.iter().map(|build| (build.id, build_worker::venv_is_intact(&work, build))).collect::<Vec<_>>())
+        Ok(active.iter().map(|build| (build.id, venv::venv_is_intact(&work, build))).collect::<Vec<_>>())
     });
     for (id, whole) in looked.await.unwrap_or_default() {
         let changed = builds.iter_mut().find(|build| build.id == id && build.venv_present != whole);

@@ -22,9 +22,9 @@ use crate::log::LogRoot;
 use crate::store::Store;
 use crate::stream::StreamOptions;
 use crate::worker::WorkContext;
-use crate::worker::build::marker::probe_writable;
 use crate::worker::process::Marker;
 use crate::worker::run::Capacity;
+use crate::worker::venv::marker::probe_writable;
 
 /// Shared by all of the registry; cheap to clone.
 #[derive(Clone)]

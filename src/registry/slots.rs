@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::services::Services;
 use super::slot::{Entry, InFlight};
 use crate::domain::{ConfigurationId, StreamKey};
-use crate::worker::build::Turns;
+use crate::worker::venv::BuildQueue;
 
 pub struct Registry {
     pub services: Services,
@@ -67,7 +67,7 @@ impl Handler<Deregister> for Registry {
             self.builds.retain(|_, builds| {
                 builds.in_flight.retain(|in_flight| in_flight.id() != id);
                 // A lock that is held must stay the one that others find.
-                !builds.in_flight.is_empty() || Arc::strong_count(&builds.decision) > 1 || !builds.turns.is_idle()
+                !builds.in_flight.is_empty() || Arc::strong_count(&builds.decision) > 1 || !builds.queue.is_idle()
             });
         }
     }
@@ -108,7 +108,7 @@ pub struct BuildsOf {
     /// Held while deciding whether to reuse, join or build, and while deciding what to prune.
     pub decision: Arc<Mutex<()>>,
     /// One build at a time, in order.
-    pub turns: Turns,
+    pub queue: BuildQueue,
 }
 
 impl Handler<FindBuilds> for Registry {

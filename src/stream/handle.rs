@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, MailboxError};
-use tokio::sync::watch;
 
 use super::actor::StreamActor;
 use super::clock::LogClock;
@@ -21,7 +20,7 @@ use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
 use crate::event::{Draft, Identity, codec};
 use crate::log::{LogRoot, LogWriter, Recovered};
-use crate::supervision::{ExitGuard, Policy, Verdict, supervise};
+use crate::supervision::{ExitGuard, Policy, Supervised, Verdict};
 
 /// How streams behave; the same for the whole service.
 #[derive(Debug, Clone, Copy)]
@@ -37,19 +36,12 @@ const RESTARTS: Policy = Policy::Retry { times: 20, within: Duration::from_secs(
 const MAILBOX: usize = 1024;
 
 #[derive(Clone)]
-enum Incarnation {
-    Starting,
-    Live { generation: u64, address: Addr<StreamActor> },
-    Gone,
-}
-
-#[derive(Clone)]
 pub struct StreamHandle {
     key: StreamKey,
     hub: Arc<Hub>,
     options: StreamOptions,
     clock: LogClock,
-    incarnation: watch::Receiver<Incarnation>,
+    actor: Supervised<StreamActor>,
 }
 
 /// Opens a stream's log, creating it if it is new, and starts its actor on `arbiter`.
@@ -68,10 +60,9 @@ pub async fn open(
     let sequencer = resume(key, &recovered);
     let clock = LogClock::resume(last_time(&recovered));
     let hub = Hub::new(reader, tail(&sequencer, &recovered));
-    let (announce, incarnation) = watch::channel(Incarnation::Starting);
-    let stream = Stream { log, identity, options, clock, hub: hub.clone(), arbiter, announce };
-    stream.spawn(writer, sequencer);
-    Ok(StreamHandle { key, hub, options, clock, incarnation })
+    let stream = Stream { log, identity, options, clock, hub: hub.clone(), arbiter };
+    let actor = stream.supervise(writer, sequencer);
+    Ok(StreamHandle { key, hub, options, clock, actor })
 }
 
 impl StreamHandle {
@@ -94,10 +85,11 @@ impl StreamHandle {
 
     /// Appends events; when it returns, they are durable.
     pub async fn append(&self, drafts: Arc<[Draft]>) -> Result<Appended, AppendError> {
+        let mut seen = 0;
         loop {
-            let (generation, address) = self.live().await?;
+            let (generation, address) = self.actor.after(seen).await.map_err(|_| self.gone())?;
             match address.send(Append(drafts.clone())).await {
-                Ok(Err(AppendError::Lost)) | Err(MailboxError::Closed) => self.await_next(generation).await?,
+                Ok(Err(AppendError::Lost)) | Err(MailboxError::Closed) => seen = generation,
                 Ok(outcome) => return outcome,
                 Err(MailboxError::Timeout) => unreachable!("no timeout is set"),
             }
@@ -120,37 +112,23 @@ impl StreamHandle {
 
     /// Returns when the stream has its terminal event or its actor is gone for good.
     pub async fn ended(&self) {
-        let mut incarnation = self.incarnation.clone();
-        let _ = incarnation.wait_for(|incarnation| matches!(incarnation, Incarnation::Gone)).await;
+        self.actor.gone().await;
     }
 
     /// Stops the actor without ending the stream: everything appended is durable, readers are asked to reconnect, and the
     /// log can be opened again. Producers must have stopped.
     pub async fn retire(&self) {
-        while let Ok((generation, address)) = self.live().await {
-            if address.send(Retire).await.is_ok() {
-                return self.ended().await;
-            }
-            // It panicked before it could retire: the next one will.
-            let _ = self.await_next(generation).await;
+        // One that panics before it has retired leaves that to the next.
+        if self.actor.send(|| Retire).await.is_ok() {
+            self.ended().await;
         }
     }
 
     /// Makes the actor panic, for tests.
     pub async fn panic(&self) {
-        if let Ok((generation, address)) = self.live().await {
+        if let Ok((generation, address)) = self.actor.after(0).await {
             let _ = address.send(Panic).await;
-            let _ = self.await_next(generation).await;
-        }
-    }
-
-    async fn live(&self) -> Result<(u64, Addr<StreamActor>), AppendError> {
-        let mut incarnation = self.incarnation.clone();
-        let started = incarnation.wait_for(|incarnation| !matches!(incarnation, Incarnation::Starting)).await;
-        match started.as_deref() {
-            Ok(Incarnation::Live { generation, address }) => Ok((*generation, address.clone())),
-            Ok(_) => Err(self.gone()),
-            Err(_) => Err(AppendError::Gone),
+            let _ = self.actor.after(generation).await;
         }
     }
 
@@ -162,16 +140,6 @@ impl StreamHandle {
             _ => AppendError::Gone,
         }
     }
-
-    async fn await_next(&self, seen: u64) -> Result<(), AppendError> {
-        let mut incarnation = self.incarnation.clone();
-        let changed = incarnation.wait_for(|incarnation| match incarnation {
-            Incarnation::Starting => false,
-            Incarnation::Live { generation, .. } => *generation > seen,
-            Incarnation::Gone => true,
-        });
-        changed.await.map(|_| ()).map_err(|_| AppendError::Gone)
-    }
 }
 
 /// What every incarnation of a stream's actor is started with.
@@ -182,43 +150,41 @@ struct Stream {
     clock: LogClock,
     hub: Arc<Hub>,
     arbiter: ArbiterHandle,
-    announce: watch::Sender<Incarnation>,
 }
 
 impl Stream {
     /// Runs every incarnation, the first on the log as it was just opened.
-    fn spawn(self, writer: LogWriter, sequencer: Sequencer) {
-        let arbiter = self.arbiter.clone();
+    fn supervise(self, writer: LogWriter, sequencer: Sequencer) -> Supervised<StreamActor> {
         let stream = Arc::new(self);
-        arbiter.spawn(async move {
-            let mut first = Some((writer, sequencer));
-            let verdict = supervise(RESTARTS, |generation, guard| {
-                let (stream, first) = (stream.clone(), first.take());
-                async move { stream.incarnate(generation, first, guard).await }
-            })
-            .await;
-            stream.finish(verdict).await;
+        let (starting, finishing) = (stream.clone(), stream.clone());
+        let mut first = Some((writer, sequencer));
+        let start = move |_, guard| {
+            let (stream, first) = (starting.clone(), first.take());
+            async move { stream.incarnate(first, guard).await }
+        };
+        let (actor, supervision) =
+            Supervised::start_until(RESTARTS, start, async move |verdict| finishing.finish(verdict).await);
+        stream.arbiter.spawn(async move {
+            supervision.await;
         });
+        actor
     }
 
     async fn incarnate(
         &self,
-        generation: u64,
         opened: Option<(LogWriter, Sequencer)>,
         guard: ExitGuard,
-    ) -> Result<(), OpenStreamError> {
+    ) -> Result<Addr<StreamActor>, OpenStreamError> {
         let (writer, sequencer) = match opened {
             Some(opened) => opened,
             None => self.reopen().await?,
         };
         let (identity, clock, hub, heartbeat) =
             (self.identity.clone(), self.clock, self.hub.clone(), self.options.heartbeat);
-        let address = StreamActor::start_in_arbiter(&self.arbiter, move |context| {
+        Ok(StreamActor::start_in_arbiter(&self.arbiter, move |context| {
             context.set_mailbox_capacity(MAILBOX);
             StreamActor::new(identity, clock, sequencer, writer, hub, heartbeat, guard)
-        });
-        self.announce.send_replace(Incarnation::Live { generation, address });
-        Ok(())
+        }))
     }
 
     /// Waits for the last commit of the incarnation that panicked, then continues from what the file holds.
@@ -241,7 +207,7 @@ impl Stream {
 
     /// Announces the end to readers and producers, but only after the last commit has settled: its batch may have ended
     /// the stream, and then the stream is closed, not degraded.
-    async fn finish(&self, verdict: Verdict<OpenStreamError>) {
+    async fn finish(&self, verdict: &Verdict<OpenStreamError>) {
         let settled = self.hub.pipeline().lock_owned().await;
         let retired = matches!(verdict, Verdict::Stopped) && self.hub.halt() == Some(Halt::Draining);
         if !self.hub.tail().closed && !retired {
@@ -249,7 +215,6 @@ impl Stream {
             self.hub.set_halt(Halt::Degraded);
         }
         drop(settled);
-        self.announce.send_replace(Incarnation::Gone);
     }
 }
 

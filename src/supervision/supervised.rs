@@ -32,7 +32,20 @@ impl<A: Actor> Supervised<A> {
     /// A handle, and the future that starts the actor and restarts it as `policy` allows; it must be awaited on the
     /// thread of an arbiter, and ends when the actor is gone. `start` gets the generation, counted from 1, and the guard
     /// that the actor must own.
-    pub fn start<F, Fut, E>(policy: Policy, mut start: F) -> (Self, impl Future<Output = Verdict<E>>)
+    pub fn start<F, Fut, E>(policy: Policy, start: F) -> (Self, impl Future<Output = Verdict<E>>)
+    where
+        F: FnMut(u64, ExitGuard) -> Fut,
+        Fut: Future<Output = Result<Addr<A>, E>>,
+    {
+        Self::start_until(policy, start, async |_| {})
+    }
+
+    /// As [`Supervised::start`]; callers find the actor gone only after `last` is done.
+    pub fn start_until<F, Fut, E>(
+        policy: Policy,
+        mut start: F,
+        last: impl AsyncFnOnce(&Verdict<E>),
+    ) -> (Self, impl Future<Output = Verdict<E>>)
     where
         F: FnMut(u64, ExitGuard) -> Fut,
         Fut: Future<Output = Result<Addr<A>, E>>,
@@ -48,6 +61,7 @@ impl<A: Actor> Supervised<A> {
                 }
             })
             .await;
+            last(&verdict).await;
             announce.send_replace(Incarnation::Gone);
             verdict
         };

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::build::Tools;
-use super::build::engine::{Engine, ready_engine};
-use super::build::marker::build_folder;
 use super::environment::Environment;
 use super::process::{Launcher, Marker};
 use super::trash::Trash;
+use super::venv::Tools;
+use super::venv::engine::{Engine, ready_engine};
+use super::venv::marker::build_folder;
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::files::Location;

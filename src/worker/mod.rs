@@ -13,7 +13,7 @@ pub mod actor;
 pub mod gate;
 pub mod trash;
 pub mod context;
-pub mod build;
+pub mod venv;
 pub mod run;
 pub mod execution;
 

@@ -2,7 +2,7 @@
 
 use ade::worker::process::{Launcher, Marker};
 
-mod build;
+mod venv;
 mod engine;
 mod tail;
 mod zoo;

@@ -18,13 +18,13 @@ use crate::registry::kind::{Assignment, Cause, Next, Sessions, WorkKind};
 use crate::registry::slot::{BuildInterest, InFlight};
 use crate::stream::{StreamHandle, Tail};
 use crate::supervision::Policy;
-use crate::worker::build::{BuildJob, BuildPorts, EngineId, Place, conclude_build, drive, end_of_build};
+use crate::worker::venv::{BuildJob, BuildPorts, EngineId, QueuePlace, conclude_build, drive, end_of_build};
 
 pub struct BuildStart {
     /// As it was when the build was asked for.
     pub engine: EngineId,
     /// Among the builds of its configuration.
-    pub place: Place,
+    pub place: QueuePlace,
     pub interest: Weak<BuildInterest>,
 }
 

@@ -8,8 +8,6 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::Ports;
-use crate::domain::ExecutionId;
-use crate::domain::WorkspaceId;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::id::NodeId;
 use crate::domain::principal::{Principal, Scope};
@@ -19,6 +17,7 @@ use crate::domain::status::ExecutionStatus;
 use crate::domain::time::micros;
 use crate::domain::work::Work as _;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkScope, WorkflowDocument};
+use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::payload::execution::Kept;
 use crate::event::{Draft, Identity};
@@ -30,7 +29,6 @@ use crate::registry::kind::{Assignment, Cause, Creatable, Next, Sessions, WorkKi
 use crate::registry::reading;
 use crate::store::{Store, StoreError};
 use crate::stream::{Follow, StreamHandle, Tail};
-use crate::summary::ExecutionFold;
 use crate::supervision::Policy;
 use crate::worker::execution::ports::Answer as PortAnswer;
 use crate::worker::execution::scribe::{fold, fold_so_far};
@@ -274,17 +272,19 @@ async fn definition(
 }
 
 async fn kept_of(core: &Core, workspace_id: WorkspaceId, id: ExecutionId) -> Result<Arc<[Kept]>, ReadError> {
-    Ok(folded(core, workspace_id, id).await?.kept().into())
+    let log = follow(core, Execution::key(workspace_id, id)).await?;
+    Ok(fold(log).await?.kept().into())
 }
 
 /// How far an execution has come, by its log.
 pub async fn progress(core: &Core, execution: &Execution) -> Result<Progress, ReadError> {
-    Ok(folded(core, execution.workspace_id, execution.id).await?.progress().clone())
+    let log = follow(core, execution.stream_key()).await?;
+    Ok(fold(log).await?.progress().clone())
 }
 
-async fn folded(core: &Core, workspace_id: WorkspaceId, id: ExecutionId) -> Result<ExecutionFold, ReadError> {
-    let hub = reading::hub(core, Execution::key(workspace_id, id)).await?;
-    Ok(fold(Follow::inside(hub, Start::default())?).await?)
+/// From the beginning, and not counted as a reader.
+async fn follow(core: &Core, key: StreamKey) -> Result<Follow, ReadError> {
+    Ok(Follow::inside(reading::hub(core, key).await?, Start::default())?)
 }
 
 /// Hands what a person says to the execution. Of one that has ended it is only checked whether it was said before.

@@ -15,7 +15,7 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::{RUN_ERROR, RunErrorPayload, WaitReason};
 use crate::event::{Draft, EventRef, Source, codec};
 use crate::stream::{Item, StreamHandle};
-use crate::worker::build;
+use crate::worker::venv;
 
 /// A venv that a run can start in.
 pub struct ReadyBuild {
@@ -53,8 +53,8 @@ impl Session {
             python_bin: build.inputs.python_interpreter.clone(),
             fingerprint: build.inputs.fingerprint.clone(),
         };
-        self.post(vec![Draft::new(BUILD_CREATED, Source::Builder, &created), build::reused(&build)]).await;
-        let metadata = build::venv_metadata(&self.job.context, &build).await;
+        self.post(vec![Draft::new(BUILD_CREATED, Source::Builder, &created), venv::reused(&build)]).await;
+        let metadata = venv::venv_metadata(&self.job.context, &build).await;
         ReadyBuild { build, metadata, env: Environment::reused() }
     }
 

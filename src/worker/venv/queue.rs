@@ -11,21 +11,21 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The queue of a configuration's builds.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<()>>);
+pub struct BuildQueue(Arc<Mutex<()>>);
 
 /// A place in the queue; dropping it gives it up.
-pub struct Place(BoxFuture<'static, Turn>);
+pub struct QueuePlace(BoxFuture<'static, BuildPermit>);
 
 /// Held while building.
-pub type Turn = OwnedMutexGuard<()>;
+pub type BuildPermit = OwnedMutexGuard<()>;
 
-impl Turns {
-    pub fn queue(&self) -> Place {
+impl BuildQueue {
+    pub fn join(&self) -> QueuePlace {
         let mut turn = self.0.clone().lock_owned().boxed();
         // The lock is fair to those who have asked for it once.
         match (&mut turn).now_or_never() {
-            Some(mine) => Place(ready(mine).boxed()),
-            None => Place(turn),
+            Some(mine) => QueuePlace(ready(mine).boxed()),
+            None => QueuePlace(turn),
         }
     }
 
@@ -35,8 +35,8 @@ impl Turns {
     }
 }
 
-impl Place {
-    pub async fn reached(self) -> Turn {
+impl QueuePlace {
+    pub async fn granted(self) -> BuildPermit {
         self.0.await
     }
 }
@@ -47,28 +47,28 @@ mod tests {
 
     #[tokio::test]
     async fn places_keep_their_order_whoever_asks_first() {
-        let turns = Turns::default();
-        let [first, second, third] = [turns.queue(), turns.queue(), turns.queue()];
-        let (mut second, mut third) = (second.reached().boxed(), third.reached().boxed());
+        let queue = BuildQueue::default();
+        let [first, second, third] = [queue.join(), queue.join(), queue.join()];
+        let (mut second, mut third) = (second.granted().boxed(), third.granted().boxed());
         assert!((&mut third).now_or_never().is_none() && (&mut second).now_or_never().is_none());
-        let turn = first.reached().await;
+        let turn = first.granted().await;
         assert!((&mut third).now_or_never().is_none() && (&mut second).now_or_never().is_none());
         drop(turn);
         assert!((&mut third).now_or_never().is_none());
         drop(second.await);
         drop(third.await);
-        assert!(turns.is_idle());
+        assert!(queue.is_idle());
     }
 
     #[tokio::test]
     async fn a_place_that_is_given_up_holds_up_nobody() {
-        let turns = Turns::default();
-        let [first, second, third] = [turns.queue(), turns.queue(), turns.queue()];
+        let queue = BuildQueue::default();
+        let [first, second, third] = [queue.join(), queue.join(), queue.join()];
         drop(second);
-        assert!(!turns.is_idle());
-        drop(first.reached().await);
-        drop(third.reached().await);
-        drop(turns.queue());
-        assert!(turns.is_idle());
+        assert!(!queue.is_idle());
+        drop(first.granted().await);
+        drop(third.granted().await);
+        drop(queue.join());
+        assert!(queue.is_idle());
     }
 }

@@ -14,10 +14,10 @@ use super::ending::{self, Failure};
 use super::engine::{Engine, EngineId};
 use super::job::BuildJob;
 use super::marker::{VenvMarker, probe_writable, write_marker};
+use super::plan::{self, Step, VenvPlan};
 use super::ports::BuildPorts;
+use super::queue::{BuildPermit, QueuePlace};
 use super::steps::StepRunner;
-use super::turn::{Place, Turn};
-use super::venv::{self, Step, VenvPlan};
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::Draft;
@@ -78,8 +78,8 @@ pub async fn drive(job: BuildJob) -> Outcome {
 
 impl Session {
     /// Waits for the builds before it, and until work may begin.
-    async fn turn(&self, place: Place, gate: Gate) -> Result<Turn, Failure> {
-        let turn = self.unless_stopped(place.reached()).await?;
+    async fn turn(&self, place: QueuePlace, gate: Gate) -> Result<BuildPermit, Failure> {
+        let turn = self.unless_stopped(place.granted()).await?;
         if self.unless_stopped(gate.passed()).await? { Ok(turn) } else { Err(Failure::stopped(&StopReason::Interrupt)) }
     }
 
@@ -100,11 +100,11 @@ impl Session {
                 Phase::CollectMetadata => collected = last_line,
                 _ => {}
             }
-            if phase == Phase::CollectMetadata && venv::metadata(&verified, &collected).is_none() {
+            if phase == Phase::CollectMetadata && plan::metadata(&verified, &collected).is_none() {
                 return Err(Failure::new(error, "the engine does not tell its version as JSON"));
             }
         }
-        let metadata = venv::metadata(&verified, &collected).unwrap_or_default();
+        let metadata = plan::metadata(&verified, &collected).unwrap_or_default();
         self.commit(&metadata).await?;
         Ok(metadata)
     }

@@ -10,8 +10,8 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::ending::Failure;
+use super::plan::{Step, Verification, WheelInstall, Work, naming};
 use super::toolchain::{Toolchain, ToolchainError};
-use super::venv::{Step, Verification, WheelInstall, Work, naming};
 use super::words::{self, Speaker};
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use ade::domain::BuildId;
 use ade::event::payload::build::Phase;
-use ade::worker::build::build_environment;
-use ade::worker::build::engine::Source;
-use ade::worker::build::installer::{Found, Installer, InstallerChoice, Installers};
-use ade::worker::build::python::{Interpreter, NoInterpreter, find};
-use ade::worker::build::venv::{Step, VenvPlan, Work, metadata};
 use ade::worker::process::{ChildSpec, capture};
+use ade::worker::venv::build_environment;
+use ade::worker::venv::engine::Source;
+use ade::worker::venv::installer::{Found, Installer, InstallerChoice, Installers};
+use ade::worker::venv::plan::{Step, VenvPlan, Work, metadata};
+use ade::worker::venv::python::{Interpreter, NoInterpreter, find};
 
 use crate::launcher;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::engine::EngineId;
 use super::ports::BuildPorts;
-use super::turn::Place;
+use super::queue::QueuePlace;
 use crate::domain::build::Build;
 use crate::stream::StreamHandle;
 use crate::worker::WorkContext;
@@ -21,7 +21,7 @@ pub struct BuildJob {
     pub signal: StopSignal,
     pub stage: Stage,
     /// Among the builds of its configuration.
-    pub place: Place,
+    pub place: QueuePlace,
     /// Passed before the build begins.
     pub gate: Gate,
     pub ports: Arc<dyn BuildPorts>,

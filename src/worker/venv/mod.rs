@@ -6,11 +6,11 @@ pub mod python;
 pub mod installer;
 pub mod engine;
 pub mod fingerprint;
-pub mod venv;
+pub mod plan;
 pub mod marker;
 pub mod toolchain;
 pub mod ports;
-pub mod turn;
+pub mod queue;
 pub mod index;
 pub mod words;
 pub mod steps;
@@ -23,9 +23,9 @@ pub use ending::{conclude_build, end_of_build, reused, venv_is_intact, venv_meta
 pub use engine::{Engine, EngineId};
 pub use job::BuildJob;
 pub use ports::BuildPorts;
+pub use queue::{BuildQueue, QueuePlace};
 pub use session::drive;
 pub use toolchain::{Toolchain, ToolchainError, Tools, inputs};
-pub use turn::{Place, Turns};
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
