@@ -102,7 +102,7 @@ async fn replay<W: Creatable>(
         return Err(CreateError::KeyReused);
     }
     let found = store.find::<W>(&principal.workspaces, id).await?;
-    Ok(found.map(|work| Created { work: work.as_created(), replayed: true }))
+    Ok(found.map(|work| Created { work: work.into_created(), replayed: true }))
 }
 
 async fn start<W: Creatable>(
@@ -122,7 +122,7 @@ async fn start<W: Creatable>(
         Err(InsertError::Store(error)) => return Err(error.into()),
     }
     match launch(core, work.clone(), start, Some(Caller::from(principal))).await {
-        Ok(_) => Ok(work.as_created()),
+        Ok(_) => Ok(work.into_created()),
         Err(error) => {
             roll_back(core, &work).await;
             Err(error.into())

@@ -146,5 +146,5 @@ pub trait Creatable: WorkKind {
     fn origin_gone() -> Self::Refusal;
 
     /// As it was when it had just been created, however far it has come since.
-    fn as_created(self) -> Self;
+    fn into_created(self) -> Self;
 }

@@ -244,7 +244,7 @@ impl Creatable for Execution {
         ExecutionRefusal::WorkflowNotFound
     }
 
-    fn as_created(self) -> Self {
+    fn into_created(self) -> Self {
         Execution::as_created(&self)
     }
 }

@@ -197,7 +197,7 @@ impl Creatable for Run {
         RunRefusal::ConfigurationNotFound
     }
 
-    fn as_created(self) -> Self {
+    fn into_created(self) -> Self {
         Run::as_created(self)
     }
 }
