@@ -1,4 +1,21 @@
 //! ADE: an actor-based event streaming service.
+//!
+//! ```text
+//! http::route -> registry -> worker (a session of a run, a build or an execution)
+//!                    |          | drafts
+//!                    |          v
+//!                    '----> stream -> log (the file is the truth)
+//!                               |
+//!                               +-> stream::Follow -> http::respond (readers)
+//!                               '-> projection -> store (rows)
+//! ```
+//!
+//! Laws: one actor per stream numbers, writes and publishes (L1); sequences are dense from 1 (L2); nothing is acknowledged
+//! or shown before it is durable (L3); after the terminal event nothing (L4); a reader delays no other (L5); rows and
+//! summaries are folds of logs (L6).
+//!
+//! The modules stand in reading order: each imports only what stands before it. `docs/ARCHITECTURE.md` says which, and walks through
+//! one run, one reconnect and one crash.
 
 pub mod domain;
 pub mod config;
