@@ -126,7 +126,7 @@ fn a_log_that_is_not_whole_is_left_and_named() {
         lines.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 7).map(|(_, line)| line).collect();
     std::fs::write(&path, &damaged).unwrap();
     let (code, out, _) = done(ade(folder.path(), &settings).arg("maintenance"));
-    assert!(code == Some(1) && out.contains(&format!("{}: the log is not dense", run.id)), "{out}");
+    assert!(code == Some(1) && out.contains(&format!("{}: the sequences of the log are not dense", run.id)), "{out}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
 }
 
