@@ -23,7 +23,6 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::sequence::Start;
 use crate::domain::{ExecutionId, StreamKey, StreamKind};
-use crate::store::StoreError;
 use crate::stream;
 use crate::worker::actor as work;
 use crate::worker::inbox::Answer;
@@ -107,12 +106,11 @@ impl Handler<Follow> for Registry {
     type Result = ResponseFuture<Result<stream::Follow, ReadError>>;
 
     fn handle(&mut self, Follow { key, start }: Follow, context: &mut Self::Context) -> Self::Result {
+        // No command: a reader that goes away wants nothing.
+        let core = Core::new(self.services.clone(), context.address());
         match self.slots.get(&key) {
-            Some(entry) => {
-                let core = Core::new(self.services.clone(), context.address());
-                Box::pin(ready(reading::from(&core, entry.stream.hub().clone(), start)))
-            }
-            None => self.detached(context, move |core| async move { reading::follow(&core, key, start).await }),
+            Some(entry) => Box::pin(ready(reading::from(&core, entry.stream.hub().clone(), start))),
+            None => Box::pin(async move { reading::follow(&core, key, start).await }),
         }
     }
 }
@@ -150,24 +148,6 @@ impl Handler<Say> for Registry {
 
     fn handle(&mut self, Say { scope, id, answer }: Say, context: &mut Self::Context) -> Self::Result {
         self.detached(context, move |core| execution::answer(core, scope, id, answer))
-    }
-}
-
-/// The row of work, never behind an end that a reader has seen.
-pub struct Show<W: WorkKind> {
-    pub scope: Scope,
-    pub id: W::Id,
-}
-
-impl<W: WorkKind> Message for Show<W> {
-    type Result = Result<Option<W>, StoreError>;
-}
-
-impl<W: WorkKind> Handler<Show<W>> for Registry {
-    type Result = ResponseFuture<<Show<W> as Message>::Result>;
-
-    fn handle(&mut self, Show { scope, id }: Show<W>, context: &mut Self::Context) -> Self::Result {
-        self.detached(context, move |core| async move { reading::settled(&core, &scope, id).await })
     }
 }
 

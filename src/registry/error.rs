@@ -166,8 +166,8 @@ impl From<InsertError> for EnsureBuildError {
     fn from(error: InsertError) -> Self {
         match error {
             InsertError::Store(error) => error.into(),
-            // A build has no key; what it is made from is its configuration.
-            InsertError::OriginGone | InsertError::KeyTaken => Self::ConfigurationNotFound,
+            InsertError::OriginGone => Self::ConfigurationNotFound,
+            InsertError::KeyTaken => unreachable!("a build is stored without a key"),
         }
     }
 }

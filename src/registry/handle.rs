@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
 
-use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perform, Ping, Retry, Say, Show};
+use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perform, Ping, Retry, Say};
 use super::additions::{self, AddError};
 use super::builds::BuildRequest;
 use super::configurations::{self, Expected, ReplaceError};
@@ -19,7 +19,7 @@ use super::kinds::execution;
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
-use super::{drain, recovery};
+use super::{drain, reading, recovery};
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::domain::configuration::{Configuration, Document};
@@ -44,31 +44,28 @@ use crate::workflow::person::{Address, Saying};
 #[derive(Clone)]
 pub struct RegistryHandle {
     registry: Addr<Registry>,
-    store: Store,
-    settings: Arc<Settings>,
-    work: Arc<WorkContext>,
-    safe_mode: super::safe_mode::SafeModeSwitch,
-    admission: super::admission::Admission,
+    /// For what only reads.
+    core: Core,
 }
 
 impl RegistryHandle {
     /// Starts the registry's actor; must be called within an actix system.
     pub fn start(services: Services) -> Self {
-        let Services { store, settings, work, safe_mode, admission, .. } = services.clone();
-        Self { registry: Registry::new(services).start(), store, settings, work, safe_mode, admission }
+        let registry = Registry::new(services.clone()).start();
+        Self { core: Core::new(services, registry.clone()), registry }
     }
 
     pub fn store(&self) -> &Store {
-        &self.store
+        &self.core.services.store
     }
 
     pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+        &self.core.services.settings
     }
 
     /// Where files are, and the locks of packages.
     pub fn work(&self) -> &Arc<WorkContext> {
-        &self.work
+        &self.core.services.work
     }
 
     /// Sends a message from a task of its own: one that still waits in the mailbox when its caller goes away would be
@@ -119,7 +116,7 @@ impl RegistryHandle {
 
     /// Whether something works on this, or its row is not yet final.
     pub async fn is_live(&self, key: StreamKey) -> bool {
-        self.perform(move |core| async move { core.is_live(key).await }).await
+        self.core.is_live(key).await
     }
 
     pub async fn create<W: Creatable>(
@@ -154,7 +151,7 @@ impl RegistryHandle {
 
     /// The row, never behind an end that a reader has seen.
     pub async fn show<W: WorkKind>(&self, principal: &Principal, id: W::Id) -> Result<Option<W>, StoreError> {
-        self.send(Show::<W> { scope: principal.workspaces.clone(), id }).await
+        reading::settled(&self.core, &principal.workspaces, id).await
     }
 
     /// Answers or decides what an execution waits for; durable when this returns.
@@ -171,12 +168,11 @@ impl RegistryHandle {
 
     /// How far an execution has come, by its log.
     pub async fn execution_progress(&self, execution: &Execution) -> Result<Progress, ReadError> {
-        let execution = execution.clone();
-        self.perform(|core| async move { execution::progress(&core, &execution).await }).await
+        execution::progress(&self.core, execution).await
     }
 
     pub fn safe_mode(&self) -> SafeMode {
-        self.safe_mode.current()
+        self.core.services.safe_mode.current()
     }
 
     /// Turns safe mode on or off, also for later starts of the service.
@@ -211,11 +207,7 @@ impl RegistryHandle {
 
     /// Brings up to date what rows of builds say of their venvs.
     pub async fn look_at_venvs(&self, builds: &mut [Build]) -> Result<(), StoreError> {
-        let mut looked = builds.to_vec();
-        let look =
-            |core: Core| async move { pruning::look_at_venvs(&core.services, &mut looked).await.map(|()| looked) };
-        builds.clone_from_slice(&self.perform(look).await?);
-        Ok(())
+        pruning::look_at_venvs(&self.core.services, builds).await
     }
 
     /// See [`additions::add_configuration`].
@@ -249,12 +241,16 @@ impl RegistryHandle {
 
     /// Starts to read a stream. The caller has found its row, and so may see it.
     pub async fn follow(&self, key: StreamKey, start: Start) -> Result<stream::Follow, ReadError> {
-        self.send(Follow { key, start }).await
+        match self.registry.send(Follow { key, start }).await {
+            Ok(follow) => follow,
+            // The service is stopping: a stream without an actor is read from its file.
+            Err(_) => reading::follow(&self.core, key, start).await,
+        }
     }
 
     /// Deletes what a workspace's feed has told longer ago than `ADE_FEED_RETENTION`, file by file.
     pub async fn expire_feed(&self, workspace_id: WorkspaceId, now: Timestamp) -> Result<Expired, FeedError> {
-        let retention = self.settings.log.feed_retention;
+        let retention = self.settings().log.feed_retention;
         let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));
         let Some(before) = before else { return Ok(Expired::default()) };
         self.perform(move |core| async move { core.services.feeds.expire(workspace_id, before).await }).await
@@ -272,11 +268,11 @@ impl RegistryHandle {
 
     /// Whether the service is stopping.
     pub fn is_draining(&self) -> bool {
-        self.admission.is_closed()
+        self.core.services.admission.is_closed()
     }
 
     /// See [`drain::drain`].
     pub async fn drain(&self, within: Duration) {
-        self.perform(move |core| async move { drain::drain(&core, within).await }).await;
+        drain::drain(&self.core, within).await;
     }
 }

@@ -102,7 +102,7 @@ pub trait WorkKind: Projected {
         None
     }
 
-    /// Called once its stream has ended and its row is final.
+    /// Called once the stream of work that was launched has ended and its row is final.
     fn finished(&self, _core: &Core) -> impl Future<Output = ()> {
         std::future::ready(())
     }

@@ -78,7 +78,11 @@ pub async fn launch<W: WorkKind>(
         }
         match outcome.get() {
             Outcome::Suspended => suspend(&core, &attended).await,
-            Outcome::Ended => close(&core, &work, &attended).await,
+            Outcome::Ended => {
+                settle(&core, &work, &attended).await;
+                work.finished(&core).await;
+                core.deregister(attended.key()).await;
+            }
         }
     });
     Ok(entry)
@@ -104,15 +108,14 @@ async fn suspend(core: &Core, entry: &Entry) {
     core.deregister(entry.key()).await;
 }
 
-/// Keeps the entry until stream and row are final, so that a reader that comes meanwhile finds the live stream.
-pub async fn close<W: WorkKind>(core: &Core, work: &W, entry: &Entry) {
+/// Waits until stream and row are final. The entry stays until then, so that a reader that comes meanwhile finds the live
+/// stream.
+pub async fn settle<W: WorkKind>(core: &Core, work: &W, entry: &Entry) {
     entry.stream.ended().await;
     entry.settled().await;
     if entry.stream.hub().halt() == Some(Halt::Degraded) {
         mark_degraded(core, work, entry).await;
     }
-    work.finished(core).await;
-    core.deregister(entry.key()).await;
 }
 
 async fn mark_degraded<W: WorkKind>(core: &Core, work: &W, entry: &Entry) {

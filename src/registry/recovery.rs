@@ -9,7 +9,7 @@ use super::core::Core;
 use super::error::{LaunchError, ReadError};
 use super::kind::{Next, WorkKind};
 use super::kinds::each_kind;
-use super::launch::{close, enter, launch, open};
+use super::launch::{enter, launch, open, settle};
 use super::leftovers::{self, Swept};
 use super::reading::{self, Sealed};
 use crate::domain::build::Build;
@@ -57,7 +57,6 @@ pub async fn recover(core: &Core) -> Result<(Report, Vec<StreamKey>), StoreError
     let owed = services.feeds.owed().await?;
     let mut recovery =
         Recovery { report: Report::default(), pending: owed.into_iter().map(|origin| origin.key).collect() };
-    // Read before anything is changed: what is unfinished now is what the previous process has left.
     let swept = sweep(core).await;
     recovery.report.leftovers_removed = swept.removed;
     recovery.report.leftovers_left = swept.left;
@@ -85,8 +84,9 @@ struct Recovery {
 
 async fn recover_all<W: WorkKind>(core: &Core, recovery: &mut Recovery) -> Result<(), StoreError> {
     let unfinished = core.services.store.unfinished::<W>(core.services.node_id).await?;
-    let places = unfinished.iter().map(|work| (work, work.enlist_again(core)));
-    let recovering = places.map(|(work, place)| recover_one(core, work, place).map(move |done| (work, done)));
+    let places: Vec<_> = unfinished.iter().map(|work| (work, work.enlist_again(core))).collect();
+    let recovering =
+        places.into_iter().map(|(work, place)| recover_one(core, work, place).map(move |done| (work, done)));
     let mut recovered = stream::iter(recovering).buffered(AT_ONCE);
     while let Some((work, done)) = recovered.next().await {
         if matches!(done, Ok(Done::GoesOn)) {
@@ -164,11 +164,6 @@ async fn recover_one<W: WorkKind>(core: &Core, work: &W, place: W::Place) -> Res
         }
         Next::End { cause, message } => {
             let stream = open(core, work).await?;
-            if stream.tail().sequence == 0
-                && let Some(opening) = work.opening(None)
-            {
-                stream.append_one(opening).await?;
-            }
             let ended = work.conclude(core, &stream, cause, message).await;
             correct(core, work, stream.follow_inside(Start::default())).await;
             if is_behind(&stream, work.log().last_sequence) {
@@ -201,7 +196,9 @@ async fn complete_log<W: WorkKind>(core: &Core, work: &W) -> Result<Done, Launch
         true => Ok(()),
         false => entry.stream.append_one(end).await.map(drop),
     };
-    close(core, work, &entry).await;
+    // Nothing that follows an end is done now: it may be long ago, and newer work may have taken its place.
+    settle(core, work, &entry).await;
+    core.deregister(entry.key()).await;
     appended?;
     core.services.store.set_degraded::<W>(work.workspace_id(), work.id(), None).await?;
     Ok(Done::LogCompleted)

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
@@ -13,11 +14,14 @@ use crate::supervision::{Gone, Supervised};
 use crate::worker::actor::{Cancel, Interrupt, Observe, WorkActor, WorkState};
 use crate::worker::inbox::{Answer, AnswerError};
 
+/// For an actor to say what it is doing.
+const OBSERVE: Duration = Duration::from_secs(1);
+
 /// What others may do with it: follow its stream, reach its actor, wait until its row is final.
 #[derive(Clone)]
 pub struct Entry {
     pub stream: StreamHandle,
-    /// None while a log that had failed is given its end: nothing works on it then.
+    /// None where nothing works on it: a build that only records a reuse, or a failed log that is given its end.
     pub worker: Option<Supervised<WorkActor>>,
     /// True once the row says what the log says, for good.
     pub projected: watch::Receiver<bool>,
@@ -60,7 +64,8 @@ impl Entry {
 
     pub async fn observe(&self) -> ActorState {
         let work = match &self.worker {
-            Some(worker) => worker.send(|| Observe).await.ok(),
+            // A thread that hangs must not keep anybody from seeing that it does.
+            Some(worker) => tokio::time::timeout(OBSERVE, worker.send(|| Observe)).await.ok().and_then(Result::ok),
             None => None,
         };
         let (tail, subscribers) = (self.stream.tail(), self.stream.hub().subscribers());
@@ -74,7 +79,7 @@ impl Entry {
 pub struct ActorState {
     pub kind: &'static str,
     pub id: String,
-    /// Null when the session has ended and only the row is waited for.
+    /// Null when the session has ended and only the row is waited for, and when the actor does not answer.
     pub work: Option<WorkState>,
     pub stream: StreamState,
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod leftovers;
 mod orphans;
 mod owner;
+mod late_ends;
 mod panic;
 mod planted;
 mod queue;

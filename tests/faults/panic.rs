@@ -1,27 +1,22 @@
 //! The actor of a run panics: the run ends as failed, once, and what it had started is gone.
 
 use std::process::Command;
-use std::sync::Arc;
 
 use actix::Actor;
-use ade::config::{Flag, Settings, Sources};
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::RunId;
 use ade::domain::failure::RunFailureCode;
-use ade::domain::id::NodeId;
 use ade::domain::principal::Scope;
 use ade::domain::run::{Run, RunOptions, RunState};
 use ade::domain::status::RunStatus;
 use ade::domain::time::micros;
-use ade::domain::{ConfigurationId, RunId, WorkspaceId};
-use ade::log::{LogOptions, LogRoot, RealDisk};
+use ade::registry::Services;
 use ade::registry::core::Core;
 use ade::registry::launch::launch;
 use ade::registry::slots::Registry;
-use ade::registry::{Arbiters, Services};
-use ade::store::Store;
 use ade::supervision::Gone;
 use ade::worker::actor::Panic;
 
+use crate::support::embedded::{configuration, services};
 use crate::support::log::Log;
 use crate::support::{eventually, process};
 
@@ -57,47 +52,23 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     assert_eq!(log.assert_ended()["payload"]["failure"]["code"], "orchestration_error");
 }
 
-async fn services(data_dir: &std::path::Path) -> Services {
-    let flags = vec![Flag { name: "--data-dir", key: "data_dir", value: data_dir.display().to_string() }];
-    let settings = Arc::new(Settings::load(&Sources { flags, ..Sources::default() }).unwrap());
-    let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
-    store.migrate().await.unwrap();
-    let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk::default()), LogOptions::default()).unwrap();
-    let models = ade::app::models(&settings.llm).unwrap();
-    Services::on(Arbiters::start(1), settings, store, log, NodeId::generate(), models)
-}
-
 async fn stored_run(services: &Services) -> Run {
-    let now = micros(chrono::Utc::now());
-    let workspace = Workspace { id: WorkspaceId::generate(), name: "w".into(), slug: "w".into(), created_at: now };
-    let configuration = Configuration {
-        id: ConfigurationId::generate(),
-        workspace_id: workspace.id,
-        display_name: "c".into(),
-        status: ConfigurationStatus::Draft,
-        content_digest: String::new(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-    };
+    let configuration = configuration(services).await;
     let run = Run {
         id: RunId::generate(),
-        workspace_id: workspace.id,
+        workspace_id: configuration.workspace_id,
         configuration_id: configuration.id,
         options: RunOptions::default(),
         attempt: 1,
         retry_of_run_id: None,
         node_id: services.node_id,
-        created_at: now,
+        created_at: micros(chrono::Utc::now()),
         log_degraded: false,
         durable_bytes: None,
         log_state: Default::default(),
         last_sequence: 0,
         state: RunState::default(),
     };
-    services.store.insert_workspace(&workspace).await.unwrap();
-    services.store.insert_configuration(&configuration).await.unwrap();
     services.store.insert(&run, None).await.unwrap();
     run
 }

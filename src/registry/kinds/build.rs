@@ -68,6 +68,12 @@ impl WorkKind for Build {
             Cause::Orchestration => BuildErrorCode::OrchestrationError,
             Cause::Interrupted => BuildErrorCode::Interrupted,
         };
+        // A build's log begins with what it is made from, also when it was destroyed.
+        if stream.tail().sequence == 0
+            && let Err(error) = stream.append_one(created(self)).await
+        {
+            tracing::error!(build = %self.id, %error, "failed to append build.created");
+        }
         conclude_build(&core.services.work, self, stream, code, message).await
     }
 

@@ -7,7 +7,8 @@ pub mod execution;
 use super::core::Core;
 
 /// The one list of all kinds: `each_kind!(function(arguments))` calls `function::<Kind>(arguments)` for each of them and
-/// awaits it, in the order in which a start of the service recovers them.
+/// awaits it, in the order in which a start of the service recovers them. Builds come before runs: a run that is recovered
+/// may start a build at once, which must not be taken for one that the previous process has left.
 macro_rules! each_kind {
     ($function:ident($($argument:expr),*)) => {{
         $function::<crate::domain::build::Build>($($argument),*).await?;

@@ -3,6 +3,7 @@
 
 #[path = "../../support/definitions.rs"]
 pub mod definitions;
+pub mod embedded;
 pub mod http;
 #[path = "../../support/laws.rs"]
 pub mod laws;

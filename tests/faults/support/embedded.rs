@@ -1,0 +1,44 @@
+//! The registry without its server, in the test's own process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ade::config::{Flag, Settings, Sources};
+use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::id::NodeId;
+use ade::domain::time::micros;
+use ade::domain::{ConfigurationId, WorkspaceId};
+use ade::log::{LogOptions, LogRoot, RealDisk};
+use ade::registry::{Arbiters, Services};
+use ade::store::Store;
+
+/// Must be called within an actix system.
+pub async fn services(data_dir: &Path) -> Services {
+    let flags = vec![Flag { name: "--data-dir", key: "data_dir", value: data_dir.display().to_string() }];
+    let settings = Arc::new(Settings::load(&Sources { flags, ..Sources::default() }).unwrap());
+    let store = Store::connect(&settings.storage.database_url, 2).await.unwrap();
+    store.migrate().await.unwrap();
+    let (log, _) = LogRoot::open(data_dir, Arc::new(RealDisk::default()), LogOptions::default()).unwrap();
+    let models = ade::app::models(&settings.llm).unwrap();
+    Services::on(Arbiters::start(1), settings, store, log, NodeId::generate(), models)
+}
+
+/// A configuration in a workspace of its own.
+pub async fn configuration(services: &Services) -> Configuration {
+    let now = micros(chrono::Utc::now());
+    let workspace = Workspace { id: WorkspaceId::generate(), name: "w".into(), slug: "w".into(), created_at: now };
+    let configuration = Configuration {
+        id: ConfigurationId::generate(),
+        workspace_id: workspace.id,
+        display_name: "c".into(),
+        status: ConfigurationStatus::Draft,
+        content_digest: String::new(),
+        active_build_id: None,
+        created_at: now,
+        updated_at: now,
+        activated_at: None,
+    };
+    services.store.insert_workspace(&workspace).await.unwrap();
+    services.store.insert_configuration(&configuration).await.unwrap();
+    configuration
+}
