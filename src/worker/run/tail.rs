@@ -102,9 +102,10 @@ impl Tail {
             } else if last {
                 self.ended = true;
                 self.splitter.finish(&mut batch.lines);
-            } else {
+            } else if self.ending.is_none() {
                 self.wait().await;
             }
+            // Else the read was begun before the writer was gone and says nothing of the end: the next one does.
             if !batch.lines.is_empty() {
                 return Some(batch);
             }
@@ -195,6 +196,8 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::FileExt;
 
+    use futures_util::FutureExt;
+
     use super::*;
 
     /// The events of an engine that is gone, read up to `most` bytes, and the tail.
@@ -234,5 +237,20 @@ mod tests {
         assert_eq!((&lines[0][..], lines[lines.len() - 1].trim_matches('\0')), ("before", ""));
         assert!(lines.iter().any(|line| line == "after"), "{} lines", lines.len());
         assert!(lines.len() < 20 && tail.unread() > terabyte - (1 << 20), "{} lines", lines.len());
+    }
+
+    #[actix::test]
+    async fn the_end_waits_for_no_change_although_a_read_was_begun_before_it() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(EVENTS), "a\n").unwrap();
+        let mut tail = Tail::new(root.path().to_owned(), PathBuf::new());
+        // So that nothing but this test reports a change.
+        tail.watcher = None;
+        assert_eq!(tail.next().await.map(|batch| batch.lines.len()), Some(1));
+        assert!(tail.next().now_or_never().is_none(), "a read is in progress");
+        tail.end();
+        tail.changed.notify_one();
+        assert!(tail.next().await.is_none());
+        assert!(tail.changed.notified().now_or_never().is_some(), "it has waited for a change");
     }
 }
