@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("store", &["domain", "summary", "workflow"]),
     ("catalogue", &["domain", "assets", "workflow", "store"]),
-    ("projection", &["domain", "event", "summary", "store", "stream", "supervision"]),
+    ("projection", &["domain", "event", "summary", "store", "stream", "supervision", "backoff"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision"]),
     (
         "worker",

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::WorkspaceId;
+use ade::domain::configuration::{Configuration, Workspace};
 use ade::domain::id::NodeId;
-use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::run::{Run, RunOptions};
 use ade::domain::time::micros;
-use ade::domain::{ConfigurationId, RunId, WorkspaceId};
 use ade::store::Store;
 use chrono::Utc;
 
@@ -39,21 +39,8 @@ impl Records {
 
     /// A queued run, not yet stored.
     pub fn run(&self) -> Run {
-        Run {
-            id: RunId::generate(),
-            workspace_id: self.configuration.workspace_id,
-            configuration_id: self.configuration.id,
-            options: RunOptions::default(),
-            attempt: 1,
-            retry_of_run_id: None,
-            node_id: NodeId::generate(),
-            created_at: micros(Utc::now()),
-            log_degraded: false,
-            durable_bytes: None,
-            log_state: Default::default(),
-            last_sequence: 0,
-            state: RunState::default(),
-        }
+        let Configuration { workspace_id, id, .. } = self.configuration;
+        Run::queued((workspace_id, id), RunOptions::default(), NodeId::generate(), micros(Utc::now()))
     }
 
     pub fn close(self) -> Outcome {
@@ -62,16 +49,6 @@ impl Records {
 }
 
 fn configuration(workspace_id: WorkspaceId) -> Configuration {
-    let now = micros(Utc::now());
-    Configuration {
-        id: ConfigurationId::generate(),
-        workspace_id,
-        display_name: "bench".into(),
-        status: ConfigurationStatus::Draft,
-        content_digest: "sha256:00".into(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-    }
+    let draft = Configuration::draft(workspace_id, "bench", micros(Utc::now()));
+    Configuration { content_digest: "sha256:00".into(), ..draft }
 }

@@ -22,7 +22,8 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(table).await?;
         for (table, kind, id) in [(JOINED, "run", "run_id"), (OF_EXECUTIONS, "execution", "execution_id")] {
-            copy(manager, (table, id), (FRESH, "work_id"), ("kind", Expr::val(kind)), None).await?;
+            let rows = rows_of(table, id).expr(Expr::val(kind)).to_owned();
+            copy(manager, rows, FRESH, &["work_id", "kind"]).await?;
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         rename(manager).await?;
@@ -38,7 +39,8 @@ impl MigrationTrait for Migration {
                 .foreign_key(ForeignKey::create().from(table, id).to(of, "id"))
                 .to_owned();
             manager.create_table(made).await?;
-            copy(manager, (JOINED, "work_id"), (table, id), ("", Expr::val("")), Some(kind)).await?;
+            let rows = rows_of(JOINED, "work_id").and_where(Expr::col("kind").eq(kind)).to_owned();
+            copy(manager, rows, table, &[id]).await?;
         }
         manager.drop_table(Table::drop().table(JOINED).to_owned()).await?;
         rename(manager).await?;
@@ -62,31 +64,23 @@ fn columns(table: &'static str, id: &'static str) -> TableCreateStatement {
         .to_owned()
 }
 
-/// Copies the rows of one table, or those of a kind, into another.
-async fn copy(
-    manager: &SchemaManager<'_>,
-    (from, id): (&'static str, &'static str),
-    (to, to_id): (&'static str, &'static str),
-    (added, value): (&'static str, Expr),
-    only: Option<&'static str>,
-) -> Result<(), DbErr> {
-    let common = ["caller", "key", "request_digest", "created_at"];
-    let mut select = Query::select();
-    select.columns(common).column(id).from(from);
-    let mut into: Vec<&str> = common.into_iter().chain([to_id]).collect();
-    match only {
-        Some(kind) => drop(select.and_where(Expr::col("kind").eq(kind))),
-        None => {
-            select.expr(value);
-            into.push(added);
-        }
-    }
-    let insert = Query::insert().into_table(to).columns(into).select_from(select).map_err(migration)?.to_owned();
-    manager.execute(insert).await
+/// What every one of these tables has.
+const COMMON: [&str; 4] = ["caller", "key", "request_digest", "created_at"];
+
+fn rows_of(table: &'static str, id: &'static str) -> SelectStatement {
+    Query::select().columns(COMMON).column(id).from(table).to_owned()
 }
 
-fn migration(error: impl std::fmt::Display) -> DbErr {
-    DbErr::Migration(error.to_string())
+/// Copies rows into a table, which has `further` columns beside the common ones.
+async fn copy(
+    manager: &SchemaManager<'_>,
+    rows: SelectStatement,
+    into: &'static str,
+    further: &[&'static str],
+) -> Result<(), DbErr> {
+    let columns = COMMON.iter().chain(further).copied();
+    let insert = Query::insert().into_table(into).columns(columns).select_from(rows).map(|insert| insert.to_owned());
+    manager.execute(insert.map_err(|error| DbErr::Migration(error.to_string()))?).await
 }
 
 async fn rename(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

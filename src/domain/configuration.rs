@@ -37,6 +37,21 @@ pub struct Configuration {
 }
 
 impl Configuration {
+    /// A new one, before it has files.
+    pub fn draft(workspace_id: WorkspaceId, display_name: impl Into<String>, now: Timestamp) -> Self {
+        Self {
+            id: ConfigurationId::generate(),
+            workspace_id,
+            display_name: display_name.into(),
+            status: ConfigurationStatus::Draft,
+            content_digest: String::new(),
+            active_build_id: None,
+            created_at: now,
+            updated_at: now,
+            activated_at: None,
+        }
+    }
+
     /// The package's folder, relative to the data folder.
     pub fn folder(&self) -> std::path::PathBuf {
         format!("workspaces/{}/configurations/{}", self.workspace_id, self.id).into()

@@ -39,11 +39,6 @@ impl Execution {
     pub fn stream_key(&self) -> StreamKey {
         StreamKey::execution(self.workspace_id, self.id)
     }
-
-    /// The answer to whoever created it, however far it has come since.
-    pub fn as_created(&self) -> Self {
-        Self { last_sequence: 0, state: ExecutionState::default(), ..self.clone() }
-    }
 }
 
 /// The part of an execution that its log decides: the same log gives the same state.

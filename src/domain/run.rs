@@ -65,13 +65,32 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn stream_key(&self) -> StreamKey {
-        StreamKey::run(self.workspace_id, self.id)
+    /// A new one, of a configuration and its workspace.
+    pub fn queued(
+        (workspace_id, configuration_id): (WorkspaceId, ConfigurationId),
+        options: RunOptions,
+        node_id: NodeId,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id: RunId::generate(),
+            workspace_id,
+            configuration_id,
+            options,
+            attempt: 1,
+            retry_of_run_id: None,
+            node_id,
+            created_at,
+            log_degraded: false,
+            durable_bytes: None,
+            log_state: LogState::default(),
+            last_sequence: 0,
+            state: RunState::default(),
+        }
     }
 
-    /// As it was when it had just been created: queued, with one event.
-    pub fn as_created(self) -> Self {
-        Self { log_degraded: false, durable_bytes: None, last_sequence: 1, state: RunState::default(), ..self }
+    pub fn stream_key(&self) -> StreamKey {
+        StreamKey::run(self.workspace_id, self.id)
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
+use crate::backoff::Backoff;
 use crate::domain::WorkspaceId;
 use crate::domain::sequence::Start;
 use crate::event::codec::{self, raw_type};
@@ -106,12 +107,11 @@ impl Patience {
     /// Some five minutes: a restart of the database, or of the network before it.
     pub const LONG: Self = Self { retries: 36 };
 
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(10);
+    const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(10) };
 
-    /// What is waited before each further try: twice as long each time, up to a limit.
+    /// The pause before each further try.
     fn delays(self) -> impl Iterator<Item = Duration> {
-        (0..self.retries).map(|retry| Self::FIRST.saturating_mul(2u32.saturating_pow(retry)).min(Self::LONGEST))
+        (1..=self.retries).map(|attempt| Self::BACKOFF.pause(attempt))
     }
 }
 

@@ -107,11 +107,11 @@ impl Handler<Follow> for Registry {
 
     fn handle(&mut self, Follow { key, start }: Follow, context: &mut Self::Context) -> Self::Result {
         // No command: a reader that goes away wants nothing.
-        let core = Core::new(self.services.clone(), context.address());
-        match self.slots.get(&key) {
-            Some(entry) => Box::pin(ready(reading::from(&core, entry.stream.hub().clone(), start))),
-            None => Box::pin(async move { reading::follow(&core, key, start).await }),
+        if let Some(entry) = self.slots.get(&key) {
+            return Box::pin(ready(reading::from(&self.services, entry.stream.hub().clone(), start)));
         }
+        let core = Core::new(self.services.clone(), context.address());
+        Box::pin(async move { reading::follow(&core, key, start).await })
     }
 }
 

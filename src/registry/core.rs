@@ -17,7 +17,7 @@ pub struct Stopping;
 #[derive(Clone)]
 pub struct Core {
     pub services: Services,
-    registry: Addr<Registry>,
+    pub(super) registry: Addr<Registry>,
 }
 
 impl Core {

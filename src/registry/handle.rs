@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Handler, Message};
 
 use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perform, Ping, Retry, Say};
 use super::additions::{self, AddError};
@@ -43,8 +43,7 @@ use crate::workflow::person::{Address, Saying};
 
 #[derive(Clone)]
 pub struct RegistryHandle {
-    registry: Addr<Registry>,
-    /// For what only reads.
+    /// The actor's address, and what is needed beside it to read.
     core: Core,
 }
 
@@ -52,7 +51,7 @@ impl RegistryHandle {
     /// Starts the registry's actor; must be called within an actix system.
     pub fn start(services: Services) -> Self {
         let registry = Registry::new(services.clone()).start();
-        Self { core: Core::new(services, registry.clone()), registry }
+        Self { core: Core::new(services, registry) }
     }
 
     pub fn store(&self) -> &Store {
@@ -77,7 +76,7 @@ impl RegistryHandle {
         M: Message + Send + 'static,
         M::Result: Send,
     {
-        let answer = tokio::spawn(self.registry.send(message)).await;
+        let answer = tokio::spawn(self.core.registry.send(message)).await;
         answer.ok().and_then(Result::ok).expect("a command ends with an answer unless it panicked")
     }
 
@@ -241,7 +240,7 @@ impl RegistryHandle {
 
     /// Starts to read a stream. The caller has found its row, and so may see it.
     pub async fn follow(&self, key: StreamKey, start: Start) -> Result<stream::Follow, ReadError> {
-        match self.registry.send(Follow { key, start }).await {
+        match self.core.registry.send(Follow { key, start }).await {
             Ok(follow) => follow,
             // The service is stopping: a stream without an actor is read from its file.
             Err(_) => reading::follow(&self.core, key, start).await,
@@ -258,12 +257,12 @@ impl RegistryHandle {
 
     /// Whether the registry's actor answers.
     pub async fn is_responsive(&self) -> bool {
-        self.registry.send(Ping).await.is_ok()
+        self.core.registry.send(Ping).await.is_ok()
     }
 
     /// What is running, and the state of every actor of it; none when the registry does not answer.
     pub async fn observe(&self) -> Option<Observed> {
-        self.registry.send(Observe).await.ok()
+        self.core.registry.send(Observe).await.ok()
     }
 
     /// Whether the service is stopping.

@@ -1,5 +1,5 @@
-//! What differs between the kinds of work. Creation, retry, cancellation, reading, launch, recovery and retention are
-//! written once, in terms of this.
+//! What differs between the kinds of work. Creation, retry, cancellation, launch and recovery are written once, in terms
+//! of this; reading, retention and projection in terms of the traits that it is made of.
 
 use std::future::Future;
 use std::time::Duration;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::core::Core;
 use super::error::ReadError;
+use super::services::Services;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
@@ -26,9 +27,7 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
         return Err(ReadError::Expired);
     }
     let failed = facts.filter(|facts| facts.degraded);
-    let (log, limit) = (core.services.log.clone(), failed.and_then(|facts| facts.durable_bytes));
-    let sealed = tokio::task::spawn_blocking(move || sealed(&log, key, limit)).await;
-    let hub = sealed.map_err(std::io::Error::other)??.hub;
+    let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes)).await?.hub;
     if !hub.tail().closed {
         // Nobody appends to it: it has failed, or its work waits for the next start.
         hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
@@ -42,8 +41,14 @@ pub struct Sealed {
     pub last_line: Option<bytes::Bytes>,
 }
 
-/// A stream without an actor is read from its file; of a log that has failed, only what is durable. Blocks.
-pub fn sealed(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
+/// A stream without an actor is read from its file; of a log that has failed, only what is durable.
+pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
+    let log = core.services.log.clone();
+    let opened = tokio::task::spawn_blocking(move || open_sealed(&log, key, limit)).await;
+    opened.map_err(std::io::Error::other)?
+}
+
+fn open_sealed(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
     let reader = log.reader(key)?;
     let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
     let last = end.last_line.as_deref().and_then(|line| codec::decode(line).ok());
@@ -53,12 +58,12 @@ pub fn sealed(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Seale
 }
 
 pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
-    from(core, hub(core, key).await?, start)
+    from(&core.services, hub(core, key).await?, start)
 }
 
 /// A reader like any other: it counts towards the limit of the stream.
-pub fn from(core: &Core, hub: Arc<Hub>, start: Start) -> Result<Follow, ReadError> {
-    Ok(Follow::new(hub, start, core.services.stream_options().max_subscribers)?)
+pub fn from(services: &Services, hub: Arc<Hub>, start: Start) -> Result<Follow, ReadError> {
+    Ok(Follow::new(hub, start, services.stream_options().max_subscribers)?)
 }
 
 /// The row of a piece of work, after waiting for it to catch up with a log that has ended.

@@ -11,7 +11,7 @@ use super::kind::{Next, WorkKind};
 use super::kinds::each_kind;
 use super::launch::{enter, launch, open, settle};
 use super::leftovers::{self, Swept};
-use super::reading::{self, Sealed};
+use super::reading;
 use crate::domain::build::Build;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -152,7 +152,8 @@ impl Report {
 }
 
 async fn recover_one<W: WorkKind>(core: &Core, work: &W, place: W::Place) -> Result<Done, LaunchError> {
-    let log = sealed(core, work).await;
+    // There may be none.
+    let log = reading::sealed(core, work.stream_key(), work.log().durable_bytes).await.ok();
     if let Some(log) = log.as_ref().filter(|log| log.hub.tail().closed) {
         return Ok(correct(core, work, Follow::inside(log.hub.clone(), Start::default())).await);
     }
@@ -202,13 +203,6 @@ async fn complete_log<W: WorkKind>(core: &Core, work: &W) -> Result<Done, Launch
     appended?;
     core.services.store.set_degraded::<W>(work.workspace_id(), work.id(), None).await?;
     Ok(Done::LogCompleted)
-}
-
-/// A log as it stands, if there is one; of one that has failed, only what is durable.
-async fn sealed<W: WorkKind>(core: &Core, work: &W) -> Option<Sealed> {
-    let (log, key, limit) = (core.services.log.clone(), work.stream_key(), work.log().durable_bytes);
-    let opened = tokio::task::spawn_blocking(move || reading::sealed(&log, key, limit)).await;
-    opened.ok()?.ok()
 }
 
 /// What the feeds owe of work that is over is told from its log.

@@ -45,14 +45,8 @@ impl Entry {
     /// Hands an answer of a person to the session. One that panics before it has taken it up leaves it to the next.
     pub async fn answer(&self, answer: &Answer) -> Result<(), AnswerError> {
         let worker = self.worker.as_ref().ok_or(AnswerError::Gone)?;
-        let mut seen = 0;
-        while let Ok((generation, address)) = worker.after(seen).await {
-            match address.send(answer.clone()).await {
-                Ok(Err(AnswerError::Gone)) | Err(_) => seen = generation,
-                Ok(outcome) => return outcome,
-            }
-        }
-        Err(AnswerError::Gone)
+        let is_lost = |outcome: &Result<_, _>| matches!(outcome, Err(AnswerError::Gone));
+        worker.send_unless(|| answer.clone(), is_lost).await.unwrap_or(Err(AnswerError::Gone))
     }
 
     pub async fn interrupt(&self) {

@@ -13,8 +13,8 @@ use crate::domain::{ConfigurationId, StreamKey};
 use crate::worker::venv::BuildQueue;
 
 pub struct Registry {
-    pub services: Services,
-    pub slots: HashMap<StreamKey, Entry>,
+    pub(super) services: Services,
+    pub(super) slots: HashMap<StreamKey, Entry>,
     builds: HashMap<ConfigurationId, BuildsOf>,
 }
 

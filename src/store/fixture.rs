@@ -14,11 +14,11 @@ use crate::domain::ledger::{CallStatus, LlmCall, Tokens};
 use crate::domain::list::{Query, WORKSPACES};
 use crate::domain::money::MicroUsd;
 use crate::domain::principal::Scope;
-use crate::domain::run::{Run, RunOptions, RunState};
+use crate::domain::run::{Run, RunOptions};
 use crate::domain::time::Timestamp;
 use crate::domain::workflow::NewWorkflow;
 use crate::domain::workflow_document::{Chain, DocumentDraft, DocumentStatus, WorkScope};
-use crate::domain::{BuildId, CallId, ConfigurationId, DocumentId, ExecutionId, RunId, WorkspaceId};
+use crate::domain::{BuildId, CallId, ConfigurationId, DocumentId, ExecutionId, WorkspaceId};
 
 #[path = "../../tests/support/database.rs"]
 mod database;
@@ -117,21 +117,7 @@ pub fn document(workspace_id: WorkspaceId) -> Document {
 }
 
 pub fn run(of: &Configuration) -> Run {
-    Run {
-        id: RunId::generate(),
-        workspace_id: of.workspace_id,
-        configuration_id: of.id,
-        options: RunOptions::default(),
-        attempt: 1,
-        retry_of_run_id: None,
-        node_id: NodeId::generate(),
-        created_at: at(5),
-        log_degraded: false,
-        durable_bytes: None,
-        log_state: Default::default(),
-        last_sequence: 0,
-        state: RunState::default(),
-    }
+    Run::queued((of.workspace_id, of.id), RunOptions::default(), NodeId::generate(), at(5))
 }
 
 pub fn build(of: &Configuration) -> Build {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, ArbiterHandle, MailboxError};
+use actix::{Actor, Addr, ArbiterHandle};
 
 use super::actor::StreamActor;
 use super::clock::LogClock;
@@ -85,15 +85,8 @@ impl StreamHandle {
 
     /// Appends events; when it returns, they are durable.
     pub async fn append(&self, drafts: Arc<[Draft]>) -> Result<Appended, AppendError> {
-        let mut seen = 0;
-        loop {
-            let (generation, address) = self.actor.after(seen).await.map_err(|_| self.gone())?;
-            match address.send(Append(drafts.clone())).await {
-                Ok(Err(AppendError::Lost)) | Err(MailboxError::Closed) => seen = generation,
-                Ok(outcome) => return outcome,
-                Err(MailboxError::Timeout) => unreachable!("no timeout is set"),
-            }
-        }
+        let is_lost = |outcome: &Result<_, _>| matches!(outcome, Err(AppendError::Lost));
+        self.actor.send_unless(|| Append(drafts.clone()), is_lost).await.map_err(|_| self.gone())?
     }
 
     pub async fn append_one(&self, draft: Draft) -> Result<Appended, AppendError> {

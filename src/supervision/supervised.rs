@@ -77,13 +77,28 @@ impl<A: Actor> Supervised<A> {
         M: Message + Send + 'static,
         M::Result: Send,
     {
+        self.send_unless(make, |_| false).await
+    }
+
+    /// As [`Supervised::send`]; an answer that says that the incarnation could not take the message up counts as none.
+    pub async fn send_unless<M>(
+        &self,
+        make: impl Fn() -> M,
+        is_lost: impl Fn(&M::Result) -> bool,
+    ) -> Result<M::Result, Gone>
+    where
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+    {
         let mut seen = 0;
         loop {
             let (generation, address) = self.after(seen).await?;
-            if let Ok(answer) = address.send(make()).await {
-                return Ok(answer);
+            match address.send(make()).await {
+                Ok(answer) if !is_lost(&answer) => return Ok(answer),
+                _ => seen = generation,
             }
-            seen = generation;
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Law: a session is asked to end early at most once, and the first reason counts, also for the incarnations after it.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture,
 };
@@ -31,7 +34,7 @@ pub type Session = LocalBoxFuture<'static, Outcome>;
 pub struct Control {
     pub stopper: Stopper,
     pub stage: Stage,
-    pub outcome: std::rc::Rc<std::cell::Cell<Outcome>>,
+    pub outcome: Rc<Cell<Outcome>>,
 }
 
 pub struct WorkActor {

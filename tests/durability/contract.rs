@@ -67,13 +67,31 @@ impl Medium for Real {
     }
 }
 
-struct Simulated(SimDisk);
+/// A disk of which every handle is of the same content.
+trait SharedDisk: Disk + Clone + 'static {
+    fn blank() -> Self;
+}
 
-impl Medium for Simulated {
+impl SharedDisk for SimDisk {
+    fn blank() -> Self {
+        SimDisk::new(1, false)
+    }
+}
+
+impl SharedDisk for MemoryDisk {
+    fn blank() -> Self {
+        MemoryDisk::default()
+    }
+}
+
+/// The local journal's format on a disk that is not one.
+struct Local<D>(D);
+
+impl<D: SharedDisk> Medium for Local<D> {
     type Journal = LocalJournal;
 
     fn new() -> Self {
-        Self(SimDisk::new(1, false))
+        Self(D::blank())
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -85,40 +103,16 @@ impl Medium for Simulated {
     }
 
     fn open(&self) -> (LogRoot, ReplayReport) {
-        LogRoot::open("/data".as_ref(), self.disk(), options()).unwrap()
+        LogRoot::open(&self.data_dir(), self.disk(), options()).unwrap()
     }
 
     fn tear_last_round(&self) {
-        tear_segment(&self.0, "/data".as_ref());
+        tear_segment(&self.0, &self.data_dir());
     }
 }
 
-/// The local journal's format on a disk in memory.
-struct Files(MemoryDisk);
-
-impl Medium for Files {
-    type Journal = LocalJournal;
-
-    fn new() -> Self {
-        Self(MemoryDisk::default())
-    }
-
-    fn data_dir(&self) -> PathBuf {
-        "/data".into()
-    }
-
-    fn disk(&self) -> Arc<dyn Disk> {
-        Arc::new(self.0.clone())
-    }
-
-    fn open(&self) -> (LogRoot, ReplayReport) {
-        LogRoot::open("/data".as_ref(), self.disk(), options()).unwrap()
-    }
-
-    fn tear_last_round(&self) {
-        tear_segment(&self.0, "/data".as_ref());
-    }
-}
+type Simulated = Local<SimDisk>;
+type Files = Local<MemoryDisk>;
 
 #[derive(Default)]
 struct Memory(MemoryDisk, MemoryRounds);

@@ -3,10 +3,9 @@
 use std::process::Command;
 
 use actix::Actor;
-use ade::domain::RunId;
 use ade::domain::failure::RunFailureCode;
 use ade::domain::principal::Scope;
-use ade::domain::run::{Run, RunOptions, RunState};
+use ade::domain::run::{Run, RunOptions};
 use ade::domain::status::RunStatus;
 use ade::domain::time::micros;
 use ade::registry::Services;
@@ -54,21 +53,9 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
 
 async fn stored_run(services: &Services) -> Run {
     let configuration = configuration(services).await;
-    let run = Run {
-        id: RunId::generate(),
-        workspace_id: configuration.workspace_id,
-        configuration_id: configuration.id,
-        options: RunOptions::default(),
-        attempt: 1,
-        retry_of_run_id: None,
-        node_id: services.node_id,
-        created_at: micros(chrono::Utc::now()),
-        log_degraded: false,
-        durable_bytes: None,
-        log_state: Default::default(),
-        last_sequence: 0,
-        state: RunState::default(),
-    };
+    let now = micros(chrono::Utc::now());
+    let of = (configuration.workspace_id, configuration.id);
+    let run = Run::queued(of, RunOptions::default(), services.node_id, now);
     services.store.insert(&run, None).await.unwrap();
     run
 }

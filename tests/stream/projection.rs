@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::configuration::{Configuration, Workspace};
 use ade::domain::execution::{Execution, ExecutionState};
 use ade::domain::id::NodeId;
 use ade::domain::principal::Scope;
@@ -101,7 +101,9 @@ impl Rows {
         let now = micros(chrono::Utc::now());
         let workspace = Workspace { id: workspace_id, name: "Acme".into(), slug: "acme".into(), created_at: now };
         store.insert_workspace(&workspace).await.unwrap();
-        store.insert_configuration(&configuration(configuration_id, workspace_id, now)).await.unwrap();
+        let configuration =
+            Configuration { id: configuration_id, ..Configuration::draft(workspace_id, "Members", now) };
+        store.insert_configuration(&configuration).await.unwrap();
         let run = queued(run_id, workspace_id, configuration_id, now);
         store.insert(&run, None).await.unwrap();
         Self { store, run, database }
@@ -117,36 +119,8 @@ impl Rows {
     }
 }
 
-fn configuration(id: ConfigurationId, workspace_id: WorkspaceId, now: Timestamp) -> Configuration {
-    Configuration {
-        id,
-        workspace_id,
-        display_name: "Members".into(),
-        status: ConfigurationStatus::Draft,
-        content_digest: "sha256:00".into(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-    }
-}
-
 fn queued(id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId, now: Timestamp) -> Run {
-    Run {
-        id,
-        workspace_id,
-        configuration_id,
-        options: RunOptions::default(),
-        attempt: 1,
-        retry_of_run_id: None,
-        node_id: NodeId::generate(),
-        created_at: now,
-        log_degraded: false,
-        durable_bytes: None,
-        log_state: Default::default(),
-        last_sequence: 0,
-        state: RunState::default(),
-    }
+    Run { id, ..Run::queued((workspace_id, configuration_id), RunOptions::default(), NodeId::generate(), now) }
 }
 
 /// A world with the first `count` events of the recorded log in its file.

@@ -9,11 +9,11 @@ use crate::domain::money::MicroUsd;
 use crate::domain::status::ExecutionStatus;
 use crate::domain::{ExecutionId, WorkspaceId};
 
+/// What calls add up to, wherever it is shown.
 #[derive(Debug, Serialize)]
-struct SumsResource {
+struct UsageResource {
     calls: u64,
     errors: u64,
-    executions: u64,
     input_tokens: u64,
     output_tokens: u64,
     cache_read_tokens: u64,
@@ -22,12 +22,11 @@ struct SumsResource {
     unpriced_calls: u64,
 }
 
-impl From<&Sums> for SumsResource {
+impl From<&Sums> for UsageResource {
     fn from(sums: &Sums) -> Self {
         Self {
             calls: sums.calls,
             errors: sums.errors,
-            executions: sums.executions,
             input_tokens: sums.tokens.input,
             output_tokens: sums.tokens.output,
             cache_read_tokens: sums.tokens.cache_read,
@@ -35,6 +34,19 @@ impl From<&Sums> for SumsResource {
             cost_usd: sums.cost,
             unpriced_calls: sums.unpriced_calls,
         }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SumsResource {
+    executions: u64,
+    #[serde(flatten)]
+    usage: UsageResource,
+}
+
+impl From<&Sums> for SumsResource {
+    fn from(sums: &Sums) -> Self {
+        Self { executions: sums.executions, usage: sums.into() }
     }
 }
 
@@ -128,14 +140,8 @@ struct StepResource<'a> {
     provider: &'a str,
     model: &'a str,
     latency_ms: u64,
-    calls: u64,
-    errors: u64,
-    input_tokens: u64,
-    output_tokens: u64,
-    cache_read_tokens: u64,
-    cache_write_tokens: u64,
-    cost_usd: MicroUsd,
-    unpriced_calls: u64,
+    #[serde(flatten)]
+    usage: UsageResource,
 }
 
 impl<'a> CostsResource<'a> {
@@ -166,20 +172,7 @@ impl<'a> CostsResource<'a> {
 impl<'a> StepResource<'a> {
     fn of(step: &'a StepCosts) -> Self {
         let StepCosts { step_id, provider, model, sums } = step;
-        Self {
-            step_id,
-            provider,
-            model,
-            latency_ms: sums.latency_ms,
-            calls: sums.calls,
-            errors: sums.errors,
-            input_tokens: sums.tokens.input,
-            output_tokens: sums.tokens.output,
-            cache_read_tokens: sums.tokens.cache_read,
-            cache_write_tokens: sums.tokens.cache_write,
-            cost_usd: sums.cost,
-            unpriced_calls: sums.unpriced_calls,
-        }
+        Self { step_id, provider, model, latency_ms: sums.latency_ms, usage: sums.into() }
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::read::Read as _;
 use super::workspaces::workspace;
-use crate::domain::configuration::{Configuration, ConfigurationStatus};
+use crate::domain::configuration::Configuration;
 use crate::domain::list::{CONFIGURATIONS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::time;
@@ -172,18 +172,7 @@ pub(super) async fn find(
 fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration, Problem> {
     let display_name = display_name.trim().to_owned();
     input::label("display_name", &display_name, 255)?;
-    let now = time::micros(Utc::now());
-    Ok(Configuration {
-        id: ConfigurationId::generate(),
-        workspace_id,
-        display_name,
-        status: ConfigurationStatus::Draft,
-        content_digest: String::new(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-    })
+    Ok(Configuration::draft(workspace_id, display_name, time::micros(Utc::now())))
 }
 
 /// Where files are that are not in their place yet.

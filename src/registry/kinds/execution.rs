@@ -245,7 +245,7 @@ impl Creatable for Execution {
     }
 
     fn into_created(self) -> Self {
-        Execution::as_created(&self)
+        Self { last_sequence: 0, state: ExecutionState::default(), ..self }
     }
 }
 

@@ -176,21 +176,9 @@ impl Creatable for Run {
     }
 
     fn made(wanted: WantedRun, _: &Principal, node_id: NodeId) -> Self {
-        Self {
-            id: RunId::generate(),
-            workspace_id: wanted.workspace_id,
-            configuration_id: wanted.configuration_id,
-            options: wanted.options,
-            attempt: wanted.attempt,
-            retry_of_run_id: wanted.retry_of_run_id,
-            node_id,
-            created_at: micros(Utc::now()),
-            log_degraded: false,
-            durable_bytes: None,
-            log_state: Default::default(),
-            last_sequence: 0,
-            state: RunState::default(),
-        }
+        let WantedRun { workspace_id, configuration_id, options, attempt, retry_of_run_id } = wanted;
+        let queued = Run::queued((workspace_id, configuration_id), options, node_id, micros(Utc::now()));
+        Self { attempt, retry_of_run_id, ..queued }
     }
 
     fn origin_gone() -> RunRefusal {
@@ -198,7 +186,7 @@ impl Creatable for Run {
     }
 
     fn into_created(self) -> Self {
-        Run::as_created(self)
+        Self { log_degraded: false, durable_bytes: None, last_sequence: 1, state: RunState::default(), ..self }
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ade::config::{Flag, Settings, Sources};
-use ade::domain::configuration::{Configuration, ConfigurationStatus, Workspace};
+use ade::domain::WorkspaceId;
+use ade::domain::configuration::{Configuration, Workspace};
 use ade::domain::id::NodeId;
 use ade::domain::time::micros;
-use ade::domain::{ConfigurationId, WorkspaceId};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::registry::{Arbiters, Services};
 use ade::store::Store;
@@ -27,17 +27,7 @@ pub async fn services(data_dir: &Path) -> Services {
 pub async fn configuration(services: &Services) -> Configuration {
     let now = micros(chrono::Utc::now());
     let workspace = Workspace { id: WorkspaceId::generate(), name: "w".into(), slug: "w".into(), created_at: now };
-    let configuration = Configuration {
-        id: ConfigurationId::generate(),
-        workspace_id: workspace.id,
-        display_name: "c".into(),
-        status: ConfigurationStatus::Draft,
-        content_digest: String::new(),
-        active_build_id: None,
-        created_at: now,
-        updated_at: now,
-        activated_at: None,
-    };
+    let configuration = Configuration::draft(workspace.id, "c", now);
     services.store.insert_workspace(&workspace).await.unwrap();
     services.store.insert_configuration(&configuration).await.unwrap();
     configuration
