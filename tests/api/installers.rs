@@ -146,7 +146,7 @@ fn why_an_installer_failed_is_in_the_error() {
 
 /// An interpreter that makes no venv for uv before there is such a file.
 fn holding(app_folder: &std::path::Path, gate: &std::path::Path) -> String {
-    let wait = format!("while [ ! -e '{}' ]; do sleep 0.02; done", gate.display());
+    let wait = format!("while [ ! -e '{}' ]; do /bin/sleep 0.02; done", gate.display());
     tools::interpreter(app_folder, &format!("case \"$*\" in *-m*venv*/tools/*) echo making room; {wait};; esac"))
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use ade::domain::RunId;
 use ade::event::payload::console::Pipe;
-use ade::worker::process::{ChildSpec, Line, Marker, Outcome, Process, ResourceLimits, SpawnError};
-use ade::worker::process::{adopt_orphans, kill_marked, survivors};
+use ade::worker::process::{CaptureError, ChildSpec, Line, Marker, Outcome, Process, ResourceLimits, SpawnError};
+use ade::worker::process::{adopt_orphans, capture_aloud, kill_marked, survivors};
 
 use crate::launcher;
 
@@ -80,6 +80,21 @@ async fn assert_gone(spec: &ChildSpec) {
 
 fn texts(lines: &[(Pipe, Line)], wanted: Pipe) -> Vec<&str> {
     lines.iter().filter(|(pipe, _)| *pipe == wanted).map(|(_, line)| line.text.as_str()).collect()
+}
+
+/// A pipe that always has more is always ready: unless the reader gives up turns, all else on its thread stands still,
+/// the clock that should end it included.
+#[tokio::test]
+async fn a_flood_of_output_leaves_turns_to_others_on_the_thread() {
+    let mut lines = 0;
+    let slower_than_its_writer = |_: Pipe, line: &str| {
+        std::hint::black_box(line.repeat(1000));
+        lines += 1;
+        assert!(lines < 5_000_000, "nothing else has had a turn");
+    };
+    let limit = Duration::from_millis(200);
+    let ended = capture_aloud(&launcher(), &spec("yes", &[]), limit, slower_than_its_writer).await;
+    assert!(matches!(ended, Err(CaptureError::Timeout { .. })), "{ended:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! One pipe, read as lines.
 //!
-//! Law: nothing is read before the lines of the last read have been taken; the pipe fills up, and the child waits.
+//! Laws:
+//! - nothing is read before the lines of the last read have been taken; the pipe fills up, and the child waits;
+//! - a child that writes faster than it is read does not keep the thread: after some lines others have a turn.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,6 +13,8 @@ use super::lines::{Line, LineSplitter};
 
 const PIPE_BYTES: libc::c_int = 1024 * 1024;
 const READ_BYTES: usize = 128 * 1024;
+/// So many lines count as one of the 128 operations that the runtime allows a task in one turn.
+const LINES_OF_AN_OPERATION: usize = 32;
 
 /// The lines that one read completed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,9 @@ pub struct LineReader {
     pipe: Option<Receiver>,
     splitter: LineSplitter,
     buffer: Box<[u8]>,
+    /// What the lines of the last read are still to be charged with. A pipe that always has more is always ready, and
+    /// reading it is no operation that the runtime counts.
+    uncharged: usize,
 }
 
 impl LineReader {
@@ -33,12 +40,21 @@ impl LineReader {
         // SAFETY: the descriptor is open, and the call touches no memory.
         unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
-        Ok(Self { pipe: Some(Receiver::from_owned_fd(pipe)?), splitter: LineSplitter::new(event_lines), buffer })
+        Ok(Self {
+            pipe: Some(Receiver::from_owned_fd(pipe)?),
+            splitter: LineSplitter::new(event_lines),
+            buffer,
+            uncharged: 0,
+        })
     }
 
     /// The next lines; `None` at the end. A call that is dropped loses nothing.
     pub async fn next(&mut self) -> Option<LineBatch> {
         loop {
+            while self.uncharged > 0 {
+                tokio::task::coop::consume_budget().await;
+                self.uncharged -= 1;
+            }
             if self.pipe.as_ref()?.readable().await.is_err() {
                 return self.finish();
             }
@@ -85,6 +101,7 @@ impl LineReader {
     fn split(&mut self, count: usize) -> Option<LineBatch> {
         let mut batch = LineBatch::default();
         self.splitter.push(&self.buffer[..count], &mut batch.lines);
+        self.uncharged = 1 + batch.lines.len() / LINES_OF_AN_OPERATION;
         (!batch.lines.is_empty()).then_some(batch)
     }
 
