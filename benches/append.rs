@@ -137,7 +137,7 @@ impl Site {
         let (workspace_id, configuration_id) = (WorkspaceId::generate(), ConfigurationId::generate());
         let mut streams = Vec::new();
         for number in 0..count {
-            let identity = Identity::new(StreamKey::run(workspace_id, RunId::generate()), configuration_id);
+            let identity = Identity::new(StreamKey::of(workspace_id, RunId::generate()), configuration_id);
             let arbiter = threads.streams[number % threads.streams.len()].handle();
             streams.push(stream::open(root.clone(), identity, None, options, arbiter).await?);
         }

@@ -404,6 +404,12 @@ mod planted {
         let planted =
             source(&[("store/mod.rs", "#[cfg(test)]\nmod fixture;"), ("store/fixture.rs", "fn f() { x.unwrap() }")]);
         assert_eq!(planted.name_violations(&RULES), [""; 0]);
+        let folder = [
+            ("store/mod.rs", "#[cfg(test)]\nmod fixture;"),
+            ("store/fixture/mod.rs", "mod deep;"),
+            ("store/fixture/deep.rs", "fn f() { x.unwrap() }"),
+        ];
+        assert_eq!(source(&folder).name_violations(&RULES), [""; 0]);
         let planted = source(&[("store/mod.rs", "mod fixture;"), ("store/fixture.rs", "fn f() { x.unwrap() }")]);
         assert_eq!(planted.name_violations(&RULES).len(), 1);
     }

@@ -29,7 +29,7 @@ impl Target {
     }
 
     pub fn of_execution(id: ExecutionId) -> Self {
-        Self(StreamId::Execution(id))
+        Self(StreamId::from(id))
     }
 
     pub fn id(&self) -> String {
@@ -42,12 +42,7 @@ impl Target {
 
     /// The path of the resource.
     pub fn path(&self) -> String {
-        match self.0 {
-            StreamId::Run(id) => format!("/api/v1/runs/{id}"),
-            StreamId::Build(id) => format!("/api/v1/builds/{id}"),
-            StreamId::Execution(id) => format!("/api/v1/executions/{id}"),
-            StreamId::Feed(id) => format!("/api/v1/workspaces/{id}"),
-        }
+        format!("/api/v1/{}/{}", self.kind().facts().collection, self.0)
     }
 }
 

@@ -15,11 +15,9 @@ use serde::Deserialize;
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
 use crate::config::{Settings, url_path};
-use crate::domain::build::Build;
-use crate::domain::execution::Execution;
 use crate::domain::principal::Scope;
-use crate::domain::run::Run;
-use crate::domain::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
+use crate::domain::work::{Status as _, Work, each_kind};
+use crate::domain::{StreamId, StreamKey, WorkspaceId};
 use crate::event::codec;
 use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
@@ -132,69 +130,38 @@ struct Row {
     expired: bool,
 }
 
-impl From<&Run> for Row {
-    fn from(run: &Run) -> Self {
+impl Row {
+    fn of<W: Work>(work: &W) -> Self {
+        let log = work.log();
         Self {
-            status: run.state.status.as_str(),
-            is_terminal: run.state.status.is_terminal(),
-            failure: run.state.failure.as_ref().map(|failure| failure.code.to_string()),
-            last_sequence: run.last_sequence,
-            degraded: run.log_degraded,
-            expired: run.log_state.is_expired(),
-        }
-    }
-}
-
-impl From<&Build> for Row {
-    fn from(build: &Build) -> Self {
-        Self {
-            status: build.state.status.as_str(),
-            is_terminal: build.state.status.is_terminal(),
-            failure: build.state.error.as_ref().map(|error| error.code.to_string()),
-            last_sequence: build.last_sequence,
-            degraded: build.log_degraded,
-            expired: build.log_state.is_expired(),
-        }
-    }
-}
-
-impl From<&Execution> for Row {
-    fn from(execution: &Execution) -> Self {
-        let failure = execution.state.failure.as_ref();
-        Self {
-            status: execution.state.status.as_str(),
-            is_terminal: execution.state.status.is_terminal(),
-            failure: failure.and_then(|failure| failure["code"].as_str()).map(str::to_owned),
-            last_sequence: execution.last_sequence,
-            degraded: execution.log_degraded,
-            expired: execution.log_state.is_expired(),
+            status: work.status().as_str(),
+            is_terminal: log.has_ended,
+            failure: work.failure_code(),
+            last_sequence: log.last_sequence,
+            degraded: log.degraded,
+            expired: log.state.is_expired(),
         }
     }
 }
 
 async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     let scope = Scope::Only(vec![key.workspace_id()]);
-    Ok(match key {
-        StreamKey::Run { id, .. } => store.find::<Run>(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Build { id, .. } => store.find::<Build>(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Execution { id, .. } => store.find::<Execution>(&scope, id).await?.as_ref().map(Row::from),
-        StreamKey::Feed { .. } => None,
-    })
+    each_kind!(W => if let Ok(id) = key.id().try_into() {
+        return Ok(store.find::<W>(&scope, id).await?.as_ref().map(Row::of));
+    });
+    Ok(None)
 }
 
 async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
-    let (runs, builds) = (store.all::<Run>(&Scope::All).await?, store.all::<Build>(&Scope::All).await?);
-    let executions = store.all::<Execution>(&Scope::All).await?;
-    let runs = runs.iter().map(|run| (run.stream_key(), Row::from(run)));
-    let builds = builds.iter().map(|build| (build.stream_key(), Row::from(build)));
-    let executions = executions.iter().map(|execution| (execution.stream_key(), Row::from(execution)));
-    Ok(runs.chain(builds).chain(executions).collect())
+    let mut rows = Vec::new();
+    each_kind!(W => rows.extend(store.all::<W>(&Scope::All).await?.iter().map(|work| (work.stream_key(), Row::of(work)))));
+    Ok(rows)
 }
 
 /// More than a service ever keeps of a kind.
 const MOST_FOLDERS: usize = 10_000_000;
 
-/// Every run, build and execution that has a folder, and the feed of every workspace that has one, sorted.
+/// Every piece of work that has a directory, and the feed of every workspace that has one, sorted.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     Location::from(data_dir).open()?;
     let mut keys = Vec::new();
@@ -202,15 +169,11 @@ fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     for name in folders(&workspaces)? {
         let Ok(workspace_id) = WorkspaceId::parse(&name) else { continue };
         let workspace = workspaces.join(&name);
-        let runs = folders(&workspace.join("runs"))?;
-        let ids = runs.iter().filter_map(|name| RunId::parse(name).ok());
-        keys.extend(ids.map(|id| StreamKey::run(workspace_id, id)));
-        let builds = folders(&workspace.join("builds"))?;
-        let ids = builds.iter().filter_map(|name| BuildId::parse(name).ok());
-        keys.extend(ids.map(|id| StreamKey::build(workspace_id, id)));
-        let executions = folders(&workspace.join("executions"))?;
-        let ids = executions.iter().filter_map(|name| ExecutionId::parse(name).ok());
-        keys.extend(ids.map(|id| StreamKey::execution(workspace_id, id)));
+        each_kind!(W => {
+            let names = folders(&workspace.join(W::KIND.facts().collection))?;
+            let ids = names.iter().filter_map(|name| StreamId::parse_as(W::KIND, name).ok());
+            keys.extend(ids.map(|id| StreamKey::of(workspace_id, id)));
+        });
         keys.push(StreamKey::feed(workspace_id));
     }
     Ok(keys)
@@ -270,7 +233,7 @@ impl Report {
         let end = end(key, tail.last_line.as_deref());
         match row {
             // Not work, so it has neither a row nor an end.
-            None if key.kind() == StreamKind::Feed => self.check_origins(key, reader, tail.bytes)?,
+            None if key.is_feed() => self.check_origins(key, reader, tail.bytes)?,
             Some(_) if degraded => self.note(key, "the log is degraded; a start of the service or maintenance ends it"),
             Some(row) => self.compare(key, row, end, tail.last_sequence),
             None if has_rows => self.violation(key, "there is no row of it"),
@@ -345,10 +308,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::execution::ExecutionState;
+    use crate::domain::execution::{Execution, ExecutionState};
     use crate::domain::status::ExecutionStatus;
     use crate::domain::time::micros;
-    use crate::domain::{ConfigurationId, EventId};
+    use crate::domain::{ConfigurationId, EventId, RunId};
     use crate::event::codec::{Identity, Stamp, encode};
     use crate::event::{Draft, Source};
     use crate::store::fixture::{self, TestStore, at};
@@ -357,7 +320,7 @@ mod tests {
     fn with_log(events: &[(u64, &'static str)], tail: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let (workspace_id, id) = (WorkspaceId::generate(), RunId::generate());
-        let identity = Identity::new(StreamKey::run(workspace_id, id), ConfigurationId::generate());
+        let identity = Identity::new(StreamKey::of(workspace_id, id), ConfigurationId::generate());
         let mut ids: Vec<_> = events.iter().map(|_| EventId::generate()).collect();
         ids.sort();
         let mut log = Vec::new();
@@ -444,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_row_that_says_something_else_than_its_log_is_found() {
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let row = Row {
             status: "failed",
             is_terminal: true,

@@ -52,7 +52,7 @@ pub struct Build {
 
 impl Build {
     pub fn stream_key(&self) -> StreamKey {
-        StreamKey::build(self.workspace_id, self.id)
+        StreamKey::of(self.workspace_id, self.id)
     }
 
     /// The build whose venv this one offers: its own, or that of the older one it points at.
@@ -79,6 +79,12 @@ pub struct BuildState {
     pub exit_code: Option<i32>,
     pub summary: Option<String>,
     pub error: Option<BuildError>,
+}
+
+impl BuildState {
+    pub fn failure_code(&self) -> Option<String> {
+        self.error.as_ref().map(|error| error.code.to_string())
+    }
 }
 
 impl Default for BuildState {

@@ -37,7 +37,7 @@ pub struct Execution {
 
 impl Execution {
     pub fn stream_key(&self) -> StreamKey {
-        StreamKey::execution(self.workspace_id, self.id)
+        StreamKey::of(self.workspace_id, self.id)
     }
 }
 
@@ -57,6 +57,10 @@ pub struct ExecutionState {
 }
 
 impl ExecutionState {
+    pub fn failure_code(&self) -> Option<String> {
+        self.failure.as_ref()?["code"].as_str().map(str::to_owned)
+    }
+
     pub fn duration_ms(&self) -> Option<u64> {
         self.started_at.zip(self.completed_at).map(|(from, to)| duration_ms(from, to))
     }

@@ -15,7 +15,7 @@ pub struct InvalidId {
     prefix: &'static str,
 }
 
-fn parse_ulid(text: &str, prefix: &'static str) -> Result<Ulid, InvalidId> {
+pub(crate) fn parse_ulid(text: &str, prefix: &'static str) -> Result<Ulid, InvalidId> {
     let invalid = InvalidId { prefix };
     let body = text.strip_prefix(prefix).ok_or(invalid.clone())?;
     let ulid = Ulid::from_string(body).map_err(|_| invalid.clone())?;
@@ -24,6 +24,13 @@ fn parse_ulid(text: &str, prefix: &'static str) -> Result<Ulid, InvalidId> {
     if ulid.array_to_str(&mut canonical) == body { Ok(ulid) } else { Err(invalid) }
 }
 
+pub(crate) fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, ulid: Ulid) -> fmt::Result {
+    let mut text = [0; ulid::ULID_LEN];
+    f.write_str(prefix)?;
+    f.write_str(ulid.array_to_str(&mut text))
+}
+
+/// An id type for each prefix.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -38,8 +45,8 @@ macro_rules! ids {
                 Self(Ulid::generate())
             }
 
-            pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                parse_ulid(text, Self::PREFIX).map(Self)
+            pub fn parse(text: &str) -> Result<Self, $crate::domain::id::InvalidId> {
+                $crate::domain::id::parse_ulid(text, Self::PREFIX).map(Self)
             }
 
             pub fn from_ulid(ulid: Ulid) -> Self {
@@ -53,9 +60,7 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = [0; ulid::ULID_LEN];
-                f.write_str(Self::PREFIX)?;
-                f.write_str(self.0.array_to_str(&mut text))
+                $crate::domain::id::write_id(f, Self::PREFIX, self.0)
             }
         }
 
@@ -66,8 +71,8 @@ macro_rules! ids {
         }
 
         impl FromStr for $name {
-            type Err = InvalidId;
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
+            type Err = $crate::domain::id::InvalidId;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::parse(text)
             }
         }
@@ -86,6 +91,8 @@ macro_rules! ids {
         }
     )*};
 }
+#[cfg(test)]
+pub(crate) use ids;
 
 ids! {
     WorkspaceId = "ws_";

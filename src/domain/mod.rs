@@ -6,6 +6,7 @@
 pub mod id;
 pub mod text;
 pub mod json;
+pub mod stream_kind;
 pub mod stream_key;
 pub mod sequence;
 pub mod status;
@@ -34,4 +35,5 @@ pub mod progress;
 pub use id::{
     BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,
 };
-pub use stream_key::{StreamId, StreamKey, StreamKind};
+pub use stream_key::{StreamId, StreamKey};
+pub use stream_kind::StreamKind;

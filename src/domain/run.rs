@@ -90,7 +90,7 @@ impl Run {
     }
 
     pub fn stream_key(&self) -> StreamKey {
-        StreamKey::run(self.workspace_id, self.id)
+        StreamKey::of(self.workspace_id, self.id)
     }
 }
 
@@ -116,6 +116,12 @@ pub struct RunState {
     pub processed_files: Vec<String>,
     /// `ade.run_summary/v1`, once the run has ended.
     pub summary: Option<Value>,
+}
+
+impl RunState {
+    pub fn failure_code(&self) -> Option<String> {
+        self.failure.as_ref().map(|failure| failure.code.to_string())
+    }
 }
 
 impl Default for RunState {

@@ -8,7 +8,7 @@ use super::execution::{Execution, ExecutionState};
 use super::run::{Run, RunState};
 use super::status::{BuildStatus, ExecutionStatus, LogState, RunStatus};
 use super::time::Timestamp;
-use super::{BuildId, ExecutionId, RunId, StreamKey, StreamKind, WorkspaceId};
+use super::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 
 /// A status of work; the terminal ones are never left.
 pub trait Status: Copy + Eq + fmt::Debug + fmt::Display + Send + Sync + 'static {
@@ -36,25 +36,35 @@ pub struct LogFacts {
 
 /// The record of a piece of work.
 pub trait Work: Clone + fmt::Debug + Send + Sync + 'static {
-    type Id: Copy + Eq + fmt::Debug + fmt::Display + FromStr + Send + Sync + 'static;
+    type Id: Copy
+        + Eq
+        + fmt::Debug
+        + fmt::Display
+        + FromStr
+        + Into<StreamId>
+        + TryFrom<StreamId>
+        + Send
+        + Sync
+        + 'static;
     type Status: Status;
     /// The part that the log decides: the same log gives the same state.
     type State: Clone + Default + fmt::Debug + Send + Sync + 'static;
 
     const KIND: StreamKind;
 
-    fn key(workspace_id: WorkspaceId, id: Self::Id) -> StreamKey;
     fn id(&self) -> Self::Id;
     fn workspace_id(&self) -> WorkspaceId;
     fn created_at(&self) -> Timestamp;
     fn state(&self) -> &Self::State;
     fn status(&self) -> Self::Status;
     fn log(&self) -> LogFacts;
+    /// Of work that has failed, for people.
+    fn failure_code(&self) -> Option<String>;
     /// The log is known to have come this far.
     fn advance_to(&mut self, sequence: u64);
 
     fn stream_key(&self) -> StreamKey {
-        Self::key(self.workspace_id(), self.id())
+        StreamKey::of(self.workspace_id(), self.id())
     }
 
     fn has_ended(&self) -> bool {
@@ -63,7 +73,7 @@ pub trait Work: Clone + fmt::Debug + Send + Sync + 'static {
 }
 
 macro_rules! work {
-    ($kind:ident, $id:ty, $status:ty, $state:ty, $key:path) => {
+    ($kind:ident, $id:ty, $status:ty, $state:ty, $stream:expr) => {
         impl Status for $status {
             const ALL: &'static [Self] = <$status>::ALL;
             const CANCELLED: Self = Self::Cancelled;
@@ -82,11 +92,7 @@ macro_rules! work {
             type Status = $status;
             type State = $state;
 
-            const KIND: StreamKind = StreamKind::$kind;
-
-            fn key(workspace_id: WorkspaceId, id: $id) -> StreamKey {
-                $key(workspace_id, id)
-            }
+            const KIND: StreamKind = $stream;
 
             fn id(&self) -> $id {
                 self.id
@@ -119,6 +125,10 @@ macro_rules! work {
                 }
             }
 
+            fn failure_code(&self) -> Option<String> {
+                self.state.failure_code()
+            }
+
             fn advance_to(&mut self, sequence: u64) {
                 self.last_sequence = self.last_sequence.max(sequence);
             }
@@ -126,6 +136,75 @@ macro_rules! work {
     };
 }
 
-work!(Run, RunId, RunStatus, RunState, StreamKey::run);
-work!(Build, BuildId, BuildStatus, BuildState, StreamKey::build);
-work!(Execution, ExecutionId, ExecutionStatus, ExecutionState, StreamKey::execution);
+#[cfg(test)]
+pub(crate) use work;
+
+work!(Run, RunId, RunStatus, RunState, StreamKind::RUN);
+work!(Build, BuildId, BuildStatus, BuildState, StreamKind::BUILD);
+work!(Execution, ExecutionId, ExecutionStatus, ExecutionState, StreamKind::EXECUTION);
+
+/// The one list of the kinds of work: `each_kind!(W => f::<W>(…))` has the expression once for each kind, with `W` as its
+/// type. They come in the order in which a start of the service recovers them. Builds come before runs: a run that is
+/// recovered may start a build at once, which must not be taken for one that the previous process has left.
+macro_rules! each_kind {
+    ($kind:ident => $of_kind:expr) => {{
+        $crate::domain::work::each_kind! {
+            @ $kind, $of_kind;
+            $crate::domain::build::Build,
+            $crate::domain::run::Run,
+            $crate::domain::execution::Execution,
+            #[cfg(test)] $crate::registry::kinds::probe::Probe,
+        }
+    }};
+    (@ $kind:ident, $of_kind:expr; $($(#[$only:meta])? $type:path,)*) => {$(
+        $(#[$only])?
+        {
+            type $kind = $type;
+            $of_kind;
+        }
+    )*};
+}
+pub(crate) use each_kind;
+
+/// All of them.
+pub fn kinds() -> Vec<StreamKind> {
+    let mut kinds = Vec::new();
+    each_kind!(W => kinds.push(W::KIND));
+    kinds
+}
+
+impl StreamId {
+    /// The id of any stream. None for every other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        each_kind!(W => if let Ok(id) = Self::parse_as(W::KIND, text) {
+            return Some(id);
+        });
+        Self::parse_as(StreamKind::FEED, text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_stream_survives_its_text() {
+        let workspace_id = WorkspaceId::generate();
+        for key in [
+            StreamKey::of(workspace_id, RunId::generate()),
+            StreamKey::of(workspace_id, BuildId::generate()),
+            StreamKey::of(workspace_id, ExecutionId::generate()),
+            StreamKey::feed(workspace_id),
+        ] {
+            assert_eq!(StreamId::parse(&key.to_string()), Some(key.id()));
+            assert_eq!(StreamKey::of(workspace_id, key.id()), key);
+        }
+        assert_eq!(StreamId::parse("doc_01ARZ3NDEKTSV4RRFFQ69G5FAV"), None);
+    }
+
+    #[test]
+    fn a_feed_is_that_of_its_own_workspace() {
+        let [own, other] = [WorkspaceId::generate(), WorkspaceId::generate()];
+        assert_eq!(StreamKey::of(other, own), StreamKey::feed(own));
+    }
+}

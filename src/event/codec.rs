@@ -15,27 +15,43 @@ use super::Draft;
 use super::envelope::Subject;
 use crate::domain::progress::StepKey;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, EventId, ExecutionId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, ConfigurationId, EventId, ExecutionId, RunId, StreamId, StreamKey, WorkspaceId};
 
 /// The part of the envelope that is the same for every event of a stream.
 #[derive(Debug, Clone)]
 pub struct Identity {
     key: StreamKey,
     rendered: String,
+    rest: Rest,
+}
+
+/// What each event of a stream adds to the part that is the same for all.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    Nothing,
+    /// The build that its stream is of, or that the event is about.
+    Build(Option<BuildId>),
+    Step,
+    Subject,
 }
 
 impl Identity {
     /// Of the stream of a run or a build.
     pub fn new(key: StreamKey, configuration_id: ConfigurationId) -> Self {
-        let run_id = match key {
-            StreamKey::Run { id, .. } => format!("\"{id}\""),
-            StreamKey::Build { .. } | StreamKey::Execution { .. } | StreamKey::Feed { .. } => "null".into(),
-        };
+        let run_id = RunId::try_from(key.id()).map_or("null".into(), |id| format!("\"{id}\""));
         let workspace_id = key.workspace_id();
         let rendered = format!(
             ",\"workspace_id\":\"{workspace_id}\",\"configuration_id\":\"{configuration_id}\",\"run_id\":{run_id},\"build_id\":"
         );
-        Self { key, rendered }
+        Self { key, rendered, rest: Rest::Build(BuildId::try_from(key.id()).ok()) }
+    }
+
+    /// Of the stream of work of any other kind: with its id, under the name of its kind.
+    pub fn of_work(key: StreamKey) -> Self {
+        let mut rendered = format!(",\"workspace_id\":\"{}\"", key.workspace_id()).into_bytes();
+        write_own_id(&mut rendered, key.id());
+        let rendered = String::from_utf8(rendered).expect("JSON is UTF-8");
+        Self { key, rendered, rest: Rest::Nothing }
     }
 
     /// Of the stream of an execution.
@@ -43,13 +59,13 @@ impl Identity {
         let mut rendered = format!(",\"workspace_id\":\"{workspace_id}\"").into_bytes();
         write_execution(&mut rendered, id, workflow_id);
         let rendered = String::from_utf8(rendered).expect("JSON is UTF-8");
-        Self { key: StreamKey::execution(workspace_id, id), rendered }
+        Self { key: StreamKey::of(workspace_id, id), rendered, rest: Rest::Step }
     }
 
     /// Of a workspace's feed, where each event says itself what it is about.
     pub fn of_feed(workspace_id: WorkspaceId) -> Self {
         let rendered = format!(",\"workspace_id\":\"{workspace_id}\"");
-        Self { key: StreamKey::feed(workspace_id), rendered }
+        Self { key: StreamKey::feed(workspace_id), rendered, rest: Rest::Subject }
     }
 
     pub fn key(&self) -> StreamKey {
@@ -58,11 +74,11 @@ impl Identity {
 
     fn write(&self, out: &mut Vec<u8>, draft: &Draft) {
         out.extend_from_slice(self.rendered.as_bytes());
-        match self.key {
-            StreamKey::Build { id, .. } => write_nullable(out, Some(id)),
-            StreamKey::Run { .. } => write_nullable(out, draft.build_id),
-            StreamKey::Execution { .. } => write_step(out, draft.step.as_deref()),
-            StreamKey::Feed { .. } => write_subject(out, draft),
+        match self.rest {
+            Rest::Nothing => (),
+            Rest::Build(own) => write_nullable(out, own.or(draft.build_id)),
+            Rest::Step => write_step(out, draft.step.as_deref()),
+            Rest::Subject => write_subject(out, draft),
         }
     }
 }
@@ -128,12 +144,17 @@ fn write_subject(out: &mut Vec<u8>, draft: &Draft) {
             write_execution(out, *execution_id, workflow_id);
             return write_step(out, draft.step.as_deref());
         }
+        Some(Subject::Of(id)) => return write_own_id(out, *id),
         Some(Subject::Work { configuration_id, run_id }) => (*configuration_id, *run_id),
         None => (None, None),
     };
     write_id(out, "configuration_id", configuration_id);
     write_id(out, "run_id", run_id);
     write_id(out, "build_id", draft.build_id);
+}
+
+fn write_own_id(out: &mut Vec<u8>, id: StreamId) {
+    write!(out, ",\"{}_id\":\"{id}\"", id.kind()).expect(VEC);
 }
 
 fn write_execution(out: &mut Vec<u8>, id: ExecutionId, workflow_id: &str) {
@@ -244,7 +265,7 @@ mod tests {
     use serde_json::json;
 
     fn line(kind: &'static str, payload: serde_json::Value) -> (StreamKey, Stamp, Vec<u8>) {
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let identity = Identity::new(key, ConfigurationId::generate());
         let created_at = crate::domain::time::micros(chrono::Utc::now());
         let stamp = Stamp { sequence: 7, event_id: EventId::generate(), created_at };

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::progress::StepKey;
 use crate::domain::status::text_enum;
-use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId};
 
 text_enum! {
     Source {
@@ -21,8 +21,16 @@ pub type EventType = Cow<'static, str>;
 /// What an event of a feed is about, beside its build or its step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    Work { configuration_id: Option<ConfigurationId>, run_id: Option<RunId> },
-    Execution { execution_id: ExecutionId, workflow_id: String },
+    Work {
+        configuration_id: Option<ConfigurationId>,
+        run_id: Option<RunId>,
+    },
+    Execution {
+        execution_id: ExecutionId,
+        workflow_id: String,
+    },
+    /// Work of another kind.
+    Of(StreamId),
 }
 
 /// An event before a stream has admitted it.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::progress::StepKey;
-use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, StreamKey, StreamKind};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, StreamKey};
 use crate::event::codec::raw_type;
 use crate::event::{Draft, Source, Subject};
 
@@ -17,16 +17,6 @@ pub struct Entry {
     /// In its own stream.
     pub sequence: u64,
     pub draft: Draft,
-}
-
-/// A run's stream also has the events of the build it waits for; these are taken from the build's own stream.
-fn is_relevant(kind: StreamKind, event_type: &[u8]) -> bool {
-    match kind {
-        StreamKind::Run => matches!(event_type, b"run.queued" | b"run.started" | b"run.completed"),
-        StreamKind::Build => matches!(event_type, b"build.created" | b"build.completed"),
-        StreamKind::Execution => matches!(event_type, b"execution_started" | b"clarification_needed" | b"complete"),
-        StreamKind::Feed => false,
-    }
 }
 
 #[derive(Deserialize)]
@@ -48,11 +38,12 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn subject(&self) -> Subject {
+    fn subject(&self, key: StreamKey) -> Subject {
         match self.execution_id {
             Some(execution_id) => {
                 Subject::Execution { execution_id, workflow_id: self.workflow_id.clone().unwrap_or_default() }
             }
+            None if self.configuration_id.is_none() => Subject::Of(key.id()),
             None => Subject::Work { configuration_id: self.configuration_id, run_id: self.run_id },
         }
     }
@@ -65,7 +56,7 @@ impl Line<'_> {
 
 /// The entry of one line of a stream, if it belongs in the feed.
 pub fn entry(key: StreamKey, line: &[u8]) -> Option<Entry> {
-    if !is_relevant(key.kind(), raw_type(line)) {
+    if !key.kind().is_in_feed(raw_type(line)) {
         return None;
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
@@ -73,7 +64,7 @@ pub fn entry(key: StreamKey, line: &[u8]) -> Option<Entry> {
         source: Source::parse(&line.source)?,
         build_id: line.build_id,
         step: line.step(),
-        subject: Some(line.subject()),
+        subject: Some(line.subject(key)),
         kind: line.kind.into_owned().into(),
         engine_timestamp: None,
         payload: with_origin(line.payload, key.id(), line.sequence)?,
@@ -160,7 +151,7 @@ mod tests {
     }
 
     fn run() -> (StreamKey, Identity) {
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         (key, Identity::new(key, ConfigurationId::generate()))
     }
 
@@ -196,7 +187,7 @@ mod tests {
     #[test]
     fn only_the_lifecycle_of_the_stream_itself_is_told() {
         let (run, of_run) = run();
-        let build = StreamKey::build(run.workspace_id(), BuildId::generate());
+        let build = StreamKey::of(run.workspace_id(), BuildId::generate());
         let of_build = Identity::new(build, ConfigurationId::generate());
         let told = |key, identity: &Identity, kind| entry(key, &line(identity, kind, 1, json!({}))).is_some();
         for kind in ["run.queued", "run.started", "run.completed"] {
@@ -212,8 +203,7 @@ mod tests {
     #[test]
     fn an_execution_is_told_with_its_step() {
         let (workspace_id, id) = (WorkspaceId::generate(), ExecutionId::generate());
-        let (key, identity) =
-            (StreamKey::execution(workspace_id, id), Identity::of_execution(workspace_id, id, "brief"));
+        let (key, identity) = (StreamKey::of(workspace_id, id), Identity::of_execution(workspace_id, id, "brief"));
         let stamp = Stamp { sequence: 3, event_id: EventId::generate(), created_at: chrono::Utc::now() };
         let mut asked = Vec::new();
         let draft =

@@ -39,10 +39,7 @@ pub enum EventNames {
 impl EventNames {
     /// The default for a kind of stream.
     pub fn of(kind: StreamKind) -> Self {
-        match kind {
-            StreamKind::Execution => Self::Typed,
-            StreamKind::Run | StreamKind::Build | StreamKind::Feed => Self::Constant,
-        }
+        if kind.facts().typed_frames { Self::Typed } else { Self::Constant }
     }
 }
 
@@ -281,7 +278,7 @@ mod tests {
         let request = TestRequest::with_uri(&uri).insert_header(("Last-Event-ID", format!(" {other}:2 , {one}:4 ")));
         let many = ManyRequest::parse(&request.to_http_request()).unwrap();
         assert_eq!(
-            (many.start(StreamId::Run(one)).cursor, many.start(StreamId::Build(other)).cursor),
+            (many.start(StreamId::from(one)).cursor, many.start(StreamId::from(other)).cursor),
             (Some(5), Some(7))
         );
     }
@@ -292,9 +289,9 @@ mod tests {
         let uri = format!("/?stream={one}&stream={other}&stream={one}&tail=5&last_event_id={one}:3");
         let request = TestRequest::with_uri(&uri).insert_header(("Last-Event-ID", format!("{one}:9")));
         let many = ManyRequest::parse(&request.to_http_request()).unwrap();
-        assert_eq!(many.streams, [StreamId::Run(one), StreamId::Build(other)]);
-        assert_eq!(many.start(StreamId::Run(one)), Start { cursor: Some(9), tail: Some(5), ..Start::default() });
-        assert_eq!(many.start(StreamId::Build(other)), Start { tail: Some(5), ..Start::default() });
+        assert_eq!(many.streams, [StreamId::from(one), StreamId::from(other)]);
+        assert_eq!(many.start(StreamId::from(one)), Start { cursor: Some(9), tail: Some(5), ..Start::default() });
+        assert_eq!(many.start(StreamId::from(other)), Start { tail: Some(5), ..Start::default() });
     }
 
     #[test]

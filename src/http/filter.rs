@@ -98,7 +98,7 @@ mod tests {
     fn passes(types: &str, scope: &str, level: &str, line: &str) -> bool {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let filter = Filter::parse(some(types), some(scope), some(level)).unwrap().unwrap();
-        filter.passes(StreamKind::Run, line.as_bytes())
+        filter.passes(StreamKind::RUN, line.as_bytes())
     }
 
     const WARNING: &str = r#"{"type":"console.line","payload":{"scope":"build","level":"warn","message":"x"}}"#;

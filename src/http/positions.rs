@@ -45,11 +45,11 @@ mod tests {
         let (run, build, feed) = (RunId::generate(), BuildId::generate(), WorkspaceId::generate());
         let read = Positions::parse(&format!("{run}:12, {build}:0,{feed}:7,{run}:3")).unwrap();
         let of = |id| read.of(id);
-        assert_eq!((of(StreamId::Run(run)), of(StreamId::Build(build))), (Some(12), Some(0)));
-        assert_eq!((of(StreamId::Feed(feed)), of(StreamId::Run(RunId::generate()))), (Some(7), None));
+        assert_eq!((of(StreamId::from(run)), of(StreamId::from(build))), (Some(12), Some(0)));
+        assert_eq!((of(StreamId::from(feed)), of(StreamId::from(RunId::generate()))), (Some(7), None));
         let later = Positions::parse(&format!("{run}:11,{feed}:9")).unwrap();
         let both = read.clone().furthest(later);
-        assert_eq!((both.of(StreamId::Run(run)), both.of(StreamId::Feed(feed))), (Some(12), Some(9)));
+        assert_eq!((both.of(StreamId::from(run)), both.of(StreamId::from(feed))), (Some(12), Some(9)));
         assert_eq!(Positions::parse(""), Some(Positions::default()));
     }
 

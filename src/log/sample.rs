@@ -15,7 +15,7 @@ pub(super) struct Sample {
 
 impl Sample {
     pub(super) fn new() -> Self {
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let identity = Identity::new(key, ConfigurationId::generate());
         Self { key, identity, folder: tempfile::tempdir().unwrap() }
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::disk::{Disk, DiskFile, Mode, ReadAt};
 use super::lines::read_lines;
 use super::scan::scan_segment;
+use crate::domain::StreamKey;
 use crate::domain::time::Timestamp;
-use crate::domain::{StreamKey, StreamKind};
 use crate::event::codec;
 
 const PREFIX: &str = "events-";
@@ -20,7 +20,7 @@ const SUFFIX: &str = ".ndjson";
 
 /// Whether the logs of these streams are kept in segments.
 pub(super) fn has_segments(key: StreamKey) -> bool {
-    key.kind() == StreamKind::Feed
+    key.is_feed()
 }
 
 /// An older segment.
@@ -196,7 +196,7 @@ mod tests {
         let reader = root.reader(world.key).unwrap();
         assert_eq!((reader.first_sequence(), reader.tail().unwrap().last_sequence), (1, 120));
         assert_eq!(verify_log(&reader, world.key, false).unwrap().events, 120);
-        assert!(root.seal(StreamKey::run(world.key.workspace_id(), crate::domain::RunId::generate())).is_err());
+        assert!(root.seal(StreamKey::of(world.key.workspace_id(), crate::domain::RunId::generate())).is_err());
     }
 
     #[test]

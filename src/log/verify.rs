@@ -1,14 +1,15 @@
 //! Checking a whole log against the rules of its format.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use memchr::memchr_iter;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::lines::LONGEST_LINE;
 use super::reader::LogReader;
-use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamKey, WorkspaceId};
+use crate::domain::{BuildId, EventId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec::{self, EventRef};
 
 /// The result of checking a log.
@@ -80,15 +81,24 @@ struct Owner {
 }
 
 impl Owner {
-    fn is(&self, key: StreamKey) -> bool {
+    fn is(&self, key: StreamKey, line: &[u8]) -> bool {
         self.workspace_id == key.workspace_id()
-            && match key {
-                StreamKey::Run { id, .. } => self.run_id == Some(id),
-                StreamKey::Build { id, .. } => self.run_id.is_none() && self.build_id == Some(id),
-                StreamKey::Execution { id, .. } => self.execution_id == Some(id),
-                StreamKey::Feed { .. } => true,
+            && match key.kind() {
+                StreamKind::FEED => true,
+                StreamKind::RUN => self.run_id.map(StreamId::from) == Some(key.id()),
+                // The stream of a run has events of its build.
+                StreamKind::BUILD => self.run_id.is_none() && self.build_id.map(StreamId::from) == Some(key.id()),
+                StreamKind::EXECUTION => self.execution_id.map(StreamId::from) == Some(key.id()),
+                _ => names(line, key),
             }
     }
+}
+
+/// Whether the line has the id of the stream under the name of its kind.
+fn names(line: &[u8], key: StreamKey) -> bool {
+    let Ok(keys) = serde_json::from_slice::<HashMap<&str, &RawValue>>(line) else { return false };
+    let own = keys.get(format!("{}_id", key.kind()).as_str());
+    own.is_some_and(|id| id.get() == format!("\"{key}\""))
 }
 
 struct Check {
@@ -133,7 +143,8 @@ impl Check {
         match codec::decode(line) {
             Ok(event) => {
                 self.report.events += 1;
-                self.event(&event, serde_json::from_slice(line).ok());
+                let owner = serde_json::from_slice::<Owner>(line);
+                self.event(&event, owner.is_ok_and(|owner| owner.is(self.key, line)));
             }
             Err(_) => {
                 self.violation(ViolationKind::NotAnEvent);
@@ -142,13 +153,13 @@ impl Check {
         }
     }
 
-    fn event(&mut self, event: &EventRef<'_>, owner: Option<Owner>) {
+    fn event(&mut self, event: &EventRef<'_>, is_own: bool) {
         if let Some((_, sequence)) = self.beginnings.pop_front_if(|(offset, _)| *offset == self.offset)
             && sequence != event.sequence
         {
             self.violation(ViolationKind::Index);
         }
-        if !owner.is_some_and(|owner| owner.is(self.key)) {
+        if !is_own {
             self.violation(ViolationKind::ForeignEvent);
         }
         if event.sequence != self.expected {

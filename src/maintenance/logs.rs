@@ -8,6 +8,7 @@ use crate::domain::StreamKind;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::status::LogState;
 use crate::domain::time::Timestamp;
+use crate::domain::work;
 use crate::log::{CompressError, DeleteError};
 use crate::store::{FinishedLog, FinishedQuery, StoreError};
 
@@ -79,7 +80,7 @@ fn policy(round: &Round) -> Policy {
 /// Does what is due with each log that ended before this, oldest first.
 async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogState], before: Timestamp) {
     let mut bytes_left = MOST_BYTES;
-    for kind in [StreamKind::Run, StreamKind::Build, StreamKind::Execution] {
+    for kind in work::kinds() {
         let mut after = None;
         loop {
             let page = match next_page(round, kind, states, before, after).await {

@@ -3,6 +3,7 @@
 //! Law: a command is carried out on a worker's thread, detached from its message: the mailbox never waits for a database
 //! or a disk, and a caller that goes away un-sends nothing.
 
+use std::collections::BTreeMap;
 use std::future::{Future, ready};
 
 use actix::{AsyncContext, Context, Handler, Message, ResponseFuture};
@@ -22,6 +23,7 @@ use crate::domain::build::Build;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::sequence::Start;
+use crate::domain::work::kinds;
 use crate::domain::{ExecutionId, StreamKey, StreamKind};
 use crate::stream;
 use crate::worker::actor as work;
@@ -169,9 +171,9 @@ pub struct Observe;
 /// The registry's observable state: what is running, and the state of each of its actors.
 #[derive(Debug, Clone, Serialize)]
 pub struct Observed {
-    pub runs: usize,
-    pub builds: usize,
-    pub executions: usize,
+    /// How much of each kind: `runs`, `builds`, `executions`.
+    #[serde(flatten)]
+    pub work: BTreeMap<&'static str, usize>,
     pub actors: Vec<ActorState>,
 }
 
@@ -179,13 +181,13 @@ impl Handler<Observe> for Registry {
     type Result = ResponseFuture<Observed>;
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
-        let count = |kind| self.slots.keys().filter(|key| key.kind() == kind).count();
-        let [runs, builds, executions] = [StreamKind::Run, StreamKind::Build, StreamKind::Execution].map(count);
+        let count = |kind: StreamKind| self.slots.keys().filter(|key| key.kind() == kind).count();
+        let work = kinds().into_iter().map(|kind| (kind.facts().collection, count(kind))).collect();
         let entries: Vec<_> = self.slots.values().cloned().collect();
         Box::pin(async move {
             let mut actors = futures_util::future::join_all(entries.iter().map(|entry| entry.observe())).await;
             actors.sort_by(|a, b| a.id.cmp(&b.id));
-            Observed { runs, builds, executions, actors }
+            Observed { work, actors }
         })
     }
 }

@@ -16,8 +16,8 @@ use crate::stream::{Follow, Hub, Tail};
 
 /// Where a stream is read from.
 pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
-    if let StreamKey::Feed { workspace_id } = key {
-        return Ok(core.services.feeds.hub(workspace_id).await?);
+    if key.is_feed() {
+        return Ok(core.services.feeds.hub(key.workspace_id()).await?);
     }
     if let Some(entry) = core.find(key).await {
         return Ok(entry.stream.hub().clone());

@@ -8,18 +8,17 @@ use futures_util::{FutureExt, StreamExt, stream};
 use super::core::Core;
 use super::error::{LaunchError, ReadError};
 use super::kind::{Next, WorkKind};
-use super::kinds::each_kind;
 use super::launch::{enter, launch, open, settle};
 use super::leftovers::{self, Swept};
 use super::reading;
-use crate::domain::build::Build;
-use crate::domain::run::Run;
+use crate::domain::StreamKey;
 use crate::domain::sequence::Start;
-use crate::domain::{StreamKey, StreamKind};
+use crate::domain::work::{Work as _, each_kind};
 use crate::log::{OpenLogError, OpenReaderError};
 use crate::projection::{self, Patience, Target};
 use crate::store::StoreError;
 use crate::stream::{Follow, OpenStreamError, StreamHandle, SubscribeError};
+use crate::supervision::Policy;
 use crate::worker::process::{Marker, adopt_orphans, kill_marked};
 
 /// What was found and done.
@@ -61,7 +60,7 @@ pub async fn recover(core: &Core) -> Result<(Report, Vec<StreamKey>), StoreError
     recovery.report.leftovers_removed = swept.removed;
     recovery.report.leftovers_left = swept.left;
     recovery.report.processes_killed = kill_leftover_processes(core).await?;
-    each_kind!(recover_all(core, &mut recovery));
+    each_kind!(W => recover_all::<W>(core, &mut recovery).await?);
     complete_logs(core, &mut recovery.report).await?;
     Ok((recovery.report, recovery.pending))
 }
@@ -69,10 +68,11 @@ pub async fn recover(core: &Core) -> Result<(Report, Vec<StreamKey>), StoreError
 /// The node's own marker is on everything, also on what belongs to no run; an older release set only the others.
 async fn kill_leftover_processes(core: &Core) -> Result<usize, StoreError> {
     let services = &core.services;
-    let runs = services.store.unfinished::<Run>(services.node_id).await?;
-    let builds = services.store.unfinished::<Build>(services.node_id).await?;
-    let markers = runs.iter().map(|run| Marker::run(run.id)).chain(builds.iter().map(|build| Marker::build(build.id)));
-    let markers: Vec<Marker> = markers.chain([services.work.launcher.node().clone()]).collect();
+    let mut markers = vec![services.work.launcher.node().clone()];
+    each_kind!(W => if W::KIND.facts().marker.is_some() {
+        let unfinished = services.store.unfinished::<W>(services.node_id).await?;
+        markers.extend(unfinished.iter().filter_map(|work| Marker::of(work.stream_key())));
+    });
     Ok(kill_marked(markers).await.killed.len())
 }
 
@@ -101,7 +101,7 @@ async fn recover_all<W: WorkKind>(core: &Core, recovery: &mut Recovery) -> Resul
 /// between; says which. Must be called on a worker thread.
 pub async fn complete_logs(core: &Core, report: &mut Report) -> Result<Vec<StreamKey>, StoreError> {
     let mut completed = Vec::new();
-    each_kind!(complete_logs_of(core, report, &mut completed));
+    each_kind!(W => complete_logs_of::<W>(core, report, &mut completed).await?);
     Ok(completed)
 }
 
@@ -136,7 +136,7 @@ enum Done {
 impl Report {
     fn count<W: WorkKind>(&mut self, work: &W, done: Result<Done, LaunchError>) {
         match done {
-            Ok(Done::GoesOn) if W::KIND == StreamKind::Execution => self.resumed += 1,
+            Ok(Done::GoesOn) if W::RESTARTS != Policy::Never => self.resumed += 1,
             Ok(Done::GoesOn) => self.queued_again += 1,
             Ok(Done::Interrupted) => self.interrupted += 1,
             Ok(Done::Corrected) => self.rows_corrected += 1,

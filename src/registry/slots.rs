@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::services::Services;
 use super::slot::{Entry, InFlight};
-use crate::domain::{ConfigurationId, StreamKey};
+use crate::domain::{BuildId, ConfigurationId, StreamKey};
 use crate::worker::venv::BuildQueue;
 
 pub struct Registry {
@@ -63,7 +63,7 @@ impl Handler<Deregister> for Registry {
 
     fn handle(&mut self, Deregister(key): Deregister, _: &mut Self::Context) {
         self.slots.remove(&key);
-        if let StreamKey::Build { id, .. } = key {
+        if let Ok(id) = BuildId::try_from(key.id()) {
             self.builds.retain(|_, builds| {
                 builds.in_flight.retain(|in_flight| in_flight.id() != id);
                 // A lock that is held must stay the one that others find.

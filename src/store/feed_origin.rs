@@ -64,16 +64,15 @@ mod tests {
     async fn what_is_owed_is_owed_until_it_is_struck_off() {
         let store = TestStore::open().await;
         let (node_id, workspace_id) = (NodeId::generate(), WorkspaceId::generate());
-        let run = FeedOrigin { key: StreamKey::run(workspace_id, RunId::generate()), node_id, after: 41 };
-        let build = FeedOrigin { key: StreamKey::build(workspace_id, BuildId::generate()), node_id, after: 0 };
+        let run = FeedOrigin { key: StreamKey::of(workspace_id, RunId::generate()), node_id, after: 41 };
+        let build = FeedOrigin { key: StreamKey::of(workspace_id, BuildId::generate()), node_id, after: 0 };
         let of_another_node =
-            FeedOrigin { node_id: NodeId::generate(), key: StreamKey::run(workspace_id, RunId::generate()), after: 7 };
+            FeedOrigin { node_id: NodeId::generate(), key: StreamKey::of(workspace_id, RunId::generate()), after: 7 };
         for origin in [&run, &build, &of_another_node] {
             store.insert_feed_origin(origin).await.unwrap();
         }
         assert_eq!(store.feed_origins(node_id).await.unwrap(), [build, run]);
-        let StreamId::Run(id) = run.key.id() else { unreachable!("it is a run") };
-        let foreign = StreamKey::run(WorkspaceId::generate(), id);
+        let foreign = StreamKey::of(WorkspaceId::generate(), run.key.id());
         assert!(!store.delete_feed_origin(foreign).await.unwrap());
         assert!(store.has_feed_origin(run.key).await.unwrap() && !store.has_feed_origin(foreign).await.unwrap());
         assert!(store.delete_feed_origin(run.key).await.unwrap());

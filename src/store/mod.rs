@@ -7,9 +7,9 @@
 
 mod error;
 mod database;
-mod cells;
+pub(crate) mod cells;
 mod schema;
-mod listable;
+pub(crate) mod listable;
 mod filter;
 mod list;
 mod rows;

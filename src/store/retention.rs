@@ -10,15 +10,12 @@ use super::cells::Cells;
 use super::listable::column_of;
 use super::rows::{StoredWork, column, statuses};
 use super::{Store, StoreError};
-use crate::domain::build::Build;
-use crate::domain::execution::Execution;
 use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
-use crate::domain::run::Run;
 use crate::domain::status::LogState;
 use crate::domain::time::{Timestamp, micros};
-use crate::domain::work::{LogFacts, Work};
+use crate::domain::work::{LogFacts, Work, each_kind};
 use crate::domain::{StreamId, StreamKey, StreamKind};
 
 /// A log of work that has ended.
@@ -43,36 +40,28 @@ pub struct FinishedQuery<'a> {
 impl Store {
     /// Logs of work that has ended and that have not failed.
     pub async fn finished_logs(&self, query: &FinishedQuery<'_>) -> Result<Vec<FinishedLog>, StoreError> {
-        match query.kind {
-            StreamKind::Run => finished::<Run>(self.read(), query).await,
-            StreamKind::Build => finished::<Build>(self.read(), query).await,
-            StreamKind::Execution => finished::<Execution>(self.read(), query).await,
-            // A feed never ends.
-            StreamKind::Feed => Ok(Vec::new()),
-        }
+        each_kind!(W => if W::KIND == query.kind {
+            return finished::<W>(self.read(), query).await;
+        });
+        // A feed never ends.
+        Ok(Vec::new())
     }
 
     /// None when there is no such row.
     pub async fn log_facts(&self, key: StreamKey) -> Result<Option<LogFacts>, StoreError> {
         let scope = Scope::Only(vec![key.workspace_id()]);
-        Ok(match key {
-            StreamKey::Run { id, .. } => self.find::<Run>(&scope, id).await?.map(|run| run.log()),
-            StreamKey::Build { id, .. } => self.find::<Build>(&scope, id).await?.map(|build| build.log()),
-            StreamKey::Execution { id, .. } => self.find::<Execution>(&scope, id).await?.map(|found| found.log()),
-            StreamKey::Feed { .. } => None,
-        })
+        each_kind!(W => if let Ok(id) = key.id().try_into() {
+            return Ok(self.find::<W>(&scope, id).await?.map(|work| work.log()));
+        });
+        Ok(None)
     }
 
     /// What has become of a log. False when there is no such row.
     pub async fn set_log_state(&self, key: StreamKey, state: LogState) -> Result<bool, StoreError> {
-        match key {
-            StreamKey::Run { workspace_id, id } => self.set_log_state_of::<Run>(workspace_id, id, state).await,
-            StreamKey::Build { workspace_id, id } => self.set_log_state_of::<Build>(workspace_id, id, state).await,
-            StreamKey::Execution { workspace_id, id } => {
-                self.set_log_state_of::<Execution>(workspace_id, id, state).await
-            }
-            StreamKey::Feed { .. } => Ok(false),
-        }
+        each_kind!(W => if W::KIND == key.kind() {
+            return self.set_log_state_of::<W>(key.workspace_id(), key, state).await;
+        });
+        Ok(false)
     }
 }
 
@@ -121,10 +110,11 @@ fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::build::BuildState;
+    use crate::domain::build::{Build, BuildState};
     use crate::domain::configuration::Configuration;
+    use crate::domain::execution::Execution;
     use crate::domain::principal::Scope;
-    use crate::domain::run::RunState;
+    use crate::domain::run::{Run, RunState};
     use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
     use crate::store::fixture::{TestStore, at, build, execution, run, workflow};
 
@@ -138,7 +128,7 @@ mod tests {
 
     fn query(node_id: NodeId, before: i64) -> FinishedQuery<'static> {
         let completed_before = at(before);
-        FinishedQuery { node_id, kind: StreamKind::Run, states: &KEPT, completed_before, after: None, limit: 100 }
+        FinishedQuery { node_id, kind: StreamKind::RUN, states: &KEPT, completed_before, after: None, limit: 100 }
     }
 
     #[tokio::test]
@@ -162,7 +152,7 @@ mod tests {
         }
         let found = store.finished_logs(&query(node_id, 20)).await.unwrap();
         assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
-        let builds = FinishedQuery { kind: StreamKind::Build, ..query(node_id, 20) };
+        let builds = FinishedQuery { kind: StreamKind::BUILD, ..query(node_id, 20) };
         assert_eq!(store.finished_logs(&builds).await.unwrap(), []);
     }
 
@@ -201,7 +191,7 @@ mod tests {
             let facts = store.log_facts(key).await.unwrap().unwrap();
             assert_eq!((facts.has_ended, facts.degraded, facts.state), (true, false, LogState::Expiring));
         }
-        let foreign = StreamKey::run(store.furnish("other").await.workspace_id, run.id);
+        let foreign = StreamKey::of(store.furnish("other").await.workspace_id, run.id);
         assert!(!store.set_log_state(foreign, LogState::Deleted).await.unwrap());
         assert_eq!(store.log_facts(foreign).await.unwrap(), None);
         let found = store.find::<Run>(&Scope::All, run.id).await.unwrap().unwrap();
@@ -220,13 +210,13 @@ mod tests {
         for execution in [&wanted, &made(ExecutionStatus::Completed, 20), &made(ExecutionStatus::Running, 5)] {
             store.insert(execution, None).await.unwrap();
         }
-        let executions = FinishedQuery { kind: StreamKind::Execution, ..query(node_id, 20) };
+        let executions = FinishedQuery { kind: StreamKind::EXECUTION, ..query(node_id, 20) };
         let found = store.finished_logs(&executions).await.unwrap();
         assert_eq!(found, [FinishedLog { key: wanted.stream_key(), completed_at: at(10) }]);
         assert!(store.set_log_state(wanted.stream_key(), LogState::Deleted).await.unwrap());
         let facts = store.log_facts(wanted.stream_key()).await.unwrap().unwrap();
         assert_eq!((facts.has_ended, facts.state), (true, LogState::Deleted));
-        let foreign = StreamKey::execution(store.furnish("other").await.workspace_id, wanted.id);
+        let foreign = StreamKey::of(store.furnish("other").await.workspace_id, wanted.id);
         assert!(!store.set_log_state(foreign, LogState::Plain).await.unwrap());
         assert_eq!(store.log_facts(foreign).await.unwrap(), None);
     }

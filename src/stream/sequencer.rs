@@ -62,7 +62,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn new() -> Sequencer {
-        Sequencer::resume(StreamKey::run(WorkspaceId::generate(), RunId::generate()), None)
+        Sequencer::resume(StreamKey::of(WorkspaceId::generate(), RunId::generate()), None)
     }
 
     #[test]

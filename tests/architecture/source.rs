@@ -85,12 +85,13 @@ impl Source {
                     if is_root_of_folder(&path) { path.parent().unwrap().into() } else { path.with_extension("") };
                 // Where a `#[path]` leads is beside the file.
                 only_for_tests.extend([folder.join(format!("{name}.rs")), path.with_file_name(format!("{name}.rs"))]);
+                only_for_tests.insert(folder.join(&name));
                 only_for_tests
                     .insert(path.with_file_name(format!("{}_{name}.rs", path.file_stem().unwrap().display())));
             });
             files.push(File { path, module, tokens });
         }
-        files.retain(|file| !only_for_tests.contains(&file.path));
+        files.retain(|file| !file.path.ancestors().any(|path| only_for_tests.contains(path)));
         Self(files)
     }
 

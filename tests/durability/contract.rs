@@ -155,7 +155,7 @@ fn tear_segment(disk: &dyn Disk, data_dir: &Path) {
 }
 
 fn key() -> StreamKey {
-    StreamKey::run(WorkspaceId::generate(), RunId::generate())
+    StreamKey::of(WorkspaceId::generate(), RunId::generate())
 }
 
 fn event(key: StreamKey, kind: &'static str, sequence: u64, padding: usize) -> Vec<u8> {
@@ -378,7 +378,7 @@ mod laws {
         let (root, key) = (medium.root(), StreamKey::feed(WorkspaceId::generate()));
         for sequences in [1..=3, 4..=5, 6..=6] {
             // What the events tell of is all the same to the segments.
-            let batch = lines(StreamKey::run(key.workspace_id(), RunId::generate()), sequences, 50);
+            let batch = lines(StreamKey::of(key.workspace_id(), RunId::generate()), sequences, 50);
             commit(&mut root.writer(key, None).unwrap().0, &batch);
             root.seal(key).unwrap();
         }

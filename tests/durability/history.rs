@@ -72,7 +72,7 @@ struct Stream {
 impl Stream {
     fn new(random: &mut Random) -> Self {
         let mut ulid = || Ulid::from_parts(1, u128::from(random.next()));
-        let key = StreamKey::run(WorkspaceId::from_ulid(ulid()), RunId::from_ulid(ulid()));
+        let key = StreamKey::of(WorkspaceId::from_ulid(ulid()), RunId::from_ulid(ulid()));
         Self {
             key,
             identity: Identity::new(key, ConfigurationId::from_ulid(ulid())),

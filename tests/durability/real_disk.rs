@@ -16,7 +16,7 @@ fn open(folder: &Path, durability: Durability) -> LogRoot {
 }
 
 fn key() -> StreamKey {
-    StreamKey::run(WorkspaceId::generate(), RunId::generate())
+    StreamKey::of(WorkspaceId::generate(), RunId::generate())
 }
 
 fn lines(key: StreamKey, sequences: std::ops::RangeInclusive<u64>, padding: usize) -> Bytes {

@@ -45,7 +45,7 @@ struct World {
 impl World {
     fn new(seed: u64, lying_disk: bool) -> Self {
         let disk = SimDisk::new(seed, lying_disk);
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let (root, lines) = (open(&disk), lines(key, 60));
         let (mut writer, _) = root.writer(key, None).unwrap();
         writer.commit(lines.clone(), true).wait().unwrap();

@@ -61,7 +61,7 @@ impl World {
     }
 
     fn run(&self) -> StreamKey {
-        StreamKey::run(self.workspace_id, RunId::generate())
+        StreamKey::of(self.workspace_id, RunId::generate())
     }
 }
 
@@ -186,7 +186,7 @@ fn a_build_is_told_from_its_own_stream_only() {
     in_system(async {
         let world = World::new(1 << 20);
         let life = world.live().await;
-        let key = StreamKey::build(world.workspace_id, BuildId::generate());
+        let key = StreamKey::of(world.workspace_id, BuildId::generate());
         life.feeds.expect(key).await.unwrap();
         let stream = life.open(key).await;
         life.feeds.follow(stream.clone());

@@ -110,7 +110,7 @@ impl Rows {
     }
 
     async fn of(world: &World) -> Self {
-        let StreamKey::Run { workspace_id, id } = world.key() else { unreachable!("worlds are of runs") };
+        let (workspace_id, id) = (world.key().workspace_id(), world.key().id().try_into().expect("worlds are of runs"));
         Self::with(id, workspace_id, ConfigurationId::generate()).await
     }
 
@@ -126,7 +126,7 @@ fn queued(id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationI
 /// A world with the first `count` events of the recorded log in its file.
 fn recorded_world(count: usize) -> World {
     let (run_id, workspace_id, configuration_id) = ids(RECORDED);
-    let identity = Identity::new(StreamKey::run(workspace_id, run_id), configuration_id);
+    let identity = Identity::new(StreamKey::of(workspace_id, run_id), configuration_id);
     let world = World { identity, ..World::quick() };
     std::fs::create_dir_all(world.path().parent().unwrap()).unwrap();
     let beginning: Vec<u8> = lines(RECORDED).take(count).flatten().copied().collect();

@@ -113,7 +113,7 @@ impl World {
 }
 
 fn new_identity(workspace_id: WorkspaceId) -> Identity {
-    Identity::new(StreamKey::run(workspace_id, RunId::generate()), ConfigurationId::generate())
+    Identity::new(StreamKey::of(workspace_id, RunId::generate()), ConfigurationId::generate())
 }
 
 /// One opening of the world's log, from start to stop.

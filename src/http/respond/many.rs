@@ -202,7 +202,7 @@ impl ManyBody {
             End::Halted(Halt::Degraded) => ("stream.degraded", "log_unavailable"),
             End::Halted(Halt::Draining) => ("stream.draining", "draining"),
         };
-        self.ended |= end == End::Halted(Halt::Draining) && lane.kind == StreamKind::Feed;
+        self.ended |= end == End::Halted(Halt::Draining) && lane.kind == StreamKind::FEED;
         Some(format!("event: {name}\ndata: {{\"code\":\"{code}\",\"stream\":\"{}\"}}\n\n", lane.id).into())
     }
 }
@@ -214,7 +214,7 @@ mod tests {
 
     fn body(positions: &[u64], filter: Option<Filter>) -> ManyBody {
         let lane =
-            |&position| Lane { id: StreamId::Run(RunId::generate()), kind: StreamKind::Run, position, follow: None };
+            |&position| Lane { id: StreamId::from(RunId::generate()), kind: StreamKind::RUN, position, follow: None };
         ManyBody::new(positions.iter().map(lane).collect(), EventNames::Constant, filter)
     }
 
@@ -268,8 +268,8 @@ mod tests {
         assert_eq!(told, format!("event: stream.draining\ndata: {{\"code\":\"draining\",\"stream\":\"{id}\"}}\n\n"));
         assert!(!body.ended);
         assert_eq!(body.end(0, End::Closed), None);
-        let feed = StreamId::Feed(WorkspaceId::generate());
-        body.lanes[1] = Lane { id: feed, kind: StreamKind::Feed, position: 0, follow: None };
+        let feed = StreamId::from(WorkspaceId::generate());
+        body.lanes[1] = Lane { id: feed, kind: StreamKind::FEED, position: 0, follow: None };
         body.end(1, End::Halted(Halt::Draining)).unwrap();
         assert!(body.ended);
     }

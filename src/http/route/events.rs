@@ -12,12 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::read::Read as _;
-use crate::domain::build::Build;
-use crate::domain::execution::Execution;
 use crate::domain::principal::Principal;
-use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::time;
+use crate::domain::work::each_kind;
 use crate::domain::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
@@ -106,24 +104,20 @@ async fn key(
     id: impl Into<StreamId>,
 ) -> Result<StreamKey, Problem> {
     let id = id.into();
-    let what = match id.kind() {
-        StreamKind::Run => "the run",
-        StreamKind::Build => "the build",
-        StreamKind::Execution => "the execution",
-        StreamKind::Feed => "the workspace",
-    };
-    find(&principal, registry, id).await?.ok_or_else(|| Problem::not_found(what))
+    find(&principal, registry, id).await?.ok_or_else(|| {
+        let kind = if id.kind() == StreamKind::FEED { "workspace" } else { id.kind().as_str() };
+        Problem::not_found(format_args!("the {kind}"))
+    })
 }
 
 /// The stream of that id, if the caller may see it.
 async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) -> Result<Option<StreamKey>, Problem> {
     let (store, scope) = (registry.store(), &principal.workspaces);
-    Ok(match id {
-        StreamId::Run(id) => store.find::<Run>(scope, id).await?.map(|run| run.stream_key()),
-        StreamId::Build(id) => store.find::<Build>(scope, id).await?.map(|build| build.stream_key()),
-        StreamId::Execution(id) => store.find::<Execution>(scope, id).await?.map(|found| found.stream_key()),
-        StreamId::Feed(id) => store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)),
-    })
+    each_kind!(W => if let Ok(id) = id.try_into() {
+        return Ok(store.find::<W>(scope, id).await?.map(|work| StreamKey::of(work.workspace_id, id)));
+    });
+    let Ok(id) = id.try_into() else { return Ok(None) };
+    Ok(store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)))
 }
 
 /// The events of several streams on one connection.

@@ -15,7 +15,6 @@ use crate::domain::progress::{DocumentRef, ExecutionFailureCode, Progress};
 use crate::domain::sequence::Start;
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::micros;
-use crate::domain::work::Work as _;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkScope, WorkflowDocument};
 use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
@@ -272,7 +271,7 @@ async fn definition(
 }
 
 async fn kept_of(core: &Core, workspace_id: WorkspaceId, id: ExecutionId) -> Result<Arc<[Kept]>, ReadError> {
-    let log = follow(core, Execution::key(workspace_id, id)).await?;
+    let log = follow(core, StreamKey::of(workspace_id, id)).await?;
     Ok(fold(log).await?.kept().into())
 }
 

@@ -233,7 +233,7 @@ mod tests {
     use crate::event::{Draft, Source};
 
     fn line(kind: &'static str, payload: Value) -> Vec<u8> {
-        let key = StreamKey::run(WorkspaceId::generate(), RunId::generate());
+        let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let identity = Identity::new(key, ConfigurationId::generate());
         let stamp = Stamp { sequence: 4, event_id: EventId::generate(), created_at: micros(chrono::Utc::now()) };
         let mut line = Vec::new();

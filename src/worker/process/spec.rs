@@ -34,13 +34,9 @@ impl Marker {
         Self { name: "ADE_BUILD_ID", value: id.to_string() }
     }
 
-    /// Of the work whose stream this is; executions and feeds have no processes.
+    /// Of the work whose stream this is, if work of its kind has processes.
     pub fn of(key: crate::domain::StreamKey) -> Option<Self> {
-        match key.id() {
-            crate::domain::StreamId::Run(id) => Some(Self::run(id)),
-            crate::domain::StreamId::Build(id) => Some(Self::build(id)),
-            crate::domain::StreamId::Execution(_) | crate::domain::StreamId::Feed(_) => None,
-        }
+        key.kind().facts().marker.map(|name| Self { name, value: key.to_string() })
     }
 
     /// For a command that belongs to no run and no build.

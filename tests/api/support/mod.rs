@@ -21,6 +21,7 @@ pub mod model;
 pub mod random;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -73,9 +74,8 @@ impl Ground {
 /// What the registry still held when the service had stopped.
 #[derive(Debug, Default)]
 struct Aftermath {
-    runs: usize,
-    builds: usize,
-    executions: usize,
+    /// How much of each kind.
+    work: BTreeMap<&'static str, usize>,
     actors: Vec<ActorState>,
 }
 
@@ -206,9 +206,9 @@ impl TestApp {
     /// Checks what is left; answers when the service had ended.
     fn join(&mut self) -> Option<Instant> {
         let service = self.service.take()?;
-        let Aftermath { runs, builds, executions, actors } = service.join().expect("the service does not panic");
+        let Aftermath { work, actors } = service.join().expect("the service does not panic");
         let ended = Instant::now();
-        assert_eq!((runs, builds, executions), (0, 0, 0), "live work after the stop: {actors:?}");
+        assert!(work.values().all(|&count| count == 0), "live work after the stop: {work:?} {actors:?}");
         assert!(actors.is_empty(), "live actors after the stop: {actors:?}");
         aftermath::check(self.folder(), self.allows_open_logs);
         Some(ended)
@@ -284,9 +284,9 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
         application.run().await.expect("the service ends well");
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let Observed { runs, builds, executions, actors } = registry.observe().await.expect("the registry answers");
+            let Observed { work, actors } = registry.observe().await.expect("the registry answers");
             if actors.is_empty() || Instant::now() > deadline {
-                return Aftermath { runs, builds, executions, actors };
+                return Aftermath { work, actors };
             }
             actix::clock::sleep(Duration::from_millis(5)).await;
         }
