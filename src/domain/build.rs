@@ -21,9 +21,9 @@ pub struct BuildInputs {
     /// Lower-case hex SHA-256 of the canonical inputs.
     pub fingerprint: String,
     pub content_digest: String,
-    /// `builtin`, a pip requirement, or a folder.
+    /// `builtin`, a pip requirement, or a directory.
     pub engine_spec: String,
-    /// Known before the build only when pinned in the spec or read from a folder.
+    /// Known before the build only when pinned in the spec or read from a directory.
     pub engine_version_hint: Option<String>,
     pub python_interpreter: String,
 }

@@ -52,7 +52,7 @@ impl Configuration {
         }
     }
 
-    /// The package's folder, relative to the data folder.
+    /// The package's directory, relative to the data directory.
     pub fn folder(&self) -> std::path::PathBuf {
         format!("workspaces/{}/configurations/{}", self.workspace_id, self.id).into()
     }
@@ -73,7 +73,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The stored file, relative to the data folder.
+    /// The stored file, relative to the data directory.
     pub fn path(&self) -> std::path::PathBuf {
         format!("workspaces/{}/documents/{}", self.workspace_id, self.id).into()
     }

@@ -66,7 +66,7 @@ impl ExecutionState {
     }
 }
 
-/// What a row tells of it; the steps are in the log.
+/// What a row has of it; the steps are in the log.
 impl From<&Progress> for ExecutionState {
     fn from(progress: &Progress) -> Self {
         Self {

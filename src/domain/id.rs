@@ -19,7 +19,7 @@ pub(crate) fn parse_ulid(text: &str, prefix: &'static str) -> Result<Ulid, Inval
     let invalid = InvalidId { prefix };
     let body = text.strip_prefix(prefix).ok_or(invalid.clone())?;
     let ulid = Ulid::from_string(body).map_err(|_| invalid.clone())?;
-    // The decoder also takes lower case and look-alikes; one id must have one spelling, since it names a folder.
+    // The decoder also takes lower case and look-alikes; one id must have one spelling, since it names a directory.
     let mut canonical = [0; ulid::ULID_LEN];
     if ulid.array_to_str(&mut canonical) == body { Ok(ulid) } else { Err(invalid) }
 }
@@ -108,7 +108,7 @@ ids! {
     CallId = "call_";
     /// One set of questions to a person.
     ClarificationId = "clar_";
-    /// One life-long identity of a data folder; rows say which node they belong to.
+    /// One life-long identity of a data directory; rows say which node they belong to.
     NodeId = "node_";
 }
 

@@ -130,7 +130,7 @@ pub struct StepCosts {
 /// What became of the executions of a workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowStats {
-    /// How many have each status; those that nobody has are left out.
+    /// How many have each status; those that none has are left out.
     pub by_status: Vec<(super::status::ExecutionStatus, u64)>,
     /// Those that asked a person at least once.
     pub clarified: u64,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::time::{Timestamp, serde_micros};
 
-/// Errors of a task that are told one by one; the rest is only counted.
-const TOLD: usize = 20;
+/// Errors of a task that are reported one by one; the rest is only counted.
+const REPORTED: usize = 20;
 
 /// The observable state of the actor that makes rounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +57,7 @@ impl TaskReport {
 
     pub fn fail(&mut self, error: impl std::fmt::Display) {
         self.failed += 1;
-        if self.errors.len() < TOLD {
+        if self.errors.len() < REPORTED {
             self.errors.push(error.to_string());
         }
     }
@@ -71,7 +71,7 @@ mod tests {
     fn every_error_is_counted_and_the_first_ones_are_told() {
         let mut task = TaskReport::new("sweep");
         (0..50).for_each(|number| task.fail(number));
-        assert_eq!((task.failed, task.errors.len(), task.errors[0].as_str()), (50, TOLD, "0"));
+        assert_eq!((task.failed, task.errors.len(), task.errors[0].as_str()), (50, REPORTED, "0"));
         let report = MaintenanceReport { started_at: chrono::DateTime::UNIX_EPOCH, duration_ms: 1, tasks: vec![task] };
         assert!(!report.succeeded());
         let text = serde_json::to_string(&report).unwrap();

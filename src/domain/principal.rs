@@ -32,7 +32,7 @@ impl Principal {
         Self { key_id: None, name: "local".into(), workspaces: Scope::All }
     }
 
-    /// The same for every request of one caller, and for nobody else's.
+    /// The same for every request of one caller, and for no other caller's.
     pub fn identity(&self) -> String {
         self.key_id.map_or_else(|| "local".to_owned(), |id| id.to_string())
     }

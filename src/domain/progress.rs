@@ -1,6 +1,6 @@
 //! How far an execution has come: what a fold of its log knows, and what decides how it goes on.
 //!
-//! Law: everything here follows from the log alone, so that whoever reads the log knows as much as who wrote it.
+//! Law: everything here follows from the log alone, so that a reader of the log knows as much as its writer.
 
 use std::collections::BTreeMap;
 
@@ -218,7 +218,7 @@ pub struct Decision {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepState {
     pub status: StepStatus,
-    /// From 1, 0 before it has begun.
+    /// From 1; 0 before it has started.
     pub attempt: u32,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
@@ -264,7 +264,7 @@ pub struct Progress {
     pub revision: Option<u64>,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
-    /// Steps and items that have begun or ended, whatever way.
+    /// Steps and items that have started or ended, in whatever way.
     pub steps: BTreeMap<StepKey, StepState>,
     pub totals: Totals,
     pub failure: Option<ExecutionFailure>,
@@ -276,12 +276,12 @@ impl Progress {
         self.steps.get(key)
     }
 
-    /// Of one that has not begun it is pending.
+    /// Pending for one that has not started.
     pub fn status_of(&self, key: &StepKey) -> StepStatus {
         self.step(key).map_or(StepStatus::Pending, |step| step.status)
     }
 
-    /// The items of a step that have begun.
+    /// The items of a step that have started.
     pub fn begun_items<'a>(&'a self, step_id: &'a str) -> impl Iterator<Item = (&'a StepKey, &'a StepState)> {
         self.steps.iter().filter(move |(key, _)| key.step_id == step_id && key.item.is_some())
     }
@@ -296,7 +296,7 @@ impl Progress {
         self.steps.iter().filter_map(|(key, step)| pending(key, step)).collect()
     }
 
-    /// Steps that have begun and are not over.
+    /// Steps that have started and are not over.
     pub fn current_steps(&self) -> Vec<String> {
         let active =
             self.steps.iter().filter(|(_, step)| !step.status.is_terminal() && step.status != StepStatus::Pending);

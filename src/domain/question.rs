@@ -16,7 +16,7 @@ text_enum! {
     Priority { Must = "must", Should = "should", Could = "could" }
 }
 
-/// One question of a set; `required` is what counts, the rest helps whoever answers.
+/// One question of a set; `required` is what counts, the rest helps the person who answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     pub id: String,

@@ -111,7 +111,7 @@ pub struct RunState {
     pub row_count: Option<u64>,
     pub sheet_count: Option<u64>,
     pub max_validation_severity: Option<String>,
-    /// Relative to the run's folder.
+    /// Relative to the run's directory.
     pub output_paths: Vec<String>,
     pub processed_files: Vec<String>,
     /// `ade.run_summary/v1`, once the run has ended.

@@ -10,7 +10,7 @@ pub struct SafeMode {
 }
 
 impl SafeMode {
-    /// What somebody who is refused is told.
+    /// What a caller that is refused gets to read.
     pub fn reason(&self) -> &str {
         self.detail.as_deref().unwrap_or("safe mode is on: no new work is taken")
     }

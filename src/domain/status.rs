@@ -137,7 +137,7 @@ impl StepStatus {
         matches!(self, Self::Completed | Self::Failed | Self::Skipped | Self::Cancelled)
     }
 
-    /// A step begins before it completes, and only one that has not begun is skipped.
+    /// A step starts before it completes, and only one that has not started is skipped.
     pub fn can_become(self, next: Self) -> bool {
         match self {
             Self::Pending => matches!(next, Self::Running | Self::Failed | Self::Skipped | Self::Cancelled),

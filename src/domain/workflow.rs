@@ -1,4 +1,4 @@
-//! Workflows as they are kept: the definition as it was accepted, and what lists tell about it.
+//! Workflows as they are kept: the definition as it was accepted, and what lists show of it.
 
 use serde_json::Value;
 

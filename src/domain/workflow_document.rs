@@ -3,7 +3,7 @@
 //!
 //! Law: a document is the chain of its versions, 1, 2, 3 and so on without holes; the content of a
 //! version never changes. A workspace
-//! has one document of a type in a scope, whoever wrote its versions.
+//! has one document of a type in a scope, whoever has written its versions.
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ impl WorkScope {
     }
 }
 
-/// What documents are told apart by.
+/// What distinguishes documents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Chain {
     pub workspace_id: WorkspaceId,
@@ -52,7 +52,7 @@ pub struct DocumentDraft {
     pub status: DocumentStatus,
     pub summary: Option<String>,
     pub content: Value,
-    /// A person's name, or whoever started the execution.
+    /// The name of a person, or of the caller that started the execution.
     pub created_by: String,
     pub created_at: Timestamp,
 }
@@ -101,7 +101,7 @@ impl StepAttempt {
         Self { execution_id, step_id: Self::GIVEN.to_owned(), item: Some(document_type.to_owned()), attempt: 0 }
     }
 
-    /// No step has made it: somebody gave it to the execution.
+    /// No step has made it: it was given to the execution.
     pub fn is_given(&self) -> bool {
         self.step_id == Self::GIVEN
     }

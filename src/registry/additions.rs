@@ -49,12 +49,12 @@ impl Origin {
     }
 
     /// Writes the files and returns their digest. Blocks.
-    pub fn write(self, folder: &Location) -> Result<String, OriginError> {
+    pub fn write(self, directory: &Location) -> Result<String, OriginError> {
         Ok(match self {
-            Self::Template(id) => package::write_template(&id, folder)?,
+            Self::Template(id) => package::write_template(&id, directory)?,
             // Under its lock: a package that is replaced meanwhile would be copied in part.
-            Self::Copy { from, locks } => locks.reading(&from.path(), || package::copy_package(&from, folder))?,
-            Self::Zip(zip) => package::import_zip(zip, folder, Limits::default())?.content_digest,
+            Self::Copy { from, locks } => locks.reading(&from.path(), || package::copy_package(&from, directory))?,
+            Self::Zip(zip) => package::import_zip(zip, directory, Limits::default())?.content_digest,
         })
     }
 }
@@ -66,8 +66,8 @@ pub async fn add_configuration<E: Send + 'static>(
     mut configuration: Configuration,
     make: impl FnOnce(&Location) -> Result<String, E> + Send + 'static,
 ) -> Result<Configuration, AddError<E>> {
-    let folder = services.work.location(configuration.folder());
-    configuration.content_digest = made(move || make(&folder)).await?;
+    let directory = services.work.location(configuration.folder());
+    configuration.content_digest = made(move || make(&directory)).await?;
     services.store.insert_configuration(&configuration).await?;
     Ok(configuration)
 }

@@ -1,7 +1,7 @@
 //! Whether new work is taken.
 //!
 //! Law: it is decided before anything of the work is stored. Work that was let in is registered before [`Admission::close`]
-//! returns, and what was refused has left no row: no client is told *no* about work that is done later all the same.
+//! returns, and what was refused has left no row: no client gets a refusal for work that is done all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Default)]
 pub struct Admission {
     closed: Arc<watch::Sender<bool>>,
-    /// Held for reading by whoever is on the way in.
+    /// Held for reading by each command that is on its way in.
     entrance: Arc<RwLock<()>>,
 }
 

@@ -34,7 +34,7 @@ pub struct BuildRequest {
     pub configuration_id: ConfigurationId,
     pub force: bool,
     /// Asked for by itself rather than for a run: it has a row of its own even when it reuses, and goes on
-    /// when nobody waits.
+    /// when nothing waits for it.
     pub manual: bool,
 }
 
@@ -78,7 +78,7 @@ pub async fn ensure(core: &Core, request: BuildRequest) -> Result<Ensured, Ensur
     let python = interpreter(core).await?;
     let builds = core.builds_of(configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;
-    // What was under way may have changed while another decision was taken.
+    // What is in progress may have changed while another decision was taken.
     let builds = core.builds_of(configuration.id).await?;
     settle(core, &builds).await;
     let (build, way) = decide(core, &request, &configuration, python, builds).await?;
@@ -164,7 +164,7 @@ async fn intact(
 ) -> Result<Option<Build>, EnsureBuildError> {
     let (workspace_id, id) = (configuration.workspace_id, configuration.id);
     let mut active = core.services.store.active_builds(workspace_id, id, &inputs.fingerprint).await?;
-    // Another node's venv may be elsewhere, and is pruned by that node whoever uses it here.
+    // Another node's venv may be elsewhere, and is pruned by that node, whatever uses it here.
     active.retain(|build| build.node_id == core.services.node_id);
     super::pruning::look_at_venvs(&core.services, &mut active).await?;
     Ok(active.into_iter().find(|build| build.venv_present && !is_stale(core, build)))
@@ -253,7 +253,7 @@ async fn start(
 
 async fn cancel_when_unwanted(entry: Entry, lost: InterestLost) {
     let _ = lost.await;
-    let reason = Some("nobody waits for this build any more".to_owned());
+    let reason = Some("nothing waits for this build any more".to_owned());
     // One that has ended in the meantime needs no cancelling.
     let _ = entry.cancel(&Cancel { requested_by: None, reason }).await;
 }

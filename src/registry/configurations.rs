@@ -34,9 +34,9 @@ pub type Expected = precondition::Expected<String>;
 
 /// The digest of the files as they are on disk; the row is brought up to date.
 pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
-    let (locks, folder) = (services.work.packages.clone(), folder(services, configuration));
+    let (locks, directory) = (services.work.packages.clone(), folder(services, configuration));
     let digest =
-        tokio::task::spawn_blocking(move || locks.reading(&folder.path(), || package::content_digest(&folder)));
+        tokio::task::spawn_blocking(move || locks.reading(&directory.path(), || package::content_digest(&directory)));
     let digest = digest.await.map_err(io::Error::other)??;
     note(services, configuration, &digest).await?;
     Ok(digest)
@@ -53,7 +53,7 @@ pub enum DigestError {
 }
 
 /// Puts the package of a zip file in the place of the one that is there, if that is one of those expected. What is
-/// there then is one of the two, whole, whatever happens; builds under way keep the copy that they have.
+/// there then is one of the two, whole, whatever happens; builds in progress keep the copy that they have.
 pub async fn replace(
     services: Services,
     scope: Scope,
@@ -63,14 +63,14 @@ pub async fn replace(
 ) -> Result<Configuration, ReplaceError> {
     let found = services.store.find_configuration(&scope, id).await?;
     let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
-    let (locks, folder) = (services.work.packages.clone(), folder(&services, &configuration));
+    let (locks, directory) = (services.work.packages.clone(), folder(&services, &configuration));
     let exchanged = tokio::task::spawn_blocking(move || {
-        locks.exchanging(&folder.path(), || {
-            let digest = package::content_digest(&folder).map_err(ImportError::from)?;
+        locks.exchanging(&directory.path(), || {
+            let digest = package::content_digest(&directory).map_err(ImportError::from)?;
             if !expected.is_met_by(&digest) {
                 return Ok(Err(digest));
             }
-            package::import_zip(zip, &folder, Limits::default()).map(Ok)
+            package::import_zip(zip, &directory, Limits::default()).map(Ok)
         })
     });
     let exchanged: Result<_, ImportError> =
@@ -78,7 +78,7 @@ pub async fn replace(
     let report = match exchanged? {
         Ok(report) => report,
         Err(digest) => {
-            // Changed by other ways than through the service: whoever reads it again is to see that.
+            // Changed from outside of the service: the next reader has to see that.
             note(&services, &configuration, &digest).await?;
             return Err(ReplaceError::Changed { digest });
         }
@@ -98,12 +98,12 @@ pub struct Exported {
 
 /// The same files give the same bytes.
 pub async fn export(work: &WorkContext, configuration: &Configuration) -> Result<Exported, ExportError> {
-    let (locks, folder) = (work.packages.clone(), work.location(configuration.folder()));
+    let (locks, directory) = (work.packages.clone(), work.location(configuration.folder()));
     let incoming = work.location(INCOMING);
     let exported = tokio::task::spawn_blocking(move || {
-        locks.reading(&folder.path(), || {
-            let content_digest = package::content_digest(&folder)?;
-            let zip = package::export_zip(&folder, nameless(&incoming)?)?;
+        locks.reading(&directory.path(), || {
+            let content_digest = package::content_digest(&directory)?;
+            let zip = package::export_zip(&directory, nameless(&incoming)?)?;
             let length = zip.metadata()?.len();
             Ok(Exported { zip, length, content_digest })
         })

@@ -78,7 +78,7 @@ fn claim(principal: &Principal, key: IdempotencyKey, request: &Value) -> Claim {
 async fn once<W: Creatable>(core: &Core, principal: &Principal, wanted: W::Wanted, claim: Option<Claim>) -> Outcome<W> {
     let created = |work| Created { work, replayed: false };
     let Some(claim) = claim else { return start(core, principal, wanted, None).await.map(created) };
-    let _locked = core.services.repeats.turn(&claim).await;
+    let _locked = core.services.idempotency_locks.lock(&claim).await;
     if let Some(created) = replay(core, principal, &claim).await? {
         return Ok(created);
     }

@@ -10,7 +10,7 @@ use crate::worker::process::{Marker, kill_marked};
 
 /// Interrupted work kills its processes and writes its end.
 const INTERRUPT: Duration = Duration::from_secs(4);
-/// Feeds tell what has just ended.
+/// For the feeds to repeat what has just ended.
 const LAST_ENTRIES: Duration = Duration::from_millis(500);
 /// What takes longer even with its processes killed is left to the next start.
 const LAST: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub async fn drain(core: &Core, within: Duration) {
     for entry in core.entries().await {
         entry.stream.hub().set_halt(Halt::Draining);
     }
-    // What is not told in time is told at the next start.
+    // What is not repeated in time is repeated at the next start.
     let _ = tokio::time::timeout(LAST_ENTRIES, services.feeds.quiet()).await;
     services.feeds.halt().await;
 }

@@ -89,7 +89,7 @@ impl RegistryHandle {
         self.send(Perform(command)).await
     }
 
-    /// Ends what the previous process left behind. The feeds tell of it in the background.
+    /// Ends what the previous process left behind. The feeds follow in the background.
     pub async fn recover(&self) -> Result<recovery::Report, StoreError> {
         let recover = |core: Core| async move {
             let (report, pending) = recovery::recover(&core).await?;
@@ -102,7 +102,7 @@ impl RegistryHandle {
         self.perform(recover).await
     }
 
-    /// Gives logs that had failed their end, where they can be opened again. The feeds tell of it.
+    /// Gives logs that had failed their end, where they can be opened again. The feeds follow.
     pub async fn complete_logs(&self) -> Result<recovery::Report, StoreError> {
         let complete = |core: Core| async move {
             let mut report = recovery::Report::default();
@@ -247,7 +247,7 @@ impl RegistryHandle {
         }
     }
 
-    /// Deletes what a workspace's feed has told longer ago than `ADE_FEED_RETENTION`, file by file.
+    /// Deletes entries of a workspace's feed that are older than `ADE_FEED_RETENTION`, file by file.
     pub async fn expire_feed(&self, workspace_id: WorkspaceId, now: Timestamp) -> Result<Expired, FeedError> {
         let retention = self.settings().log.feed_retention;
         let before = chrono::TimeDelta::from_std(retention).ok().and_then(|age| now.checked_sub_signed(age));

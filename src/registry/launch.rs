@@ -34,7 +34,7 @@ pub async fn roll_back<W: StoredWork>(core: &Core, work: &W) {
         tracing::error!(kind = W::KIND.as_str(), id = %work.id(), %error, "work that could not be started stays stored");
         return;
     }
-    // A log without a row would belong to nobody.
+    // A log without a row would have no owner.
     remove_directory(core, work.stream_key()).await;
 }
 

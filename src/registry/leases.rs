@@ -1,7 +1,7 @@
 //! Who keeps which venv from being pruned.
 //!
 //! Law: a lease is taken while the decision about its configuration is being made, and pruning decides under the same
-//! lock. So between being told of a venv and holding it there is no moment at which it could go.
+//! lock. So there is no moment between learning of a venv and holding it at which it could be removed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +59,6 @@ mod tests {
         assert!(leases.is_held(build) && !leases.is_held(other));
         drop(second);
         assert!(!leases.is_held(build));
-        assert!(leases.lock().is_empty(), "nothing is remembered of what nobody holds");
+        assert!(leases.lock().is_empty(), "nothing is kept of what is not held");
     }
 }

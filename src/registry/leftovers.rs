@@ -1,6 +1,6 @@
 //! What an earlier life left half made: uploads on their way, packages being unpacked, copies being written.
 //!
-//! Law: this is called before any work begins, so whatever bears the name of something half made is nobody's. What
+//! Law: this is called before any work starts, so whatever has the name of something half made belongs to no one. What
 //! has its final name is data and stays, whether or not a row speaks of it.
 
 use std::io;
@@ -12,20 +12,20 @@ use crate::worker::Trash;
 
 /// Files that come in are kept here until they are complete.
 pub const INCOMING: &str = "incoming";
-/// Of a data folder, where builds keep what they share.
+/// Of a data directory, where builds keep what they share.
 const TOOLS: [&str; 3] = ["cache/engine", "cache/wheels", "tools"];
-/// A folder that holds more than this is gone through by several starts.
+/// A directory that holds more than this is gone through by several starts.
 const MOST: usize = 100_000;
 
 /// What was found, and what became of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     pub removed: usize,
-    /// It cannot be moved: clutter, of which the log tells, and tried again at the next start.
+    /// It cannot be moved: clutter that is logged, and tried again at the next start.
     pub left: usize,
 }
 
-/// Removes what is half made in a data folder and a folder of venvs. Only moves it away, however much it is: the
+/// Removes what is half made in a data directory and a directory of venvs. Only moves it away, however much it is: the
 /// deleting goes on in the background. Blocks.
 pub fn sweep(data: &Trash, venvs: &Trash) -> Swept {
     let mut swept = Swept::default();
@@ -33,8 +33,8 @@ pub fn sweep(data: &Trash, venvs: &Trash) -> Swept {
     for workspace in entries(data.root(), "workspaces".as_ref()) {
         swept.remove(data, half_made(data.root(), &workspace.join("configurations")));
     }
-    for folder in TOOLS {
-        swept.remove(data, half_made(data.root(), folder.as_ref()));
+    for directory in TOOLS {
+        swept.remove(data, half_made(data.root(), directory.as_ref()));
     }
     for trash in [data, venvs] {
         // What is trash there waits in its place.
@@ -56,9 +56,9 @@ impl Swept {
     }
 }
 
-fn half_made(root: &Path, folder: &Path) -> impl Iterator<Item = PathBuf> {
+fn half_made(root: &Path, directory: &Path) -> impl Iterator<Item = PathBuf> {
     let is_ours = |path: &PathBuf| [STAGING, PROBE, TRASH].iter().any(|prefix| begins_with(path, prefix));
-    entries(root, folder).into_iter().filter(is_ours)
+    entries(root, directory).into_iter().filter(is_ours)
 }
 
 /// The name is this and a ULID.
@@ -67,19 +67,19 @@ fn begins_with(path: &Path, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| ulid::Ulid::from_string(rest).is_ok())
 }
 
-/// Paths below the root. None where there is no such folder, or where it cannot be read.
-fn entries(root: &Path, folder: &Path) -> Vec<PathBuf> {
+/// Paths below the root. None where there is no such directory, or where it cannot be read.
+fn entries(root: &Path, directory: &Path) -> Vec<PathBuf> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
-        files::walk(&Dir::root(root)?.open(folder)?, MOST, |entry| {
-            found.push(folder.join(&entry.path));
+        files::walk(&Dir::root(root)?.open(directory)?, MOST, |entry| {
+            found.push(directory.join(&entry.path));
             false
         })?;
         Ok(found)
     };
     read().unwrap_or_else(|error| {
         if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(folder = %root.join(folder).display(), error = %error, "not searched for leftovers");
+            tracing::warn!(directory = %root.join(directory).display(), error = %error, "not searched for leftovers");
         }
         Vec::new()
     })
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn what_is_half_made_goes_and_all_else_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (data, venvs) = (folder.path().join("data"), folder.path().join("venvs"));
+        let directory = tempfile::tempdir().unwrap();
+        let (data, venvs) = (directory.path().join("data"), directory.path().join("venvs"));
         let staging = format!("{STAGING}{}", Ulid::generate());
         let stays = [
             plant(&data, "ade.db"),
@@ -123,7 +123,7 @@ mod tests {
             plant(&data, &format!("tools/{staging}/bin/python")),
             plant(&venvs, &format!("{PROBE}{}", Ulid::generate())),
         ];
-        let trashes = |folder: &str| (Trash::new(data.join(folder)), Trash::new(venvs.join(folder)));
+        let trashes = |directory: &str| (Trash::new(data.join(directory)), Trash::new(venvs.join(directory)));
         let (of_data, of_venvs) = trashes("");
         assert_eq!(sweep(&of_data, &of_venvs), Swept { removed: goes.len(), left: 0 });
         for path in goes {

@@ -1,4 +1,4 @@
-//! The registry: who is at work, and the only way to give, watch and stop work.
+//! The registry: what is running, and the only way to start, watch and stop work.
 //!
 //! Laws. A row is stored before its stream is opened, and its stream before its worker is started; a piece
 //! of work leaves the registry only when its stream has ended and its row is final. A command, once given,
@@ -6,7 +6,7 @@
 
 pub mod admission;
 pub mod safe_mode;
-pub mod repeats;
+pub mod idempotency_locks;
 pub mod leases;
 pub mod services;
 pub mod slot;

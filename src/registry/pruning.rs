@@ -1,7 +1,7 @@
-//! Pruning: venvs that nobody needs any more go, while everything else goes on.
+//! Pruning: removes venvs that are no longer needed, while everything else goes on.
 //!
 //! Law: what goes is decided and taken out of its place under the lock under which venvs are promised, so no venv
-//! goes that a run has been told to use. Rows stay, and say that their venvs are gone.
+//! is removed that a run has been given. Rows stay, and say that their venvs are gone.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub async fn prune(core: &Core) -> PruneReport {
     let mut report = PruneReport::default();
     let venvs = services.work.venvs_dir.clone();
     let found = blocking(move || configurations_with_venvs(&venvs)).await;
-    for (workspace_id, id) in report.unless_failed("the folder of venvs", found).unwrap_or_default() {
+    for (workspace_id, id) in report.unless_failed("the directory of venvs", found).unwrap_or_default() {
         if services.admission.is_closed() {
             break;
         }
@@ -62,8 +62,8 @@ const STEPS: usize = 100;
 /// Deleting takes longer than pruning, and needs no lock. A service that stops is not held up; the next one goes on.
 async fn empty_trash(services: &Services, root: &Path, report: &mut PruneReport) {
     for _ in 0..STEPS {
-        let folder = root.to_owned();
-        let emptied = blocking(move || files::empty_trash(&folder, STEP, &|| false)).await;
+        let directory = root.to_owned();
+        let emptied = blocking(move || files::empty_trash(&directory, STEP, &|| false)).await;
         let Some(emptied) = report.unless_failed("removed files", emptied) else { return };
         tell_stuck(root, &emptied);
         report.bytes_freed += emptied.bytes;
@@ -101,23 +101,23 @@ impl PruneReport {
     }
 }
 
-/// `None` for folders of a configuration that is not known here: another service may know it.
+/// `None` for directories of a configuration that is not known here: another service may know it.
 async fn prune_one(core: &Core, workspace_id: WorkspaceId, id: ConfigurationId) -> Result<Option<Pruned>, PruneError> {
     let services = &core.services;
     let decision = core.builds_of(id).await?.decision;
     let _deciding = decision.lock_owned().await;
-    // What was under way, and what is current, may have changed while another decision was taken.
+    // What is in progress, and what is current, may have changed while another decision was taken.
     let builds = core.builds_of(id).await?;
     let scope = Scope::Only(vec![workspace_id]);
     let Some(configuration) = services.store.find_configuration(&scope, id).await? else { return Ok(None) };
     let venvs = services.work.venvs_dir.clone();
-    let folders = blocking(move || build_folders(&venvs, workspace_id, id)).await?;
-    let among: Vec<BuildId> = folders.iter().map(|(id, _)| *id).collect();
+    let directories = blocking(move || build_folders(&venvs, workspace_id, id)).await?;
+    let among: Vec<BuildId> = directories.iter().map(|(id, _)| *id).collect();
     let rows = services.store.builds_with_venvs(workspace_id, id, &among).await?;
     let wholes = wholes(services, rows).await?;
     let facts: Vec<Venv> = among.iter().map(|&id| facts(services, &configuration, &builds, &wholes, id)).collect();
     let gone = superfluous(&facts, services.settings.build.keep);
-    let removed = remove(services, folders, &gone).await?;
+    let removed = remove(services, directories, &gone).await?;
     let rows_corrected = correct(services, &wholes, &removed).await?;
     Ok(Some(Pruned { venvs_removed: removed.len(), rows_corrected }))
 }
@@ -156,13 +156,13 @@ fn facts(
 
 async fn remove(
     services: &Services,
-    folders: Vec<(BuildId, PathBuf)>,
+    directories: Vec<(BuildId, PathBuf)>,
     gone: &[BuildId],
 ) -> Result<Vec<BuildId>, PruneError> {
-    let victims: Vec<_> = folders.into_iter().filter(|(id, _)| gone.contains(id)).collect();
+    let victims: Vec<_> = directories.into_iter().filter(|(id, _)| gone.contains(id)).collect();
     let venvs = services.work.venvs_dir.clone();
     let removed =
-        blocking(move || victims.into_iter().map(|(id, folder)| files::discard(&venvs, &folder).map(|_| id)).collect());
+        blocking(move || victims.into_iter().map(|(id, directory)| files::discard(&venvs, &directory).map(|_| id)).collect());
     Ok(removed.await?)
 }
 
@@ -179,7 +179,7 @@ async fn correct(services: &Services, rows: &[(Build, bool)], removed: &[BuildId
     Ok(corrected)
 }
 
-/// Brings up to date what rows say of their venvs, in them and in the database: somebody may have deleted a folder.
+/// Brings up to date what rows say of their venvs, in the records and in the database: a directory may have been deleted by hand.
 pub async fn look_at_venvs(services: &Services, builds: &mut [Build]) -> Result<(), StoreError> {
     let is_ours = |build: &&Build| build.state.status == BuildStatus::Active && build.node_id == services.node_id;
     let active: Vec<Build> = builds.iter().filter(is_ours).cloned().collect();

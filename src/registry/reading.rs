@@ -29,7 +29,7 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     let failed = facts.filter(|facts| facts.degraded);
     let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes)).await?.hub;
     if !hub.tail().closed {
-        // Nobody appends to it: it has failed, or its work waits for the next start.
+        // Nothing appends to it: it has failed, or its work waits for the next start.
         hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
     }
     Ok(hub)

@@ -32,9 +32,9 @@ pub struct Report {
     /// Logs that had failed and now have their end.
     pub logs_completed: usize,
     pub processes_killed: usize,
-    /// Files and folders that were half made.
+    /// Files and directories that were half made.
     pub leftovers_removed: usize,
-    /// Those that cannot be removed; the service's log tells of each.
+    /// Those that cannot be removed; each is logged.
     pub leftovers_left: usize,
     /// Logs that had failed and cannot be opened before the next start.
     pub waiting: usize,
@@ -45,7 +45,7 @@ pub struct Report {
 /// So much work is opened at a time, since each waits for the disk. It is enlisted in its order all the same.
 const AT_ONCE: usize = 8;
 
-/// Also says which streams their feeds have not told to the end and nothing follows. Must be called on a worker thread,
+/// Also returns the streams whose feeds are behind and that nothing follows. Must be called on a worker thread,
 /// before the service listens.
 pub async fn recover(core: &Core) -> Result<(Report, Vec<StreamKey>), StoreError> {
     let services = &core.services;
@@ -78,7 +78,7 @@ async fn kill_leftover_processes(core: &Core) -> Result<usize, StoreError> {
 
 struct Recovery {
     report: Report,
-    /// Streams whose feeds have not told them to the end, and that nothing follows.
+    /// Streams whose feeds are behind, and that nothing follows.
     pending: Vec<StreamKey>,
 }
 
@@ -205,7 +205,7 @@ async fn complete_log<W: WorkKind>(core: &Core, work: &W) -> Result<Done, Launch
     Ok(Done::LogCompleted)
 }
 
-/// What the feeds owe of work that is over is told from its log.
+/// What is pending in the feeds of work that is over is read from its log.
 pub async fn complete_feeds(core: &Core, pending: Vec<StreamKey>) {
     for key in pending {
         if let Err(error) = complete_feed(core, key).await {

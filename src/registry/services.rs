@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::admission::Admission;
 use super::leases::Leases;
-use super::repeats::Repeats;
+use super::idempotency_locks::IdempotencyLocks;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
@@ -38,7 +38,7 @@ pub struct Services {
     pub capacity: Capacity,
     pub admission: Admission,
     pub safe_mode: SafeModeSwitch,
-    pub repeats: Repeats,
+    pub idempotency_locks: IdempotencyLocks,
     pub leases: Leases,
     pub feeds: Feeds,
     pub models: Models,
@@ -69,7 +69,7 @@ impl Services {
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
             work: Arc::new(WorkContext::new(settings.clone(), marker(&settings.storage.data_dir, node_id))),
             admission: Admission::default(),
-            repeats: Repeats::default(),
+            idempotency_locks: IdempotencyLocks::default(),
             store,
             log,
             node_id,
@@ -87,10 +87,10 @@ impl Services {
     }
 }
 
-/// What this data folder's children carry. A copy of the folder has the same node id and is another folder: its service
+/// What this data directory's children carry. A copy of the directory has the same node id and is another directory: its service
 /// must not take this one's children for its own.
 pub fn marker(data_dir: &Path, node_id: NodeId) -> Marker {
-    let place = std::fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
+    let place = std::fs::metadata(data_dir).map_or((0, 0), |directory| (directory.dev(), directory.ino()));
     Marker::node(format!("{node_id}-{:x}-{:x}", place.0, place.1))
 }
 
@@ -98,7 +98,7 @@ fn stream_options(settings: &Settings) -> StreamOptions {
     StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: settings.limits.max_subscribers }
 }
 
-/// Builds need a folder that can be written: better told at the start than by the first of them.
+/// Builds need a directory that can be written: better a failed start than a failed build.
 pub fn probe_venvs(settings: &Settings) -> io::Result<()> {
     probe_writable(&settings.build.venvs_dir)
 }

@@ -1,4 +1,4 @@
-//! Builds: the request and the venv as columns, the state as its log last told.
+//! Builds: the request and the venv as columns, the state as its log has it.
 
 use entity::build::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Condition;
@@ -290,7 +290,7 @@ mod tests {
         assert!(store.set_degraded::<Build>(build.workspace_id, build.id, Some(12)).await.unwrap());
         let expected = Build { venv_present: true, log_degraded: true, durable_bytes: Some(12), ..build.clone() };
         assert_eq!(found(&store, build.id).await, expected);
-        assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), [], "it is still at work");
+        assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), [], "it is still running");
         let active = full_state(BuildStatus::Active);
         store.save_state::<Build>(build.workspace_id, build.id, &active, 7).await.unwrap();
         assert_eq!(store.degraded::<Build>(build.node_id).await.unwrap(), [found(&store, build.id).await]);

@@ -186,7 +186,7 @@ mod tests {
         store.activate(of, foreign.id, at(21)).await.unwrap();
         assert!(!store.activate(of, own.id, at(22)).await.unwrap());
         assert_eq!(store.find_configuration(&Scope::All, own.id).await.unwrap(), Some(own));
-        assert_eq!(statuses(&store, of).await, [ConfigurationStatus::Active], "the refused one demoted nobody");
+        assert_eq!(statuses(&store, of).await, [ConfigurationStatus::Active], "the refused one demoted none");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ const MAPPED: u64 = 1 << 30;
 
 /// How long a statement waits for another process (a backup, a shell) that holds SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a query waits for a connection. Long enough for a new one, short enough for whoever asks.
+/// How long a query waits for a connection. Long enough for a new one, short enough for a caller.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A handle on the database; clones share its connections.
@@ -33,7 +33,7 @@ pub struct Store {
 
 impl Store {
     /// Opens `sqlite://<path>` or `postgres://<user>@<host>/<database>`, with at most `pool` connections. A missing
-    /// file is made; its folder must be there, and so must a PostgreSQL database.
+    /// file is made; its directory must be there, and so must a PostgreSQL database.
     pub async fn connect(url: &str, pool: u32) -> Result<Self, ConnectError> {
         match url.split_once(':') {
             // Every connection to a memory database would have one of its own.
@@ -69,7 +69,7 @@ impl Store {
         &self.database
     }
 
-    /// For what stands nowhere but here: it survives the loss of power once it is committed.
+    /// For what is nowhere but here: once it is committed it survives the loss of power.
     ///
     /// SQLite has one writer at a time, and waits for it by polling, in no order. Waiting here is fair and quick.
     /// PostgreSQL has its own order.
@@ -77,8 +77,8 @@ impl Store {
         self.turn(&self.durable).await
     }
 
-    /// For what a log can tell again: SQLite writes it to the disk with what is durable, or when it sees fit.
-    pub(super) async fn retell(&self) -> Writer<'_> {
+    /// For what can be read again from a log: SQLite writes it to the disk with what is durable, or when it sees fit.
+    pub(super) async fn write_relaxed(&self) -> Writer<'_> {
         self.turn(&self.database).await
     }
 

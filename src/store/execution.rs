@@ -1,4 +1,4 @@
-//! Executions: the request as columns, the state as its log last told.
+//! Executions: the request as columns, the state as its log has it.
 
 use entity::execution::{ActiveModel, Column, Entity, Model};
 use sea_orm::entity::prelude::Json;

@@ -32,7 +32,7 @@ impl Store {
         for some in calls.chunks(AT_ONCE) {
             let once = OnConflict::column(Column::Id).do_nothing().to_owned();
             let insert = Entity::insert_many(some.iter().map(|call| storable(row(call)))).on_conflict(once);
-            inserted += insert.exec_without_returning(&*self.retell().await).await?;
+            inserted += insert.exec_without_returning(&*self.write_relaxed().await).await?;
         }
         Ok(inserted)
     }

@@ -74,7 +74,7 @@ impl Store {
     ) -> Result<Slice<R>, StoreError> {
         let mut rows = Vec::new();
         for walk in walks::<R>(&query.order, place) {
-            // One more than wanted tells whether there is more.
+            // One more than wanted shows whether there is more.
             let missing = limit + 1 - rows.len() as u64;
             if missing > 0 {
                 let select = self.asked::<R>(R::select(), scope, query).filter(walk.rows);

@@ -268,7 +268,7 @@ fn order() -> impl Strategy<Value = Order> {
     (key(), proptest::collection::vec(key(), 0..3)).prop_map(|(first, others)| Order::by(first, &others))
 }
 
-/// The answer of the database, in pages and in slices, and the total it tells.
+/// The answer of the database, in pages and in slices, and the total in it.
 async fn listed(store: &TestStore, query: &Query, per_page: u64) -> (Vec<RunId>, Vec<RunId>, u64) {
     let (mut paged, mut sliced, mut total) = (Vec::new(), Vec::new(), 0);
     for page in 1.. {

@@ -102,7 +102,7 @@ impl Store {
         let column = column::<W>("last_sequence");
         change.set(column, stored(last_sequence).into());
         let older = Condition::all().add(column.lt(stored(last_sequence)));
-        update::<W>(self.retell().await, workspace_id, id, change, older).await
+        update::<W>(self.write_relaxed().await, workspace_id, id, change, older).await
     }
 
     /// Its log failed: only its first `durable_bytes` count. With none, it is whole again. False when there is no such

@@ -1,4 +1,4 @@
-//! Runs: the request as columns, the state as its log last told.
+//! Runs: the request as columns, the state as its log has it.
 
 use std::collections::BTreeSet;
 

@@ -32,7 +32,7 @@ impl Store {
         Ok(self.compare().await?)
     }
 
-    /// Brings the schema up to the binary and tells where it then stands. `unknown` is not empty when it is ahead.
+    /// Brings the schema up to the binary and returns where it then stands. `unknown` is not empty when it is ahead.
     pub async fn migrate(&self) -> Result<SchemaStatus, MigrateError> {
         let status = self.migrate_up(None).await?;
         // The kind of work that only tests have belongs to no migration.

@@ -1,7 +1,7 @@
 //! Workflows and the definitions of their revisions.
 //!
 //! Law: a revision means one definition for ever. Definitions stay when their workflow is deleted, and one that is made
-//! again counts on from them. A workflow that has executions at work is not deleted: who makes one holds the workflow's
+//! again counts on from them. A workflow with running executions is not deleted: a transaction that creates one holds the workflow's
 //! row meanwhile.
 
 use entity::execution;
@@ -305,7 +305,7 @@ mod tests {
         let new = NewWorkflow { definition: json!({"v": 2}), ..workflow("plan") };
         assert_eq!(store.insert_workflow(of, &new, at(2)).await.unwrap().revision, 2);
         let first = store.workflow_definition(of, "plan", 1).await.unwrap();
-        assert_eq!(first, Some(workflow("plan").definition), "what an execution may have begun with");
+        assert_eq!(first, Some(workflow("plan").definition), "what an execution may have started with");
     }
 
     #[tokio::test]

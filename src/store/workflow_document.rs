@@ -1,6 +1,6 @@
 //! Documents of workflows and their versions.
 //!
-//! Law: whoever adds a version holds the row of its document until both are written. So versions are 1, 2, 3 without
+//! Law: a transaction that adds a version holds the row of its document until both are written. So versions are 1, 2, 3 without
 //! holes on both databases, and of writers who know the same version one succeeds.
 
 use entity::workflow_document::{self as document, Entity as Documents};
@@ -125,7 +125,7 @@ impl Store {
         Ok(version)
     }
 
-    /// A draft that somebody has accepted. False when there is no such version.
+    /// A draft that a person has accepted. False when there is no such version.
     pub async fn activate_workflow_document(
         &self,
         workspace_id: WorkspaceId,
@@ -534,7 +534,7 @@ mod tests {
         let work = attempt("plan", 1);
         let writers = (0..20).map(|n| {
             let store = if n % 2 == 0 { (*store).clone() } else { other_process.clone() };
-            // Two of each: an attempt that is told twice at once.
+            // Two of each: an attempt that is reported twice at once.
             let (chain, work) = (chain.clone(), StepAttempt { attempt: n / 2, ..work.clone() });
             tokio::spawn(async move {
                 let made = store.store_step_document(&chain, &draft(i64::from(n / 2)), &work).await.unwrap();

@@ -47,7 +47,7 @@ impl Store {
         let one_each = OnConflict::column(Column::Slug).do_nothing().to_owned();
         let insert = Entity::insert(storable(row(&made))).on_conflict(one_each);
         insert.exec_without_returning(&*self.write().await).await?;
-        // Somebody else may have been faster.
+        // Another request may have been faster.
         Ok(self.find_workspace_by_slug(&Scope::All, &made.slug).await?.unwrap_or(made))
     }
 

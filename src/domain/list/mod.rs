@@ -20,7 +20,7 @@ use super::time::Timestamp;
 use super::{ConfigurationId, DocumentId, WorkspaceId};
 
 text_enum! {
-    /// What records can be told apart by.
+    /// What distinguishes records.
     Field {
         Id = "id",
         Status = "status",
@@ -46,7 +46,7 @@ pub enum Kind {
     /// One of a closed list.
     Word,
     Id,
-    /// A name that somebody chose.
+    /// A name that a person chose.
     Text,
     Time,
     /// True or false, never missing.

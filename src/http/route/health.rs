@@ -94,10 +94,10 @@ fn safe_mode(registry: &RegistryHandle) -> ComponentResource {
 }
 
 async fn directory(name: &'static str, path: &Path, min_free: u64) -> ComponentResource {
-    let folder = path.to_owned();
+    let directory = path.to_owned();
     let free = blocking(move || {
-        Dir::root(&folder)?.probe()?;
-        let disk = nix::sys::statvfs::statvfs(&folder)?;
+        Dir::root(&directory)?.probe()?;
+        let disk = nix::sys::statvfs::statvfs(&directory)?;
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     });
     match free.await {

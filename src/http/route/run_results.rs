@@ -76,11 +76,11 @@ async fn outputs(
     let data_dir = registry.settings().storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
-        let folder = match Dir::root(&data_dir)?.open(run.stream_key().folder()) {
+        let directory = match Dir::root(&data_dir)?.open(run.stream_key().folder()) {
             Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
-            folder => folder?,
+            directory => directory?,
         };
-        Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &folder, path)).collect::<Vec<_>>())
+        Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &directory, path)).collect::<Vec<_>>())
     });
     Ok(HttpResponse::Ok().json(OutputList { files: listed.await.map_err(Problem::internal)?, left_out }))
 }
@@ -107,8 +107,8 @@ fn left_out(run: &Run) -> u64 {
 }
 
 /// An output as it is listed; one that has been deleted since is not.
-fn entry(run: &Run, folder: &Dir, path: &str) -> Option<OutputResource> {
-    let byte_size = folder.size(path).ok()?;
+fn entry(run: &Run, directory: &Dir, path: &str) -> Option<OutputResource> {
+    let byte_size = directory.size(path).ok()?;
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
@@ -162,9 +162,9 @@ const DIAGNOSTICS: u64 = 4 << 20;
 /// How the engine ended, and the end of what it said.
 async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = find(caller, &registry, *id).await?;
-    let (data_dir, folder) = (registry.settings().storage.data_dir.clone(), run.stream_key().folder());
+    let (data_dir, directory) = (registry.settings().storage.data_dir.clone(), run.stream_key().folder());
     let written =
-        blocking(move || Dir::root(&data_dir)?.open(folder)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
+        blocking(move || Dir::root(&data_dir)?.open(directory)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());
     let mut follow = registry.follow(run.stream_key(), Start::default()).await?;
     let mut tail = LogTail::default();

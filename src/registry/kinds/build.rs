@@ -32,7 +32,7 @@ impl WorkKind for Build {
     type Start = BuildStart;
     type Place = ();
 
-    /// A build that has failed is built again by whoever asks next.
+    /// A build that has failed is built again for the next caller that asks.
     const RESTARTS: Policy = Policy::Never;
 
     fn identity(&self) -> Identity {

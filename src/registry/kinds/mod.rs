@@ -12,4 +12,4 @@ use super::core::Core;
 pub struct Ports(pub Core);
 
 /// Why work that a crash has cut short is ended.
-const INTERRUPTED: &str = "the service ended while this was at work";
+const INTERRUPTED: &str = "the service ended while this was running";

@@ -27,20 +27,20 @@ use crate::stream::Item;
 
 /// A data directory with a workspace.
 struct Ground {
-    folder: TempDir,
+    directory: TempDir,
     workspace_id: WorkspaceId,
 }
 
 impl Ground {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let workspace = Workspace {
             id: WorkspaceId::generate(),
             name: "Probes".into(),
             slug: "probes".into(),
             created_at: micros(Utc::now()),
         };
-        let ground = Self { folder, workspace_id: workspace.id };
+        let ground = Self { directory, workspace_id: workspace.id };
         let store = ground.store().await;
         store.migrate().await.unwrap();
         store.insert_workspace(&workspace).await.unwrap();
@@ -48,7 +48,7 @@ impl Ground {
     }
 
     fn url(&self) -> String {
-        format!("sqlite://{}?mode=rwc", self.folder.path().join("ade.db").display())
+        format!("sqlite://{}?mode=rwc", self.directory.path().join("ade.db").display())
     }
 
     /// As others see it who use the database beside the service.
@@ -57,9 +57,9 @@ impl Ground {
     }
 
     async fn start(&self) -> Service {
-        let folder = self.folder.path().display().to_string();
+        let directory = self.directory.path().display().to_string();
         let environment = Environment::from_iter([
-            ("ADE_DATA_DIR".to_owned(), folder),
+            ("ADE_DATA_DIR".to_owned(), directory),
             ("ADE_DATABASE_URL".to_owned(), self.url()),
             ("ADE_BIND".to_owned(), "127.0.0.1:0".to_owned()),
         ]);
@@ -130,7 +130,7 @@ async fn a_probe_counts_in_its_stream_and_its_row_follows() {
     let retried = service.registry.retry::<Probe>(Principal::local(), work.id, None).await.unwrap().work;
     assert!(retried.id != work.id && service.types(retried.stream_key()).await == counted);
     service.stop().await;
-    let checked = verify_log(&LogReader::of(ground.folder.path(), work.stream_key()).unwrap(), work.stream_key(), true);
+    let checked = verify_log(&LogReader::of(ground.directory.path(), work.stream_key()).unwrap(), work.stream_key(), true);
     assert_eq!(checked.unwrap().violations, []);
 }
 
