@@ -86,7 +86,11 @@ fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
     let mut position = 1;
     while position <= 5_000 {
         let bare = stream.frame().unwrap();
-        assert!(bare.data.is_none() && !bare.is_comment && bare.retry.is_none(), "{bare:?}");
+        // A machine that is too busy to read on for a heartbeat.
+        if bare.is_comment {
+            continue;
+        }
+        assert!(bare.data.is_none() && bare.retry.is_none(), "{bare:?}");
         assert!(bare.id.unwrap() > position, "{bare:?}");
         position = bare.id.unwrap();
     }
