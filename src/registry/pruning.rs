@@ -161,8 +161,9 @@ async fn remove(
 ) -> Result<Vec<BuildId>, PruneError> {
     let victims: Vec<_> = directories.into_iter().filter(|(id, _)| gone.contains(id)).collect();
     let venvs = services.work.venvs_dir.clone();
-    let removed =
-        blocking(move || victims.into_iter().map(|(id, directory)| files::discard(&venvs, &directory).map(|_| id)).collect());
+    let removed = blocking(move || {
+        victims.into_iter().map(|(id, directory)| files::discard(&venvs, &directory).map(|_| id)).collect()
+    });
     Ok(removed.await?)
 }
 

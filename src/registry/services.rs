@@ -11,8 +11,8 @@ use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::admission::Admission;
-use super::leases::Leases;
 use super::idempotency_locks::IdempotencyLocks;
+use super::leases::Leases;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;

@@ -181,7 +181,8 @@ fn incoming(registry: &RegistryHandle) -> Location {
 }
 
 async fn add(registry: &RegistryHandle, configuration: Configuration, origin: Origin) -> Result<HttpResponse, Problem> {
-    let configuration = registry.add_configuration(configuration, move |directory: &Location| origin.write(directory)).await;
+    let configuration =
+        registry.add_configuration(configuration, move |directory: &Location| origin.write(directory)).await;
     let configuration = configuration.map_err(|error| match error {
         AddError::Files(error) => Problem::from(error),
         AddError::Store(error) => error.into(),

@@ -21,14 +21,9 @@
 //! A line that is none of these is refused, as a provider refuses a parameter that it does not know.
 
 mod directive;
-mod document;
 mod mark;
-mod number;
-mod pattern;
 mod questions;
-mod shape;
 mod text;
-mod work;
 
 use std::time::Duration;
 
@@ -140,7 +135,8 @@ fn answer(request: &Request, directives: &Directives) -> Result<(String, StopRea
 
 fn wanted(request: &Request, directives: &Directives, material: &Material) -> Result<String, ProviderError> {
     let schema = request.context.schema.clone().unwrap_or_else(default_schema);
-    let document = document::satisfying(&schema, material).map_err(|reason| ProviderError::Unanswerable { reason })?;
+    let document = schema_sample::satisfying(&schema, material, REPLY_BYTES);
+    let document = document.map_err(|reason| ProviderError::Unanswerable { reason })?;
     let text = pretty(&document);
     Ok(if directives.fence { format!("```json\n{text}\n```") } else { text })
 }

@@ -1,9 +1,8 @@
 //! Sets of clarification questions, in the form `clarification_question_set.v1`.
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
-use super::text::Material;
+use super::text::{Material, uuid};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -106,16 +105,6 @@ fn asked(number: usize, question: &Question) -> Value {
         "blocking": question.is_required,
         "choices": question.answer.choices(),
     })
-}
-
-/// A UUID that is made of a text (version 8: of a form of one's own).
-pub fn uuid(text: &str) -> String {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 #[cfg(test)]

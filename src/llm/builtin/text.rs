@@ -1,5 +1,6 @@
 //! Words for documents, taken from what was asked. Pure.
 
+use schema_sample::Material as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -43,13 +44,21 @@ impl Material {
         &self.subject
     }
 
+    fn fact(&self, of: &str) -> &str {
+        let count = u64::try_from(self.facts.len()).expect("a few dozen");
+        let at = usize::try_from(self.number(of) % count).expect("less than a few dozen");
+        &self.facts[at]
+    }
+}
+
+impl schema_sample::Material for Material {
     /// A number that depends on the task and on nothing else.
-    pub fn number(&self, of: &str) -> u64 {
+    fn number(&self, of: &str) -> u64 {
         self.seed ^ hash(of)
     }
 
     /// A text for a place in a document; `path` is its members' names and numbers from the outside in.
-    pub fn text(&self, path: &[String]) -> String {
+    fn text(&self, path: &[String]) -> String {
         let number = path.last().and_then(|last| last.parse::<usize>().ok()).map(|number| number + 1);
         let Some(name) = path.iter().rev().find(|part| part.parse::<usize>().is_err()) else {
             return self.subject.clone();
@@ -63,10 +72,8 @@ impl Material {
         format!("{}{suffix}: {}", words(name), self.fact(&path.join("/")))
     }
 
-    fn fact(&self, of: &str) -> &str {
-        let count = u64::try_from(self.facts.len()).expect("a few dozen");
-        let at = usize::try_from(self.number(of) % count).expect("less than a few dozen");
-        &self.facts[at]
+    fn uuid(&self, path: &[String]) -> String {
+        uuid(&format!("{}/{}", self.subject, path.join("/")))
     }
 }
 
@@ -121,6 +128,16 @@ pub fn cut(text: &str, most: usize) -> String {
     text.trim_end().to_owned()
 }
 
+/// A UUID that is made of a text (version 8: of a form of one's own).
+pub fn uuid(text: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
 fn hash(text: &str) -> u64 {
     let digest = Sha256::digest(text.as_bytes());
     u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
@@ -128,9 +145,10 @@ fn hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::llm::{Context, Message};
-    use serde_json::json;
 
     fn material(task: &str, prompt: &str, schema: Option<Value>) -> Material {
         let request = Request {
@@ -153,6 +171,29 @@ mod tests {
         assert_eq!(material.text(&["title".to_owned()]), "Bridge");
         let risk = material.text(&["risks".to_owned(), "0".to_owned()]);
         assert!(risk == "Risks 1: Bridge" || risk == "Risks 1: Safe crossing", "{risk}");
+    }
+
+    #[test]
+    fn a_document_reads_well() {
+        let prompt = "```json\n{\"title\": \"Bridge repair\", \"goals\": [\"Safe crossing\"]}\n```";
+        let schema = json!({
+            "type": "object", "required": ["title", "summary", "risks"],
+            "properties": {
+                "title": {"type": "string"},
+                "summary": {"type": "string", "minLength": 20},
+                "risks": {"type": "array", "minItems": 2, "items": {
+                    "type": "object", "required": ["name", "likelihood"],
+                    "properties": {"name": {"type": "string"}, "likelihood": {"enum": ["low", "medium", "high"]}},
+                }},
+                "effort_days": {"type": "integer", "minimum": 1},
+            },
+        });
+        let document = schema_sample::satisfying(&schema, &material("Plan the work.", prompt, None), 1 << 20).unwrap();
+        assert_eq!(document["title"], "Bridge repair");
+        assert!(document["summary"].as_str().unwrap().starts_with("Summary: "));
+        assert_eq!(document["risks"][1]["name"], "Bridge repair, part 2");
+        assert_eq!(document["risks"][1]["likelihood"], "medium");
+        assert!(document["effort_days"].is_i64());
     }
 
     #[test]

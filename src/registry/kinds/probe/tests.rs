@@ -130,7 +130,8 @@ async fn a_probe_counts_in_its_stream_and_its_row_follows() {
     let retried = service.registry.retry::<Probe>(Principal::local(), work.id, None).await.unwrap().work;
     assert!(retried.id != work.id && service.types(retried.stream_key()).await == counted);
     service.stop().await;
-    let checked = verify_log(&LogReader::of(ground.directory.path(), work.stream_key()).unwrap(), work.stream_key(), true);
+    let checked =
+        verify_log(&LogReader::of(ground.directory.path(), work.stream_key()).unwrap(), work.stream_key(), true);
     assert_eq!(checked.unwrap().violations, []);
 }
 

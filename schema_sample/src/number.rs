@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value, json};
 
-use super::shape::Shape;
+use crate::shape::Shape;
 
 const EXTREME: f64 = 1e15;
 

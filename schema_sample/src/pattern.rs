@@ -4,7 +4,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-use super::work::Work;
+use crate::work::Work;
 
 /// Repetitions are taken this often beyond their least, when a string is too short.
 const EXTRA: u32 = 256;

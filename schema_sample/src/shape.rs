@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::work::Work;
+use crate::work::Work;
 
 /// Ways to satisfy a schema that are kept.
 const VARIANTS: usize = 32;

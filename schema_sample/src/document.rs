@@ -9,12 +9,9 @@ use std::collections::{BTreeSet, HashMap};
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use serde_json::{Map, Value, json};
 
-use super::questions::uuid;
-use super::shape::{Book, Shape, list, nodes};
-use super::text::Material;
-use super::work::Work;
-use super::{number, pattern};
-use crate::llm::REPLY_BYTES;
+use crate::shape::{Book, Shape, list, nodes};
+use crate::work::Work;
+use crate::{Material, number, pattern};
 
 /// Choices that are tried, with and without what is optional.
 const TURNS: usize = 8;
@@ -27,14 +24,13 @@ const OPTIONAL_DEPTH: usize = 6;
 const ITEMS: usize = 2;
 /// Characters of one text.
 const LONGEST: usize = 1 << 20;
-/// Bytes of texts and names in one document: more would be no reply.
-const ROOM: usize = REPLY_BYTES;
 /// What it takes to compile a pattern.
 const COMPILED: usize = 10_000;
 const PATTERN_BYTES: usize = 1 << 20;
 
-/// The first document that is found, or why there is none.
-pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> {
+/// The first document that is found; the error says why there is none. `room` bounds the bytes of the texts and names
+/// in it.
+pub fn satisfying(schema: &Value, material: &dyn Material, room: usize) -> Result<Value, String> {
     let validator =
         options().should_validate_formats(true).build(schema).map_err(|error| format!("invalid schema: {error}"))?;
     let (work, patterns) = (Work::new(), Patterns::default());
@@ -42,8 +38,17 @@ pub fn satisfying(schema: &Value, material: &Material) -> Result<Value, String> 
     for is_full in [true, false] {
         for turn in 0..TURNS {
             let book = Book::new(schema, &work);
-            let (left, room) = (Cell::new(VALUES), Cell::new(ROOM));
-            let writer = Writer { book: &book, patterns: &patterns, material, is_full, turn, left: &left, room: &room };
+            let (left, room_left) = (Cell::new(VALUES), Cell::new(room));
+            let writer = Writer {
+                book: &book,
+                patterns: &patterns,
+                material,
+                is_full,
+                turn,
+                left: &left,
+                room: &room_left,
+                most: room,
+            };
             let written = writer.value(schema, &mut Vec::new(), 0);
             match written.and_then(|document| checked(&validator, document)) {
                 Ok(document) => return Ok(document),
@@ -87,11 +92,13 @@ fn checked(validator: &Validator, document: Value) -> Result<Value, String> {
 struct Writer<'a> {
     book: &'a Book<'a>,
     patterns: &'a Patterns,
-    material: &'a Material,
+    material: &'a dyn Material,
     is_full: bool,
     turn: usize,
     left: &'a Cell<usize>,
     room: &'a Cell<usize>,
+    /// All of the room.
+    most: usize,
 }
 
 /// Where in the document: names of members, numbers of items.
@@ -146,12 +153,13 @@ impl Writer<'_> {
     /// Room for so many bytes more.
     fn take(&self, bytes: usize, path: &Path) -> Result<(), String> {
         let left = self.room.get().checked_sub(bytes);
-        self.room.set(left.ok_or_else(|| format!("the document is larger than {ROOM} bytes at {}", path.join("/")))?);
+        self.room
+            .set(left.ok_or_else(|| format!("the document is larger than {} bytes at {}", self.most, path.join("/")))?);
         Ok(())
     }
 
     fn is_sparing(&self, depth: usize) -> bool {
-        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2 || self.room.get() < ROOM / 2
+        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2 || self.room.get() < self.most / 2
     }
 
     fn object(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
@@ -322,7 +330,7 @@ impl Writer<'_> {
             "ipv6" => format!("2001:db8::{number}"),
             "uri" | "iri" | "uri-reference" | "iri-reference" => format!("https://example.org/{number}"),
             "uri-template" => format!("https://example.org/{number}/{{id}}"),
-            "uuid" => uuid(&format!("{}/{}", self.material.subject(), path.join("/"))),
+            "uuid" => self.material.uuid(path),
             "json-pointer" => format!("/{number}"),
             "relative-json-pointer" => format!("{number}/x"),
             "regex" => "^[a-z]+$".to_owned(),
@@ -422,24 +430,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::llm::{Context, Message, Request};
 
-    fn material() -> Material {
-        Material::of(&Request {
-            system: String::new(),
-            messages: vec![Message::user(
-                "```json\n{\"title\": \"Bridge repair\", \"goals\": [\"Safe crossing\"]}\n```",
-            )],
-            model: String::new(),
-            max_tokens: 1,
-            temperature: None,
-            timeout: None,
-            context: Context { task: "Plan the work.".to_owned(), ..Context::default() },
-        })
+    /// Speaks of the place that a text is for.
+    struct Places;
+
+    impl Material for Places {
+        fn text(&self, path: &[String]) -> String {
+            format!("Text of {}", path.join("/"))
+        }
+
+        fn number(&self, of: &str) -> u64 {
+            of.bytes().fold(7, |number, byte| number.wrapping_mul(31).wrapping_add(u64::from(byte)))
+        }
+
+        fn uuid(&self, path: &[String]) -> String {
+            let hex = format!("{:032x}", u128::from(self.number(&path.join("/"))));
+            format!("{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+        }
     }
 
+    const ROOM: usize = 8 << 20;
+
     fn write(schema: &Value) -> Result<Value, String> {
-        satisfying(schema, &material())
+        satisfying(schema, &Places, ROOM)
     }
 
     /// Not by the code that is tested.
@@ -574,28 +587,6 @@ mod tests {
             // Whatever comes of it.
             let _ = write(&schema);
         }
-    }
-
-    #[test]
-    fn a_document_reads_well() {
-        let schema = json!({
-            "type": "object", "required": ["title", "summary", "risks"],
-            "properties": {
-                "title": {"type": "string"},
-                "summary": {"type": "string", "minLength": 20},
-                "risks": {"type": "array", "minItems": 2, "items": {
-                    "type": "object", "required": ["name", "likelihood"],
-                    "properties": {"name": {"type": "string"}, "likelihood": {"enum": ["low", "medium", "high"]}},
-                }},
-                "effort_days": {"type": "integer", "minimum": 1},
-            },
-        });
-        let document = write(&schema).unwrap();
-        assert_eq!(document["title"], "Bridge repair");
-        assert!(document["summary"].as_str().unwrap().starts_with("Summary: "));
-        assert_eq!(document["risks"][1]["name"], "Bridge repair, part 2");
-        assert_eq!(document["risks"][1]["likelihood"], "medium");
-        assert!(document["effort_days"].is_i64());
     }
 
     #[test]
