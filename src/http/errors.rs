@@ -1,6 +1,7 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
@@ -248,7 +249,8 @@ impl From<ReplaceError> for Problem {
 }
 
 /// The problem of a cancel that came too late has the code of what was to be cancelled.
-pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, what: &str, too_late: Code) -> Problem {
+pub fn cancel<Status: std::fmt::Display>(error: CancelError<Status>, kind: StreamKind, too_late: Code) -> Problem {
+    let what = format!("the {kind}");
     match error {
         CancelError::NotFound => Problem::not_found(what),
         CancelError::Ended(status) => Problem::new(too_late, format!("{what} has already finished: {status}")),
@@ -343,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_database_that_is_away_is_told_by_every_operation() {
-        let cancelled = cancel::<RunStatus>(CancelError::Store(away()), "the run", Code::RunNotCancellable);
+        let cancelled = cancel::<RunStatus>(CancelError::Store(away()), StreamKind::RUN, Code::RunNotCancellable);
         for problem in [
             away::<StoreError>().into(),
             away::<InsertWorkspaceError>().into(),

@@ -1,5 +1,6 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
+use crate::domain::work::Work;
 use crate::domain::{BuildId, DocumentId, ExecutionId, RunId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
@@ -7,6 +8,11 @@ pub const API: &str = "/api/v1";
 /// Below the configurations of a workspace, under both names that these have.
 pub fn of_configurations(below: &str) -> Vec<String> {
     ["configurations", "configs"].map(|name| format!("/workspaces/{{workspace}}/{name}{below}")).into()
+}
+
+/// Of any work.
+pub fn work<W: Work>(work: &W) -> String {
+    format!("{API}/{}/{}", W::KIND.facts().collection, work.id())
 }
 
 pub fn run(id: RunId) -> String {

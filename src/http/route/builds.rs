@@ -1,25 +1,23 @@
-//! Builds: ensure, show, list, cancel, and their events.
+//! Builds: ensure and list; what they share with other work is in `work`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::events;
 use super::read::Read as _;
-use super::work::{CancelBody, cancelled};
+use super::work::{self, respond_created};
 use super::workspaces::workspace;
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
-use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
+use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
-use crate::http::resource::AsResource as _;
-use crate::http::{errors, list as lists, paths};
-use crate::registry::RegistryHandle;
+use crate::http::{list as lists, paths};
+use crate::registry::{Created, RegistryHandle};
 use crate::stream::Item;
 
 type Registry = web::Data<RegistryHandle>;
@@ -29,8 +27,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(
             web::resource(paths::of_configurations("/{configuration}/builds")).route(web::post().to(create)).read(list),
         )
-        .service(web::resource("/builds/{build}").read(show))
-        .service(web::resource("/builds/{build}/cancel").route(web::post().to(cancel)));
+        .configure(work::mount::<Build>);
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,15 +56,13 @@ async fn create(
     // The decision is part of what the caller waits for.
     let end = Instant::now() + registry.settings().build.ensure_wait;
     let mut build = registry.ensure_build(principal.clone(), configuration_id, body.options.force).await?;
-    if stream || body.stream {
-        return events::respond_created(&registry, &request, build.stream_key()).await;
-    }
-    if body.options.wait {
+    let stream = stream || body.stream;
+    if body.options.wait && !stream {
         // When it takes longer, the answer is the build as it stands.
         let _ = timeout_at(end, ended(&registry, &build)).await;
         build = registry.build(&principal, build.id).await?.unwrap_or(build);
     }
-    Ok(HttpResponse::Created().insert_header(("Location", paths::build(build.id))).json(build.as_resource()))
+    respond_created(&registry, &request, Created { work: build, replayed: false }, stream).await
 }
 
 async fn ended(registry: &RegistryHandle, build: &Build) {
@@ -97,22 +92,4 @@ async fn list(
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
     lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh).await
-}
-
-async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<BuildId>) -> Result<HttpResponse, Problem> {
-    let build = registry.build(&principal, *id).await?;
-    build.map(|build| HttpResponse::Ok().json(build.as_resource())).ok_or_else(|| Problem::not_found("the build"))
-}
-
-async fn cancel(
-    Caller(principal): Caller,
-    registry: Registry,
-    id: web::Path<BuildId>,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel::<Build>(principal.clone(), id, reason).await;
-    let took_effect = took_effect.map_err(|error| errors::cancel(error, "the build", Code::BuildNotCancellable))?;
-    cancelled(took_effect, registry.build(&principal, id).await?.as_ref().map(Build::as_resource), "the build")
 }

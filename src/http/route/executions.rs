@@ -1,11 +1,11 @@
-//! Executions: create, retry, show, list, cancel; and what a person says to them.
+//! Executions: create and list, their steps, and what a person says to them; what they share with other work is in `work`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::read::Read as _;
-use super::work::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::work::{self, find, respond_created};
 use super::workspaces;
 use crate::domain::execution::Execution;
 use crate::domain::list::{EXECUTIONS, Within};
@@ -14,16 +14,14 @@ use crate::domain::progress::Decision;
 use crate::domain::workflow_document::WorkScope;
 use crate::domain::{ClarificationId, ExecutionId};
 use crate::http::auth::Caller;
-use crate::http::call::Call;
-use crate::http::errors;
 use crate::http::input::{self, Json};
-use crate::http::problem::{Code, Problem};
+use crate::http::list as lists;
+use crate::http::problem::Problem;
 use crate::http::query::{NoQuery, RawQuery};
 use crate::http::resource::AsResource as _;
 use crate::http::resource::execution::steps_of;
 use crate::http::route::workflow_documents::{MAX_BODY, MAX_SCOPE_ID, MAX_TYPE};
-use crate::http::{list as lists, paths};
-use crate::registry::{Created, NewExecution, RegistryHandle};
+use crate::registry::{NewExecution, RegistryHandle};
 use crate::workflow::person::{Address, Saying};
 
 type Registry = web::Data<RegistryHandle>;
@@ -36,10 +34,9 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .route(web::post().to(create))
                 .read(list),
         )
-        .service(web::resource("/executions/{execution}").read(show))
+        .configure(work::mount::<Execution>)
+        .configure(work::mount_retry::<Execution>)
         .service(web::resource("/executions/{execution}/steps").read(steps))
-        .service(web::resource("/executions/{execution}/cancel").route(web::post().to(cancel)))
-        .service(web::resource("/executions/{execution}/retry").route(web::post().to(retry)))
         .service(web::resource("/executions/{execution}/steps/{step}/clarification").route(web::post().to(answer)))
         .service(web::resource("/executions/{execution}/steps/{step}/acceptance").route(web::post().to(decide)));
 }
@@ -79,46 +76,12 @@ async fn create(
     respond_created(&registry, &request, new, stream || body.stream).await
 }
 
-async fn retry(
-    Call { caller: Caller(principal), registry, request }: Call,
-    id: web::Path<ExecutionId>,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    let stream = input::stream_flag(&request)?;
-    let body: StreamBody = body.or_default()?;
-    let again = registry.retry::<Execution>(principal, *id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, again, stream || body.stream).await
-}
-
-async fn respond_created(
-    registry: &RegistryHandle,
-    request: &HttpRequest,
-    Created { work: execution, replayed }: Created<Execution>,
-    stream: bool,
-) -> Result<HttpResponse, Problem> {
-    let (location, resource) = (paths::execution(execution.id), execution.as_resource());
-    created(registry, request, CreatedWork { stream: execution.stream_key(), location, resource, replayed }, stream)
-        .await
-}
-
 async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let mut query = RawQuery::read(&request)?;
     let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let (scope, within) = (workspaces::only(workspace_id), Within { workspace_id, ..Within::default() });
     lists::respond::<Execution>(registry.store(), &scope, &EXECUTIONS, within, query).await
-}
-
-async fn show(
-    Caller(principal): Caller,
-    registry: Registry,
-    id: web::Path<ExecutionId>,
-) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(&registry, &principal, *id).await?.as_resource()))
-}
-
-async fn find(registry: &RegistryHandle, principal: &Principal, id: ExecutionId) -> Result<Execution, Problem> {
-    registry.show::<Execution>(principal, id).await?.ok_or_else(|| Problem::not_found("the execution"))
 }
 
 /// Read from its log, so it is never behind an event that the client has seen.
@@ -128,7 +91,7 @@ async fn steps(
     registry: Registry,
     id: web::Path<ExecutionId>,
 ) -> Result<HttpResponse, Problem> {
-    let execution = find(&registry, &principal, *id).await?;
+    let execution = find::<Execution>(&registry, &principal, *id).await?;
     let progress = registry.execution_progress(&execution).await?;
     let workflow_id = &execution.workflow_id;
     let definition =
@@ -136,21 +99,6 @@ async fn steps(
     let ids = definition.as_ref().and_then(|definition| definition["steps"].as_array()).into_iter().flatten();
     let ids: Vec<&str> = ids.filter_map(|step| step["step_id"].as_str()).collect();
     Ok(HttpResponse::Ok().json(steps_of(&ids, &progress)))
-}
-
-async fn cancel(
-    Caller(principal): Caller,
-    registry: Registry,
-    id: web::Path<ExecutionId>,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel::<Execution>(principal.clone(), id, reason).await;
-    let took_effect =
-        took_effect.map_err(|error| errors::cancel(error, "the execution", Code::ExecutionNotCancellable))?;
-    let execution = registry.show::<Execution>(&principal, id).await?;
-    cancelled(took_effect, execution.as_ref().map(Execution::as_resource), "the execution")
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,5 +153,5 @@ async fn say(
     saying: Saying,
 ) -> Result<HttpResponse, Problem> {
     registry.say_to_execution(principal.clone(), id, to, saying).await?;
-    Ok(HttpResponse::Ok().json(find(registry, &principal, id).await?.as_resource()))
+    Ok(HttpResponse::Ok().json(find::<Execution>(registry, &principal, id).await?.as_resource()))
 }

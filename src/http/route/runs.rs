@@ -1,4 +1,4 @@
-//! Runs: create, retry, show, list, cancel.
+//! Runs: create and list; what they share with other work is in `work`.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::read::Read as _;
-use super::work::{CancelBody, CreatedWork, StreamBody, cancelled, created};
+use super::work::{self, respond_created};
 use super::workspaces::workspace;
 use crate::domain::list::{RUNS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::run::{LogLevel, Run, RunOptions};
 use crate::domain::run_options::MAX_DOCUMENTS;
+use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
-use crate::http::resource::AsResource as _;
-use crate::http::{errors, list as lists, paths};
+use crate::http::{list as lists, paths};
 use crate::registry::error::RunRefusal;
-use crate::registry::{CreateError, Created, NewRun, RegistryHandle};
+use crate::registry::{CreateError, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -38,9 +38,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
                 .read(list_of_both),
         )
         .service(web::resource("/workspaces/{workspace}/runs").read(list_of_workspace))
-        .service(web::resource("/runs/{run}").read(show))
-        .service(web::resource("/runs/{run}/cancel").route(web::post().to(cancel)))
-        .service(web::resource("/runs/{run}/retry").route(web::post().to(retry)));
+        .configure(work::mount::<Run>)
+        .configure(work::mount_retry::<Run>);
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,32 +163,6 @@ fn at_its_place(error: CreateError<RunRefusal>, places: &[(DocumentId, String)])
     problem
 }
 
-async fn retry(
-    Call { caller: Caller(principal), registry, request }: Call,
-    id: web::Path<RunId>,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    let stream = input::stream_flag(&request)?;
-    let body: StreamBody = body.or_default()?;
-    let again = registry.retry::<Run>(principal, *id, input::idempotency_key(&request)?).await?;
-    respond_created(&registry, &request, again, stream || body.stream).await
-}
-
-async fn respond_created(
-    registry: &RegistryHandle,
-    request: &HttpRequest,
-    Created { work: run, replayed }: Created<Run>,
-    stream: bool,
-) -> Result<HttpResponse, Problem> {
-    let (location, resource) = (paths::run(run.id), run.as_resource());
-    created(registry, request, CreatedWork { stream: run.stream_key(), location, resource, replayed }, stream).await
-}
-
-async fn show(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    let run = registry.show::<Run>(&principal, *id).await?;
-    run.map(|run| HttpResponse::Ok().json(run.as_resource())).ok_or_else(|| Problem::not_found("the run"))
-}
-
 async fn list_of_workspace(
     Caller(principal): Caller,
     registry: Registry,
@@ -236,21 +209,8 @@ async fn list(
     lists::respond::<Run>(registry.store(), &principal.workspaces, &RUNS, within, RawQuery::read(request)?).await
 }
 
-async fn cancel(
-    Caller(principal): Caller,
-    registry: Registry,
-    id: web::Path<RunId>,
-    body: Json,
-) -> Result<HttpResponse, Problem> {
-    let id = id.into_inner();
-    let reason = CancelBody::read(&body)?;
-    let took_effect = registry.cancel::<Run>(principal.clone(), id, reason).await;
-    let took_effect = took_effect.map_err(|error| errors::cancel(error, "the run", Code::RunNotCancellable))?;
-    cancelled(took_effect, registry.show::<Run>(&principal, id).await?.as_ref().map(Run::as_resource), "the run")
-}
-
 /// The row as it stands, without waiting for a log that is further on.
 pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
     let found = registry.store().find::<Run>(&principal.workspaces, id).await?;
-    found.ok_or_else(|| Problem::not_found("the run"))
+    found.ok_or_else(|| work::not_found(Run::KIND))
 }

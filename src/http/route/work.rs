@@ -1,26 +1,109 @@
-//! What the routes of all kinds of work share: their small bodies, and the answers to create and cancel.
+//! What the routes of all kinds of work share: show, cancel, retry, and the answer to a create.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::events;
-use crate::domain::StreamKey;
+use super::read::Read as _;
+use crate::domain::StreamKind;
+use crate::domain::build::Build;
+use crate::domain::execution::Execution;
+use crate::domain::principal::Principal;
+use crate::domain::run::Run;
+use crate::http::auth::Caller;
+use crate::http::call::Call;
 use crate::http::input::{self, Json};
-use crate::http::problem::Problem;
-use crate::registry::RegistryHandle;
+use crate::http::problem::{Code, Problem};
+use crate::http::resource::AsResource;
+use crate::http::{errors, paths};
+use crate::registry::kind::{Creatable, WorkKind};
+use crate::registry::{Created, RegistryHandle, RetryError};
+use crate::store::StoreError;
+
+type Registry = web::Data<RegistryHandle>;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+/// Work with routes of its own.
+pub trait Routed: WorkKind<Id: DeserializeOwned> + AsResource {
+    const NOT_CANCELLABLE: Code;
+
+    /// The record, not behind anything that a reader of its stream has seen.
+    async fn current(
+        registry: &RegistryHandle,
+        principal: &Principal,
+        id: Self::Id,
+    ) -> Result<Option<Self>, StoreError> {
+        registry.show::<Self>(principal, id).await
+    }
+}
+
+impl Routed for Run {
+    const NOT_CANCELLABLE: Code = Code::RunNotCancellable;
+}
+
+impl Routed for Execution {
+    const NOT_CANCELLABLE: Code = Code::ExecutionNotCancellable;
+}
+
+impl Routed for Build {
+    const NOT_CANCELLABLE: Code = Code::BuildNotCancellable;
+
+    async fn current(
+        registry: &RegistryHandle,
+        principal: &Principal,
+        id: Self::Id,
+    ) -> Result<Option<Self>, StoreError> {
+        registry.build(principal, id).await
+    }
+}
+
+/// `GET /{collection}/{id}` and `POST /{collection}/{id}/cancel`.
+pub fn mount<W: Routed>(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource(of_kind(W::KIND, "")).read(show::<W>))
+        .service(web::resource(of_kind(W::KIND, "/cancel")).route(web::post().to(cancel::<W>)));
+}
+
+/// `POST /{collection}/{id}/retry`
+pub fn mount_retry<W: Routed + Creatable>(config: &mut web::ServiceConfig)
+where
+    Problem: From<RetryError<W>>,
+{
+    config.service(web::resource(of_kind(W::KIND, "/retry")).route(web::post().to(retry::<W>)));
+}
+
+fn of_kind(kind: StreamKind, rest: &str) -> String {
+    format!("/{}/{{id}}{rest}", kind.facts().collection)
+}
+
+pub fn not_found(kind: StreamKind) -> Problem {
+    Problem::not_found(format_args!("the {kind}"))
+}
+
+pub async fn find<W: Routed>(registry: &RegistryHandle, principal: &Principal, id: W::Id) -> Result<W, Problem> {
+    W::current(registry, principal, id).await?.ok_or_else(|| not_found(W::KIND))
+}
+
+async fn show<W: Routed>(
+    Caller(principal): Caller,
+    registry: Registry,
+    id: web::Path<W::Id>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(find::<W>(&registry, &principal, *id).await?.as_resource()))
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct CancelBody {
+struct CancelBody {
     reason: Option<String>,
 }
 
 impl CancelBody {
     /// Why, in the words of who cancels. It stays in the log and in the row.
-    pub fn read(body: &Json) -> Result<Option<String>, Problem> {
+    fn read(body: &Json) -> Result<Option<String>, Problem> {
         const LONGEST: usize = 1000;
         let Self { reason } = body.or_default()?;
         input::remark("reason", reason.as_deref(), LONGEST)?;
@@ -28,42 +111,56 @@ impl CancelBody {
     }
 }
 
+/// 202 when it took effect, 200 when there was nothing left to do.
+async fn cancel<W: Routed>(
+    Caller(principal): Caller,
+    registry: Registry,
+    id: web::Path<W::Id>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let reason = CancelBody::read(&body)?;
+    let took_effect = registry.cancel::<W>(principal.clone(), *id, reason).await;
+    let took_effect = took_effect.map_err(|error| errors::cancel(error, W::KIND, W::NOT_CANCELLABLE))?;
+    let work = find::<W>(&registry, &principal, *id).await?;
+    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
+    Ok(response.json(work.as_resource()))
+}
+
 /// A body that says nothing but how the answer is wanted.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct StreamBody {
-    pub stream: bool,
+struct StreamBody {
+    stream: bool,
 }
 
-/// Work that a request has made, now or under the same key before.
-pub struct CreatedWork<R> {
-    pub stream: StreamKey,
-    pub location: String,
-    pub resource: R,
-    pub replayed: bool,
+async fn retry<W: Routed + Creatable>(
+    Call { caller: Caller(principal), registry, request }: Call,
+    id: web::Path<W::Id>,
+    body: Json,
+) -> Result<HttpResponse, Problem>
+where
+    Problem: From<RetryError<W>>,
+{
+    let stream = input::stream_flag(&request)?;
+    let body: StreamBody = body.or_default()?;
+    let again = registry.retry::<W>(principal, *id, input::idempotency_key(&request)?).await?;
+    respond_created(&registry, &request, again, stream || body.stream).await
 }
 
-/// The resource as it was created, or its stream from the beginning.
-pub async fn created<R: Serialize>(
+/// The resource as it was created, now or under the same key before; or its stream from the beginning.
+pub async fn respond_created<W: Routed>(
     registry: &RegistryHandle,
     request: &HttpRequest,
-    work: CreatedWork<R>,
+    Created { work, replayed }: Created<W>,
     stream: bool,
 ) -> Result<HttpResponse, Problem> {
     let mut answer = if stream {
-        events::respond_created(registry, request, work.stream).await?
+        events::respond_created(registry, request, work.stream_key()).await?
     } else {
-        HttpResponse::Created().insert_header(("Location", work.location)).json(work.resource)
+        HttpResponse::Created().insert_header(("Location", paths::work(&work))).json(work.as_resource())
     };
-    if work.replayed {
+    if replayed {
         answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(answer)
-}
-
-/// The answer to a cancel: 202 when it took effect, 200 when there was nothing left to do.
-pub fn cancelled(took_effect: bool, resource: Option<impl Serialize>, what: &str) -> Result<HttpResponse, Problem> {
-    let resource = resource.ok_or_else(|| Problem::not_found(what))?;
-    let mut response = if took_effect { HttpResponse::Accepted() } else { HttpResponse::Ok() };
-    Ok(response.json(resource))
 }
