@@ -15,8 +15,8 @@ use super::read::Read as _;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::time;
-use crate::domain::work::each_kind;
-use crate::domain::{BuildId, ExecutionId, RunId, StreamId, StreamKey, StreamKind, WorkspaceId};
+use crate::domain::work::{Work, each_kind};
+use crate::domain::{ExecutionId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
@@ -36,32 +36,26 @@ type Registry = web::Data<RegistryHandle>;
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/events/stream").read(many))
-        .configure(|config| mount_events::<RunId>(config, "runs"))
-        .configure(|config| mount_events::<BuildId>(config, "builds"))
-        .configure(|config| mount_events::<ExecutionId>(config, "executions"))
-        .configure(|config| mount_events::<WorkspaceId>(config, "workspaces"))
-        .configure(|config| mount_console::<RunId>(config, "runs"))
-        .configure(|config| mount_console::<BuildId>(config, "builds"))
         .service(web::resource("/executions/{id}/stream").read(stream::<ExecutionId>));
+    mount_events::<WorkspaceId>(config, StreamKind::FEED);
+    each_kind!(W => mount_events::<<W as Work>::Id>(config, W::KIND));
 }
 
-/// The id of something that has a stream, as paths have it.
+/// The id of a stream, as paths have it.
 trait Streamed: Copy + DeserializeOwned + Into<StreamId> + 'static {}
 
 impl<Id: Copy + DeserializeOwned + Into<StreamId> + 'static> Streamed for Id {}
 
-fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
-    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
+fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, kind: StreamKind) {
+    let resource = |rest: &str| web::resource(format!("/{}/{{id}}/{rest}", kind.facts().collection));
     config
         .service(resource("events").read(any_form::<Id>))
         .service(resource("events/stream").read(stream::<Id>))
         .service(resource("events/download").read(download::<Id>));
-}
-
-/// Of work whose engine writes to a console.
-fn mount_console<Id: Streamed>(config: &mut web::ServiceConfig, collection: &str) {
-    let resource = |rest: &str| web::resource(format!("/{collection}/{{id}}/{rest}"));
-    config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
+    // What has processes has what they wrote to their console.
+    if kind.facts().marker.is_some() {
+        config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
+    }
 }
 
 async fn any_form<Id: Streamed>(
