@@ -1,6 +1,6 @@
 //! Filters: they change what is sent, never where the reader stands.
 
-use crate::support::{Request, TestApp, Value, json, kind, types};
+use crate::support::{Frame, Request, TestApp, Value, json, kind, types};
 
 fn with_notes(notes: u64) -> (TestApp, String, u64) {
     let app = TestApp::start();
@@ -77,16 +77,16 @@ fn a_filtered_page_moves_its_reader_on() {
 fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
     let app = TestApp::start();
     let project = app.project();
-    let run = app.create_run(&project, &json!([["emit", 5_000], ["say", "here"], ["await", app.path("go")]]));
-    app.run_stream(&run).until(|event| event["payload"]["message"] == "here");
+    let run = app.create_run(&project, &json!([["emit", 5_000], ["await", app.path("go")]]));
+    app.run_stream(&run).until(|event| event["payload"]["number"] == 4_999);
     let target = format!("/api/v1/runs/{run}/events/stream?types=run.queued");
     let mut stream = app.stream(&Request::get(&target));
     assert_eq!(stream.frame().unwrap().id, Some(1));
-    // It has everything now, and nothing that would carry the position. On a busy machine it is told on the way, too.
+    // It has everything now, and nothing that would carry the position, which may lag by less than a thousand events. A
+    // machine that is too busy to read on for a heartbeat sends that, or the position on the way.
     let mut position = 1;
-    while position <= 5_000 {
+    while position <= 4_000 {
         let bare = stream.frame().unwrap();
-        // A machine that is too busy to read on for a heartbeat.
         if bare.is_comment {
             continue;
         }
@@ -96,10 +96,12 @@ fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
     }
     app.touch("go");
     let last = app.finish_run(&run)["last_sequence"].as_u64().unwrap();
-    assert_eq!(stream.frames().iter().map(|frame| frame.id.unwrap()).collect::<Vec<_>>(), [last]);
+    let shown = |frames: Vec<Frame>| -> Vec<_> {
+        frames.iter().filter(|frame| frame.data.is_some()).map(|frame| frame.id.unwrap()).collect()
+    };
+    assert_eq!(shown(stream.frames()), [last]);
     let resumed = Request::get(&target).header("Last-Event-ID", position);
-    let rest: Vec<_> = app.stream(&resumed).rest().iter().map(|frame| frame.id.unwrap()).collect();
-    assert_eq!(rest, [last]);
+    assert_eq!(shown(app.stream(&resumed).rest()), [last]);
 }
 
 #[test]
