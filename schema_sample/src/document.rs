@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::shape::{Book, Shape, list, nodes};
 use crate::work::Work;
-use crate::{Material, number, pattern};
+use crate::{Filling, number, pattern};
 
 /// Choices that are tried, with and without what is optional.
 const TURNS: usize = 8;
@@ -30,7 +30,7 @@ const PATTERN_BYTES: usize = 1 << 20;
 
 /// The first document that is found; the error says why there is none. `room` bounds the bytes of the texts and names
 /// in it.
-pub fn satisfying(schema: &Value, material: &dyn Material, room: usize) -> Result<Value, String> {
+pub fn satisfying(schema: &Value, filling: &dyn Filling, room: usize) -> Result<Value, String> {
     let validator =
         options().should_validate_formats(true).build(schema).map_err(|error| format!("invalid schema: {error}"))?;
     let (work, patterns) = (Work::new(), Patterns::default());
@@ -42,12 +42,12 @@ pub fn satisfying(schema: &Value, material: &dyn Material, room: usize) -> Resul
             let writer = Writer {
                 book: &book,
                 patterns: &patterns,
-                material,
+                filling,
                 is_full,
                 turn,
                 left: &left,
                 room: &room_left,
-                most: room,
+                whole_room: room,
             };
             let written = writer.value(schema, &mut Vec::new(), 0);
             match written.and_then(|document| checked(&validator, document)) {
@@ -92,13 +92,13 @@ fn checked(validator: &Validator, document: Value) -> Result<Value, String> {
 struct Writer<'a> {
     book: &'a Book<'a>,
     patterns: &'a Patterns,
-    material: &'a dyn Material,
+    filling: &'a dyn Filling,
     is_full: bool,
     turn: usize,
     left: &'a Cell<usize>,
     room: &'a Cell<usize>,
     /// All of the room.
-    most: usize,
+    whole_room: usize,
 }
 
 /// Where in the document: names of members, numbers of items.
@@ -153,13 +153,14 @@ impl Writer<'_> {
     /// Room for so many bytes more.
     fn take(&self, bytes: usize, path: &Path) -> Result<(), String> {
         let left = self.room.get().checked_sub(bytes);
-        self.room
-            .set(left.ok_or_else(|| format!("the document is larger than {} bytes at {}", self.most, path.join("/")))?);
+        self.room.set(
+            left.ok_or_else(|| format!("the document is larger than {} bytes at {}", self.whole_room, path.join("/")))?,
+        );
         Ok(())
     }
 
     fn is_sparing(&self, depth: usize) -> bool {
-        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2 || self.room.get() < self.most / 2
+        !self.is_full || depth > OPTIONAL_DEPTH || self.left.get() < VALUES / 2 || self.room.get() < self.whole_room / 2
     }
 
     fn object(&self, shape: &Shape, path: &mut Path, depth: usize) -> Result<Value, String> {
@@ -312,7 +313,7 @@ impl Writer<'_> {
         if let Some(pattern) = shape.get("pattern").and_then(Value::as_str) {
             return pattern::matching(pattern, min, max, self.turn + item(path), self.book.work);
         }
-        Ok(fitted(&self.material.text(path), min, max))
+        Ok(fitted(&self.filling.text(path), min, max))
     }
 
     fn formatted(&self, format: &str, path: &Path) -> Option<String> {
@@ -330,7 +331,7 @@ impl Writer<'_> {
             "ipv6" => format!("2001:db8::{number}"),
             "uri" | "iri" | "uri-reference" | "iri-reference" => format!("https://example.org/{number}"),
             "uri-template" => format!("https://example.org/{number}/{{id}}"),
-            "uuid" => self.material.uuid(path),
+            "uuid" => self.filling.uuid(path),
             "json-pointer" => format!("/{number}"),
             "relative-json-pointer" => format!("{number}/x"),
             "regex" => "^[a-z]+$".to_owned(),
@@ -341,7 +342,7 @@ impl Writer<'_> {
     /// A small number; those of items go up.
     fn preferred(&self, path: &Path) -> i64 {
         let of_path =
-            self.material.number(&path.iter().filter(|part| part.parse::<u64>().is_err()).cloned().collect::<String>());
+            self.filling.number(&path.iter().filter(|part| part.parse::<u64>().is_err()).cloned().collect::<String>());
         let chance = i64::try_from(of_path % 9).expect("less than nine");
         chance + i64::try_from(item(path) + self.turn).unwrap_or_default() + 1
     }
@@ -434,7 +435,7 @@ mod tests {
     /// Speaks of the place that a text is for.
     struct Places;
 
-    impl Material for Places {
+    impl Filling for Places {
         fn text(&self, path: &[String]) -> String {
             format!("Text of {}", path.join("/"))
         }

@@ -19,7 +19,7 @@ mod tail;
 mod workflows;
 mod exec;
 mod replay;
-mod verify;
+pub(crate) mod verify;
 mod migrate;
 mod maintenance;
 

@@ -161,7 +161,7 @@ async fn rows(store: &Store) -> Result<Vec<(StreamKey, Row)>, StoreError> {
 /// More than a service ever keeps of a kind.
 const MOST_FOLDERS: usize = 10_000_000;
 
-/// Every piece of work that has a directory, and the feed of every workspace that has one, sorted.
+/// Every piece of work that has a directory, and the feed of every workspace that has one: by workspace, kind and id.
 fn keys(data_dir: &Path) -> io::Result<Vec<StreamKey>> {
     Location::from(data_dir).open()?;
     let mut keys = Vec::new();

@@ -58,7 +58,7 @@ pub trait Work: Clone + fmt::Debug + Send + Sync + 'static {
     fn state(&self) -> &Self::State;
     fn status(&self) -> Self::Status;
     fn log(&self) -> LogFacts;
-    /// Of work that has failed, for people.
+    /// Of work that has failed: the code that its terminal event has in `failure` or `error`.
     fn failure_code(&self) -> Option<String>;
     /// The log is known to have come this far.
     fn advance_to(&mut self, sequence: u64);
@@ -153,6 +153,7 @@ macro_rules! each_kind {
             $crate::domain::build::Build,
             $crate::domain::run::Run,
             $crate::domain::execution::Execution,
+            // Last: the check of imports leaves out what comes behind such a mark.
             #[cfg(test)] $crate::registry::kinds::probe::Probe,
         }
     }};
@@ -185,7 +186,10 @@ impl StreamId {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::domain::stream_kind::Facts;
 
     #[test]
     fn an_id_of_a_stream_survives_its_text() {
@@ -200,6 +204,22 @@ mod tests {
             assert_eq!(StreamKey::of(workspace_id, key.id()), key);
         }
         assert_eq!(StreamId::parse("doc_01ARZ3NDEKTSV4RRFFQ69G5FAV"), None);
+    }
+
+    #[test]
+    fn nothing_that_tells_kinds_apart_is_used_twice() {
+        let all: Vec<_> = kinds().into_iter().chain([StreamKind::FEED]).map(StreamKind::facts).collect();
+        let distinct = |of: fn(&Facts) -> Option<&'static str>| {
+            let used: Vec<_> = all.iter().filter_map(|facts| of(facts)).collect();
+            assert_eq!(used.iter().collect::<HashSet<_>>().len(), used.len(), "{used:?}");
+        };
+        distinct(|facts| Some(facts.name));
+        distinct(|facts| Some(facts.prefix));
+        distinct(|facts| Some(facts.collection));
+        distinct(|facts| facts.marker);
+        distinct(|facts| facts.terminal_type);
+        // Other directories of a workspace.
+        assert!(all.iter().all(|facts| !["documents", "configurations", "feed"].contains(&facts.collection)));
     }
 
     #[test]

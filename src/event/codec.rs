@@ -22,12 +22,12 @@ use crate::domain::{BuildId, ConfigurationId, EventId, ExecutionId, RunId, Strea
 pub struct Identity {
     key: StreamKey,
     rendered: String,
-    rest: Rest,
+    suffix: Suffix,
 }
 
 /// What each event of a stream adds to the part that is the same for all.
 #[derive(Debug, Clone, Copy)]
-enum Rest {
+enum Suffix {
     Nothing,
     /// The build that its stream is of, or that the event is about.
     Build(Option<BuildId>),
@@ -36,14 +36,14 @@ enum Rest {
 }
 
 impl Identity {
-    /// Of the stream of a run or a build.
+    /// Of the stream of a run or a build, and of no other.
     pub fn new(key: StreamKey, configuration_id: ConfigurationId) -> Self {
         let run_id = RunId::try_from(key.id()).map_or("null".into(), |id| format!("\"{id}\""));
         let workspace_id = key.workspace_id();
         let rendered = format!(
             ",\"workspace_id\":\"{workspace_id}\",\"configuration_id\":\"{configuration_id}\",\"run_id\":{run_id},\"build_id\":"
         );
-        Self { key, rendered, rest: Rest::Build(BuildId::try_from(key.id()).ok()) }
+        Self { key, rendered, suffix: Suffix::Build(BuildId::try_from(key.id()).ok()) }
     }
 
     /// Of the stream of work of any other kind: with its id, under the name of its kind.
@@ -51,7 +51,7 @@ impl Identity {
         let mut rendered = format!(",\"workspace_id\":\"{}\"", key.workspace_id()).into_bytes();
         write_own_id(&mut rendered, key.id());
         let rendered = String::from_utf8(rendered).expect("JSON is UTF-8");
-        Self { key, rendered, rest: Rest::Nothing }
+        Self { key, rendered, suffix: Suffix::Nothing }
     }
 
     /// Of the stream of an execution.
@@ -59,13 +59,13 @@ impl Identity {
         let mut rendered = format!(",\"workspace_id\":\"{workspace_id}\"").into_bytes();
         write_execution(&mut rendered, id, workflow_id);
         let rendered = String::from_utf8(rendered).expect("JSON is UTF-8");
-        Self { key: StreamKey::of(workspace_id, id), rendered, rest: Rest::Step }
+        Self { key: StreamKey::of(workspace_id, id), rendered, suffix: Suffix::Step }
     }
 
     /// Of a workspace's feed, where each event says itself what it is about.
     pub fn of_feed(workspace_id: WorkspaceId) -> Self {
         let rendered = format!(",\"workspace_id\":\"{workspace_id}\"");
-        Self { key: StreamKey::feed(workspace_id), rendered, rest: Rest::Subject }
+        Self { key: StreamKey::feed(workspace_id), rendered, suffix: Suffix::Subject }
     }
 
     pub fn key(&self) -> StreamKey {
@@ -74,11 +74,11 @@ impl Identity {
 
     fn write(&self, out: &mut Vec<u8>, draft: &Draft) {
         out.extend_from_slice(self.rendered.as_bytes());
-        match self.rest {
-            Rest::Nothing => (),
-            Rest::Build(own) => write_nullable(out, own.or(draft.build_id)),
-            Rest::Step => write_step(out, draft.step.as_deref()),
-            Rest::Subject => write_subject(out, draft),
+        match self.suffix {
+            Suffix::Nothing => (),
+            Suffix::Build(own) => write_nullable(out, own.or(draft.build_id)),
+            Suffix::Step => write_step(out, draft.step.as_deref()),
+            Suffix::Subject => write_subject(out, draft),
         }
     }
 }
@@ -144,7 +144,7 @@ fn write_subject(out: &mut Vec<u8>, draft: &Draft) {
             write_execution(out, *execution_id, workflow_id);
             return write_step(out, draft.step.as_deref());
         }
-        Some(Subject::Of(id)) => return write_own_id(out, *id),
+        Some(Subject::OtherWork(id)) => return write_own_id(out, *id),
         Some(Subject::Work { configuration_id, run_id }) => (*configuration_id, *run_id),
         None => (None, None),
     };

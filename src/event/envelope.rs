@@ -30,7 +30,7 @@ pub enum Subject {
         workflow_id: String,
     },
     /// Work of another kind.
-    Of(StreamId),
+    OtherWork(StreamId),
 }
 
 /// An event before a stream has admitted it.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::domain::progress::StepKey;
-use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, StreamKey};
+use crate::domain::{BuildId, ConfigurationId, ExecutionId, RunId, StreamId, StreamKey, StreamKind};
 use crate::event::codec::raw_type;
 use crate::event::{Draft, Source, Subject};
 
@@ -43,7 +43,7 @@ impl Line<'_> {
             Some(execution_id) => {
                 Subject::Execution { execution_id, workflow_id: self.workflow_id.clone().unwrap_or_default() }
             }
-            None if self.configuration_id.is_none() => Subject::Of(key.id()),
+            None if !matches!(key.kind(), StreamKind::RUN | StreamKind::BUILD) => Subject::OtherWork(key.id()),
             None => Subject::Work { configuration_id: self.configuration_id, run_id: self.run_id },
         }
     }

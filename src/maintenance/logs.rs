@@ -80,6 +80,7 @@ fn policy(round: &Round) -> Policy {
 /// Does what is due with each log that ended before this, oldest first.
 async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogState], before: Timestamp) {
     let mut bytes_left = MOST_BYTES;
+    // In no order that matters: what a pass does not come to, the next one does.
     for kind in work::kinds() {
         let mut after = None;
         loop {

@@ -136,6 +136,7 @@ enum Done {
 impl Report {
     fn count<W: WorkKind>(&mut self, work: &W, done: Result<Done, LaunchError>) {
         match done {
+            // What is restarted after a panic goes on after a crash, too; other work has only waited.
             Ok(Done::GoesOn) if W::RESTARTS != Policy::Never => self.resumed += 1,
             Ok(Done::GoesOn) => self.queued_again += 1,
             Ok(Done::Interrupted) => self.interrupted += 1,

@@ -84,10 +84,12 @@ fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
     assert_eq!(stream.frame().unwrap().id, Some(1));
     // It has everything now, and nothing that would carry the position, which may lag by less than a thousand events. A
     // machine that is too busy to read on for a heartbeat sends that, or the position on the way.
-    let mut position = 1;
+    let (mut position, mut heartbeats) = (1, 0);
     while position <= 4_000 {
         let bare = stream.frame().unwrap();
         if bare.is_comment {
+            heartbeats += 1;
+            assert!(heartbeats < 20, "the position never comes");
             continue;
         }
         assert!(bare.data.is_none() && bare.retry.is_none(), "{bare:?}");
@@ -97,6 +99,8 @@ fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
     app.touch("go");
     let last = app.finish_run(&run)["last_sequence"].as_u64().unwrap();
     let shown = |frames: Vec<Frame>| -> Vec<_> {
+        let ids: Vec<_> = frames.iter().filter_map(|frame| frame.id).collect();
+        assert!(ids.is_sorted() && ids.iter().all(|&id| id > position && id <= last), "{ids:?}");
         frames.iter().filter(|frame| frame.data.is_some()).map(|frame| frame.id.unwrap()).collect()
     };
     assert_eq!(shown(stream.frames()), [last]);

@@ -52,8 +52,7 @@ fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, kind: StreamKind)
         .service(resource("events").read(any_form::<Id>))
         .service(resource("events/stream").read(stream::<Id>))
         .service(resource("events/download").read(download::<Id>));
-    // What has processes has what they wrote to their console.
-    if kind.facts().marker.is_some() {
+    if kind.facts().has_console {
         config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
     }
 }
@@ -108,7 +107,7 @@ async fn key(
 async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) -> Result<Option<StreamKey>, Problem> {
     let (store, scope) = (registry.store(), &principal.workspaces);
     each_kind!(W => if let Ok(id) = id.try_into() {
-        return Ok(store.find::<W>(scope, id).await?.map(|work| StreamKey::of(work.workspace_id, id)));
+        return Ok(store.find::<W>(scope, id).await?.map(|work| work.stream_key()));
     });
     let Ok(id) = id.try_into() else { return Ok(None) };
     Ok(store.find_workspace(scope, id).await?.map(|found| StreamKey::feed(found.id)))

@@ -1,6 +1,6 @@
 //! Words for documents, taken from what was asked. Pure.
 
-use schema_sample::Material as _;
+use schema_sample::Filling as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +51,7 @@ impl Material {
     }
 }
 
-impl schema_sample::Material for Material {
+impl schema_sample::Filling for Material {
     /// A number that depends on the task and on nothing else.
     fn number(&self, of: &str) -> u64 {
         self.seed ^ hash(of)

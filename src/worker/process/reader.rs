@@ -2,7 +2,8 @@
 //!
 //! Laws:
 //! - nothing is read before the lines of the last read have been taken; the pipe fills up, and the child waits;
-//! - a child that writes faster than it is read does not keep the thread: after some lines others have a turn.
+//! - a child that writes faster than it is read does not keep the thread: after some lines others have a turn
+//!   ([`LineReader::next`]; [`LineReader::drain`] is for when nothing writes any more).
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::domain::{BuildId, RunId, StreamKey, StreamKind};
+
 /// A child process before it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildSpec {
@@ -26,17 +28,21 @@ pub struct Marker {
 }
 
 impl Marker {
-    pub fn run(id: crate::domain::RunId) -> Self {
-        Self { name: "ADE_RUN_ID", value: id.to_string() }
+    pub fn run(id: RunId) -> Self {
+        Self::of_kind(StreamKind::RUN, id)
     }
 
-    pub fn build(id: crate::domain::BuildId) -> Self {
-        Self { name: "ADE_BUILD_ID", value: id.to_string() }
+    pub fn build(id: BuildId) -> Self {
+        Self::of_kind(StreamKind::BUILD, id)
     }
 
     /// Of the work whose stream this is, if work of its kind has processes.
-    pub fn of(key: crate::domain::StreamKey) -> Option<Self> {
+    pub fn of(key: StreamKey) -> Option<Self> {
         key.kind().facts().marker.map(|name| Self { name, value: key.to_string() })
+    }
+
+    fn of_kind(kind: StreamKind, id: impl ToString) -> Self {
+        Self { name: kind.facts().marker.expect("it has processes"), value: id.to_string() }
     }
 
     /// For a command that belongs to no run and no build.

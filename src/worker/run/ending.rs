@@ -67,9 +67,11 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
             let message = reason.clone().unwrap_or_else(|| "the run was cancelled".into());
             (RunStatus::Cancelled, RunFailureCode::RunCancelled, message)
         }
-        StopReason::Interrupt => {
-            (RunStatus::Failed, RunFailureCode::Interrupted, "the service was stopped while the run was at work".into())
-        }
+        StopReason::Interrupt => (
+            RunStatus::Failed,
+            RunFailureCode::Interrupted,
+            "the service was stopped while the run was in progress".into(),
+        ),
     };
     let failure = RunFailure::new(code, Stage::Run, message);
     Ending { status, failure: Some(failure), report, error_event: None }

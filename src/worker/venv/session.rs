@@ -120,7 +120,7 @@ impl Session {
             probe_writable(&folder).map_err(|error| {
                 Failure::new(
                     BuildErrorCode::VenvsDirUnwritable,
-                    format!("the folder of venvs cannot be written: {error}"),
+                    format!("the directory of venvs cannot be written: {error}"),
                 )
             })?;
             let copy = folder.join("configuration");

@@ -1,7 +1,8 @@
 //! A kind of work that only tests have: it counts, an event for each number.
 //!
-//! It is what `docs/ARCHITECTURE.md` says of adding a kind of work, done once: all of it is in this directory, but for
-//! its line in [`each_kind!`](crate::domain::work::each_kind).
+//! It is what `docs/ARCHITECTURE.md` says of adding a kind of work, done once. All of it is in this directory, but for its
+//! line in [`each_kind!`](crate::domain::work::each_kind), and its table, which [`Store::migrate`](crate::store::Store) makes
+//! in tests. A kind of the service's own has its parts in the layers: this one may pass them by, being for tests.
 
 mod row;
 mod session;
@@ -28,11 +29,12 @@ use crate::summary::Fact;
 
 const PROBE: StreamKind = StreamKind::new(&Facts {
     name: "probe",
-    prefix: "probe_",
+    prefix: ProbeId::PREFIX,
     collection: "probes",
     terminal_type: Some("probe.completed"),
     feed_types: &["probe.completed"],
     marker: None,
+    has_console: false,
     typed_frames: false,
 });
 
@@ -52,6 +54,10 @@ impl ProbeStatus {
     }
 }
 
+text_enum! {
+    Then { Ends = "ends", WaitsForCancel = "waits", Panics = "panics" }
+}
+
 /// The row of a probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -59,8 +65,8 @@ pub struct Probe {
     pub workspace_id: WorkspaceId,
     /// How far it counts.
     pub target: u64,
-    /// Until it is cancelled, when it has counted.
-    pub waits: bool,
+    /// What it does when it has counted.
+    pub then: Then,
     pub node_id: NodeId,
     pub created_at: Timestamp,
     pub log_degraded: bool,
@@ -86,7 +92,7 @@ impl Default for ProbeState {
 
 impl ProbeState {
     fn failure_code(&self) -> Option<String> {
-        (self.status == ProbeStatus::Failed).then(|| "probe_failed".into())
+        (self.status == ProbeStatus::Failed).then(|| FAILED.into())
     }
 }
 
@@ -94,9 +100,18 @@ const STARTED: &str = "probe.started";
 const COUNTED: &str = "probe.counted";
 const COMPLETED: &str = "probe.completed";
 
+const FAILED: &str = "probe_failed";
+
 #[derive(Serialize, Deserialize)]
 struct Completed {
     status: ProbeStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failure {
+    code: String,
 }
 
 work!(Probe, ProbeId, ProbeStatus, ProbeState, PROBE);

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Schema, Set};
 
-use super::{Probe, ProbeState, ProbeStatus};
+use super::{Probe, ProbeState, ProbeStatus, Then};
 use crate::domain::status::LogState;
 use crate::domain::time::micros;
 use crate::store::cells::{Cells, stored};
@@ -17,7 +17,7 @@ pub struct Model {
     pub id: String,
     pub workspace_id: String,
     pub target: i64,
-    pub waits: bool,
+    pub then: String,
     pub node_id: String,
     pub created_at: DateTimeUtc,
     pub log_degraded: bool,
@@ -56,7 +56,7 @@ impl Listable for Probe {
             id: cells.id("id", &row.id)?,
             workspace_id: cells.id("workspace_id", &row.workspace_id)?,
             target: cells.count("target", row.target)?,
-            waits: row.waits,
+            then: cells.word("then", Then::parse, &row.then)?,
             node_id: cells.id("node_id", &row.node_id)?,
             created_at: row.created_at,
             log_degraded: row.log_degraded,
@@ -87,7 +87,7 @@ impl StoredWork for Probe {
             id: Set(self.id.to_string()),
             workspace_id: Set(self.workspace_id.to_string()),
             target: Set(stored(self.target)),
-            waits: Set(self.waits),
+            then: Set(self.then.as_str().into()),
             node_id: Set(self.node_id.to_string()),
             created_at: Set(micros(self.created_at)),
             log_degraded: Set(self.log_degraded),

@@ -3,7 +3,7 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::{COMPLETED, COUNTED, Completed, Probe, ProbeId, ProbeState, ProbeStatus, STARTED};
+use super::{COMPLETED, COUNTED, Completed, FAILED, Failure, Probe, ProbeId, ProbeState, ProbeStatus, STARTED, Then};
 use crate::domain::WorkspaceId;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Principal;
@@ -21,7 +21,8 @@ use crate::worker::actor::Outcome;
 use crate::worker::stop::StopReason;
 
 fn completed(status: ProbeStatus) -> Draft {
-    Draft::new(COMPLETED, Source::Api, &Completed { status })
+    let failure = (status == ProbeStatus::Failed).then(|| Failure { code: FAILED.into() });
+    Draft::new(COMPLETED, Source::Api, &Completed { status, failure })
 }
 
 impl WorkKind for Probe {
@@ -46,11 +47,13 @@ impl WorkKind for Probe {
                 let counted = Draft::new(COUNTED, Source::Api, &json!({"number": number}));
                 stream.append_one(counted).await.expect("its log takes it");
             }
-            let reason = if work.waits { Some(signal.stopped().await) } else { None };
-            let status = match reason {
-                None => ProbeStatus::Succeeded,
-                Some(StopReason::Cancel { .. }) => ProbeStatus::Cancelled,
-                Some(StopReason::Interrupt) => return Outcome::Suspended,
+            let status = match work.then {
+                Then::Ends => ProbeStatus::Succeeded,
+                Then::Panics => panic!("as it was asked to"),
+                Then::WaitsForCancel => match signal.stopped().await {
+                    StopReason::Cancel { .. } => ProbeStatus::Cancelled,
+                    StopReason::Interrupt => return Outcome::Suspended,
+                },
             };
             stream.append_one(completed(status)).await.expect("its log takes it");
             Outcome::Ended
@@ -60,7 +63,11 @@ impl WorkKind for Probe {
 
     async fn conclude(&self, _: &Core, stream: &StreamHandle, _: Cause, _: &str) -> ProbeState {
         let _ = stream.append_one(completed(ProbeStatus::Failed)).await;
-        ProbeState { status: ProbeStatus::Failed, ..self.state.clone() }
+        ProbeState {
+            status: ProbeStatus::Failed,
+            completed_at: Some(micros(Utc::now())),
+            counted: stream.tail().sequence.saturating_sub(2),
+        }
     }
 
     async fn terminal_event(&self, _: &StreamHandle) -> Draft {
@@ -77,7 +84,7 @@ impl WorkKind for Probe {
 pub struct NewProbe {
     pub workspace_id: WorkspaceId,
     pub target: u64,
-    pub waits: bool,
+    pub then: Then,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,12 +99,12 @@ impl Creatable for Probe {
     type Checked = ();
 
     async fn wanted(_: &Core, _: &Principal, new: NewProbe) -> Result<(NewProbe, Value), CreateError<Nothing>> {
-        let request = json!({"target": new.target, "waits": new.waits});
+        let request = json!({"target": new.target, "then": new.then});
         Ok((new, request))
     }
 
     async fn wanted_again(self, _: &Core) -> Result<NewProbe, Self::RetryRefusal> {
-        Ok(NewProbe { workspace_id: self.workspace_id, target: self.target, waits: self.waits })
+        Ok(NewProbe { workspace_id: self.workspace_id, target: self.target, then: self.then })
     }
 
     async fn check(_: &Core, wanted: &NewProbe) -> Result<(), CreateError<Nothing>> {
@@ -113,7 +120,7 @@ impl Creatable for Probe {
             id: ProbeId::generate(),
             workspace_id: wanted.workspace_id,
             target: wanted.target,
-            waits: wanted.waits,
+            then: wanted.then,
             node_id,
             created_at: micros(Utc::now()),
             log_degraded: false,

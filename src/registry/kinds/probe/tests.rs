@@ -5,7 +5,7 @@ use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
 
 use super::session::NewProbe;
-use super::{PROBE, Probe, ProbeId, ProbeState, ProbeStatus};
+use super::{PROBE, Probe, ProbeId, ProbeState, ProbeStatus, Then};
 use crate::app::{Application, RunError, StopHandle};
 use crate::config::{Environment, Settings, Sources};
 use crate::domain::configuration::Workspace;
@@ -109,7 +109,7 @@ impl Service {
 }
 
 fn counting(ground: &Ground, target: u64) -> NewProbe {
-    NewProbe { workspace_id: ground.workspace_id, target, waits: false }
+    NewProbe { workspace_id: ground.workspace_id, target, then: Then::Ends }
 }
 
 #[actix::test]
@@ -139,7 +139,7 @@ async fn a_probe_counts_in_its_stream_and_its_row_follows() {
 async fn a_probe_is_recovered_and_cancelled() {
     let ground = Ground::new().await;
     let service = ground.start().await;
-    let work = service.create(NewProbe { waits: true, ..counting(&ground, 2) }, None).await.work;
+    let work = service.create(NewProbe { then: Then::WaitsForCancel, ..counting(&ground, 2) }, None).await.work;
     service.stop().await;
     let unfinished = ground.store().await.unfinished::<Probe>(work.node_id).await.unwrap();
     assert_eq!(unfinished.iter().map(|probe| probe.id).collect::<Vec<_>>(), [work.id]);
@@ -154,6 +154,20 @@ async fn a_probe_is_recovered_and_cancelled() {
     );
     assert_eq!(service.show(work.id).await.state.status, ProbeStatus::Cancelled);
     service.stop().await;
+}
+
+#[actix::test]
+async fn a_probe_that_panics_is_ended_and_its_row_agrees_with_its_log() {
+    let ground = Ground::new().await;
+    let service = ground.start().await;
+    let work = service.create(NewProbe { then: Then::Panics, ..counting(&ground, 2) }, None).await.work;
+    assert_eq!(service.types(work.stream_key()).await.last().unwrap(), "probe.completed");
+    let state = service.show(work.id).await.state;
+    assert_eq!((state.status, state.counted), (ProbeStatus::Failed, 2));
+    service.stop().await;
+    let verified =
+        crate::cli::verify::verify_data_dir(ground.directory.path(), Some(&ground.store().await)).await.unwrap();
+    assert_eq!(verified.violations, [""; 0]);
 }
 
 #[actix::test]
