@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde_json::json;
 use ulid::Ulid;
 
-use super::random::Random;
 use super::sim_disk::{Faults, SimDisk};
+use ade_test_support::random::Random;
 
 const DATA: &str = "/data";
 

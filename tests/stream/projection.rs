@@ -23,8 +23,8 @@ use ade::store::Store;
 use ade::summary::{ExecutionFold, Fact, RunFold};
 use serde_json::{Value, json};
 
-use super::database::TestDatabase;
 use super::support::{World, in_system, line};
+use ade_test_support::database::TestDatabase;
 
 /// A log as the service wrote it.
 const RECORDED: &[u8] = include_bytes!("recorded_run.ndjson");

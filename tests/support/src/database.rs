@@ -36,20 +36,17 @@ impl TestDatabase {
     }
 
     /// Runs a statement beside whoever uses the database.
-    #[allow(dead_code, reason = "not every test program changes its database behind the service's back")]
     pub fn execute(&self, sql: &str) {
         execute(&self.url, sql.to_owned());
     }
 }
 
 /// Nobody else can write until it is dropped.
-#[allow(dead_code, reason = "not every test program locks its database")]
 pub struct Locked {
     release: Option<std::sync::mpsc::Sender<()>>,
     holder: Option<std::thread::JoinHandle<()>>,
 }
 
-#[allow(dead_code, reason = "not every test program locks its database")]
 impl TestDatabase {
     /// Of SQLite only.
     pub fn lock(&self) -> Locked {

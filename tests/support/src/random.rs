@@ -1,4 +1,4 @@
-//! A small generator of random numbers: the same seed, the same numbers, in every version.
+//! A small generator of random numbers (SplitMix64): the same seed gives the same numbers in every version.
 
 pub struct Random(u64);
 
@@ -15,7 +15,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `limit`; 0 if that is 0.
+    /// A number below `limit`; 0 when that is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         if limit == 0 { 0 } else { self.next() % limit }
     }
