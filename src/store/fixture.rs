@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use ade_test_support::database::TestDatabase;
 use chrono::{TimeZone, Utc};
 use serde_json::json;
 
@@ -20,19 +21,16 @@ use crate::domain::workflow::NewWorkflow;
 use crate::domain::workflow_document::{Chain, DocumentDraft, DocumentStatus, WorkScope};
 use crate::domain::{BuildId, CallId, ConfigurationId, DocumentId, ExecutionId, WorkspaceId};
 
-#[path = "../../tests/support/database.rs"]
-mod database;
-
 pub struct TestStore {
     store: Store,
     // Dropped after the store.
-    database: database::TestDatabase,
+    database: TestDatabase,
 }
 
 impl TestStore {
     /// Empty, without a schema.
     pub async fn blank() -> Self {
-        let database = database::TestDatabase::new();
+        let database = TestDatabase::create();
         Self { store: connect(&database).await, database }
     }
 
@@ -68,7 +66,7 @@ pub async fn all<R: Listable>(store: &Store, scope: &Scope) -> Vec<R> {
     store.slice(scope, &Query::all(WORKSPACES.order), None, 1000).await.unwrap().items
 }
 
-async fn connect(database: &database::TestDatabase) -> Store {
+async fn connect(database: &TestDatabase) -> Store {
     Store::connect(database.url(), 10).await.unwrap()
 }
 

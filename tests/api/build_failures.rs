@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::index::Index;
 use crate::support::tools::{self, files_of, interpreter, with_file};
-use crate::support::{Project, Request, TestApp, Value, eventually, json, kind, processes_with};
+use crate::support::{Project, Request, TestApp, Value, json, kind, process, wait_until};
 
 fn id(resource: &Value) -> String {
     resource["id"].as_str().unwrap().to_owned()
@@ -28,7 +28,7 @@ fn assert_failed(app: &TestApp, project: &Project, build: &Value, code: &str, ph
 fn assert_nothing_left(app: &TestApp, project: &Project, build: &str) {
     let folder = app.data_dir().join("venvs").join(&project.workspace).join(&project.configuration).join(build);
     assert!(!folder.exists(), "{folder:?}");
-    assert_eq!(processes_with(build), Vec::<u32>::new());
+    assert_eq!(process::mentioning(build), Vec::<i32>::new());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_folder_of_venvs_that_turned_into_something_else() {
     let app = TestApp::start();
     let project = app.project();
     let venvs = app.data_dir().join("venvs");
-    eventually("the start is over", || fs::remove_dir(&venvs).is_ok());
+    wait_until("the start is over", || fs::remove_dir(&venvs).is_ok());
     fs::write(&venvs, "a file").unwrap();
     let build = app.build(&project, &json!({}));
     assert_failed(&app, &project, &build, "venvs_dir_unwritable", None);
@@ -107,7 +107,7 @@ fn a_service_that_is_stopped_interrupts_its_builds() {
     let mut app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("never"), "started": app.path("started")}));
     let build = id(&app.create_build(&project, &json!({})));
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     app.stop_now();
     assert_nothing_left(&app, &project, &build);
     let app = app.restart();
@@ -160,7 +160,7 @@ fn a_build_is_cancelled_in_whichever_step_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let (app, project) = stalling_in(phase, folder.path());
         let build = id(&app.create_build(&project, &json!({})));
-        eventually(phase, || folder.path().join("started").exists());
+        wait_until(phase, || folder.path().join("started").exists());
         let cancel = Request::post(format!("/api/v1/builds/{build}/cancel")).json(&json!({"reason": "never mind"}));
         app.send(&cancel).expect(202);
         let ended = app.finish_build(&build);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ade::domain::BuildId;
 use ade::domain::id::NodeId;
 
-use crate::support::{Project, TestApp, Value, eventually, json, kind};
+use crate::support::{Project, TestApp, Value, json, kind, wait_until};
 
 fn id(resource: &Value) -> String {
     resource["id"].as_str().unwrap().to_owned()
@@ -87,11 +87,11 @@ fn a_run_keeps_the_venv_that_it_began_with_while_others_are_built() {
     let [second, third] = [(), ()].map(|()| forced(&app, &project));
     assert_eq!(app.show_run(&run)["status"], "running", "a build and a run overlap");
     // The row of the third may be behind its log for a moment, and then the second is kept.
-    eventually("the one in between goes", || app.prune().venvs_removed == 1);
+    wait_until("the one in between goes", || app.prune().venvs_removed == 1);
     assert_present(&app, &project, &[(&first, true), (&second, false), (&third, true)]);
     app.touch("go");
     assert_eq!(app.finish_run(&run)["status"], "succeeded");
-    eventually("the run lets go of its venv", || app.prune().venvs_removed == 1);
+    wait_until("the run lets go of its venv", || app.prune().venvs_removed == 1);
     assert_present(&app, &project, &[(&first, false), (&third, true)]);
     assert_eq!(app.show_configuration(&project)["content_digest"], digest);
 }
@@ -101,7 +101,7 @@ fn a_venv_that_is_being_built_is_left_alone() {
     let app = TestApp::with(&[("ADE_BUILD_KEEP", "1")]);
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = id(&app.create_build(&project, &json!({})));
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     let queued = id(&app.create_build(&project, &json!({"force": true})));
     assert_eq!(app.prune().venvs_removed, 0);
     app.touch("go");
@@ -217,7 +217,7 @@ fn what_a_crash_left_half_made_is_gone_after_a_start() {
         fs::write(path, "half").unwrap();
     }
     let app = app.restart();
-    eventually("the leftovers are gone", || goes.iter().all(|path| !path.exists()) && !half.exists());
+    wait_until("the leftovers are gone", || goes.iter().all(|path| !path.exists()) && !half.exists());
     assert!(stays.iter().all(|path| path.exists()), "{stays:?}");
     assert_eq!(app.run(&project, &json!([]))["build_id"], build);
 }

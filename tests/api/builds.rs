@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::tools::{files_of, with_file};
-use crate::support::{Request, TestApp, Value, eventually, json, kind, types};
+use crate::support::{Request, TestApp, Value, json, kind, types, wait_until};
 
 const PHASES: [&str; 6] =
     ["create_venv", "upgrade_pip", "install_engine", "install_config", "verify_imports", "collect_metadata"];
@@ -93,7 +93,7 @@ fn a_build_takes_six_steps_and_tells_each() {
     let logs = app.get(&format!("{path}/logs?after_id=0")).expect(200).json();
     assert_eq!(logs["entries"].as_array().unwrap().len(), of(&events, "console.line").len());
     // The configuration tells rows, and a row follows its log.
-    eventually("the build is the configuration's", || {
+    wait_until("the build is the configuration's", || {
         app.show_configuration(&project)["active_build_id"] == build["id"]
     });
 }
@@ -275,7 +275,7 @@ fn who_asks_while_a_build_is_under_way_joins_it() {
     let app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let first = app.create_build(&project, &json!({}));
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     let joined = app.create_build(&project, &json!({}));
     assert_eq!(joined["id"], first["id"]);
     let run = app.create_run(&project, &json!([]));

@@ -1,16 +1,6 @@
 //! Cancelling: what was asked for ends, all of it, and nothing else does.
 
-use crate::support::{Project, Request, TestApp, Value, eventually, json, kind, types};
-
-fn processes_of(id: &str) -> Vec<u32> {
-    let pids =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.windows(id.len()).any(|window| window == id.as_bytes())
-    })
-    .collect()
-}
+use crate::support::{Project, Request, TestApp, Value, json, kind, process, types, wait_until};
 
 fn ids(resource: &Value) -> String {
     resource["id"].as_str().unwrap().to_owned()
@@ -21,7 +11,7 @@ fn building(app: &TestApp) -> (Project, String, String) {
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let run = app.create_run(&project, &json!([]));
     let seen = app.run_stream(&run).until_type("build.started");
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     let build = seen[seen.len() - 1]["build_id"].as_str().unwrap().to_owned();
     (project, run, build)
 }
@@ -34,7 +24,7 @@ fn a_running_run_is_cancelled_with_all_its_processes() {
     let run = app.create_run(&project, &steps);
     let mut stream = app.run_stream(&run);
     stream.until(|event| event["payload"]["message"] == "here");
-    assert!(processes_of(&run).len() >= 2);
+    assert!(process::mentioning(&run).len() >= 2);
     let body = json!({"reason": "wrong file"});
     let cancelled = app.post(&format!("/api/v1/runs/{run}/cancel"), &body).expect(202).json();
     assert_eq!(cancelled["id"], run);
@@ -45,7 +35,7 @@ fn a_running_run_is_cancelled_with_all_its_processes() {
     let end = &events[events.len() - 1]["payload"];
     assert_eq!((&end["status"], &end["failure"]["code"]), (&json!("cancelled"), &json!("run_cancelled")));
     assert_eq!(end["failure"]["message"], "wrong file");
-    assert_eq!(processes_of(&run), Vec::<u32>::new());
+    assert_eq!(process::mentioning(&run), Vec::<i32>::new());
     let shown = app.show_run(&run);
     assert_eq!((&shown["status"], &shown["failure_code"]), (&json!("cancelled"), &json!("run_cancelled")));
     assert_eq!(app.cancel_run(&run).expect(200).json()["status"], "cancelled");
@@ -63,7 +53,7 @@ fn an_engine_that_ignores_the_signal_is_killed_after_the_grace() {
     assert_eq!(app.cancel_run(&run).expect(200).json()["id"], run);
     let events = stream.until_type("run.completed");
     assert_eq!(events[events.len() - 1]["payload"]["status"], "cancelled");
-    assert_eq!(processes_of(&run), Vec::<u32>::new());
+    assert_eq!(process::mentioning(&run), Vec::<i32>::new());
 }
 
 #[test]
@@ -72,7 +62,7 @@ fn an_engine_that_leaves_a_child_behind_does_not_keep_its_run_open() {
     let project = app.project();
     let run = app.run(&project, &json!([["spawn", app.path("child")], ["output", "x.csv", "1"]]));
     assert_eq!(run["status"], "succeeded");
-    assert_eq!(processes_of(&ids(&run)), Vec::<u32>::new());
+    assert_eq!(process::mentioning(&ids(&run)), Vec::<i32>::new());
     let events = app.run_events(&ids(&run));
     assert!(events.iter().any(|event| event["payload"]["truncated"] == true), "{:?}", types(&events));
 }
@@ -120,7 +110,7 @@ fn the_last_run_that_leaves_cancels_the_build() {
     assert_eq!(app.finish_run(&run)["status"], "cancelled");
     let build = app.finish_build(&build);
     assert_eq!((&build["status"], &build["error"]["code"]), (&json!("cancelled"), &json!("build_cancelled")));
-    assert_eq!(processes_of(build["id"].as_str().unwrap()), Vec::<u32>::new());
+    assert_eq!(process::mentioning(build["id"].as_str().unwrap()), Vec::<i32>::new());
 }
 
 #[test]
@@ -160,7 +150,7 @@ fn a_cancelled_build_fails_the_runs_that_wait_for_it() {
     let ended = app.finish_build(&build);
     assert_eq!((&ended["status"], &ended["error"]["code"]), (&json!("cancelled"), &json!("build_cancelled")));
     assert_eq!(app.cancel_build(&build).expect(200).json()["status"], "cancelled");
-    assert_eq!(processes_of(&build), Vec::<u32>::new());
+    assert_eq!(process::mentioning(&build), Vec::<i32>::new());
     let run = app.finish_run(&run);
     assert_eq!((&run["status"], &run["failure_code"]), (&json!("failed"), &json!("build_failed")));
     // What was cancelled is not used again.

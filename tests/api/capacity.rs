@@ -2,7 +2,7 @@
 
 use ade::domain::time::Timestamp;
 
-use crate::support::{Project, TestApp, Value, eventually, json, kind};
+use crate::support::{Project, TestApp, Value, json, kind, wait_until};
 
 fn waits(events: &[Value]) -> Vec<Value> {
     let waits = events.iter().filter(|event| kind(event) == "run.waiting" && event["payload"]["reason"] == "capacity");
@@ -109,7 +109,7 @@ fn runs_that_wait_for_their_build_are_queued_too() {
     // One for the free slot, one in line.
     let runs = [create(), create()];
     app.send(&request).problem(429, "queue_full");
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     app.touch("go");
     for run in &runs {
         assert_eq!(app.finish_run(run)["status"], "succeeded");

@@ -1,7 +1,7 @@
 //! The files of a configuration: exchanged as a whole, exported, and one of a workspace active.
 
 use crate::support::tools::{Files, files_of, with_file, zip_of};
-use crate::support::{Project, Request, Response, TestApp, Value, eventually, json};
+use crate::support::{Project, Request, Response, TestApp, Value, json, wait_until};
 
 fn target(project: &Project, rest: &str) -> String {
     format!("/api/v1/workspaces/{}/configurations/{}{rest}", project.workspace, project.configuration)
@@ -143,7 +143,7 @@ fn what_is_exported_comes_back_the_same() {
     let head = app.send(&Request::new("HEAD", target(&project, "/export"))).expect(200);
     assert_eq!((head.header("content-length"), head.body.len()), (zip.header("content-length"), 0));
     let incoming = app.data_dir().join("incoming");
-    eventually("nothing is left", || std::fs::read_dir(&incoming).unwrap().next().is_none());
+    wait_until("nothing is left", || std::fs::read_dir(&incoming).unwrap().next().is_none());
     let unknown = Project { configuration: "cfg_01ARZ3NDEKTSV4RRFFQ69G5FAV".into(), ..project };
     app.get(&target(&unknown, "/export")).problem(404, "not_found");
 }

@@ -1,6 +1,6 @@
 //! The service and its database: schemas of other versions, and a database that is away for a while.
 
-use crate::support::{TestApp, eventually, json};
+use crate::support::{TestApp, json, wait_until};
 
 /// A migration that this program does not know, with a column that it does not ask for.
 fn migrate_beyond(app: &TestApp, name: &str) {
@@ -46,7 +46,7 @@ fn a_run_ends_and_is_watched_while_the_database_is_away() {
     let end = watched.until_type("run.completed");
     assert_eq!(end[end.len() - 1]["payload"]["status"], "succeeded");
     app.change_database("ALTER TABLE runs_elsewhere RENAME TO runs");
-    eventually("the row has caught up", || app.show_run(&run)["status"] == "succeeded");
+    wait_until("the row has caught up", || app.show_run(&run)["status"] == "succeeded");
     assert_eq!(app.show_run(&run)["last_sequence"], end[end.len() - 1]["sequence"]);
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Project, Request, TestApp, Value, eventually, json};
+use crate::support::{Project, Request, TestApp, Value, json, wait_until};
 
 fn send(app: &TestApp, project: &Project, parts: &[(&str, Option<&str>, &[u8])]) -> crate::support::Response {
     app.send(&Request::post(project.documents()).form(parts))
@@ -30,8 +30,8 @@ fn an_upload_whose_client_hangs_up_leaves_no_file_without_a_row() {
     send(&app, &project, &parts).expect(201);
     let list = format!("{}?perPage=200", project.documents());
     let stored = app.data_dir().join("workspaces").join(&project.workspace).join("documents");
-    eventually("none is on its way", || files_below(&app.data_dir().join("incoming")).is_empty());
-    eventually("each file has a row", || {
+    wait_until("none is on its way", || files_below(&app.data_dir().join("incoming")).is_empty());
+    wait_until("each file has a row", || {
         let rows = app.get(&list).expect(200).json()["items"].as_array().unwrap().len();
         files_below(&stored).len() == rows
     });

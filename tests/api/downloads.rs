@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::support::{Project, Request, TestApp, eventually, in_turn, json};
+use crate::support::{Project, Request, TestApp, in_turn, json, wait_until};
 
 /// More than every buffer between the file and a client takes.
 const LARGE: usize = 24 << 20;
@@ -106,7 +106,7 @@ fn a_download_that_is_given_up_lets_go_of_its_file() {
     let stalled: Vec<_> = (0..20).map(|_| it.get().open(it.app.address).unwrap()).collect();
     assert_eq!(it.times_open(), 20);
     drop(stalled);
-    eventually("the file is closed", || it.times_open() == 0);
+    wait_until("the file is closed", || it.times_open() == 0);
     assert!(it.app.send(&it.get()).expect(200).body == it.content);
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Request, TestApp, Value, json};
+use crate::support::{Request, TIMEOUT, TestApp, Value, json};
 
 fn events_of(run: &str) -> String {
     format!("/api/v1/runs/{run}/events")
@@ -136,7 +136,7 @@ fn a_reader_that_does_not_read_holds_up_nobody() {
     app.touch("go");
     let began = Instant::now();
     let finished = app.finish_run(&run);
-    assert!(began.elapsed() < PATIENCE);
+    assert!(began.elapsed() < TIMEOUT);
     let last = finished["last_sequence"].as_u64().unwrap();
     let ids: Vec<u64> = stalled.rest().iter().map(|frame| frame.id.unwrap()).collect();
     assert!(ids.iter().copied().eq(1..=last), "{} of {last}", ids.len());
@@ -166,7 +166,7 @@ fn a_stream_takes_so_many_readers_and_says_so() {
     let open = || Request::get(&target).open(app.address).unwrap();
     let mut readers = Vec::new();
     // The reader that waited for the run to begin may not have left yet.
-    crate::support::eventually("two readers are in", || {
+    crate::support::wait_until("two readers are in", || {
         let answer = open();
         if answer.head.status == 200 {
             readers.push(answer);
@@ -177,15 +177,15 @@ fn a_stream_takes_so_many_readers_and_says_so() {
     assert!(third.header("retry-after").is_some());
     third.problem(429, "too_many_subscribers");
     readers.pop();
-    crate::support::eventually("there is room again", || open().head.status == 200);
+    crate::support::wait_until("there is room again", || open().head.status == 200);
     app.touch("go");
-    crate::support::eventually("it has ended", || app.show_run(&run)["status"] == "succeeded");
+    crate::support::wait_until("it has ended", || app.show_run(&run)["status"] == "succeeded");
 }
 
 /// Everything that comes back on one connection, until the service closes it.
 fn said_on_one_connection(app: &TestApp, requests: &str) -> String {
     let mut connection = std::net::TcpStream::connect(app.address).unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
     connection.write_all(requests.as_bytes()).unwrap();
     let mut said = String::new();
     connection.read_to_string(&mut said).expect("the service closes the connection");

@@ -3,7 +3,7 @@
 use crate::support::definitions::{by_server, question_set, step, with, workflow};
 use crate::support::executions::{EXECUTIONS, Watched};
 use crate::support::model::{ModelServer, Turn, user_text};
-use crate::support::{Response, TestApp, Value, eventually, json, laws};
+use crate::support::{Response, TestApp, Value, json, laws, wait_until};
 
 const EVERY_KIND: &str = "Write it.
 builtin: ask What?
@@ -25,7 +25,7 @@ fn faults(answer: Response) -> Vec<String> {
 
 /// The prompts that a server was asked, in order.
 fn prompts(server: &ModelServer) -> Vec<String> {
-    server.heard().iter().map(user_text).collect()
+    server.requests().iter().map(user_text).collect()
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn twenty_who_answer_at_once_are_told_who_was_first() {
 fn all_answers_go_into_the_next_call_and_a_step_asks_three_times_at_most() {
     let turns = ["What?", "How?", "When?", "Why?"].map(|text| Turn::Says(question_set(text).to_string()));
     let document = Turn::Says(json!({"title": "Done", "text": "It is."}).to_string());
-    let server = ModelServer::saying(turns.into_iter().chain([document]).collect());
+    let server = ModelServer::scripted(turns.into_iter().chain([document]).collect());
     let app = TestApp::with(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     let mut it = app.execute_new(&workflow("ask", &[by_server(step("note", &[], "Write it."))]));
     let mut first = Value::Null;
@@ -167,12 +167,12 @@ fn versions(texts: &[&str]) -> Vec<Turn> {
 
 #[test]
 fn a_document_is_used_when_it_is_accepted() {
-    let server = ModelServer::saying(versions(&["First", "Second"]));
+    let server = ModelServer::scripted(versions(&["First", "Second"]));
     let app = TestApp::with(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     let mut it = app.execute_new(&accepted_by_a_person(2));
     let needed = it.until_type("acceptance_needed");
     let document = |it: &Watched<'_>| it.show()["pending"][0]["document"].clone();
-    eventually("it waits", || it.show()["status"] == "waiting_acceptance");
+    wait_until("it waits", || it.show()["status"] == "waiting_acceptance");
     assert_eq!(
         (&document(&it)["document_id"], &document(&it)["version"]),
         (&needed["payload"]["document_id"], &json!(1))
@@ -206,13 +206,13 @@ fn a_document_is_used_when_it_is_accepted() {
     assert_eq!((&note["version"], &it.content("", "note")["title"]), (&json!(2), &json!("Second")));
     let completed = laws::of_kind(&it.seen, "step_completed");
     assert_eq!(completed[0]["payload"]["version"], 2);
-    assert_eq!(server.heard().len(), 2, "what was accepted is not asked for again");
+    assert_eq!(server.requests().len(), 2, "what was accepted is not asked for again");
     assert_eq!(it.show()["last_sequence"], it.seen.len(), "a repeat is no event");
 }
 
 #[test]
 fn a_rejection_of_the_last_attempt_is_the_end() {
-    let server = ModelServer::saying(versions(&["First", "Second"]));
+    let server = ModelServer::scripted(versions(&["First", "Second"]));
     let app = TestApp::with(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     let mut it = app.execute_new(&accepted_by_a_person(2));
     for comment in [json!({"accepted": false}), json!({"accepted": false, "comment": "still not"})] {
@@ -253,7 +253,7 @@ fn items_ask_and_are_accepted_each_for_itself() {
         }
     };
     both(&mut it, "clarification_needed");
-    eventually("both wait", || it.show()["pending"].as_array().unwrap().len() == 2);
+    wait_until("both wait", || it.show()["pending"].as_array().unwrap().len() == 2);
     let nobody = it.answer("part", &json!({"answers": {"Q_1": "x"}, "item": "c"}));
     assert!([404, 409].contains(&nobody.status()), "{nobody}");
     for item in ["b", "a"] {

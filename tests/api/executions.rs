@@ -2,7 +2,7 @@
 
 use crate::support::definitions::{answers_to, example, limited, step, with, workflow};
 use crate::support::executions::{EXECUTIONS, Watched, fresh_scope, id_of};
-use crate::support::{EventStream, Request, TestApp, Value, eventually, json, kind, laws, types};
+use crate::support::{EventStream, Request, TestApp, Value, json, kind, laws, types, wait_until};
 
 fn brief() -> Value {
     json!({"brief": {"title": "A bridge", "goal": "People cross the river on foot", "for": ["walkers", "children"]}})
@@ -36,7 +36,7 @@ fn the_example_is_gone_through_with_no_key_and_no_network() {
     let questions = &asked["payload"]["questions"];
     assert_eq!((&asked["step_id"], questions.as_array().unwrap().len()), (&json!("requirements"), 2));
     assert_eq!(questions[0]["text"], "Who will use the result?");
-    eventually("the execution waits", || it.show()["status"] == "waiting_clarification");
+    wait_until("the execution waits", || it.show()["status"] == "waiting_clarification");
     let waiting = it.show();
     let pending = &waiting["pending"][0];
     assert_eq!((&pending["kind"], &pending["step_id"]), (&json!("clarification"), &json!("requirements")));
@@ -312,7 +312,7 @@ fn lists_are_filtered_and_paged() {
     app.add_workflow(&workflow("wait", &[step("note", &[], "Write it.\nbuiltin: ask Why?")]));
     let mut waiting = app.execute("wait", &json!({}));
     waiting.until_type("clarification_needed");
-    eventually("it waits", || waiting.show()["status"] == "waiting_clarification");
+    wait_until("it waits", || waiting.show()["status"] == "waiting_clarification");
     let ids = |query: &str| -> Vec<String> {
         let page = app.get(&format!("{EXECUTIONS}?{query}")).expect(200).json();
         let items = page["items"].as_array().unwrap();
@@ -447,7 +447,7 @@ fn the_feed_of_the_workspace_tells_of_it() {
     it.ends("completed");
     let feed = format!("/api/v1/workspaces/{}/events", it.show()["workspace_id"].as_str().unwrap());
     let told = || app.get(&feed).expect(200).json()["items"].as_array().unwrap().clone();
-    eventually("the feed has told the end", || told().iter().any(|entry| kind(entry) == "complete"));
+    wait_until("the feed has told the end", || told().iter().any(|entry| kind(entry) == "complete"));
     let told = told();
     assert_eq!(types(&told), ["execution_started", "clarification_needed", "complete"]);
     for entry in &told {

@@ -1,6 +1,6 @@
 //! The feed of a workspace: what becomes of everything in it, in one stream.
 
-use crate::support::{Project, Request, TestApp, Value, eventually, json, kind, types};
+use crate::support::{Project, Request, TestApp, Value, json, kind, types, wait_until};
 
 /// What the feed has now.
 fn told(app: &TestApp, project: &Project) -> Vec<Value> {
@@ -39,7 +39,7 @@ fn comparable(event: &Value) -> Value {
 
 fn wait_for(app: &TestApp, project: &Project, ends: usize) -> Vec<Value> {
     let is_end = |entry: &&Value| kind(entry) == "run.completed";
-    eventually("the feed tells the ends", || told(app, project).iter().filter(is_end).count() >= ends);
+    wait_until("the feed tells the ends", || told(app, project).iter().filter(is_end).count() >= ends);
     told(app, project)
 }
 
@@ -85,7 +85,7 @@ fn a_reused_build_is_told_as_one_that_ended_at_once() {
     let project = app.project();
     app.build(&project, &json!({}));
     let again = app.build(&project, &json!({}))["id"].as_str().unwrap().to_owned();
-    eventually("both builds are told", || told(&app, &project).len() == 4);
+    wait_until("both builds are told", || told(&app, &project).len() == 4);
     assert_told(&told(&app, &project), &again, &lifecycle(&app.build_events(&again), "build"));
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{PATIENCE, Project, Request, Response, TestApp, Value, in_turn, json};
+use crate::support::{Project, Request, Response, TIMEOUT, TestApp, Value, in_turn, json};
 
 struct World {
     app: TestApp,
@@ -33,7 +33,7 @@ impl World {
 /// What the service says on one connection until it closes it.
 fn said(app: &TestApp, sent: &str) -> String {
     let mut socket = TcpStream::connect(app.address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket.write_all(sent.as_bytes()).unwrap();
     let mut said = String::new();
     // A reset after the answer is as good as an end: not everything that was sent may have been read.
@@ -290,7 +290,7 @@ fn a_wish_for_another_protocol_changes_nothing() {
 fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
     let it = World::new();
     let mut socket = TcpStream::connect(it.app.address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     let body = "{\"name\": \"Expected\"}";
     let head = "POST /api/v1/workspaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
     write!(socket, "{head}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n", body.len()).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::index::{Index, pip_wheel, uv_wheel, wheel_of};
 use crate::support::tools::{self, Files, files_of, with_file};
-use crate::support::{Project, Request, TestApp, Value, eventually, json, kind};
+use crate::support::{Project, Request, TestApp, Value, json, kind, wait_until};
 
 fn on_index(index: &Index, more: &[(&str, &str)]) -> TestApp {
     let of_index = index.settings();
@@ -169,11 +169,11 @@ fn an_installer_that_must_be_fetched_is_fetched_in_the_builds_stream() {
     let joined = creating(&app, &one, &json!({}));
     assert_eq!(joined["id"], first["id"], "what it will be made of is known");
     let run = app.create_run(&two, &json!([]));
-    eventually("the run's stream shows its build", || {
+    wait_until("the run's stream shows its build", || {
         app.run_events(&run).iter().any(|event| kind(event) == "build.started")
     });
     let says = |wanted: &str| lines(&app, &first).iter().any(|line| line["message"].as_str().unwrap().contains(wanted));
-    eventually("it is told what takes so long", || says("looking for"));
+    wait_until("it is told what takes so long", || says("looking for"));
     let second = app.list_builds(&two).remove(0);
     let cancel = Request::post(format!("/api/v1/runs/{run}/cancel")).json(&json!({}));
     app.send(&cancel).expect(202);

@@ -35,7 +35,7 @@ fn tokens_that_nobody_counted_have_no_price() {
             json!({"choices": [], "usage": {"prompt_tokens": null, "completion_tokens": null, "total_tokens": 0}}),
         ),
     ] {
-        let server = ModelServer::saying(vec![stream(&[&document], &[stop(), usage])]);
+        let server = ModelServer::scripted(vec![stream(&[&document], &[stop(), usage])]);
         let app = served(&server);
         let mut it = app.execute_new(&workflow(name, &[by_server(step("note", &[], "Write it."))]));
         let end = it.ends("completed");
@@ -54,7 +54,7 @@ fn tokens_that_nobody_counted_have_no_price() {
 fn thoughts_are_no_part_of_a_document() {
     let texts =
         ["<think>\nlike ```json\n{}\n``` maybe\n</thi", "nk>\n```json\n{\"title\":\"T\",", "\"text\":\"x\"}\n```"];
-    let server = ModelServer::saying(vec![stream(&texts, &[stop()])]);
+    let server = ModelServer::scripted(vec![stream(&texts, &[stop()])]);
     let app = served(&server);
     let mut it = app.execute_new(&workflow("thinks", &[by_server(step("note", &[], "Write it."))]));
     it.ends("completed");
@@ -65,7 +65,7 @@ fn thoughts_are_no_part_of_a_document() {
 fn a_document_that_would_change_is_asked_for_again() {
     let document = |n: &str| format!("{{\"title\":\"T\",\"text\":\"x\",\"n\":{n}}}");
     let turns = ["12345678901234567890123", "{\"a\":1,\"a\":2}", "\"\\u0000\"", "[12345678901234567890,0.1,1e21]"];
-    let server = ModelServer::saying(turns.iter().map(|n| stream(&[&document(n)], &[stop()])).collect());
+    let server = ModelServer::scripted(turns.iter().map(|n| stream(&[&document(n)], &[stop()])).collect());
     let app = served(&server);
     let note = with(by_server(step("note", &[], "Write it.")), json!({"max_attempts": 4}));
     let mut definition = workflow("numbers", &[note]);
@@ -79,20 +79,20 @@ fn a_document_that_would_change_is_asked_for_again() {
     assert_eq!(codes, ["number_inexact", "duplicate_key", "nul_character"]);
     assert_eq!(it.content("", "note")["n"].to_string(), "[12345678901234567890,0.1,1e+21]");
     // It is repeated in the next prompt, so that the model knows.
-    assert!(crate::support::model::user_text(&server.heard()[1]).contains("12345678901234567890123"));
+    assert!(crate::support::model::user_text(&server.requests()[1]).contains("12345678901234567890123"));
 }
 
 #[test]
 fn a_parameter_that_a_server_refuses_takes_no_call_of_its_own() {
     let document = json!({"title": "T", "text": "x"}).to_string();
-    let server = ModelServer::saying(vec![
+    let server = ModelServer::scripted(vec![
         Turn::Complains("Unsupported parameter: 'max_tokens' is not supported with this model."),
         stream(&[&document], &[stop()]),
     ]);
     let app = served(&server);
     let mut it = app.execute_new(&workflow("again", &[by_server(step("note", &[], "Write it."))]));
     it.ends("completed");
-    let heard = server.heard();
+    let heard = server.requests();
     assert_eq!((calls(&it).len(), heard.len()), (1, 2));
     assert_eq!((&heard[1]["max_completion_tokens"], heard[1].get("max_tokens")), (&heard[0]["max_tokens"], None));
     let fixed = TestApp::with(&[
@@ -101,6 +101,6 @@ fn a_parameter_that_a_server_refuses_takes_no_call_of_its_own() {
         ("ADE_OPENAI_TOKEN_LIMIT", "max_completion_tokens"),
     ]);
     fixed.execute_new(&workflow("fixed", &[by_server(step("note", &[], "Write it."))])).ends("completed");
-    let last = &server.heard()[2];
+    let last = &server.requests()[2];
     assert_eq!((last.get("stream_options"), last.get("max_tokens")), (None, None));
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ade::store::Store;
 
-use super::support::{Project, Request, Response, TestApp, Value, eventually, json};
+use super::support::{Project, Request, Response, TestApp, Value, json, wait_until};
 
 /// Everything that has ended is old.
 const COMPRESS: [(&str, &str); 1] = [("ADE_LOG_COMPRESS_AFTER", "0s")];
@@ -115,7 +115,7 @@ fn task<'a>(report: &'a Value, name: &str) -> &'a Value {
 #[track_caller]
 fn maintain_until(app: &TestApp, name: &str, done: u64) -> Value {
     let (mut counted, mut last) = (0, Value::Null);
-    eventually("the round has done its work", || {
+    wait_until("the round has done its work", || {
         last = maintain(app);
         assert_eq!(task(&last, name)["failed"], 0, "{last}");
         counted += task(&last, name)["done"].as_u64().unwrap();
@@ -226,7 +226,7 @@ fn nothing_young_is_touched() {
 #[test]
 fn rounds_come_by_themselves() {
     let it = Ended::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_MAINTENANCE_INTERVAL", "1s")]);
-    eventually("the log is compressed", || it.names() == ["events.ndjson.zst"]);
+    wait_until("the log is compressed", || it.names() == ["events.ndjson.zst"]);
     assert_eq!(it.get("/download").text(), it.log);
 }
 
@@ -264,7 +264,7 @@ fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_
     let it = Ended::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_LOG_RETENTION", "0s")]);
     let durable: String = it.log.split_inclusive('\n').take(it.last as usize - 1).collect();
     note_degraded(&it, durable.len());
-    eventually("the run has left the registry", || {
+    wait_until("the run has left the registry", || {
         let page = it.get("").expect(200).json();
         (&page["last_sequence"], &page["closed"]) == (&json!(it.last - 1), &json!(false))
     });
@@ -280,7 +280,7 @@ fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_
     assert_eq!(task(&report, "complete_logs")["done"], 1, "{report}");
     let row = it.app.show_run(&it.run);
     assert_eq!((&row["status"], &row["log_degraded"]), (&json!("succeeded"), &json!(false)));
-    eventually("the log is deleted", || {
+    wait_until("the log is deleted", || {
         maintain(&it.app);
         it.names().is_empty()
     });
@@ -294,7 +294,7 @@ fn old_files_of_a_feed_go_by_an_age_of_their_own_and_readers_are_told() {
     let project = app.project();
     let told = |app: &TestApp| app.get(&project.feed()).json()["last_sequence"].as_u64().unwrap();
     app.run(&project, &json!([]));
-    eventually("the feed tells build and run", || told(&app) == 5);
+    wait_until("the feed tells build and run", || told(&app) == 5);
     assert_eq!(task(&maintain(&app), "expire_feeds")["done"], 0, "the newest file stays");
     let mut app = app;
     app.stop_now();
@@ -303,7 +303,7 @@ fn old_files_of_a_feed_go_by_an_age_of_their_own_and_readers_are_told() {
     fs::rename(folder.join("events.ndjson"), folder.join(format!("events-{:020}.ndjson", 1))).unwrap();
     let app = app.restart();
     app.run(&project, &json!([]));
-    eventually("the feed tells the second run", || told(&app) == 8);
+    wait_until("the feed tells the second run", || told(&app) == 8);
     let task = task(&maintain(&app), "expire_feeds").clone();
     assert!(task["done"] == 1 && task["bytes_freed"].as_u64().unwrap() > 1000, "{task}");
     assert_eq!(app.get(&project.feed()).json()["items"].as_array().unwrap().len(), 3, "what is still there");

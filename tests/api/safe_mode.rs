@@ -1,6 +1,6 @@
 //! Safe mode: nothing new begins, everything can be read, and what is queued waits.
 
-use crate::support::{Project, Request, Response, TestApp, Value, eventually, json, kind};
+use crate::support::{Project, Request, Response, TestApp, Value, json, kind, wait_until};
 
 const SWITCH: &str = "/api/v1/system/safe-mode";
 
@@ -128,7 +128,7 @@ fn a_queued_build_waits_too() {
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let id = |build: Value| build["id"].as_str().unwrap().to_owned();
     let first = id(app.create_build(&project, &json!({})));
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     let second = id(app.create_build(&project, &json!({"force": true})));
     switch(&app, true);
     app.touch("go");

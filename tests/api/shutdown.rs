@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Request, TestApp, Value, eventually, json, kind};
+use crate::support::{Request, TestApp, Value, json, kind, wait_until};
 
 #[test]
 fn an_idle_service_stops_at_once_whoever_is_connected() {
@@ -27,7 +27,7 @@ fn a_run_may_end_while_the_service_drains() {
     let run = app.held_run(&project);
     let mut stream = app.run_stream(&run);
     app.begin_stop();
-    eventually("the service drains", || app.get("/health/ready").status() == 503);
+    wait_until("the service drains", || app.get("/health/ready").status() == 503);
     app.get("/health/live").expect(200);
     // Reading goes on, new work is refused.
     assert_eq!(app.show_run(&run)["status"], "running");
@@ -69,7 +69,7 @@ fn a_build_that_does_not_end_in_time_is_interrupted_and_built_again() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = app.create_build(&project, &json!({}))["id"].as_str().unwrap().to_owned();
-    eventually("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || app.folder().join("started").exists());
     app.stop_gracefully();
     let app = app.restart();
     let ended = app.show_build(&build);

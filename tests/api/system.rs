@@ -1,7 +1,7 @@
 //! The actors of the service, as an operator sees them.
 
 use crate::support::definitions::{step, workflow};
-use crate::support::{Request, TestApp, Value, eventually, json};
+use crate::support::{Request, TestApp, Value, json, wait_until};
 
 fn system(app: &TestApp) -> Value {
     app.get("/api/v1/system/actors").expect(200).json()
@@ -29,7 +29,7 @@ fn each_kind_of_work_is_listed_with_what_its_actor_does_until_it_has_ended() {
     stream.until(|event| event["payload"]["message"] == "here");
     let mut execution = app.execute_new(&workflow("ask", &[step("note", &[], "Write it.\nbuiltin: ask What?")]));
     execution.until_type("clarification_needed");
-    eventually("the execution waits for its answer", || {
+    wait_until("the execution waits for its answer", || {
         actor(&system(&app), &execution.id)["work"]["stage"] == "waiting_clarification"
     });
     let busy = system(&app);
@@ -45,6 +45,6 @@ fn each_kind_of_work_is_listed_with_what_its_actor_does_until_it_has_ended() {
     stream.until_type("run.completed");
     execution.answer("note", &json!({"answers": {"Q_1": "this"}})).expect(200);
     execution.ends("completed");
-    eventually("nothing is left", || system(&app)["actors"] == json!([]));
+    wait_until("nothing is left", || system(&app)["actors"] == json!([]));
     assert_eq!(counts(&system(&app)), [0, 0, 0]);
 }

@@ -1,6 +1,5 @@
 //! Documents of workflows: versions, who may add one, and lists.
 
-use crate::support::http::Incoming;
 use crate::support::{Request, Response, TestApp, Value, json};
 
 const DOCUMENTS: &str = "/api/v1/documents";
@@ -142,7 +141,7 @@ fn of_twenty_writers_at_once_each_has_its_own_version_or_a_412() {
             .map(|writer| {
                 let body = json!({"content": {"round": round, "writer": writer}});
                 let (request, address) = (put(&document, &format!("\"{current}\""), &body), app.address);
-                std::thread::spawn(move || (body, request.open(address).and_then(Incoming::read_all).unwrap()))
+                std::thread::spawn(move || (body, request.send(address).unwrap()))
             })
             .collect();
         let answers: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
@@ -172,7 +171,7 @@ fn twenty_writers_who_try_again_all_get_through() {
                 let mut known = 1;
                 loop {
                     let request = put(&document, &format!("\"{known}\""), &body);
-                    let answer = request.open(address).and_then(Incoming::read_all).unwrap();
+                    let answer = request.send(address).unwrap();
                     if answer.status() == 200 {
                         return (answer.json()["version"].as_u64().unwrap(), body["content"].clone());
                     }

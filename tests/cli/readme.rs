@@ -58,7 +58,7 @@ fn the_example_runs_by_one_command_without_a_service() {
 fn the_example_runs_over_http_as_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &settings());
-    let out = follow(folder.path(), &server.address, blocks()[1], "");
+    let out = follow(folder.path(), &server.address.to_string(), blocks()[1], "");
     for event in ["execution_started", "clarification_needed", "clarification_answered", "step_completed", "complete"] {
         assert!(out.contains(&format!("event: {event}\n")), "{event}: {out}");
     }

@@ -162,13 +162,11 @@ fn silent_index() -> (std::net::TcpListener, String) {
 fn fetching_uv_is_reported_while_it_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     // Nothing on the search path, so that there is no uv to find.
-    let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
-    let python = String::from_utf8(python.stdout).unwrap().trim().to_owned();
     let (_listener, url) = silent_index();
     let mut command = ade(&folder.path().join("data"), &settings());
     command
         .env("PATH", folder.path())
-        .env("ADE_PYTHON_BIN", python)
+        .env("ADE_PYTHON_BIN", ade_test_support::tools::python())
         .env("PIP_INDEX_URL", url)
         .arg("run")
         .arg(fixture("roster.csv"));

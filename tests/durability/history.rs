@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde_json::json;
 use ulid::Ulid;
 
-use super::random::Random;
 use super::sim_disk::{Faults, SimDisk};
+use ade_test_support::random::Random;
 
 const DATA: &str = "/data";
 
@@ -71,7 +71,7 @@ struct Stream {
 
 impl Stream {
     fn new(random: &mut Random) -> Self {
-        let mut ulid = || Ulid::from_parts(1, u128::from(random.next()));
+        let mut ulid = || Ulid::from_parts(1, u128::from(random.number()));
         let key = StreamKey::of(WorkspaceId::from_ulid(ulid()), RunId::from_ulid(ulid()));
         Self {
             key,
@@ -92,7 +92,7 @@ impl Stream {
         let lines = if random.chance(20) { 4 + random.below(12) } else { 1 + random.below(3) };
         let mut batch = Vec::new();
         for sequence in (self.last_sequence + 1..).take(lines as usize) {
-            let event_id = EventId::from_ulid(Ulid::from_parts(sequence, u128::from(random.next())));
+            let event_id = EventId::from_ulid(Ulid::from_parts(sequence, u128::from(random.number())));
             let padding = "x".repeat(random.below(900) as usize);
             let stamp = codec::Stamp { sequence, event_id, created_at: time::micros(chrono::DateTime::UNIX_EPOCH) };
             let draft = Draft::new("console.line", Source::Engine, &json!({ "message": padding }));
@@ -167,7 +167,7 @@ pub fn live(seed: u64, lying_disk: bool) -> Result<Seen, String> {
     };
     let policy = options.durability;
     let streams = (0..2 + random.below(4)).map(|_| Stream::new(&mut random)).collect();
-    let disk = SimDisk::new(random.next(), lying_disk);
+    let disk = SimDisk::new(random.number(), lying_disk);
     let mut history = History { random, disk, options, streams, seen: Seen::default() };
     for _ in 0..1 + history.random.below(4) {
         history.generation(true).map_err(|broken| format!("seed {seed} {policy:?}: {broken}"))?;

@@ -2,7 +2,6 @@
 
 mod contract;
 mod history;
-mod random;
 mod real_disk;
 mod retention;
 mod segments;

@@ -9,8 +9,8 @@ use serde_json::json;
 use ulid::Ulid;
 
 use super::from_environment;
-use super::random::Random;
 use super::sim_disk::{Faults, SimDisk};
+use ade_test_support::random::Random;
 
 /// What is known of the log from the outside.
 struct Feed {

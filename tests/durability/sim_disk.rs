@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ade::log::disk::{Disk, DiskFile, Mode, ReadAt};
 
-use super::random::Random;
+use ade_test_support::random::Random;
 
 const SECTOR: u64 = 512;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::log::Log;
 use crate::support::server::Server;
 use crate::support::work::Place;
-use crate::support::{FOR_EVER, eventually, process};
+use crate::support::{NEVER, eventually, process};
 
 /// What engines do before they are cancelled.
 const ZOO: &[(&str, &str)] = &[
@@ -60,7 +60,7 @@ fn time(event: &Value) -> DateTime<Utc> {
 fn an_engine_that_ends_when_asked_is_not_given_the_grace_of_one_that_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = crate::support::server::settings();
-    settings.insert("ADE_CANCEL_GRACE", FOR_EVER.into());
+    settings.insert("ADE_CANCEL_GRACE", NEVER.into());
     let server = Server::start_with(folder.path(), &settings);
     let place = Place::make(&server);
     place.warm_up(&server);

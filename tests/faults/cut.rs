@@ -2,15 +2,16 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+
+use ade_test_support::TIMEOUT;
 
 use crate::support::server::Server;
 use crate::support::work::Place;
 
 /// Opens a response and reads until `seen` has come.
 fn open(server: &Server, version: &str, path: &str, seen: &str) -> BufReader<TcpStream> {
-    let mut socket = TcpStream::connect(&server.address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut socket = TcpStream::connect(server.address).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(socket, "GET {path} HTTP/{version}\r\nHost: {}\r\n\r\n", server.address).unwrap();
     let (mut reader, mut line, mut head) = (BufReader::new(socket), String::new(), String::new());
     while !line.contains(seen) {

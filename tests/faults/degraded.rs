@@ -9,11 +9,12 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::definitions::{step, workflow};
+use crate::support::http::Request;
 use crate::support::log::{self, Log};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::Subscriber;
 use crate::support::work::{Place, Run, id};
-use crate::support::{eventually, http, process};
+use crate::support::{eventually, process};
 
 /// A small disk of its own.
 pub struct SmallDisk(PathBuf);
@@ -174,7 +175,7 @@ fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
     let (status, execution) = server.post("/api/v1/executions", &body);
     assert_eq!(status, 201, "{execution}");
     let path = format!("/api/v1/executions/{}", execution["execution_id"].as_str().unwrap());
-    let reader = Subscriber::start(&server.address, &format!("{path}/stream"), None);
+    let reader = Subscriber::start(server.address, &format!("{path}/stream"), None);
     let has_asked = || reader.seen().events.iter().any(|(_, line)| line.contains("clarification_needed"));
     eventually("somebody is asked", || has_asked().then_some(()));
     disk.fill();
@@ -227,10 +228,8 @@ fn told(server: &Server, run: &Run, subscriber: Subscriber) -> u64 {
         (late.controls == ["stream.degraded"]).then_some(late)
     });
     assert_eq!(late.events, seen.events, "what was seen is there, and nothing else");
-    let path = run.events_path();
-    let id = last.to_string();
-    let answer = http::send(&server.address, "GET", &path, &[("Last-Event-ID", id.as_str())], b"").unwrap();
-    assert_eq!(answer.status, 204, "who has all durable events need not come back");
+    let request = Request::get(run.events_path()).header("Last-Event-ID", last);
+    assert_eq!(server.send(&request).unwrap().status(), 204, "who has all durable events need not come back");
     last
 }
 

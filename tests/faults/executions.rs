@@ -9,13 +9,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::definitions::{answers_to, by_server, example, step, with, workflow};
+use crate::support::http::Request;
 use crate::support::laws;
 use crate::support::log::Log;
 use crate::support::model::{ModelServer, Turn};
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::sse::{Seen, Subscriber};
 use crate::support::work::parse;
-use crate::support::{FOR_EVER, eventually, http};
+use crate::support::{NEVER, eventually};
 
 /// A data folder, what is executed in it, and what has been seen of it.
 struct Story {
@@ -60,8 +61,7 @@ impl Story {
     /// Reads on from what was seen, and answers what is asked, until so many events have been seen or the stream is
     /// over.
     fn follow(&mut self, server: &Server, events: usize) {
-        let subscriber =
-            Subscriber::start(&server.address, &self.path("/stream"), self.lines.last().map(|(id, _)| *id));
+        let subscriber = Subscriber::start(server.address, &self.path("/stream"), self.lines.last().map(|(id, _)| *id));
         eventually("the execution goes on", || {
             let is_over = subscriber.is_over();
             let seen = subscriber.seen();
@@ -223,7 +223,7 @@ fn with_server(model: &ModelServer) -> Settings {
 
 /// Every call on record was made once; what was asked besides was under way when the service died.
 fn assert_asked(model: &ModelServer, events: &[Value], in_flight: usize) {
-    let (asked, replies) = (model.heard().len(), work(events).values().map(|(replies, _)| replies).sum::<usize>());
+    let (asked, replies) = (model.requests().len(), work(events).values().map(|(replies, _)| replies).sum::<usize>());
     assert!(
         (replies..=replies + in_flight).contains(&asked),
         "{asked} calls for {replies} replies: {:?}",
@@ -234,14 +234,14 @@ fn assert_asked(model: &ModelServer, events: &[Value], in_flight: usize) {
 #[test]
 fn a_call_on_record_is_never_made_again() {
     let (definition, input) = on_a_server();
-    let model = ModelServer::saying(vec![document()]);
+    let model = ModelServer::scripted(vec![document()]);
     let (mut calm, server) = Story::begin(&definition, &input, with_server(&model));
     calm.follow_to_the_end(&server);
     let (expected, events) = (calm.check(&server, "completed"), calm.events());
     assert_asked(&model, &events, 0);
     calm.end(server);
     for at in 1..=events.len() {
-        let model = ModelServer::saying(vec![document()]);
+        let model = ModelServer::scripted(vec![document()]);
         let (mut story, server) = Story::begin(&definition, &input, with_server(&model));
         story.follow(&server, at);
         server.kill();
@@ -284,7 +284,7 @@ fn killed_again_and_again_it_comes_to_the_same_end() {
 
 #[test]
 fn a_call_that_a_crash_interrupts_is_told_and_made_again() {
-    let model = ModelServer::saying(vec![Turn::Hangs, document()]);
+    let model = ModelServer::scripted(vec![Turn::Hangs, document()]);
     let definition = workflow("hangs", &[by_server(step("note", &[], "Write it."))]);
     let (mut story, server) = Story::begin(&definition, &json!({}), with_server(&model));
     model.await_calls(1);
@@ -297,7 +297,7 @@ fn a_call_that_a_crash_interrupts_is_told_and_made_again() {
     let errors: Vec<_> =
         laws::of_kind(&events, "llm_call").iter().map(|call| call["payload"]["error"].clone()).collect();
     assert_eq!(
-        (model.heard().len(), errors),
+        (model.requests().len(), errors),
         (2, vec![json!("interrupted"), Value::Null]),
         "{:?}",
         laws::told(&events)
@@ -345,7 +345,7 @@ fn story_status(server: &Server) -> String {
 
 #[test]
 fn a_cancel_that_was_taken_is_carried_out_after_a_kill() {
-    let model = ModelServer::saying(vec![Turn::Hangs]);
+    let model = ModelServer::scripted(vec![Turn::Hangs]);
     let definition = workflow("hangs", &[by_server(step("note", &[], "Write it."))]);
     let (mut story, server) = Story::begin(&definition, &json!({}), with_server(&model));
     model.await_calls(1);
@@ -362,10 +362,10 @@ fn a_cancel_that_was_taken_is_carried_out_after_a_kill() {
 fn one_that_waits_for_a_person_does_not_keep_the_service_from_stopping() {
     let definition = workflow("asking", &[step("note", &[], "Write it.\nbuiltin: ask What?")]);
     let mut settings = settings();
-    settings.insert("ADE_DRAIN_TIMEOUT", FOR_EVER.into());
+    settings.insert("ADE_DRAIN_TIMEOUT", NEVER.into());
     let (mut story, mut server) = Story::begin(&definition, &json!({}), settings);
     eventually("it waits", || (story_status(&server) == "waiting_clarification").then_some(()));
-    let reader = Subscriber::start(&server.address, &story.path("/stream"), None);
+    let reader = Subscriber::start(server.address, &story.path("/stream"), None);
     eventually("the reader is there", || (reader.count() > 0).then_some(()));
     server.signal(libc::SIGTERM);
     assert!(server.wait().success());
@@ -382,7 +382,7 @@ fn one_that_waits_for_a_person_does_not_keep_the_service_from_stopping() {
 
 #[test]
 fn one_that_is_at_work_when_the_service_stops_goes_on_at_the_next_start() {
-    let model = ModelServer::saying(vec![document(), Turn::Hangs, document()]);
+    let model = ModelServer::scripted(vec![document(), Turn::Hangs, document()]);
     let definition =
         workflow("hangs", &[by_server(step("note", &[], "Write it.")), by_server(step("end", &["note"], "End it."))]);
     let mut settings = with_server(&model);
@@ -391,13 +391,13 @@ fn one_that_is_at_work_when_the_service_stops_goes_on_at_the_next_start() {
     model.await_calls(2);
     server.signal(libc::SIGTERM);
     assert!(server.wait().success());
-    model.await_left(1);
+    model.await_disconnects(1);
     drop(server);
     verify(story.folder.path());
     let server = story.restart();
     story.follow_to_the_end(&server);
     story.check(&server, "completed");
-    assert_eq!(model.heard().len(), 3, "{:?}", laws::told(&story.events()));
+    assert_eq!(model.requests().len(), 3, "{:?}", laws::told(&story.events()));
     assert_eq!(work(&story.events()).values().map(|(_, begun)| *begun).collect::<Vec<_>>(), [1, 1]);
     story.end(server);
 }
@@ -413,13 +413,10 @@ fn a_step_that_is_nearly_done_is_finished_before_the_service_stops() {
     server.signal(libc::SIGTERM);
     let body = json!({"workflow_id": "slow", "scope_type": "project", "scope_id": "other"});
     let refused = eventually("new work is refused", || {
-        let json = [("Content-Type", "application/json")];
+        let request = Request::post("/api/v1/executions").json(&body);
         // The service may have ended.
-        let Ok(answer) = http::send(&server.address, "POST", "/api/v1/executions", &json, body.to_string().as_bytes())
-        else {
-            return Some(503);
-        };
-        (answer.status != 201).then_some(answer.status)
+        let status = server.send(&request).map_or(503, |answer| answer.status());
+        (status != 201).then_some(status)
     });
     assert_eq!(refused, 503);
     assert!(server.wait().success());

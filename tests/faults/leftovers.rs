@@ -158,8 +158,8 @@ fn an_engine_that_destroys_its_log_stops_no_start_and_reaches_nothing_of_others(
         assert_eq!(run.ended(&server)["status"], "succeeded", "{what}");
         for below in ["events", "events/stream", "events/download", "logs", "diagnostics", "outputs", "summary"] {
             let path = format!("{}/{below}", run.path());
-            let answer = crate::support::http::send(&server.address, "GET", &path, &[], b"").unwrap();
-            assert!(answer.status < 500 || answer.status == 503, "{what}: {} of {path}", answer.status);
+            let status = server.status(&path);
+            assert!(status < 500 || status == 503, "{what}: {status} of {path}");
         }
     }
     let runs: Vec<_> = SABOTAGE.iter().map(|(_, code)| place.run(&server, &script(code, "sleep 1000"))).collect();

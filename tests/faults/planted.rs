@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::http;
 use crate::support::log::Log;
 use crate::support::server::{Server, ade, settings};
 use crate::support::work::{Place, Run};
@@ -15,10 +14,6 @@ fn service(folder: &Path) -> (Server, Place) {
     let place = Place::make(&server);
     place.warm_up(&server);
     (server, place)
-}
-
-fn status(server: &Server, path: &str) -> u16 {
-    http::send(&server.address, "GET", path, &[], b"").unwrap().status
 }
 
 /// A run whose engine does this in the folder that its outputs' folder is in.
@@ -78,21 +73,21 @@ fn an_output_that_is_no_file_is_not_there() {
     let listed = server.get(&format!("{}/outputs", run.path()));
     assert_eq!(listed["files"].as_array().unwrap().len(), 1, "{listed}");
     // More than there are threads that may block.
-    let (address, pipe) = (&server.address, format!("{}/outputs/pipe", run.path()));
+    let pipe = format!("{}/outputs/pipe", run.path());
     std::thread::scope(|scope| {
-        let ask = || http::send(address, "GET", &pipe, &[], b"").unwrap().status;
+        let ask = || server.status(&pipe);
         let asked: Vec<_> = (0..600).map(|_| scope.spawn(ask)).collect();
         assert!(asked.into_iter().all(|asked| asked.join().unwrap() == 404));
     });
     for name in ["link", "link/secret", "zero", "folder", "none", "real/below", "../logs/events.ndjson"] {
-        assert_eq!(status(&server, &format!("{}/outputs/{name}", run.path())), 404, "{name}");
+        assert_eq!(server.status(&format!("{}/outputs/{name}", run.path())), 404, "{name}");
     }
-    assert_eq!(status(&server, &format!("{}/outputs/real", run.path())), 200);
+    assert_eq!(server.status(&format!("{}/outputs/real", run.path())), 200);
 
     let code = format!("os.rename('output', 'before') or os.symlink({:?}, 'output')", others.path());
     let moved = doing(&server, &place, &code);
     assert_eq!(server.get(&format!("{}/outputs", moved.path()))["files"], json!([]));
-    assert_eq!(status(&server, &format!("{}/outputs/secret", moved.path())), 404);
+    assert_eq!(server.status(&format!("{}/outputs/secret", moved.path())), 404);
     server.stop();
 }
 

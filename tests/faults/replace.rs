@@ -1,16 +1,17 @@
 //! The service is killed while a configuration's package is replaced: it is the old one or the new one, whole.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
 use ade::package::{Limits, content_digest, export_zip, import_zip};
 use serde_json::json;
 
+use crate::support::http::Request;
 use crate::support::random::Random;
 use crate::support::server::Server;
 use crate::support::work::Place;
-use crate::support::{eventually, http, tools};
+use crate::support::{eventually, tools};
 
 /// The scripted configuration with many more files of this content, and its digest.
 fn package(folder: &Path, content: &str) -> (Vec<u8>, String) {
@@ -30,27 +31,23 @@ fn a_kill_while_a_package_is_replaced_leaves_the_old_or_the_new() {
     let mut server = Server::start(folder.path());
     let place = Place::make(&server);
     let configuration = format!("/api/v1/workspaces/{}/configurations/{}", place.workspace, place.configuration);
-    let put = |address: &str, zip: &[u8]| {
-        let (content_type, body) = http::form(&[], "package.zip", zip);
-        let headers = [("Content-Type", content_type.as_str()), ("If-Match", "*")];
-        http::send(address, "PUT", &format!("{configuration}/import"), &headers, &body)
+    let put = |address, zip: &[u8]| {
+        let request = Request::new("PUT", format!("{configuration}/import")).header("If-Match", "*");
+        request.form(&[("file", Some("package.zip"), zip)]).send(address)
     };
-    put(&server.address, &both[0].0).expect("the service answers");
+    put(server.address, &both[0].0).expect("the service answers");
     let mut seen = Vec::new();
     for round in 0..8 {
-        let (address, zip) = (server.address.clone(), both[(round + 1) % 2].0.clone());
+        let (address, zip) = (server.address, both[(round + 1) % 2].0.clone());
         std::thread::scope(|scope| {
-            let putting = scope.spawn(|| put(&address, &zip).is_ok());
+            let putting = scope.spawn(|| put(address, &zip).is_ok());
             std::thread::sleep(Duration::from_millis(random.below(400)));
             server.kill();
             // Cut off, or answered just before.
             putting.join().unwrap();
         });
         server = Server::start(folder.path());
-        let address = server.address.clone();
-        let mut exported = Vec::new();
-        let answer = http::send(&address, "GET", &format!("{configuration}/export"), &[], &[]).expect("an answer");
-        { answer }.body.read_to_end(&mut exported).expect("an answer comes whole");
+        let exported = server.send(&Request::get(format!("{configuration}/export"))).expect("an answer").body;
         let unpacked = packages.path().join(format!("round-{round}"));
         let report = import_zip(Cursor::new(exported), &unpacked, Limits::default()).unwrap();
         let which = both.iter().position(|(_, digest)| *digest == report.content_digest);

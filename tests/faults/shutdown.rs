@@ -6,15 +6,16 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::support::http::Request;
 use crate::support::log::Log;
 use crate::support::server::Server;
 use crate::support::work::Place;
-use crate::support::{FOR_EVER, eventually, http, process};
+use crate::support::{NEVER, eventually, process};
 
 /// A service that has its venv already, and gives work at a stop all the time that it wants.
 fn warm(folder: &Path) -> (Server, Place) {
     let mut settings = crate::support::server::settings();
-    settings.insert("ADE_DRAIN_TIMEOUT", FOR_EVER.into());
+    settings.insert("ADE_DRAIN_TIMEOUT", NEVER.into());
     let server = Server::start_with(folder, &settings);
     let place = Place::make(&server);
     place.warm_up(&server);
@@ -25,8 +26,8 @@ fn warm(folder: &Path) -> (Server, Place) {
 fn ask_to_stop(server: &Server) {
     server.signal(libc::SIGTERM);
     eventually("the service says that it stops", || {
-        let ready = http::send(&server.address, "GET", "/health/ready", &[], b"").ok()?;
-        (ready.status == 503).then_some(())
+        let ready = server.send(&Request::get("/health/ready")).ok()?;
+        (ready.status() == 503).then_some(())
     });
 }
 
@@ -37,9 +38,9 @@ fn with_nothing_to_do_it_ends_soon() {
     let run = place.run(&server, "emit 20000");
     assert_eq!(run.ended(&server)["status"], "succeeded");
     // One who never reads, and one who asks for nothing.
-    let mut stalled = TcpStream::connect(&server.address).unwrap();
+    let mut stalled = TcpStream::connect(server.address).unwrap();
     write!(stalled, "GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", run.events_path(), server.address).unwrap();
-    let _idle = TcpStream::connect(&server.address).unwrap();
+    let _idle = TcpStream::connect(server.address).unwrap();
     stalled.peek(&mut [0]).unwrap();
     server.signal(libc::SIGTERM);
     assert!(server.wait().success());
@@ -54,11 +55,9 @@ fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
     let subscriber = run.subscribe(&server, None);
     run.await_line(&server, "ready");
     ask_to_stop(&server);
-    let body = json!({"options": {"validate_only": true}}).to_string();
+    let body = json!({"options": {"validate_only": true}});
     let path = format!("/api/v1/configurations/{}/runs", place.configuration);
-    let json = [("Content-Type", "application/json")];
-    let refused = http::send(&server.address, "POST", &path, &json, body.as_bytes()).unwrap();
-    assert_eq!(refused.status, 503, "new work is refused");
+    assert_eq!(server.post(&path, &body).0, 503, "new work is refused");
     assert_eq!(run.show(&server)["status"], "running", "reading goes on");
     std::fs::write(gate, "").unwrap();
     assert!(server.wait().success());

@@ -2,8 +2,6 @@
 //! readers that cost and delay nothing, rows that follow their logs.
 
 mod cutover;
-#[path = "../support/database.rs"]
-mod database;
 mod durable;
 mod ending;
 mod feed;

@@ -23,8 +23,8 @@ use ade::store::Store;
 use ade::summary::{ExecutionFold, Fact, RunFold};
 use serde_json::{Value, json};
 
-use super::database::TestDatabase;
 use super::support::{World, in_system, line};
+use ade_test_support::database::TestDatabase;
 
 /// A log as the service wrote it.
 const RECORDED: &[u8] = include_bytes!("recorded_run.ndjson");
@@ -95,7 +95,7 @@ struct Rows {
 
 impl Rows {
     async fn with(run_id: RunId, workspace_id: WorkspaceId, configuration_id: ConfigurationId) -> Self {
-        let database = TestDatabase::new();
+        let database = TestDatabase::create();
         let store = Store::connect(database.url(), 4).await.unwrap();
         store.migrate().await.unwrap();
         let now = micros(chrono::Utc::now());

@@ -1,12 +1,13 @@
 //! A package index of a test's own, as installers know it: a page of links per project, and the files.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use ade_test_support::server::{receive, serve};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -27,17 +28,9 @@ struct State {
 impl Index {
     /// With these files, named as wheels and source archives are.
     pub fn serving(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let state = Arc::new(State { files: files.into_iter().collect(), served: Mutex::default() });
         let serving = state.clone();
-        std::thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
-                let state = serving.clone();
-                // Installers keep connections, and leave them without a word.
-                std::thread::spawn(move || drop(state.serve(socket)));
-            }
-        });
+        let address = serve(move |socket| serving.serve(socket));
         Self { address, state }
     }
 
@@ -62,19 +55,10 @@ impl Index {
 impl State {
     fn serve(&self, socket: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(socket.try_clone()?);
-        loop {
-            let mut lines = Vec::new();
-            while lines.last().is_none_or(|line: &String| !line.trim().is_empty()) {
-                let mut line = String::new();
-                if reader.read_line(&mut line)? == 0 {
-                    return Ok(());
-                }
-                lines.push(line);
-            }
-            let mut words = lines[0].split(' ');
-            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            self.answer(&socket, method, target)?;
+        while let Some(request) = receive(&mut reader)? {
+            self.answer(&socket, &request.method, &request.target)?;
         }
+        Ok(())
     }
 
     fn answer(&self, mut socket: &TcpStream, method: &str, target: &str) -> io::Result<()> {
@@ -139,7 +123,7 @@ fn archive_of(files: &Files, script: &str) -> (String, Vec<u8>) {
 /// A wheel with a program `uv` that starts the one that these tests use anyway: unpacking forty megabytes once more
 /// says nothing, and took minutes on a busy machine.
 pub fn uv_wheel() -> (String, Vec<u8>) {
-    let program = format!("#!/bin/sh\nexec '{}' \"$@\"\n", tools::uv_folder().join("uv").display());
+    let program = format!("#!/bin/sh\nexec '{}' \"$@\"\n", tools::uv_directory().join("uv").display());
     let info = "uv-0.0.1.dist-info";
     let mut zip = ZipWriter::new(io::Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);

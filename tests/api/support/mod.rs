@@ -4,21 +4,9 @@
 //! lives, and every log in its data folder is dense and ends with its one terminal event, unless its run has not begun.
 
 pub mod executions;
-pub mod http;
 pub mod index;
-pub mod sse;
 pub mod tools;
 mod aftermath;
-#[path = "../../support/database.rs"]
-mod database;
-#[path = "../../support/definitions.rs"]
-pub mod definitions;
-#[path = "../../support/laws.rs"]
-pub mod laws;
-#[path = "../../support/model.rs"]
-pub mod model;
-#[path = "../../faults/support/random.rs"]
-pub mod random;
 mod verbs;
 
 use std::collections::BTreeMap;
@@ -33,13 +21,13 @@ use std::time::{Duration, Instant};
 use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
 use ade::registry::{ActorState, Observed, PruneReport, RegistryHandle};
-use database::{Locked, TestDatabase};
+use ade_test_support::database::{Locked, TestDatabase};
 use tempfile::TempDir;
 
-pub use aftermath::processes_with;
-pub use http::{PATIENCE, Request, Response, in_turn};
+pub use ade_test_support::http::{Request, Response, in_turn};
+pub use ade_test_support::sse::{EventStream, Frame, kind};
+pub use ade_test_support::{TIMEOUT, definitions, http, laws, model, process, random, wait_until};
 pub use serde_json::{Value, json};
-pub use sse::{EventStream, Frame, kind};
 pub use verbs::{Project, types};
 
 /// A running service. Dropping it stops it and checks that nothing is left.
@@ -67,7 +55,7 @@ impl Ground {
     /// In a folder whose name begins like this.
     fn named(prefix: &str) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
-        Arc::new(Self { folder, database: TestDatabase::new() })
+        Arc::new(Self { folder, database: TestDatabase::create() })
     }
 }
 
@@ -243,7 +231,7 @@ fn environment(ground: &Ground, own: &[(String, String)]) -> Environment {
     };
     let mut environment: Environment = std::env::vars().filter(|(name, _)| to_the_index(name)).collect();
     environment.extend([
-        ("PATH".into(), format!("{}:{path}", tools::uv_folder().display())),
+        ("PATH".into(), format!("{}:{path}", tools::uv_directory().display())),
         ("HOME".into(), folder.display().to_string()),
         ("ADE_BIND".into(), "127.0.0.1:0".into()),
         ("ADE_DATA_DIR".into(), folder.join("data").display().to_string()),
@@ -282,7 +270,7 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
         let (address, stop) = (application.address(), application.stop_handle());
         started.send(Ok(Running { address, stop, registry: registry.clone() })).unwrap();
         application.run().await.expect("the service ends well");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let Observed { work, actors } = registry.observe().await.expect("the registry answers");
             if actors.is_empty() || Instant::now() > deadline {
@@ -294,14 +282,4 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
     actix::System::current().stop();
     system.run().expect("the system ends well");
     aftermath
-}
-
-/// Waits until something is so.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -44,7 +44,7 @@ fn id(resource: &Value) -> String {
 impl TestApp {
     #[track_caller]
     pub fn send(&self, request: &Request) -> Response {
-        request.open(self.address).and_then(super::http::Incoming::read_all).unwrap()
+        request.send(self.address).unwrap()
     }
 
     #[track_caller]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::behaviour::{Behaviour, LogState};
 use super::told::Told;
 use super::victims::SECRET;
-use crate::support::http;
+use crate::support::http::Request;
 use crate::support::server::Server;
 use crate::support::sse::Subscriber;
 use crate::support::work::Run;
@@ -68,7 +68,7 @@ pub fn answers(server: &Server, behaviour: &Behaviour, run: &Run, faults: &mut F
     for path in ["/events/download"].iter().chain(&of_runs[if is_run { 3 } else { 4 }..]) {
         faults.add(get(server, &format!("{}{path}", run.path()), DOWNLOAD_BYTES).fault(behaviour));
     }
-    let stream = Subscriber::start(&server.address, &format!("{}?tail=2", run.events_path()), None);
+    let stream = Subscriber::start(server.address, &format!("{}?tail=2", run.events_path()), None);
     let ended = attempt(|| stream.finish());
     let ends =
         ended.as_ref().is_ok_and(|seen| seen.whole && (seen.status < 500 || behaviour.log == LogState::Destroyed));
@@ -109,7 +109,7 @@ pub fn reads(server: &Server, run: &Run, outputs: &[&str], faults: &mut Faults) 
 pub fn is_served(server: &Server, run: &Run, told: &Told) {
     assert!(told.holds(&server.data_dir, &run.show(server)), "the log is not what it was");
     let path = format!("{}?tail=1", run.events_path());
-    let seen = Subscriber::start(&server.address, &path, None).finish();
+    let seen = Subscriber::start(server.address, &path, None).finish();
     assert!(seen.whole && seen.events == [(told.count, told.last.clone())], "{seen:?}");
 }
 
@@ -122,9 +122,10 @@ struct Answer {
 
 fn get(server: &Server, path: &str, limit: u64) -> Answer {
     let (begun, mut body) = (Instant::now(), Vec::new());
-    let status = http::send(&server.address, "GET", path, &[], b"").and_then(|response| {
-        response.body.take(limit).read_to_end(&mut body)?;
-        Ok(response.status)
+    let status = Request::get(path).open(server.address).and_then(|response| {
+        let status = response.head.status;
+        response.take(limit).read_to_end(&mut body)?;
+        Ok(status)
     });
     Answer { path: path.to_owned(), status: status.map_err(|error| error.to_string()), body, took: begun.elapsed() }
 }

@@ -1,12 +1,14 @@
 //! Whether the service answers, all the while, and what memory it takes.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::http::Request;
+use crate::support::process;
 use crate::support::server::Server;
-use crate::support::{http, process};
 
 /// What a service that has lost its bounds may take before it is ended, so that the machine survives the test.
 const ENOUGH_MIB: u64 = 2048;
@@ -44,10 +46,10 @@ impl Watcher {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        let (theirs, address) = (shared.clone(), server.address.clone());
+        let (theirs, address) = (shared.clone(), server.address);
         std::thread::spawn(move || {
             while !theirs.stopped.load(Ordering::Relaxed) {
-                theirs.ask(&address);
+                theirs.ask(address);
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -78,11 +80,11 @@ impl Drop for Watcher {
 }
 
 impl Shared {
-    fn ask(&self, address: &str) {
+    fn ask(&self, address: SocketAddr) {
         let begun = Instant::now();
         self.health.lock().expect("nobody panics").asked = Some(begun);
-        let answer =
-            http::send(address, "GET", "/health/ready", &[], b"").map(|response| (response.status, response.json()));
+        let answer = Request::get("/health/ready").send(address);
+        let answer = answer.map(|response| (response.status(), response.json_or_null()));
         let mut health = self.health.lock().expect("nobody panics");
         health.asked = None;
         health.worst = health.worst.max(begun.elapsed());

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::Duration;
+
+use ade_test_support::TIMEOUT;
 
 use serde_json::Value;
 
-use super::{eventually, http, process, tools};
-
-/// A start that takes longer hangs.
-const START: Duration = Duration::from_secs(120);
+use super::http::{Request, Response};
+use super::{eventually, process, tools};
 
 /// Settings of the service, by the names of their variables.
 pub type Settings = BTreeMap<&'static str, String>;
@@ -44,10 +44,10 @@ pub fn ade(data_dir: &Path, settings: &Settings) -> Command {
 /// A running service; killed when dropped.
 pub struct Server {
     child: Child,
-    pub address: String,
+    pub address: SocketAddr,
     pub data_dir: PathBuf,
     /// Held, since a write into a closed pipe would end the service.
-    _stdout: Box<dyn Read + Send>,
+    _stdout: Box<dyn Read + Send + Sync>,
 }
 
 impl Server {
@@ -63,9 +63,9 @@ impl Server {
         let (line, stdout) = first_line(child.stdout.take().expect("stdout is a pipe")).unwrap_or_else(|| {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("the service does not listen within {START:?}");
+            panic!("the service does not listen within {TIMEOUT:?}");
         });
-        let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
+        let Some(address) = line.trim().strip_prefix("listening on http://").and_then(|text| text.parse().ok()) else {
             let _ = child.wait();
             panic!("no service: {line:?}\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap_or_default());
         };
@@ -101,32 +101,33 @@ impl Server {
         assert!(self.wait().success());
     }
 
+    pub fn send(&self, request: &Request) -> io::Result<Response> {
+        request.send(self.address)
+    }
+
+    /// The status of a `GET`.
+    pub fn status(&self, path: &str) -> u16 {
+        self.send(&Request::get(path)).expect("a response").status()
+    }
+
     pub fn get(&self, path: &str) -> Value {
-        let response = http::send(&self.address, "GET", path, &[], b"").expect("an answer");
-        assert_eq!(response.status, 200, "GET {path}");
-        response.json()
+        self.send(&Request::get(path)).expect("a response").expect(200).json_or_null()
     }
 
     pub fn try_get(&self, path: &str) -> Option<Value> {
-        let response = http::send(&self.address, "GET", path, &[], b"").ok()?;
-        (response.status == 200).then(|| response.json())
+        self.send(&Request::get(path)).ok().filter(|response| response.status() == 200).map(|it| it.json_or_null())
     }
 
-    /// Status and answer.
+    /// The status and the body.
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let json = [("Content-Type", "application/json")];
-        let response = http::send(&self.address, "POST", path, &json, body.to_string().as_bytes());
-        let response = response.expect("an answer");
-        (response.status, response.json())
+        let response = self.send(&Request::post(path).json(body)).expect("a response");
+        (response.status(), response.json_or_null())
     }
 
     pub fn upload(&self, path: &str, fields: &[(&str, &str)], name: &str, content: &[u8]) -> Value {
-        let (content_type, body) = http::form(fields, name, content);
-        let headers = [("Content-Type", content_type.as_str())];
-        let response = http::send(&self.address, "POST", path, &headers, &body).expect("an answer");
-        let (status, answer) = (response.status, response.json());
-        assert_eq!(status, 201, "POST {path}: {answer}");
-        answer
+        let fields = fields.iter().map(|&(name, value)| (name, None, value.as_bytes()));
+        let parts: Vec<_> = fields.chain([("file", Some(name), content)]).collect();
+        self.send(&Request::post(path).form(&parts)).expect("a response").expect(201).json_or_null()
     }
 }
 
@@ -151,7 +152,7 @@ fn first_line(stdout: ChildStdout) -> Option<(String, BufReader<ChildStdout>)> {
         stdout.read_line(&mut line).expect("the service says something");
         let _ = sender.send((line, stdout));
     });
-    receiver.recv_timeout(START).ok()
+    receiver.recv_timeout(TIMEOUT).ok()
 }
 
 pub fn log_path(data_dir: &Path) -> PathBuf {

@@ -102,7 +102,7 @@ impl Run {
     }
 
     pub fn subscribe(&self, server: &Server, last_id: Option<u64>) -> Subscriber {
-        Subscriber::start(&server.address, &self.events_path(), last_id)
+        Subscriber::start(server.address, &self.events_path(), last_id)
     }
 
     /// Waits for the end and gives the resource.

@@ -1,5 +1,4 @@
 //! What holds for the events of every execution, whatever has happened to it, and the sums over them.
-#![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

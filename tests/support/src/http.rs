@@ -2,12 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
-/// Nothing that a test waits for takes longer, on a slow machine with other work.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::TIMEOUT;
+
+/// Large, so that a benchmark that reads with this takes little of the machine that it measures.
+const BUFFER: usize = 256 << 10;
 
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -48,7 +49,7 @@ impl Request {
         Self { target: format!("{}?{query}", self.target), ..self.clone() }
     }
 
-    /// A form of parts: name, file name, content.
+    /// A multipart form of parts: name, file name, content.
     pub fn form(self, parts: &[(&str, Option<&str>, &[u8])]) -> Self {
         let mut body = Vec::new();
         for (name, file, content) in parts {
@@ -87,34 +88,76 @@ impl Request {
         socket.shutdown(std::net::Shutdown::Both)
     }
 
-    /// Sends on a connection of its own and reads the head of the answer.
+    /// Sends on a connection of its own and reads the head of the response.
     pub fn open(&self, address: SocketAddr) -> io::Result<Incoming> {
-        let mut socket = TcpStream::connect(address)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        // A server that refuses early may close before it has read everything.
-        let sent = socket.write_all(&self.bytes(address));
-        let mut reader = BufReader::new(socket);
-        let head = Head::read(&mut reader).or_else(|error| sent.and(Err(error)))?;
-        let body = head.framing(&self.method);
-        Ok(Incoming { head, reader, body })
+        exchange(BufReader::new(connect(address)?), self, address)
+    }
+
+    /// Sends on a connection of its own and reads the whole response.
+    pub fn send(&self, address: SocketAddr) -> io::Result<Response> {
+        self.open(address)?.read_all()
     }
 }
 
-/// One after the other on one connection.
-pub fn in_turn(requests: &[Request], address: SocketAddr) -> io::Result<Vec<Response>> {
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    let (mut reader, mut answers) = (BufReader::new(socket), Vec::new());
-    for request in requests {
-        reader.get_mut().write_all(&request.bytes(address))?;
-        let head = Head::read(&mut reader)?;
-        let framing = head.framing(&request.method);
-        let (mut incoming, mut body) = (Incoming { head, reader, body: framing }, Vec::new());
-        incoming.read_to_end(&mut body)?;
-        answers.push(Response { head: incoming.head, body });
-        reader = incoming.reader;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+/// A connection that is kept for several requests, one after the other.
+#[derive(Debug)]
+pub struct Connection {
+    address: SocketAddr,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { address, reader: BufReader::with_capacity(BUFFER, connect(address)?) })
     }
-    Ok(answers)
+
+    /// Sends and reads the head of the response. The body has to be read to its end before the next request.
+    pub fn open_response(&mut self, request: &Request) -> io::Result<Incoming<&mut BufReader<TcpStream>>> {
+        exchange(&mut self.reader, request, self.address)
+    }
+
+    pub fn send(&mut self, request: &Request) -> io::Result<Response> {
+        self.open_response(request)?.read_all()
+    }
+}
+
+/// The responses to requests that are sent one after the other on one connection.
+pub fn in_turn(requests: &[Request], address: SocketAddr) -> io::Result<Vec<Response>> {
+    let mut connection = Connection::open(address)?;
+    requests.iter().map(|request| connection.send(request)).collect()
+}
+
+/// The socket below a buffered reader.
+trait Socket: BufRead {
+    fn socket(&mut self) -> &mut TcpStream;
+}
+
+impl Socket for BufReader<TcpStream> {
+    fn socket(&mut self) -> &mut TcpStream {
+        self.get_mut()
+    }
+}
+
+impl Socket for &mut BufReader<TcpStream> {
+    fn socket(&mut self) -> &mut TcpStream {
+        self.get_mut()
+    }
+}
+
+fn exchange<R: Socket>(mut reader: R, request: &Request, address: SocketAddr) -> io::Result<Incoming<R>> {
+    // A server that refuses early may close before it has read everything.
+    let sent = reader.socket().write_all(&request.bytes(address));
+    let head = Head::read(&mut reader).or_else(|error| sent.and(Err(error)))?;
+    let framing = head.framing(&request.method);
+    Ok(Incoming { head, reader, framing })
 }
 
 #[derive(Debug, Clone)]
@@ -146,7 +189,7 @@ impl Head {
             return Framing::Length(0);
         }
         match self.header("transfer-encoding") {
-            Some("chunked") => Framing::Chunked { left: 0, begun: false },
+            Some("chunked") => Framing::Chunked { left: 0, started: false },
             _ => match self.header("content-length") {
                 Some(length) => Framing::Length(length.parse().unwrap()),
                 None => Framing::ToTheEnd,
@@ -166,61 +209,73 @@ fn line(reader: &mut impl BufRead) -> io::Result<String> {
 #[derive(Debug)]
 enum Framing {
     Length(u64),
-    Chunked { left: u64, begun: bool },
+    /// Bytes left of this chunk, and whether there was one.
+    Chunked {
+        left: u64,
+        started: bool,
+    },
     ToTheEnd,
 }
 
-/// An answer whose body is still to be read.
+/// A response whose body is still to be read.
 #[derive(Debug)]
-pub struct Incoming {
+pub struct Incoming<R = BufReader<TcpStream>> {
     pub head: Head,
-    reader: BufReader<TcpStream>,
-    body: Framing,
+    reader: R,
+    framing: Framing,
 }
 
-impl Incoming {
+impl<R: BufRead> Incoming<R> {
     pub fn read_all(mut self) -> io::Result<Response> {
         let mut body = Vec::new();
         self.read_to_end(&mut body)?;
         Ok(Response { head: self.head, body })
     }
+
+    /// Reads the head of the next chunk when one has been read to its end.
+    fn next_chunk(&mut self) -> io::Result<()> {
+        let Framing::Chunked { left: left @ 0, started } = &mut self.framing else { return Ok(()) };
+        if std::mem::replace(started, true) {
+            line(&mut self.reader)?;
+        }
+        *left = u64::from_str_radix(&line(&mut self.reader)?, 16).map_err(io::Error::other)?;
+        if *left == 0 {
+            line(&mut self.reader)?;
+            self.framing = Framing::Length(0);
+        }
+        Ok(())
+    }
 }
 
-impl Read for Incoming {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.body {
-            Framing::ToTheEnd => self.reader.read(buffer),
-            Framing::Length(0) => Ok(0),
-            Framing::Length(left) => {
-                let read = read_some(&mut self.reader, buffer, *left)?;
-                *left -= read as u64;
-                Ok(read)
-            }
-            Framing::Chunked { left, begun } => {
-                if *left == 0 {
-                    if std::mem::replace(begun, true) {
-                        line(&mut self.reader)?;
-                    }
-                    *left = u64::from_str_radix(&line(&mut self.reader)?, 16).map_err(io::Error::other)?;
-                    if *left == 0 {
-                        line(&mut self.reader)?;
-                        self.body = Framing::Length(0);
-                        return Ok(0);
-                    }
-                }
-                let read = read_some(&mut self.reader, buffer, *left)?;
-                *left -= read as u64;
-                Ok(read)
-            }
+impl<R: BufRead> BufRead for Incoming<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.next_chunk()?;
+        let left = match self.framing {
+            Framing::ToTheEnd => return self.reader.fill_buf(),
+            Framing::Length(0) => return Ok(&[]),
+            Framing::Length(left) | Framing::Chunked { left, .. } => left,
+        };
+        match self.reader.fill_buf()? {
+            [] => Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => Ok(&bytes[..bytes.len().min(left as usize)]),
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.reader.consume(count);
+        if let Framing::Length(left) | Framing::Chunked { left, .. } = &mut self.framing {
+            *left -= count as u64;
         }
     }
 }
 
-fn read_some(reader: &mut impl Read, buffer: &mut [u8], left: u64) -> io::Result<usize> {
-    let room = buffer.len().min(left as usize);
-    match reader.read(&mut buffer[..room])? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        read => Ok(read),
+impl<R: BufRead> Read for Incoming<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
+        Ok(count)
     }
 }
 
@@ -249,14 +304,19 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
-    /// The answer, if its status is this.
+    /// As [`Response::json`]; null for a body that is no JSON.
+    pub fn json_or_null(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The response itself, if its status is this.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert!(self.status() == status, "expected {status}: {self}");
         self
     }
 
-    /// A problem of this status and code.
+    /// The problem document, if its status and code are these.
     #[track_caller]
     pub fn problem(self, status: u16, code: &str) -> Value {
         let problem = self.clone().expect(status).json();

@@ -1,11 +1,10 @@
 //! Definitions of workflows for tests.
-#![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
 
 use serde_json::{Map, Value, json};
 
 /// The workflow that comes with the service.
 pub fn example() -> Value {
-    serde_json::from_str(include_str!("../../src/assets/workflows/brief-to-plan.json")).unwrap()
+    serde_json::from_str(include_str!("../../../src/assets/workflows/brief-to-plan.json")).unwrap()
 }
 
 /// A step that writes the document type of its own name; `task` is the text of its task, with the directives of the

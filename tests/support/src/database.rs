@@ -16,7 +16,7 @@ enum Place {
 }
 
 impl TestDatabase {
-    pub fn new() -> Self {
+    pub fn create() -> Self {
         let Ok(server) = std::env::var("ADE_TEST_DATABASE_URL") else { return Self::file() };
         let name = format!("ade_test_{}", ulid::Ulid::generate().to_string().to_lowercase());
         execute(&server, format!("CREATE SCHEMA {name}"));
@@ -36,20 +36,17 @@ impl TestDatabase {
     }
 
     /// Runs a statement beside whoever uses the database.
-    #[allow(dead_code, reason = "not every test program changes its database behind the service's back")]
     pub fn execute(&self, sql: &str) {
         execute(&self.url, sql.to_owned());
     }
 }
 
 /// Nobody else can write until it is dropped.
-#[allow(dead_code, reason = "not every test program locks its database")]
 pub struct Locked {
     release: Option<std::sync::mpsc::Sender<()>>,
     holder: Option<std::thread::JoinHandle<()>>,
 }
 
-#[allow(dead_code, reason = "not every test program locks its database")]
 impl TestDatabase {
     /// Of SQLite only.
     pub fn lock(&self) -> Locked {

@@ -1,12 +1,18 @@
-//! Who is alive, and whose they are.
+//! The processes of the service that are alive.
 
 use std::fs;
 
 /// The living processes whose environment holds `NAME=value`.
 pub fn carrying(marker: &str) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("there is a process table");
-    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    numbers.filter(|&pid| is_alive(pid) && has(pid, marker)).collect()
+    let marked = |pid: i32| environment(pid).split(|&byte| byte == 0).any(|entry| entry == marker.as_bytes());
+    all().into_iter().filter(|&pid| is_alive(pid) && marked(pid)).collect()
+}
+
+/// The living processes, this one aside, whose environment contains a text.
+pub fn mentioning(text: &str) -> Vec<i32> {
+    let own = std::process::id() as i32;
+    let mentions = |pid: &i32| environment(*pid).windows(text.len()).any(|window| window == text.as_bytes());
+    all().into_iter().filter(|pid| *pid != own && is_alive(*pid)).filter(mentions).collect()
 }
 
 pub fn of_run(id: &str) -> Vec<i32> {
@@ -17,11 +23,10 @@ pub fn of_build(id: &str) -> Vec<i32> {
     carrying(&format!("ADE_BUILD_ID={id}"))
 }
 
-/// Whether anybody is `sleep SECONDS`; the dead have no command line.
+/// Whether a process is `sleep SECONDS`; a zombie has no command line.
 pub fn sleeps(seconds: &str) -> bool {
     let wanted = format!("sleep\0{seconds}\0");
-    let entries = fs::read_dir("/proc").expect("there is a process table");
-    entries.flatten().any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
+    all().into_iter().any(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == wanted.as_bytes()))
 }
 
 /// The parent of the program that an engine is: its launcher.
@@ -39,12 +44,17 @@ pub fn is_alive(pid: i32) -> bool {
     !matches!(state, None | Some('Z' | 'X'))
 }
 
-fn has(pid: i32, marker: &str) -> bool {
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environ.split(|&byte| byte == 0).any(|entry| entry == marker.as_bytes())
+fn all() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("there is a process table").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// For a look at what a failed test has found.
+/// Empty for a zombie.
+fn environment(pid: i32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}
+
+/// The command lines of processes, for the message of a failed test.
 pub fn describe(pids: &[i32]) -> String {
     let one = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

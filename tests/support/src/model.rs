@@ -1,35 +1,35 @@
-//! A server that speaks chat completions, and says what it was told.
-#![allow(dead_code, reason = "two test programs share this, and neither uses all of it")]
+//! A server that speaks chat completions and replies as scripted.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-/// What every whole reply is said to have taken.
+use crate::TIMEOUT;
+use crate::server::{receive, serve};
+
+/// The usage that every complete reply reports.
 pub const INPUT_TOKENS: u64 = 100;
 pub const OUTPUT_TOKENS: u64 = 50;
 
-/// What becomes of one call.
+/// How one call is handled.
 #[derive(Debug, Clone)]
 pub enum Turn {
     Says(String),
-    /// The beginning of a reply that the limit of tokens has cut off.
+    /// The start of a reply, cut off by the token limit.
     Cut(String),
-    /// A stream of events, as it is.
+    /// A stream of events, sent as it is.
     Streams(String),
     /// A refusal with this message.
     Complains(&'static str),
     /// The status, the headers and a message.
     Refuses(&'static str, &'static str),
-    /// Silence, until the client is gone.
+    /// No reply, until the client disconnects.
     Hangs,
 }
 
-/// Serves until the test program ends. Every call gets the next turn; the last one stays.
+/// Serves until the test program ends. Each call takes the next turn; the last turn repeats.
 pub struct ModelServer {
     address: SocketAddr,
     state: Arc<State>,
@@ -37,30 +37,23 @@ pub struct ModelServer {
 
 #[derive(Default)]
 struct State {
-    told: Mutex<Told>,
-    news: Condvar,
+    script: Mutex<Script>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Told {
+struct Script {
     turns: Vec<Turn>,
-    heard: Vec<Value>,
-    left: usize,
+    requests: Vec<Value>,
+    disconnects: usize,
 }
 
 impl ModelServer {
-    pub fn saying(turns: Vec<Turn>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let state = Arc::new(State { told: Mutex::new(Told { turns, ..Told::default() }), ..State::default() });
+    pub fn scripted(turns: Vec<Turn>) -> Self {
+        let script = Mutex::new(Script { turns, ..Script::default() });
+        let state = Arc::new(State { script, ..State::default() });
         let serving = state.clone();
-        std::thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
-                let state = serving.clone();
-                // Clients leave without a word.
-                std::thread::spawn(move || drop(state.serve(socket)));
-            }
-        });
+        let address = serve(move |socket| serving.serve(socket));
         Self { address, state }
     }
 
@@ -70,43 +63,49 @@ impl ModelServer {
     }
 
     /// The bodies of all calls so far.
-    pub fn heard(&self) -> Vec<Value> {
-        self.state.told.lock().unwrap().heard.clone()
+    pub fn requests(&self) -> Vec<Value> {
+        self.state.script.lock().unwrap().requests.clone()
     }
 
-    /// Waits until so many calls have come.
+    /// Waits until this many calls have arrived.
     pub fn await_calls(&self, count: usize) {
-        self.state.wait("calls", |told| told.heard.len() >= count);
+        self.state.wait("calls", |script| script.requests.len() >= count);
     }
 
-    /// Waits until so many clients have left a call that hangs.
-    pub fn await_left(&self, count: usize) {
-        self.state.wait("clients that leave", |told| told.left >= count);
+    /// Waits until this many clients have given up a call that hangs.
+    pub fn await_disconnects(&self, count: usize) {
+        self.state.wait("clients that disconnect", |script| script.disconnects >= count);
     }
 }
 
-/// The user's part of what a call has asked.
+/// The text of a call's last user message.
 pub fn user_text(body: &Value) -> String {
     let messages = body["messages"].as_array().unwrap();
     messages.iter().rfind(|message| message["role"] == "user").unwrap()["content"].as_str().unwrap().to_owned()
 }
 
 impl State {
-    fn wait(&self, what: &str, is_so: impl Fn(&Told) -> bool) {
-        let told = self.told.lock().unwrap();
-        let (told, late) = self.news.wait_timeout_while(told, PATIENCE, |told| !is_so(told)).unwrap();
-        assert!(!late.timed_out(), "waited in vain for {what}: {} calls, {} left", told.heard.len(), told.left);
+    fn wait(&self, what: &str, holds: impl Fn(&Script) -> bool) {
+        let script = self.script.lock().unwrap();
+        let (script, timeout) = self.changed.wait_timeout_while(script, TIMEOUT, |script| !holds(script)).unwrap();
+        assert!(
+            !timeout.timed_out(),
+            "timed out waiting for {what}: {} calls, {} disconnects",
+            script.requests.len(),
+            script.disconnects
+        );
     }
 
     fn serve(&self, mut socket: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(socket.try_clone()?);
-        while let Some(body) = request(&mut reader)? {
+        while let Some(request) = receive(&mut reader)? {
+            let body = serde_json::from_slice(&request.body).map_err(io::Error::other)?;
             let turn = {
-                let mut told = self.told.lock().unwrap();
-                told.heard.push(body);
-                if told.turns.len() > 1 { told.turns.remove(0) } else { told.turns[0].clone() }
+                let mut script = self.script.lock().unwrap();
+                script.requests.push(body);
+                if script.turns.len() > 1 { script.turns.remove(0) } else { script.turns[0].clone() }
             };
-            self.news.notify_all();
+            self.changed.notify_all();
             match turn {
                 Turn::Says(text) => socket.write_all(&stream(&text, "stop"))?,
                 Turn::Cut(text) => socket.write_all(&stream(&text, "length"))?,
@@ -120,33 +119,14 @@ impl State {
                 Turn::Refuses(status, headers) => socket.write_all(&refusal(status, headers))?,
                 Turn::Hangs => {
                     let _ = reader.read(&mut [0]);
-                    self.told.lock().unwrap().left += 1;
-                    self.news.notify_all();
+                    self.script.lock().unwrap().disconnects += 1;
+                    self.changed.notify_all();
                     return Ok(());
                 }
             }
         }
         Ok(())
     }
-}
-
-fn request(reader: &mut impl BufRead) -> io::Result<Option<Value>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        match line.strip_prefix("content-length: ") {
-            Some(value) => length = value.parse().map_err(io::Error::other)?,
-            None if line.is_empty() => break,
-            None => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    serde_json::from_slice(&body).map(Some).map_err(io::Error::other)
 }
 
 fn stream(text: &str, finish: &str) -> Vec<u8> {

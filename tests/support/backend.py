@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    obey()
+    follow_script()
     project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
     name, version = project["name"].replace("-", "_"), project["version"]
     info = f"{name}-{version}.dist-info"
@@ -42,16 +42,16 @@ def digest(data):
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def obey():
-    script = next((HERE / "src").glob("*/build.json"), None)
-    told = json.loads(script.read_text()) if script else {}
-    if "started" in told:
-        pathlib.Path(told["started"]).touch()
-    if "count" in told:
-        with open(told["count"], "a") as counted:
+def follow_script():
+    file = next((HERE / "src").glob("*/build.json"), None)
+    script = json.loads(file.read_text()) if file else {}
+    if "started" in script:
+        pathlib.Path(script["started"]).touch()
+    if "count" in script:
+        with open(script["count"], "a") as counted:
             print("built", file=counted)
-    while "await" in told and not pathlib.Path(told["await"]).exists():
+    while "await" in script and not pathlib.Path(script["await"]).exists():
         time.sleep(0.02)
-    if "fail" in told:
-        print(told["fail"], file=sys.stderr)
+    if "fail" in script:
+        print(script["fail"], file=sys.stderr)
         sys.exit(1)
