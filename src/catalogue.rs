@@ -25,7 +25,7 @@ const TRIES: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
 #[error("ADE_WORKFLOWS_DIR {path} cannot be read: {source}")]
-pub struct ReadFolderError {
+pub struct ReadDirectoryError {
     path: PathBuf,
     source: io::Error,
 }
@@ -38,8 +38,8 @@ pub struct Offer {
 }
 
 /// Every `*.json` of a folder by name, folders in it left out. Blocks.
-pub fn read_folder(path: &Path) -> Result<Vec<Offer>, ReadFolderError> {
-    let failed = |source| ReadFolderError { path: path.to_owned(), source };
+pub fn read_directory(path: &Path) -> Result<Vec<Offer>, ReadDirectoryError> {
+    let failed = |source| ReadDirectoryError { path: path.to_owned(), source };
     let entries: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
     let mut files: Vec<_> =
         entries.iter().map(|entry: &fs::DirEntry| entry.path()).filter(|path| is_json(path)).collect();
@@ -235,7 +235,7 @@ mod tests {
         write(".hidden.json", &named("hidden"));
         fs::create_dir(folder.path().join("folder.json")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("link.json")).unwrap();
-        let offers = read_folder(folder.path()).unwrap();
+        let offers = read_directory(folder.path()).unwrap();
         let told: Vec<_> = offers
             .iter()
             .map(|offer| match &offer.workflow {
@@ -258,13 +258,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe.json");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let offers = read_folder(folder.path()).unwrap();
+        let offers = read_directory(folder.path()).unwrap();
         assert!(offers[0].workflow.as_ref().unwrap_err()[0].message.contains("not a plain file"));
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_told_with_its_setting() {
-        let error = read_folder(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        let error = read_directory(Path::new("/nowhere/at/all")).unwrap_err().to_string();
         assert!(error.starts_with("ADE_WORKFLOWS_DIR /nowhere/at/all cannot be read: "), "{error}");
     }
 }

@@ -287,7 +287,7 @@ impl Dir {
         Ok(nix::sys::stat::fchmod(&self.0, Mode::S_IRWXU)?)
     }
 
-    pub(super) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+    pub(super) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::RemoveDir)?)
     }
 

@@ -108,7 +108,7 @@ impl<'a> Round<'a> {
         Self { root, left: most, should_stop, done: Emptied::default() }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.left == 0 || (self.should_stop)()
     }
 
@@ -124,7 +124,7 @@ impl<'a> Round<'a> {
             for name in found {
                 self.remove(name);
             }
-            if self.done.is_done || self.is_over() {
+            if self.done.is_done || self.is_finished() {
                 return Ok(self.done);
             }
         }
@@ -146,7 +146,7 @@ impl<'a> Round<'a> {
     fn remove(&mut self, name: OsString) {
         let mut waiting = vec![name];
         while let Some(name) = waiting.pop() {
-            if self.is_over() {
+            if self.is_finished() {
                 return;
             }
             match self.remove_one(&name, &mut waiting) {
@@ -170,7 +170,7 @@ impl<'a> Round<'a> {
         for _ in 0..TRIES {
             let before = self.left;
             self.empty(&folder, waiting)?;
-            match self.root.remove_folder(name) {
+            match self.root.remove_directory(name) {
                 // Something came into it meanwhile, or the file system has not shown all of it.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
                 removed => {
@@ -179,7 +179,7 @@ impl<'a> Round<'a> {
                     return Ok(());
                 }
             }
-            if self.is_over() {
+            if self.is_finished() {
                 return Ok(());
             }
             if before != self.left {
@@ -194,7 +194,7 @@ impl<'a> Round<'a> {
     /// Deletes the files of a folder and moves its folders up.
     fn empty(&mut self, folder: &Dir, waiting: &mut Vec<OsString>) -> io::Result<()> {
         folder.names(|name| {
-            if self.is_over() {
+            if self.is_finished() {
                 return Ok(false);
             }
             match self.take_out(folder, name, waiting) {
@@ -388,7 +388,7 @@ mod tests {
         fs::metadata("/proc/self").unwrap().uid() == 0
     }
 
-    fn given_folder() -> PathBuf {
+    fn given_directory() -> PathBuf {
         std::env::var_os("FOLDER").expect("see `as_nobody`").into()
     }
 
@@ -396,7 +396,7 @@ mod tests {
     fn locked_folders_go_too() {
         let folder = tempfile::tempdir().unwrap();
         if as_nobody("files::trash::tests::locked_folders_go", folder.path()) {
-            remove_locked_folders(folder.path());
+            remove_locked_directories(folder.path());
         }
         assert_eq!(names(folder.path()), ["run"]);
         assert_eq!(names(&folder.path().join("run")), [""; 0]);
@@ -405,10 +405,10 @@ mod tests {
     #[test]
     #[ignore = "run by `locked_folders_go_too`"]
     fn locked_folders_go() {
-        remove_locked_folders(&given_folder());
+        remove_locked_directories(&given_directory());
     }
 
-    fn remove_locked_folders(root: &Path) {
+    fn remove_locked_directories(root: &Path) {
         let lock = |path: &str, mode| fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
         fs::create_dir_all(root.join("run/output/a/b/c")).unwrap();
         fs::write(root.join("run/output/a/b/file"), "").unwrap();
@@ -438,7 +438,7 @@ mod tests {
     #[test]
     #[ignore = "run by `what_cannot_be_deleted_is_renamed_told_and_left`"]
     fn what_is_of_root_is_left() {
-        let folder = given_folder();
+        let folder = given_directory();
         fs::create_dir_all(folder.join(format!("{TRASH}2/mine"))).unwrap();
         let emptied = empty_trash(&folder, 1000, NEVER).unwrap();
         assert!(emptied.is_done);

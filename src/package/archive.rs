@@ -208,7 +208,7 @@ fn plan<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Plan, ImportError
     }
     // What is junk anywhere must not hide the single folder; what is junk beside `pyproject.toml` shows after.
     files.retain(|entry| !is_within(&entry.path, is_junk_anywhere));
-    strip_single_folder(&mut files);
+    strip_single_directory(&mut files);
     files.retain(|entry| !is_within(&entry.path, is_junk));
     refuse_links_and_clashes(&files)?;
     Ok(Plan { skipped: entries - files.len(), files })
@@ -239,7 +239,7 @@ fn is_within(path: &str, is_junk: fn(&str, bool) -> bool) -> bool {
 }
 
 /// A folder that was zipped as a whole: its files move up when they are a package.
-fn strip_single_folder(files: &mut [Entry]) {
+fn strip_single_directory(files: &mut [Entry]) {
     let Some((top, _)) = files.first().and_then(|entry| entry.path.split_once('/')) else { return };
     let top = format!("{top}/");
     let is_package = files.iter().any(|entry| entry.path.strip_prefix(&top) == Some("pyproject.toml"));

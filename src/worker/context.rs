@@ -8,7 +8,7 @@ use super::process::{Launcher, Marker};
 use super::trash::Trash;
 use super::venv::Tools;
 use super::venv::engine::{Engine, ready_engine};
-use super::venv::marker::build_folder;
+use super::venv::marker::build_directory;
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::files::Location;
@@ -64,7 +64,7 @@ impl WorkContext {
     }
 
     /// A build's own folder, where its venv is made.
-    pub fn build_folder(&self, build: &Build) -> Location {
-        build_folder(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
+    pub fn build_directory(&self, build: &Build) -> Location {
+        build_directory(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
     }
 }

@@ -6,7 +6,7 @@ use actix::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::payload::Caller;
-use crate::workflow::person::{Address, Refusal, Saying};
+use crate::workflow::user_input::{Refusal, StepRef, UserInput};
 
 /// So many answers wait to be taken up; the callers of more wait with their requests.
 const CAPACITY: usize = 16;
@@ -15,8 +15,8 @@ const CAPACITY: usize = 16;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), AnswerError>")]
 pub struct Answer {
-    pub to: Address,
-    pub saying: Saying,
+    pub to: StepRef,
+    pub input: UserInput,
     pub by: Caller,
 }
 

@@ -83,7 +83,7 @@ impl Trash {
 
     fn empty_once(&self) {
         match files::empty_trash(&self.root, MOST, &|| false) {
-            Ok(emptied) => tell_stuck(&self.root, &emptied),
+            Ok(emptied) => log_stuck(&self.root, &emptied),
             Err(error) => tracing::warn!(folder = %self.root.display(), error = %error, "removed files stay"),
         }
     }
@@ -94,7 +94,7 @@ impl Trash {
 }
 
 /// What is left for the operator to look at.
-pub fn tell_stuck(root: &Path, emptied: &files::Emptied) {
+pub fn log_stuck(root: &Path, emptied: &files::Emptied) {
     for (name, why) in &emptied.stuck {
         tracing::warn!(path = %root.join(name).display(), %why, "a leftover cannot be deleted and is left");
     }

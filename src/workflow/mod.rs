@@ -7,7 +7,7 @@ pub mod clarification;
 pub mod definition;
 pub mod item;
 mod outline;
-pub mod person;
+pub mod user_input;
 pub mod plan;
 pub mod prompt;
 pub mod reply;

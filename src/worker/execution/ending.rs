@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::event_writer::fold_so_far;
 use super::job::ExecutionJob;
-use super::scribe::fold_so_far;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::progress::{ExecutionFailure, ExecutionFailureCode, Product, Progress, Totals};
 use crate::domain::status::ExecutionStatus;

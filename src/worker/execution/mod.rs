@@ -9,7 +9,7 @@ pub mod ports;
 pub mod job;
 pub mod work;
 pub mod session;
-pub mod scribe;
+pub mod event_writer;
 pub mod step;
 pub mod inputs;
 pub mod call;

@@ -37,7 +37,7 @@ pub trait ExecutionPorts: Send + Sync + 'static {
 const DELAYS_MS: [u64; 8] = [50, 200, 500, 1_000, 3_000, 5_000, 10_000, 10_000];
 
 /// Asks until there is an answer, or too long.
-pub async fn patiently<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
+pub async fn with_retries<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
     for delay in DELAYS_MS {
         match ask().await {
             Err(error) => tracing::warn!(error = %error, delay_ms = delay, "asked again"),

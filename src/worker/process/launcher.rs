@@ -134,11 +134,11 @@ fn watch(control: UnixStream, signals: &SignalFd, main: i32) -> io::Result<()> {
     let mut control = Some(control);
     loop {
         match reap()? {
-            Reaped::One(pid, status) if pid == main => tell(&mut control, Report::Ended(status)),
+            Reaped::One(pid, status) if pid == main => send_report(&mut control, Report::Ended(status)),
             Reaped::One(..) => {}
             Reaped::NobodyLeft => {
                 let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-                tell(&mut control, Report::Used(Usage::of(usage.as_ref())));
+                send_report(&mut control, Report::Used(Usage::of(usage.as_ref())));
                 return Ok(());
             }
             Reaped::NobodyYet => wait(&mut control, signals)?,
@@ -184,7 +184,7 @@ fn wait(control: &mut Option<UnixStream>, signals: &SignalFd) -> io::Result<()> 
 }
 
 /// A service that is gone needs no report.
-fn tell(control: &mut Option<UnixStream>, report: Report) {
+fn send_report(control: &mut Option<UnixStream>, report: Report) {
     if let Some(stream) = control {
         let _ = stream.write_all(&report.encode());
     }

@@ -85,7 +85,7 @@ impl Process {
     pub async fn next(&mut self) -> Option<(Pipe, LineBatch)> {
         loop {
             if let Phase::Swept(_) = self.phase {
-                return self.rest();
+                return self.remaining();
             }
             if let Some(output) = self.step().await {
                 return Some(output);
@@ -140,7 +140,7 @@ impl Process {
         self.phase = Phase::Sweeping(tokio::task::spawn_blocking(sweep));
     }
 
-    fn rest(&mut self) -> Option<(Pipe, LineBatch)> {
+    fn remaining(&mut self) -> Option<(Pipe, LineBatch)> {
         if self.stdout.is_open()
             && let Some(batch) = self.stdout.drain()
         {

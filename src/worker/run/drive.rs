@@ -117,7 +117,7 @@ impl Session {
         };
         let mut draft = Draft::new(RUN_STARTED, Source::Api, &started);
         draft.build_id = self.build_id;
-        self.see(&draft);
+        self.observe(&draft);
         let appended = self.emitter.emit(draft).await;
         self.started_at = Some(appended.map_or_else(|_| self.job.stream.now(), |appended| appended.created_at));
     }

@@ -193,7 +193,7 @@ async fn fold_so_far(stream: &StreamHandle, fold: &mut RunFold) -> std::io::Resu
     while follow.position() < stream.tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {
-            if RunFold::minds(codec::raw_type(line))
+            if RunFold::is_relevant(codec::raw_type(line))
                 && let Ok(event) = codec::decode(line)
             {
                 fold.apply(Fact::from(&event));

@@ -1,4 +1,4 @@
-//! An error in an engine's words.
+//! An error in an engine's stderr_tail.
 //!
 //! Law: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
 //! service may give, is told among the details.
@@ -43,7 +43,7 @@ impl EngineError {
             code: text("code", WORD),
             stage: text("stage", WORD),
             message: text("message", MESSAGE),
-            details: object.get("details").and_then(|details| told_details(details.get(), names)),
+            details: object.get("details").and_then(|details| reported_details(details.get(), names)),
         })
     }
 
@@ -77,7 +77,7 @@ impl EngineError {
 }
 
 /// Details with the names of the outside in their texts; of too many only the beginning is told.
-fn told_details(raw: &str, names: &Names) -> Option<Value> {
+fn reported_details(raw: &str, names: &Names) -> Option<Value> {
     if raw.len() > DETAILS {
         return Some(json!({"truncated": true, "beginning": clipped(&names.message(raw), MESSAGE)}));
     }

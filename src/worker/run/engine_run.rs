@@ -11,10 +11,10 @@ use super::early::{Early, failed};
 use super::ending::{self, Ending, Report};
 use super::engine::{DRY_RUN_OUTPUT, EngineCommand, capability};
 use super::environment::ReadyBuild;
-use super::exhaustion;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
 use super::report::EngineFailure;
+use super::resource_limits;
 use super::rewrite::Names;
 use super::session::Session;
 use super::tail::Tail;
@@ -51,7 +51,7 @@ impl Session {
         })?;
         let tail = Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().folder().join("engine-logs"));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
-        self.tell_leftovers(&outcome).await;
+        self.report_leftovers(&outcome).await;
         self.write_diagnostics(&spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {
             self.job.context.trash.discard_soon(output).await;
@@ -62,7 +62,7 @@ impl Session {
     fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
         let run = &self.job.run;
         let settings = &self.job.context.settings.run;
-        let venv = self.job.context.build_folder(&build.build).join(".venv").path();
+        let venv = self.job.context.build_directory(&build.build).join(".venv").path();
         let mebibytes = |count: Option<u64>| count.map(|count| count << 20);
         let command = EngineCommand {
             run_id: run.id,
@@ -116,7 +116,7 @@ impl Session {
                     continue;
                 }
             };
-            limits.heard();
+            limits.reset_idle();
             self.take(&mut parser, way, batch).await;
         }
         let outcome = process.outcome().await;
@@ -124,7 +124,7 @@ impl Session {
         while let Some(batch) = tail.next().await {
             self.take(&mut parser, Way::File, batch).await;
         }
-        self.tell_unread(tail.unread()).await;
+        self.report_unread(tail.unread()).await;
         let mut rest = Vec::new();
         parser.finish(outcome.exit, self.job.stream.now(), &mut rest);
         self.post(rest).await;
@@ -167,7 +167,7 @@ impl Session {
         }
     }
 
-    async fn tell_unread(&mut self, bytes: u64) {
+    async fn report_unread(&mut self, bytes: u64) {
         if bytes > 0 {
             let text = format!("{bytes} bytes at the end of the engine's event file were not read");
             let line = ConsoleLine::new(Scope::Run, Pipe::Stderr, &text).level(Level::Warn);
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    async fn tell_leftovers(&mut self, outcome: &Outcome) {
+    async fn report_leftovers(&mut self, outcome: &Outcome) {
         let mut lines = Vec::new();
         if outcome.truncated {
             let text = "output was cut: processes that the engine left behind kept its pipes open";
@@ -202,7 +202,7 @@ impl Limits {
         Self { total: settings.timeout.map(|limit| (now + limit, limit)), idle: settings.idle_timeout, heard: now }
     }
 
-    fn heard(&mut self) {
+    fn reset_idle(&mut self) {
         if self.idle.is_some() {
             self.heard = Instant::now();
         }
@@ -253,7 +253,7 @@ fn judge(
     };
     match failure {
         // The engine has told the same in the stream.
-        Some(found) if parser.words().have_told(&found.failure) => {
+        Some(found) if parser.stderr_tail().already_reported(&found.failure) => {
             Ending { error_event: None, ..ending::of_failure(found, None, report) }
         }
         Some(found) => ending::of_failure(found, parser.last_phase(), report),
@@ -269,7 +269,8 @@ fn explained(
     parser: &EngineParser,
 ) -> EngineFailure {
     let message = &mut found.failure.message;
-    if let Some(why) = exhaustion::explanation(limits, outcome.exit, outcome.usage, message, parser.words()) {
+    if let Some(why) = resource_limits::explanation(limits, outcome.exit, outcome.usage, message, parser.stderr_tail())
+    {
         *message = format!("{why}: {message}");
     }
     found

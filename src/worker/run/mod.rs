@@ -21,8 +21,8 @@ pub mod console;
 pub mod engine_error;
 pub mod report;
 pub mod phase;
-pub mod words;
-pub mod exhaustion;
+pub mod stderr_tail;
+pub mod resource_limits;
 pub mod drive;
 
 pub use capacity::{Capacity, Place};

@@ -112,7 +112,7 @@ impl EngineSpec {
             Self::Path(path) if path.is_file() => Ok((Source::Path(path.clone()), Some(package::file_digest(path)?))),
             Self::Path(path) if !path.exists() => Err(NoEngine::Missing(path.clone())),
             Self::Path(path) if !is_package(path) => Err(NoEngine::NoPackage(path.clone())),
-            Self::Path(folder) => Ok(copied(copy_folder(data_dir, folder)?)),
+            Self::Path(folder) => Ok(copied(copy_directory(data_dir, folder)?)),
         }
     }
 }
@@ -162,7 +162,7 @@ fn unless_there(place: &Location, moved: io::Result<()>) -> io::Result<()> {
 }
 
 /// The folder may be edited meanwhile: the digest that counts is that of the copy.
-fn copy_folder(data_dir: &Path, folder: &Path) -> Result<(PathBuf, String), NoEngine> {
+fn copy_directory(data_dir: &Path, folder: &Path) -> Result<(PathBuf, String), NoEngine> {
     let digest = package::content_digest(folder)?;
     let known = place(data_dir, &digest);
     if known.open().is_ok() {

@@ -30,7 +30,12 @@ pub struct VenvMarker {
 const LARGEST: u64 = 1024 * 1024;
 
 /// `<venvs>/<workspace>/<configuration>/<build>`.
-pub fn build_folder(venvs: &Path, workspace: WorkspaceId, configuration: ConfigurationId, build: BuildId) -> Location {
+pub fn build_directory(
+    venvs: &Path,
+    workspace: WorkspaceId,
+    configuration: ConfigurationId,
+    build: BuildId,
+) -> Location {
     Location::below(venvs, format!("{workspace}/{configuration}/{build}"))
 }
 

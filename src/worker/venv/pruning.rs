@@ -45,7 +45,7 @@ pub fn configurations_with_venvs(venvs: &Path) -> io::Result<Vec<(WorkspaceId, C
 }
 
 /// The build folders of a configuration. Blocks.
-pub fn build_folders(
+pub fn build_directories(
     venvs: &Path,
     workspace: WorkspaceId,
     configuration: ConfigurationId,
@@ -160,7 +160,7 @@ mod tests {
         fs::create_dir_all(venvs.path().join("lost+found/x")).unwrap();
         fs::write(venvs.path().join(format!("{workspace}/{configuration}/{}", BuildId::generate())), "a file").unwrap();
         assert_eq!(configurations_with_venvs(venvs.path()).unwrap(), [(workspace, configuration)]);
-        assert_eq!(build_folders(venvs.path(), workspace, configuration).unwrap(), [(build, folder)]);
-        assert_eq!(build_folders(venvs.path(), workspace, ConfigurationId::generate()).unwrap(), []);
+        assert_eq!(build_directories(venvs.path(), workspace, configuration).unwrap(), [(build, folder)]);
+        assert_eq!(build_directories(venvs.path(), workspace, ConfigurationId::generate()).unwrap(), []);
     }
 }

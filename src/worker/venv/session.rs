@@ -49,7 +49,7 @@ struct Session {
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) -> Outcome {
     let BuildJob { build, engine, stream, signal, stage, place, gate, ports, context } = job;
-    let folder = context.build_folder(&build);
+    let folder = context.build_directory(&build);
     let began = Instant::now();
     let steps = StepRunner {
         build_id: build.id,
@@ -88,7 +88,7 @@ impl Session {
         self.began = Instant::now();
         self.steps.deadline = self.began + timeout;
         let started = self.steps.draft(BUILD_STARTED, &Started { reason: self.build.reason });
-        self.see(&started);
+        self.observe(&started);
         self.steps.post(vec![started]).await;
         let configuration = self.prepare().await?;
         let (mut verified, mut collected) = (String::new(), String::new());
@@ -141,7 +141,7 @@ impl Session {
         let context = &self.context;
         let toolchain = self.steps.toolchain().await?;
         if let Some(regret) = &toolchain.regret {
-            self.steps.say(Pipe::Stderr, regret, Level::Warn).await;
+            self.steps.emit_line(Pipe::Stderr, regret, Level::Warn).await;
         }
         let engine = self.engine().await?;
         let environment = build_environment(context.environment(), &context.data_dir).await;
@@ -197,14 +197,14 @@ impl Session {
         }
         let last_lines = std::mem::take(&mut self.steps.last_lines).into();
         let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
-        self.see(&draft);
+        self.observe(&draft);
         if let Err(error) = self.steps.emitter.emit(draft).await {
             tracing::error!(build = %self.build.id, error = %error, "build ended without its terminal event");
             self.ports.record_end(&self.build, self.fold.state().clone(), self.stream.tail()).await;
         }
     }
 
-    fn see(&mut self, draft: &Draft) {
+    fn observe(&mut self, draft: &Draft) {
         let created_at = self.stream.now();
         self.fold.apply(Fact::of_draft(draft, created_at));
     }

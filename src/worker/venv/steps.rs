@@ -69,7 +69,7 @@ impl StepRunner {
     }
 
     /// A line that belongs to no step.
-    pub async fn say(&self, pipe: Pipe, text: &str, level: Level) {
+    pub async fn emit_line(&self, pipe: Pipe, text: &str, level: Level) {
         let line = ConsoleLine::new(Scope::Build, pipe, text).level(level);
         self.post(vec![self.draft(CONSOLE_LINE, &line)]).await;
     }
@@ -82,16 +82,16 @@ impl StepRunner {
         if let Some(found) = (&mut finding).now_or_never() {
             return found.map_err(failed);
         }
-        self.say(Pipe::Stdout, "looking for the interpreter and the installer", Level::Info).await;
+        self.emit_line(Pipe::Stdout, "looking for the interpreter and the installer", Level::Info).await;
         loop {
             tokio::select! {
                 biased;
                 // One who was too slow for some lines goes on with the next.
                 line = told.recv() => if let Ok((pipe, text)) = line {
-                    self.say(pipe, &text, words::level(Speaker::Installer, pipe, &text)).await;
+                    self.emit_line(pipe, &text, words::level(Speaker::Installer, pipe, &text)).await;
                 },
                 found = &mut finding => return found.map_err(failed),
-                failure = self.over() => return Err(failure),
+                failure = self.interrupted() => return Err(failure),
             }
         }
     }
@@ -183,7 +183,7 @@ impl StepRunner {
                     Some((pipe, batch)) => self.take_lines(pipe, batch, phase, &mut heard).await,
                     None => break,
                 },
-                failure = self.over(), if cut_short.is_none() => {
+                failure = self.interrupted(), if cut_short.is_none() => {
                     let grace = failure.grace(self.context.settings.run.cancel_grace);
                     let killer = killer.clone();
                     actix::spawn(async move { killer.terminate(grace).await });
@@ -222,7 +222,7 @@ impl StepRunner {
     }
 
     /// Returns when the build has to end early.
-    async fn over(&self) -> Failure {
+    async fn interrupted(&self) -> Failure {
         let mut signal = self.signal.clone();
         tokio::select! {
             reason = signal.stopped() => Failure::stopped(&reason),

@@ -21,13 +21,13 @@ use crate::worker::emitter::Emitter;
 #[error("the log takes nothing more")]
 pub struct LogFailed;
 
-pub struct Scribe {
+pub struct EventWriter {
     stream: StreamHandle,
     emitter: Emitter,
     fold: RefCell<ExecutionFold>,
 }
 
-impl Scribe {
+impl EventWriter {
     /// Reads what is written already. Must be called on the thread of an arbiter.
     pub async fn open(stream: StreamHandle) -> Result<Self, LogFailed> {
         let fold = fold_so_far(&stream).await.map_err(|error| {
@@ -68,7 +68,7 @@ impl Scribe {
     }
 
     /// Tells what a step is saying; nobody waits until it is durable.
-    pub async fn tell(&self, of: &StepKey, text: String) {
+    pub async fn post_text(&self, of: &StepKey, text: String) {
         let progress = StepProgress { kind: ProgressKind::TextDelta, text };
         self.emitter.post(vec![Draft::new(STEP_PROGRESS, Source::Executor, &progress).of_step(of.clone())]).await;
     }
@@ -85,7 +85,7 @@ pub async fn fold(mut follow: Follow) -> io::Result<ExecutionFold> {
     while follow.position() < follow.hub().tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {
-            if ExecutionFold::minds(codec::raw_type(line))
+            if ExecutionFold::is_relevant(codec::raw_type(line))
                 && let Ok(event) = codec::decode(line)
             {
                 fold.apply(Fact::from(&event));
