@@ -235,10 +235,10 @@ fn prepare(services: &Services) {
     worker.spawn_fn(move || {
         actix::spawn(async move {
             if let Err(error) = work.tools.find().await {
-                tracing::warn!(error = %error, "nothing can be built");
+                tracing::warn!(error = %error, "no build can succeed");
             }
             if let Err(why) = work.engine().await.install {
-                tracing::warn!(error = %why, "nothing can be built");
+                tracing::warn!(error = %why, "no build can succeed");
             }
         });
     });
@@ -261,7 +261,7 @@ async fn drain(
     let no_more_maintenance = tokio::time::timeout(MAINTENANCE_END, maintenance.stop());
     let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(stopped, first, registry, settings));
     if ended.is_err() {
-        tracing::warn!("maintenance does not end; the next round goes on where it is cut short");
+        tracing::warn!("maintenance timed out; the next pass resumes where it stopped");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The workflows that a start brings: those of the operator's folder, and the examples that ship with the service.
+//! The workflows that a start brings: those of the operator's directory, and the examples that ship with the service.
 //!
-//! Law: given what is stored, what becomes of a file is decided before anything is done. What stands in the folder holds,
+//! Invariant: given what is stored, what becomes of a file is decided before anything is done. What stands in the directory holds,
 //! whoever has changed it elsewhere; an example is brought once, and what people make of it stays.
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ use crate::store::{InsertWorkflowError, ReplaceWorkflowError, Store, StoreError}
 use crate::workflow::Fault;
 use crate::workflow::written::{checked_text, is_same};
 
-/// Looks at what is stored before it gives up: another service may be at the same database, with a folder of its own.
+/// Looks at what is stored before it gives up: another service may be at the same database, with a directory of its own.
 const TRIES: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub struct Offer {
     pub workflow: Result<NewWorkflow, Vec<Fault>>,
 }
 
-/// Every `*.json` of a folder by name, folders in it left out. Blocks.
+/// Every `*.json` of a directory by name, directories in it left out. Blocks.
 pub fn read_directory(path: &Path) -> Result<Vec<Offer>, ReadDirectoryError> {
     let failed = |source| ReadDirectoryError { path: path.to_owned(), source };
     let entries: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
@@ -50,7 +50,7 @@ pub fn read_directory(path: &Path) -> Result<Vec<Offer>, ReadDirectoryError> {
 }
 
 /// Stores what is offered in the default workspace, and the examples that were never there. What is wrong with a file is
-/// told in the service's log.
+/// reported in the service's log.
 pub async fn offer(store: &Store, offers: Vec<Offer>) -> Result<(), StoreError> {
     let workspace_id = store.ensure_workspace(DEFAULT_WORKSPACE, Utc::now()).await?.id;
     for Offer { file, workflow } in offers {
@@ -110,7 +110,7 @@ async fn take_in(
             return Ok(());
         }
     }
-    tracing::error!(workflow_id = new.workflow_id, "the workflow is being changed again and again; it stays as it is");
+    tracing::error!(workflow_id = new.workflow_id, "the workflow keeps changing concurrently; it is left as it is");
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! Rows follow logs: one task per stream folds its events and writes the row.
 //!
-//! Law (L6): a row says nothing that its log does not. A projection may be run again from the beginning
-//! at any time; the store takes no state that is older than the one it has.
+//! Invariant (L6): a row contains nothing that its log does not. After a crash a projection may be repeated from the start
+//! of the log; the store rejects state that is older than what it has, so a late write cannot move a row back.
 //!
-//! A database that is away for a while is tried again, by the projection alone: it reads at its own pace, so neither
+//! A database outage is retried by the projection alone: it reads at its own pace, so neither
 //! the stream nor its readers notice.
 
 mod kinds;
@@ -96,7 +96,7 @@ impl<W: Projected> Target<W> {
     }
 }
 
-/// How often a database that fails is tried again.
+/// How often a failed database write is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     retries: u32,
@@ -133,7 +133,7 @@ pub fn spawn<W: Projected>(store: Store, stream: StreamHandle, of: &W) -> watch:
         })
         .await;
         if let crate::supervision::Verdict::NotStarted(error) = &verdict {
-            tracing::error!(stream = %stream.key(), error = %error, "row is behind its log until the next start");
+            tracing::error!(stream = %stream.key(), error = %error, "row stays behind its log until the next start");
         }
         done.send_replace(true);
     });
@@ -188,7 +188,7 @@ async fn save<W: Projected>(
     for delay in retry.delays() {
         match target.save(store, last_sequence).await {
             Err(StoreError::Database(error)) => {
-                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "row could not be saved, is tried again");
+                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "failed to save the row, retrying");
             }
             settled => return settled,
         }

@@ -114,7 +114,7 @@ impl ExecutionFold {
         self.progress.status = complete.status;
         self.progress.failure = complete.failure;
         self.progress.completed_at = Some(at);
-        // As it was told, so that nobody is told another.
+        // As it was reported first: readers must not see another value later.
         self.progress.totals.duration_ms = complete.totals.duration_ms;
     }
 

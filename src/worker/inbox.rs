@@ -1,6 +1,6 @@
 //! What people say to running work, on its way from the work's actor to its session.
 //!
-//! Law: a caller that hears that an answer counts hears it when the answer is durable.
+//! Invariant: a caller that hears that an answer counts hears it when the answer is durable.
 
 use actix::Message;
 use tokio::sync::{mpsc, oneshot};

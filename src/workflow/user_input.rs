@@ -1,7 +1,7 @@
 //! What a person says to a step that waits, and whether it counts.
 //!
-//! Law: what is asked is answered once. Who says the same again is told that it is known; who says something else is told
-//! so, and changes nothing.
+//! Invariant: what is asked is answered once. Repeating the same input is acknowledged as known; different input is refused
+//! and changes nothing.
 
 use serde_json::{Map, Value};
 
@@ -43,13 +43,13 @@ pub enum InputOutcome {
 pub enum Refusal {
     #[error("the workflow has no such step")]
     NoSuchStep,
-    #[error("nobody waits for this: {what}")]
+    #[error("no step is waiting for this input: {what}")]
     NotWaiting { what: String },
-    #[error("the questions have been answered otherwise")]
+    #[error("the questions have already been answered differently")]
     AnsweredOtherwise,
-    #[error("the document has been decided on otherwise")]
+    #[error("the document has already been decided differently")]
     DecidedOtherwise,
-    #[error("the answers are not as they should be")]
+    #[error("invalid answers")]
     Invalid(Vec<Fault>),
 }
 
@@ -122,7 +122,7 @@ fn the_one<'a, T>(
     open.pop()
         .or_else(|| over.pop())
         .filter(|(_, state, _)| accepts_input(state))
-        .ok_or_else(|| Refusal::NotWaiting { what: "the step asks nothing now".to_owned() })
+        .ok_or_else(|| Refusal::NotWaiting { what: "the step is not asking for input".to_owned() })
 }
 
 /// A step that was cancelled while it asked has nothing on record to compare with.

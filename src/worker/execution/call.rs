@@ -1,6 +1,6 @@
 //! The calls of one attempt at a step, until one has a reply or no further one is made.
 //!
-//! Law: every call is told, once, with what it has cost; its reply is on disk before.
+//! Invariant: every call is logged exactly once, with its cost; its reply is on disk before.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const MAX_TOKENS: u32 = 8_192;
 pub enum Called {
     /// The log has a reply to be judged.
     Replied,
-    /// It is to stop, or nothing new is to be begun.
+    /// It is to stop, or nothing new is to be started.
     Stopped,
     Failed(StepError),
 }
@@ -105,7 +105,7 @@ fn prepare(
     Ok((provider, prompt))
 }
 
-/// Calls of this attempt that have failed of themselves, also in an earlier life.
+/// Calls of this attempt that have failed of themselves, also in a previous process.
 fn failed_calls(state: &StepState) -> u32 {
     let stopped = [ErrorKind::Cancelled, ErrorKind::Interrupted].map(ErrorKind::as_str);
     let failed = state.calls.iter().filter(|call| {
@@ -149,7 +149,7 @@ enum CallError {
     Stored(StepError),
 }
 
-/// Makes one call and tells of it.
+/// Makes one call and logs it.
 async fn one(
     at: &StepWork,
     provider: &dyn Provider,
@@ -204,7 +204,7 @@ fn unmade(provider: &dyn Provider, request: &Request, attempt: u32) -> LlmCall {
     }
 }
 
-/// A reply whose provider does not say what it took has no known price; a call that failed before anybody said
+/// A reply whose provider does not say what it took has no known price; a call that failed before anyone said
 /// so has cost nothing.
 fn describe(work: &Work, provider: &dyn Provider, call: &mut LlmCall, outcome: &Outcome) {
     let usage = outcome.usage.unwrap_or_default();

@@ -15,7 +15,7 @@ const TOLD_EVERY: Duration = Duration::from_millis(50);
 /// Or when it is this much, in bytes.
 const TOLD_AT: usize = 256 << 10;
 
-/// Why a step at work is to stop; none as long as it is not.
+/// Why a running step is to stop; none as long as it is not.
 pub type StopWatch = watch::Receiver<Option<ErrorKind>>;
 
 pub struct Outcome {

@@ -1,6 +1,6 @@
 //! One execution from its first event, or from wherever its log ends, to its last.
 //!
-//! Law: there is one hand. The session decides by the log what is next, steps at work tell what they did through the same
+//! Invariant: one writer. The session decides by the log what is next, running steps emit their events through the same
 //! writer, and only [`Session::complete`] writes `complete`. What is asked of it from outside (to stop, to listen to a
 //! person, to begin nothing new) is done between two decisions.
 
@@ -43,7 +43,7 @@ struct Session {
     work: Rc<Work>,
     answers: mpsc::Receiver<Submitted>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
-    /// How each step at work is told to stop.
+    /// How each running step is asked to stop.
     at_work: BTreeMap<StepKey, watch::Sender<Option<ErrorKind>>>,
     /// Types that no step writes and the scope has.
     present: BTreeSet<String>,
@@ -67,8 +67,8 @@ pub async fn drive(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Out
 
 async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<Session, LogFailed> {
     let writer = EventWriter::open(job.stream.clone()).await?;
-    let folder = job.context.location(job.execution.stream_key().folder());
-    let work = Work { job, writer, replies: Replies::of(folder), reserved: Cell::default() };
+    let directory = job.context.location(job.execution.stream_key().folder());
+    let work = Work { job, writer, replies: Replies::of(directory), reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
         answers,
@@ -152,13 +152,13 @@ impl Session {
         Ok(self.work.writer.write(EXECUTION_STARTED, None, &started).await?)
     }
 
-    /// Calls that an earlier life has made and not told of: their replies are used; without one they were interrupted.
+    /// Calls that a previous process has made and not logged: their replies are used; without one they were interrupted.
     async fn report_calls(&self) -> Result<(), Interruption> {
         for id in self.unreported_calls().await {
             let stored = match self.work.replies.load(id).await {
                 Ok(stored) => stored,
                 Err(error) => {
-                    tracing::error!(call = %id, error = %error, "a call cannot be read");
+                    tracing::error!(call = %id, error = %error, "failed to read a call");
                     continue;
                 }
             };
@@ -174,7 +174,7 @@ impl Session {
 
     async fn unreported_calls(&self) -> Vec<CallId> {
         let mut ids = self.work.replies.ids().await.unwrap_or_else(|error| {
-            tracing::error!(execution = %self.work.job.execution.id, error = %error, "calls cannot be listed");
+            tracing::error!(execution = %self.work.job.execution.id, error = %error, "failed to list calls");
             Vec::new()
         });
         let progress = self.work.writer.progress();
@@ -227,7 +227,7 @@ impl Session {
         self.tasks.push(Box::pin(async move { (key, work.run().await) }));
     }
 
-    /// One at work is told to stop, and cancelled when it has.
+    /// One running is asked to stop, and cancelled when it has.
     async fn cancel_step(&mut self, key: StepKey, reason: EndReason) -> Result<bool, Interruption> {
         if let Some(stop) = self.at_work.get(&key) {
             stop.send_replace(Some(ErrorKind::Cancelled));
@@ -268,7 +268,7 @@ impl Session {
         Ok(())
     }
 
-    /// Calls under way are ended and told of; everything else is left as the log has it.
+    /// Calls in progress are ended and logged; everything else is left as the log has it.
     async fn interrupt(&mut self) -> Result<(), Interruption> {
         for stop in self.at_work.values() {
             stop.send_replace(Some(ErrorKind::Interrupted));
@@ -311,7 +311,7 @@ impl Session {
         Ok(written?)
     }
 
-    /// What it was given cannot be had, so nothing can be begun.
+    /// What it was given cannot be had, so nothing can be started.
     async fn give_up(self, error: Unavailable) -> Result<(), Interruption> {
         self.begin().await?;
         self.complete(ending::failed(ExecutionFailureCode::OrchestrationError, &error.to_string())).await

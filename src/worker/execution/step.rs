@@ -1,6 +1,6 @@
-//! One step at work, or one item of it, until it has ended or waits for a person.
+//! One running step, or one item of it, until it has ended or waits for a person.
 //!
-//! Law: what it does next is asked of [`next_move`] each time anew, so one that goes on after a restart does what it would
+//! Invariant: what it does next is asked of [`next_move`] each time, so one that goes on after a restart does what it would
 //! have done.
 
 use std::time::Duration;
@@ -162,7 +162,7 @@ impl StepWork {
         }
     }
 
-    /// To check a large document by a large schema takes its time, which is nobody else's.
+    /// To check a large document by a large schema takes its time, which is no one else's.
     async fn verdict(
         &self,
         step: &Step,

@@ -17,7 +17,7 @@ pub struct Work {
     pub job: ExecutionJob,
     pub writer: EventWriter,
     pub replies: Replies,
-    /// What calls under way may cost.
+    /// What calls in progress may cost.
     pub reserved: Cell<MicroUsd>,
 }
 
@@ -36,7 +36,7 @@ impl From<LogFailed> for Interruption {
 }
 
 impl Work {
-    /// Holds back what a call may cost as long as it is under way.
+    /// Holds back what a call may cost as long as it is in progress.
     pub fn reserve(self: &Rc<Self>, cost: Option<MicroUsd>) -> Reserved {
         let cost = cost.unwrap_or_default();
         self.reserved.set(self.reserved.get() + cost);

@@ -1,7 +1,7 @@
 //! An error in an engine's stderr_tail.
 //!
-//! Law: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
-//! service may give, is told among the details.
+//! Invariant: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
+//! service may give, is reported among the details.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -76,7 +76,7 @@ impl EngineError {
     }
 }
 
-/// Details with the names of the outside in their texts; of too many only the beginning is told.
+/// Details with the names of the outside in their texts; of too many only the first are reported.
 fn reported_details(raw: &str, names: &Names) -> Option<Value> {
     if raw.len() > DETAILS {
         return Some(json!({"truncated": true, "beginning": clipped(&names.message(raw), MESSAGE)}));

@@ -1,4 +1,4 @@
-//! The engine at work: its process, its two ways of telling events, its time limits, and its end.
+//! The running engine: its process, its two ways of emitting events, its time limits, and its end.
 
 use std::io;
 use std::path::Path;
@@ -27,10 +27,10 @@ use crate::event::{Draft, Source};
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::stop::StopReason;
 
-/// In the run's folder.
+/// In the run's directory.
 const DIAGNOSTICS: &str = "diagnostics.json";
 
-/// Why the engine was told to end.
+/// Why the engine was stopped.
 #[derive(Debug, Clone)]
 enum Cause {
     Stopped(StopReason),
@@ -40,11 +40,11 @@ enum Cause {
 impl Session {
     /// Runs the engine to its end and judges it.
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
-        let folder = self.job.folder().path();
+        let directory = self.job.folder().path();
         let mode = self.job.run.options.mode();
-        let output = folder.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
-        let spec = self.command(build, &staged, &folder, &output);
-        let names = Names::new([folder.display().to_string(), staged.real_folder], staged.names);
+        let output = directory.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
+        let spec = self.command(build, &staged, &directory, &output);
+        let names = Names::new([directory.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
@@ -59,7 +59,7 @@ impl Session {
         Ok(judge(mode, limits, &outcome, &parser, cause))
     }
 
-    fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
+    fn command(&self, build: &ReadyBuild, staged: &Staged, directory: &Path, output: &Path) -> ChildSpec {
         let run = &self.job.run;
         let settings = &self.job.context.settings.run;
         let venv = self.job.context.build_directory(&build.build).join(".venv").path();
@@ -72,7 +72,7 @@ impl Session {
             options: &run.options,
             documents: &staged.names,
             venv: &venv,
-            folder,
+            directory,
             output,
             service: self.job.context.environment(),
             allow: &settings.env_allow,
@@ -155,15 +155,15 @@ impl Session {
         }
     }
 
-    /// The engine may have put anything under the file's name, or under those of the folders above it: nothing that it
+    /// The engine may have put anything under the file's name, or under those of the directories above it: nothing that it
     /// made is written through.
     async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
         let text = diagnostics(spec, outcome, parser).to_string();
-        let folder = self.job.folder();
-        let write = move || folder.open()?.replace(DIAGNOSTICS, text.as_bytes());
+        let directory = self.job.folder();
+        let write = move || directory.open()?.replace(DIAGNOSTICS, text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
         if let Err(error) = written {
-            tracing::warn!(run = %self.job.run.id, error = %error, "diagnostics could not be written");
+            tracing::warn!(run = %self.job.run.id, error = %error, "failed to write diagnostics");
         }
     }
 
@@ -252,7 +252,7 @@ fn judge(
         None => parser.failure(outcome.exit).map(|found| explained(found, limits, outcome, parser)),
     };
     match failure {
-        // The engine has told the same in the stream.
+        // The engine has already reported the same in the stream.
         Some(found) if parser.stderr_tail().already_reported(&found.failure) => {
             Ending { error_event: None, ..ending::of_failure(found, None, report) }
         }
@@ -276,7 +276,7 @@ fn explained(
     found
 }
 
-/// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
+/// What `GET /runs/{id}/diagnostics` reports beyond the log. Values of the environment stay out of it.
 fn diagnostics(spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) -> Value {
     let engine = parser.report();
     let command: Vec<_> =

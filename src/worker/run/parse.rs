@@ -1,6 +1,6 @@
 //! Lines of an engine to event drafts.
 //!
-//! Laws:
+//! Invariants:
 //! - no line is lost: it becomes an event, a `console.line`, or part of the engine's report;
 //! - an event that needs no rewriting keeps its payload byte for byte;
 //! - an engine cannot say what only the service may say, nor what some reader of JSON would break at: such an event is

@@ -1,6 +1,6 @@
 //! An end that a resource limit explains.
 //!
-//! The kernel tells a process by a signal that its time is over or its file too long; memory that it does not get is
+//! The kernel informs a process by a signal that its time is over or its file too long; memory that it does not get is
 //! told by the process alone, in the words of its language.
 
 use super::stderr_tail::StderrTail;
@@ -32,7 +32,7 @@ pub fn explanation(
     Some(format!("the engine needed more memory than its {} MiB (ADE_WORKER_MEM_MB)", bytes >> 20))
 }
 
-/// Past the limit it is told, a second later killed.
+/// Past the soft limit the kernel sends SIGXCPU, a second later SIGKILL.
 fn out_of_time(seconds: u64, exit: Exit, usage: Usage) -> bool {
     let used = usage.user_ms + usage.system_ms >= seconds.saturating_mul(1000);
     exit.signal == Some(libc::SIGXCPU) || (exit.signal == Some(libc::SIGKILL) && used)

@@ -1,4 +1,4 @@
-//! What a run's session knows, and how it speaks: to its stream, and to whoever asks it to stop.
+//! What a run's session knows, and how it speaks: to its stream, and to callers that ask it to stop.
 
 use super::early::Early;
 use super::job::RunJob;
@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::unless_stopped`], for a run that has nothing at work: when the service goes down it stays queued.
+    /// As [`Session::unless_stopped`], for a run that has nothing running: when the service goes down it stays queued.
     pub async fn unless_cancelled<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Early> {
         self.unless_stopped(wanted).await.map_err(|early| match early {
             Early::Stopped(StopReason::Interrupt) => Early::Suspended,

@@ -35,7 +35,7 @@ impl StderrTail {
         }
     }
 
-    /// Whether the stream tells this failure already, in the engine's own words.
+    /// Whether the stream already reports this failure, in the engine's own words.
     pub fn already_reported(&self, failure: &RunFailure) -> bool {
         self.errors.iter().any(|error| error.failure() == *failure)
     }

@@ -1,7 +1,7 @@
 //! Which program installs packages.
 //!
-//! Law: `uv` where there is one, else one that the service has installed for itself, else pip. The choice is made
-//! once in the life of the service, so that a machine without network pays for the attempt once.
+//! Invariant: `uv` where there is one, else one that the service has installed for itself, else pip. The choice is made
+//! once per service process, so that a machine without network pays for the attempt once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ text_enum! {
 
 impl InstallerChoice {
     /// As it counts in a fingerprint. What is asked for is known at once, what is found may have to be fetched; and an
-    /// environment that pip has made, where uv could not be had, is as good.
+    /// environment that pip has made, where uv is not available, is as good.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Auto | Self::Uv => "uv",
@@ -67,12 +67,12 @@ impl Installer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub installer: Installer,
-    /// What the operator would rather have, and why it is not so; for everybody who waits for a build.
+    /// What the operator would rather have, and why it is not so; shown to every caller that waits for a build.
     pub regret: Option<String>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("uv was asked for, but there is none: {0}")]
+#[error("uv is required but not available: {0}")]
 pub struct NoInstaller(String);
 
 /// Where installers are found.
@@ -86,7 +86,7 @@ pub struct Installers {
 }
 
 impl Installers {
-    /// `data` is the service's data folder, `service` its environment.
+    /// `data` is the service's data directory, `service` its environment.
     pub fn new(launcher: Launcher, choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
         Self { launcher, choice, data, service, told: Sender::new(TOLD) }
     }
@@ -96,7 +96,7 @@ impl Installers {
     }
 
     fn tell(&self, pipe: Pipe, line: &str) {
-        // It is no matter whether anybody listens.
+        // Sending without a listener is fine.
         let _ = self.told.send((pipe, line.into()));
     }
 
@@ -110,7 +110,7 @@ impl Installers {
             Ok(path) => Ok(found(Installer::Uv(path))),
             Err(reason) if self.choice == InstallerChoice::Uv => Err(NoInstaller(reason)),
             Err(reason) => {
-                let regret = format!("packages are installed with pip, since uv could not be had: {reason}");
+                let regret = format!("uv is not available, so packages are installed with pip: {reason}");
                 tracing::warn!("{regret}");
                 Ok(Found { installer: Installer::Pip, regret: Some(regret) })
             }
@@ -136,9 +136,9 @@ impl Installers {
         said.is_ok_and(|said| said.exit.succeeded())
     }
 
-    /// Into a folder beside, which then takes its name: one that was cut short is never taken for a whole one.
+    /// Into a directory beside, which then takes its name: one that was cut short is never taken for a whole one.
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
-        self.tell(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data folder");
+        self.tell(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data directory");
         let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
         let placed = fetched.and_then(|()| place(&fresh, tool).map_err(|error| error.to_string()));
@@ -168,15 +168,15 @@ impl Installers {
     }
 }
 
-/// Within the folder of tools.
+/// Within the directory of tools.
 fn place(fresh: &Path, tool: &Path) -> std::io::Result<()> {
     let (dir, name) = Location::from(tool).parent()?;
     dir.rename(fresh.file_name().unwrap_or_default(), &dir, name)
 }
 
-fn remove(folder: &Path) -> Result<(), String> {
-    match files::remove_tree(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+fn remove(directory: &Path) -> Result<(), String> {
+    match files::remove_tree(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", directory.display())),
         _ => Ok(()),
     }
 }

@@ -90,7 +90,7 @@ fn choice(settings: &Settings) -> InstallerChoice {
 
 /// What a build of this configuration would be made from, and what identifies the engine for it. Nothing is fetched or
 /// made ready for that: the installer counts as the kind that is asked for, and an interpreter that is not known yet as
-/// one of its own, so that nobody waits for either before there is a stream to tell of it. Blocks.
+/// one of its own, so that no caller waits for either before there is a stream that reports it. Blocks.
 pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest: String) -> (BuildInputs, EngineId) {
     let spec = &settings.build.engine_spec;
     let engine = identify_engine(spec);
