@@ -4,12 +4,11 @@
 //! once per service process, so that a machine without network pays for the attempt once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::{Receiver, Sender};
 use ulid::Ulid;
 
+use super::installer_output::InstallerOutput;
 use super::python::{Interpreter, on_path};
 use super::{args, build_environment, command, words};
 use crate::domain::status::text_enum;
@@ -40,12 +39,6 @@ impl InstallerChoice {
         }
     }
 }
-
-/// A line that is said while uv is fetched.
-pub type Told = (Pipe, Arc<str>);
-
-/// So many are kept for a listener that is slow.
-const TOLD: usize = 1000;
 
 /// What is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,22 +75,18 @@ pub struct Installers {
     choice: InstallerChoice,
     data: PathBuf,
     service: Environment,
-    told: Sender<Told>,
+    output: InstallerOutput,
 }
 
 impl Installers {
     /// `data` is the service's data directory, `service` its environment.
     pub fn new(launcher: Launcher, choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
-        Self { launcher, choice, data, service, told: Sender::new(TOLD) }
+        Self { launcher, choice, data, service, output: InstallerOutput::default() }
     }
 
-    pub fn listen(&self) -> Receiver<Told> {
-        self.told.subscribe()
-    }
-
-    fn tell(&self, pipe: Pipe, line: &str) {
-        // Sending without a listener is fine.
-        let _ = self.told.send((pipe, line.into()));
+    /// What is printed while uv is fetched.
+    pub fn output(&self) -> &InstallerOutput {
+        &self.output
     }
 
     /// The installer; `python` is used to fetch one if need be.
@@ -138,13 +127,15 @@ impl Installers {
 
     /// Into a directory beside, which then takes its name: one that was cut short is never taken for a whole one.
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
-        self.tell(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data directory");
+        self.output.send(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data directory");
         let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
         let placed = fetched.and_then(|()| place(&fresh, tool).map_err(|error| error.to_string()));
         if placed.is_err() {
             let _ = remove(&fresh);
         }
+        // A later listener must not take the last line of this attempt for one of its own.
+        self.output.finish();
         placed
     }
 
@@ -155,8 +146,8 @@ impl Installers {
     }
 
     async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
-        let hear = |pipe, line: &str| self.tell(pipe, line);
-        let said = capture_aloud(&self.launcher, &self.command(program, args).await, FETCH, hear).await;
+        let on_line = |pipe, line: &str| self.output.send(pipe, line);
+        let said = capture_aloud(&self.launcher, &self.command(program, args).await, FETCH, on_line).await;
         let said = said.map_err(|error| error.to_string())?;
         let reason = || words::reason(&said.stderr).unwrap_or_else(|| "it could not be installed".into());
         if said.exit.succeeded() { Ok(()) } else { Err(reason()) }

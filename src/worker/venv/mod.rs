@@ -3,6 +3,7 @@
 //! Invariant: a venv is built in its place, and its marker, written last, is its commit: no marker, no venv.
 
 pub mod python;
+pub mod installer_output;
 pub mod installer;
 pub mod engine;
 pub mod fingerprint;

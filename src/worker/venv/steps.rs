@@ -77,7 +77,7 @@ impl StepRunner {
     /// Waits for interpreter and installer, which may have to be fetched, and emits what is printed meanwhile.
     pub async fn toolchain(&self) -> Result<Toolchain, Failure> {
         let failed = |error: ToolchainError| Failure::new(BuildErrorCode::VenvCreateFailed, error.to_string());
-        let mut told = self.context.tools.listen();
+        let mut lines = self.context.tools.listen();
         let mut finding = pin!(self.context.tools.find());
         if let Some(found) = (&mut finding).now_or_never() {
             return found.map_err(failed);
@@ -86,10 +86,9 @@ impl StepRunner {
         loop {
             tokio::select! {
                 biased;
-                // A listener that lagged skips the lines it missed.
-                line = told.recv() => if let Ok((pipe, text)) = line {
+                Some((pipe, text)) = lines.next() => {
                     self.emit_line(pipe, &text, words::level(Speaker::Installer, pipe, &text)).await;
-                },
+                }
                 found = &mut finding => return found.map_err(failed),
                 failure = self.interrupted() => return Err(failure),
             }

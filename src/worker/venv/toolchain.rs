@@ -3,11 +3,11 @@
 
 use futures_util::future::TryFutureExt;
 use tokio::sync::OnceCell;
-use tokio::sync::broadcast::Receiver;
 
 use super::engine::{EngineId, identify_engine};
 use super::fingerprint::{FingerprintInputs, fingerprint};
-use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller, Told};
+use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller};
+use super::installer_output::InstallerLines;
 use super::python::{self, Interpreter, NoInterpreter};
 use crate::config::{self, Settings};
 use crate::domain::build::BuildInputs;
@@ -69,9 +69,9 @@ impl Tools {
         Ok(Toolchain { python: python.clone(), installer, regret })
     }
 
-    /// What is said from now on while the installer is fetched.
-    pub fn listen(&self) -> Receiver<Told> {
-        self.installers.listen()
+    /// What is printed while the installer is fetched: the last line so far, and those from now on.
+    pub fn listen(&self) -> InstallerLines {
+        self.installers.output().listen()
     }
 }
 
