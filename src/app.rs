@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use lock::LockError;
 pub use lock::{Owner, read_owner};
 
-use crate::catalogue::{self, ReadFolderError};
+use crate::catalogue::{self, ReadDirectoryError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
@@ -43,7 +43,7 @@ pub enum StartError {
     #[error("language models: {0}")]
     Models(#[from] ModelsError),
     #[error(transparent)]
-    Workflows(#[from] ReadFolderError),
+    Workflows(#[from] ReadDirectoryError),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -154,7 +154,7 @@ impl Application {
     /// Locks the data directory, opens everything in it, recovers what the previous process left behind, and binds. Must
     /// be called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
-        let workflows = settings.workflows.folder.as_deref().map(catalogue::read_folder).transpose()?;
+        let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         let mut folder = Folder::open(settings).await?;
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
@@ -235,10 +235,10 @@ fn prepare(services: &Services) {
     worker.spawn_fn(move || {
         actix::spawn(async move {
             if let Err(error) = work.tools.find().await {
-                tracing::warn!(error = %error, "nothing can be built");
+                tracing::warn!(error = %error, "no build can succeed");
             }
             if let Err(why) = work.engine().await.install {
-                tracing::warn!(error = %why, "nothing can be built");
+                tracing::warn!(error = %why, "no build can succeed");
             }
         });
     });
@@ -261,7 +261,7 @@ async fn drain(
     let no_more_maintenance = tokio::time::timeout(MAINTENANCE_END, maintenance.stop());
     let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(stopped, first, registry, settings));
     if ended.is_err() {
-        tracing::warn!("maintenance does not end; the next round goes on where it is cut short");
+        tracing::warn!("maintenance timed out; the next pass resumes where it stopped");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The workflows that a start brings: those of the operator's folder, and the examples that ship with the service.
+//! The workflows that a start brings: those of the operator's directory, and the examples that ship with the service.
 //!
-//! Law: given what is stored, what becomes of a file is decided before anything is done. What stands in the folder holds,
+//! Invariant: given what is stored, what becomes of a file is decided before anything is done. What stands in the directory holds,
 //! whoever has changed it elsewhere; an example is brought once, and what people make of it stays.
 
 use std::collections::BTreeSet;
@@ -20,12 +20,12 @@ use crate::store::{InsertWorkflowError, ReplaceWorkflowError, Store, StoreError}
 use crate::workflow::Fault;
 use crate::workflow::written::{checked_text, is_same};
 
-/// Looks at what is stored before it gives up: another service may be at the same database, with a folder of its own.
+/// Looks at what is stored before it gives up: another service may be at the same database, with a directory of its own.
 const TRIES: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
 #[error("ADE_WORKFLOWS_DIR {path} cannot be read: {source}")]
-pub struct ReadFolderError {
+pub struct ReadDirectoryError {
     path: PathBuf,
     source: io::Error,
 }
@@ -37,9 +37,9 @@ pub struct Offer {
     pub workflow: Result<NewWorkflow, Vec<Fault>>,
 }
 
-/// Every `*.json` of a folder by name, folders in it left out. Blocks.
-pub fn read_folder(path: &Path) -> Result<Vec<Offer>, ReadFolderError> {
-    let failed = |source| ReadFolderError { path: path.to_owned(), source };
+/// Every `*.json` of a directory by name, directories in it left out. Blocks.
+pub fn read_directory(path: &Path) -> Result<Vec<Offer>, ReadDirectoryError> {
+    let failed = |source| ReadDirectoryError { path: path.to_owned(), source };
     let entries: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
     let mut files: Vec<_> =
         entries.iter().map(|entry: &fs::DirEntry| entry.path()).filter(|path| is_json(path)).collect();
@@ -50,7 +50,7 @@ pub fn read_folder(path: &Path) -> Result<Vec<Offer>, ReadFolderError> {
 }
 
 /// Stores what is offered in the default workspace, and the examples that were never there. What is wrong with a file is
-/// told in the service's log.
+/// reported in the service's log.
 pub async fn offer(store: &Store, offers: Vec<Offer>) -> Result<(), StoreError> {
     let workspace_id = store.ensure_workspace(DEFAULT_WORKSPACE, Utc::now()).await?.id;
     for Offer { file, workflow } in offers {
@@ -110,7 +110,7 @@ async fn take_in(
             return Ok(());
         }
     }
-    tracing::error!(workflow_id = new.workflow_id, "the workflow is being changed again and again; it stays as it is");
+    tracing::error!(workflow_id = new.workflow_id, "the workflow keeps changing concurrently; it is left as it is");
     Ok(())
 }
 
@@ -235,7 +235,7 @@ mod tests {
         write(".hidden.json", &named("hidden"));
         fs::create_dir(folder.path().join("folder.json")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("link.json")).unwrap();
-        let offers = read_folder(folder.path()).unwrap();
+        let offers = read_directory(folder.path()).unwrap();
         let told: Vec<_> = offers
             .iter()
             .map(|offer| match &offer.workflow {
@@ -258,13 +258,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe.json");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let offers = read_folder(folder.path()).unwrap();
+        let offers = read_directory(folder.path()).unwrap();
         assert!(offers[0].workflow.as_ref().unwrap_err()[0].message.contains("not a plain file"));
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_told_with_its_setting() {
-        let error = read_folder(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+        let error = read_directory(Path::new("/nowhere/at/all")).unwrap_err().to_string();
         assert!(error.starts_with("ADE_WORKFLOWS_DIR /nowhere/at/all cannot be read: "), "{error}");
     }
 }

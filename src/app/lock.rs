@@ -105,7 +105,7 @@ pub fn write(mut lock: &File, owner: &Owner) -> io::Result<()> {
 fn lock_file(dir: &Dir) -> io::Result<File> {
     match dir.file_to_write(FILE, true) {
         Err(error) if is_absent(&error) => {
-            tracing::error!("the lock of the data directory is no plain file; it is set aside");
+            tracing::error!("the lock of the data directory is not a regular file; it is moved aside");
             dir.set_aside(FILE)?;
             dir.file_to_write(FILE, true)
         }

@@ -1,6 +1,6 @@
 //! Settings: compiled-in defaults < file < `ADE_*` variables < flags.
 //!
-//! Law: nothing else reads an environment variable. The process's environment is read once at the start,
+//! Invariant: nothing else reads an environment variable. The process's environment is read once at the start,
 //! comes in as a map and stays available as [`Settings::environment`] for what child processes may see.
 
 pub mod value;
@@ -161,7 +161,7 @@ mod tests {
         assert!(error.contains("(flag --bind); allowed: a loopback address"), "{error}");
 
         let error = Settings::load(&environment(&[("ADE_BIND", "")])).unwrap_err().to_string();
-        assert!(error.contains("bind is set to nothing (variable ADE_BIND)"), "{error}");
+        assert!(error.contains("bind is empty (variable ADE_BIND)"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The layers, merged, and the one way a setting is taken out of them.
 //!
-//! Law: every value keeps where it came from, so that a wrong one can be found; and a key counts as known
+//! Invariant: every value keeps where it came from, so that a wrong one can be found; and a key counts as known
 //! when some section has asked for it, so that there is no second list of names.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ const CONFIG_VARIABLE: &str = "ADE_CONFIG";
 pub enum SettingsError {
     #[error("{key} is {value:?} ({origin}); allowed: {allowed}")]
     Invalid { key: String, value: String, origin: String, allowed: &'static str },
-    #[error("{key} is set to nothing ({origin}); allowed: {allowed}")]
+    #[error("{key} is empty ({origin}); allowed: {allowed}")]
     Empty { key: String, origin: String, allowed: &'static str },
     #[error("unknown key {key} ({origin}){hint}")]
     UnknownKey { key: String, origin: String, hint: String },
@@ -93,13 +93,13 @@ impl Reader {
         self.typed(key, text, origin).map(Some)
     }
 
-    /// The folder that `<data_dir>` stands for from here on.
+    /// The directory that `<data_dir>` stands for from here on.
     pub fn data_dir(&mut self) -> Result<PathBuf, SettingsError> {
         self.data_dir = self.folder("data_dir")?;
         Ok(self.data_dir.clone())
     }
 
-    /// A folder, absolute.
+    /// A directory, absolute.
     pub fn folder(&mut self, key: &'static str) -> Result<PathBuf, SettingsError> {
         let (text, origin) = self.text(key)?;
         let folder = std::path::absolute(&text).map_err(|_| SettingsError::Empty {

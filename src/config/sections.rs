@@ -25,10 +25,10 @@ pub struct ServerSettings {
     pub safe_mode: bool,
 }
 
-/// The data folder and the database.
+/// The data directory and the database.
 #[derive(Debug, Clone)]
 pub struct StorageSettings {
-    /// `ADE_DATA_DIR`, `./data`. Absolute here, so that no child process depends on the working folder.
+    /// `ADE_DATA_DIR`, `./data`. Absolute here, so that no child process depends on the working directory.
     pub data_dir: PathBuf,
     /// `ADE_DISK_MIN_FREE`, `256MiB`. With less, `/health/ready` says `degraded`.
     pub disk_min_free: u64,
@@ -113,7 +113,7 @@ pub struct LogSettings {
     pub feed_retention: Duration,
 }
 
-/// What is done now and then.
+/// What is done periodically.
 #[derive(Debug, Clone)]
 pub struct MaintenanceSettings {
     /// `ADE_MAINTENANCE_INTERVAL`, `1h`. Between two rounds, a tenth more or less.
@@ -123,7 +123,7 @@ pub struct MaintenanceSettings {
 /// Workflows.
 #[derive(Debug, Clone)]
 pub struct WorkflowSettings {
-    /// `ADE_WORKFLOWS_DIR`, unset. A folder of definitions that are stored at the start.
+    /// `ADE_WORKFLOWS_DIR`, unset. A directory of definitions that are stored at the start.
     pub folder: Option<PathBuf>,
 }
 
@@ -156,7 +156,7 @@ pub struct LlmSettings {
     pub retry_max_delay: Duration,
     /// `ADE_LLM_MAX_PROMPT`, `600KiB`. A step whose prompt is larger fails; nothing is ever cut.
     pub max_prompt: u64,
-    /// `ADE_CLARIFICATION_TIMEOUT`, unset. A step whose questions nobody answers for this long fails.
+    /// `ADE_CLARIFICATION_TIMEOUT`, unset. A step whose questions no one answers for this long fails.
     pub clarification_timeout: Option<Duration>,
     /// `ADE_LLM_CA_FILE`, unset. Certificates that are trusted besides the public ones.
     pub ca_file: Option<PathBuf>,

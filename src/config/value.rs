@@ -243,7 +243,7 @@ fn mask_password(url: &str) -> String {
     format!("{scheme}://{user}:***{}", &rest[user.len() + 1 + password.len()..])
 }
 
-/// A key for somebody else's service.
+/// A key for a third-party service.
 #[derive(Debug, Clone)]
 pub struct Secret(pub SecretString);
 
@@ -360,13 +360,13 @@ words! {
         Write = "write",
     }
 
-    /// Who answers for steps that name nobody.
+    /// The provider for steps that name none.
     LlmProvider: "builtin, anthropic or openai" { Builtin = "builtin", Anthropic = "anthropic", OpenAi = "openai" }
 
     /// Whether chat completions are asked for their tokens; `auto` stops doing so where a server refuses it.
     StreamOptions: "auto, on or off" { Auto = "auto", On = "on", Off = "off" }
 
-    /// How chat completions are told their limit; `auto` takes the other name where a server refuses one.
+    /// How the limit is passed to chat completions; `auto` takes the other name where a server refuses one.
     TokenLimit: "auto, max_tokens or max_completion_tokens" {
         Auto = "auto",
         MaxTokens = "max_tokens",

@@ -1,6 +1,6 @@
 //! One event, one line: the only JSON of events.
 //!
-//! Law: the bytes made here are what the file holds and what every transport sends; nothing
+//! Invariant: the bytes made here are what the file holds and what every transport sends; nothing
 //! serialises an event a second time. The key order is fixed: `type` first, `payload` last. A line has no character that
 //! any reader of lines could take for the end of one.
 
@@ -287,7 +287,7 @@ mod tests {
         assert!(value["build_id"].is_null() && value["run_id"].is_string());
     }
 
-    /// The line of an execution, and of the feed that tells it.
+    /// The line of an execution, and of the feed that delivers it.
     fn lines_of_execution(step: Option<StepKey>) -> [String; 2] {
         let (workspace_id, id) = (WorkspaceId::from_ulid(7.into()), ExecutionId::from_ulid(8.into()));
         let stamp = Stamp { sequence: 1, event_id: EventId::from_ulid(9.into()), created_at: Timestamp::default() };

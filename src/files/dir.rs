@@ -28,7 +28,7 @@ impl From<NotPlain> for io::Error {
     }
 }
 
-/// Whether an error says that there is nothing that may be read: no such name, or a link, a pipe or a folder in its
+/// Whether an error says that there is nothing that may be read: no such name, or a link, a pipe or a directory in its
 /// place.
 pub fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
@@ -164,7 +164,7 @@ impl Dir {
         done
     }
 
-    /// Takes a name away that is not a folder's.
+    /// Takes a name away that is not a directory's.
     pub fn remove_file(&self, below: impl AsRef<Path>) -> io::Result<()> {
         let (dir, name) = self.parent(below.as_ref())?;
         Ok(unlinkat(&dir.0, name, UnlinkatFlags::NoRemoveDir)?)
@@ -177,7 +177,7 @@ impl Dir {
         Ok(renameat(&from.0, name, &to.0, to_name)?)
     }
 
-    /// Gives what has this name another, under which nobody looks for anything; says which.
+    /// Gives what has this name another, that nothing looks up; says which.
     pub fn set_aside(&self, name: impl AsRef<Path>) -> io::Result<OsString> {
         let aside = fresh_name(STUCK);
         self.rename(name, self, &aside)?;
@@ -287,7 +287,7 @@ impl Dir {
         Ok(nix::sys::stat::fchmod(&self.0, Mode::S_IRWXU)?)
     }
 
-    pub(super) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+    pub(super) fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::RemoveDir)?)
     }
 
@@ -310,7 +310,7 @@ impl Dir {
         Ok((dir, name))
     }
 
-    /// As [`Dir::parent`]; a folder that was locked against its owner is unlocked.
+    /// As [`Dir::parent`]; a directory that was locked against its owner is unlocked.
     pub(super) fn parent_unlocked<'a>(&self, below: &'a Path) -> io::Result<(Self, &'a OsStr)> {
         self.parent_by(below, |dir, name| match dir.enter(name) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -337,7 +337,7 @@ impl Dir {
         let (dir, name) = self.parent(below)?;
         let opened = openat(&dir.0, name, FILE | flags, Mode::from_bits_truncate(0o666));
         let file = opened.map_err(|error| match error {
-            // A link, a socket, and a folder where one wants to write.
+            // A link, a socket, and a directory where one wants to write.
             Errno::ELOOP | Errno::ENXIO | Errno::EISDIR => NotPlain.into(),
             error => io::Error::from(error),
         })?;
@@ -366,7 +366,7 @@ fn names(below: &Path) -> io::Result<Vec<&OsStr>> {
     below.components().filter(|part| !matches!(part, Component::CurDir)).map(name).collect()
 }
 
-/// A name that nobody else has.
+/// A unique name.
 pub(super) fn fresh_name(prefix: &str) -> OsString {
     format!("{prefix}{}", Ulid::generate()).into()
 }
@@ -380,26 +380,26 @@ mod tests {
     use super::*;
 
     struct World {
-        folder: tempfile::TempDir,
+        directory: tempfile::TempDir,
         dir: Dir,
     }
 
-    /// A folder `in` with a subfolder `sub`, and beside it, out of reach, a file `victim`.
+    /// A directory `in` with a subfolder `sub`, and beside it, out of reach, a file `victim`.
     fn world() -> World {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("in/sub")).unwrap();
-        fs::write(folder.path().join("victim"), "of others").unwrap();
-        let dir = Dir::root(&folder.path().join("in")).unwrap();
-        World { folder, dir }
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("in/sub")).unwrap();
+        fs::write(directory.path().join("victim"), "of others").unwrap();
+        let dir = Dir::root(&directory.path().join("in")).unwrap();
+        World { directory, dir }
     }
 
     impl World {
         fn at(&self, name: &str) -> std::path::PathBuf {
-            self.folder.path().join("in").join(name)
+            self.directory.path().join("in").join(name)
         }
 
         fn victim(&self) -> std::path::PathBuf {
-            self.folder.path().join("victim")
+            self.directory.path().join("victim")
         }
 
         fn assert_victim_is_whole(&self) {
@@ -421,11 +421,11 @@ mod tests {
 
     #[test]
     fn the_entries_of_a_directory_are_those_in_it_with_their_kinds_and_no_more_than_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("sub/below")).unwrap();
-        std::fs::write(folder.path().join("file"), "x").unwrap();
-        std::os::unix::fs::symlink("sub", folder.path().join("link")).unwrap();
-        let dir = Dir::root(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join("sub/below")).unwrap();
+        std::fs::write(directory.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("sub", directory.path().join("link")).unwrap();
+        let dir = Dir::root(directory.path()).unwrap();
         for _ in 0..2 {
             let mut all = dir.entries(10).unwrap();
             all.sort();
@@ -457,7 +457,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_a_link_is_none() {
         let world = world();
-        symlink(world.folder.path(), world.at("elsewhere")).unwrap();
+        symlink(world.directory.path(), world.at("elsewhere")).unwrap();
         symlink("sub", world.at("beside")).unwrap();
         for name in ["elsewhere", "beside"] {
             assert!(is_absent(&world.dir.open(name).unwrap_err()), "{name}");
@@ -477,7 +477,7 @@ mod tests {
         fs::hard_link(world.victim(), world.at("hard")).unwrap();
         for name in world.plant_everything().into_iter().filter(|name| !name.contains('/')).chain(["hard", "new"]) {
             let replaced = world.dir.replace(name, b"mine");
-            // A folder keeps its place.
+            // A directory keeps its place.
             assert_eq!(replaced.is_ok(), name != "sub", "{name}: {replaced:?}");
             assert!(replaced.is_err() || fs::symlink_metadata(world.at(name)).unwrap().is_file(), "{name}");
             assert!(replaced.is_err() || world.dir.read(name, 10).unwrap() == b"mine", "{name}");

@@ -54,8 +54,8 @@ impl Location {
 
     /// The directory that it is in, and its name there.
     pub fn parent(&self) -> io::Result<(Dir, OsString)> {
-        let (folder, name) = self.split()?;
-        Ok((folder.open()?, name.to_owned()))
+        let (directory, name) = self.split()?;
+        Ok((directory.open()?, name.to_owned()))
     }
 
     /// As [`Location::parent`]; directories that a child has locked against their owner are unlocked.
@@ -70,9 +70,9 @@ impl Location {
 
     /// As [`Location::parent`]; missing directories are made, each durable in the one above.
     pub fn make_parent(&self) -> io::Result<(Dir, OsString)> {
-        let (folder, name) = self.split()?;
-        std::fs::create_dir_all(&folder.root)?;
-        Ok((Dir::root(&folder.root)?.make_durably(&folder.below)?, name.to_owned()))
+        let (directory, name) = self.split()?;
+        std::fs::create_dir_all(&directory.root)?;
+        Ok((Dir::root(&directory.root)?.make_durably(&directory.below)?, name.to_owned()))
     }
 
     fn split(&self) -> io::Result<(Self, &OsStr)> {
@@ -80,12 +80,12 @@ impl Location {
         let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let folder = match self.below.as_os_str().is_empty() {
+        let directory = match self.below.as_os_str().is_empty() {
             false => Self { root: self.root.clone(), below: parent.to_owned() },
             true if parent.as_os_str().is_empty() => Self::from(Path::new(".")),
             true => Self::from(parent),
         };
-        Ok((folder, name))
+        Ok((directory, name))
     }
 }
 
@@ -122,16 +122,16 @@ mod tests {
 
     #[test]
     fn links_are_followed_to_the_root_and_no_further() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("real/sub")).unwrap();
-        fs::write(folder.path().join("real/sub/file"), "content").unwrap();
-        symlink("real", folder.path().join("link")).unwrap();
-        symlink("sub", folder.path().join("real/inner")).unwrap();
-        let root = folder.path().join("link");
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("real/sub")).unwrap();
+        fs::write(directory.path().join("real/sub/file"), "content").unwrap();
+        symlink("real", directory.path().join("link")).unwrap();
+        symlink("sub", directory.path().join("real/inner")).unwrap();
+        let root = directory.path().join("link");
         let place = Location::below(&root, "sub/file");
         assert_eq!((place.read(10).unwrap(), place.path()), (b"content".to_vec(), root.join("sub/file")));
         assert!(Location::below(&root, "inner/file").read(10).is_err());
-        assert!(Location::below(folder.path(), "link/sub/file").read(10).is_err());
+        assert!(Location::below(directory.path(), "link/sub/file").read(10).is_err());
         assert_eq!(Location::from(&root.join("inner")).join("file").read(10).unwrap(), b"content");
         assert_eq!(Location::from(&root.join("inner/file")).read(10).unwrap(), b"content");
         assert_eq!(Location::from(&root).path(), root);
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn missing_folders_are_made_on_the_way() {
-        let folder = tempfile::tempdir().unwrap();
-        let (dir, name) = Location::below(&folder.path().join("new"), "a/b/file").make_parent().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (dir, name) = Location::below(&directory.path().join("new"), "a/b/file").make_parent().unwrap();
         dir.create(&name).unwrap();
-        assert!(folder.path().join("new/a/b/file").is_file());
-        Location::below(folder.path(), "c/d").make().unwrap();
-        assert!(folder.path().join("c/d").is_dir());
+        assert!(directory.path().join("new/a/b/file").is_file());
+        Location::below(directory.path(), "c/d").make().unwrap();
+        assert!(directory.path().join("c/d").is_dir());
         assert!(Location::from(Path::new("/")).parent().is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Removing trees.
 //!
 //! A tree goes in two steps. It is moved away under a name of ours, which is one rename however large it is; whoever
-//! wanted it gone can go on. Later its files are deleted. Every folder found in it is moved up to the same place before
+//! wanted it gone can go on. Later its files are deleted. Every directory found in it is moved up to the same place before
 //! it is emptied in its turn: so nothing is ever looked at deeper than two levels, no path becomes long, and after a
 //! crash whatever still has such a name is simply emptied by the next who looks.
 
@@ -18,11 +18,11 @@ use super::location::Location;
 /// How the names begin under which removed things wait for their files to be deleted.
 pub const TRASH: &str = ".trash-";
 
-/// Folders that are remembered while others are emptied; more are found again by their names.
+/// Directories that are remembered while others are emptied; more are found again by their names.
 const REMEMBERED: usize = 1024;
 /// Entries that one call of [`remove_tree`] deletes before it leaves the rest to others.
 const AT_ONCE: u64 = 100_000;
-/// How often a folder is gone through whose emptying changes nothing.
+/// How often a directory is gone through whose emptying changes nothing.
 const TRIES: usize = 3;
 
 /// What a round of emptying has done.
@@ -57,7 +57,7 @@ pub fn discard(root: &Path, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Deletes what waits in `root`, at most so many entries and as long as nobody wants it to stop. Several may be at it.
+/// Deletes what waits in `root`, at most so many entries and until it is asked to stop. Several may be at it.
 pub fn empty_trash(root: &Path, most: u64, should_stop: &dyn Fn() -> bool) -> io::Result<Emptied> {
     let root = match Dir::root(root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -80,7 +80,7 @@ pub fn remove_within(parent: &Dir, name: &OsStr) -> io::Result<Emptied> {
     Round::new(parent, AT_ONCE, &|| false).empty_root()
 }
 
-/// Gives something a name of ours in `root`. A folder must let its owner write for that, and so must the one it is in.
+/// Gives something a name of ours in `root`. A directory must let its owner write for that, and so must the one it is in.
 fn move_up(from: &Dir, name: &OsStr, root: &Dir) -> io::Result<OsString> {
     let fresh = fresh_name(TRASH);
     match from.rename(name, root, &fresh) {
@@ -108,7 +108,7 @@ impl<'a> Round<'a> {
         Self { root, left: most, should_stop, done: Emptied::default() }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.left == 0 || (self.should_stop)()
     }
 
@@ -124,7 +124,7 @@ impl<'a> Round<'a> {
             for name in found {
                 self.remove(name);
             }
-            if self.done.is_done || self.is_over() {
+            if self.done.is_done || self.is_finished() {
                 return Ok(self.done);
             }
         }
@@ -142,11 +142,11 @@ impl<'a> Round<'a> {
         Ok(found)
     }
 
-    /// Removes one thing in the root, and the folders that come up from it.
+    /// Removes one thing in the root, and the directories that come up from it.
     fn remove(&mut self, name: OsString) {
         let mut waiting = vec![name];
         while let Some(name) = waiting.pop() {
-            if self.is_over() {
+            if self.is_finished() {
                 return;
             }
             match self.remove_one(&name, &mut waiting) {
@@ -166,11 +166,11 @@ impl<'a> Round<'a> {
         if stat.st_mode & 0o700 != 0o700 {
             self.root.unlock(name)?;
         }
-        let folder = self.root.enter(name)?;
+        let directory = self.root.enter(name)?;
         for _ in 0..TRIES {
             let before = self.left;
-            self.empty(&folder, waiting)?;
-            match self.root.remove_folder(name) {
+            self.empty(&directory, waiting)?;
+            match self.root.remove_directory(name) {
                 // Something came into it meanwhile, or the file system has not shown all of it.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
                 removed => {
@@ -179,7 +179,7 @@ impl<'a> Round<'a> {
                     return Ok(());
                 }
             }
-            if self.is_over() {
+            if self.is_finished() {
                 return Ok(());
             }
             if before != self.left {
@@ -191,30 +191,30 @@ impl<'a> Round<'a> {
         Err(io::ErrorKind::DirectoryNotEmpty.into())
     }
 
-    /// Deletes the files of a folder and moves its folders up.
-    fn empty(&mut self, folder: &Dir, waiting: &mut Vec<OsString>) -> io::Result<()> {
-        folder.names(|name| {
-            if self.is_over() {
+    /// Deletes the files of a directory and moves its directories up.
+    fn empty(&mut self, directory: &Dir, waiting: &mut Vec<OsString>) -> io::Result<()> {
+        directory.names(|name| {
+            if self.is_finished() {
                 return Ok(false);
             }
-            match self.take_out(folder, name, waiting) {
+            match self.take_out(directory, name, waiting) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(true),
             }
         })
     }
 
-    fn take_out(&mut self, folder: &Dir, name: &OsStr, waiting: &mut Vec<OsString>) -> io::Result<()> {
-        let stat = folder.stat(name)?;
+    fn take_out(&mut self, directory: &Dir, name: &OsStr, waiting: &mut Vec<OsString>) -> io::Result<()> {
+        let stat = directory.stat(name)?;
         if kind(&stat) == SFlag::S_IFDIR {
-            let moved = move_up(folder, name, self.root)?;
+            let moved = move_up(directory, name, self.root)?;
             self.left = self.left.saturating_sub(1);
             if waiting.len() < REMEMBERED {
                 waiting.push(moved);
             }
             return Ok(());
         }
-        folder.remove_file(name)?;
+        directory.remove_file(name)?;
         self.count(&stat);
         Ok(())
     }
@@ -247,8 +247,8 @@ mod tests {
 
     const NEVER: &dyn Fn() -> bool = &|| false;
 
-    fn names(folder: &Path) -> Vec<String> {
-        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    fn names(directory: &Path) -> Vec<String> {
+        let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
         names.map(|name| name.to_string_lossy().into_owned()).collect()
     }
 
@@ -256,7 +256,7 @@ mod tests {
         fs::read_dir("/proc/self/fd").unwrap().count()
     }
 
-    /// Folders in one another, far beyond the longest path that the system takes.
+    /// Directories in one another, far beyond the longest path that the system takes.
     fn plant_deep(root: &Path, depth: usize) {
         let mut dir = Dir::root(root).unwrap();
         for _ in 0..depth {
@@ -267,11 +267,11 @@ mod tests {
 
     #[test]
     fn a_tree_of_any_depth_goes_with_a_small_stack() {
-        let folder = tempfile::tempdir().unwrap();
-        let tree = folder.path().join("a/b/tree");
+        let directory = tempfile::tempdir().unwrap();
+        let tree = directory.path().join("a/b/tree");
         fs::create_dir_all(&tree).unwrap();
         plant_deep(&tree, 30_000);
-        let root = folder.path().to_owned();
+        let root = directory.path().to_owned();
         let small = std::thread::Builder::new().stack_size(64 << 10);
         let emptied = small.spawn(move || {
             assert!(discard(&root, &root.join("a/b/tree")).unwrap());
@@ -280,13 +280,13 @@ mod tests {
         });
         let emptied = emptied.unwrap().join().unwrap();
         assert_eq!((emptied.entries, emptied.is_done, emptied.stuck.len()), (30_002, true, 0));
-        assert_eq!(names(folder.path()), ["a"]);
+        assert_eq!(names(directory.path()), ["a"]);
     }
 
     #[test]
     fn a_wide_tree_with_names_of_every_kind_goes_and_what_links_lead_to_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let (tree, kept) = (folder.path().join("tree"), folder.path().join("kept"));
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, kept) = (directory.path().join("tree"), directory.path().join("kept"));
         fs::create_dir_all(kept.join("inside")).unwrap();
         fs::write(kept.join("file"), "of others").unwrap();
         for number in 0..3_000 {
@@ -302,44 +302,44 @@ mod tests {
         let before = descriptors();
         let emptied = remove_tree(&tree).unwrap();
         assert_eq!((emptied.is_done, emptied.stuck.len(), descriptors() <= before + 8), (true, 0, true));
-        assert_eq!(names(folder.path()), ["kept"]);
+        assert_eq!(names(directory.path()), ["kept"]);
         assert_eq!(fs::read_to_string(kept.join("file")).unwrap(), "of others");
         assert!(kept.join("inside").is_dir());
     }
 
     #[test]
     fn what_another_name_still_holds_is_not_given_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let venv = folder.path().join("w/c/b");
+        let directory = tempfile::tempdir().unwrap();
+        let venv = directory.path().join("w/c/b");
         fs::create_dir_all(venv.join("lib")).unwrap();
         fs::write(venv.join("lib/own"), vec![1; 100_000]).unwrap();
-        fs::write(folder.path().join("cached"), vec![1; 1_000_000]).unwrap();
-        fs::hard_link(folder.path().join("cached"), venv.join("lib/shared")).unwrap();
-        discard(folder.path(), &venv).unwrap();
-        let freed = empty_trash(folder.path(), 1000, NEVER).unwrap().bytes;
+        fs::write(directory.path().join("cached"), vec![1; 1_000_000]).unwrap();
+        fs::hard_link(directory.path().join("cached"), venv.join("lib/shared")).unwrap();
+        discard(directory.path(), &venv).unwrap();
+        let freed = empty_trash(directory.path(), 1000, NEVER).unwrap().bytes;
         assert!((100_000..400_000).contains(&freed), "{freed}");
     }
 
     #[test]
     fn a_round_ends_at_its_bound_and_the_next_ones_go_on() {
-        let folder = tempfile::tempdir().unwrap();
-        plant_deep(folder.path(), 500);
-        discard(folder.path(), &folder.path().join("deeper")).unwrap();
-        let stopped = empty_trash(folder.path(), u64::MAX, &|| true).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        plant_deep(directory.path(), 500);
+        discard(directory.path(), &directory.path().join("deeper")).unwrap();
+        let stopped = empty_trash(directory.path(), u64::MAX, &|| true).unwrap();
         assert_eq!((stopped.entries, stopped.is_done), (0, false));
         let mut rounds = 0;
-        while !empty_trash(folder.path(), 100, NEVER).unwrap().is_done {
-            assert!(names(folder.path()).iter().all(|name| name.starts_with(TRASH)));
+        while !empty_trash(directory.path(), 100, NEVER).unwrap().is_done {
+            assert!(names(directory.path()).iter().all(|name| name.starts_with(TRASH)));
             rounds += 1;
             assert!(rounds < 100);
         }
-        assert!(rounds > 3 && names(folder.path()).is_empty());
+        assert!(rounds > 3 && names(directory.path()).is_empty());
     }
 
     #[test]
     fn nothing_is_discarded_through_a_link_or_twice() {
-        let folder = tempfile::tempdir().unwrap();
-        let (data, others) = (folder.path().join("data"), folder.path().join("others"));
+        let directory = tempfile::tempdir().unwrap();
+        let (data, others) = (directory.path().join("data"), directory.path().join("others"));
         fs::create_dir_all(others.join("tree")).unwrap();
         fs::create_dir(&data).unwrap();
         symlink(&others, data.join("runs")).unwrap();
@@ -357,28 +357,28 @@ mod tests {
 
     #[test]
     fn several_may_empty_the_same_trash() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for number in 0..200 {
-            fs::create_dir_all(folder.path().join(format!("{TRASH}{number}/a/b/c"))).unwrap();
-            fs::write(folder.path().join(format!("{TRASH}{number}/a/file")), "").unwrap();
+            fs::create_dir_all(directory.path().join(format!("{TRASH}{number}/a/b/c"))).unwrap();
+            fs::write(directory.path().join(format!("{TRASH}{number}/a/file")), "").unwrap();
         }
         std::thread::scope(|scope| {
-            let empty = || empty_trash(folder.path(), u64::MAX, NEVER).unwrap();
+            let empty = || empty_trash(directory.path(), u64::MAX, NEVER).unwrap();
             let done: Vec<_> =
                 [(); 4].map(|()| scope.spawn(empty)).into_iter().map(|done| done.join().unwrap()).collect();
             assert!(done.iter().all(|done| done.is_done && done.stuck.is_empty()), "{done:?}");
         });
-        assert_eq!(names(folder.path()), [""; 0]);
+        assert_eq!(names(directory.path()), [""; 0]);
     }
 
-    /// Nothing is forbidden to root, so the rest of these tests is done by a process of somebody else.
-    fn as_nobody(test: &str, folder: &Path) -> bool {
+    /// Nothing is forbidden to root, so the rest of these tests is done by a process of another user.
+    fn as_nobody(test: &str, directory: &Path) -> bool {
         if !is_root() {
             return true;
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([test, "--exact", "--ignored", "--nocapture"]).env("FOLDER", folder);
+        command.args([test, "--exact", "--ignored", "--nocapture"]).env("FOLDER", directory);
         let ended = command.uid(65_534).gid(65_534).output().unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
         false
@@ -388,27 +388,27 @@ mod tests {
         fs::metadata("/proc/self").unwrap().uid() == 0
     }
 
-    fn given_folder() -> PathBuf {
+    fn given_directory() -> PathBuf {
         std::env::var_os("FOLDER").expect("see `as_nobody`").into()
     }
 
     #[test]
     fn locked_folders_go_too() {
-        let folder = tempfile::tempdir().unwrap();
-        if as_nobody("files::trash::tests::locked_folders_go", folder.path()) {
-            remove_locked_folders(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        if as_nobody("files::trash::tests::locked_folders_go", directory.path()) {
+            remove_locked_directories(directory.path());
         }
-        assert_eq!(names(folder.path()), ["run"]);
-        assert_eq!(names(&folder.path().join("run")), [""; 0]);
+        assert_eq!(names(directory.path()), ["run"]);
+        assert_eq!(names(&directory.path().join("run")), [""; 0]);
     }
 
     #[test]
     #[ignore = "run by `locked_folders_go_too`"]
     fn locked_folders_go() {
-        remove_locked_folders(&given_folder());
+        remove_locked_directories(&given_directory());
     }
 
-    fn remove_locked_folders(root: &Path) {
+    fn remove_locked_directories(root: &Path) {
         let lock = |path: &str, mode| fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
         fs::create_dir_all(root.join("run/output/a/b/c")).unwrap();
         fs::write(root.join("run/output/a/b/file"), "").unwrap();
@@ -424,13 +424,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_deleted_is_renamed_told_and_left() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         if is_root() {
-            // Of root, and so nothing that nobody may delete.
-            fs::create_dir_all(folder.path().join(format!("{TRASH}1/of root"))).unwrap();
-            fs::write(folder.path().join(format!("{TRASH}1/of root/file")), "").unwrap();
-            as_nobody("files::trash::tests::what_is_of_root_is_left", folder.path());
-            let left = names(folder.path());
+            // Of root, and so nothing that no one may delete.
+            fs::create_dir_all(directory.path().join(format!("{TRASH}1/of root"))).unwrap();
+            fs::write(directory.path().join(format!("{TRASH}1/of root/file")), "").unwrap();
+            as_nobody("files::trash::tests::what_is_of_root_is_left", directory.path());
+            let left = names(directory.path());
             assert!(left.len() == 1 && left[0].starts_with(STUCK), "{left:?}");
         }
     }
@@ -438,11 +438,11 @@ mod tests {
     #[test]
     #[ignore = "run by `what_cannot_be_deleted_is_renamed_told_and_left`"]
     fn what_is_of_root_is_left() {
-        let folder = given_folder();
-        fs::create_dir_all(folder.join(format!("{TRASH}2/mine"))).unwrap();
-        let emptied = empty_trash(&folder, 1000, NEVER).unwrap();
+        let directory = given_directory();
+        fs::create_dir_all(directory.join(format!("{TRASH}2/mine"))).unwrap();
+        let emptied = empty_trash(&directory, 1000, NEVER).unwrap();
         assert!(emptied.is_done);
         assert_eq!((emptied.entries, emptied.stuck.len()), (2, 1), "{emptied:?}");
-        assert!(empty_trash(&folder, 1000, NEVER).unwrap().stuck.is_empty(), "it is told once");
+        assert!(empty_trash(&directory, 1000, NEVER).unwrap().stuck.is_empty(), "it is told once");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::dir::{Dir, Kind};
 
-/// Folders are entered only so far down, and paths are only so long: nobody nests deeper by hand.
+/// Directories are entered only so far down, and paths are only so long: no one nests deeper by hand.
 const MAX_DEPTH: usize = 64;
 const MAX_PATH: usize = 1024;
 
@@ -23,19 +23,19 @@ pub struct Entry {
 pub struct Walked {
     /// It ended at the limit of entries.
     pub is_cut: bool,
-    /// Folders that are nested too deeply, or whose paths are too long, and were not entered.
+    /// Directories that are nested too deeply, or whose paths are too long, and were not entered.
     pub too_deep: u64,
-    /// The first folder that could not be read, and why.
+    /// The first directory that could not be read, and why.
     pub unreadable: Option<(PathBuf, io::Error)>,
 }
 
 /// Goes through everything below a directory, in no order, but at most so many entries. `visit` is asked of every one,
-/// and says of a folder whether it is to be entered.
+/// and says of a directory whether it is to be entered.
 pub fn walk(dir: &Dir, most: usize, mut visit: impl FnMut(&Entry) -> bool) -> io::Result<Walked> {
     let (mut walked, mut seen) = (Walked::default(), 0);
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let read = dir.open(&folder).and_then(|here| {
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        let read = dir.open(&directory).and_then(|here| {
             here.names(|name| {
                 seen += 1;
                 if seen > most {
@@ -43,11 +43,11 @@ pub fn walk(dir: &Dir, most: usize, mut visit: impl FnMut(&Entry) -> bool) -> io
                     return Ok(false);
                 }
                 let Some((kind, size)) = here.look(name)? else { return Ok(true) };
-                let entry = Entry { path: folder.join(name), kind, size };
+                let entry = Entry { path: directory.join(name), kind, size };
                 if visit(&entry) && entry.kind == Kind::Folder {
                     match is_too_deep(&entry.path) {
                         true => walked.too_deep += 1,
-                        false => folders.push(entry.path),
+                        false => directories.push(entry.path),
                     }
                 }
                 Ok(true)
@@ -56,8 +56,8 @@ pub fn walk(dir: &Dir, most: usize, mut visit: impl FnMut(&Entry) -> bool) -> io
         match read {
             _ if walked.is_cut => break,
             Ok(()) => {}
-            Err(error) if folder.as_os_str().is_empty() => return Err(error),
-            Err(error) => walked.unreadable = walked.unreadable.or(Some((folder, error))),
+            Err(error) if directory.as_os_str().is_empty() => return Err(error),
+            Err(error) => walked.unreadable = walked.unreadable.or(Some((directory, error))),
         }
     }
     Ok(walked)
@@ -70,11 +70,11 @@ fn is_too_deep(path: &Path) -> bool {
 /// The regular files below a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Relative paths with `/` between the folders, and sizes; the first ones in the order of their bytes.
+    /// Relative paths with `/` between the directories, and sizes; the first ones in the order of their bytes.
     pub files: Vec<(String, u64)>,
     /// Files that there was no room for.
     pub omitted: u64,
-    /// Links, pipes and their like, names that are not text, and folders that could not be entered.
+    /// Links, pipes and their like, names that are not text, and directories that could not be entered.
     pub skipped: u64,
     /// There were so many entries that not all of them were looked at: the counts are lower bounds.
     pub is_cut: bool,
@@ -129,12 +129,12 @@ mod tests {
 
     #[test]
     fn files_are_listed_in_order_and_what_is_left_out_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        plant(folder.path(), &["b", "a/z", "a/b/c", "a.x"]);
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
-        nix::unistd::mkfifo(&folder.path().join("a/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "").unwrap();
-        let dir = Dir::root(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        plant(directory.path(), &["b", "a/z", "a/b/c", "a.x"]);
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
+        nix::unistd::mkfifo(&directory.path().join("a/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::write(directory.path().join(OsStr::from_bytes(b"\xff")), "").unwrap();
+        let dir = Dir::root(directory.path()).unwrap();
         let all = list(&dir, 10, 100).unwrap();
         assert_eq!(names(&all), ["a.x", "a/b/c", "a/z", "b"]);
         assert_eq!((all.omitted, all.skipped, all.is_truncated()), (0, 3, false));
@@ -147,16 +147,16 @@ mod tests {
 
     #[test]
     fn a_walk_ends_however_deep_a_tree_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut dir = Dir::root(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut dir = Dir::root(directory.path()).unwrap();
         for depth in 0..2_000 {
             dir = dir.make("d").unwrap();
             if depth % 50 == 10 {
                 dir.create("file").unwrap();
             }
         }
-        let listing = list(&Dir::root(folder.path()).unwrap(), 10, 100_000).unwrap();
+        let listing = list(&Dir::root(directory.path()).unwrap(), 10, 100_000).unwrap();
         assert_eq!((listing.files.len(), listing.skipped), (2, 1), "{listing:?}");
-        super::super::remove_tree(folder.path().join("d")).unwrap();
+        super::super::remove_tree(directory.path().join("d")).unwrap();
     }
 }

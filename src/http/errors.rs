@@ -19,7 +19,7 @@ use crate::store::{
 };
 use crate::stream::{AppendError, SubscribeError};
 use crate::workflow::Fault;
-use crate::workflow::person::Refusal;
+use crate::workflow::user_input::Refusal;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {

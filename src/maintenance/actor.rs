@@ -1,6 +1,6 @@
-//! The actor that makes rounds: one at a time, on a schedule and for whoever asks.
+//! The actor that runs maintenance passes: one at a time, on a schedule and on request.
 //!
-//! Law: who asks gets the report of a round that began after the question, however many ask at once.
+//! Invariant: who asks gets the report of a round that began after the question, however many ask at once.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::supervision::ExitGuard;
 #[rtype(result = "Option<MaintenanceReport>")]
 pub struct RunNow;
 
-/// End what is under way, and do no more.
+/// End what is in progress, and do no more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Finish;

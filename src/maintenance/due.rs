@@ -43,7 +43,7 @@ pub fn due(log: &LogFacts, is_live: bool, policy: Policy, now: Timestamp) -> Due
     }
 }
 
-/// The first round is not long after a start, so that a service that is often started anew has its rounds too.
+/// The first round is not long after a start, so that a service that is often restarted has its rounds too.
 const SOON: Duration = Duration::from_secs(60);
 
 /// How long until the first round.

@@ -12,7 +12,7 @@ use super::round::Service;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::supervision::{Policy, Supervised};
 
-/// A panicking actor is made anew; if it does nothing else, there is no maintenance until the next start.
+/// A panicking actor is restarted; if it does nothing else, there is no maintenance until the next start.
 const RESTARTS: Policy = Policy::Retry { times: 5, within: Duration::from_secs(600) };
 
 /// There is no report.
@@ -20,7 +20,7 @@ const RESTARTS: Policy = Policy::Retry { times: 5, within: Duration::from_secs(6
 pub enum NotDone {
     #[error("the service is stopping")]
     Stopping,
-    #[error("the round died")]
+    #[error("the maintenance pass panicked")]
     Died,
 }
 
@@ -40,13 +40,13 @@ pub fn start(service: Service) -> MaintenanceHandle {
     });
     worker.spawn(async move {
         let verdict = supervision.await;
-        tracing::debug!(?verdict, "no more maintenance");
+        tracing::debug!(?verdict, "maintenance has stopped");
     });
     MaintenanceHandle { actor, stop: Arc::new(stop) }
 }
 
 impl MaintenanceHandle {
-    /// Makes a round and tells what it did. It is made whether or not the caller waits for it.
+    /// Makes a round and reports what it did. It is made whether or not the caller waits for it.
     pub async fn run_now(&self) -> Result<MaintenanceReport, NotDone> {
         let (_, address) = self.actor.after(0).await.map_err(|_| self.why_not())?;
         address.send(RunNow).await.ok().flatten().ok_or_else(|| self.why_not())

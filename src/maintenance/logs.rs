@@ -26,7 +26,7 @@ enum StepError {
     Compress(#[from] CompressError),
     #[error(transparent)]
     Delete(#[from] DeleteError),
-    #[error("the work on the log died: {0}")]
+    #[error("the task for the log panicked: {0}")]
     Died(#[from] io::Error),
 }
 
@@ -131,7 +131,7 @@ fn count(report: &mut TaskReport, log: FinishedLog, step: Result<Step, StepError
     0
 }
 
-/// Does what was asked for, if it is what is due. Who is at work is asked first: work that has ended says in its row
+/// Does what was asked for, if it is what is due. What is running is asked first: work that has ended says in its row
 /// whether its log has failed before it is gone from the registry.
 async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepError> {
     let is_live = round.registry.is_live(log.key).await;
@@ -139,7 +139,7 @@ async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepEr
     match due(&facts, is_live, policy(round), round.now) {
         due if due != what => Ok(Step::Skipped),
         Due::Compress => compress_one(round, log).await,
-        // What a feed owes is told from the log.
+        // A feed reads its pending deliveries from the log, so the log must stay.
         Due::Delete if round.services.feeds.owes(log.key).await? => Ok(Step::Skipped),
         Due::Delete => delete_one(round, log).await,
         Due::Nothing => Ok(Step::Skipped),

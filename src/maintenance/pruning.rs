@@ -1,4 +1,4 @@
-//! What is kept for a while and then forgotten: venvs that nobody needs any more, and keys of requests.
+//! What is kept for a while and then forgotten: venvs that are no longer needed, and keys of requests.
 
 use super::round::Round;
 use crate::domain::idempotency::LIFETIME;
@@ -16,7 +16,7 @@ pub async fn builds(round: Round, mut report: TaskReport) -> TaskReport {
     report
 }
 
-/// Forgets keys whose requests may be sent anew.
+/// Forgets keys whose requests may be sent again.
 pub async fn idempotency_keys(round: Round, mut report: TaskReport) -> TaskReport {
     match round.services.store.prune_idempotency_keys(round.now - LIFETIME).await {
         Ok(forgotten) => report.done = forgotten,

@@ -19,7 +19,7 @@ pub struct Task {
     pub run: fn(Round, TaskReport) -> LocalBoxFuture<'static, TaskReport>,
 }
 
-/// Logs get their end, and feeds tell of it, before anything else is done with them; and none is compressed that is to
+/// Logs get their end, and feeds deliver it, before anything else is done with them; and none is compressed that is to
 /// be deleted.
 pub const TASKS: &[Task] = &[
     Task { name: "complete_logs", run: |round, report| logs::complete(round, report).boxed_local() },
@@ -30,7 +30,7 @@ pub const TASKS: &[Task] = &[
     Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
 ];
 
-/// Runs every task once, then tells what was done.
+/// Runs every task once, then reports what was done.
 pub async fn round(service: Service, stop: watch::Receiver<bool>) -> MaintenanceReport {
     let (began, started_at) = (Instant::now(), micros(Utc::now()));
     let Service { registry, services } = service;
@@ -49,7 +49,7 @@ pub async fn round(service: Service, stop: watch::Receiver<bool>) -> Maintenance
     MaintenanceReport { started_at, duration_ms, tasks }
 }
 
-/// A round of its own, for whoever holds the data folder without a service.
+/// A round of its own, for a caller that holds the data directory without a service.
 pub async fn run_once(service: Service) -> MaintenanceReport {
     let (_go_on, stop) = watch::channel(false);
     round(service, stop).await

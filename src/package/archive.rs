@@ -1,6 +1,6 @@
 //! Zip files in and out.
 //!
-//! Law: names are judged before anything is written, every byte is counted as it is inflated, and what a header says
+//! Invariant: names are judged before anything is written, every byte is counted as it is inflated, and what a header says
 //! of sizes is never believed.
 
 use std::collections::HashSet;
@@ -49,7 +49,7 @@ pub enum ImportError {
     UnpacksTooLarge { limit: u64 },
     #[error("the zip file has more than {limit} entries")]
     TooManyEntries { limit: usize },
-    /// It leaves the folder, is absolute, a link, or no name for a file.
+    /// It leaves the directory, is absolute, a link, or no name for a file.
     #[error("the entry {path:?} has no allowed name or is a link")]
     PathNotAllowed { path: String },
     #[error("the entry {path:?} is there more than once")]
@@ -76,7 +76,7 @@ pub enum ExportError {
     Io(#[from] io::Error),
 }
 
-/// Unpacks a package into a folder that then holds exactly it. Whatever was there before stays when this fails.
+/// Unpacks a package into a directory that then holds exactly it. Whatever was there before stays when this fails.
 pub fn import_zip(
     zip: impl Read + Seek,
     into: impl Into<Location>,
@@ -96,10 +96,10 @@ pub fn import_zip(
 }
 
 /// Packs a package. The same files give the same bytes.
-pub fn export_zip<W: Write + Seek>(folder: impl Into<Location>, zip: W) -> Result<W, ExportError> {
+pub fn export_zip<W: Write + Seek>(directory: impl Into<Location>, zip: W) -> Result<W, ExportError> {
     let mut writer = ZipWriter::new(zip);
-    let folder = folder.into();
-    let dir = folder.open().map_err(TreeError::io(folder.path()))?;
+    let directory = directory.into();
+    let dir = directory.open().map_err(TreeError::io(directory.path()))?;
     for path in files(&dir)? {
         let mut file = dir.file(&path).map_err(TreeError::io(&path))?;
         writer.start_file(path, SimpleFileOptions::default().unix_permissions(0o644))?;
@@ -206,15 +206,15 @@ fn plan<R: Read + Seek>(archive: &mut ZipArchive<R>) -> Result<Plan, ImportError
             files.push(Entry { index, path, is_plain: is_plain(entry.unix_mode()) });
         }
     }
-    // What is junk anywhere must not hide the single folder; what is junk beside `pyproject.toml` shows after.
+    // What is junk anywhere must not hide the single directory; what is junk beside `pyproject.toml` shows after.
     files.retain(|entry| !is_within(&entry.path, is_junk_anywhere));
-    strip_single_folder(&mut files);
+    strip_single_directory(&mut files);
     files.retain(|entry| !is_within(&entry.path, is_junk));
     refuse_links_and_clashes(&files)?;
     Ok(Plan { skipped: entries - files.len(), files })
 }
 
-/// The path an entry may be written to, relative, with neither `.` nor empty parts; empty for the folder itself.
+/// The path an entry may be written to, relative, with neither `.` nor empty parts; empty for the directory itself.
 fn safe_path(name: &str) -> Result<String, ImportError> {
     let not_allowed = || ImportError::PathNotAllowed { path: name.to_owned() };
     let is_drive = matches!(name.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
@@ -232,14 +232,14 @@ fn is_plain(unix_mode: Option<u32>) -> bool {
     matches!(unix_mode.unwrap_or(0) & 0o170_000, 0 | 0o100_000)
 }
 
-/// The file, or one of the folders it is in, is junk.
+/// The file, or one of the directories it is in, is junk.
 fn is_within(path: &str, is_junk: fn(&str, bool) -> bool) -> bool {
-    let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-    folders.any(|folder| is_junk(folder, true)) || is_junk(path, false)
+    let mut directories = path.match_indices('/').map(|(end, _)| &path[..end]);
+    directories.any(|directory| is_junk(directory, true)) || is_junk(path, false)
 }
 
-/// A folder that was zipped as a whole: its files move up when they are a package.
-fn strip_single_folder(files: &mut [Entry]) {
+/// A directory that was zipped as a whole: its files move up when they are a package.
+fn strip_single_directory(files: &mut [Entry]) {
     let Some((top, _)) = files.first().and_then(|entry| entry.path.split_once('/')) else { return };
     let top = format!("{top}/");
     let is_package = files.iter().any(|entry| entry.path.strip_prefix(&top) == Some("pyproject.toml"));
@@ -260,7 +260,7 @@ fn refuse_links_and_clashes(files: &[Entry]) -> Result<(), ImportError> {
             return Err(ImportError::Duplicate { path: path.clone() });
         }
     }
-    // A name cannot be that of a file and of a folder.
+    // A name cannot be that of a file and of a directory.
     let clash = files.iter().find(|entry| is_under_a_file(&entry.path, &paths));
     clash.map_or(Ok(()), |entry| Err(ImportError::PathNotAllowed { path: entry.path.clone() }))
 }
@@ -315,7 +315,7 @@ mod tests {
     const PROJECT: (&str, &str) = ("pyproject.toml", "[project]\nname = \"ade_config\"\n");
     const MANIFEST: (&str, &str) = ("src/ade_config/manifest.json", "{}");
 
-    /// A zip file of these entries; a name that ends with `/` is a folder.
+    /// A zip file of these entries; a name that ends with `/` is a directory.
     fn zip_of(entries: &[(&str, &str)]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in entries {
@@ -333,7 +333,7 @@ mod tests {
         zip_of(&[&[PROJECT, MANIFEST], extra].concat())
     }
 
-    /// A folder for one import, in a parent that shows what was left beside it.
+    /// A directory for one import, in a parent that shows what was left beside it.
     struct Target {
         parent: tempfile::TempDir,
     }
@@ -434,9 +434,9 @@ mod tests {
 
     #[test]
     fn a_virtual_environment_with_its_links_is_skipped() {
-        for folder in [".venv", "venv"] {
+        for directory in [".venv", "venv"] {
             let mut writer = ZipWriter::new_append(Cursor::new(with(&[]))).unwrap();
-            let link = format!("{folder}/bin/python");
+            let link = format!("{directory}/bin/python");
             writer.add_symlink(link, "/usr/bin/python3", SimpleFileOptions::default()).unwrap();
             assert_eq!(import(&writer.finish().unwrap().into_inner()).unwrap().1.skipped, 1);
         }

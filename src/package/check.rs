@@ -1,4 +1,4 @@
-//! What makes a folder a configuration package.
+//! What makes a directory a configuration package.
 
 use std::io;
 
@@ -20,12 +20,12 @@ pub struct InvalidPackage {
     pub problem: String,
 }
 
-/// The folder has a `pyproject.toml` that is TOML and a manifest that is a JSON object.
-pub fn check_package(folder: &Dir) -> Result<(), InvalidPackage> {
-    let project = text(folder, PROJECT)?;
+/// The directory has a `pyproject.toml` that is TOML and a manifest that is a JSON object.
+pub fn check_package(directory: &Dir) -> Result<(), InvalidPackage> {
+    let project = text(directory, PROJECT)?;
     toml::de::DeTable::parse(&project)
         .map_err(|error| invalid(PROJECT, format!("is not toml: {}", error.message())))?;
-    let manifest = text(folder, MANIFEST)?;
+    let manifest = text(directory, MANIFEST)?;
     match serde_json::from_str(&manifest) {
         Ok(Value::Object(_)) => Ok(()),
         Ok(_) => Err(invalid(MANIFEST, "is not a json object")),
@@ -37,8 +37,8 @@ fn invalid(file: &'static str, problem: impl Into<String>) -> InvalidPackage {
     InvalidPackage { file, problem: problem.into() }
 }
 
-fn text(folder: &Dir, file: &'static str) -> Result<String, InvalidPackage> {
-    match folder.read(file, LARGEST) {
+fn text(directory: &Dir, file: &'static str) -> Result<String, InvalidPackage> {
+    match directory.read(file, LARGEST) {
         Ok(text) => String::from_utf8(text).map_err(|_| invalid(file, "is not utf-8 text")),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(invalid(file, "is too large")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(invalid(file, "is missing")),
@@ -53,13 +53,13 @@ mod tests {
 
     #[test]
     fn the_file_at_fault_is_named() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let put = |file: &str, content: &[u8]| {
-            let target = folder.path().join(file);
+            let target = directory.path().join(file);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, content).unwrap();
         };
-        let dir = Dir::root(folder.path()).unwrap();
+        let dir = Dir::root(directory.path()).unwrap();
         let check = || check_package(&dir).map_err(|error| error.to_string());
         let starts = |wanted: &str| assert!(check().unwrap_err().starts_with(wanted), "{:?}", check());
 

@@ -10,17 +10,17 @@ use crate::files::{Dir, Location};
 
 /// `sha256:<hex>` over every file of a package in the order of their paths: the path and the content, each after its
 /// length, so that no two packages run together into the same bytes.
-pub fn content_digest(folder: impl Into<Location>) -> Result<String, TreeError> {
-    let folder = folder.into();
-    digest_of(&folder.open().map_err(TreeError::io(folder.path()))?)
+pub fn content_digest(directory: impl Into<Location>) -> Result<String, TreeError> {
+    let directory = directory.into();
+    digest_of(&directory.open().map_err(TreeError::io(directory.path()))?)
 }
 
-pub(super) fn digest_of(folder: &Dir) -> Result<String, TreeError> {
+pub(super) fn digest_of(directory: &Dir) -> Result<String, TreeError> {
     let mut sha256 = Sha256::new();
-    for path in files(folder)? {
+    for path in files(directory)? {
         sha256.update((path.len() as u64).to_be_bytes());
         sha256.update(&path);
-        add_file(&mut sha256, folder, Path::new(&path))?;
+        add_file(&mut sha256, directory, Path::new(&path))?;
     }
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
@@ -32,8 +32,8 @@ pub fn file_digest(file: impl Into<Location>) -> io::Result<String> {
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
 
-fn add_file(sha256: &mut Sha256, folder: &Dir, path: &Path) -> Result<(), TreeError> {
-    let file = folder.file(path).map_err(TreeError::io(path))?;
+fn add_file(sha256: &mut Sha256, directory: &Dir, path: &Path) -> Result<(), TreeError> {
+    let file = directory.file(path).map_err(TreeError::io(path))?;
     let length = file.metadata().map_err(TreeError::io(path))?.len();
     sha256.update(length.to_be_bytes());
     let read = io::copy(&mut file.take(length + 1), sha256).map_err(TreeError::io(path))?;
@@ -48,13 +48,13 @@ mod tests {
     use std::fs;
 
     fn digest_of(files: &[(&str, &str)]) -> String {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for (path, content) in files {
-            let target = folder.path().join(path);
+            let target = directory.path().join(path);
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::write(target, content).unwrap();
         }
-        content_digest(folder.path()).unwrap()
+        content_digest(directory.path()).unwrap()
     }
 
     #[test]
@@ -82,8 +82,8 @@ mod tests {
 
     #[test]
     fn the_digest_of_the_embedded_engine_is_that_of_its_files_on_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("engine");
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("engine");
         let staging = Staging::beside(&target).unwrap();
         staging.write(assets::engine_files()).unwrap();
         staging.commit().unwrap();

@@ -9,22 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub struct PackageLocks(Arc<Mutex<HashMap<PathBuf, Arc<RwLock<()>>>>>);
 
 impl PackageLocks {
-    /// Nobody exchanges the package meanwhile. Blocks.
-    pub fn reading<T>(&self, folder: &Path, work: impl FnOnce() -> T) -> T {
-        let lock = self.of(folder);
+    /// No one exchanges the package meanwhile. Blocks.
+    pub fn reading<T>(&self, directory: &Path, work: impl FnOnce() -> T) -> T {
+        let lock = self.of(directory);
         let _held = lock.read().unwrap_or_else(PoisonError::into_inner);
         work()
     }
 
-    /// Nobody reads or exchanges the package meanwhile. Blocks.
-    pub fn exchanging<T>(&self, folder: &Path, work: impl FnOnce() -> T) -> T {
-        let lock = self.of(folder);
+    /// No one reads or exchanges the package meanwhile. Blocks.
+    pub fn exchanging<T>(&self, directory: &Path, work: impl FnOnce() -> T) -> T {
+        let lock = self.of(directory);
         let _held = lock.write().unwrap_or_else(PoisonError::into_inner);
         work()
     }
 
-    fn of(&self, folder: &Path) -> Arc<RwLock<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(folder.to_owned()).or_default().clone()
+    fn of(&self, directory: &Path) -> Arc<RwLock<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(directory.to_owned()).or_default().clone()
     }
 }
 
@@ -39,13 +39,13 @@ mod tests {
     fn a_copy_is_never_a_mixture() {
         let root = tempfile::tempdir().unwrap();
         let plant = |name: &str, content: &str| {
-            let folder = root.path().join(name);
-            std::fs::create_dir_all(folder.join("src")).unwrap();
-            (0..40).for_each(|n| std::fs::write(folder.join(format!("src/f{n}.py")), content).unwrap());
-            folder
+            let directory = root.path().join(name);
+            std::fs::create_dir_all(directory.join("src")).unwrap();
+            (0..40).for_each(|n| std::fs::write(directory.join(format!("src/f{n}.py")), content).unwrap());
+            directory
         };
         let (one, other, target) = (plant("one", "1"), plant("other", "2"), plant("target", "1"));
-        let whole: HashSet<String> = [&one, &other].map(|folder| content_digest(folder).unwrap()).into();
+        let whole: HashSet<String> = [&one, &other].map(|directory| content_digest(directory).unwrap()).into();
         let locks = PackageLocks::default();
         std::thread::scope(|scope| {
             let exchange = scope.spawn(|| {

@@ -1,6 +1,6 @@
-//! A folder in the making, beside the one it will be.
+//! A directory in the making, beside the one it will be.
 //!
-//! Law: the target holds either what it held before or everything that was staged, also after a power cut.
+//! Invariant: the target holds either what it held before or everything that was staged, also after a power cut.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +12,7 @@ use ulid::Ulid;
 use super::tree::{MOST, too_large};
 use crate::files::{self, Dir, Kind, Location};
 
-/// How the name of a folder in the making begins; the rest is a ULID.
+/// How the name of a directory in the making begins; the rest is a ULID.
 pub const STAGING: &str = ".staging-";
 
 /// Removed again when dropped, unless committed.
@@ -24,7 +24,7 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// An empty folder beside `target`, in a parent that is made when it is missing.
+    /// An empty directory beside `target`, in a parent that is made when it is missing.
     pub fn beside(target: impl Into<Location>) -> io::Result<Self> {
         let (parent, target) = target.into().make_parent()?;
         let name = OsString::from(format!("{STAGING}{}", Ulid::generate()));
@@ -39,8 +39,8 @@ impl Staging {
     /// A new file, by a relative path that the caller has made sure of.
     pub fn create(&self, relative: &str) -> io::Result<File> {
         let path = Path::new(relative);
-        let folder = self.dir.make(path.parent().unwrap_or(Path::new("")))?;
-        folder.create(path.file_name().unwrap_or_default())
+        let directory = self.dir.make(path.parent().unwrap_or(Path::new("")))?;
+        directory.create(path.file_name().unwrap_or_default())
     }
 
     /// Files by their relative paths.
@@ -89,7 +89,7 @@ fn sync_tree(dir: &Dir) -> io::Result<()> {
     dir.sync()
 }
 
-/// Two folders change names.
+/// Two directories change names.
 fn exchange(parent: &Dir, one: &OsStr, other: &OsStr) -> io::Result<()> {
     if parent.exchange(one, other)? { Ok(()) } else { exchange_in_steps(parent, one, other) }
 }
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    fn names(folder: &Path) -> Vec<String> {
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    fn names(directory: &Path) -> Vec<String> {
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn templates() -> &'static [Template] {
     &[Template { id: "default", display_name: "Default" }]
 }
 
-/// Writes a template into a folder that then holds exactly it, and gives its digest.
+/// Writes a template into a directory that then holds exactly it, and gives its digest.
 pub fn write_template(id: &str, into: impl Into<Location>) -> Result<String, TemplateError> {
     let files = assets::template_files(id).ok_or(TemplateError::Unknown)?;
     let staging = Staging::beside(into)?;
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn every_template_is_a_package() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for template in templates() {
-            let into = folder.path().join(template.id);
+            let into = directory.path().join(template.id);
             let digest = write_template(template.id, &into).unwrap();
             assert_eq!(digest, content_digest(&into).unwrap());
             check_package(&Dir::root(&into).unwrap()).unwrap();
@@ -58,9 +58,9 @@ mod tests {
 
     #[test]
     fn an_unknown_template_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let into = folder.path().join("x");
+        let directory = tempfile::tempdir().unwrap();
+        let into = directory.path().join("x");
         assert!(matches!(write_template("../default", &into), Err(TemplateError::Unknown)));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{Dir, Kind, Walked, walk};
 
-/// Not part of a package wherever it is found, file or folder.
+/// Not part of a package wherever it is found, file or directory.
 const JUNK: &[&str] = &[
     ".git",
     ".hg",
@@ -27,16 +27,16 @@ const JUNK: &[&str] = &[
     ".DS_Store",
 ];
 
-/// Not part of a package as a folder beside `pyproject.toml`; further down they may well be modules.
+/// Not part of a package as a directory beside `pyproject.toml`; further down they may well be modules.
 const JUNK_AT_TOP: &[&str] = &["venv", "env", "build", "dist"];
 
-/// Of a folder, so many entries are looked at.
+/// Of a directory, so many entries are looked at.
 pub(super) const MOST: usize = 100_000;
 
-/// A folder cannot be read as a package.
+/// A directory cannot be read as a package.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    #[error("{path:?} is neither a file nor a folder")]
+    #[error("{path:?} is neither a file nor a directory")]
     NotPlain { path: PathBuf },
     #[error("{path:?} has a name that is not text")]
     NotText { path: PathBuf },
@@ -55,7 +55,7 @@ impl TreeError {
     }
 }
 
-/// The relative paths of a package's files, `/` between the folders, in the order of their bytes.
+/// The relative paths of a package's files, `/` between the directories, in the order of their bytes.
 pub(super) fn files(root: &Dir) -> Result<Vec<String>, TreeError> {
     let (mut found, mut fault) = (Vec::new(), None);
     let walked = walk(root, MOST, |entry| {
@@ -88,8 +88,8 @@ pub(super) fn files(root: &Dir) -> Result<Vec<String>, TreeError> {
 /// Why a walk has not seen everything; none when it has.
 pub(super) fn too_large(walked: &Walked) -> Option<String> {
     match walked {
-        Walked { is_cut: true, .. } => Some(format!("there are more than {MOST} files and folders")),
-        Walked { too_deep: 1.., .. } => Some("folders are nested too deeply".to_owned()),
+        Walked { is_cut: true, .. } => Some(format!("there are more than {MOST} files and directories")),
+        Walked { too_deep: 1.., .. } => Some("directories are nested too deeply".to_owned()),
         _ => None,
     }
 }
@@ -113,8 +113,8 @@ mod tests {
     use super::*;
     use crate::package::copy::copy_package;
 
-    fn files(folder: &Path) -> Result<Vec<String>, TreeError> {
-        super::files(&Dir::root(folder).unwrap())
+    fn files(directory: &Path) -> Result<Vec<String>, TreeError> {
+        super::files(&Dir::root(directory).unwrap())
     }
 
     /// Files with their own paths as content.
@@ -128,33 +128,33 @@ mod tests {
 
     #[test]
     fn files_are_sorted_by_their_whole_path_and_junk_is_not_among_them() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let own = ["a-b.py", "a/b.py", "a.py", "src/build/x.py", "src/env/y.py", "dist.toml", ".gitignore"];
-        plant(folder.path(), &own);
+        plant(directory.path(), &own);
         plant(
-            folder.path(),
+            directory.path(),
             &[".git/HEAD", "src/.git", ".venv/bin/x", "venv/x", "env/x", "build/x", "dist/x.whl", "src/a.pyc"],
         );
-        plant(folder.path(), &["src/__pycache__/x.py", ".DS_Store", "ade.egg-info/PKG-INFO", "__MACOSX/x"]);
+        plant(directory.path(), &["src/__pycache__/x.py", ".DS_Store", "ade.egg-info/PKG-INFO", "__MACOSX/x"]);
         let mut expected = own.to_vec();
         expected.sort();
-        assert_eq!(files(folder.path()).unwrap(), expected);
+        assert_eq!(files(directory.path()).unwrap(), expected);
     }
 
     #[test]
     fn a_link_is_refused_unless_it_is_among_the_junk() {
-        let folder = tempfile::tempdir().unwrap();
-        plant(folder.path(), &["a.py", ".venv/x"]);
-        std::os::unix::fs::symlink("/usr/bin/python3", folder.path().join(".venv/python")).unwrap();
-        assert_eq!(files(folder.path()).unwrap(), ["a.py"]);
-        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("b.py")).unwrap();
-        assert!(matches!(files(folder.path()), Err(TreeError::NotPlain { .. })));
+        let directory = tempfile::tempdir().unwrap();
+        plant(directory.path(), &["a.py", ".venv/x"]);
+        std::os::unix::fs::symlink("/usr/bin/python3", directory.path().join(".venv/python")).unwrap();
+        assert_eq!(files(directory.path()).unwrap(), ["a.py"]);
+        std::os::unix::fs::symlink("/etc/passwd", directory.path().join("b.py")).unwrap();
+        assert!(matches!(files(directory.path()), Err(TreeError::NotPlain { .. })));
     }
 
     #[test]
     fn a_copy_holds_exactly_the_package() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("x/y/to"));
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("x/y/to"));
         plant(&from, &["pyproject.toml", "src/a/b.py", "build/x", ".git/HEAD"]);
         plant(&to, &["left_over.py"]);
         let digest = copy_package(&from, &to).unwrap();
@@ -166,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_copy_that_fails_leaves_the_target_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("x/to"));
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("x/to"));
         plant(&from, &["a.py"]);
         plant(&to, &["before.py"]);
         std::os::unix::fs::symlink("/etc/passwd", from.join("b.py")).unwrap();
@@ -178,15 +178,15 @@ mod tests {
 
     #[test]
     fn a_package_that_is_nested_too_deeply_is_refused_and_not_walked_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        plant(folder.path(), &["pyproject.toml"]);
-        let mut dir = Dir::root(folder.path()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        plant(directory.path(), &["pyproject.toml"]);
+        let mut dir = Dir::root(directory.path()).unwrap();
         for _ in 0..1_000 {
             dir = dir.make("deeper").unwrap();
         }
-        let error = content_digest(folder.path()).unwrap_err();
+        let error = content_digest(directory.path()).unwrap_err();
         assert!(matches!(error, TreeError::TooLarge(_)), "{error}");
-        assert!(copy_package(folder.path(), folder.path().join("copy")).is_err());
-        crate::files::remove_tree(folder.path().join("deeper")).unwrap();
+        assert!(copy_package(directory.path(), directory.path().join("copy")).is_err());
+        crate::files::remove_tree(directory.path().join("deeper")).unwrap();
     }
 }

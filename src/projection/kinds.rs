@@ -19,7 +19,7 @@ impl Projected for Run {
 
 impl Fold<Run> for Box<RunFold> {
     fn is_relevant(kind: &[u8]) -> bool {
-        RunFold::minds(kind)
+        RunFold::is_relevant(kind)
     }
 
     /// The tables that an engine reports are counted, and saved with the next status.
@@ -46,7 +46,7 @@ impl Projected for Build {
 
 impl Fold<Build> for BuildFold {
     fn is_relevant(kind: &[u8]) -> bool {
-        BuildFold::minds(kind)
+        BuildFold::is_relevant(kind)
     }
 
     fn apply(&mut self, fact: Fact<'_>) {
@@ -74,7 +74,7 @@ impl Projected for Execution {
 
 impl Fold<Execution> for ExecutionProjection {
     fn is_relevant(kind: &[u8]) -> bool {
-        ExecutionFold::minds(kind)
+        ExecutionFold::is_relevant(kind)
     }
 
     fn apply(&mut self, fact: Fact<'_>) {

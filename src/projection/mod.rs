@@ -1,9 +1,9 @@
 //! Rows follow logs: one task per stream folds its events and writes the row.
 //!
-//! Law (L6): a row says nothing that its log does not. A projection may be run again from the beginning
-//! at any time; the store takes no state that is older than the one it has.
+//! Invariant (L6): a row contains nothing that its log does not. After a crash a projection may be repeated from the start
+//! of the log; the store rejects state that is older than what it has, so a late write cannot move a row back.
 //!
-//! A database that is away for a while is tried again, by the projection alone: it reads at its own pace, so neither
+//! A database outage is retried by the projection alone: it reads at its own pace, so neither
 //! the stream nor its readers notice.
 
 mod kinds;
@@ -96,13 +96,13 @@ impl<W: Projected> Target<W> {
     }
 }
 
-/// How often a database that fails is tried again.
+/// How often a failed database write is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     retries: u32,
 }
 
-impl Patience {
+impl RetryPolicy {
     pub const NONE: Self = Self { retries: 0 };
     /// Some five minutes: a restart of the database, or of the network before it.
     pub const LONG: Self = Self { retries: 36 };
@@ -126,14 +126,14 @@ pub fn spawn<W: Projected>(store: Store, stream: StreamHandle, of: &W) -> watch:
             async move {
                 let task = actix::spawn(async move {
                     let _guard = guard;
-                    project(&store, follow?, target, Patience::LONG).await
+                    project(&store, follow?, target, RetryPolicy::LONG).await
                 });
                 task.await.unwrap_or(Ok(()))
             }
         })
         .await;
         if let crate::supervision::Verdict::NotStarted(error) = &verdict {
-            tracing::error!(stream = %stream.key(), error = %error, "row is behind its log until the next start");
+            tracing::error!(stream = %stream.key(), error = %error, "row stays behind its log until the next start");
         }
         done.send_replace(true);
     });
@@ -145,14 +145,14 @@ pub async fn project<W: Projected>(
     store: &Store,
     mut follow: Follow,
     mut target: Target<W>,
-    patience: Patience,
+    retry: RetryPolicy,
 ) -> Result<(), ProjectionError> {
     loop {
-        let Taken { is_due, is_over } = take_in(&mut follow, &mut target).await?;
-        if is_due || is_over {
-            save(store, &mut target, follow.position(), patience).await?;
+        let Taken { is_due, is_finished } = take_in(&mut follow, &mut target).await?;
+        if is_due || is_finished {
+            save(store, &mut target, follow.position(), retry).await?;
         }
-        if is_over {
+        if is_finished {
             return Ok(());
         }
     }
@@ -161,7 +161,7 @@ pub async fn project<W: Projected>(
 struct Taken {
     /// The row should be written.
     is_due: bool,
-    is_over: bool,
+    is_finished: bool,
 }
 
 /// Takes in what comes next, and with it what is there behind it already: who falls behind writes less often.
@@ -172,23 +172,23 @@ async fn take_in<W: Projected>(follow: &mut Follow, target: &mut Target<W>) -> i
         match item? {
             Item::Chunk(chunk) => is_due |= target.apply(&chunk),
             Item::Heartbeat => {}
-            Item::End(End::Closed | End::Halted(_)) => return Ok(Taken { is_due, is_over: true }),
+            Item::End(End::Closed | End::Halted(_)) => return Ok(Taken { is_due, is_finished: true }),
         }
         next = follow.next().now_or_never();
     }
-    Ok(Taken { is_due, is_over: false })
+    Ok(Taken { is_due, is_finished: false })
 }
 
 async fn save<W: Projected>(
     store: &Store,
     target: &mut Target<W>,
     last_sequence: u64,
-    patience: Patience,
+    retry: RetryPolicy,
 ) -> Result<(), StoreError> {
-    for delay in patience.delays() {
+    for delay in retry.delays() {
         match target.save(store, last_sequence).await {
             Err(StoreError::Database(error)) => {
-                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "row could not be saved, is tried again");
+                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "failed to save the row, retrying");
             }
             settled => return settled,
         }
@@ -202,13 +202,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_grows_to_a_limit_and_ends() {
-        let delays: Vec<_> = Patience::LONG.delays().collect();
+    fn delays_grow_to_a_limit_and_ends() {
+        let delays: Vec<_> = RetryPolicy::LONG.delays().collect();
         assert_eq!(delays[..3], [50, 100, 200].map(Duration::from_millis));
         assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(delays.last(), Some(&Duration::from_secs(10)));
         let whole: Duration = delays.iter().sum();
         assert!((280..320).contains(&whole.as_secs()), "{whole:?}");
-        assert_eq!(Patience::NONE.delays().count(), 0);
+        assert_eq!(RetryPolicy::NONE.delays().count(), 0);
     }
 }

@@ -10,7 +10,7 @@ use crate::store::{InsertError, StoreError};
 use crate::stream::{AppendError, OpenStreamError, SubscribeError};
 use crate::worker::venv::ToolchainError;
 use crate::workflow::Fault;
-use crate::workflow::person::Refusal;
+use crate::workflow::user_input::Refusal;
 
 /// Work could not be started, for reasons that are not the caller's.
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ use crate::store::{Store, StoreError};
 use crate::stream;
 use crate::worker::inbox::Answer;
 use crate::worker::{WorkContext, actor as work};
-use crate::workflow::person::{Address, Saying};
+use crate::workflow::user_input::{StepRef, UserInput};
 
 #[derive(Clone)]
 pub struct RegistryHandle {
@@ -158,10 +158,10 @@ impl RegistryHandle {
         &self,
         principal: Principal,
         id: ExecutionId,
-        to: Address,
-        saying: Saying,
+        to: StepRef,
+        input: UserInput,
     ) -> Result<(), AnswerExecutionError> {
-        let answer = Answer { to, saying, by: Caller::from(&principal) };
+        let answer = Answer { to, input, by: Caller::from(&principal) };
         self.send(Say { scope: principal.workspaces, id, answer }).await
     }
 

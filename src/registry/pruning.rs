@@ -18,9 +18,9 @@ use crate::domain::status::BuildStatus;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::files;
 use crate::store::StoreError;
-use crate::worker::trash::tell_stuck;
+use crate::worker::trash::log_stuck;
 use crate::worker::venv;
-use crate::worker::venv::pruning::{Venv, build_folders, configurations_with_venvs, superfluous};
+use crate::worker::venv::pruning::{Venv, build_directories, configurations_with_venvs, superfluous};
 
 /// What a round of pruning has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ async fn empty_trash(services: &Services, root: &Path, report: &mut PruneReport)
         let directory = root.to_owned();
         let emptied = blocking(move || files::empty_trash(&directory, STEP, &|| false)).await;
         let Some(emptied) = report.unless_failed("removed files", emptied) else { return };
-        tell_stuck(root, &emptied);
+        log_stuck(root, &emptied);
         report.bytes_freed += emptied.bytes;
         report.failed += emptied.stuck.len();
         if emptied.is_done || services.admission.is_closed() {
@@ -111,7 +111,7 @@ async fn prune_one(core: &Core, workspace_id: WorkspaceId, id: ConfigurationId) 
     let scope = Scope::Only(vec![workspace_id]);
     let Some(configuration) = services.store.find_configuration(&scope, id).await? else { return Ok(None) };
     let venvs = services.work.venvs_dir.clone();
-    let directories = blocking(move || build_folders(&venvs, workspace_id, id)).await?;
+    let directories = blocking(move || build_directories(&venvs, workspace_id, id)).await?;
     let among: Vec<BuildId> = directories.iter().map(|(id, _)| *id).collect();
     let rows = services.store.builds_with_venvs(workspace_id, id, &among).await?;
     let wholes = wholes(services, rows).await?;

@@ -15,7 +15,7 @@ use crate::domain::StreamKey;
 use crate::domain::sequence::Start;
 use crate::domain::work::{Work as _, each_kind};
 use crate::log::{OpenLogError, OpenReaderError};
-use crate::projection::{self, Patience, Target};
+use crate::projection::{self, RetryPolicy, Target};
 use crate::store::StoreError;
 use crate::stream::{Follow, OpenStreamError, StreamHandle, SubscribeError};
 use crate::supervision::Policy;
@@ -233,7 +233,7 @@ async fn complete_feed(core: &Core, key: StreamKey) -> Result<(), ReadError> {
 /// Folds a stream that has ended into its row.
 async fn correct<W: WorkKind>(core: &Core, work: &W, follow: Result<Follow, SubscribeError>) -> Done {
     let projected = match follow {
-        Ok(follow) => projection::project(&core.services.store, follow, Target::new(work), Patience::NONE).await,
+        Ok(follow) => projection::project(&core.services.store, follow, Target::new(work), RetryPolicy::NONE).await,
         Err(error) => Err(error.into()),
     };
     if let Err(error) = projected {

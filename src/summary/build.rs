@@ -25,7 +25,7 @@ impl BuildFold {
     }
 
     /// Whether an event of this type can change the state.
-    pub fn minds(kind: &[u8]) -> bool {
+    pub fn is_relevant(kind: &[u8]) -> bool {
         matches!(kind, b"build.started" | b"build.completed")
     }
 

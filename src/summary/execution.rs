@@ -62,7 +62,7 @@ impl Working {
 
 impl ExecutionFold {
     /// Whether an event of this type can change the state; the many pieces of text cannot.
-    pub fn minds(kind: &[u8]) -> bool {
+    pub fn is_relevant(kind: &[u8]) -> bool {
         kind != STEP_PROGRESS.as_bytes()
     }
 
@@ -114,7 +114,7 @@ impl ExecutionFold {
         self.progress.status = complete.status;
         self.progress.failure = complete.failure;
         self.progress.completed_at = Some(at);
-        // As it was told, so that nobody is told another.
+        // As it was reported first: readers must not see another value later.
         self.progress.totals.duration_ms = complete.totals.duration_ms;
     }
 
@@ -429,6 +429,6 @@ mod tests {
             play.tell(kind, Some("b"), json!([]));
         }
         assert_eq!(play.fold, before);
-        assert!(!ExecutionFold::minds(b"step_progress") && ExecutionFold::minds(b"llm_call"));
+        assert!(!ExecutionFold::is_relevant(b"step_progress") && ExecutionFold::is_relevant(b"llm_call"));
     }
 }

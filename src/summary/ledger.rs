@@ -1,6 +1,6 @@
 //! Ledger rows of an execution, folded from its stream.
 //!
-//! Law: a row says what the `llm_call` of the log says, so the sums of both are the same, day by day. A call began as
+//! Invariant: a row says what the `llm_call` of the log says, so the sums of both are the same, day by day. A call began as
 //! long before its event as it took.
 
 use chrono::TimeDelta;
@@ -15,7 +15,7 @@ use crate::event::payload::execution::{EXECUTION_STARTED, ExecutionStarted, LLM_
 pub struct LedgerFold {
     workspace_id: WorkspaceId,
     execution_id: ExecutionId,
-    /// Workflow and scope, once the execution has begun.
+    /// Workflow and scope, once the execution has started.
     of: Option<(String, WorkScope)>,
     rows: Vec<LlmCall>,
 }

@@ -1,6 +1,6 @@
 //! Folds: what a run, a build or an execution has come to, computed from its log alone.
 //!
-//! Law (L6): the same log gives the same state and summary, whoever folds it and whenever. No I/O, no clock.
+//! Invariant (L6): the same log gives the same state and summary, wherever and whenever it is folded. No I/O, no clock.
 
 pub mod build;
 pub mod run;

@@ -47,7 +47,7 @@ impl RunFold {
     }
 
     /// Whether an event of this type can change the state; the many that cannot need not be parsed.
-    pub fn minds(kind: &[u8]) -> bool {
+    pub fn is_relevant(kind: &[u8]) -> bool {
         matches!(kind, b"run.table.summary" | b"run.validation.summary") || Self::changes_status(kind)
     }
 

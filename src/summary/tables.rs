@@ -1,6 +1,6 @@
 //! The tables that a run found, and what they add up to per file and per field.
 //!
-//! Laws: a table is looked at once, when it comes, and not kept; the work is linear in what it says. What is kept is
+//! Invariants: a table is looked at once, when it comes, and not kept; the work is linear in what it says. What is kept is
 //! bounded ([`tally`](super::tally)), and what is left out is counted.
 
 use std::collections::BTreeMap;
@@ -166,7 +166,7 @@ type FileKey = (Option<u64>, Option<String>);
 
 #[derive(Debug, Default)]
 struct File {
-    /// Files are told in the order in which they came.
+    /// Files are listed in the order in which they came.
     place: usize,
     tables: u64,
     rows: Rows,
@@ -262,7 +262,7 @@ impl Default for Tables {
 
 impl Tables {
     /// The fields of the manifest; they come before the tables, and find room before their fields do.
-    /// `more` of them are not told.
+    /// `more` of them are left out.
     pub fn declare(&mut self, fields: Vec<FieldInfo>, more: u64) {
         self.undeclared = more;
         self.fields.values_mut().for_each(|field| field.place = None);

@@ -1,6 +1,6 @@
 //! Counting by names that an engine chooses.
 //!
-//! Law: what is kept takes no more JSON than the room it was given, whatever comes. What finds no room is counted all
+//! Invariant: what is kept takes no more JSON than the room it was given, whatever comes. What finds no room is counted all
 //! the same, so that a summary can say how much it leaves out.
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::text::json_length;
 
-/// Of names that found no room, so many are told apart.
+/// Of names that found no room, so many are distinguished.
 const COUNTED: usize = 1 << 16;
 /// Bytes of JSON that a single name may take.
 const LONGEST: usize = 2048;
@@ -96,7 +96,7 @@ impl<K: Ord + Hash, V: Default, Rest: Default> Entries<K, V, Rest> {
     }
 }
 
-/// Things that are told apart and not kept.
+/// Things that are distinguished and not kept.
 #[derive(Debug)]
 pub struct Beyond<Rest = ()>(HashMap<u64, Rest>);
 
@@ -107,7 +107,7 @@ impl<Rest> Default for Beyond<Rest> {
 }
 
 impl<Rest: Default> Beyond<Rest> {
-    /// `None` for one that there is no room to tell apart from the others.
+    /// `None` for one that there is no room to distinguish from the others.
     pub fn note(&mut self, key: &impl Hash) -> Option<&mut Rest> {
         // The same everywhere, since a fold is.
         let mut hasher = DefaultHasher::new();

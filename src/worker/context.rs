@@ -1,4 +1,4 @@
-//! What every worker knows of the service: folders, limits, and the tools that builds are made with.
+//! What every worker knows of the service: directories, limits, and the tools that builds are made with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::process::{Launcher, Marker};
 use super::trash::Trash;
 use super::venv::Tools;
 use super::venv::engine::{Engine, ready_engine};
-use super::venv::marker::build_folder;
+use super::venv::marker::build_directory;
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::files::Location;
@@ -17,7 +17,7 @@ use crate::package::PackageLocks;
 pub struct WorkContext {
     pub data_dir: PathBuf,
     pub venvs_dir: PathBuf,
-    /// What is removed of the data folder, and of the folder of venvs.
+    /// What is removed of the data directory, and of the directory of venvs.
     pub trash: Trash,
     pub venvs_trash: Trash,
     pub settings: Arc<Settings>,
@@ -58,13 +58,13 @@ impl WorkContext {
         ready.unwrap_or_else(|error| Engine { install: Err(error.to_string()), digest: None, version_hint: None })
     }
 
-    /// Something in the data folder.
+    /// Something in the data directory.
     pub fn location(&self, below: impl AsRef<Path>) -> Location {
         Location::below(&self.data_dir, below)
     }
 
-    /// A build's own folder, where its venv is made.
-    pub fn build_folder(&self, build: &Build) -> Location {
-        build_folder(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
+    /// A build's own directory, where its venv is made.
+    pub fn build_directory(&self, build: &Build) -> Location {
+        build_directory(&self.venvs_dir, build.workspace_id, build.configuration_id, build.id)
     }
 }

@@ -1,6 +1,6 @@
 //! How a worker writes its stream: in order, bounded, and without waiting for each line.
 //!
-//! Law: drafts enter the stream in the order in which they were given. What is given while an append
+//! Invariant: drafts enter the stream in the order in which they were given. What is given while an append
 //! is in flight joins the next one; when too much waits, giving waits too, and with it the child process.
 
 use std::sync::Arc;

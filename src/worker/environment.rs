@@ -1,6 +1,6 @@
 //! The environment of children: an allow-list of the service's own, which is given and never read here.
 //!
-//! Law: what is not named here, or by the operator, does not reach a child; the service's secrets least of all.
+//! Invariant: what is not named here, or by the operator, does not reach a child; the service's secrets least of all.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -37,10 +37,10 @@ pub fn allowed(service: &Environment, also: impl Fn(&str) -> bool) -> Environmen
     service.iter().filter(|(name, _)| keep(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Puts a folder in front of `PATH`.
-pub fn prepend_path(environment: &mut Environment, folder: &std::path::Path) {
+/// Puts a directory in front of `PATH`.
+pub fn prepend_path(environment: &mut Environment, directory: &std::path::Path) {
     let rest = environment.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let mut path = folder.as_os_str().to_owned();
+    let mut path = directory.as_os_str().to_owned();
     path.push(":");
     path.push(rest);
     environment.insert("PATH".into(), path);

@@ -1,12 +1,12 @@
 //! What people say to running work, on its way from the work's actor to its session.
 //!
-//! Law: a caller that hears that an answer counts hears it when the answer is durable.
+//! Invariant: a caller that hears that an answer counts hears it when the answer is durable.
 
 use actix::Message;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::event::payload::Caller;
-use crate::workflow::person::{Address, Refusal, Saying};
+use crate::workflow::user_input::{Refusal, StepRef, UserInput};
 
 /// So many answers wait to be taken up; the callers of more wait with their requests.
 const CAPACITY: usize = 16;
@@ -15,8 +15,8 @@ const CAPACITY: usize = 16;
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), AnswerError>")]
 pub struct Answer {
-    pub to: Address,
-    pub saying: Saying,
+    pub to: StepRef,
+    pub input: UserInput,
     pub by: Caller,
 }
 

@@ -1,6 +1,6 @@
 //! Workers: one actor per piece of work, which can only write drafts into its stream.
 //!
-//! Law: whatever happens to a worker, its stream gets exactly one terminal event and nothing that it
+//! Invariant: whatever happens to a worker, its stream gets exactly one terminal event and nothing that it
 //! started is left running. Storage is reached only through the ports that a worker is given.
 
 pub mod environment;

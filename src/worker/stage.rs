@@ -1,4 +1,4 @@
-//! What a session is doing, for whoever observes its actor.
+//! What a session is doing, for code that observes its actor.
 
 use std::cell::Cell;
 use std::rc::Rc;

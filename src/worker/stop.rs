@@ -6,13 +6,13 @@ use crate::event::payload::Caller;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// Somebody asked for it.
+    /// Someone asked for it.
     Cancel { requested_by: Option<Caller>, reason: Option<String> },
     /// The service is going down.
     Interrupt,
 }
 
-/// Held by whoever may stop a worker.
+/// Held by the owner that may stop a worker.
 #[derive(Debug, Clone)]
 pub struct Stopper(watch::Sender<Option<StopReason>>);
 

@@ -1,6 +1,6 @@
-//! Trees that nobody needs any more: out of their place at once, deleted in the background.
+//! Trees that are no longer needed: moved out of place at once, deleted in the background.
 //!
-//! Law: whoever discards something waits for one rename, however much it is. What cannot be moved or deleted is told,
+//! Invariant: whoever discards something waits for one rename, however much it is. What cannot be moved or deleted is logged,
 //! counted and left; nothing ends because of it.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::files;
 /// Entries that the background deletes at a time. More than that is left to the next round of maintenance.
 const MOST: u64 = 2_000_000;
 
-/// Where the discarded trees of one folder wait. Clones are the same.
+/// Where the discarded trees of one directory wait. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Trash {
     root: PathBuf,
@@ -43,7 +43,7 @@ impl Trash {
             Ok(true) => self.empty(),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(path = %path.display(), error = %error, "a leftover cannot be removed");
+                tracing::warn!(path = %path.display(), error = %error, "failed to remove a leftover");
                 return false;
             }
         }
@@ -83,8 +83,10 @@ impl Trash {
 
     fn empty_once(&self) {
         match files::empty_trash(&self.root, MOST, &|| false) {
-            Ok(emptied) => tell_stuck(&self.root, &emptied),
-            Err(error) => tracing::warn!(folder = %self.root.display(), error = %error, "removed files stay"),
+            Ok(emptied) => log_stuck(&self.root, &emptied),
+            Err(error) => {
+                tracing::warn!(directory = %self.root.display(), error = %error, "failed to delete removed files")
+            }
         }
     }
 
@@ -94,9 +96,9 @@ impl Trash {
 }
 
 /// What is left for the operator to look at.
-pub fn tell_stuck(root: &Path, emptied: &files::Emptied) {
+pub fn log_stuck(root: &Path, emptied: &files::Emptied) {
     for (name, why) in &emptied.stuck {
-        tracing::warn!(path = %root.join(name).display(), %why, "a leftover cannot be deleted and is left");
+        tracing::warn!(path = %root.join(name).display(), %why, "failed to delete a leftover; it stays");
     }
 }
 
@@ -109,18 +111,18 @@ mod tests {
 
     #[test]
     fn what_is_discarded_while_others_are_deleted_goes_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let trash = Trash::new(folder.path().to_owned());
+        let directory = tempfile::tempdir().unwrap();
+        let trash = Trash::new(directory.path().to_owned());
         for number in 0..50 {
-            let tree = folder.path().join(format!("tree{number}"));
+            let tree = directory.path().join(format!("tree{number}"));
             fs::create_dir_all(tree.join("a/b")).unwrap();
             assert!(trash.discard(&tree));
             assert!(!tree.exists(), "at once");
         }
-        assert!(trash.discard(&folder.path().join("nothing")), "nothing to do");
+        assert!(trash.discard(&directory.path().join("nothing")), "nothing to do");
         assert!(!trash.discard(Path::new("/elsewhere")));
         let end = Instant::now() + Duration::from_secs(60);
-        while fs::read_dir(folder.path()).unwrap().count() > 0 {
+        while fs::read_dir(directory.path()).unwrap().count() > 0 {
             assert!(Instant::now() < end, "not emptied");
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -1,6 +1,6 @@
 //! Question sets, `clarification_question_set.v1`, and the answers to them.
 //!
-//! Law: only what says that it is a question set is one. One that says so and is not is no document either: it is of no
+//! Invariant: only what says that it is a question set is one. One that says so and is not is no document either: it is of no
 //! use. Answers are taken as a whole or not at all, and every fault of them is named.
 
 use std::collections::BTreeSet;
@@ -76,7 +76,7 @@ pub fn given(mut answers: Map<String, Value>) -> Map<String, Value> {
     answers
 }
 
-/// Whether somebody only says again what was said.
+/// Whether someone only says again what was said.
 pub fn is_repeat(first: &Map<String, Value>, again: &Map<String, Value>) -> bool {
     let said = |answers: &Map<String, Value>| given(answers.clone());
     said(first) == said(again)

@@ -1,6 +1,6 @@
 //! A definition, `workflow.v1`: parsed, checked, and asked about.
 //!
-//! Law: a [`Workflow`] has passed every rule, so what it names is there. What is wrong with one that has not is told all
+//! Invariant: a [`Workflow`] has passed every rule, so what it names is there. What is wrong with one that has not is told all
 //! at once. Its revision is kept beside it: the server counts it, and what a definition says of it does not matter.
 //!
 //! A document type that no step writes is *given at start*: an execution is handed such documents, or finds them in its
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::schema::Schema;
 use crate::domain::money::MicroUsd;
 
-/// Steps at work at once, in a workflow that sets no limit.
+/// Running steps at once, in a workflow that sets no limit.
 const DEFAULT_PARALLEL_STEPS: usize = 4;
 
 /// What is wrong with a definition, and where: `steps[2].task_prompt`, empty for the whole.
@@ -112,7 +112,7 @@ pub struct Step {
     pub for_each: Option<ForEach>,
 }
 
-/// Whether a person must accept the document, and who may: roles of API keys or names of keys; nobody named is anybody.
+/// Whether a person must accept the document, and who may: roles of API keys or names of keys; no one named is anyone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AcceptanceRule {
     pub required: bool,

@@ -1,6 +1,6 @@
 //! The items of a step that runs once for each.
 //!
-//! Law: an item has one key, which is part of the scope of its documents (`WorkScope::of_item`). Items go by their `id`
+//! Invariant: an item has one key, which is part of the scope of its documents (`WorkScope::of_item`). Items go by their `id`
 //! when every one of them has one that can stand in a scope and no two have the same; otherwise all of them go by their
 //! place, from 0.
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::definition::ForEach;
 use crate::domain::progress::{StepError, StepErrorCode};
 
-/// More than these are not begun.
+/// More than these are not started.
 pub const MAX_ITEMS: usize = 1000;
 const MAX_KEY: usize = 64;
 

@@ -1,10 +1,10 @@
 //! What an execution does next.
 //!
-//! Law: the log decides. Given the same definition, the same progress and the same facts, the same comes next; a step
-//! that has ended is never begun again; no step begins before what it reads is there; no more are at work than the limit
-//! allows; and as long as it is not over, somebody works or a person is waited for.
+//! Invariant: the log decides. Given the same definition, the same progress and the same facts, the same comes next; a step
+//! that has ended is never started again; no step begins before what it reads is there; no more are running than the limit
+//! allows; and as long as it is not over, someone works or a person is waited for.
 //!
-//! A step that fails ends an execution when the execution needs it: then nothing new begins, what is at work is let come
+//! A step that fails ends an execution when the execution needs it: then nothing new begins, what is running is let come
 //! to its end, and what waits for a person does so no longer. A step is *dispensable* when it is not final, and whoever
 //! reads what it writes can do without it or is dispensable too.
 
@@ -26,9 +26,9 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// The document types that the scope has, of those that no step writes.
     pub present: &'a BTreeSet<String>,
-    /// Who is at work in this process. After a restart nobody is.
+    /// What is running in this process. After a restart no one is.
     pub at_work: &'a BTreeSet<StepKey>,
-    /// Somebody wants it to end. Once a step has been cancelled for that, the log says it too.
+    /// Someone wants it to end. Once a step has been cancelled for that, the log says it too.
     pub is_cancelled: bool,
 }
 
@@ -39,20 +39,20 @@ pub enum Action {
     Expand(StepKey),
     /// Begins, and goes to work.
     Start(StepKey),
-    /// Has begun before, and goes to work: see [`next_move`](super::step::next_move).
+    /// Has started before, and goes to work: see [`next_move`](super::step::next_move).
     Continue(StepKey),
     /// All items are complete, and so is the step.
     Close(StepKey),
     Fail(StepKey, StepError),
     Skip(StepKey, EndReason),
-    /// Ends what is at work there, if anything is.
+    /// Ends what is running there, if anything is.
     Cancel(StepKey, EndReason),
 }
 
 /// How the execution stands when the actions are done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outlook {
-    /// Somebody is at work, or is about to be.
+    /// Someone is running, or is about to be.
     Busy,
     /// Nothing happens before a person has spoken.
     Waiting,
@@ -88,7 +88,7 @@ pub fn plan(workflow: &Workflow, progress: &Progress, facts: &Facts<'_>) -> Plan
     Plan { actions: planner.actions, outlook, wake_at }
 }
 
-/// Whether a call may be made. `reserved` is what calls under way may cost, `estimate` what this one may; a model without
+/// Whether a call may be made. `reserved` is what calls in progress may cost, `estimate` what this one may; a model without
 /// a price is not held back by it.
 pub fn affords(
     workflow: &Workflow,
@@ -152,9 +152,9 @@ impl Stop {
 /// What a step reads.
 enum Inputs {
     Ready,
-    /// Somebody still writes.
+    /// Someone still writes.
     Awaited,
-    /// Nobody will write it.
+    /// No one will write it.
     Lost,
     /// Not given.
     Missing(Vec<String>),
@@ -251,7 +251,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Has begun, is not waiting, and nobody works at it.
+    /// Has started, is not waiting, and no one works at it.
     fn unattended(&self) -> Vec<Action> {
         let states = self.workflow.steps.iter().flat_map(|step| self.states(step));
         let unattended = states.filter(|(key, state)| {
@@ -379,7 +379,7 @@ impl<'a> Planner<'a> {
         items.into_iter().flatten().map(|item| StepKey::item(&step.step_id, item)).collect()
     }
 
-    /// The step and its items, as far as they have begun.
+    /// The step and its items, as far as they have started.
     fn states(&self, step: &'a Step) -> impl Iterator<Item = (&'a StepKey, &'a StepState)> + use<'a> {
         let progress: &'a Progress = self.progress;
         progress.steps.iter().filter(move |(key, _)| key.step_id == step.step_id)

@@ -1,7 +1,7 @@
 //! What a model is asked.
 //!
-//! Law: whatever did not come from the definition stands in a block, as JSON, whole. A block begins and ends with a line
-//! that carries the prompt's *mark*. The mark is made of a digest over everything in the prompt, and made anew until it
+//! Invariant: whatever did not come from the definition stands in a block, as JSON, whole. A block begins and ends with a line
+//! that carries the prompt's *mark*. The mark is made of a digest over everything in the prompt, and rebuilt until it
 //! occurs nowhere in it; so nothing inside a block can end it, and the same question has the same prompt. Three backticks
 //! in a row are written as escapes, so nothing ends the fence within the block either.
 //!
@@ -83,7 +83,7 @@ impl Block {
     }
 }
 
-/// The role, where it is at work, and how it may ask.
+/// The role, where it is running, and how it may ask.
 fn system(material: &Material<'_>) -> String {
     let Material { workflow, step, scope_type, scope_id, item, .. } = *material;
     let context = json!({
@@ -124,7 +124,7 @@ fn input(input: &Input<'_>) -> Block {
     Block::new(format!("input {document_type}{of_item}, {document_id} version {version}"), input.content)
 }
 
-/// Questions that nobody had to answer, and nobody did, are there too.
+/// Questions that no one had to answer, and no one did, are there too.
 fn answers(state: &StepState) -> Vec<Value> {
     let pairs = state.answered().flat_map(|(asked, answers)| {
         asked.questions.iter().map(move |question| {

@@ -1,6 +1,6 @@
 //! JSON Schema 2020-12: schemas that people and models write, so nothing of them is trusted.
 //!
-//! Law: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; a value that
+//! Invariant: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; a value that
 //! would take too long to check, or too deep a stack, is not checked and not valid; what is wrong with a value is told in
 //! a bounded number of bounded findings, whatever the value's size.
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::outline::Outline;
 use crate::domain::progress::Finding;
 
-/// More than these nobody reads, and every one of them is in the log and in the next prompt.
+/// More than these are of no use to a reader, and every one of them is in the log and in the next prompt.
 const MAX_FINDINGS: usize = 20;
 const MAX_MESSAGE: usize = 300;
 const MAX_PATTERN_BYTES: usize = 1 << 20;

@@ -485,7 +485,7 @@ fn fold(lines: &[Vec<u8>]) -> ExecutionFold {
 fn apply(fold: &mut ExecutionFold, lines: &[Vec<u8>]) {
     for line in lines {
         let event = decode(line).unwrap();
-        if ExecutionFold::minds(event.kind.as_bytes()) {
+        if ExecutionFold::is_relevant(event.kind.as_bytes()) {
             fold.apply(Fact::from(&event));
         }
     }

@@ -1,6 +1,6 @@
-//! What a step at work does next, and what follows from a reply.
+//! What a running step does next, and what follows from a reply.
 //!
-//! Law: what is on record is used before anything is done again. A reply that is stored is judged and not asked for a
+//! Invariant: what is on record is used before anything is done again. A reply that is stored is judged and not asked for a
 //! second time; a document that a person has accepted is the one that completes the step.
 
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! A definition as somebody has written it, whatever stands beside it.
+//! A definition as someone has written it, whatever stands beside it.
 //!
-//! Law: what the service tells about a definition is no part of it. So one that was shown can be sent, kept in a file and
+//! Invariant: what the service adds to a definition is no part of it. So one that was shown can be sent, kept in a file and
 //! compared as it is.
 
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::domain::workflow::NewWorkflow;
 /// What the service adds when it shows a definition.
 const TOLD: [&str; 5] = ["object", "workspace_id", "created_at", "updated_at", "links"];
 
-/// Without what the service tells about it; its revision stays, and does not count.
+/// Without what the service adds to it; its revision stays, and does not count.
 pub fn written(mut definition: Value) -> Value {
     if let Some(members) = definition.as_object_mut() {
         members.retain(|name, _| !TOLD.contains(&name.as_str()));

@@ -162,7 +162,7 @@ fn without_uv_pip_does_it_and_the_stream_says_so() {
         let lines = of(&events, "console.line");
         let said: Vec<_> = lines
             .iter()
-            .filter(|line| line["payload"]["message"].as_str().unwrap().contains("uv could not be had"))
+            .filter(|line| line["payload"]["message"].as_str().unwrap().contains("uv is not available"))
             .collect();
         assert_eq!(said.len(), 1, "{lines:?}");
         assert_eq!((&said[0]["payload"]["level"], &said[0]["payload"]["scope"]), (&json!("warn"), &json!("build")));

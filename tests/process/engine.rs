@@ -87,7 +87,7 @@ async fn drive(folder: &Path, script: &str) -> Told {
         options: &options,
         documents: &documents,
         venv: &venv,
-        folder,
+        directory: folder,
         output: &folder.join("output"),
         service: &service,
         allow: &[],

@@ -121,7 +121,7 @@ async fn a_venv_is_made_and_told_about() {
     let (python, environment) = (python().await, build_environment(&service(), folder.path()).await);
     let plan = VenvPlan {
         build_id: BuildId::generate(),
-        folder: folder.path(),
+        directory: folder.path(),
         python: &python,
         installer: &Installer::Pip,
         engine_spec: "builtin",
@@ -178,7 +178,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
         write(&build, ".keep", "");
         let plan = VenvPlan {
             build_id: BuildId::generate(),
-            folder: &build,
+            directory: &build,
             python: &python,
             installer: &installer,
             engine_spec: "builtin",

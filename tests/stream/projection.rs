@@ -18,7 +18,7 @@ use ade::domain::{ConfigurationId, ExecutionId, RunId, StreamKey, WorkspaceId};
 use ade::event::payload::execution::Complete;
 use ade::event::payload::run::Completed;
 use ade::event::{Draft, Identity, Source, codec};
-use ade::projection::{self, Patience, Target};
+use ade::projection::{self, RetryPolicy, Target};
 use ade::store::Store;
 use ade::summary::{ExecutionFold, Fact, RunFold};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn holds(value: &Value, older: &Value) -> bool {
 #[test]
 fn what_a_fold_does_not_mind_changes_nothing() {
     let minded: Vec<u8> =
-        lines(RECORDED).filter(|line| RunFold::minds(codec::raw_type(line))).flatten().copied().collect();
+        lines(RECORDED).filter(|line| RunFold::is_relevant(codec::raw_type(line))).flatten().copied().collect();
     assert!(lines(&minded).count() < lines(RECORDED).count());
     assert_eq!(fold(&minded), fold(RECORDED));
 }
@@ -141,7 +141,7 @@ async fn project(rows: &Rows, world: &World) {
     if !life.stream.tail().closed {
         life.stream.hub().set_halt(ade::stream::window::Halt::Draining);
     }
-    projection::project(&rows.store, follow, Target::new(&rows.run), Patience::NONE).await.unwrap();
+    projection::project(&rows.store, follow, Target::new(&rows.run), RetryPolicy::NONE).await.unwrap();
     life.end().await;
 }
 
@@ -166,7 +166,7 @@ fn a_row_that_stopped_anywhere_is_completed_and_an_older_fold_never_takes_it_bac
         let (run_id, workspace_id, configuration_id) = ids(RECORDED);
         let rows = Rows::with(run_id, workspace_id, configuration_id).await;
         let count = lines(RECORDED).count();
-        let minded = lines(RECORDED).enumerate().filter(|(_, line)| RunFold::minds(codec::raw_type(line)));
+        let minded = lines(RECORDED).enumerate().filter(|(_, line)| RunFold::is_relevant(codec::raw_type(line)));
         for (index, _) in minded {
             let world = recorded_world(index + 1);
             let beginning: Vec<u8> = lines(RECORDED).take(index + 1).flatten().copied().collect();

@@ -93,13 +93,13 @@ pub struct VenvMetadata {
     pub python_version: Option<String>,
     pub engine_version: Option<String>,
     pub config_version: Option<String>,
-    /// What the engine can do beyond `run`, if it tells.
+    /// What the engine can do beyond `run`, if it reports that.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
 }
 
 impl VenvMetadata {
-    /// Nothing when the engine does not tell what it can do.
+    /// Nothing when the engine does not report what it can do.
     pub fn can(&self, capability: &str) -> Option<bool> {
         self.capabilities.as_ref().map(|told| told.iter().any(|name| name == capability))
     }

@@ -1,6 +1,6 @@
 //! What the service's own events say: one struct per type, one file per kind of work.
 //!
-//! Law: a payload is written with exactly these keys, nulls included; readers ignore keys that they do not know,
+//! Invariant: a payload is written with exactly these keys, nulls included; readers ignore keys that they do not know,
 //! and an event of an engine is passed on as it came, without going through these types.
 
 pub mod run;

@@ -130,7 +130,7 @@ pub struct Execution {
     pub duration_ms: Option<u64>,
 }
 
-/// What the run left behind; paths are relative to its folder.
+/// What the run left behind; paths are relative to its directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Artifacts {
     /// The first of them, if there are very many.

@@ -22,7 +22,7 @@ use crate::http::resource::AsResource as _;
 use crate::http::resource::execution::steps_of;
 use crate::http::route::workflow_documents::{MAX_BODY, MAX_SCOPE_ID, MAX_TYPE};
 use crate::registry::{NewExecution, RegistryHandle};
-use crate::workflow::person::{Address, Saying};
+use crate::workflow::user_input::{StepRef, UserInput};
 
 type Registry = web::Data<RegistryHandle>;
 
@@ -117,8 +117,8 @@ async fn answer(
 ) -> Result<HttpResponse, Problem> {
     let body: AnswersBody = body.required()?;
     let clarification_id: Option<ClarificationId> = body.clarification_id.as_deref().map(input::id).transpose()?;
-    let to = Address { step_id: path.1.clone(), item: body.item, clarification_id };
-    say(&registry, principal, path.0, to, Saying::Answers(body.answers)).await
+    let to = StepRef { step_id: path.1.clone(), item: body.item, clarification_id };
+    say(&registry, principal, path.0, to, UserInput::Answers(body.answers)).await
 }
 
 /// Characters of what a person says about a document.
@@ -140,18 +140,18 @@ async fn decide(
 ) -> Result<HttpResponse, Problem> {
     let body: DecisionBody = body.required()?;
     input::remark("comment", body.comment.as_deref(), MAX_COMMENT)?;
-    let to = Address { step_id: path.1.clone(), item: body.item, clarification_id: None };
+    let to = StepRef { step_id: path.1.clone(), item: body.item, clarification_id: None };
     let decision = Decision { accepted: body.accepted, comment: body.comment };
-    say(&registry, principal, path.0, to, Saying::Decision(decision)).await
+    say(&registry, principal, path.0, to, UserInput::Decision(decision)).await
 }
 
 async fn say(
     registry: &RegistryHandle,
     principal: Principal,
     id: ExecutionId,
-    to: Address,
-    saying: Saying,
+    to: StepRef,
+    input: UserInput,
 ) -> Result<HttpResponse, Problem> {
-    registry.say_to_execution(principal.clone(), id, to, saying).await?;
+    registry.say_to_execution(principal.clone(), id, to, input).await?;
     Ok(HttpResponse::Ok().json(find::<Execution>(registry, &principal, id).await?.as_resource()))
 }

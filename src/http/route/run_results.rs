@@ -58,7 +58,8 @@ async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<V
     while follow.position() < follow.hub().tail().sequence {
         let Item::Chunk(chunk) = follow.next().await.map_err(Problem::internal)? else { break };
         chunk.for_each(|_, line| {
-            if let Some(event) = RunFold::minds(codec::raw_type(line)).then(|| codec::decode(line).ok()).flatten() {
+            if let Some(event) = RunFold::is_relevant(codec::raw_type(line)).then(|| codec::decode(line).ok()).flatten()
+            {
                 fold.apply(Fact::from(&event));
             }
         });

@@ -29,14 +29,14 @@ use crate::registry::reading;
 use crate::store::{Store, StoreError};
 use crate::stream::{Follow, StreamHandle, Tail};
 use crate::supervision::Policy;
+use crate::worker::execution::event_writer::{fold, fold_so_far};
 use crate::worker::execution::ports::Answer as PortAnswer;
-use crate::worker::execution::scribe::{fold, fold_so_far};
 use crate::worker::execution::{
     ExecutionJob, ExecutionPorts, Unavailable, conclude_execution, drive, end_of_execution,
 };
 use crate::worker::inbox::{Answer, AnswerError};
 use crate::workflow::Workflow;
-use crate::workflow::person::{Heard, Refusal, hear};
+use crate::workflow::user_input::{InputOutcome, Refusal, apply};
 
 /// An execution that a caller asks for.
 #[derive(Debug, Clone)]
@@ -300,8 +300,8 @@ pub async fn answer(core: Core, scope: Scope, id: ExecutionId, answer: Answer) -
     }
     let workflow = definition_of(&core, &execution).await?.ok_or(AnswerExecutionError::NotFound)?;
     let progress = progress(&core, &execution).await?;
-    match hear(&workflow, &progress, &answer.to, answer.saying)? {
-        Heard::Known => Ok(()),
+    match apply(&workflow, &progress, &answer.to, answer.input)? {
+        InputOutcome::Known => Ok(()),
         _ if progress.status.is_terminal() => {
             let what = format!("the execution has ended: {}", progress.status);
             Err(AnswerExecutionError::Refused(Refusal::NotWaiting { what }))

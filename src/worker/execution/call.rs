@@ -1,15 +1,15 @@
 //! The calls of one attempt at a step, until one has a reply or no further one is made.
 //!
-//! Law: every call is told, once, with what it has cost; its reply is on disk before.
+//! Invariant: every call is logged exactly once, with its cost; its reply is on disk before.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::event_writer::LogFailed;
 use super::exchange::{Failure, Outcome, exchange, stopped};
 use super::inputs::Input;
 use super::replies::{StoredCall, digest};
-use super::scribe::LogFailed;
 use super::work::{StepWork, Work};
 use crate::domain::CallId;
 use crate::domain::money::MicroUsd;
@@ -29,7 +29,7 @@ const MAX_TOKENS: u32 = 8_192;
 pub enum Called {
     /// The log has a reply to be judged.
     Replied,
-    /// It is to stop, or nothing new is to be begun.
+    /// It is to stop, or nothing new is to be started.
     Stopped,
     Failed(StepError),
 }
@@ -52,7 +52,7 @@ pub async fn call(
         }
         let request = request(step, state, &prompt, number, deadline);
         let estimate = estimate(&at.work, &*provider, &request);
-        let affordable = affords(&at.work.job.workflow, &at.work.scribe.progress(), at.work.reserved.get(), estimate);
+        let affordable = affords(&at.work.job.workflow, &at.work.writer.progress(), at.work.reserved.get(), estimate);
         if let Err(error) = affordable {
             return Ok(Called::Failed(error));
         }
@@ -70,7 +70,7 @@ pub async fn call(
             }
         };
         let retrying = StepRetrying { attempt: state.attempt, reason: RetryReason::Provider, findings: Vec::new() };
-        at.work.scribe.write(STEP_RETRYING, Some(&at.key), &retrying).await?;
+        at.work.writer.write(STEP_RETRYING, Some(&at.key), &retrying).await?;
         if !pause(at, after.min(deadline.saturating_duration_since(Instant::now()))).await {
             return Ok(Called::Stopped);
         }
@@ -105,7 +105,7 @@ fn prepare(
     Ok((provider, prompt))
 }
 
-/// Calls of this attempt that have failed of themselves, also in an earlier life.
+/// Calls of this attempt that have failed of themselves, also in a previous process.
 fn failed_calls(state: &StepState) -> u32 {
     let stopped = [ErrorKind::Cancelled, ErrorKind::Interrupted].map(ErrorKind::as_str);
     let failed = state.calls.iter().filter(|call| {
@@ -149,7 +149,7 @@ enum CallError {
     Stored(StepError),
 }
 
-/// Makes one call and tells of it.
+/// Makes one call and logs it.
 async fn one(
     at: &StepWork,
     provider: &dyn Provider,
@@ -160,7 +160,7 @@ async fn one(
     if let Err(error) = at.work.replies.store(&stored).await {
         return Ok(Err(CallError::Stored(not_stored(&error))));
     }
-    let outcome = exchange(provider.call(request), &at.work.scribe, &at.key, at.stop.clone()).await;
+    let outcome = exchange(provider.call(request), &at.work.writer, &at.key, at.stop.clone()).await;
     describe(&at.work, provider, &mut stored.call, &outcome);
     let failed = match outcome.result {
         Ok(reply) => {
@@ -174,7 +174,7 @@ async fn one(
         }
         Err(failure) => Some(CallError::Failure(failure)),
     };
-    at.work.scribe.write(LLM_CALL, Some(&at.key), &stored.call).await?;
+    at.work.writer.write(LLM_CALL, Some(&at.key), &stored.call).await?;
     match failed {
         None => Ok(Ok(())),
         Some(error) => {
@@ -204,7 +204,7 @@ fn unmade(provider: &dyn Provider, request: &Request, attempt: u32) -> LlmCall {
     }
 }
 
-/// A reply whose provider does not say what it took has no known price; a call that failed before anybody said
+/// A reply whose provider does not say what it took has no known price; a call that failed before anyone said
 /// so has cost nothing.
 fn describe(work: &Work, provider: &dyn Provider, call: &mut LlmCall, outcome: &Outcome) {
     let usage = outcome.usage.unwrap_or_default();
@@ -220,12 +220,12 @@ fn describe(work: &Work, provider: &dyn Provider, call: &mut LlmCall, outcome: &
             call.stop_reason = Some(reply.stop.as_str().to_owned());
             call.content_digest = Some(digest(&reply.content));
         }
-        Err(Failure::Provider(error)) => tell_error(call, error.kind(), Some(error)),
-        Err(Failure::Stopped(kind)) => tell_error(call, *kind, None),
+        Err(Failure::Provider(error)) => set_error(call, error.kind(), Some(error)),
+        Err(Failure::Stopped(kind)) => set_error(call, *kind, None),
     }
 }
 
-fn tell_error(call: &mut LlmCall, kind: ErrorKind, error: Option<&ProviderError>) {
+fn set_error(call: &mut LlmCall, kind: ErrorKind, error: Option<&ProviderError>) {
     call.error = Some(kind.as_str().to_owned());
     call.error_message = error.map(ToString::to_string);
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::event_writer::fold_so_far;
 use super::job::ExecutionJob;
-use super::scribe::fold_so_far;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::progress::{ExecutionFailure, ExecutionFailureCode, Product, Progress, Totals};
 use crate::domain::status::ExecutionStatus;
@@ -26,11 +26,11 @@ pub fn failed(code: ExecutionFailureCode, message: &str) -> Ending {
     Ending { status: ExecutionStatus::Failed, failure: Some(failure) }
 }
 
-/// An execution is its log: when that takes nothing more, the row is told that it has failed.
+/// An execution is its log: when that fails, the row is marked as failed.
 pub async fn without_log(job: &ExecutionJob) {
     let mut fold = fold_so_far(&job.stream).await.unwrap_or_default();
     let now = job.stream.now();
-    let ending = failed(ExecutionFailureCode::LogUnavailable, "the log takes nothing more");
+    let ending = failed(ExecutionFailureCode::LogUnavailable, "the log is closed");
     let complete = complete(fold.progress(), ending, now);
     end(&mut fold, &complete, now);
     let state = ExecutionState::from(fold.progress());

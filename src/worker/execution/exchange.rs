@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::scribe::Scribe;
+use super::event_writer::EventWriter;
 use crate::domain::progress::StepKey;
 use crate::llm::{Call, ErrorKind, Part, ProviderError, Reply, Usage};
 
@@ -15,7 +15,7 @@ const TOLD_EVERY: Duration = Duration::from_millis(50);
 /// Or when it is this much, in bytes.
 const TOLD_AT: usize = 256 << 10;
 
-/// Why a step at work is to stop; none as long as it is not.
+/// Why a running step is to stop; none as long as it is not.
 pub type StopWatch = watch::Receiver<Option<ErrorKind>>;
 
 pub struct Outcome {
@@ -32,7 +32,7 @@ pub enum Failure {
 }
 
 /// Goes through a call. One that is stopped is dropped: its connection is closed.
-pub async fn exchange(mut call: Call, scribe: &Scribe, of: &StepKey, mut stop: StopWatch) -> Outcome {
+pub async fn exchange(mut call: Call, writer: &EventWriter, of: &StepKey, mut stop: StopWatch) -> Outcome {
     let begun = Instant::now();
     let (mut usage, mut said) = (None, Said::new(begun));
     let result = loop {
@@ -44,7 +44,7 @@ pub async fn exchange(mut call: Call, scribe: &Scribe, of: &StepKey, mut stop: S
         match part {
             Some(Ok(Part::Delta(text))) => {
                 if let Some(text) = said.more(&text, Instant::now()) {
-                    scribe.tell(of, text).await;
+                    writer.post_text(of, text).await;
                 }
             }
             Some(Ok(Part::Usage(so_far))) => usage = Some(so_far),
@@ -56,8 +56,8 @@ pub async fn exchange(mut call: Call, scribe: &Scribe, of: &StepKey, mut stop: S
             }
         }
     };
-    if let Some(rest) = said.rest() {
-        scribe.tell(of, rest).await;
+    if let Some(rest) = said.remaining() {
+        writer.post_text(of, rest).await;
     }
     let usage = result.as_ref().map_or(usage, |reply| reply.usage.or(usage));
     Outcome { result, usage, latency: begun.elapsed() }
@@ -92,7 +92,7 @@ impl Said {
         })
     }
 
-    fn rest(self) -> Option<String> {
+    fn remaining(self) -> Option<String> {
         (!self.text.is_empty()).then_some(self.text)
     }
 }
@@ -110,7 +110,7 @@ mod tests {
             told.extend(said.more("ab", begun + Duration::from_millis(at)));
         }
         assert_eq!(told.len(), 19, "at most twenty a second");
-        told.extend(said.rest());
+        told.extend(said.remaining());
         assert_eq!(told.concat(), "ab".repeat(1_000));
     }
 
@@ -120,6 +120,6 @@ mod tests {
         let mut said = Said::new(begun);
         assert_eq!(said.more("a", begun), None);
         assert_eq!(said.more(&"b".repeat(TOLD_AT), begun).map(|text| text.len()), Some(TOLD_AT + 1));
-        assert_eq!(said.rest(), None);
+        assert_eq!(said.remaining(), None);
     }
 }

@@ -1,11 +1,11 @@
 //! What a step reads: found when it begins, and then kept to.
 //!
-//! Law: a step reads the latest version of each type in its scope as it is when it begins; its first event names them, and
+//! Invariant: a step reads the latest version of each type in its scope as it is when it begins; its first event names them, and
 //! whoever goes on with it reads these.
 
 use serde_json::Value;
 
-use super::ports::{Unavailable, patiently};
+use super::ports::{Unavailable, with_retries};
 use super::work::Work;
 use crate::domain::execution::Execution;
 use crate::domain::progress::{DocumentRef, StepError, StepErrorCode, StepKey};
@@ -38,7 +38,7 @@ pub async fn store_given(work: &Work) -> Result<(), Unavailable> {
             created_by: execution.created_by.clone(),
             created_at: execution.created_at,
         };
-        patiently(|| work.job.ports.store(chain.clone(), draft.clone(), attempt.clone())).await?;
+        with_retries(|| work.job.ports.store(chain.clone(), draft.clone(), attempt.clone())).await?;
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ pub async fn store_given(work: &Work) -> Result<(), Unavailable> {
 pub async fn is_present(work: &Work, document_type: &str) -> Result<bool, Unavailable> {
     let execution = &work.job.execution;
     let chain = chain(execution, execution.scope.clone(), document_type);
-    Ok(patiently(|| work.job.ports.latest(chain.clone())).await?.is_some())
+    Ok(with_retries(|| work.job.ports.latest(chain.clone())).await?.is_some())
 }
 
 /// The versions that a step will read.
@@ -74,7 +74,7 @@ pub async fn load(work: &Work, references: &[DocumentRef]) -> Result<Vec<Input>,
     let execution = &work.job.execution;
     let mut inputs = Vec::with_capacity(references.len());
     for reference in references {
-        let found = patiently(|| work.job.ports.version(execution, reference)).await.map_err(unreachable)?;
+        let found = with_retries(|| work.job.ports.version(execution, reference)).await.map_err(unreachable)?;
         let found = found.ok_or_else(|| {
             let message = format!("version {} of {} is gone", reference.version, reference.document_id);
             StepError::new(StepErrorCode::InputMissing, message)
@@ -90,13 +90,13 @@ fn scopes(work: &Work, document_type: &str) -> Vec<WorkScope> {
     let own = &work.job.execution.scope;
     let producer = work.job.workflow.producer(document_type).filter(|producer| producer.for_each.is_some());
     let Some(producer) = producer else { return vec![own.clone()] };
-    let items = work.scribe.step(&StepKey::step(&producer.step_id)).items.unwrap_or_default();
+    let items = work.writer.step(&StepKey::step(&producer.step_id)).items.unwrap_or_default();
     items.iter().map(|item| own.of_item(&producer.step_id, item)).collect()
 }
 
 async fn latest(work: &Work, scope: WorkScope, document_type: &str) -> Result<Option<WorkflowDocument>, StepError> {
     let chain = chain(&work.job.execution, scope, document_type);
-    patiently(|| work.job.ports.latest(chain.clone())).await.map_err(unreachable)
+    with_retries(|| work.job.ports.latest(chain.clone())).await.map_err(unreachable)
 }
 
 pub fn chain(execution: &Execution, scope: WorkScope, document_type: &str) -> Chain {

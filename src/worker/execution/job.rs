@@ -23,7 +23,7 @@ pub struct ExecutionJob {
     pub stream: StreamHandle,
     pub signal: StopSignal,
     pub stage: Stage,
-    /// True when nothing new is to be begun: the service goes down.
+    /// True when nothing new is to be started: the service goes down.
     pub closing: watch::Receiver<bool>,
     pub ports: Arc<dyn ExecutionPorts>,
     pub models: Models,

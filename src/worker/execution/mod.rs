@@ -1,7 +1,7 @@
-//! Executions: from a workflow and its input to documents, with a language model at work.
+//! Executions: from a workflow and its input to documents, by a language model.
 //!
-//! Law: what is next follows from the log alone ([`crate::workflow`] decides it), so a worker that dies is made anew from its
-//! log and goes on where that ends. What a step leaves outside of the log is there before the event that tells of it: a
+//! Invariant: what is next follows from the log alone ([`crate::workflow`] decides it), so a worker that dies is restarted from its
+//! log and goes on where that ends. What a step leaves outside of the log is there before the event that reports it: a
 //! reply before its `llm_call`, a document before its `step_completed`. A step that has completed never runs again, a
 //! call on record is never made again, and only [`session`] writes `complete`.
 
@@ -9,7 +9,7 @@ pub mod ports;
 pub mod job;
 pub mod work;
 pub mod session;
-pub mod scribe;
+pub mod event_writer;
 pub mod step;
 pub mod inputs;
 pub mod call;

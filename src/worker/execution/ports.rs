@@ -29,18 +29,18 @@ pub trait ExecutionPorts: Send + Sync + 'static {
     /// A person has accepted this version.
     fn accept(&self, of: &Execution, document: &DocumentRef) -> Answer<()>;
 
-    /// The log takes nothing more beyond `log`, so the row is told that, and how the execution ended.
+    /// The log failed after `log`: records that in the row, with the end of the execution, since no terminal event can be written.
     fn record_end(&self, execution: &Execution, state: ExecutionState, log: Tail) -> LocalBoxFuture<'static, ()>;
 }
 
-/// Storage that is away for a moment is asked again, some half a minute in all.
+/// Retries storage that is unavailable, for about half a minute in all.
 const DELAYS_MS: [u64; 8] = [50, 200, 500, 1_000, 3_000, 5_000, 10_000, 10_000];
 
-/// Asks until there is an answer, or too long.
-pub async fn patiently<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
+/// Repeats `ask` until it succeeds or the attempts are used up.
+pub async fn with_retries<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
     for delay in DELAYS_MS {
         match ask().await {
-            Err(error) => tracing::warn!(error = %error, delay_ms = delay, "asked again"),
+            Err(error) => tracing::warn!(error = %error, delay_ms = delay, "storage unavailable, retrying"),
             answer => return answer,
         }
         tokio::time::sleep(Duration::from_millis(delay)).await;

@@ -1,6 +1,6 @@
-//! Calls on disk: `calls/<call_id>.json` in the execution's folder.
+//! Calls on disk: `calls/<call_id>.json` in the execution's directory.
 //!
-//! Law: the file of a call is there, synced, before the call is made, and holds the reply, synced, before the log tells of
+//! Invariant: the file of a call is there, synced, before the call is made, and holds the reply, synced, before the log mentions
 //! it. So after a crash the log and these files together say of every call whether it was made and what came of it.
 
 use std::io;
@@ -13,7 +13,7 @@ use crate::domain::progress::StepKey;
 use crate::event::payload::execution::LlmCall;
 use crate::files::{Kind, Location};
 
-/// A call as it stands: what the log tells or will tell of it, and the reply once it is there.
+/// A call as it stands: what the log reports or will report of it, and the reply once it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredCall {
     #[serde(flatten)]
@@ -24,10 +24,10 @@ pub struct StoredCall {
 
 /// A reply is bounded where it comes in; this is what it may have become as JSON.
 const LARGEST: u64 = 256 * 1024 * 1024;
-/// So many names in a folder of calls are looked at.
+/// So many names in a directory of calls are looked at.
 const MOST: usize = 1_000_000;
 
-/// The folder of an execution's calls.
+/// The directory of an execution's calls.
 #[derive(Debug, Clone)]
 pub struct Replies(Location);
 
@@ -40,8 +40,8 @@ impl Replies {
         let file = self.file(stored.call.call_id);
         let bytes = serde_json::to_vec(stored).map_err(io::Error::other)?;
         blocking(move || {
-            let (folder, name) = file.make_parent()?;
-            folder.replace_durably(name, &bytes)
+            let (directory, name) = file.make_parent()?;
+            directory.replace_durably(name, &bytes)
         })
         .await
     }
@@ -55,21 +55,21 @@ impl Replies {
     pub async fn remove(&self, id: CallId) {
         let file = self.file(id);
         let removed = blocking(move || {
-            let (folder, name) = file.parent()?;
-            folder.remove_file(name)
+            let (directory, name) = file.parent()?;
+            directory.remove_file(name)
         });
         let _ = removed.await;
     }
 
     /// Every call that there is a file of. One that was half written when the service ended was never made.
     pub async fn ids(&self) -> io::Result<Vec<CallId>> {
-        let folder = self.0.clone();
+        let directory = self.0.clone();
         blocking(move || {
-            let folder = match folder.open() {
+            let directory = match directory.open() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                folder => folder?,
+                directory => directory?,
             };
-            let files = folder.entries(MOST)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
+            let files = directory.entries(MOST)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
             Ok(files.filter_map(|(name, _)| name.strip_suffix(".json")?.parse().ok()).collect())
         })
         .await

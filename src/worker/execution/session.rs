@@ -1,7 +1,7 @@
 //! One execution from its first event, or from wherever its log ends, to its last.
 //!
-//! Law: there is one hand. The session decides by the log what is next, steps at work tell what they did through the same
-//! scribe, and only [`Session::complete`] writes `complete`. What is asked of it from outside (to stop, to listen to a
+//! Invariant: one writer. The session decides by the log what is next, running steps emit their events through the same
+//! writer, and only [`Session::complete`] writes `complete`. What is asked of it from outside (to stop, to listen to a
 //! person, to begin nothing new) is done between two decisions.
 
 use std::cell::Cell;
@@ -14,13 +14,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::ending;
+use super::event_writer::{EventWriter, LogFailed};
 use super::inputs;
 use super::job::ExecutionJob;
 use super::ports::Unavailable;
 use super::replies::Replies;
-use super::scribe::{LogFailed, Scribe};
 use super::step;
-use super::work::{Halt, StepWork, Work};
+use super::work::{Interruption, StepWork, Work};
 use crate::domain::CallId;
 use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
@@ -34,16 +34,16 @@ use crate::llm::ErrorKind;
 use crate::worker::actor::Outcome;
 use crate::worker::inbox::{Answer, AnswerError, Submitted};
 use crate::worker::stop::StopReason;
-use crate::workflow::person::{Heard, hear};
 use crate::workflow::plan::{Action, Ending, Facts, Outlook, plan};
+use crate::workflow::user_input::{InputOutcome, apply};
 
-type Ended = (StepKey, Result<(), Halt>);
+type Ended = (StepKey, Result<(), Interruption>);
 
 struct Session {
     work: Rc<Work>,
     answers: mpsc::Receiver<Submitted>,
     tasks: FuturesUnordered<LocalBoxFuture<'static, Ended>>,
-    /// How each step at work is told to stop.
+    /// How each running step is asked to stop.
     at_work: BTreeMap<StepKey, watch::Sender<Option<ErrorKind>>>,
     /// Types that no step writes and the scope has.
     present: BTreeSet<String>,
@@ -55,20 +55,20 @@ struct Session {
 pub async fn drive(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Outcome {
     let halted = match open(job.clone(), answers).await {
         Ok(session) => session.run().await.err(),
-        Err(LogFailed) => Some(Halt::Log),
+        Err(LogFailed) => Some(Interruption::Log),
     };
     match halted {
         None => {}
-        Some(Halt::Suspended) => return Outcome::Suspended,
-        Some(Halt::Log) => ending::without_log(&job).await,
+        Some(Interruption::Suspended) => return Outcome::Suspended,
+        Some(Interruption::Log) => ending::without_log(&job).await,
     }
     Outcome::Ended
 }
 
 async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<Session, LogFailed> {
-    let scribe = Scribe::open(job.stream.clone()).await?;
-    let folder = job.context.location(job.execution.stream_key().folder());
-    let work = Work { job, scribe, replies: Replies::of(folder), reserved: Cell::default() };
+    let writer = EventWriter::open(job.stream.clone()).await?;
+    let directory = job.context.location(job.execution.stream_key().folder());
+    let work = Work { job, writer, replies: Replies::of(directory), reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
         answers,
@@ -81,9 +81,9 @@ async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<S
 }
 
 impl Session {
-    async fn run(mut self) -> Result<(), Halt> {
-        let scribe = &self.work.scribe;
-        if scribe.progress().status.is_terminal() {
+    async fn run(mut self) -> Result<(), Interruption> {
+        let writer = &self.work.writer;
+        if writer.progress().status.is_terminal() {
             return Ok(());
         }
         match self.find_given().await {
@@ -91,7 +91,7 @@ impl Session {
             Err(error) => return self.give_up(error).await,
         }
         self.begin().await?;
-        self.tell_of_calls().await?;
+        self.report_calls().await?;
         loop {
             match self.work.job.signal.reason() {
                 Some(StopReason::Cancel { .. }) => self.is_cancelled = true,
@@ -113,9 +113,9 @@ impl Session {
                 }
                 wake_at = plan.wake_at;
             } else if self.at_work.is_empty() {
-                return Err(Halt::Suspended);
+                return Err(Interruption::Suspended);
             }
-            let status = self.work.scribe.progress().status;
+            let status = self.work.writer.progress().status;
             self.work.job.stage.enter(status.as_str());
             self.wait(wake_at).await?;
         }
@@ -123,7 +123,7 @@ impl Session {
 
     /// Has what was given as documents, and knows what else is there.
     async fn find_given(&mut self) -> Result<(), Unavailable> {
-        if self.work.scribe.progress().status == ExecutionStatus::Pending {
+        if self.work.writer.progress().status == ExecutionStatus::Pending {
             inputs::store_given(&self.work).await?;
         }
         for input in self.work.job.workflow.start_inputs() {
@@ -134,9 +134,9 @@ impl Session {
         Ok(())
     }
 
-    async fn begin(&self) -> Result<(), Halt> {
+    async fn begin(&self) -> Result<(), Interruption> {
         let job = &self.work.job;
-        if self.work.scribe.progress().status != ExecutionStatus::Pending {
+        if self.work.writer.progress().status != ExecutionStatus::Pending {
             return Ok(());
         }
         let started = ExecutionStarted {
@@ -149,16 +149,16 @@ impl Session {
             retry_of_execution_id: job.execution.retry_of_execution_id,
             kept: job.kept.to_vec(),
         };
-        Ok(self.work.scribe.write(EXECUTION_STARTED, None, &started).await?)
+        Ok(self.work.writer.write(EXECUTION_STARTED, None, &started).await?)
     }
 
-    /// Calls that an earlier life has made and not told of: their replies are used; without one they were interrupted.
-    async fn tell_of_calls(&self) -> Result<(), Halt> {
-        for id in self.untold_calls().await {
+    /// Calls that a previous process has made and not logged: their replies are used; without one they were interrupted.
+    async fn report_calls(&self) -> Result<(), Interruption> {
+        for id in self.unreported_calls().await {
             let stored = match self.work.replies.load(id).await {
                 Ok(stored) => stored,
                 Err(error) => {
-                    tracing::error!(call = %id, error = %error, "a call cannot be read");
+                    tracing::error!(call = %id, error = %error, "failed to read a call");
                     continue;
                 }
             };
@@ -167,17 +167,17 @@ impl Session {
                 call.error = Some(ErrorKind::Interrupted.as_str().to_owned());
                 call.error_message = Some("the service ended during the call".to_owned());
             }
-            self.work.scribe.write(LLM_CALL, Some(&stored.step), &call).await?;
+            self.work.writer.write(LLM_CALL, Some(&stored.step), &call).await?;
         }
         Ok(())
     }
 
-    async fn untold_calls(&self) -> Vec<CallId> {
+    async fn unreported_calls(&self) -> Vec<CallId> {
         let mut ids = self.work.replies.ids().await.unwrap_or_else(|error| {
-            tracing::error!(execution = %self.work.job.execution.id, error = %error, "calls cannot be listed");
+            tracing::error!(execution = %self.work.job.execution.id, error = %error, "failed to list calls");
             Vec::new()
         });
-        let progress = self.work.scribe.progress();
+        let progress = self.work.writer.progress();
         let told: BTreeSet<CallId> =
             progress.steps.values().flat_map(|step| &step.calls).map(|call| call.call_id).collect();
         ids.retain(|id| !told.contains(id));
@@ -188,17 +188,17 @@ impl Session {
     fn plan(&self) -> crate::workflow::plan::Plan {
         let at_work: BTreeSet<StepKey> = self.at_work.keys().cloned().collect();
         let facts = Facts {
-            now: self.work.scribe.now(),
+            now: self.work.writer.now(),
             present: &self.present,
             at_work: &at_work,
             is_cancelled: self.is_cancelled,
         };
-        plan(&self.work.job.workflow, &self.work.scribe.progress(), &facts)
+        plan(&self.work.job.workflow, &self.work.writer.progress(), &facts)
     }
 
     /// Whether something has changed by it, so that there is something to decide again.
-    async fn act(&mut self, action: Action) -> Result<bool, Halt> {
-        let scribe = &self.work.scribe;
+    async fn act(&mut self, action: Action) -> Result<bool, Interruption> {
+        let writer = &self.work.writer;
         match action {
             Action::Expand(key) => step::expand(&self.work, &key).await?,
             // Begun here, so that the next decision knows of it.
@@ -210,10 +210,10 @@ impl Session {
             Action::Continue(key) => self.send_to_work(key),
             Action::Close(key) => {
                 let completed = self.closed(&key);
-                scribe.write(STEP_COMPLETED, Some(&key), &completed).await?;
+                writer.write(STEP_COMPLETED, Some(&key), &completed).await?;
             }
-            Action::Fail(key, error) => scribe.write(STEP_FAILED, Some(&key), &StepFailed { error }).await?,
-            Action::Skip(key, reason) => scribe.write(STEP_SKIPPED, Some(&key), &StepEnded { reason }).await?,
+            Action::Fail(key, error) => writer.write(STEP_FAILED, Some(&key), &StepFailed { error }).await?,
+            Action::Skip(key, reason) => writer.write(STEP_SKIPPED, Some(&key), &StepEnded { reason }).await?,
             Action::Cancel(key, reason) => return self.cancel_step(key, reason).await,
         }
         Ok(true)
@@ -227,32 +227,32 @@ impl Session {
         self.tasks.push(Box::pin(async move { (key, work.run().await) }));
     }
 
-    /// One at work is told to stop, and cancelled when it has.
-    async fn cancel_step(&mut self, key: StepKey, reason: EndReason) -> Result<bool, Halt> {
+    /// One running is asked to stop, and cancelled when it has.
+    async fn cancel_step(&mut self, key: StepKey, reason: EndReason) -> Result<bool, Interruption> {
         if let Some(stop) = self.at_work.get(&key) {
             stop.send_replace(Some(ErrorKind::Cancelled));
             return Ok(false);
         }
-        self.work.scribe.write(STEP_CANCELLED, Some(&key), &StepEnded { reason }).await?;
+        self.work.writer.write(STEP_CANCELLED, Some(&key), &StepEnded { reason }).await?;
         Ok(true)
     }
 
     /// A step of items has no document itself.
     fn closed(&self, key: &StepKey) -> StepCompleted {
         let step = self.work.job.workflow.step(&key.step_id);
-        let started_at = self.work.scribe.step(key).started_at;
+        let started_at = self.work.writer.step(key).started_at;
         StepCompleted {
             document_id: None,
             document_type: step.map(|step| step.output.clone()).unwrap_or_default(),
             version: None,
-            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.scribe.now())),
+            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.writer.now())),
             content_digest: None,
         }
     }
 
-    async fn wait(&mut self, wake_at: Option<Timestamp>) -> Result<(), Halt> {
+    async fn wait(&mut self, wake_at: Option<Timestamp>) -> Result<(), Interruption> {
         let (mut signal, mut closing) = (self.work.job.signal.clone(), self.work.job.closing.clone());
-        let now = self.work.scribe.now();
+        let now = self.work.writer.now();
         tokio::select! {
             biased;
             // The next round sees why.
@@ -268,35 +268,35 @@ impl Session {
         Ok(())
     }
 
-    /// Calls under way are ended and told of; everything else is left as the log has it.
-    async fn interrupt(&mut self) -> Result<(), Halt> {
+    /// Calls in progress are ended and logged; everything else is left as the log has it.
+    async fn interrupt(&mut self) -> Result<(), Interruption> {
         for stop in self.at_work.values() {
             stop.send_replace(Some(ErrorKind::Interrupted));
         }
         while let Some((_, ended)) = self.tasks.next().await {
             ended?;
         }
-        Err(Halt::Suspended)
+        Err(Interruption::Suspended)
     }
 
-    async fn take_up(&self, Submitted { answer, reply }: Submitted) -> Result<(), Halt> {
-        let Answer { to, saying, by } = answer;
+    async fn take_up(&self, Submitted { answer, reply }: Submitted) -> Result<(), Interruption> {
+        let Answer { to, input, by } = answer;
         let heard = {
-            let progress = self.work.scribe.progress();
-            hear(&self.work.job.workflow, &progress, &to, saying)
+            let progress = self.work.writer.progress();
+            apply(&self.work.job.workflow, &progress, &to, input)
         };
-        let (scribe, by) = (&self.work.scribe, Some(by));
+        let (writer, by) = (&self.work.writer, Some(by));
         let written = match heard {
             Err(refusal) => {
                 let _ = reply.send(Err(AnswerError::Refused(refusal)));
                 return Ok(());
             }
-            Ok(Heard::Known) => Ok(()),
-            Ok(Heard::Answered(key, clarification_id, answers)) => {
+            Ok(InputOutcome::Known) => Ok(()),
+            Ok(InputOutcome::Answered(key, clarification_id, answers)) => {
                 let answered = ClarificationAnswered { clarification_id, answers, answered_by: by };
-                scribe.write(CLARIFICATION_ANSWERED, Some(&key), &answered).await
+                writer.write(CLARIFICATION_ANSWERED, Some(&key), &answered).await
             }
-            Ok(Heard::Decided(key, document, decision)) => {
+            Ok(InputOutcome::Decided(key, document, decision)) => {
                 let given = AcceptanceGiven {
                     document_id: document.document_id,
                     version: document.version,
@@ -304,22 +304,22 @@ impl Session {
                     comment: decision.comment,
                     decided_by: by,
                 };
-                scribe.write(ACCEPTANCE_GIVEN, Some(&key), &given).await
+                writer.write(ACCEPTANCE_GIVEN, Some(&key), &given).await
             }
         };
         let _ = reply.send(written.map_err(|_| AnswerError::Gone));
         Ok(written?)
     }
 
-    /// What it was given cannot be had, so nothing can be begun.
-    async fn give_up(self, error: Unavailable) -> Result<(), Halt> {
+    /// What it was given cannot be had, so nothing can be started.
+    async fn give_up(self, error: Unavailable) -> Result<(), Interruption> {
         self.begin().await?;
         self.complete(ending::failed(ExecutionFailureCode::OrchestrationError, &error.to_string())).await
     }
 
-    async fn complete(&self, ending: Ending) -> Result<(), Halt> {
-        let complete = ending::complete(&self.work.scribe.progress(), ending, self.work.scribe.now());
-        Ok(self.work.scribe.write(COMPLETE, None, &complete).await?)
+    async fn complete(&self, ending: Ending) -> Result<(), Interruption> {
+        let complete = ending::complete(&self.work.writer.progress(), ending, self.work.writer.now());
+        Ok(self.work.writer.write(COMPLETE, None, &complete).await?)
     }
 }
 

@@ -1,6 +1,6 @@
-//! One step at work, or one item of it, until it has ended or waits for a person.
+//! One running step, or one item of it, until it has ended or waits for a person.
 //!
-//! Law: what it does next is asked of [`next_move`] each time anew, so one that goes on after a restart does what it would
+//! Invariant: what it does next is asked of [`next_move`] each time, so one that goes on after a restart does what it would
 //! have done.
 
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::call::{self, Called};
+use super::event_writer::LogFailed;
 use super::inputs::{self, Input};
-use super::ports::patiently;
-use super::scribe::LogFailed;
-use super::work::{Halt, StepWork, Work};
+use super::ports::with_retries;
+use super::work::{Interruption, StepWork, Work};
 use crate::domain::ClarificationId;
 use crate::domain::progress::{DocumentRef, RecordedReply, StepError, StepErrorCode, StepKey};
 use crate::domain::question::Question;
@@ -33,7 +33,7 @@ use crate::workflow::step::{Consequence, Move, Retry, consequence, may_ask, next
 pub async fn expand(work: &Work, key: &StepKey) -> Result<(), LogFailed> {
     match found_items(work, key).await {
         Ok((inputs, items)) => begin(work, key, inputs, Some(items)).await,
-        Err(error) => work.scribe.write(STEP_FAILED, Some(key), &StepFailed { error }).await,
+        Err(error) => work.writer.write(STEP_FAILED, Some(key), &StepFailed { error }).await,
     }
 }
 
@@ -41,12 +41,12 @@ pub async fn expand(work: &Work, key: &StepKey) -> Result<(), LogFailed> {
 pub async fn start(work: &Work, key: &StepKey) -> Result<bool, LogFailed> {
     let found = match &key.item {
         // All items read what their step has found.
-        Some(_) => Ok(work.scribe.step(&StepKey::step(&key.step_id)).inputs),
+        Some(_) => Ok(work.writer.step(&StepKey::step(&key.step_id)).inputs),
         None => found_inputs(work, key).await,
     };
     match found {
         Ok(inputs) => begin(work, key, inputs, None).await.map(|()| true),
-        Err(error) => work.scribe.write(STEP_FAILED, Some(key), &StepFailed { error }).await.map(|()| false),
+        Err(error) => work.writer.write(STEP_FAILED, Some(key), &StepFailed { error }).await.map(|()| false),
     }
 }
 
@@ -86,11 +86,11 @@ async fn begin(
     items: Option<Vec<String>>,
 ) -> Result<(), LogFailed> {
     let (role, model) = of(work, key).map(|step| (step.role.clone(), step.model.clone())).unwrap_or_default();
-    work.scribe.write(STEP_STARTED, Some(key), &StepStarted { attempt: 1, role, model, inputs, items }).await
+    work.writer.write(STEP_STARTED, Some(key), &StepStarted { attempt: 1, role, model, inputs, items }).await
 }
 
 impl StepWork {
-    pub async fn run(self) -> Result<(), Halt> {
+    pub async fn run(self) -> Result<(), Interruption> {
         let done = match self.prepare().await {
             Ok((step, inputs)) => self.go_on(step, &inputs).await,
             Err(error) => self.fail(error).await,
@@ -100,14 +100,14 @@ impl StepWork {
 
     /// The step, and what it reads.
     async fn prepare(&self) -> Result<(&Step, Vec<Input>), StepError> {
-        let references = self.work.scribe.step(&self.key).inputs;
+        let references = self.work.writer.step(&self.key).inputs;
         Ok((of(&self.work, &self.key)?, inputs::load(&self.work, &references).await?))
     }
 
     async fn go_on(&self, step: &Step, inputs: &[Input]) -> Result<(), LogFailed> {
         let deadline = Instant::now() + Duration::from_secs(step.timeout_seconds);
         loop {
-            let state = self.work.scribe.step(&self.key);
+            let state = self.work.writer.step(&self.key);
             if state.status != StepStatus::Running || self.stop.borrow().is_some() {
                 return Ok(());
             }
@@ -122,7 +122,7 @@ impl StepWork {
                 Move::Complete(asked) => {
                     let (document, digest) = (asked.document.clone(), asked.content_digest.clone());
                     let accept = || self.work.job.ports.accept(&self.work.job.execution, &document);
-                    match patiently(accept).await {
+                    match with_retries(accept).await {
                         Ok(()) => return self.complete(document, digest).await,
                         Err(error) => return self.fail(inputs::unreachable(error)).await,
                     }
@@ -149,7 +149,7 @@ impl StepWork {
                 return self.fail(StepError::new(StepErrorCode::OrchestrationError, message)).await;
             }
         };
-        let state = self.work.scribe.step(&self.key);
+        let state = self.work.writer.step(&self.key);
         let verdict = match self.verdict(step, content, recorded.stop_reason.clone(), may_ask(step, &state)).await {
             Ok(verdict) => verdict,
             Err(error) => return self.fail(error).await,
@@ -162,7 +162,7 @@ impl StepWork {
         }
     }
 
-    /// To check a large document by a large schema takes its time, which is nobody else's.
+    /// To check a large document by a large schema takes its time, which is no one else's.
     async fn verdict(
         &self,
         step: &Step,
@@ -181,9 +181,9 @@ impl StepWork {
     async fn ask(&self, questions: Vec<Question>) -> Result<(), LogFailed> {
         let patience = self.work.job.context.settings.llm.clarification_timeout;
         let patience = patience.and_then(|patience| TimeDelta::from_std(patience).ok());
-        let deadline = patience.and_then(|patience| self.work.scribe.now().checked_add_signed(patience));
+        let deadline = patience.and_then(|patience| self.work.writer.now().checked_add_signed(patience));
         let needed = ClarificationNeeded { clarification_id: ClarificationId::generate(), questions, deadline };
-        self.work.scribe.write(CLARIFICATION_NEEDED, Some(&self.key), &needed).await
+        self.work.writer.write(CLARIFICATION_NEEDED, Some(&self.key), &needed).await
     }
 
     /// Stores the document, and says so, or asks for it to be accepted.
@@ -210,7 +210,7 @@ impl StepWork {
         };
         let chain = inputs::chain(execution, scope, &step.output);
         let store = || self.work.job.ports.store(chain.clone(), draft.clone(), made_by.clone());
-        let stored = match patiently(store).await {
+        let stored = match with_retries(store).await {
             Ok(stored) => stored,
             Err(error) => return self.fail(inputs::unreachable(error)).await,
         };
@@ -220,27 +220,27 @@ impl StepWork {
         }
         let accepted_by = step.acceptance.as_ref().map(|rule| rule.accepted_by.clone()).unwrap_or_default();
         let needed = AcceptanceNeeded { document, content_digest: stored.content_digest, accepted_by };
-        self.work.scribe.write(ACCEPTANCE_NEEDED, Some(&self.key), &needed).await
+        self.work.writer.write(ACCEPTANCE_NEEDED, Some(&self.key), &needed).await
     }
 
     async fn complete(&self, document: DocumentRef, content_digest: String) -> Result<(), LogFailed> {
-        let started_at = self.work.scribe.step(&self.key).started_at;
+        let started_at = self.work.writer.step(&self.key).started_at;
         let completed = StepCompleted {
             document_id: Some(document.document_id),
             document_type: document.document_type,
             version: Some(document.version),
-            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.scribe.now())),
+            duration_ms: started_at.map_or(0, |from| duration_ms(from, self.work.writer.now())),
             content_digest: Some(content_digest),
         };
-        self.work.scribe.write(STEP_COMPLETED, Some(&self.key), &completed).await
+        self.work.writer.write(STEP_COMPLETED, Some(&self.key), &completed).await
     }
 
     async fn retry(&self, Retry { attempt, reason, findings }: Retry) -> Result<(), LogFailed> {
         let retrying = StepRetrying { attempt, reason, findings };
-        self.work.scribe.write(STEP_RETRYING, Some(&self.key), &retrying).await
+        self.work.writer.write(STEP_RETRYING, Some(&self.key), &retrying).await
     }
 
     async fn fail(&self, error: StepError) -> Result<(), LogFailed> {
-        self.work.scribe.write(STEP_FAILED, Some(&self.key), &StepFailed { error }).await
+        self.work.writer.write(STEP_FAILED, Some(&self.key), &StepFailed { error }).await
     }
 }

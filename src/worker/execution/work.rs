@@ -5,38 +5,38 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
+use super::event_writer::{EventWriter, LogFailed};
 use super::exchange::StopWatch;
 use super::job::ExecutionJob;
 use super::replies::Replies;
-use super::scribe::{LogFailed, Scribe};
 use crate::domain::money::MicroUsd;
 use crate::domain::progress::StepKey;
 
 /// What the session and its steps share.
 pub struct Work {
     pub job: ExecutionJob,
-    pub scribe: Scribe,
+    pub writer: EventWriter,
     pub replies: Replies,
-    /// What calls under way may cost.
+    /// What calls in progress may cost.
     pub reserved: Cell<MicroUsd>,
 }
 
 /// Why a session ends without `complete`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Halt {
+pub enum Interruption {
     Log,
     /// The service goes down: the next start goes on.
     Suspended,
 }
 
-impl From<LogFailed> for Halt {
+impl From<LogFailed> for Interruption {
     fn from(_: LogFailed) -> Self {
         Self::Log
     }
 }
 
 impl Work {
-    /// Holds back what a call may cost as long as it is under way.
+    /// Holds back what a call may cost as long as it is in progress.
     pub fn reserve(self: &Rc<Self>, cost: Option<MicroUsd>) -> Reserved {
         let cost = cost.unwrap_or_default();
         self.reserved.set(self.reserved.get() + cost);

@@ -1,7 +1,7 @@
 //! Orphans that come to this process, and which of its children they are not.
 //!
-//! Law: the service is a subreaper too. When a child kills its own launcher, all that descended from it comes to the
-//! service, and is told apart from the service's own launchers by a list of these. The list is locked while a launcher is
+//! Invariant: the service is a subreaper too. When a child kills its own launcher, all that descended from it comes to the
+//! service, and is distinguished from the service's own launchers by a list of these. The list is locked while a launcher is
 //! started and while one is reaped, so a launcher is never taken for an orphan, nor its exit status from it.
 
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ pub(super) fn ended_by_itself(pid: i32) -> Option<bool> {
     }
 }
 
-/// Takes the status of an adopted process that has ended, which nobody wants to know.
+/// Takes the status of an adopted process that has ended, which is not of interest.
 pub(super) fn bury(pid: i32) {
     let launchers = launchers();
     if !launchers.contains(&pid) {

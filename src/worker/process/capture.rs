@@ -30,18 +30,18 @@ pub async fn capture(launcher: &Launcher, spec: &ChildSpec, limit: Duration) -> 
     capture_aloud(launcher, spec, limit, |_, _| ()).await
 }
 
-/// As [`capture`], for one who wants to hear each line at once; a very long one in pieces.
+/// As [`capture`], for one who wants each line at once; a very long one in pieces.
 pub async fn capture_aloud(
     launcher: &Launcher,
     spec: &ChildSpec,
     limit: Duration,
-    mut hear: impl FnMut(Pipe, &str),
+    mut on_line: impl FnMut(Pipe, &str),
 ) -> Result<Captured, CaptureError> {
     let mut process = Process::spawn(launcher, spec).await?;
     let mut captured = Captured { exit: Exit::default(), stdout: VecDeque::new(), stderr: VecDeque::new() };
     let reading = async {
         while let Some((pipe, batch)) = process.next().await {
-            batch.lines.iter().flat_map(Line::pieces).for_each(|(text, _)| hear(pipe, text));
+            batch.lines.iter().flat_map(Line::pieces).for_each(|(text, _)| on_line(pipe, text));
             let kept = if pipe == Pipe::Stdout { &mut captured.stdout } else { &mut captured.stderr };
             kept.extend(batch.lines.into_iter().map(|line| line.text));
             kept.drain(..kept.len().saturating_sub(LINES));

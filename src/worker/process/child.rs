@@ -18,9 +18,9 @@ use super::table::{self, Stat};
 /// The child could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    #[error("{0} does not exist or is no program")]
+    #[error("{0} does not exist or is not executable")]
     NoProgram(PathBuf),
-    #[error("the folder {0} does not exist")]
+    #[error("the directory {0} does not exist")]
     NoFolder(PathBuf),
     #[error("{program}, which starts children, could not be started: {source}")]
     Launcher { program: PathBuf, source: io::Error },
@@ -95,7 +95,7 @@ impl Child {
         move || kill::sweep_launcher(&launcher, &descriptor, target)
     }
 
-    /// What the launcher told, as far as it came to tell it.
+    /// What the launcher reported before it ended.
     pub fn reap(&mut self) -> (Exit, Usage) {
         self.reaped = true;
         self.killer.reaped();
@@ -124,7 +124,7 @@ impl Drop for Child {
             sweep();
             adoption::reap(pid);
         };
-        // Without a thread the launcher sees that nobody listens to it, and does the same.
+        // Without a thread the launcher sees that its socket is closed, and does the same.
         std::thread::Builder::new().name("reaper".into()).spawn(rest).ok();
     }
 }

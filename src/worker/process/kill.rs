@@ -1,8 +1,9 @@
 //! Ending children, and proving that none is left.
 //!
-//! Law: first the asking, then the telling: SIGTERM to all that descends from the launcher and time to end; then rounds
-//! until a look into the process table finds nothing. A round first stops all it can find, since what is stopped cannot
-//! start anything more, and then kills it. The rounds are bounded, and what could not be killed is reported.
+//! Invariant: SIGTERM first, to all descendants of the launcher, with a grace period; then rounds of SIGSTOP and SIGKILL
+//! until a scan of the process table finds nothing. A round stops every process before it kills any: a process that forks
+//! while the scan runs would otherwise leave a child behind that the scan has not seen (the fork race). The rounds are
+//! bounded, and processes that could not be killed are reported.
 
 use std::collections::HashSet;
 use std::io;
@@ -75,7 +76,7 @@ impl Killer {
         let target = self.target();
         let mut asked = blocking(move || ask(&target)).await.unwrap_or_default();
         while !asked.is_empty() && matches!(timeout_at(end, gone(asked)).await, Ok(Ok(()))) {
-            // Children that were started in the meantime get the rest of the time, though nobody asked them.
+            // Children that were started in the meantime get the rest of the time, although they were never sent SIGTERM.
             let target = self.target();
             asked = blocking(move || some_of(&table::find(&target))).await.unwrap_or_default();
         }
@@ -89,7 +90,8 @@ impl Killer {
     }
 }
 
-/// Kills whatever carries one of these markers: for children of an earlier life, whose launchers nobody remembers.
+/// Kills all processes that carry one of these markers. For recovery after a crash of the service: the launchers of the
+/// previous process are gone from memory, and only the markers in their environment identify its children.
 pub async fn kill_marked(markers: Vec<Marker>) -> KillReport {
     blocking(move || sweep(&Target::marked(markers))).await.unwrap_or_default()
 }
@@ -195,7 +197,7 @@ fn freeze(target: &Target) -> Vec<Stat> {
 fn signal_all(found: &[Stat], signal: i32) {
     for process in found.iter().filter(|stat| stat.group == stat.pid) {
         if table::hold(process).is_some_and(|leader| leader.signal(signal)) {
-            // SAFETY: takes no pointers. The leader was there a moment ago and is killed by nobody else.
+            // SAFETY: takes no pointers. The leader was there a moment ago and is killed by no other code.
             unsafe { libc::kill(-process.group, signal) };
         }
     }

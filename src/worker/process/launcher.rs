@@ -1,7 +1,7 @@
 //! The parent of every child: a small process between the service and what it starts, this program under a hidden
 //! argument.
 //!
-//! Law: it is the subreaper of everything below it, so an orphan comes back to it whatever session, group or environment
+//! Invariant: it is the subreaper of everything below it, so an orphan comes back to it whatever session, group or environment
 //! it has given itself, and it ends only when nothing descends from it any more. Hence ancestry finds all that a child has
 //! started, and a launcher that has ended by itself proves that nothing is left. When the service dies, it ends what it
 //! has started.
@@ -67,7 +67,7 @@ fn descriptor(number: &str) -> io::Result<OwnedFd> {
     if number < 3 || unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: it is open, as just seen, and nobody else in this process knows of it.
+    // SAFETY: it is open, as just seen, and nothing else in this process holds it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -134,11 +134,11 @@ fn watch(control: UnixStream, signals: &SignalFd, main: i32) -> io::Result<()> {
     let mut control = Some(control);
     loop {
         match reap()? {
-            Reaped::One(pid, status) if pid == main => tell(&mut control, Report::Ended(status)),
+            Reaped::One(pid, status) if pid == main => send_report(&mut control, Report::Ended(status)),
             Reaped::One(..) => {}
             Reaped::NobodyLeft => {
                 let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-                tell(&mut control, Report::Used(Usage::of(usage.as_ref())));
+                send_report(&mut control, Report::Used(Usage::of(usage.as_ref())));
                 return Ok(());
             }
             Reaped::NobodyYet => wait(&mut control, signals)?,
@@ -184,7 +184,7 @@ fn wait(control: &mut Option<UnixStream>, signals: &SignalFd) -> io::Result<()> 
 }
 
 /// A service that is gone needs no report.
-fn tell(control: &mut Option<UnixStream>, report: Report) {
+fn send_report(control: &mut Option<UnixStream>, report: Report) {
     if let Some(stream) = control {
         let _ = stream.write_all(&report.encode());
     }

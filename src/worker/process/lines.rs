@@ -1,6 +1,6 @@
 //! Bytes to lines, in bounded memory.
 //!
-//! Law: how the bytes are cut into chunks never changes the lines. A line is what stands before a `\n`; of text
+//! Invariant: how the bytes are cut into chunks never changes the lines. A line is what stands before a `\n`; of text
 //! that is overwritten by `\r` only the last state is a line. A line over [`LINE_LIMIT`] goes on in further lines, and
 //! so does one that is longer than that in JSON ([`Line::pieces`]).
 //! One that begins like a JSON object may be an event and is kept whole up to [`EVENT_LIMIT`]; beyond that only

@@ -1,9 +1,9 @@
 //! Child processes: started in a session of their own, read line by line, and ended without a trace.
 //!
-//! Laws:
+//! Invariants:
 //! - a child sees the environment it is given and no descriptor but its three standard ones;
 //! - it is read only as fast as its reader takes the lines, and no line makes memory grow without bound;
-//! - whatever descends from it or carries its marker is gone before its outcome is told, also when the [`Process`] is
+//! - whatever descends from it or carries its marker is gone before its outcome is reported, also when the [`Process`] is
 //!   dropped instead of awaited; and when the service dies, its launcher ends it.
 //!
 //! Needs Linux 5.9 or newer, for process descriptors and `close_range`, and `/proc`.

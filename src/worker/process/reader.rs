@@ -1,6 +1,6 @@
 //! One pipe, read as lines.
 //!
-//! Laws:
+//! Invariants:
 //! - nothing is read before the lines of the last read have been taken; the pipe fills up, and the child waits;
 //! - a child that writes faster than it is read does not keep the thread: after some lines others have a turn
 //!   ([`LineReader::next`]; [`LineReader::drain`] is for when nothing writes any more).

@@ -1,4 +1,4 @@
-//! What a launcher tells the service about its child, and how: messages of one size on a socket.
+//! What a launcher reports to the service about its child, and how: messages of one size on a socket.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ impl Exit {
         self.code == Some(0)
     }
 
-    /// One number for both, as shells tell it: 128 and the signal.
+    /// One number for both, as shells report it: 128 and the signal.
     pub fn status(self) -> Option<i32> {
         self.code.or(self.signal.map(|signal| 128 + signal))
     }

@@ -1,7 +1,7 @@
 //! One child, from its start to the proof that nothing of it is left.
 //!
-//! Law: the launcher is not reaped before the child's leftovers are gone. Until then the kernel gives its number, by which
-//! they are found, to nobody else.
+//! Invariant: the launcher is not reaped before all descendants of the child are gone. An unreaped PID, by which they are
+//! found, cannot be reused by the kernel; reaping first would let a sweep hit a stranger's processes.
 
 use std::io;
 use std::time::Duration;
@@ -47,7 +47,7 @@ enum Phase {
     Running,
     Draining(Instant),
     Sweeping(JoinHandle<KillReport>),
-    /// Nobody writes any more; what is in the pipes is the rest.
+    /// No one writes any more; what is in the pipes is the rest.
     Swept(KillReport),
 }
 
@@ -85,7 +85,7 @@ impl Process {
     pub async fn next(&mut self) -> Option<(Pipe, LineBatch)> {
         loop {
             if let Phase::Swept(_) = self.phase {
-                return self.rest();
+                return self.remaining();
             }
             if let Some(output) = self.step().await {
                 return Some(output);
@@ -140,7 +140,7 @@ impl Process {
         self.phase = Phase::Sweeping(tokio::task::spawn_blocking(sweep));
     }
 
-    fn rest(&mut self) -> Option<(Pipe, LineBatch)> {
+    fn remaining(&mut self) -> Option<(Pipe, LineBatch)> {
         if self.stdout.is_open()
             && let Some(batch) = self.stdout.drain()
         {

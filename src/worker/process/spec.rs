@@ -50,7 +50,7 @@ impl Marker {
         Self { name: "ADE_PROBE_ID", value: ulid::Ulid::generate().to_string() }
     }
 
-    /// For every child of a service, whatever it works at; `node` names the data folder.
+    /// For every child of a service, whatever it works at; `node` names the data directory.
     pub fn node(node: String) -> Self {
         Self { name: "ADE_NODE", value: node }
     }

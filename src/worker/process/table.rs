@@ -1,9 +1,9 @@
 //! The kernel's table of processes, as far as finding one's own children goes.
 //!
-//! Law: a process is signalled through a descriptor that was proven, after it was opened, to be the process that
-//! was looked at; a number that was given to another one in between hits nobody. And "none is left" is said only
-//! after a look during which no process appeared and each one's parent was there: one that forks and leaves is a new
-//! number every time, and its child has another parent a moment later.
+//! Invariant: a process is signalled through a pidfd that was verified, after it was opened, to be the process that
+//! was found (the PID reuse race: a PID that the kernel reassigned in between is never signalled). And "none is left" is reported only
+//! after a scan during which no process appeared and every parent was present: one that forks and exits has a new
+//! PID every time, and its child is reparented a moment later.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -127,7 +127,7 @@ type Snapshot = HashMap<i32, (Stat, bool)>;
 /// A process that forks and ends between our listing the numbers and our reading its line is gone by then: its child was
 /// not in the list, or was read when it still had that parent. So what has come since is looked at too, and what has a
 /// parent that is not there is looked at again, until nothing changes: each look is shorter than the one before, and soon
-/// shorter than any process's life.
+/// shorter than the lifetime of any process.
 fn snapshot(target: &Target) -> Snapshot {
     let (mut known, mut asked, mut living) = (HashSet::new(), HashSet::new(), Snapshot::new());
     for _ in 0..LOOKS {
@@ -204,7 +204,7 @@ fn carries(markers: &[Marker], stat: &Stat) -> bool {
 fn is_ours(pid: i32) -> bool {
     // SAFETY: cannot fail and touches no memory.
     let user = unsafe { libc::geteuid() };
-    fs::metadata(format!("/proc/{pid}")).is_ok_and(|folder| folder.uid() == user)
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|directory| directory.uid() == user)
 }
 
 /// Holds a process fast, if it is still there.

@@ -1,8 +1,8 @@
 //! How many engines run at once, who of the others is next, and how many may wait.
 //!
-//! Laws. At most so many places hold a slot as there are slots, and none is given while the gate is not open. Within a
-//! workspace slots are given in the order of enlisting: whoever is about to be ready is waited for, but for those that
-//! have stepped aside. A place that is dropped gives back whatever it had. Places are told where they stand from one list for all, which is made
+//! Invariants. At most so many places hold a slot as there are slots, and none is given while the gate is not open. Within a
+//! workspace slots are given in the order of enlisting: a place that is about to be ready is waited for, unless it has
+//! stepped aside. A place that is dropped gives back whatever it had. Places learn their positions from one list for all, which is made
 //! anew at most once a second however many ask.
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,7 +18,7 @@ use crate::worker::gate::{Gate, Passage};
 /// How old a list of positions may be.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The running slots of a service, and everybody who is queued for one.
+/// The running slots of a service, and the runs queued for one.
 #[derive(Debug, Clone)]
 pub struct Capacity {
     state: Arc<Mutex<State>>,
@@ -113,7 +113,7 @@ impl Capacity {
         Ok(self.place(&mut state, workspace_id))
     }
 
-    /// A place for a run that was admitted in an earlier life, however many there are.
+    /// A place for a run that was admitted in a previous process, however many there are.
     pub fn enlist_again(&self, workspace_id: WorkspaceId) -> Place {
         self.place(&mut self.lock(), workspace_id)
     }
@@ -133,7 +133,7 @@ impl Capacity {
         self.lock().serve(&self.gate);
     }
 
-    /// Gives out no more slots: whoever waits is told, whoever has one keeps it.
+    /// Gives out no more slots: waiting places are notified, granted ones stay granted.
     pub fn close(&self) {
         self.gate.set(Passage::Closed);
         self.lock().places.values().for_each(|standing| standing.granted.notify_one());
@@ -237,7 +237,7 @@ impl Place {
         }
     }
 
-    /// It will be a while until it is ready: nobody is to wait for it.
+    /// It will be a while until it is ready: no one is to wait for it.
     pub fn step_aside(&self) {
         let mut state = self.capacity.lock();
         if state.advance(self.ticket, Step::Aside).is_some() {
@@ -260,7 +260,7 @@ impl Place {
     /// Waits for the slot.
     pub async fn granted(&self) -> Result<(), Closed> {
         loop {
-            // What is told between this look and the wait is kept, and ends the wait.
+            // A notification between this look and the wait is kept, and ends the wait.
             if self.capacity.lock().step(self.ticket) == Some(Step::Granted) {
                 return Ok(());
             }

@@ -1,6 +1,6 @@
 //! One run from its venv to its end: wait at the gate, for the build, for capacity, stage, run the engine, conclude.
 //!
-//! Law: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
+//! Invariant: every way through here ends in [`Session::complete`], and only that writes `run.completed`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::event::{Draft, Source};
 use crate::worker::actor::Outcome;
 use crate::worker::gate::Passage;
 
-/// How often a waiting run is told its changed position.
+/// How often a waiting run emits its changed position.
 const POSITION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Does a run. When this returns, its stream has its terminal event, or its log has failed, or it is suspended.
@@ -66,8 +66,8 @@ impl Session {
         if self.unless_cancelled(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
     }
 
-    /// Several documents go to the engine in a folder. An engine that tells what it can do, and not this, would fail
-    /// with less to say; one that tells nothing has the command line of old, which takes a folder.
+    /// Several documents go to the engine in a directory. An engine that reports what it can do, and not this, would fail
+    /// with less to say; one that reports nothing has the command line of old, which takes a directory.
     fn check_documents(&self, build: &ReadyBuild) -> Result<(), Early> {
         let options = &self.job.run.options;
         let several = options.document_ids.len() > 1 && options.mode() != RunMode::ValidateOnly;
@@ -117,12 +117,12 @@ impl Session {
         };
         let mut draft = Draft::new(RUN_STARTED, Source::Api, &started);
         draft.build_id = self.build_id;
-        self.see(&draft);
+        self.observe(&draft);
         let appended = self.emitter.emit(draft).await;
         self.started_at = Some(appended.map_or_else(|_| self.job.stream.now(), |appended| appended.created_at));
     }
 
-    /// Writes the end. A log that has failed takes nothing more; the row is then told directly.
+    /// Writes the end. A log that has failed accepts no event; the row is then updated directly.
     async fn complete(&mut self, ending: Ending) {
         self.enter("ending");
         let Ending { status, failure, report, error_event } = ending;
@@ -134,7 +134,7 @@ impl Session {
         let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);
         draft.build_id = self.build_id;
         if let Err(error) = self.emitter.emit(draft).await {
-            tracing::error!(run = %self.job.run.id, error = %error, "run ended without its terminal event");
+            tracing::error!(run = %self.job.run.id, error = %error, "failed to append run.completed");
             self.job.ports.record_end(&self.job.run, self.fold.state().clone(), self.job.stream.tail()).await;
         }
     }

@@ -19,7 +19,7 @@ use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
 
-/// So many entries of an output folder are looked at.
+/// So many entries of an output directory are looked at.
 const OUTPUT_ENTRIES: usize = 50_000;
 /// Bytes of JSON of the paths of outputs. With it, `run.completed` is shorter than any event of an engine may be:
 /// summary and names are bounded where they are made.
@@ -27,7 +27,7 @@ const OUTPUT_PATHS: usize = 256 << 10;
 /// Bytes of the name of a phase.
 const PHASE: usize = 200;
 
-/// Where the log of a run is, from its folder.
+/// Where the log of a run is, from its directory.
 const EVENTS_PATH: &str = "logs/events.ndjson";
 
 /// What is known when a run is over.
@@ -44,7 +44,7 @@ pub struct Ending {
 pub struct Report {
     pub exit_code: Option<i32>,
     pub processed_files: PathList,
-    /// Whether the output folder is the run's output.
+    /// Whether the output directory is the run's output.
     pub has_output: bool,
 }
 
@@ -77,15 +77,15 @@ pub fn stopped(reason: &StopReason, report: Report) -> Ending {
     Ending { status, failure: Some(failure), report, error_event: None }
 }
 
-/// When the engine was started and the run was over, as the run's log tells time.
+/// When the engine was started and the run was over, by the timestamps of the run's log.
 pub struct Time {
     pub started_at: Option<Timestamp>,
     pub completed_at: Timestamp,
 }
 
-/// The payload of `run.completed`, but for its summary; `folder` is the run's.
+/// The payload of `run.completed`, but for its summary; `directory` is the run's.
 pub async fn completed(
-    folder: Location,
+    directory: Location,
     time: Time,
     status: RunStatus,
     failure: Option<RunFailure>,
@@ -98,7 +98,7 @@ pub async fn completed(
         completed_at: Some(completed_at),
         duration_ms: started_at.map(|from| duration_ms(from, completed_at)),
     };
-    let outputs = if report.has_output { outputs(folder).await } else { Listing::default() };
+    let outputs = if report.has_output { outputs(directory).await } else { Listing::default() };
     let artifacts = artifacts(output_paths(outputs), report.processed_files);
     Completed { status, failure, execution, artifacts, summary: None }
 }
@@ -121,14 +121,14 @@ fn output_paths(outputs: Listing) -> PathList {
     list
 }
 
-async fn outputs(folder: Location) -> Listing {
-    let output = folder.join("output");
+async fn outputs(directory: Location) -> Listing {
+    let output = directory.join("output");
     let listed =
         tokio::task::spawn_blocking(move || files::list(&output.open()?, OUTPUT_ENTRIES, OUTPUT_ENTRIES)).await;
     listed.map_err(std::io::Error::other).flatten().unwrap_or_else(|error| {
-        // A run that died before its folders were made has none.
+        // A run that died before its directories were made has none.
         if error.kind() != std::io::ErrorKind::NotFound {
-            tracing::warn!(folder = %folder.path().display(), error = %error, "outputs cannot be listed");
+            tracing::warn!(directory = %directory.path().display(), error = %error, "failed to list outputs");
         }
         Listing::default()
     })
@@ -145,23 +145,23 @@ pub async fn conclude_run(
     kill_marked(vec![Marker::run(run.id)]).await;
     let mut fold = RunFold::new(run.id, run.workspace_id, run.configuration_id);
     if let Err(error) = fold_so_far(stream, &mut fold).await {
-        tracing::error!(run = %run.id, error = %error, "log could not be folded for the run's summary");
+        tracing::error!(run = %run.id, error = %error, "failed to fold the log for the run's summary");
     }
-    let folder = context.location(run.stream_key().folder());
-    context.trash.discard_soon(folder.join(DRY_RUN_OUTPUT).path()).await;
+    let directory = context.location(run.stream_key().folder());
+    context.trash.discard_soon(directory.join(DRY_RUN_OUTPUT).path()).await;
     let failure = RunFailure::new(code, Stage::Run, message);
     let time = Time { started_at: fold.state().started_at, completed_at: stream.now() };
     let build_id = fold.state().build_id;
     let report = Report { has_output: true, ..Report::default() };
     let status = RunStatus::Failed;
-    let mut completed = completed(folder, time, status, Some(failure), report).await;
+    let mut completed = completed(directory, time, status, Some(failure), report).await;
     fold.end(&completed);
     completed.summary = fold.state().summary.clone();
     let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);
     draft.build_id = build_id;
     match stream.append(Arc::from([draft])).await {
         Ok(_) | Err(AppendError::Closed) => {}
-        Err(error) => tracing::error!(run = %run.id, error = %error, "run could not be given its end"),
+        Err(error) => tracing::error!(run = %run.id, error = %error, "failed to record the end of the run"),
     }
     fold.state().clone()
 }
@@ -193,7 +193,7 @@ async fn fold_so_far(stream: &StreamHandle, fold: &mut RunFold) -> std::io::Resu
     while follow.position() < stream.tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {
-            if RunFold::minds(codec::raw_type(line))
+            if RunFold::is_relevant(codec::raw_type(line))
                 && let Ok(event) = codec::decode(line)
             {
                 fold.apply(Fact::from(&event));

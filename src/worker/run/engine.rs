@@ -10,10 +10,10 @@ use crate::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
 use crate::worker::environment::{self, Environment};
 use crate::worker::process::{ChildSpec, Marker, ResourceLimits};
 
-/// Where a dry run writes, in the run's folder; gone when the run has ended.
+/// Where a dry run writes, in the run's directory; gone when the run has ended.
 pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
 
-/// What an engine can do beyond `run`, as its `version` command tells.
+/// What an engine can do beyond `run`, as its `version` command reports.
 pub mod capability {
     /// `ade_engine validate` loads a configuration and stops.
     pub const VALIDATE: &str = "validate";
@@ -40,8 +40,8 @@ pub struct EngineCommand<'a> {
     pub documents: &'a BTreeMap<String, String>,
     /// The `.venv` of the build.
     pub venv: &'a Path,
-    /// The run's own folder, absolute; the engine works there.
-    pub folder: &'a Path,
+    /// The run's own directory, absolute; the engine works there.
+    pub directory: &'a Path,
     /// Where the output goes: the run's, or one that is thrown away.
     pub output: &'a Path,
     /// The service's own environment.
@@ -82,9 +82,9 @@ impl EngineCommand<'_> {
         self.spec(Args(["-I", "-B", "-c", script].map(OsString::from).into()))
     }
 
-    /// The folder that the engine writes its events to.
+    /// The directory that the engine writes its events to.
     pub fn logs(&self) -> PathBuf {
-        self.folder.join("engine-logs")
+        self.directory.join("engine-logs")
     }
 
     /// The service's own come last: of equal keys an engine keeps the last.
@@ -111,7 +111,7 @@ impl EngineCommand<'_> {
         ChildSpec {
             program: self.venv.join("bin/python"),
             args: args.0,
-            cwd: self.folder.to_owned(),
+            cwd: self.directory.to_owned(),
             env: self.environment(),
             marker: Marker::run(self.run_id),
             limits: self.limits,
@@ -225,7 +225,7 @@ mod tests {
             options: &options,
             documents: &documents,
             venv: Path::new("/venvs/b/.venv"),
-            folder: Path::new("/data/run"),
+            directory: Path::new("/data/run"),
             output: Path::new("/data/run/output"),
             service: &service,
             allow: &["MINE".into(), "ADE_RUN_ID".into()],

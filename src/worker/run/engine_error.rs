@@ -1,7 +1,7 @@
-//! An error in an engine's words.
+//! An error in an engine's stderr_tail.
 //!
-//! Law: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
-//! service may give, is told among the details.
+//! Invariant: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
+//! service may give, is reported among the details.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -43,7 +43,7 @@ impl EngineError {
             code: text("code", WORD),
             stage: text("stage", WORD),
             message: text("message", MESSAGE),
-            details: object.get("details").and_then(|details| told_details(details.get(), names)),
+            details: object.get("details").and_then(|details| reported_details(details.get(), names)),
         })
     }
 
@@ -76,8 +76,8 @@ impl EngineError {
     }
 }
 
-/// Details with the names of the outside in their texts; of too many only the beginning is told.
-fn told_details(raw: &str, names: &Names) -> Option<Value> {
+/// Details with the names of the outside in their texts; of too many only the first are reported.
+fn reported_details(raw: &str, names: &Names) -> Option<Value> {
     if raw.len() > DETAILS {
         return Some(json!({"truncated": true, "beginning": clipped(&names.message(raw), MESSAGE)}));
     }

@@ -1,4 +1,4 @@
-//! The engine at work: its process, its two ways of telling events, its time limits, and its end.
+//! The running engine: its process, its two ways of emitting events, its time limits, and its end.
 
 use std::io;
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::early::{Early, failed};
 use super::ending::{self, Ending, Report};
 use super::engine::{DRY_RUN_OUTPUT, EngineCommand, capability};
 use super::environment::ReadyBuild;
-use super::exhaustion;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
 use super::report::EngineFailure;
+use super::resource_limits;
 use super::rewrite::Names;
 use super::session::Session;
 use super::tail::Tail;
@@ -27,10 +27,10 @@ use crate::event::{Draft, Source};
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::stop::StopReason;
 
-/// In the run's folder.
+/// In the run's directory.
 const DIAGNOSTICS: &str = "diagnostics.json";
 
-/// Why the engine was told to end.
+/// Why the engine was stopped.
 #[derive(Debug, Clone)]
 enum Cause {
     Stopped(StopReason),
@@ -40,18 +40,18 @@ enum Cause {
 impl Session {
     /// Runs the engine to its end and judges it.
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
-        let folder = self.job.folder().path();
+        let directory = self.job.folder().path();
         let mode = self.job.run.options.mode();
-        let output = folder.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
-        let spec = self.command(build, &staged, &folder, &output);
-        let names = Names::new([folder.display().to_string(), staged.real_folder], staged.names);
+        let output = directory.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
+        let spec = self.command(build, &staged, &directory, &output);
+        let names = Names::new([directory.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
         let tail = Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().folder().join("engine-logs"));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
-        self.tell_leftovers(&outcome).await;
+        self.report_leftovers(&outcome).await;
         self.write_diagnostics(&spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {
             self.job.context.trash.discard_soon(output).await;
@@ -59,10 +59,10 @@ impl Session {
         Ok(judge(mode, limits, &outcome, &parser, cause))
     }
 
-    fn command(&self, build: &ReadyBuild, staged: &Staged, folder: &Path, output: &Path) -> ChildSpec {
+    fn command(&self, build: &ReadyBuild, staged: &Staged, directory: &Path, output: &Path) -> ChildSpec {
         let run = &self.job.run;
         let settings = &self.job.context.settings.run;
-        let venv = self.job.context.build_folder(&build.build).join(".venv").path();
+        let venv = self.job.context.build_directory(&build.build).join(".venv").path();
         let mebibytes = |count: Option<u64>| count.map(|count| count << 20);
         let command = EngineCommand {
             run_id: run.id,
@@ -72,7 +72,7 @@ impl Session {
             options: &run.options,
             documents: &staged.names,
             venv: &venv,
-            folder,
+            directory,
             output,
             service: self.job.context.environment(),
             allow: &settings.env_allow,
@@ -116,7 +116,7 @@ impl Session {
                     continue;
                 }
             };
-            limits.heard();
+            limits.reset_idle();
             self.take(&mut parser, way, batch).await;
         }
         let outcome = process.outcome().await;
@@ -124,7 +124,7 @@ impl Session {
         while let Some(batch) = tail.next().await {
             self.take(&mut parser, Way::File, batch).await;
         }
-        self.tell_unread(tail.unread()).await;
+        self.report_unread(tail.unread()).await;
         let mut rest = Vec::new();
         parser.finish(outcome.exit, self.job.stream.now(), &mut rest);
         self.post(rest).await;
@@ -155,19 +155,19 @@ impl Session {
         }
     }
 
-    /// The engine may have put anything under the file's name, or under those of the folders above it: nothing that it
+    /// The engine may have put anything under the file's name, or under those of the directories above it: nothing that it
     /// made is written through.
     async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
         let text = diagnostics(spec, outcome, parser).to_string();
-        let folder = self.job.folder();
-        let write = move || folder.open()?.replace(DIAGNOSTICS, text.as_bytes());
+        let directory = self.job.folder();
+        let write = move || directory.open()?.replace(DIAGNOSTICS, text.as_bytes());
         let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
         if let Err(error) = written {
-            tracing::warn!(run = %self.job.run.id, error = %error, "diagnostics could not be written");
+            tracing::warn!(run = %self.job.run.id, error = %error, "failed to write diagnostics");
         }
     }
 
-    async fn tell_unread(&mut self, bytes: u64) {
+    async fn report_unread(&mut self, bytes: u64) {
         if bytes > 0 {
             let text = format!("{bytes} bytes at the end of the engine's event file were not read");
             let line = ConsoleLine::new(Scope::Run, Pipe::Stderr, &text).level(Level::Warn);
@@ -175,7 +175,7 @@ impl Session {
         }
     }
 
-    async fn tell_leftovers(&mut self, outcome: &Outcome) {
+    async fn report_leftovers(&mut self, outcome: &Outcome) {
         let mut lines = Vec::new();
         if outcome.truncated {
             let text = "output was cut: processes that the engine left behind kept its pipes open";
@@ -202,7 +202,7 @@ impl Limits {
         Self { total: settings.timeout.map(|limit| (now + limit, limit)), idle: settings.idle_timeout, heard: now }
     }
 
-    fn heard(&mut self) {
+    fn reset_idle(&mut self) {
         if self.idle.is_some() {
             self.heard = Instant::now();
         }
@@ -252,8 +252,8 @@ fn judge(
         None => parser.failure(outcome.exit).map(|found| explained(found, limits, outcome, parser)),
     };
     match failure {
-        // The engine has told the same in the stream.
-        Some(found) if parser.words().have_told(&found.failure) => {
+        // The engine has already reported the same in the stream.
+        Some(found) if parser.stderr_tail().already_reported(&found.failure) => {
             Ending { error_event: None, ..ending::of_failure(found, None, report) }
         }
         Some(found) => ending::of_failure(found, parser.last_phase(), report),
@@ -269,13 +269,14 @@ fn explained(
     parser: &EngineParser,
 ) -> EngineFailure {
     let message = &mut found.failure.message;
-    if let Some(why) = exhaustion::explanation(limits, outcome.exit, outcome.usage, message, parser.words()) {
+    if let Some(why) = resource_limits::explanation(limits, outcome.exit, outcome.usage, message, parser.stderr_tail())
+    {
         *message = format!("{why}: {message}");
     }
     found
 }
 
-/// What `GET /runs/{id}/diagnostics` tells beyond the log. Values of the environment stay out of it.
+/// What `GET /runs/{id}/diagnostics` reports beyond the log. Values of the environment stay out of it.
 fn diagnostics(spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) -> Value {
     let engine = parser.report();
     let command: Vec<_> =

@@ -1,4 +1,4 @@
-//! What a run works on: its folders, the staged documents, and the fields of its configuration.
+//! What a run works on: its directories, the staged documents, and the fields of its configuration.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,11 +22,11 @@ pub struct Staged {
     pub input: Option<Input>,
     /// Staged name to original name.
     pub names: BTreeMap<String, String>,
-    /// The run's folder with all links resolved, as an engine may spell it.
+    /// The run's directory with all links resolved, as an engine may spell it.
     pub real_folder: String,
 }
 
-/// Makes the run's folders and copies its documents in, named by their ids and what is plain of their names.
+/// Makes the run's directories and copies its documents in, named by their ids and what is plain of their names.
 pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     let run = &job.run;
     let ids = run.options.document_ids.clone();
@@ -35,16 +35,16 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     if found.len() < ids.len() {
         return Err(missing("an input document has been deleted".into()));
     }
-    let (data_dir, folder) = (job.context.data_dir.clone(), job.folder());
-    let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &folder, &found)).await;
+    let (data_dir, directory) = (job.context.data_dir.clone(), job.folder());
+    let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &directory, &found)).await;
     staged
         .map_err(io::Error::other)
         .flatten()
         .map_err(|error| missing(format!("the input could not be staged: {error}")))
 }
 
-fn copy_in(data_dir: &Path, folder: &Location, documents: &[Document]) -> io::Result<Staged> {
-    let own = folder.open()?;
+fn copy_in(data_dir: &Path, directory: &Location, documents: &[Document]) -> io::Result<Staged> {
+    let own = directory.open()?;
     for name in ["output", "engine-logs"] {
         own.make(name)?;
     }
@@ -52,7 +52,7 @@ fn copy_in(data_dir: &Path, folder: &Location, documents: &[Document]) -> io::Re
     let mut names = BTreeMap::new();
     for document in documents {
         let name = document.staged_name();
-        // An earlier life may have got this far.
+        // A previous process may have got this far.
         match input.remove_file(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -60,14 +60,14 @@ fn copy_in(data_dir: &Path, folder: &Location, documents: &[Document]) -> io::Re
         io::copy(&mut data.file(document.path())?, &mut input.create(&name)?)?;
         names.insert(name, document.name.clone());
     }
-    let input = folder.path().join("input");
+    let input = directory.path().join("input");
     let mut staged: Vec<PathBuf> = names.keys().map(|name| input.join(name)).collect();
     let input = match staged.len() {
         0 => None,
         1 => staged.pop().map(Input::File),
         _ => Some(Input::Folder(input)),
     };
-    let real_folder = folder.path().canonicalize().unwrap_or_else(|_| folder.path()).display().to_string();
+    let real_folder = directory.path().canonicalize().unwrap_or_else(|_| directory.path()).display().to_string();
     Ok(Staged { input, names, real_folder })
 }
 
@@ -94,7 +94,7 @@ struct Field {
     required: bool,
 }
 
-/// Bytes of JSON of the fields that the start of a run tells.
+/// Bytes of JSON of the fields that the start event of a run lists.
 const FIELDS: usize = 96 << 10;
 /// Bytes of JSON of a field beside its texts.
 const AROUND_FIELD: usize = 40;
@@ -103,8 +103,8 @@ const AROUND_FIELD: usize = 40;
 /// none when it cannot be read, which the engine will say better.
 pub async fn manifest_fields(job: &RunJob) -> (Vec<FieldInfo>, u64) {
     let run = &job.run;
-    let folder = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
-    let manifest = job.context.location(folder).join("src/ade_config/manifest.json");
+    let directory = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
+    let manifest = job.context.location(directory).join("src/ade_config/manifest.json");
     let read = tokio::task::spawn_blocking(move || manifest.read(LARGEST_MANIFEST)).await;
     let Ok(Ok(text)) = read else { return Default::default() };
     let fields = serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns));

@@ -26,7 +26,7 @@ pub struct RunJob {
 }
 
 impl RunJob {
-    /// The run's own folder.
+    /// The run's own directory.
     pub fn folder(&self) -> Location {
         self.context.location(self.run.stream_key().folder())
     }

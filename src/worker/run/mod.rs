@@ -1,6 +1,6 @@
 //! Runs: from a venv to a normalized workbook.
 //!
-//! Law: a run has one session, a session one end, and only that end is written as `run.completed`. What an
+//! Invariant: a run has one session, a session one end, and only that end is written as `run.completed`. What an
 //! engine says is passed on in its order; what it says about its own end is judged together with its exit.
 
 pub mod queue;
@@ -21,8 +21,8 @@ pub mod console;
 pub mod engine_error;
 pub mod report;
 pub mod phase;
-pub mod words;
-pub mod exhaustion;
+pub mod stderr_tail;
+pub mod resource_limits;
 pub mod drive;
 
 pub use capacity::{Capacity, Place};

@@ -1,6 +1,6 @@
 //! Lines of an engine to event drafts.
 //!
-//! Laws:
+//! Invariants:
 //! - no line is lost: it becomes an event, a `console.line`, or part of the engine's report;
 //! - an event that needs no rewriting keeps its payload byte for byte;
 //! - an engine cannot say what only the service may say, nor what some reader of JSON would break at: such an event is
@@ -17,7 +17,7 @@ use super::engine_error::EngineError;
 use super::phase::PhaseTracker;
 use super::report::{EngineFailure, EngineReport, PathList};
 use super::rewrite::{Names, RawObject, Tables};
-use super::words::LastWords;
+use super::stderr_tail::StderrTail;
 use crate::domain::json::{Fault, check_readable};
 use crate::domain::text::clipped;
 use crate::domain::time::Timestamp;
@@ -43,7 +43,7 @@ pub struct EngineParser {
     tables: Tables,
     phases: PhaseTracker,
     report: EngineReport,
-    words: LastWords,
+    stderr_tail: StderrTail,
     /// A line of stdout that is the result if no other follows.
     held: Option<Line>,
     /// Per way: the next line goes on one that has been given out.
@@ -143,7 +143,7 @@ impl EngineParser {
             console(way, &held, None, out);
         }
         if way == Way::Stderr {
-            self.words.complaint(&line.text);
+            self.stderr_tail.stderr_line(&line.text);
         }
         let continues = std::mem::replace(&mut self.continuing[way as usize], line.continued);
         if !continues && !line.continued && !line.truncated && line.text.trim_ascii_start().starts_with('{') {
@@ -176,12 +176,12 @@ impl EngineParser {
 
     /// Why it failed, in its own words where it has some; `None` when it has succeeded.
     pub fn failure(&self, exit: Exit) -> Option<EngineFailure> {
-        self.report.failure(exit, self.words.last_error())
+        self.report.failure(exit, self.stderr_tail.last_error())
     }
 
     /// What it said about its trouble.
-    pub fn words(&self) -> &LastWords {
-        &self.words
+    pub fn stderr_tail(&self) -> &StderrTail {
+        &self.stderr_tail
     }
 
     /// The phase that the engine is in, or that it was in when it ended.
@@ -245,7 +245,7 @@ impl EngineParser {
         }
         let payload = self.rewrite(&kind, payload);
         if kind == RUN_ERROR {
-            self.words.error(EngineError::read(&payload, &self.names));
+            self.stderr_tail.error(EngineError::read(&payload, &self.names));
         }
         let payloads = if kind == CONSOLE_LINE { in_pieces(payload) } else { vec![payload] };
         out.extend(payloads.into_iter().map(|payload| Draft {

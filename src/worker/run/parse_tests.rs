@@ -264,7 +264,7 @@ fn what_some_parser_cannot_read_is_a_line_with_the_reason() {
             let text = format!(r#"{{"type":"{kind}","payload":{payload}}}"#);
             let mut parser = parser();
             assert_eq!(feed(&mut parser, Way::File, &[&text]), [refused("stdout", &text, &reason)]);
-            assert_eq!((parser.last_phase(), parser.words().last_error()), (None, None));
+            assert_eq!((parser.last_phase(), parser.stderr_tail().last_error()), (None, None));
         }
     }
     let wide = r"\u0001".repeat(60_000);
@@ -323,5 +323,5 @@ fn an_error_told_on_the_way_explains_the_end() {
         (found.code.as_str(), found.stage.as_str(), found.message.as_str()),
         ("hook_error", "extracting", "boom")
     );
-    assert!(parser.words().have_told(&found));
+    assert!(parser.stderr_tail().already_reported(&found));
 }

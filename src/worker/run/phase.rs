@@ -1,4 +1,4 @@
-//! Which phase of a run is open. Some engines only announce that one begins; its end is then told here.
+//! Which phase of a run is open. Some engines only announce that one begins; its end is then emitted here.
 
 use crate::domain::time::{Timestamp, duration_ms};
 use crate::event::payload::PhaseStatus;
@@ -24,7 +24,7 @@ impl PhaseTracker {
         closed
     }
 
-    /// The engine itself has told the end of a phase.
+    /// The engine itself has reported the end of a phase.
     pub fn completed(&mut self, phase: &str) {
         if self.current() == Some(phase) {
             self.open = None;

@@ -21,11 +21,11 @@ pub struct EnsuredBuild {
 pub enum Progress {
     /// An active build is used again.
     Reused,
-    /// The build is under way: its stream tells the rest.
+    /// The build is in progress: its stream reports the rest.
     UnderWay { stream: StreamHandle, interest: Interest },
 }
 
-/// Holding this keeps a build going; it is cancelled when nobody does any more.
+/// Holding this keeps a build going; the build is cancelled when the last holder drops it.
 pub type Interest = Arc<dyn Any + Send + Sync>;
 
 /// Holding this keeps the venv in its place.
@@ -51,6 +51,6 @@ pub trait RunPorts: Send + Sync + 'static {
         ids: Vec<DocumentId>,
     ) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>>;
 
-    /// The log takes nothing more beyond `log`, so the row is told that, and how the run ended.
+    /// The log failed after `log`: records that in the row, with the end of the run, since no terminal event can be written.
     fn record_end(&self, run: &Run, state: RunState, log: Tail) -> BoxFuture<'static, ()>;
 }

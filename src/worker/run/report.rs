@@ -1,6 +1,6 @@
 //! What the engine says about its own end, and what the service makes of it.
 //!
-//! Law: a run has succeeded only when both the exit code and the engine say so. What a script prints last cannot
+//! Invariant: a run has succeeded only when both the exit code and the engine say so. What a script prints last cannot
 //! turn a failure into a success.
 
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::worker::process::Exit;
 pub struct EngineReport {
     pub engine_version: Option<String>,
     pub status: Option<String>,
-    /// Relative to the run's folder.
+    /// Relative to the run's directory.
     pub output_paths: PathList,
     /// The documents' original names.
     pub processed_files: PathList,

@@ -11,7 +11,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// How the run's folder and the staged documents are called to the outside.
+/// How the run's directory and the staged documents are called to the outside.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// Each with a `/` at its end, the longest first.
@@ -29,17 +29,17 @@ struct Texts {
 }
 
 impl Names {
-    /// `folders` are the spellings of the run's folder (as given, and with links resolved).
-    pub fn new(folders: impl IntoIterator<Item = String>, documents: BTreeMap<String, String>) -> Self {
-        let with_end = |folder: String| format!("{}/", folder.trim_end_matches('/'));
-        let mut roots: Vec<_> = folders.into_iter().map(with_end).filter(|root| root != "/").collect();
+    /// `directories` are the spellings of the run's directory (as given, and with links resolved).
+    pub fn new(directories: impl IntoIterator<Item = String>, documents: BTreeMap<String, String>) -> Self {
+        let with_end = |directory: String| format!("{}/", directory.trim_end_matches('/'));
+        let mut roots: Vec<_> = directories.into_iter().map(with_end).filter(|root| root != "/").collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.len()));
         roots.dedup();
         let texts = Texts::new(&roots, &documents);
         Self { roots, documents, texts }
     }
 
-    /// A document's original name, or the path relative to the run's folder; what lies elsewhere stays.
+    /// A document's original name, or the path relative to the run's directory; what lies elsewhere stays.
     pub fn path<'a>(&'a self, path: &'a str) -> &'a str {
         let staged = self.staged(path);
         self.documents.get(staged).map_or_else(|| self.relative(path), String::as_str)
@@ -183,7 +183,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     }
 }
 
-/// So many files, sheets and ids of a run are told apart.
+/// So many files, sheets and ids of a run are distinguished.
 const TOLD_APART: usize = 1 << 16;
 /// Bytes of an engine's own id.
 const ID_LENGTH: usize = 200;
@@ -251,7 +251,7 @@ impl Tables {
         self.by_count()
     }
 
-    /// Of more tables than are told apart, each is known by how many came before it.
+    /// Of more tables than are distinguished, each is known by how many came before it.
     fn by_count(&self) -> String {
         let mut id = format!("tbl_n{}", self.count);
         while self.given.contains(&self.hasher.hash_one(id.as_str())) {

@@ -1,4 +1,4 @@
-//! What a run's session knows, and how it speaks: to its stream, and to whoever asks it to stop.
+//! What a run's session knows, and how it speaks: to its stream, and to callers that ask it to stop.
 
 use super::early::Early;
 use super::job::RunJob;
@@ -28,7 +28,7 @@ impl Session {
         let mut session = Self { job, emitter, fold, started_at: None, build_id: None, lease: None };
         // The queued event is in the log already; the fold must know it too.
         let (options, mode) = (session.job.run.options.clone(), session.job.run.options.mode());
-        session.see(&Draft::new(RUN_QUEUED, Source::Api, &Queued { mode, options, queued_by: None }));
+        session.observe(&Draft::new(RUN_QUEUED, Source::Api, &Queued { mode, options, queued_by: None }));
         session
     }
 
@@ -40,13 +40,13 @@ impl Session {
     pub async fn post(&mut self, mut drafts: Vec<Draft>) {
         for draft in &mut drafts {
             draft.build_id = draft.build_id.or(self.build_id);
-            self.see(draft);
+            self.observe(draft);
         }
         self.emitter.post(drafts).await;
     }
 
-    pub fn see(&mut self, draft: &Draft) {
-        if RunFold::minds(draft.kind.as_bytes()) {
+    pub fn observe(&mut self, draft: &Draft) {
+        if RunFold::is_relevant(draft.kind.as_bytes()) {
             let created_at = self.job.stream.now();
             self.fold.apply(Fact::of_draft(draft, created_at));
         }
@@ -62,7 +62,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::unless_stopped`], for a run that has nothing at work: when the service goes down it stays queued.
+    /// As [`Session::unless_stopped`], for a run that has nothing running: when the service goes down it stays queued.
     pub async fn unless_cancelled<T>(&self, wanted: impl Future<Output = T>) -> Result<T, Early> {
         self.unless_stopped(wanted).await.map_err(|early| match early {
             Early::Stopped(StopReason::Interrupt) => Early::Suspended,

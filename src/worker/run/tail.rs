@@ -1,6 +1,6 @@
 //! The file that an engine appends its events to, followed while it grows.
 //!
-//! Laws: a half-written line is held back until its end; nothing is read before the lines of the last read have been
+//! Invariants: a partially written line is held back until its newline arrives; nothing is read before the previous lines have been
 //! taken; once the engine is gone the file is read to its end, up to a number of bytes. Holes of a file, which can be
 //! larger than any disk, are not read. A notification only says when to look; where there are none, a timer does.
 
@@ -18,14 +18,14 @@ use tokio::task::JoinHandle;
 use crate::files::{Dir, written_from};
 use crate::worker::process::{LineBatch, LineSplitter};
 
-/// In the folder of the engine's logs.
+/// In the directory of the engine's logs.
 const EVENTS: &str = "events.ndjson";
 const READ_BYTES: u64 = 128 * 1024;
 /// What an engine has written and is not yet read when it ends; what it leaves beyond that would keep its run from ending.
 const REST_BYTES: u64 = 4 << 30;
-/// How often to look without being told to.
+/// How often to look without a notification.
 const POLL: Duration = Duration::from_millis(100);
-/// How often to look although one would be told: some file systems keep silent.
+/// How often to look although notifications work: some file systems send none.
 const POLL_WATCHED: Duration = Duration::from_secs(2);
 
 /// Follows one file, from its beginning, whether it is there yet or not.
@@ -45,7 +45,7 @@ pub struct Tail {
 #[derive(Debug)]
 struct Reading {
     task: JoinHandle<(Position, io::Result<Vec<u8>>)>,
-    /// It was begun when the writer was gone.
+    /// Whether this read started after the writer had exited: only such a read proves that nothing follows.
     last: bool,
 }
 
@@ -54,7 +54,7 @@ struct Position {
     /// The service's own.
     root: PathBuf,
     /// Of the engine's logs, below the root.
-    folder: PathBuf,
+    directory: PathBuf,
     offset: u64,
     /// Of the file, when it was last read.
     size: u64,
@@ -63,12 +63,12 @@ struct Position {
 }
 
 impl Tail {
-    /// For the events of an engine that logs in `folder`, which is there, below `root`.
-    pub fn new(root: PathBuf, folder: PathBuf) -> Self {
+    /// For the events of an engine that logs in `directory`, which is there, below `root`.
+    pub fn new(root: PathBuf, directory: PathBuf) -> Self {
         let changed = Arc::new(Notify::new());
-        let watcher = watch(&root.join(&folder), &changed).ok();
+        let watcher = watch(&root.join(&directory), &changed).ok();
         Self {
-            position: Position { root, folder, offset: 0, size: 0, identity: None },
+            position: Position { root, directory, offset: 0, size: 0, identity: None },
             splitter: LineSplitter::new(true),
             changed,
             watcher,
@@ -78,7 +78,7 @@ impl Tail {
         }
     }
 
-    /// Nobody writes any more: [`Tail::next`] ends at the file's end, or when it has given [`REST_BYTES`].
+    /// No one writes any more: [`Tail::next`] ends at the file's end, or when it has given [`REST_BYTES`].
     pub fn end(&mut self) {
         self.end_after(REST_BYTES);
     }
@@ -105,7 +105,7 @@ impl Tail {
             } else if self.ending.is_none() {
                 self.wait().await;
             }
-            // Else the read was begun before the writer was gone and says nothing of the end: the next one does.
+            // Else the read was started before the writer was gone and says nothing of the end: the next one does.
             if !batch.lines.is_empty() {
                 return Some(batch);
             }
@@ -157,10 +157,10 @@ impl Position {
         Ok(bytes)
     }
 
-    /// Opened anew each time, so that a file which is replaced or begun again is read from its beginning. Neither a
-    /// link nor a pipe that an engine puts in its place, or a link in that of a folder on the way, is followed.
+    /// Opened anew each time, so that a file which is replaced or started again is read from its beginning. Neither a
+    /// link nor a pipe that an engine puts in its place, or a link in that of a directory on the way, is followed.
     fn open(&mut self) -> io::Result<File> {
-        let file = Dir::root(&self.root)?.open(&self.folder)?.file(EVENTS)?;
+        let file = Dir::root(&self.root)?.open(&self.directory)?.file(EVENTS)?;
         let metadata = file.metadata()?;
         let identity = Some((metadata.dev(), metadata.ino()));
         if self.identity != identity || metadata.len() < self.offset {
@@ -179,7 +179,7 @@ fn read_at(file: &mut File, offset: u64, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn watch(folder: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+fn watch(directory: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
     let changed = Arc::clone(changed);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Our own reading is an event too, and waking up for it would never end.
@@ -187,7 +187,7 @@ fn watch(folder: &Path, changed: &Arc<Notify>) -> notify::Result<RecommendedWatc
             changed.notify_one();
         }
     })?;
-    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 

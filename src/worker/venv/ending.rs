@@ -15,7 +15,7 @@ use crate::worker::WorkContext;
 use crate::worker::process::{Marker, kill_marked};
 use crate::worker::stop::StopReason;
 
-use super::marker::{build_folder, read_marker, venv_intact};
+use super::marker::{build_directory, read_marker, venv_intact};
 
 /// Why a build did not become active.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Failure {
         Self { code, ..self }
     }
 
-    /// The build was told to end.
+    /// The build was asked to end.
     pub fn stopped(reason: &StopReason) -> Self {
         match reason {
             StopReason::Cancel { reason, .. } => {
@@ -141,16 +141,16 @@ pub fn end_of_build(build: &Build) -> Draft {
 
 /// What the venv of an active build holds, as its marker says.
 pub async fn venv_metadata(context: &WorkContext, build: &Build) -> VenvMetadata {
-    let folder = context.build_folder(build);
-    let read = tokio::task::spawn_blocking(move || read_marker(&folder)).await;
+    let directory = context.build_directory(build);
+    let read = tokio::task::spawn_blocking(move || read_marker(&directory)).await;
     read.ok().flatten().map(|marker| marker.metadata).unwrap_or_default()
 }
 
 /// Whether the venv that an active build offers is there and whole. Blocks.
 pub fn venv_is_intact(context: &WorkContext, build: &Build) -> bool {
     let owner = build.venv_build_id();
-    let folder = build_folder(&context.venvs_dir, build.workspace_id, build.configuration_id, owner);
-    venv_intact(&folder, owner, &build.inputs.fingerprint)
+    let directory = build_directory(&context.venvs_dir, build.workspace_id, build.configuration_id, owner);
+    venv_intact(&directory, owner, &build.inputs.fingerprint)
 }
 
 /// Ends a build whose worker is gone. Gives the state that it ends with.
@@ -162,13 +162,13 @@ pub async fn conclude_build(
     message: &str,
 ) -> BuildState {
     kill_marked(vec![Marker::build(build.id)]).await;
-    context.venvs_trash.discard_soon(context.build_folder(build).path()).await;
+    context.venvs_trash.discard_soon(context.build_directory(build).path()).await;
     let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
     let mut fold = BuildFold::default();
     fold.apply(Fact::of_draft(&draft, stream.now()));
     match stream.append_one(draft).await {
         Ok(_) | Err(AppendError::Closed) => {}
-        Err(error) => tracing::error!(build = %build.id, error = %error, "build could not be given its end"),
+        Err(error) => tracing::error!(build = %build.id, error = %error, "failed to record the end of the build"),
     }
     fold.state().clone()
 }

@@ -1,7 +1,7 @@
 //! The engine that builds install: where it comes from, and its files made ready for installers.
 //!
-//! Law: what is handed to an installer is what was digested. Installers remember what they made of a path and write
-//! into it, so a folder is copied to a place that its content names, and the copy is never changed.
+//! Invariant: what is handed to an installer is what was digested. Installers remember what they made of a path and write
+//! into it, so a directory is copied to a place that its content names, and the copy is never changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::package::{self, Staging, TreeError};
 pub enum EngineSpec {
     /// The one inside this program.
     Builtin,
-    /// A package's folder, a wheel or a source archive.
+    /// A package's directory, a wheel or a source archive.
     Path(PathBuf),
     /// Anything else that an installer understands.
     Requirement(String),
@@ -26,7 +26,7 @@ pub enum EngineSpec {
 pub enum NoEngine {
     #[error("the engine {0} does not exist")]
     Missing(PathBuf),
-    #[error("the engine {0} is no python package: it has neither pyproject.toml nor setup.py")]
+    #[error("the engine {0} is not a Python package: it has neither pyproject.toml nor setup.py")]
     NoPackage(PathBuf),
     #[error("the engine's files cannot be read: {0}")]
     Tree(#[from] TreeError),
@@ -40,7 +40,7 @@ pub enum Source {
     Requirement(String),
     /// A wheel, or an archive of sources.
     Path(PathBuf),
-    /// A folder that its content names: what was made of it once is good for ever.
+    /// A directory that its content names: what was made of it once is good for ever.
     Copy(PathBuf),
 }
 
@@ -65,7 +65,7 @@ pub struct EngineId {
 const LARGEST_PROJECT: u64 = 1024 * 1024;
 
 impl EngineSpec {
-    /// A path is what looks like one, as installers see it, or is a folder; everything else goes to the installer as
+    /// A path is what looks like one, as installers see it, or is a directory; everything else goes to the installer as
     /// it is. Paths become absolute, since children work elsewhere.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
@@ -80,7 +80,7 @@ impl EngineSpec {
         }
     }
 
-    /// The version that is known before anything is installed: pinned, or written in the folder's project file.
+    /// The version that is known before anything is installed: pinned, or written in the directory's project file.
     pub fn version_hint(&self) -> Option<String> {
         match self {
             Self::Builtin => None,
@@ -112,7 +112,7 @@ impl EngineSpec {
             Self::Path(path) if path.is_file() => Ok((Source::Path(path.clone()), Some(package::file_digest(path)?))),
             Self::Path(path) if !path.exists() => Err(NoEngine::Missing(path.clone())),
             Self::Path(path) if !is_package(path) => Err(NoEngine::NoPackage(path.clone())),
-            Self::Path(folder) => Ok(copied(copy_folder(data_dir, folder)?)),
+            Self::Path(directory) => Ok(copied(copy_directory(data_dir, directory)?)),
         }
     }
 }
@@ -133,8 +133,8 @@ pub fn ready_engine(data_dir: &Path, spec: &str) -> Engine {
     }
 }
 
-fn is_package(folder: &Path) -> bool {
-    ["pyproject.toml", "setup.py"].iter().any(|name| folder.join(name).is_file())
+fn is_package(directory: &Path) -> bool {
+    ["pyproject.toml", "setup.py"].iter().any(|name| directory.join(name).is_file())
 }
 
 fn place(data_dir: &Path, digest: &str) -> Location {
@@ -161,14 +161,14 @@ fn unless_there(place: &Location, moved: io::Result<()>) -> io::Result<()> {
     moved.or_else(|error| if place.open().is_ok() { Ok(()) } else { Err(error) })
 }
 
-/// The folder may be edited meanwhile: the digest that counts is that of the copy.
-fn copy_folder(data_dir: &Path, folder: &Path) -> Result<(PathBuf, String), NoEngine> {
-    let digest = package::content_digest(folder)?;
+/// The directory may be edited meanwhile: the digest that counts is that of the copy.
+fn copy_directory(data_dir: &Path, directory: &Path) -> Result<(PathBuf, String), NoEngine> {
+    let digest = package::content_digest(directory)?;
     let known = place(data_dir, &digest);
     if known.open().is_ok() {
         return Ok((known.path(), digest));
     }
-    let (staging, digest) = package::stage_copy(folder, &known)?;
+    let (staging, digest) = package::stage_copy(directory, &known)?;
     let place = place(data_dir, &digest);
     if place.open().is_err() {
         unless_there(&place, staging.commit_as(hex(&digest)))?;
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn the_copy_of_a_folder_is_named_by_its_content() {
         let root = tempfile::tempdir().unwrap();
-        let (data, folder) = (root.path().join("data"), root.path().join("engine"));
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("pyproject.toml"), "[project]\nversion = \"2.0\"\n").unwrap();
-        let spec = folder.display().to_string();
+        let (data, directory) = (root.path().join("data"), root.path().join("engine"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("pyproject.toml"), "[project]\nversion = \"2.0\"\n").unwrap();
+        let spec = directory.display().to_string();
         let first = ready_engine(&data, &spec);
         assert_eq!(ready_engine(&data, &spec), first);
         assert_eq!(first.version_hint.as_deref(), Some("2.0"));
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(package::content_digest(copy).unwrap(), first.digest.clone().unwrap());
         let identified = EngineId { digest: first.digest.clone(), version_hint: first.version_hint.clone() };
         assert_eq!(identify_engine(&spec), identified);
-        fs::write(folder.join("x.py"), "").unwrap();
+        fs::write(directory.join("x.py"), "").unwrap();
         let second = ready_engine(&data, &spec);
         assert!(second.install != first.install && second.digest != first.digest);
         assert!(!copy.join("x.py").exists(), "the first copy is as it was");
@@ -274,7 +274,7 @@ mod tests {
         assert!(why(&empty).contains("neither pyproject.toml nor setup.py"), "{}", why(&empty));
         fs::write(empty.join("pyproject.toml"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", empty.join("link")).unwrap();
-        assert!(why(&empty).contains("neither a file nor a folder"), "{}", why(&empty));
+        assert!(why(&empty).contains("neither a file nor a directory"), "{}", why(&empty));
     }
 
     #[test]

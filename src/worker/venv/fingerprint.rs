@@ -12,7 +12,7 @@ pub struct FingerprintInputs<'a> {
     /// Of the configuration.
     pub content_digest: &'a str,
     pub engine_spec: &'a str,
-    /// Of the engine's files, where they are at hand: the embedded ones, or a folder's.
+    /// Of the engine's files, where they are at hand: the embedded ones, or a directory's.
     pub engine_digest: Option<&'a str>,
     pub engine_version: Option<&'a str>,
     pub python_version: &'a str,

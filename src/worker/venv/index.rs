@@ -1,7 +1,7 @@
 //! The installers' own settings files: what says where packages come from, and how to get there, is kept; what says how
 //! they are installed is not, since a build is made in its own way.
 //!
-//! Law: by a list of what is kept. An installer reads no settings file of its own accord any more.
+//! Invariant: by a list of what is kept. An installer reads no settings file of its own accord any more.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -84,13 +84,13 @@ fn pip_files(service: &Environment) -> Vec<String> {
         Some(named) => paths.push(named),
         None => {
             paths.extend(home(service).map(|home| home.join(".pip/pip.conf")));
-            paths.extend(configured(service).map(|folder| folder.join("pip/pip.conf")));
+            paths.extend(configured(service).map(|directory| directory.join("pip/pip.conf")));
         }
     }
     paths.iter().filter_map(|path| text(path)).collect()
 }
 
-/// `None` where there is no such file. It may be reached by links; nobody is waited for who would have to write it first.
+/// `None` where there is no such file. It may be reached by links; no one is waited for who would have to write it first.
 fn text(path: &Path) -> Option<String> {
     let read = || {
         let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
@@ -159,7 +159,7 @@ fn uv_files(service: &Environment) -> Vec<PathBuf> {
         return vec![named.into()];
     }
     let system = ["/etc/xdg/uv/uv.toml", "/etc/uv/uv.toml"].map(PathBuf::from);
-    let users = configured(service).map(|folder| folder.join("uv/uv.toml"));
+    let users = configured(service).map(|directory| directory.join("uv/uv.toml"));
     system.into_iter().chain(users).collect()
 }
 
@@ -194,13 +194,13 @@ fn of_uv(table: toml::Table) -> toml::Table {
 fn write(text: &str, data: &Path) -> io::Result<PathBuf> {
     let digest: String = Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let name = format!("{digest}.toml");
-    let folder = Location::below(data, "cache/uv-settings");
-    let (dir, fresh) = (folder.make()?, format!("{digest}.{}", ulid::Ulid::generate()));
+    let directory = Location::below(data, "cache/uv-settings");
+    let (dir, fresh) = (directory.make()?, format!("{digest}.{}", ulid::Ulid::generate()));
     let mut file = dir.create(&fresh)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     dir.rename(fresh, &dir, &name)?;
-    Ok(folder.path().join(name))
+    Ok(directory.path().join(name))
 }
 
 #[cfg(test)]
@@ -233,13 +233,13 @@ mod tests {
 
     #[test]
     fn of_uvs_settings_only_those_are_kept_that_say_whence() {
-        let folder = tempfile::tempdir().unwrap();
-        let (system, users) = (folder.path().join("system.toml"), folder.path().join("user.toml"));
+        let directory = tempfile::tempdir().unwrap();
+        let (system, users) = (directory.path().join("system.toml"), directory.path().join("user.toml"));
         std::fs::write(&system, "offline = true\nno-index = true\nrequired-version = '<0.1'\n").unwrap();
         let user = "no-index = false\n[[index]]\nname = 'own'\nurl = 'https://me:secret@one'\ndefault = true\n\
                     [pip]\ntarget = '/nowhere'\nindex-strategy = 'unsafe-best-match'\n";
         std::fs::write(&users, user).unwrap();
-        let written = uv_file(&[system, folder.path().join("missing.toml"), users], folder.path()).unwrap();
+        let written = uv_file(&[system, directory.path().join("missing.toml"), users], directory.path()).unwrap();
         let kept: toml::Table = std::fs::read_to_string(&written).unwrap().parse().unwrap();
         let expected: toml::Table = "offline = true\nno-index = false\n\
             index = [{ name = 'own', url = 'https://me:secret@one', default = true }]\n\
@@ -251,9 +251,9 @@ mod tests {
 
     #[test]
     fn the_users_settings_are_found_where_programs_keep_them() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let put = |path: &str, text: &str| {
-            let path = folder.path().join(path);
+            let path = directory.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
@@ -262,10 +262,10 @@ mod tests {
         put("moved/pip/pip.conf", "[global]\nproxy = moved\n");
         put("named.conf", "[global]\nproxy = named\n");
         let proxy = |more: &[(&str, &str)]| {
-            let at = |path: &str| folder.path().join(path).into_os_string();
+            let at = |path: &str| directory.path().join(path).into_os_string();
             let mut service = Environment::from([("HOME".into(), at("home"))]);
             service.extend(more.iter().map(|(name, path)| ((*name).into(), at(path))));
-            let found = of_files(&service, folder.path());
+            let found = of_files(&service, directory.path());
             found.get(OsStr::new("PIP_PROXY")).and_then(|value| value.to_str()).map(str::to_owned)
         };
         assert_eq!(proxy(&[]).as_deref(), Some("of home"));
@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_who_would_have_to_write_the_settings_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pip.conf");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pip.conf");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(text(&path), None);
         std::fs::remove_file(&path).unwrap();
@@ -287,12 +287,12 @@ mod tests {
 
     #[test]
     fn without_settings_there_is_no_file_and_a_broken_one_is_for_uv() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("uv.toml");
-        assert_eq!(uv_file(std::slice::from_ref(&path), folder.path()), None);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("uv.toml");
+        assert_eq!(uv_file(std::slice::from_ref(&path), directory.path()), None);
         std::fs::write(&path, "[pip]\nuser = 1\n").unwrap();
-        assert_eq!(uv_file(std::slice::from_ref(&path), folder.path()), None);
+        assert_eq!(uv_file(std::slice::from_ref(&path), directory.path()), None);
         std::fs::write(&path, "= nonsense").unwrap();
-        assert_eq!(uv_file(std::slice::from_ref(&path), folder.path()), Some(path));
+        assert_eq!(uv_file(std::slice::from_ref(&path), directory.path()), Some(path));
     }
 }

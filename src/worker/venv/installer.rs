@@ -1,15 +1,14 @@
 //! Which program installs packages.
 //!
-//! Law: `uv` where there is one, else one that the service has installed for itself, else pip. The choice is made
-//! once in the life of the service, so that a machine without network pays for the attempt once.
+//! Invariant: `uv` where there is one, else one that the service has installed for itself, else pip. The choice is made
+//! once per service process, so that a machine without network pays for the attempt once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::{Receiver, Sender};
 use ulid::Ulid;
 
+use super::installer_output::InstallerOutput;
 use super::python::{Interpreter, on_path};
 use super::{args, build_environment, command, words};
 use crate::domain::status::text_enum;
@@ -32,7 +31,7 @@ text_enum! {
 
 impl InstallerChoice {
     /// As it counts in a fingerprint. What is asked for is known at once, what is found may have to be fetched; and an
-    /// environment that pip has made, where uv could not be had, is as good.
+    /// environment that pip has made, where uv is not available, is as good.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Auto | Self::Uv => "uv",
@@ -40,12 +39,6 @@ impl InstallerChoice {
         }
     }
 }
-
-/// A line that is said while uv is fetched.
-pub type Told = (Pipe, Arc<str>);
-
-/// So many are kept for a listener that is slow.
-const TOLD: usize = 1000;
 
 /// What is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +60,12 @@ impl Installer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     pub installer: Installer,
-    /// What the operator would rather have, and why it is not so; for everybody who waits for a build.
+    /// What the operator would rather have, and why it is not so; shown to every caller that waits for a build.
     pub regret: Option<String>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("uv was asked for, but there is none: {0}")]
+#[error("uv is required but not available: {0}")]
 pub struct NoInstaller(String);
 
 /// Where installers are found.
@@ -82,22 +75,18 @@ pub struct Installers {
     choice: InstallerChoice,
     data: PathBuf,
     service: Environment,
-    told: Sender<Told>,
+    output: InstallerOutput,
 }
 
 impl Installers {
-    /// `data` is the service's data folder, `service` its environment.
+    /// `data` is the service's data directory, `service` its environment.
     pub fn new(launcher: Launcher, choice: InstallerChoice, data: PathBuf, service: Environment) -> Self {
-        Self { launcher, choice, data, service, told: Sender::new(TOLD) }
+        Self { launcher, choice, data, service, output: InstallerOutput::default() }
     }
 
-    pub fn listen(&self) -> Receiver<Told> {
-        self.told.subscribe()
-    }
-
-    fn tell(&self, pipe: Pipe, line: &str) {
-        // It is no matter whether anybody listens.
-        let _ = self.told.send((pipe, line.into()));
+    /// What is printed while uv is fetched.
+    pub fn output(&self) -> &InstallerOutput {
+        &self.output
     }
 
     /// The installer; `python` is used to fetch one if need be.
@@ -110,7 +99,7 @@ impl Installers {
             Ok(path) => Ok(found(Installer::Uv(path))),
             Err(reason) if self.choice == InstallerChoice::Uv => Err(NoInstaller(reason)),
             Err(reason) => {
-                let regret = format!("packages are installed with pip, since uv could not be had: {reason}");
+                let regret = format!("uv is not available, so packages are installed with pip: {reason}");
                 tracing::warn!("{regret}");
                 Ok(Found { installer: Installer::Pip, regret: Some(regret) })
             }
@@ -136,15 +125,17 @@ impl Installers {
         said.is_ok_and(|said| said.exit.succeeded())
     }
 
-    /// Into a folder beside, which then takes its name: one that was cut short is never taken for a whole one.
+    /// Into a directory beside, which then takes its name: one that was cut short is never taken for a whole one.
     async fn fetch(&self, python: &Interpreter, tool: &Path) -> Result<(), String> {
-        self.tell(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data folder");
+        self.output.send(Pipe::Stdout, "uv is not on PATH: it is installed with pip, once for this data directory");
         let fresh = tool.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let fetched = self.fetch_into(python, &fresh).await.and_then(|()| remove(tool));
         let placed = fetched.and_then(|()| place(&fresh, tool).map_err(|error| error.to_string()));
         if placed.is_err() {
             let _ = remove(&fresh);
         }
+        // A later listener must not take the last line of this attempt for one of its own.
+        self.output.finish();
         placed
     }
 
@@ -155,8 +146,8 @@ impl Installers {
     }
 
     async fn step(&self, program: &Path, args: Vec<std::ffi::OsString>) -> Result<(), String> {
-        let hear = |pipe, line: &str| self.tell(pipe, line);
-        let said = capture_aloud(&self.launcher, &self.command(program, args).await, FETCH, hear).await;
+        let on_line = |pipe, line: &str| self.output.send(pipe, line);
+        let said = capture_aloud(&self.launcher, &self.command(program, args).await, FETCH, on_line).await;
         let said = said.map_err(|error| error.to_string())?;
         let reason = || words::reason(&said.stderr).unwrap_or_else(|| "it could not be installed".into());
         if said.exit.succeeded() { Ok(()) } else { Err(reason()) }
@@ -168,15 +159,15 @@ impl Installers {
     }
 }
 
-/// Within the folder of tools.
+/// Within the directory of tools.
 fn place(fresh: &Path, tool: &Path) -> std::io::Result<()> {
     let (dir, name) = Location::from(tool).parent()?;
     dir.rename(fresh.file_name().unwrap_or_default(), &dir, name)
 }
 
-fn remove(folder: &Path) -> Result<(), String> {
-    match files::remove_tree(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", folder.display())),
+fn remove(directory: &Path) -> Result<(), String> {
+    match files::remove_tree(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {error}", directory.display())),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The file that makes a folder a venv of ours.
+//! The file that makes a directory a venv of ours.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -30,46 +30,51 @@ pub struct VenvMarker {
 const LARGEST: u64 = 1024 * 1024;
 
 /// `<venvs>/<workspace>/<configuration>/<build>`.
-pub fn build_folder(venvs: &Path, workspace: WorkspaceId, configuration: ConfigurationId, build: BuildId) -> Location {
+pub fn build_directory(
+    venvs: &Path,
+    workspace: WorkspaceId,
+    configuration: ConfigurationId,
+    build: BuildId,
+) -> Location {
     Location::below(venvs, format!("{workspace}/{configuration}/{build}"))
 }
 
-/// Commits the venv in `folder`: the marker appears whole, or not at all, and survives a crash from then on; and so
+/// Commits the venv in `directory`: the marker appears whole, or not at all, and survives a crash from then on; and so
 /// does the venv, which must be durable first. What a build has put in its place is replaced, never written through.
-pub fn write_marker(folder: impl Into<Location>, marker: &VenvMarker) -> io::Result<()> {
-    let venv = folder.into().join(".venv").open()?;
+pub fn write_marker(directory: impl Into<Location>, marker: &VenvMarker) -> io::Result<()> {
+    let venv = directory.into().join(".venv").open()?;
     sync_file_system(&venv)?;
     venv.replace_durably(NAME, &serde_json::to_vec_pretty(marker)?)
 }
 
 /// Of thousands of files that installers leave unsynced, one by one would take long.
-fn sync_file_system(folder: &Dir) -> io::Result<()> {
+fn sync_file_system(directory: &Dir) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    nix::unistd::syncfs(folder)?;
+    nix::unistd::syncfs(directory)?;
     #[cfg(not(target_os = "linux"))]
     nix::unistd::sync();
     Ok(())
 }
 
-/// The marker in `folder`; `None` when there is no readable one.
-pub fn read_marker(folder: impl Into<Location>) -> Option<VenvMarker> {
-    let marker = folder.into().join(".venv").join(NAME);
+/// The marker in `directory`; `None` when there is no readable one.
+pub fn read_marker(directory: impl Into<Location>) -> Option<VenvMarker> {
+    let marker = directory.into().join(".venv").join(NAME);
     serde_json::from_slice(&marker.read(LARGEST).ok()?).ok()
 }
 
-/// Whether `folder` holds the finished venv of this build, and the interpreter below it is still there.
-pub fn venv_intact(folder: impl Into<Location>, build_id: BuildId, fingerprint: &str) -> bool {
-    let folder = folder.into();
+/// Whether `directory` holds the finished venv of this build, and the interpreter below it is still there.
+pub fn venv_intact(directory: impl Into<Location>, build_id: BuildId, fingerprint: &str) -> bool {
+    let directory = directory.into();
     let marked =
-        read_marker(&folder).is_some_and(|marker| marker.build_id == build_id && marker.fingerprint == fingerprint);
+        read_marker(&directory).is_some_and(|marker| marker.build_id == build_id && marker.fingerprint == fingerprint);
     // A link to the interpreter outside, as a rule; it is looked at and not opened.
-    let python = std::fs::metadata(folder.path().join(".venv/bin/python"));
+    let python = std::fs::metadata(directory.path().join(".venv/bin/python"));
     marked && python.is_ok_and(|python| python.is_file() && python.permissions().mode() & 0o111 != 0)
 }
 
-/// Makes the folder if need be, and tries whether files can be made in it.
-pub fn probe_writable(folder: impl Into<Location>) -> io::Result<()> {
-    folder.into().make()?.probe()
+/// Makes the directory if need be, and tries whether files can be made in it.
+pub fn probe_writable(directory: impl Into<Location>) -> io::Result<()> {
+    directory.into().make()?.probe()
 }
 
 #[cfg(test)]
@@ -92,40 +97,40 @@ mod tests {
 
     #[test]
     fn a_venv_without_its_own_marker_is_none() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let id = BuildId::generate();
-        fs::create_dir_all(folder.path().join(".venv/bin")).unwrap();
-        std::os::unix::fs::symlink("/bin/sh", folder.path().join(".venv/bin/python")).unwrap();
-        assert!(!venv_intact(folder.path(), id, "f1"));
-        write_marker(folder.path(), &marker(id)).unwrap();
-        assert!(venv_intact(folder.path(), id, "f1"));
-        assert!(!venv_intact(folder.path(), id, "f2"));
-        assert!(!venv_intact(folder.path(), BuildId::generate(), "f1"));
+        fs::create_dir_all(directory.path().join(".venv/bin")).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", directory.path().join(".venv/bin/python")).unwrap();
+        assert!(!venv_intact(directory.path(), id, "f1"));
+        write_marker(directory.path(), &marker(id)).unwrap();
+        assert!(venv_intact(directory.path(), id, "f1"));
+        assert!(!venv_intact(directory.path(), id, "f2"));
+        assert!(!venv_intact(directory.path(), BuildId::generate(), "f1"));
     }
 
     #[test]
     fn a_venv_whose_interpreter_went_away_is_none() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let id = BuildId::generate();
-        fs::create_dir_all(folder.path().join(".venv/bin")).unwrap();
-        std::os::unix::fs::symlink("/gone/python", folder.path().join(".venv/bin/python")).unwrap();
-        write_marker(folder.path(), &marker(id)).unwrap();
-        assert!(!venv_intact(folder.path(), id, "f1"));
+        fs::create_dir_all(directory.path().join(".venv/bin")).unwrap();
+        std::os::unix::fs::symlink("/gone/python", directory.path().join(".venv/bin/python")).unwrap();
+        write_marker(directory.path(), &marker(id)).unwrap();
+        assert!(!venv_intact(directory.path(), id, "f1"));
     }
 
     #[test]
     fn a_folder_is_probed() {
-        let folder = tempfile::tempdir().unwrap();
-        probe_writable(folder.path().join("a/b")).unwrap();
-        assert_eq!(fs::read_dir(folder.path().join("a/b")).unwrap().count(), 0);
-        File::create(folder.path().join("file")).unwrap();
-        assert!(probe_writable(folder.path().join("file/x")).is_err());
+        let directory = tempfile::tempdir().unwrap();
+        probe_writable(directory.path().join("a/b")).unwrap();
+        assert_eq!(fs::read_dir(directory.path().join("a/b")).unwrap().count(), 0);
+        File::create(directory.path().join("file")).unwrap();
+        assert!(probe_writable(directory.path().join("file/x")).is_err());
     }
 
     #[test]
     fn a_build_that_plants_something_in_the_markers_place_gains_nothing() {
-        let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (venv, victim, id) = (folder.path().join(".venv"), others.path().join("victim"), BuildId::generate());
+        let (directory, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (venv, victim, id) = (directory.path().join(".venv"), others.path().join("victim"), BuildId::generate());
         fs::create_dir_all(venv.join("bin")).unwrap();
         std::os::unix::fs::symlink("/bin/sh", venv.join("bin/python")).unwrap();
         fs::write(&victim, "of others").unwrap();
@@ -139,17 +144,17 @@ mod tests {
             for name in [NAME.to_owned(), format!("{NAME}.new")] {
                 plant(&venv.join(name));
             }
-            assert!(!venv_intact(folder.path(), id, "f1"));
-            write_marker(folder.path(), &marker(id)).unwrap();
-            assert!(venv_intact(folder.path(), id, "f1"));
+            assert!(!venv_intact(directory.path(), id, "f1"));
+            write_marker(directory.path(), &marker(id)).unwrap();
+            assert!(venv_intact(directory.path(), id, "f1"));
             assert_eq!(fs::read_to_string(&victim).unwrap(), "of others");
             fs::remove_file(venv.join(NAME)).unwrap();
             fs::remove_file(venv.join(format!("{NAME}.new"))).unwrap();
         }
-        // The folder of the venv itself, exchanged for another.
-        fs::rename(&venv, folder.path().join("moved")).unwrap();
+        // The directory of the venv itself, exchanged for another.
+        fs::rename(&venv, directory.path().join("moved")).unwrap();
         std::os::unix::fs::symlink(others.path(), &venv).unwrap();
-        assert!(write_marker(folder.path(), &marker(id)).is_err());
+        assert!(write_marker(directory.path(), &marker(id)).is_err());
         assert!(!others.path().join(NAME).exists());
     }
 }

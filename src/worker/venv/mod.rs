@@ -1,8 +1,9 @@
 //! Builds: which interpreter, which installer, which steps, and what a finished venv looks like.
 //!
-//! Law: a venv is built in its place, and its marker, written last, is its commit: no marker, no venv.
+//! Invariant: a venv is built in its place, and its marker, written last, is its commit: no marker, no venv.
 
 pub mod python;
+pub mod installer_output;
 pub mod installer;
 pub mod engine;
 pub mod fingerprint;
@@ -61,8 +62,8 @@ const INDEX: &[&str] = &[
 /// indexes and their credentials.
 pub async fn build_environment(service: &Environment, data: &Path) -> Environment {
     let mut env = environment::allowed(service, |name| INDEX.contains(&name) || name.starts_with("UV_INDEX"));
-    let (given, folder) = (service.clone(), data.to_owned());
-    let of_files = tokio::task::spawn_blocking(move || index::of_files(&given, &folder)).await.unwrap_or_default();
+    let (given, directory) = (service.clone(), data.to_owned());
+    let of_files = tokio::task::spawn_blocking(move || index::of_files(&given, &directory)).await.unwrap_or_default();
     // To installers, an empty variable is none.
     env.retain(|_, value| !value.is_empty());
     for (name, value) in of_files {

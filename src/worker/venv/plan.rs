@@ -21,8 +21,8 @@ use crate::worker::process::{ChildSpec, Marker};
 #[derive(Debug, Clone)]
 pub struct VenvPlan<'a> {
     pub build_id: BuildId,
-    /// The build's own folder; the venv is made in its `.venv`.
-    pub folder: &'a Path,
+    /// The build's own directory; the venv is made in its `.venv`.
+    pub directory: &'a Path,
     pub python: &'a Interpreter,
     pub installer: &'a Installer,
     /// As the operator wrote it; for messages.
@@ -65,10 +65,10 @@ pub struct Verification {
     pub imports: ChildSpec,
 }
 
-/// Installing what is made of a folder only once: installers make it anew for each venv.
+/// Installing what is made of a directory only once: installers rebuild it for each venv.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WheelInstall {
-    /// The folder that holds the wheel, whole, if it is there.
+    /// The directory that holds the wheel, whole, if it is there.
     pub kept: PathBuf,
     /// Where it is made.
     pub fresh: PathBuf,
@@ -94,7 +94,7 @@ const VERIFY: &str = "import ade_engine, ade_config\n\
 
 impl VenvPlan<'_> {
     pub fn venv(&self) -> PathBuf {
-        self.folder.join(".venv")
+        self.directory.join(".venv")
     }
 
     /// The steps, in their order.
@@ -109,7 +109,7 @@ impl VenvPlan<'_> {
         let install_engine = match self.engine {
             Ok(Source::Requirement(engine)) => self.install_requirement(&python, engine),
             Ok(Source::Path(engine)) => self.install(&python, engine),
-            Ok(Source::Copy(folder)) => self.install_wheel(&python, folder),
+            Ok(Source::Copy(directory)) => self.install_wheel(&python, directory),
             Err(why) => Work::Refuse(why.to_owned()),
         };
         let step = |phase, message: &str, error, work| Step { phase, message: message.to_owned(), work, error };
@@ -167,8 +167,8 @@ impl VenvPlan<'_> {
     }
 
     /// A wheel may be of one version of Python only.
-    fn install_wheel(&self, python: &Path, folder: &Path) -> Work {
-        let content = folder.file_name().unwrap_or_default().to_string_lossy();
+    fn install_wheel(&self, python: &Path, directory: &Path) -> Work {
+        let content = directory.file_name().unwrap_or_default().to_string_lossy();
         let kept = self.data.join("cache/wheels").join(format!("{content}-{}", self.python.version));
         let fresh = kept.with_file_name(format!("{STAGING}{}", Ulid::generate()));
         let make = match self.installer {
@@ -179,7 +179,7 @@ impl VenvPlan<'_> {
                 self.pip(python, args)
             }
         };
-        let make = naming(make, folder);
+        let make = naming(make, directory);
         Work::Wheel(Box::new(WheelInstall { kept, fresh, make, install: self.installing(python) }))
     }
 
@@ -198,7 +198,7 @@ impl VenvPlan<'_> {
         }
     }
 
-    /// Isolated: a module in the folder where it works is not taken for one of pip's.
+    /// Isolated: a module in the directory where it works is not taken for one of pip's.
     fn pip(&self, python: &Path, args: Vec<OsString>) -> ChildSpec {
         self.command(python, [args!["-I", "-m", "pip"], args].concat())
     }
@@ -208,12 +208,12 @@ impl VenvPlan<'_> {
     }
 
     fn command(&self, program: &Path, args: Vec<OsString>) -> ChildSpec {
-        command(program, args, self.folder, self.environment.clone(), Marker::build(self.build_id))
+        command(program, args, self.directory, self.environment.clone(), Marker::build(self.build_id))
     }
 }
 
-/// The command with a file or folder by its name alone, where that lies. Of a whole path, installers take some characters
-/// for parts of a URL, of a requirement or of a variable, and it is the operator who has named the folders above.
+/// The command with a file or directory by its name alone, where that lies. Of a whole path, installers take some characters
+/// for parts of a URL, of a requirement or of a variable, and it is the operator who has named the directories above.
 pub fn naming(mut command: ChildSpec, path: &Path) -> ChildSpec {
     command.args.push(Path::new(".").join(path.file_name().unwrap_or_default()).into());
     path.parent().unwrap_or(path).clone_into(&mut command.cwd);
@@ -269,7 +269,7 @@ mod tests {
         let engine = Source::Requirement("git+https://me:secret@host/engine.git@main".to_owned());
         let plan = VenvPlan {
             build_id: BuildId::generate(),
-            folder: Path::new("/venvs/b"),
+            directory: Path::new("/venvs/b"),
             python: &python,
             installer,
             engine_spec: "git+https://me:secret@host/engine.git@main",
@@ -334,7 +334,7 @@ mod tests {
             let python = Interpreter { path: "/usr/bin/python3".into(), version: version.into(), pip: true };
             let plan = VenvPlan {
                 build_id: BuildId::generate(),
-                folder: Path::new("/venvs/b"),
+                directory: Path::new("/venvs/b"),
                 python: &python,
                 installer,
                 engine_spec: "builtin",

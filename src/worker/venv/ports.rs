@@ -6,6 +6,6 @@ use crate::domain::build::{Build, BuildState};
 use crate::stream::Tail;
 
 pub trait BuildPorts: Send + Sync + 'static {
-    /// The log takes nothing more beyond `log`, so the row is told that, and how the build ended.
+    /// The log failed after `log`: records that in the row, with the end of the build, since no terminal event can be written.
     fn record_end(&self, build: &Build, state: BuildState, log: Tail) -> BoxFuture<'static, ()>;
 }

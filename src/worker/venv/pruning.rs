@@ -1,6 +1,6 @@
 //! Which venvs of a configuration may go.
 //!
-//! Law: a venv that is being built or that somebody uses stays, whatever else is said of it. Of those that are left,
+//! Invariant: a venv that is being built or that is in use stays, whatever else is said of it. Of those that are left,
 //! what is not whole goes; of the whole ones the newest stay, and the one that new runs use.
 
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::files::{self, Dir, Kind};
 
-/// The folder of a build, and what is known about it.
+/// The directory of a build, and what is known about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Venv {
     pub build_id: BuildId,
@@ -34,7 +34,7 @@ pub fn superfluous(venvs: &[Venv], keep: usize) -> Vec<BuildId> {
     newest_first.into_iter().filter(goes).map(|venv| venv.build_id).collect()
 }
 
-/// The configurations that have build folders. What has another name than ours is not ours. Blocks.
+/// The configurations that have build directories. What has another name than ours is not ours. Blocks.
 pub fn configurations_with_venvs(venvs: &Path) -> io::Result<Vec<(WorkspaceId, ConfigurationId)>> {
     let mut found = Vec::new();
     for workspace in children(venvs, "", WorkspaceId::parse)? {
@@ -44,8 +44,8 @@ pub fn configurations_with_venvs(venvs: &Path) -> io::Result<Vec<(WorkspaceId, C
     Ok(found)
 }
 
-/// The build folders of a configuration. Blocks.
-pub fn build_folders(
+/// The build directories of a configuration. Blocks.
+pub fn build_directories(
     venvs: &Path,
     workspace: WorkspaceId,
     configuration: ConfigurationId,
@@ -55,17 +55,17 @@ pub fn build_folders(
     Ok(builds.into_iter().map(|id| (id, venvs.join(&below).join(id.to_string()))).collect())
 }
 
-/// Far more than are ever kept; whatever else somebody puts there is not gone through for ever.
+/// Far more than are ever kept; whatever else someone puts there is not gone through for ever.
 const MOST: usize = 100_000;
 
-/// Folders whose names are ids, in the order of these; none where there is no such folder.
+/// Directories whose names are ids, in the order of these; none where there is no such directory.
 fn children<T: Ord, E>(venvs: &Path, below: &str, parse: fn(&str) -> Result<T, E>) -> io::Result<Vec<T>> {
-    let folder = match Dir::root(venvs).and_then(|root| root.open(below)) {
+    let directory = match Dir::root(venvs).and_then(|root| root.open(below)) {
         Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
-        folder => folder?,
+        directory => directory?,
     };
     let mut found = Vec::new();
-    files::walk(&folder, MOST, |entry| {
+    files::walk(&directory, MOST, |entry| {
         let id = entry.path.to_str().filter(|_| entry.kind == Kind::Folder).and_then(|name| parse(name).ok());
         found.extend(id);
         false
@@ -154,13 +154,13 @@ mod tests {
         let venvs = tempfile::tempdir().unwrap();
         let (workspace, configuration, build) =
             (WorkspaceId::generate(), ConfigurationId::generate(), BuildId::generate());
-        let folder = venvs.path().join(format!("{workspace}/{configuration}/{build}"));
-        fs::create_dir_all(&folder).unwrap();
+        let directory = venvs.path().join(format!("{workspace}/{configuration}/{build}"));
+        fs::create_dir_all(&directory).unwrap();
         fs::create_dir_all(venvs.path().join(format!("{workspace}/{configuration}/mine"))).unwrap();
         fs::create_dir_all(venvs.path().join("lost+found/x")).unwrap();
         fs::write(venvs.path().join(format!("{workspace}/{configuration}/{}", BuildId::generate())), "a file").unwrap();
         assert_eq!(configurations_with_venvs(venvs.path()).unwrap(), [(workspace, configuration)]);
-        assert_eq!(build_folders(venvs.path(), workspace, configuration).unwrap(), [(build, folder)]);
-        assert_eq!(build_folders(venvs.path(), workspace, ConfigurationId::generate()).unwrap(), []);
+        assert_eq!(build_directories(venvs.path(), workspace, configuration).unwrap(), [(build, directory)]);
+        assert_eq!(build_directories(venvs.path(), workspace, ConfigurationId::generate()).unwrap(), []);
     }
 }

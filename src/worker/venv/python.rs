@@ -1,6 +1,6 @@
 //! The interpreter that venvs are made with.
 //!
-//! Law: an interpreter is what answers to the name, not the name: a shim or a link is asked for the program behind
+//! Invariant: an interpreter is what answers to the name, not the name: a shim or a link is asked for the program behind
 //! it, and one that is too old, broken or cannot make venvs is passed over.
 
 use std::ffi::OsStr;
@@ -67,11 +67,14 @@ pub async fn find(
     Err(NoInterpreter::None { tried })
 }
 
-/// Every file of that name in a folder of `PATH`, in its order.
+/// Every file of that name in a directory of `PATH`, in its order.
 pub fn on_path(name: &str, service: &Environment) -> Vec<PathBuf> {
     let Some(path) = service.get(OsStr::new("PATH")) else { return Vec::new() };
-    let folders = path.as_bytes().split(|&byte| byte == b':').filter(|folder| folder.starts_with(b"/"));
-    folders.map(|folder| Path::new(OsStr::from_bytes(folder)).join(name)).filter(|path| path.is_file()).collect()
+    let directories = path.as_bytes().split(|&byte| byte == b':').filter(|directory| directory.starts_with(b"/"));
+    directories
+        .map(|directory| Path::new(OsStr::from_bytes(directory)).join(name))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 /// A bare name is looked up, a path is taken as it is.

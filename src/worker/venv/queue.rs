@@ -1,6 +1,6 @@
 //! The order of a configuration's builds.
 //!
-//! Law: builds of one configuration are done one at a time, in the order in which their places were taken, however
+//! Invariant: builds of one configuration are done one at a time, in the order in which their places were taken, however
 //! late one of them comes to ask whether it is its turn.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl BuildQueue {
         }
     }
 
-    /// Whether nobody has a place.
+    /// Whether no place is taken.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }

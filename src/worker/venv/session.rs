@@ -1,6 +1,6 @@
 //! One build from its turn to its end: copy the configuration, take the steps, write the marker.
 //!
-//! Law: every way through here ends in [`Session::complete`], and only that writes `build.completed`. A build
+//! Invariant: every way through here ends in [`Session::complete`], and only that writes `build.completed`. A build
 //! that fails leaves no venv behind; its log is elsewhere and stays.
 
 use std::collections::VecDeque;
@@ -40,16 +40,16 @@ struct Session {
     ports: Arc<dyn BuildPorts>,
     context: Arc<WorkContext>,
     steps: StepRunner,
-    /// What the row is told when the log takes nothing more.
+    /// What the row records when the log has failed.
     fold: BuildFold,
-    folder: Location,
+    directory: Location,
     began: Instant,
 }
 
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) -> Outcome {
     let BuildJob { build, engine, stream, signal, stage, place, gate, ports, context } = job;
-    let folder = context.build_folder(&build);
+    let directory = context.build_directory(&build);
     let began = Instant::now();
     let steps = StepRunner {
         build_id: build.id,
@@ -60,7 +60,7 @@ pub async fn drive(job: BuildJob) -> Outcome {
         last_lines: VecDeque::new(),
     };
     let fold = BuildFold::default();
-    let mut session = Session { build, engine, stream, ports, context, steps, fold, folder, began };
+    let mut session = Session { build, engine, stream, ports, context, steps, fold, directory, began };
     stage.enter("waiting for its turn");
     let (turn, outcome) = match session.turn(place, gate).await {
         Ok(turn) => {
@@ -88,7 +88,7 @@ impl Session {
         self.began = Instant::now();
         self.steps.deadline = self.began + timeout;
         let started = self.steps.draft(BUILD_STARTED, &Started { reason: self.build.reason });
-        self.see(&started);
+        self.observe(&started);
         self.steps.post(vec![started]).await;
         let configuration = self.prepare().await?;
         let (mut verified, mut collected) = (String::new(), String::new());
@@ -109,21 +109,21 @@ impl Session {
         Ok(metadata)
     }
 
-    /// Makes the build's folder and a copy of the configuration: installers write into what they install from.
+    /// Makes the build's directory and a copy of the configuration: installers write into what they install from.
     async fn prepare(&self) -> Result<PathBuf, Failure> {
         let build = &self.build;
         let original = format!("workspaces/{}/configurations/{}", build.workspace_id, build.configuration_id);
         let original = self.context.location(original);
-        let (folder, digest) = (self.folder.clone(), build.inputs.content_digest.clone());
+        let (directory, digest) = (self.directory.clone(), build.inputs.content_digest.clone());
         let packages = self.context.packages.clone();
         let copied = tokio::task::spawn_blocking(move || {
-            probe_writable(&folder).map_err(|error| {
+            probe_writable(&directory).map_err(|error| {
                 Failure::new(
                     BuildErrorCode::VenvsDirUnwritable,
                     format!("the directory of venvs cannot be written: {error}"),
                 )
             })?;
-            let copy = folder.join("configuration");
+            let copy = directory.join("configuration");
             let unreadable = |message: String| Failure::new(BuildErrorCode::ConfigInstallFailed, message);
             let found = packages
                 .reading(&original.path(), || package::copy_package(&original, &copy))
@@ -141,14 +141,14 @@ impl Session {
         let context = &self.context;
         let toolchain = self.steps.toolchain().await?;
         if let Some(regret) = &toolchain.regret {
-            self.steps.say(Pipe::Stderr, regret, Level::Warn).await;
+            self.steps.emit_line(Pipe::Stderr, regret, Level::Warn).await;
         }
         let engine = self.engine().await?;
         let environment = build_environment(context.environment(), &context.data_dir).await;
-        let folder = self.folder.path();
+        let directory = self.directory.path();
         let plan = VenvPlan {
             build_id: self.build.id,
-            folder: &folder,
+            directory: &directory,
             python: &toolchain.python,
             installer: &toolchain.installer,
             engine_spec: &self.build.inputs.engine_spec,
@@ -182,9 +182,9 @@ impl Session {
             fingerprint: build.inputs.fingerprint.clone(),
             metadata: metadata.clone(),
         };
-        let folder = self.folder.clone();
-        self.context.venvs_trash.discard_soon(folder.join("configuration").path()).await;
-        let written = tokio::task::spawn_blocking(move || write_marker(&folder, &marker));
+        let directory = self.directory.clone();
+        self.context.venvs_trash.discard_soon(directory.join("configuration").path()).await;
+        let written = tokio::task::spawn_blocking(move || write_marker(&directory, &marker));
         let written = written.await.map_err(std::io::Error::other).flatten();
         written.map_err(|error| {
             Failure::new(BuildErrorCode::MetadataFailed, format!("the marker cannot be written: {error}"))
@@ -193,18 +193,18 @@ impl Session {
 
     async fn complete(&mut self, outcome: Result<VenvMetadata, Failure>) {
         if outcome.is_err() {
-            self.context.venvs_trash.discard_soon(self.folder.path()).await;
+            self.context.venvs_trash.discard_soon(self.directory.path()).await;
         }
         let last_lines = std::mem::take(&mut self.steps.last_lines).into();
         let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
-        self.see(&draft);
+        self.observe(&draft);
         if let Err(error) = self.steps.emitter.emit(draft).await {
-            tracing::error!(build = %self.build.id, error = %error, "build ended without its terminal event");
+            tracing::error!(build = %self.build.id, error = %error, "failed to append build.completed");
             self.ports.record_end(&self.build, self.fold.state().clone(), self.stream.tail()).await;
         }
     }
 
-    fn see(&mut self, draft: &Draft) {
+    fn observe(&mut self, draft: &Draft) {
         let created_at = self.stream.now();
         self.fold.apply(Fact::of_draft(draft, created_at));
     }

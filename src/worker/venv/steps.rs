@@ -1,4 +1,4 @@
-//! Taking a build's steps: running their programs, telling what they say, and ending them when the build must end.
+//! Taking a build's steps: running their programs, emitting what they print, and ending them when the build must end.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -69,34 +69,33 @@ impl StepRunner {
     }
 
     /// A line that belongs to no step.
-    pub async fn say(&self, pipe: Pipe, text: &str, level: Level) {
+    pub async fn emit_line(&self, pipe: Pipe, text: &str, level: Level) {
         let line = ConsoleLine::new(Scope::Build, pipe, text).level(level);
         self.post(vec![self.draft(CONSOLE_LINE, &line)]).await;
     }
 
-    /// Waits for interpreter and installer, which may have to be fetched, and tells what is said about that.
+    /// Waits for interpreter and installer, which may have to be fetched, and emits what is printed meanwhile.
     pub async fn toolchain(&self) -> Result<Toolchain, Failure> {
         let failed = |error: ToolchainError| Failure::new(BuildErrorCode::VenvCreateFailed, error.to_string());
-        let mut told = self.context.tools.listen();
+        let mut lines = self.context.tools.listen();
         let mut finding = pin!(self.context.tools.find());
         if let Some(found) = (&mut finding).now_or_never() {
             return found.map_err(failed);
         }
-        self.say(Pipe::Stdout, "looking for the interpreter and the installer", Level::Info).await;
+        self.emit_line(Pipe::Stdout, "looking for the interpreter and the installer", Level::Info).await;
         loop {
             tokio::select! {
                 biased;
-                // One who was too slow for some lines goes on with the next.
-                line = told.recv() => if let Ok((pipe, text)) = line {
-                    self.say(pipe, &text, words::level(Speaker::Installer, pipe, &text)).await;
-                },
+                Some((pipe, text)) = lines.next() => {
+                    self.emit_line(pipe, &text, words::level(Speaker::Installer, pipe, &text)).await;
+                }
                 found = &mut finding => return found.map_err(failed),
-                failure = self.over() => return Err(failure),
+                failure = self.interrupted() => return Err(failure),
             }
         }
     }
 
-    /// Takes one step and tells it; the last line of its output is the answer.
+    /// Takes one step and emits its events; the last line of its output is the answer.
     pub async fn take(&mut self, step: Step) -> Result<String, Failure> {
         let Step { phase, message, work, error } = step;
         self.post(vec![self.draft(BUILD_PHASE_STARTED, &PhaseStarted { phase, message: message.clone() })]).await;
@@ -183,7 +182,7 @@ impl StepRunner {
                     Some((pipe, batch)) => self.take_lines(pipe, batch, phase, &mut heard).await,
                     None => break,
                 },
-                failure = self.over(), if cut_short.is_none() => {
+                failure = self.interrupted(), if cut_short.is_none() => {
                     let grace = failure.grace(self.context.settings.run.cancel_grace);
                     let killer = killer.clone();
                     actix::spawn(async move { killer.terminate(grace).await });
@@ -222,7 +221,7 @@ impl StepRunner {
     }
 
     /// Returns when the build has to end early.
-    async fn over(&self) -> Failure {
+    async fn interrupted(&self) -> Failure {
         let mut signal = self.signal.clone();
         tokio::select! {
             reason = signal.stopped() => Failure::stopped(&reason),
@@ -245,7 +244,7 @@ fn failure(code: BuildErrorCode, what: &str, outcome: &StepOutcome) -> Failure {
     Failure::new(code, message).exit_code(outcome.exit_code)
 }
 
-/// The wheels in the folder where they are kept, once those that were just made are there. Another may have been
+/// The wheels in the directory where they are kept, once those that were just made are there. Another may have been
 /// quicker with the same content.
 fn keep_wheels(fresh: &Path, kept: &Path, trash: &Trash) -> std::io::Result<Vec<PathBuf>> {
     if !wheels_in(trash.root(), fresh).is_empty() && wheels_in(trash.root(), kept).is_empty() {
@@ -261,9 +260,9 @@ fn keep_wheels(fresh: &Path, kept: &Path, trash: &Trash) -> std::io::Result<Vec<
 }
 
 /// Plain files, for the installer: whoever made the wheels may have made anything.
-fn wheels_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
-    let below = folder.strip_prefix(root).unwrap_or(folder);
+fn wheels_in(root: &Path, directory: &Path) -> Vec<PathBuf> {
+    let below = directory.strip_prefix(root).unwrap_or(directory);
     let listed = Location::below(root, below).open().and_then(|dir| files::list(&dir, MOST_WHEELS, MOST_WHEELS));
     let names = listed.unwrap_or_default().files.into_iter().map(|(name, _)| name);
-    names.filter(|name| name.ends_with(".whl") && !name.contains('/')).map(|name| folder.join(name)).collect()
+    names.filter(|name| name.ends_with(".whl") && !name.contains('/')).map(|name| directory.join(name)).collect()
 }

@@ -3,11 +3,11 @@
 
 use futures_util::future::TryFutureExt;
 use tokio::sync::OnceCell;
-use tokio::sync::broadcast::Receiver;
 
 use super::engine::{EngineId, identify_engine};
 use super::fingerprint::{FingerprintInputs, fingerprint};
-use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller, Told};
+use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller};
+use super::installer_output::InstallerLines;
 use super::python::{self, Interpreter, NoInterpreter};
 use crate::config::{self, Settings};
 use crate::domain::build::BuildInputs;
@@ -69,9 +69,9 @@ impl Tools {
         Ok(Toolchain { python: python.clone(), installer, regret })
     }
 
-    /// What is said from now on while the installer is fetched.
-    pub fn listen(&self) -> Receiver<Told> {
-        self.installers.listen()
+    /// What is printed while the installer is fetched: the last line so far, and those from now on.
+    pub fn listen(&self) -> InstallerLines {
+        self.installers.output().listen()
     }
 }
 
@@ -90,7 +90,7 @@ fn choice(settings: &Settings) -> InstallerChoice {
 
 /// What a build of this configuration would be made from, and what identifies the engine for it. Nothing is fetched or
 /// made ready for that: the installer counts as the kind that is asked for, and an interpreter that is not known yet as
-/// one of its own, so that nobody waits for either before there is a stream to tell of it. Blocks.
+/// one of its own, so that no caller waits for either before there is a stream that reports it. Blocks.
 pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest: String) -> (BuildInputs, EngineId) {
     let spec = &settings.build.engine_spec;
     let engine = identify_engine(spec);

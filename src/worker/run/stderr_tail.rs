@@ -11,13 +11,13 @@ const KEPT: usize = 8;
 const LINE: usize = 1000;
 
 #[derive(Debug, Default)]
-pub struct LastWords {
+pub struct StderrTail {
     /// Its own `run.error`s.
     errors: VecDeque<EngineError>,
     stderr: VecDeque<String>,
 }
 
-impl LastWords {
+impl StderrTail {
     /// A `run.error` is on its way into the stream.
     pub fn error(&mut self, error: Option<EngineError>) {
         if let Some(error) = error {
@@ -29,19 +29,19 @@ impl LastWords {
         self.errors.back()
     }
 
-    pub fn complaint(&mut self, line: &str) {
+    pub fn stderr_line(&mut self, line: &str) {
         if !line.trim().is_empty() {
             keep(&mut self.stderr, line[..line.floor_char_boundary(LINE)].to_owned());
         }
     }
 
-    /// Whether the stream tells this failure already, in the engine's own words.
-    pub fn have_told(&self, failure: &RunFailure) -> bool {
+    /// Whether the stream already reports this failure, in the engine's own words.
+    pub fn already_reported(&self, failure: &RunFailure) -> bool {
         self.errors.iter().any(|error| error.failure() == *failure)
     }
 
     /// The last lines of the standard error output.
-    pub fn complaints(&self) -> impl Iterator<Item = &str> {
+    pub fn stderr_lines(&self) -> impl Iterator<Item = &str> {
         self.stderr.iter().map(String::as_str)
     }
 }
@@ -59,27 +59,27 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_when_code_stage_and_message_are() {
-        let mut words = LastWords::default();
+        let mut stderr_tail = StderrTail::default();
         let error = |code: &str, message: &str| EngineError {
             code: Some(code.into()),
             message: Some(message.into()),
             ..EngineError::default()
         };
-        words.error(Some(error("hook_error", "boom")));
-        words.error(None);
-        assert!(words.have_told(&error("hook_error", "boom").failure()));
-        assert!(!words.have_told(&error("other", "boom").failure()));
-        assert!(!words.have_told(&error("hook_error", "bang").failure()));
+        stderr_tail.error(Some(error("hook_error", "boom")));
+        stderr_tail.error(None);
+        assert!(stderr_tail.already_reported(&error("hook_error", "boom").failure()));
+        assert!(!stderr_tail.already_reported(&error("other", "boom").failure()));
+        assert!(!stderr_tail.already_reported(&error("hook_error", "bang").failure()));
         let elsewhere = EngineError { stage: Some("mapping".into()), ..error("hook_error", "boom") };
-        assert!(!words.have_told(&elsewhere.failure()));
+        assert!(!stderr_tail.already_reported(&elsewhere.failure()));
     }
 
     #[test]
     fn only_the_last_lines_are_kept_and_only_their_beginning() {
-        let mut words = LastWords::default();
-        words.complaint(" \n");
-        (0..20).for_each(|n| words.complaint(&format!("{n} {}", "\u{e4}".repeat(LINE))));
-        let kept: Vec<_> = words.complaints().collect();
+        let mut stderr_tail = StderrTail::default();
+        stderr_tail.stderr_line(" \n");
+        (0..20).for_each(|n| stderr_tail.stderr_line(&format!("{n} {}", "\u{e4}".repeat(LINE))));
+        let kept: Vec<_> = stderr_tail.stderr_lines().collect();
         assert_eq!(kept.len(), KEPT);
         assert!(kept[0].starts_with("12 ") && kept.iter().all(|line| line.len() <= LINE));
     }

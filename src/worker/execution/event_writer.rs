@@ -1,6 +1,6 @@
-//! The one hand that writes an execution's stream, and knows what it has written.
+//! The only writer of an execution's stream, which folds what it has written.
 //!
-//! Law: what is written is folded in the order in which it is written, so that the fold is that of the log.
+//! Invariant: what is written is folded in the order in which it is written, so that the fold is that of the log.
 
 use std::cell::{Ref, RefCell};
 use std::io;
@@ -16,28 +16,28 @@ use crate::stream::{Follow, Item, StreamHandle};
 use crate::summary::{ExecutionFold, Fact};
 use crate::worker::emitter::Emitter;
 
-/// The log takes nothing more.
+/// The log has failed and accepts no more events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the log takes nothing more")]
+#[error("the log is closed")]
 pub struct LogFailed;
 
-pub struct Scribe {
+pub struct EventWriter {
     stream: StreamHandle,
     emitter: Emitter,
     fold: RefCell<ExecutionFold>,
 }
 
-impl Scribe {
+impl EventWriter {
     /// Reads what is written already. Must be called on the thread of an arbiter.
     pub async fn open(stream: StreamHandle) -> Result<Self, LogFailed> {
         let fold = fold_so_far(&stream).await.map_err(|error| {
-            tracing::error!(stream = %stream.key(), error = %error, "log cannot be read");
+            tracing::error!(stream = %stream.key(), error = %error, "failed to read the log");
             LogFailed
         })?;
         Ok(Self { emitter: Emitter::new(stream.clone()), stream, fold: RefCell::new(fold) })
     }
 
-    /// The time as the execution's log tells it.
+    /// The current time by the clock of the execution's log.
     pub fn now(&self) -> Timestamp {
         self.stream.now()
     }
@@ -62,13 +62,13 @@ impl Scribe {
         draft.step = of.cloned().map(Box::new);
         self.fold.borrow_mut().apply(Fact::of_draft(&draft, self.now()));
         self.emitter.emit(draft).await.map(drop).map_err(|error| {
-            tracing::error!(error = %error, kind, "event could not be written");
+            tracing::error!(error = %error, kind, "failed to append an event");
             LogFailed
         })
     }
 
-    /// Tells what a step is saying; nobody waits until it is durable.
-    pub async fn tell(&self, of: &StepKey, text: String) {
+    /// Posts text that a step produces, without waiting until it is durable.
+    pub async fn post_text(&self, of: &StepKey, text: String) {
         let progress = StepProgress { kind: ProgressKind::TextDelta, text };
         self.emitter.post(vec![Draft::new(STEP_PROGRESS, Source::Executor, &progress).of_step(of.clone())]).await;
     }
@@ -85,7 +85,7 @@ pub async fn fold(mut follow: Follow) -> io::Result<ExecutionFold> {
     while follow.position() < follow.hub().tail().sequence {
         let Item::Chunk(chunk) = follow.next().await? else { break };
         chunk.for_each(|_, line| {
-            if ExecutionFold::minds(codec::raw_type(line))
+            if ExecutionFold::is_relevant(codec::raw_type(line))
                 && let Ok(event) = codec::decode(line)
             {
                 fold.apply(Fact::from(&event));

@@ -1,7 +1,7 @@
 //! What a person says to a step that waits, and whether it counts.
 //!
-//! Law: what is asked is answered once. Who says the same again is told that it is known; who says something else is told
-//! so, and changes nothing.
+//! Invariant: what is asked is answered once. Repeating the same input is acknowledged as known; different input is refused
+//! and changes nothing.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::domain::status::StepStatus;
 
 /// Whom it is said to. What is left out must be clear from what waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct StepRef {
     pub step_id: String,
     /// Of a step that runs once for each.
     pub item: Option<String>,
@@ -23,7 +23,7 @@ pub struct Address {
 
 /// What is said.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Saying {
+pub enum UserInput {
     /// By question.
     Answers(Map<String, Value>),
     Decision(Decision),
@@ -31,7 +31,7 @@ pub enum Saying {
 
 /// What follows from it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub enum InputOutcome {
     Answered(StepKey, ClarificationId, Map<String, Value>),
     Decided(StepKey, DocumentRef, Decision),
     /// It was said before, in the same words.
@@ -43,25 +43,30 @@ pub enum Heard {
 pub enum Refusal {
     #[error("the workflow has no such step")]
     NoSuchStep,
-    #[error("nobody waits for this: {what}")]
+    #[error("no step is waiting for this input: {what}")]
     NotWaiting { what: String },
-    #[error("the questions have been answered otherwise")]
+    #[error("the questions have already been answered differently")]
     AnsweredOtherwise,
-    #[error("the document has been decided on otherwise")]
+    #[error("the document has already been decided differently")]
     DecidedOtherwise,
-    #[error("the answers are not as they should be")]
+    #[error("invalid answers")]
     Invalid(Vec<Fault>),
 }
 
-pub fn hear(workflow: &Workflow, progress: &Progress, to: &Address, saying: Saying) -> Result<Heard, Refusal> {
+pub fn apply(
+    workflow: &Workflow,
+    progress: &Progress,
+    to: &StepRef,
+    input: UserInput,
+) -> Result<InputOutcome, Refusal> {
     workflow.step(&to.step_id).ok_or(Refusal::NoSuchStep)?;
-    match saying {
-        Saying::Answers(answers) => hear_answers(progress, to, answers),
-        Saying::Decision(decision) => hear_decision(progress, to, decision),
+    match input {
+        UserInput::Answers(answers) => apply_answers(progress, to, answers),
+        UserInput::Decision(decision) => apply_decision(progress, to, decision),
     }
 }
 
-fn hear_answers(progress: &Progress, to: &Address, answers: Map<String, Value>) -> Result<Heard, Refusal> {
+fn apply_answers(progress: &Progress, to: &StepRef, answers: Map<String, Value>) -> Result<InputOutcome, Refusal> {
     let asked = |state: &StepState| {
         let mut asked = state.clarifications.iter().rev().cloned();
         match to.clarification_id {
@@ -76,31 +81,31 @@ fn hear_answers(progress: &Progress, to: &Address, answers: Map<String, Value>) 
     let (key, _, asked) = the_one(of_step.collect(), is_open)?;
     if let Some(first) = &asked.answers {
         let is_known = clarification::is_repeat(first, &answers);
-        return if is_known { Ok(Heard::Known) } else { Err(Refusal::AnsweredOtherwise) };
+        return if is_known { Ok(InputOutcome::Known) } else { Err(Refusal::AnsweredOtherwise) };
     }
     match clarification::answer_faults(&asked.questions, &answers) {
         faults if faults.is_empty() => {
-            Ok(Heard::Answered(key.clone(), asked.clarification_id, clarification::given(answers)))
+            Ok(InputOutcome::Answered(key.clone(), asked.clarification_id, clarification::given(answers)))
         }
         faults => Err(Refusal::Invalid(faults)),
     }
 }
 
-fn hear_decision(progress: &Progress, to: &Address, decision: Decision) -> Result<Heard, Refusal> {
+fn apply_decision(progress: &Progress, to: &StepRef, decision: Decision) -> Result<InputOutcome, Refusal> {
     let of_step = addressed(progress, to).filter_map(|(key, state)| Some((key, state, state.acceptance.clone()?)));
     let is_open = |(_, state, asked): &(_, &StepState, Acceptance)| {
         state.status == StepStatus::WaitingAcceptance && asked.decision.is_none()
     };
     let (key, _, asked) = the_one(of_step.collect(), is_open)?;
     match &asked.decision {
-        None => Ok(Heard::Decided(key.clone(), asked.document, decision)),
-        Some(first) if *first == decision => Ok(Heard::Known),
+        None => Ok(InputOutcome::Decided(key.clone(), asked.document, decision)),
+        Some(first) if *first == decision => Ok(InputOutcome::Known),
         Some(_) => Err(Refusal::DecidedOtherwise),
     }
 }
 
 /// The step, or the items of it, that are meant.
-fn addressed<'a>(progress: &'a Progress, to: &'a Address) -> impl Iterator<Item = (&'a StepKey, &'a StepState)> {
+fn addressed<'a>(progress: &'a Progress, to: &'a StepRef) -> impl Iterator<Item = (&'a StepKey, &'a StepState)> {
     let is_meant = |key: &StepKey| key.step_id == to.step_id && (to.item.is_none() || key.item == to.item);
     progress.steps.iter().filter(move |(key, _)| is_meant(key))
 }
@@ -116,12 +121,12 @@ fn the_one<'a, T>(
     }
     open.pop()
         .or_else(|| over.pop())
-        .filter(|(_, state, _)| can_be_told(state))
-        .ok_or_else(|| Refusal::NotWaiting { what: "the step asks nothing now".to_owned() })
+        .filter(|(_, state, _)| accepts_input(state))
+        .ok_or_else(|| Refusal::NotWaiting { what: "the step is not asking for input".to_owned() })
 }
 
 /// A step that was cancelled while it asked has nothing on record to compare with.
-fn can_be_told(state: &StepState) -> bool {
+fn accepts_input(state: &StepState) -> bool {
     let has_decision = state.acceptance.as_ref().is_some_and(|asked| asked.decision.is_some());
     let has_answers = state.clarifications.last().is_some_and(|asked| asked.answers.is_some());
     !state.status.is_terminal() || has_decision || has_answers
@@ -157,13 +162,13 @@ mod tests {
         StepState { status: StepStatus::WaitingClarification, clarifications, ..StepState::default() }
     }
 
-    fn to(item: Option<&str>, clarification_id: Option<ClarificationId>) -> Address {
-        Address { step_id: "a".into(), item: item.map(str::to_owned), clarification_id }
+    fn to(item: Option<&str>, clarification_id: Option<ClarificationId>) -> StepRef {
+        StepRef { step_id: "a".into(), item: item.map(str::to_owned), clarification_id }
     }
 
-    fn answer(progress: &Progress, to: &Address, answers: Value) -> Result<Heard, Refusal> {
-        let saying = Saying::Answers(answers.as_object().cloned().unwrap());
-        hear(&definition(), progress, to, saying)
+    fn answer(progress: &Progress, to: &StepRef, answers: Value) -> Result<InputOutcome, Refusal> {
+        let input = UserInput::Answers(answers.as_object().cloned().unwrap());
+        apply(&definition(), progress, to, input)
     }
 
     #[test]
@@ -174,7 +179,10 @@ mod tests {
         let heard = answer(&waits, &to(None, None), json!({"Q_1": true, "Q_2": null}));
         assert!(matches!(heard, Err(Refusal::Invalid(faults)) if faults[0].code == "unknown_question"));
         let heard = answer(&waits, &to(None, Some(id)), json!({"Q_1": true})).unwrap();
-        assert_eq!(heard, Heard::Answered(StepKey::step("a"), id, json!({"Q_1": true}).as_object().cloned().unwrap()));
+        assert_eq!(
+            heard,
+            InputOutcome::Answered(StepKey::step("a"), id, json!({"Q_1": true}).as_object().cloned().unwrap())
+        );
         assert!(
             matches!(answer(&waits, &to(None, None), json!({})), Err(Refusal::Invalid(faults)) if faults.len() == 1)
         );
@@ -183,7 +191,7 @@ mod tests {
 
         let completed = StepState { status: StepStatus::Completed, ..waiting(vec![asked(Some(json!({"Q_1": true})))]) };
         let over = progress(vec![(StepKey::step("a"), completed)]);
-        assert_eq!(answer(&over, &to(None, None), json!({"Q_1": true})), Ok(Heard::Known));
+        assert_eq!(answer(&over, &to(None, None), json!({"Q_1": true})), Ok(InputOutcome::Known));
         let otherwise = answer(&over, &to(None, None), json!({"Q_1": false}));
         assert_eq!(otherwise, Err(Refusal::AnsweredOtherwise));
     }
@@ -193,8 +201,8 @@ mod tests {
         let first = asked(Some(json!({"Q_1": false})));
         let id = first.clarification_id;
         let waits = progress(vec![(StepKey::step("a"), waiting(vec![first, asked(None)]))]);
-        assert_eq!(answer(&waits, &to(None, Some(id)), json!({"Q_1": false})), Ok(Heard::Known));
-        assert!(matches!(answer(&waits, &to(None, None), json!({"Q_1": false})), Ok(Heard::Answered(..))));
+        assert_eq!(answer(&waits, &to(None, Some(id)), json!({"Q_1": false})), Ok(InputOutcome::Known));
+        assert!(matches!(answer(&waits, &to(None, None), json!({"Q_1": false})), Ok(InputOutcome::Answered(..))));
     }
 
     #[test]
@@ -206,12 +214,12 @@ mod tests {
             matches!(answer(&both, &to(None, None), yes()), Err(Refusal::Invalid(faults)) if faults[0].path == "item")
         );
         assert!(
-            matches!(answer(&both, &to(Some("y"), None), yes()), Ok(Heard::Answered(key, ..)) if key.item.as_deref() == Some("y"))
+            matches!(answer(&both, &to(Some("y"), None), yes()), Ok(InputOutcome::Answered(key, ..)) if key.item.as_deref() == Some("y"))
         );
         let one = progress(vec![item("x"), (StepKey::item("a", "y"), StepState::default())]);
-        assert!(matches!(answer(&one, &to(None, None), yes()), Ok(Heard::Answered(..))));
+        assert!(matches!(answer(&one, &to(None, None), yes()), Ok(InputOutcome::Answered(..))));
         assert!(matches!(answer(&one, &to(Some("y"), None), yes()), Err(Refusal::NotWaiting { .. })));
-        let other = Address { step_id: "b".into(), ..to(None, None) };
+        let other = StepRef { step_id: "b".into(), ..to(None, None) };
         assert_eq!(answer(&one, &other, yes()), Err(Refusal::NoSuchStep));
     }
 
@@ -237,11 +245,11 @@ mod tests {
         };
         let yes = || Decision { accepted: true, comment: None };
         let decide = |progress: &Progress, decision: Decision| {
-            hear(&definition(), progress, &to(None, None), Saying::Decision(decision))
+            apply(&definition(), progress, &to(None, None), UserInput::Decision(decision))
         };
         let heard = decide(&asks(None), yes());
-        assert_eq!(heard, Ok(Heard::Decided(StepKey::step("a"), document.clone(), yes())));
-        assert_eq!(decide(&asks(Some(yes())), yes()), Ok(Heard::Known));
+        assert_eq!(heard, Ok(InputOutcome::Decided(StepKey::step("a"), document.clone(), yes())));
+        assert_eq!(decide(&asks(Some(yes())), yes()), Ok(InputOutcome::Known));
         let no = Decision { accepted: false, comment: None };
         assert_eq!(decide(&asks(Some(yes())), no), Err(Refusal::DecidedOtherwise));
         let nothing = progress(vec![(StepKey::step("a"), StepState::default())]);

@@ -1,18 +1,24 @@
 //! An end that a resource limit explains.
 //!
-//! The kernel tells a process by a signal that its time is over or its file too long; memory that it does not get is
+//! The kernel informs a process by a signal that its time is over or its file too long; memory that it does not get is
 //! told by the process alone, in the words of its language.
 
-use super::words::LastWords;
+use super::stderr_tail::StderrTail;
 use crate::worker::process::{Exit, ResourceLimits, Usage};
 
 const OUT_OF_MEMORY: &[&str] = &["MemoryError", "Cannot allocate memory", "out of memory", "bad_alloc"];
 const TOO_LARGE: &[&str] = &["File too large", "File size limit exceeded"];
 
 /// What the limit was, for people; nothing when no limit explains this end. `told` is the engine's own explanation.
-pub fn explanation(limits: ResourceLimits, exit: Exit, usage: Usage, told: &str, words: &LastWords) -> Option<String> {
+pub fn explanation(
+    limits: ResourceLimits,
+    exit: Exit,
+    usage: Usage,
+    told: &str,
+    stderr_tail: &StderrTail,
+) -> Option<String> {
     let said = |any: &[&str]| {
-        let heard = std::iter::once(told).chain(words.complaints());
+        let heard = std::iter::once(told).chain(stderr_tail.stderr_lines());
         heard.into_iter().any(|line| any.iter().any(|word| line.contains(word)))
     };
     let (cpu, memory, file) = (limits.cpu_seconds, limits.memory_bytes, limits.file_size_bytes);
@@ -26,7 +32,7 @@ pub fn explanation(limits: ResourceLimits, exit: Exit, usage: Usage, told: &str,
     Some(format!("the engine needed more memory than its {} MiB (ADE_WORKER_MEM_MB)", bytes >> 20))
 }
 
-/// Past the limit it is told, a second later killed.
+/// Past the soft limit the kernel sends SIGXCPU, a second later SIGKILL.
 fn out_of_time(seconds: u64, exit: Exit, usage: Usage) -> bool {
     let used = usage.user_ms + usage.system_ms >= seconds.saturating_mul(1000);
     exit.signal == Some(libc::SIGXCPU) || (exit.signal == Some(libc::SIGKILL) && used)
@@ -40,10 +46,10 @@ mod tests {
         ResourceLimits { cpu_seconds: Some(2), memory_bytes: Some(64 << 20), file_size_bytes: Some(1 << 20) };
 
     fn explained(limits: ResourceLimits, signal: Option<i32>, used_ms: u64, stderr: &str) -> Option<String> {
-        let mut words = LastWords::default();
-        words.complaint(stderr);
+        let mut stderr_tail = StderrTail::default();
+        stderr_tail.stderr_line(stderr);
         let exit = Exit { code: signal.is_none().then_some(1), signal };
-        explanation(limits, exit, Usage { user_ms: used_ms, ..Usage::default() }, "", &words)
+        explanation(limits, exit, Usage { user_ms: used_ms, ..Usage::default() }, "", &stderr_tail)
     }
 
     #[test]
