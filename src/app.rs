@@ -125,7 +125,8 @@ impl Folder {
     }
 }
 
-/// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix system.
+/// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix
+/// system.
 pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
     let folder = Folder::open(settings).await?;
     let report = maintenance::run_once(folder.maintained()).await;
@@ -151,8 +152,8 @@ impl StopHandle {
 }
 
 impl Application {
-    /// Locks the data directory, opens everything in it, recovers what the previous process left behind, and binds. Must
-    /// be called within an actix system.
+    /// Locks the data directory, opens everything in it, recovers what the previous process left behind, and binds.
+    /// Must be called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         let mut folder = Folder::open(settings).await?;
@@ -228,8 +229,8 @@ impl ports::Maintenance for MaintenancePort {
     }
 }
 
-/// Slow preparations in the background, so that the first run finds its installer fetched. When nothing can be built, the
-/// first build reports why as well.
+/// Slow preparations in the background, so that the first run finds its installer fetched. When nothing can be built,
+/// the first build reports why as well.
 fn prepare(services: &Services) {
     let (work, worker) = (services.work.clone(), services.arbiters.worker());
     worker.spawn_fn(move || {

@@ -1,7 +1,7 @@
 //! The workflows that a start brings: those of the operator's directory, and the examples that ship with the service.
 //!
-//! Invariant: given what is stored, what becomes of a file is decided before anything is done. What stands in the directory holds,
-//! whoever has changed it elsewhere; an example is brought once, and what people make of it stays.
+//! Invariant: given what is stored, what becomes of a file is decided before anything is done. What stands in the
+//! directory holds, whoever has changed it elsewhere; an example is brought once, and what people make of it stays.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,8 @@ use crate::store::{InsertWorkflowError, ReplaceWorkflowError, Store, StoreError}
 use crate::workflow::Fault;
 use crate::workflow::written::{checked_text, is_same};
 
-/// Looks at what is stored before it gives up: another service may be at the same database, with a directory of its own.
+/// Looks at what is stored before it gives up: another service may be at the same database, with a directory of its
+/// own.
 const TRIES: usize = 5;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +50,8 @@ pub fn read_directory(path: &Path) -> Result<Vec<Offer>, ReadDirectoryError> {
     Ok(offers)
 }
 
-/// Stores what is offered in the default workspace, and the examples that were never there. What is wrong with a file is
-/// reported in the service's log.
+/// Stores what is offered in the default workspace, and the examples that were never there. What is wrong with a file
+/// is reported in the service's log.
 pub async fn offer(store: &Store, offers: Vec<Offer>) -> Result<(), StoreError> {
     let workspace_id = store.ensure_workspace(DEFAULT_WORKSPACE, Utc::now()).await?.id;
     for Offer { file, workflow } in offers {

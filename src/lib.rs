@@ -23,6 +23,7 @@ pub mod assets;
 pub mod files;
 pub mod sse;
 pub mod backoff;
+pub mod blocking;
 pub mod package;
 pub mod llm;
 pub mod event;

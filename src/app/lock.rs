@@ -1,7 +1,8 @@
 //! One service at a time on a data directory.
 //!
 //! Invariant: the kernel's lock decides; the file only names the owner. A killed service may hold the lock for a moment
-//! longer: while it exits, and in a child that it was just starting. So a start that finds the owner dead waits a while.
+//! longer: while it exits, and in a child that it was just starting. So a start that finds the owner dead waits a
+//! while.
 
 use std::fmt;
 use std::fs::{File, TryLockError};

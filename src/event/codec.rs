@@ -1,8 +1,8 @@
 //! One event, one line: the only JSON of events.
 //!
-//! Invariant: the bytes made here are what the file holds and what every transport sends; nothing
-//! serialises an event a second time. The key order is fixed: `type` first, `payload` last. A line has no character that
-//! any reader of lines could take for the end of one.
+//! Invariant: the bytes made here are what the file holds and what every transport sends; nothing serialises an event a
+//! second time. The key order is fixed: `type` first, `payload` last. A line has no character that any reader of lines
+//! could take for the end of one.
 
 use std::borrow::Cow;
 use std::io::Write;

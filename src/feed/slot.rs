@@ -15,6 +15,7 @@ use super::entry::{DeliveredIndex, Entry};
 use super::error::FeedError;
 use super::options::FeedOptions;
 use super::writer::{Command, INBOX, Writer};
+use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::feed::FeedOrigin;
 use crate::domain::sequence::Start;
@@ -151,8 +152,4 @@ pub async fn expire(slot: &mut Option<Feed>, key: StreamKey, log: LogRoot, befor
         feed.close().await;
     }
     blocking(move || log.expire(key, before)).await
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -1,9 +1,9 @@
 //! Removing trees.
 //!
 //! A tree goes in two steps. It is moved away under a name of ours, which is one rename however large it is; whoever
-//! wanted it gone can go on. Later its files are deleted. Every directory found in it is moved up to the same place before
-//! it is emptied in its turn: so nothing is ever looked at deeper than two levels, no path becomes long, and after a
-//! crash whatever still has such a name is simply emptied by the next who looks.
+//! wanted it gone can go on. Later its files are deleted. Every directory found in it is moved up to the same place
+//! before it is emptied in its turn: so nothing is ever looked at deeper than two levels, no path becomes long, and
+//! after a crash whatever still has such a name is simply emptied by the next who looks.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -80,7 +80,8 @@ pub fn remove_within(parent: &Dir, name: &OsStr) -> io::Result<Emptied> {
     Round::new(parent, AT_ONCE, &|| false).empty_root()
 }
 
-/// Gives something a name of ours in `root`. A directory must let its owner write for that, and so must the one it is in.
+/// Gives something a name of ours in `root`. A directory must let its owner write for that, and so must the one it is
+/// in.
 fn move_up(from: &Dir, name: &OsStr, root: &Dir) -> io::Result<OsString> {
     let fresh = fresh_name(TRASH);
     match from.rename(name, root, &fresh) {

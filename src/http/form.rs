@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
-use super::blocking::blocking;
 use super::problem::{Code, FieldError, Problem};
 use super::respond::disposition::file_name;
+use crate::blocking::blocking;
 use crate::domain::text::clipped;
 use crate::files::Location;
 

@@ -11,7 +11,6 @@ pub mod auth;
 pub mod call;
 pub mod paths;
 pub mod resource;
-pub mod blocking;
 pub mod body;
 pub mod input;
 pub mod form;

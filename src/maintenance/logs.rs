@@ -4,6 +4,7 @@ use std::io;
 
 use super::due::{Due, Policy, deadline, due};
 use super::round::Round;
+use crate::blocking::blocking;
 use crate::domain::StreamKind;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::status::LogState;
@@ -148,7 +149,7 @@ async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepEr
 
 async fn compress_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
     let (root, watched) = (round.services.log.clone(), round.clone());
-    let shrunk = blocking(move || root.compress(log.key, &|| watched.should_stop())).await??;
+    let shrunk = blocking(move || Ok(root.compress(log.key, &|| watched.should_stop()))).await??;
     round.services.store.set_log_state(log.key, LogState::Compressed).await?;
     Ok(Step::Done { bytes: shrunk.before, freed: shrunk.before.saturating_sub(shrunk.after) })
 }
@@ -156,15 +157,11 @@ async fn compress_one(round: &Round, log: FinishedLog) -> Result<Step, StepError
 /// The row says it first: a log that is gone is never missing.
 async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
     let (store, root) = (&round.services.store, round.services.log.clone());
-    let deletable = blocking(move || root.deletable(log.key)).await??;
+    let deletable = blocking(move || Ok(root.deletable(log.key))).await??;
     store.set_log_state(log.key, LogState::Expiring).await?;
-    let freed = blocking(move || deletable.delete()).await??;
+    let freed = blocking(move || Ok(deletable.delete())).await??;
     store.set_log_state(log.key, LogState::Deleted).await?;
     Ok(Step::Done { bytes: freed, freed })
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, io::Error> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

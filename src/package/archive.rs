@@ -1,7 +1,7 @@
 //! Zip files in and out.
 //!
-//! Invariant: names are judged before anything is written, every byte is counted as it is inflated, and what a header says
-//! of sizes is never believed.
+//! Invariant: names are judged before anything is written, every byte is counted as it is inflated, and what a header
+//! says of sizes is never believed.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};

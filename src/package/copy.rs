@@ -7,8 +7,8 @@ use super::staging::Staging;
 use super::tree::{TreeError, files};
 use crate::files::Location;
 
-/// Copies the files of a package, and nothing else, to a directory that then holds exactly them. Gives the digest of the
-/// copy: the original may change meanwhile.
+/// Copies the files of a package, and nothing else, to a directory that then holds exactly them. Gives the digest of
+/// the copy: the original may change meanwhile.
 pub fn copy_package(from: impl Into<Location>, to: impl Into<Location>) -> Result<String, TreeError> {
     let to = to.into();
     let (staging, digest) = stage_copy(from, &to)?;

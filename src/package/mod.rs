@@ -1,8 +1,8 @@
 //! Configuration packages as directories: in and out of zip files, copied, digested, made from a template.
 //!
-//! Invariants. A package is its plain files; version control, virtual environments, caches and build products beside them
-//! are no part of it, in whichever way it is read. A directory appears whole and durable or not at all. What comes in a
-//! zip file is refused before it can leave the directory, and counted as it is unpacked, whatever its header says.
+//! Invariants. A package is its plain files; version control, virtual environments, caches and build products beside
+//! them are no part of it, in whichever way it is read. A directory appears whole and durable or not at all. What comes
+//! in a zip file is refused before it can leave the directory, and counted as it is unpacked, whatever its header says.
 //!
 //! Everything here blocks on the disk.
 

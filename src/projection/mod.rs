@@ -1,7 +1,7 @@
 //! Rows follow logs: one task per stream folds its events and writes the row.
 //!
-//! Invariant (L6): a row contains nothing that its log does not. After a crash a projection may be repeated from the start
-//! of the log; the store rejects state that is older than what it has, so a late write cannot move a row back.
+//! Invariant (L6): a row contains nothing that its log does not. After a crash a projection may be repeated from the
+//! start of the log; the store rejects state that is older than what it has, so a late write cannot move a row back.
 //!
 //! A database outage is retried by the projection alone: it reads at its own pace, so neither
 //! the stream nor its readers notice.

@@ -11,6 +11,7 @@ use super::core::Core;
 use super::error::PruneError;
 use super::services::Services;
 use super::slots::BuildsOf;
+use crate::blocking::blocking;
 use crate::domain::build::Build;
 use crate::domain::configuration::Configuration;
 use crate::domain::principal::Scope;
@@ -196,8 +197,4 @@ pub async fn look_at_venvs(services: &Services, builds: &mut [Build]) -> Result<
         }
     }
     Ok(())
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).flatten()
 }

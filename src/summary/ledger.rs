@@ -1,7 +1,7 @@
 //! Ledger rows of an execution, folded from its stream.
 //!
-//! Invariant: a row says what the `llm_call` of the log says, so the sums of both are the same, day by day. A call began as
-//! long before its event as it took.
+//! Invariant: a row says what the `llm_call` of the log says, so the sums of both are the same, day by day. A call
+//! began as long before its event as it took.
 
 use chrono::TimeDelta;
 

@@ -1,7 +1,7 @@
 //! The tables that a run found, and what they add up to per file and per field.
 //!
-//! Invariants: a table is looked at once, when it comes, and not kept; the work is linear in what it says. What is kept is
-//! bounded ([`tally`](super::tally)), and what is left out is counted.
+//! Invariants: a table is looked at once, when it comes, and not kept; the work is linear in what it says. What is kept
+//! is bounded ([`tally`](super::tally)), and what is left out is counted.
 
 use std::collections::BTreeMap;
 

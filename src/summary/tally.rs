@@ -1,7 +1,7 @@
 //! Counting by names that an engine chooses.
 //!
-//! Invariant: what is kept takes no more JSON than the room it was given, whatever comes. What finds no room is counted all
-//! the same, so that a summary can say how much it leaves out.
+//! Invariant: what is kept takes no more JSON than the room it was given, whatever comes. What finds no room is counted
+//! all the same, so that a summary can say how much it leaves out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};

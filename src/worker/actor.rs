@@ -1,6 +1,7 @@
 //! The actor of a piece of work, of whatever kind: it runs one session of it, and is how others reach the session.
 //!
-//! Invariant: a session is asked to end early at most once, and the first reason counts, also for the incarnations after it.
+//! Invariant: a session is asked to end early at most once, and the first reason counts, also for the incarnations
+//! after it.
 
 use std::cell::Cell;
 use std::rc::Rc;

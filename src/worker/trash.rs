@@ -1,7 +1,7 @@
 //! Trees that are no longer needed: moved out of place at once, deleted in the background.
 //!
-//! Invariant: whoever discards something waits for one rename, however much it is. What cannot be moved or deleted is logged,
-//! counted and left; nothing ends because of it.
+//! Invariant: whoever discards something waits for one rename, however much it is. What cannot be moved or deleted is
+//! logged, counted and left; nothing ends because of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

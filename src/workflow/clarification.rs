@@ -1,7 +1,7 @@
 //! Question sets, `clarification_question_set.v1`, and the answers to them.
 //!
-//! Invariant: only what says that it is a question set is one. One that says so and is not is no document either: it is of no
-//! use. Answers are taken as a whole or not at all, and every fault of them is named.
+//! Invariant: only what says that it is a question set is one. One that says so and is not is no document either: it is
+//! of no use. Answers are taken as a whole or not at all, and every fault of them is named.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -1,7 +1,8 @@
 //! A definition, `workflow.v1`: parsed, checked, and asked about.
 //!
-//! Invariant: a [`Workflow`] has passed every rule, so what it names is there. What is wrong with one that has not is told all
-//! at once. Its revision is kept beside it: the server counts it, and what a definition says of it does not matter.
+//! Invariant: a [`Workflow`] has passed every rule, so what it names is there. What is wrong with one that has not is
+//! told all at once. Its revision is kept beside it: the server counts it, and what a definition says of it does not
+//! matter.
 //!
 //! A document type that no step writes is *given at start*: an execution is handed such documents, or finds them in its
 //! scope. A type that a step writes cannot be given.

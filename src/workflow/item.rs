@@ -1,8 +1,8 @@
 //! The items of a step that runs once for each.
 //!
-//! Invariant: an item has one key, which is part of the scope of its documents (`WorkScope::of_item`). Items go by their `id`
-//! when every one of them has one that can stand in a scope and no two have the same; otherwise all of them go by their
-//! place, from 0.
+//! Invariant: an item has one key, which is part of the scope of its documents (`WorkScope::of_item`). Items go by
+//! their `id` when every one of them has one that can stand in a scope and no two have the same; otherwise all of them
+//! go by their place, from 0.
 
 use std::collections::BTreeSet;
 

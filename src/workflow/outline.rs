@@ -1,7 +1,7 @@
 //! The schemas within a schema: how they hold together, and what it costs to check a value by them.
 //!
-//! Invariant: references stay within the schema and lead to something, none leads back to itself, and neither their chains nor
-//! their number nor that of the patterns is without bound.
+//! Invariant: references stay within the schema and lead to something, none leads back to itself, and neither their
+//! chains nor their number nor that of the patterns is without bound.
 
 use std::collections::HashMap;
 

@@ -1,12 +1,12 @@
 //! What an execution does next.
 //!
-//! Invariant: the log decides. Given the same definition, the same progress and the same facts, the same comes next; a step
-//! that has ended is never started again; no step begins before what it reads is there; no more are running than the limit
-//! allows; and as long as it is not over, someone works or a person is waited for.
+//! Invariant: the log decides. Given the same definition, the same progress and the same facts, the same comes next; a
+//! step that has ended is never started again; no step begins before what it reads is there; no more are running than
+//! the limit allows; and as long as it is not over, someone works or a person is waited for.
 //!
-//! A step that fails ends an execution when the execution needs it: then nothing new begins, what is running is let come
-//! to its end, and what waits for a person does so no longer. A step is *dispensable* when it is not final, and whoever
-//! reads what it writes can do without it or is dispensable too.
+//! A step that fails ends an execution when the execution needs it: then nothing new begins, what is running is let
+//! come to its end, and what waits for a person does so no longer. A step is *dispensable* when it is not final, and
+//! whoever reads what it writes can do without it or is dispensable too.
 
 use std::collections::BTreeSet;
 
@@ -88,8 +88,8 @@ pub fn plan(workflow: &Workflow, progress: &Progress, facts: &Facts<'_>) -> Plan
     Plan { actions: planner.actions, outlook, wake_at }
 }
 
-/// Whether a call may be made. `reserved` is what calls in progress may cost, `estimate` what this one may; a model without
-/// a price is not held back by it.
+/// Whether a call may be made. `reserved` is what calls in progress may cost, `estimate` what this one may; a model
+/// without a price is not held back by it.
 pub fn affords(
     workflow: &Workflow,
     progress: &Progress,

@@ -1,9 +1,9 @@
 //! What a model is asked.
 //!
-//! Invariant: whatever did not come from the definition stands in a block, as JSON, whole. A block begins and ends with a line
-//! that carries the prompt's *mark*. The mark is made of a digest over everything in the prompt, and rebuilt until it
-//! occurs nowhere in it; so nothing inside a block can end it, and the same question has the same prompt. Three backticks
-//! in a row are written as escapes, so nothing ends the fence within the block either.
+//! Invariant: whatever did not come from the definition stands in a block, as JSON, whole. A block begins and ends with
+//! a line that carries the prompt's *mark*. The mark is made of a digest over everything in the prompt, and rebuilt
+//! until it occurs nowhere in it; so nothing inside a block can end it, and the same question has the same prompt.
+//! Three backticks in a row are written as escapes, so nothing ends the fence within the block either.
 //!
 //! Nothing is ever cut: a prompt over its budget is an error that says so.
 

@@ -1,8 +1,8 @@
 //! What a model has replied: questions, a document, or something of no use.
 //!
-//! Invariant: a reply is JSON, plain or in exactly one fenced block, and nothing is guessed. What a model thinks before it
-//! replies is no reply: it ends with a closing tag, and what stands behind the last one that has JSON behind it counts.
-//! Whatever a reply is, it is judged in time and space that grow with its length only.
+//! Invariant: a reply is JSON, plain or in exactly one fenced block, and nothing is guessed. What a model thinks before
+//! it replies is no reply: it ends with a closing tag, and what stands behind the last one that has JSON behind it
+//! counts. Whatever a reply is, it is judged in time and space that grow with its length only.
 
 use serde_json::Value;
 

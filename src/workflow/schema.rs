@@ -1,8 +1,8 @@
 //! JSON Schema 2020-12: schemas that people and models write, so nothing of them is trusted.
 //!
-//! Invariant: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; a value that
-//! would take too long to check, or too deep a stack, is not checked and not valid; what is wrong with a value is told in
-//! a bounded number of bounded findings, whatever the value's size.
+//! Invariant: a schema is resolved within itself, never from elsewhere; a pattern takes time linear in the text; a
+//! value that would take too long to check, or too deep a stack, is not checked and not valid; what is wrong with a
+//! value is told in a bounded number of bounded findings, whatever the value's size.
 
 use std::fmt;
 use std::sync::Arc;

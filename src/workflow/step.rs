@@ -1,7 +1,7 @@
 //! What a running step does next, and what follows from a reply.
 //!
-//! Invariant: what is on record is used before anything is done again. A reply that is stored is judged and not asked for a
-//! second time; a document that a person has accepted is the one that completes the step.
+//! Invariant: what is on record is used before anything is done again. A reply that is stored is judged and not asked
+//! for a second time; a document that a person has accepted is the one that completes the step.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! What a person says to a step that waits, and whether it counts.
 //!
-//! Invariant: what is asked is answered once. Repeating the same input is acknowledged as known; different input is refused
-//! and changes nothing.
+//! Invariant: what is asked is answered once. Repeating the same input is acknowledged as known; different input is
+//! refused and changes nothing.
 
 use serde_json::{Map, Value};
 

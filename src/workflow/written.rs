@@ -1,7 +1,7 @@
 //! A definition as someone has written it, whatever stands beside it.
 //!
-//! Invariant: what the service adds to a definition is no part of it. So one that was shown can be sent, kept in a file and
-//! compared as it is.
+//! Invariant: what the service adds to a definition is no part of it. So one that was shown can be sent, kept in a file
+//! and compared as it is.
 
 use serde_json::Value;
 

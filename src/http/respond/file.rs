@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 use super::content::Content;
 use super::disposition::attachment;
 use super::sendfile::SentFile;
+use crate::blocking::blocking;
 use crate::files::{self, Dir};
-use crate::http::blocking::blocking;
 use crate::http::connection::ConnectionHandle;
 use crate::http::problem::{Code, Problem};
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::read::Read as _;
 use super::workspaces::workspace;
+use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
 use crate::domain::list::{CONFIGURATIONS, Within};
 use crate::domain::principal::Principal;
@@ -17,7 +18,6 @@ use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::Caller;
-use crate::http::blocking::blocking;
 use crate::http::call::Call;
 use crate::http::form;
 use crate::http::input::{self, Json};

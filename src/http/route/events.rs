@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::read::Read as _;
+use crate::blocking::blocking;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::time;
@@ -21,7 +22,6 @@ use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
 use crate::http::auth::Caller;
-use crate::http::blocking::blocking;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;

@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::read::Read as _;
+use crate::blocking::blocking;
 use crate::files::Dir;
-use crate::http::blocking::blocking;
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 

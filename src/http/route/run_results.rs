@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::read::Read as _;
 use super::runs::find;
+use crate::blocking::blocking;
 use crate::domain::RunId;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -20,7 +21,6 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
 use crate::http::auth::Caller;
-use crate::http::blocking::blocking;
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;

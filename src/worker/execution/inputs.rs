@@ -1,7 +1,7 @@
 //! What a step reads: found when it begins, and then kept to.
 //!
-//! Invariant: a step reads the latest version of each type in its scope as it is when it begins; its first event names them, and
-//! whoever goes on with it reads these.
+//! Invariant: a step reads the latest version of each type in its scope as it is when it begins; its first event names
+//! them, and whoever goes on with it reads these.
 
 use serde_json::Value;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::backoff::Backoff;
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::progress::DocumentRef;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkflowDocument};
@@ -29,21 +30,26 @@ pub trait ExecutionPorts: Send + Sync + 'static {
     /// A person has accepted this version.
     fn accept(&self, of: &Execution, document: &DocumentRef) -> Answer<()>;
 
-    /// The log failed after `log`: records that in the row, with the end of the execution, since no terminal event can be written.
+    /// The log failed after `log`: records that in the row, with the end of the execution, since no terminal event can
+    /// be written.
     fn record_end(&self, execution: &Execution, state: ExecutionState, log: Tail) -> LocalBoxFuture<'static, ()>;
 }
 
 /// Retries storage that is unavailable, for about half a minute in all.
-const DELAYS_MS: [u64; 8] = [50, 200, 500, 1_000, 3_000, 5_000, 10_000, 10_000];
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(10) };
+const RETRIES: u32 = 10;
 
 /// Repeats `ask` until it succeeds or the attempts are used up.
 pub async fn with_retries<T>(ask: impl Fn() -> Answer<T>) -> Result<T, Unavailable> {
-    for delay in DELAYS_MS {
+    for attempt in 1..=RETRIES {
+        let delay = BACKOFF.pause(attempt);
         match ask().await {
-            Err(error) => tracing::warn!(error = %error, delay_ms = delay, "storage unavailable, retrying"),
+            Err(error) => {
+                tracing::warn!(error = %error, delay_ms = delay.as_millis(), "storage unavailable, retrying")
+            }
             answer => return answer,
         }
-        tokio::time::sleep(Duration::from_millis(delay)).await;
+        tokio::time::sleep(delay).await;
     }
     ask().await
 }

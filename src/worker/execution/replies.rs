@@ -1,13 +1,15 @@
 //! Calls on disk: `calls/<call_id>.json` in the execution's directory.
 //!
-//! Invariant: the file of a call is there, synced, before the call is made, and holds the reply, synced, before the log mentions
-//! it. So after a crash the log and these files together say of every call whether it was made and what came of it.
+//! Invariant: the file of a call is there, synced, before the call is made, and holds the reply, synced, before the log
+//! mentions it. So after a crash the log and these files together say of every call whether it was made and what came
+//! of it.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::blocking::blocking;
 use crate::domain::CallId;
 use crate::domain::progress::StepKey;
 use crate::event::payload::execution::LlmCall;
@@ -88,8 +90,4 @@ pub fn digest(content: &str) -> String {
 fn read(file: &Location) -> io::Result<StoredCall> {
     serde_json::from_slice(&file.read(LARGEST)?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", file.path().display())))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

@@ -152,7 +152,8 @@ impl Session {
         Ok(self.work.writer.write(EXECUTION_STARTED, None, &started).await?)
     }
 
-    /// Calls that a previous process has made and not logged: their replies are used; without one they were interrupted.
+    /// Calls that a previous process has made and not logged: their replies are used; without one they were
+    /// interrupted.
     async fn report_calls(&self) -> Result<(), Interruption> {
         for id in self.unreported_calls().await {
             let stored = match self.work.replies.load(id).await {

@@ -1,7 +1,7 @@
 //! One running step, or one item of it, until it has ended or waits for a person.
 //!
-//! Invariant: what it does next is asked of [`next_move`] each time, so one that goes on after a restart does what it would
-//! have done.
+//! Invariant: what it does next is asked of [`next_move`] each time, so one that goes on after a restart does what it
+//! would have done.
 
 use std::time::Duration;
 

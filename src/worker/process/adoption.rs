@@ -1,8 +1,9 @@
 //! Orphans that come to this process, and which of its children they are not.
 //!
-//! Invariant: the service is a subreaper too. When a child kills its own launcher, all that descended from it comes to the
-//! service, and is distinguished from the service's own launchers by a list of these. The list is locked while a launcher is
-//! started and while one is reaped, so a launcher is never taken for an orphan, nor its exit status from it.
+//! Invariant: the service is a subreaper too. When a child kills its own launcher, all that descended from it comes to
+//! the service, and is distinguished from the service's own launchers by a list of these. The list is locked while a
+//! launcher is started and while one is reaped, so a launcher is never taken for an orphan, nor its exit status from
+//! it.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -56,8 +57,8 @@ pub(super) fn reap(pid: i32) -> (Exit, Usage) {
     }
 }
 
-/// Whether a launcher has ended of its own accord, which it does only when nothing of its child is left; `None` while it
-/// has not ended.
+/// Whether a launcher has ended of its own accord, which it does only when nothing of its child is left; `None` while
+/// it has not ended.
 pub(super) fn ended_by_itself(pid: i32) -> Option<bool> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
     match waitid(Id::Pid(Pid::from_raw(pid)), look) {

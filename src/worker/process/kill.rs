@@ -1,9 +1,9 @@
 //! Ending children, and proving that none is left.
 //!
-//! Invariant: SIGTERM first, to all descendants of the launcher, with a grace period; then rounds of SIGSTOP and SIGKILL
-//! until a scan of the process table finds nothing. A round stops every process before it kills any: a process that forks
-//! while the scan runs would otherwise leave a child behind that the scan has not seen (the fork race). The rounds are
-//! bounded, and processes that could not be killed are reported.
+//! Invariant: SIGTERM first, to all descendants of the launcher, with a grace period; then rounds of SIGSTOP and
+//! SIGKILL until a scan of the process table finds nothing. A round stops every process before it kills any: a process
+//! that forks while the scan runs would otherwise leave a child behind that the scan has not seen (the fork race). The
+//! rounds are bounded, and processes that could not be killed are reported.
 
 use std::collections::HashSet;
 use std::io;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::adoption;
 use super::spec::Marker;
 use super::table::{self, Held, Stat, Target};
+use crate::blocking::blocking;
 
 const ROUNDS: usize = 40;
 /// How long a round waits for the killed to go; the kernel needs far less, unless one hangs in a device.
@@ -74,11 +75,12 @@ impl Killer {
     pub async fn terminate(&self, grace: Duration) -> KillReport {
         let end = Instant::now() + grace;
         let target = self.target();
-        let mut asked = blocking(move || ask(&target)).await.unwrap_or_default();
+        let mut asked = blocking(move || Ok(ask(&target))).await.unwrap_or_default();
         while !asked.is_empty() && matches!(timeout_at(end, gone(asked)).await, Ok(Ok(()))) {
-            // Children that were started in the meantime get the rest of the time, although they were never sent SIGTERM.
+            // Children that were started in the meantime get the rest of the time, although they were never sent
+            // SIGTERM.
             let target = self.target();
-            asked = blocking(move || some_of(&table::find(&target))).await.unwrap_or_default();
+            asked = blocking(move || Ok(some_of(&table::find(&target)))).await.unwrap_or_default();
         }
         self.kill().await
     }
@@ -86,24 +88,19 @@ impl Killer {
     /// SIGKILL at once.
     pub async fn kill(&self) -> KillReport {
         let target = self.target();
-        blocking(move || sweep(&target)).await.unwrap_or_default()
+        blocking(move || Ok(sweep(&target))).await.unwrap_or_default()
     }
 }
 
 /// Kills all processes that carry one of these markers. For recovery after a crash of the service: the launchers of the
 /// previous process are gone from memory, and only the markers in their environment identify its children.
 pub async fn kill_marked(markers: Vec<Marker>) -> KillReport {
-    blocking(move || sweep(&Target::marked(markers))).await.unwrap_or_default()
+    blocking(move || Ok(sweep(&Target::marked(markers)))).await.unwrap_or_default()
 }
 
 /// The living processes that carry one of these markers, or descend from one that does.
 pub async fn survivors(markers: Vec<Marker>) -> Vec<i32> {
-    blocking(move || numbers(&Target::marked(markers))).await.unwrap_or_default()
-}
-
-/// Reading the process table blocks. `None` only when the runtime is shutting down.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    blocking(move || Ok(numbers(&Target::marked(markers)))).await.unwrap_or_default()
 }
 
 fn numbers(target: &Target) -> Vec<i32> {

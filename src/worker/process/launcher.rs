@@ -1,13 +1,13 @@
 //! The parent of every child: a small process between the service and what it starts, this program under a hidden
 //! argument.
 //!
-//! Invariant: it is the subreaper of everything below it, so an orphan comes back to it whatever session, group or environment
-//! it has given itself, and it ends only when nothing descends from it any more. Hence ancestry finds all that a child has
-//! started, and a launcher that has ended by itself proves that nothing is left. When the service dies, it ends what it
-//! has started.
+//! Invariant: it is the subreaper of everything below it, so an orphan comes back to it whatever session, group or
+//! environment it has given itself, and it ends only when nothing descends from it any more. Hence ancestry finds all
+//! that a child has started, and a launcher that has ended by itself proves that nothing is left. When the service
+//! dies, it ends what it has started.
 //!
-//! A child may signal, stop or kill its launcher, which has the same user. That helps it nowhere: the service watches the
-//! child itself too, and adopts the orphans of a launcher that was killed (see [`super::adoption`]).
+//! A child may signal, stop or kill its launcher, which has the same user. That helps it nowhere: the service watches
+//! the child itself too, and adopts the orphans of a launcher that was killed (see [`super::adoption`]).
 
 use std::ffi::{CString, OsString};
 use std::fs::File;

@@ -6,8 +6,8 @@
 //! One that begins like a JSON object may be an event and is kept whole up to [`EVENT_LIMIT`]; beyond that only
 //! its beginning is kept.
 
-/// The longest piece of text in one `console.line`, as JSON. The whole event stays below 64 KiB, which is as much as some
-/// readers take of a line.
+/// The longest piece of text in one `console.line`, as JSON. The whole event stays below 64 KiB, which is as much as
+/// some readers take of a line.
 pub const LINE_LIMIT: usize = 63 * 1024;
 /// The longest line that can be an event.
 pub const EVENT_LIMIT: usize = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! One child, from its start to the proof that nothing of it is left.
 //!
-//! Invariant: the launcher is not reaped before all descendants of the child are gone. An unreaped PID, by which they are
-//! found, cannot be reused by the kernel; reaping first would let a sweep hit a stranger's processes.
+//! Invariant: the launcher is not reaped before all descendants of the child are gone. An unreaped PID, by which they
+//! are found, cannot be reused by the kernel; reaping first would let a sweep hit a stranger's processes.
 
 use std::io;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The kernel's table of processes, as far as finding one's own children goes.
 //!
-//! Invariant: a process is signalled through a pidfd that was verified, after it was opened, to be the process that
-//! was found (the PID reuse race: a PID that the kernel reassigned in between is never signalled). And "none is left" is reported only
-//! after a scan during which no process appeared and every parent was present: one that forks and exits has a new
-//! PID every time, and its child is reparented a moment later.
+//! Invariant: a process is signalled through a pidfd that was verified, after it was opened, to be the process that was
+//! found (the PID reuse race: a PID that the kernel reassigned in between is never signalled). And "none is left" is
+//! reported only after a scan during which no process appeared and every parent was present: one that forks and exits
+//! has a new PID every time, and its child is reparented a moment later.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -124,10 +124,10 @@ const LOOKS: usize = 64;
 /// The living, by their numbers, and whether they were seen to belong to the target.
 type Snapshot = HashMap<i32, (Stat, bool)>;
 
-/// A process that forks and ends between our listing the numbers and our reading its line is gone by then: its child was
-/// not in the list, or was read when it still had that parent. So what has come since is looked at too, and what has a
-/// parent that is not there is looked at again, until nothing changes: each look is shorter than the one before, and soon
-/// shorter than the lifetime of any process.
+/// A process that forks and ends between our listing the numbers and our reading its line is gone by then: its child
+/// was not in the list, or was read when it still had that parent. So what has come since is looked at too, and what
+/// has a parent that is not there is looked at again, until nothing changes: each look is shorter than the one before,
+/// and soon shorter than the lifetime of any process.
 fn snapshot(target: &Target) -> Snapshot {
     let (mut known, mut asked, mut living) = (HashSet::new(), HashSet::new(), Snapshot::new());
     for _ in 0..LOOKS {

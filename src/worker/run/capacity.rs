@@ -1,9 +1,9 @@
 //! How many engines run at once, who of the others is next, and how many may wait.
 //!
-//! Invariants. At most so many places hold a slot as there are slots, and none is given while the gate is not open. Within a
-//! workspace slots are given in the order of enlisting: a place that is about to be ready is waited for, unless it has
-//! stepped aside. A place that is dropped gives back whatever it had. Places learn their positions from one list for all, which is made
-//! anew at most once a second however many ask.
+//! Invariants. At most so many places hold a slot as there are slots, and none is given while the gate is not open.
+//! Within a workspace slots are given in the order of enlisting: a place that is about to be ready is waited for,
+//! unless it has stepped aside. A place that is dropped gives back whatever it had. Places learn their positions from
+//! one list for all, which is made anew at most once a second however many ask.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -66,8 +66,8 @@ impl Session {
         if self.unless_cancelled(gate.passed()).await? { Ok(()) } else { Err(Early::Suspended) }
     }
 
-    /// Several documents go to the engine in a directory. An engine that reports what it can do, and not this, would fail
-    /// with less to say; one that reports nothing has the command line of old, which takes a directory.
+    /// Several documents go to the engine in a directory. An engine that reports what it can do, and not this, would
+    /// fail with less to say; one that reports nothing has the command line of old, which takes a directory.
     fn check_documents(&self, build: &ReadyBuild) -> Result<(), Early> {
         let options = &self.job.run.options;
         let several = options.document_ids.len() > 1 && options.mode() != RunMode::ValidateOnly;

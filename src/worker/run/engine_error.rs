@@ -1,7 +1,7 @@
 //! An error in an engine's stderr_tail.
 //!
-//! Invariant: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that only the
-//! service may give, is reported among the details.
+//! Invariant: whatever an engine calls its error reaches people, within bounds. A code that is no identifier, or that
+//! only the service may give, is reported among the details.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,5 @@
 //! The running engine: its process, its two ways of emitting events, its time limits, and its end.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::resource_limits;
 use super::rewrite::Names;
 use super::session::Session;
 use super::tail::Tail;
+use crate::blocking::blocking;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
 use crate::domain::status::RunStatus;
@@ -155,13 +155,13 @@ impl Session {
         }
     }
 
-    /// The engine may have put anything under the file's name, or under those of the directories above it: nothing that it
-    /// made is written through.
+    /// The engine may have put anything under the file's name, or under those of the directories above it: nothing that
+    /// it made is written through.
     async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
         let text = diagnostics(spec, outcome, parser).to_string();
         let directory = self.job.folder();
         let write = move || directory.open()?.replace(DIAGNOSTICS, text.as_bytes());
-        let written = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).flatten();
+        let written = blocking(write).await;
         if let Err(error) = written {
             tracing::warn!(run = %self.job.run.id, error = %error, "failed to write diagnostics");
         }
@@ -193,18 +193,22 @@ impl Session {
 struct Limits {
     total: Option<(Instant, Duration)>,
     idle: Option<Duration>,
-    heard: Instant,
+    last_output: Instant,
 }
 
 impl Limits {
     fn new(session: &Session) -> Self {
         let (settings, now) = (&session.job.context.settings.run, Instant::now());
-        Self { total: settings.timeout.map(|limit| (now + limit, limit)), idle: settings.idle_timeout, heard: now }
+        Self {
+            total: settings.timeout.map(|limit| (now + limit, limit)),
+            idle: settings.idle_timeout,
+            last_output: now,
+        }
     }
 
     fn reset_idle(&mut self) {
         if self.idle.is_some() {
-            self.heard = Instant::now();
+            self.last_output = Instant::now();
         }
     }
 
@@ -214,7 +218,7 @@ impl Limits {
         tokio::select! {
             reason = signal.stopped() => Cause::Stopped(reason),
             limit = until(self.total) => Cause::TooLong(RunFailureCode::RunTimeout, limit),
-            limit = until(self.idle.map(|idle| (self.heard + idle, idle))) => Cause::TooLong(RunFailureCode::IdleTimeout, limit),
+            limit = until(self.idle.map(|idle| (self.last_output + idle, idle))) => Cause::TooLong(RunFailureCode::IdleTimeout, limit),
         }
     }
 }

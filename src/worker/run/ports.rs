@@ -51,6 +51,7 @@ pub trait RunPorts: Send + Sync + 'static {
         ids: Vec<DocumentId>,
     ) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>>;
 
-    /// The log failed after `log`: records that in the row, with the end of the run, since no terminal event can be written.
+    /// The log failed after `log`: records that in the row, with the end of the run, since no terminal event can be
+    /// written.
     fn record_end(&self, run: &Run, state: RunState, log: Tail) -> BoxFuture<'static, ()>;
 }

@@ -1,8 +1,8 @@
 //! Whose turn it is, as a plain structure.
 //!
-//! Invariants. Workspaces that have someone waiting who may be served are served in turn: while one of them waits, no other
-//! is served twice. Within a workspace the lower ticket is first, whenever it came. [`FairQueue::positions`] are the places in the order
-//! in which everyone would be served if all might be and no one came or left.
+//! Invariants. Workspaces that have someone waiting who may be served are served in turn: while one of them waits, no
+//! other is served twice. Within a workspace the lower ticket is first, whenever it came. [`FairQueue::positions`] are
+//! the places in the order in which everyone would be served if all might be and no one came or left.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;

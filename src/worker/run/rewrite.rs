@@ -188,8 +188,8 @@ const TOLD_APART: usize = 1 << 16;
 /// Bytes of an engine's own id.
 const ID_LENGTH: usize = 200;
 
-/// Numbers files, sheets and tables of a run, so that no two tables share an id. What is known of each is a hash, and of
-/// how many is bounded: an engine may tell of millions.
+/// Numbers files, sheets and tables of a run, so that no two tables share an id. What is known of each is a hash, and
+/// of how many is bounded: an engine may tell of millions.
 #[derive(Debug, Default)]
 pub struct Tables {
     hasher: RandomState,

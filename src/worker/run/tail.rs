@@ -1,8 +1,9 @@
 //! The file that an engine appends its events to, followed while it grows.
 //!
-//! Invariants: a partially written line is held back until its newline arrives; nothing is read before the previous lines have been
-//! taken; once the engine is gone the file is read to its end, up to a number of bytes. Holes of a file, which can be
-//! larger than any disk, are not read. A notification only says when to look; where there are none, a timer does.
+//! Invariants: a partially written line is held back until its newline arrives; nothing is read before the previous
+//! lines have been taken; once the engine is gone the file is read to its end, up to a number of bytes. Holes of a
+//! file, which can be larger than any disk, are not read. A notification only says when to look; where there are none,
+//! a timer does.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,7 +22,8 @@ use crate::worker::process::{LineBatch, LineSplitter};
 /// In the directory of the engine's logs.
 const EVENTS: &str = "events.ndjson";
 const READ_BYTES: u64 = 128 * 1024;
-/// What an engine has written and is not yet read when it ends; what it leaves beyond that would keep its run from ending.
+/// What an engine has written and is not yet read when it ends; what it leaves beyond that would keep its run from
+/// ending.
 const REST_BYTES: u64 = 4 << 30;
 /// How often to look without a notification.
 const POLL: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! The engine that builds install: where it comes from, and its files made ready for installers.
 //!
-//! Invariant: what is handed to an installer is what was digested. Installers remember what they made of a path and write
-//! into it, so a directory is copied to a place that its content names, and the copy is never changed.
+//! Invariant: what is handed to an installer is what was digested. Installers remember what they made of a path and
+//! write into it, so a directory is copied to a place that its content names, and the copy is never changed.
 
 use std::io;
 use std::path::{Path, PathBuf};

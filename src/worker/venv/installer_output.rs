@@ -1,8 +1,8 @@
 //! What is printed while the installer is fetched, for every build that waits for it.
 //!
-//! Invariant: a listener gets the last line that was sent before it subscribed, then every later one in order. The fetch
-//! is started once for all builds, often before any of them listens; without the last line a build that subscribes during
-//! a long download would show nothing at all.
+//! Invariant: a listener gets the last line that was sent before it subscribed, then every later one in order. The
+//! fetch is started once for all builds, often before any of them listens; without the last line a build that
+//! subscribes during a long download would show nothing at all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

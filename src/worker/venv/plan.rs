@@ -212,8 +212,9 @@ impl VenvPlan<'_> {
     }
 }
 
-/// The command with a file or directory by its name alone, where that lies. Of a whole path, installers take some characters
-/// for parts of a URL, of a requirement or of a variable, and it is the operator who has named the directories above.
+/// The command with a file or directory by its name alone, where that lies. Of a whole path, installers take some
+/// characters for parts of a URL, of a requirement or of a variable, and it is the operator who has named the
+/// directories above.
 pub fn naming(mut command: ChildSpec, path: &Path) -> ChildSpec {
     command.args.push(Path::new(".").join(path.file_name().unwrap_or_default()).into());
     path.parent().unwrap_or(path).clone_into(&mut command.cwd);

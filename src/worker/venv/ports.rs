@@ -6,6 +6,7 @@ use crate::domain::build::{Build, BuildState};
 use crate::stream::Tail;
 
 pub trait BuildPorts: Send + Sync + 'static {
-    /// The log failed after `log`: records that in the row, with the end of the build, since no terminal event can be written.
+    /// The log failed after `log`: records that in the row, with the end of the build, since no terminal event can be
+    /// written.
     fn record_end(&self, build: &Build, state: BuildState, log: Tail) -> BoxFuture<'static, ()>;
 }

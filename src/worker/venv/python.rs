@@ -1,7 +1,7 @@
 //! The interpreter that venvs are made with.
 //!
-//! Invariant: an interpreter is what answers to the name, not the name: a shim or a link is asked for the program behind
-//! it, and one that is too old, broken or cannot make venvs is passed over.
+//! Invariant: an interpreter is what answers to the name, not the name: a shim or a link is asked for the program
+//! behind it, and one that is too old, broken or cannot make venvs is passed over.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

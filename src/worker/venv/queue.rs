@@ -1,7 +1,7 @@
 //! The order of a configuration's builds.
 //!
-//! Invariant: builds of one configuration are done one at a time, in the order in which their places were taken, however
-//! late one of them comes to ask whether it is its turn.
+//! Invariant: builds of one configuration are done one at a time, in the order in which their places were taken,
+//! however late one of them comes to ask whether it is its turn.
 
 use std::sync::Arc;
 
