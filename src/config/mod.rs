@@ -199,10 +199,10 @@ mod tests {
 
     #[test]
     fn the_folder_of_workflows_is_there_when_it_is_named() {
-        let folder = |sources| Settings::load(&sources).unwrap().workflows.folder;
-        assert_eq!(folder(Sources::default()), None);
-        assert_eq!(folder(environment(&[("ADE_WORKFLOWS_DIR", "")])), None);
-        assert_eq!(folder(environment(&[("ADE_WORKFLOWS_DIR", "/srv/flows")])), Some(PathBuf::from("/srv/flows")));
+        let directory = |sources| Settings::load(&sources).unwrap().workflows.folder;
+        assert_eq!(directory(Sources::default()), None);
+        assert_eq!(directory(environment(&[("ADE_WORKFLOWS_DIR", "")])), None);
+        assert_eq!(directory(environment(&[("ADE_WORKFLOWS_DIR", "/srv/flows")])), Some(PathBuf::from("/srv/flows")));
         let nested = with_file("[workflows]\ndir = \"<data_dir>/flows\"\n", Sources::default()).1.unwrap();
         assert_eq!(nested.workflows.folder, Some(nested.storage.data_dir.join("flows")));
     }

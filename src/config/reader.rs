@@ -95,12 +95,12 @@ impl Reader {
 
     /// The directory that `<data_dir>` stands for from here on.
     pub fn data_dir(&mut self) -> Result<PathBuf, SettingsError> {
-        self.data_dir = self.folder("data_dir")?;
+        self.data_dir = self.directory("data_dir")?;
         Ok(self.data_dir.clone())
     }
 
     /// A directory, absolute.
-    pub fn folder(&mut self, key: &'static str) -> Result<PathBuf, SettingsError> {
+    pub fn directory(&mut self, key: &'static str) -> Result<PathBuf, SettingsError> {
         let (text, origin) = self.text(key)?;
         let folder = std::path::absolute(&text).map_err(|_| SettingsError::Empty {
             key: key.to_owned(),

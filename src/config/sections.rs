@@ -199,7 +199,7 @@ impl StorageSettings {
 impl BuildSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self {
-            venvs_dir: reader.folder("venvs_dir")?,
+            venvs_dir: reader.directory("venvs_dir")?,
             engine_spec: reader.required("engine_spec")?,
             python_bin: reader.optional("python_bin")?,
             installer: reader.required("installer")?,

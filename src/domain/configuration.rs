@@ -20,7 +20,7 @@ super::status::text_enum! {
     ConfigurationStatus { Draft = "draft", Active = "active", Inactive = "inactive" }
 }
 
-/// A stored configuration package; its files are in [`Configuration::folder`].
+/// A stored configuration package; its files are in [`Configuration::directory`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Configuration {
     pub id: ConfigurationId,
@@ -53,7 +53,7 @@ impl Configuration {
     }
 
     /// The package's directory, relative to the data directory.
-    pub fn folder(&self) -> std::path::PathBuf {
+    pub fn directory(&self) -> std::path::PathBuf {
         format!("workspaces/{}/configurations/{}", self.workspace_id, self.id).into()
     }
 }

@@ -107,7 +107,7 @@ impl StreamKey {
     }
 
     /// The directory of the piece of work, or of the feed, relative to the data directory; made from ids only.
-    pub fn folder(self) -> PathBuf {
+    pub fn directory(self) -> PathBuf {
         let (workspace, id) = (self.workspace_id, self.id);
         PathBuf::from(match self.is_feed() {
             true => format!("workspaces/{workspace}/feed"),
@@ -117,7 +117,7 @@ impl StreamKey {
 
     /// The stream's log, relative to the data directory. Work keeps other files beside its log.
     pub fn log_path(self) -> PathBuf {
-        self.folder().join(if self.is_feed() { "events.ndjson" } else { "logs/events.ndjson" })
+        self.directory().join(if self.is_feed() { "events.ndjson" } else { "logs/events.ndjson" })
     }
 }
 

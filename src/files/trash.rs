@@ -427,7 +427,7 @@ mod tests {
     fn what_cannot_be_deleted_is_renamed_told_and_left() {
         let directory = tempfile::tempdir().unwrap();
         if is_root() {
-            // Of root, and so nothing that no one may delete.
+            // Of root, and so something that another user may not delete.
             fs::create_dir_all(directory.path().join(format!("{TRASH}1/of root"))).unwrap();
             fs::write(directory.path().join(format!("{TRASH}1/of root/file")), "").unwrap();
             as_nobody("files::trash::tests::what_is_of_root_is_left", directory.path());

@@ -494,7 +494,7 @@ mod tests {
 
     /// The compressed form of these lines, in frames of this size.
     fn compressed(sample: &Sample, plain: &LogReader, frame_bytes: usize, cache: usize) -> LogReader {
-        let path = sample.folder().join("compressed.zst");
+        let path = sample.directory().join("compressed.zst");
         let file = RealDisk::default().open(&path, Mode::Create).unwrap();
         file.set_len(0).unwrap();
         pack(plain, &*file, frame_bytes, &|| false).unwrap();
@@ -537,7 +537,7 @@ mod tests {
         let sample = Sample::new();
         let lines = sample.lines(12, 60);
         let plain = sample.reader(&lines);
-        let path = sample.folder().join("compressed.zst");
+        let path = sample.directory().join("compressed.zst");
         drop(compressed(&sample, &plain, 700, 0));
         let good = std::fs::read(&path).unwrap();
         let mut refused = 0;

@@ -51,7 +51,7 @@ impl Sample {
         LogReader::of_file(self.file(content))
     }
 
-    pub(super) fn folder(&self) -> &std::path::Path {
+    pub(super) fn directory(&self) -> &std::path::Path {
         self.folder.path()
     }
 

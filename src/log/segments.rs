@@ -159,7 +159,7 @@ mod tests {
         }
 
         fn names(&self) -> Vec<String> {
-            let mut names = RealDisk::default().list(&self.folder.path().join(self.key.folder())).unwrap();
+            let mut names = RealDisk::default().list(&self.folder.path().join(self.key.directory())).unwrap();
             names.sort();
             names
         }

@@ -64,7 +64,7 @@ impl<J: Journal> Shared<J> {
     pub(super) fn open_durably(&self, key: &StreamKey) -> io::Result<Arc<dyn DiskFile>> {
         let relative = key.log_path();
         let folders: Vec<_> = relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
-        let shared = key.folder();
+        let shared = key.directory();
         for folder in folders.iter().rev() {
             // Directories above the work's own hold those of many streams. They are few, so they are remembered, and the
             // next stream saves their syncs.

@@ -45,7 +45,7 @@ pub enum OriginError {
 
 impl Origin {
     pub fn copy_of(work: &WorkContext, original: &Configuration) -> Self {
-        Self::Copy { from: work.location(original.folder()), locks: work.packages.clone() }
+        Self::Copy { from: work.location(original.directory()), locks: work.packages.clone() }
     }
 
     /// Writes the files and returns their digest. Blocks.
@@ -66,7 +66,7 @@ pub async fn add_configuration<E: Send + 'static>(
     mut configuration: Configuration,
     make: impl FnOnce(&Location) -> Result<String, E> + Send + 'static,
 ) -> Result<Configuration, AddError<E>> {
-    let directory = services.work.location(configuration.folder());
+    let directory = services.work.location(configuration.directory());
     configuration.content_digest = made(move || make(&directory)).await?;
     services.store.insert_configuration(&configuration).await?;
     Ok(configuration)

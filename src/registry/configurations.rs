@@ -34,7 +34,7 @@ pub type Expected = precondition::Expected<String>;
 
 /// The digest of the files as they are on disk; the row is brought up to date.
 pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
-    let (locks, directory) = (services.work.packages.clone(), folder(services, configuration));
+    let (locks, directory) = (services.work.packages.clone(), directory(services, configuration));
     let digest =
         tokio::task::spawn_blocking(move || locks.reading(&directory.path(), || package::content_digest(&directory)));
     let digest = digest.await.map_err(io::Error::other)??;
@@ -63,7 +63,7 @@ pub async fn replace(
 ) -> Result<Configuration, ReplaceError> {
     let found = services.store.find_configuration(&scope, id).await?;
     let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
-    let (locks, directory) = (services.work.packages.clone(), folder(&services, &configuration));
+    let (locks, directory) = (services.work.packages.clone(), directory(&services, &configuration));
     let exchanged = tokio::task::spawn_blocking(move || {
         locks.exchanging(&directory.path(), || {
             let digest = package::content_digest(&directory).map_err(ImportError::from)?;
@@ -98,7 +98,7 @@ pub struct Exported {
 
 /// The same files give the same bytes.
 pub async fn export(work: &WorkContext, configuration: &Configuration) -> Result<Exported, ExportError> {
-    let (locks, directory) = (work.packages.clone(), work.location(configuration.folder()));
+    let (locks, directory) = (work.packages.clone(), work.location(configuration.directory()));
     let incoming = work.location(INCOMING);
     let exported = tokio::task::spawn_blocking(move || {
         locks.reading(&directory.path(), || {
@@ -127,6 +127,6 @@ async fn note(services: &Services, configuration: &Configuration, digest: &str) 
 }
 
 /// Where a configuration's files are.
-pub fn folder(services: &Services, configuration: &Configuration) -> Location {
-    services.work.location(configuration.folder())
+pub fn directory(services: &Services, configuration: &Configuration) -> Location {
+    services.work.location(configuration.directory())
 }

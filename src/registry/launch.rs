@@ -40,7 +40,7 @@ pub async fn roll_back<W: StoredWork>(core: &Core, work: &W) {
 
 async fn remove_directory(core: &Core, key: StreamKey) {
     let work = &core.services.work;
-    work.trash.discard_soon(work.data_dir.join(key.folder())).await;
+    work.trash.discard_soon(work.data_dir.join(key.directory())).await;
 }
 
 /// Starts work, or goes on with work that was started before. Must be called on a worker thread.

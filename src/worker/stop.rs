@@ -6,7 +6,7 @@ use crate::event::payload::Caller;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// Someone asked for it.
+    /// It was asked for.
     Cancel { requested_by: Option<Caller>, reason: Option<String> },
     /// The service is going down.
     Interrupt,

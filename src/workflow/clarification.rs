@@ -76,7 +76,7 @@ pub fn given(mut answers: Map<String, Value>) -> Map<String, Value> {
     answers
 }
 
-/// Whether someone only says again what was said.
+/// Whether it only repeats what was said before.
 pub fn is_repeat(first: &Map<String, Value>, again: &Map<String, Value>) -> bool {
     let said = |answers: &Map<String, Value>| given(answers.clone());
     said(first) == said(again)

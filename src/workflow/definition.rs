@@ -113,7 +113,7 @@ pub struct Step {
     pub for_each: Option<ForEach>,
 }
 
-/// Whether a person must accept the document, and who may: roles of API keys or names of keys; no one named is anyone.
+/// Whether a person must accept the document, and who may: roles of API keys or names of keys; with none named, anyone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AcceptanceRule {
     pub required: bool,

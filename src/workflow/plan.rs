@@ -2,7 +2,7 @@
 //!
 //! Invariant: the log decides. Given the same definition, the same progress and the same facts, the same comes next; a
 //! step that has ended is never started again; no step begins before what it reads is there; no more are running than
-//! the limit allows; and as long as it is not over, someone works or a person is waited for.
+//! the limit allows; and as long as it is not over, a step is running or a person is waited for.
 //!
 //! A step that fails ends an execution when the execution needs it: then nothing new begins, what is running is let
 //! come to its end, and what waits for a person does so no longer. A step is *dispensable* when it is not final, and
@@ -26,9 +26,9 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// The document types that the scope has, of those that no step writes.
     pub present: &'a BTreeSet<String>,
-    /// What is running in this process. After a restart no one is.
+    /// What is running in this process; after a restart, nothing is.
     pub at_work: &'a BTreeSet<StepKey>,
-    /// Someone wants it to end. Once a step has been cancelled for that, the log says it too.
+    /// It has been asked to end. Once a step has been cancelled for that, the log says it too.
     pub is_cancelled: bool,
 }
 
@@ -52,7 +52,7 @@ pub enum Action {
 /// How the execution stands when the actions are done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outlook {
-    /// Someone is running, or is about to be.
+    /// A step is running, or is about to be.
     Busy,
     /// Nothing happens before a person has spoken.
     Waiting,
@@ -152,9 +152,9 @@ impl Stop {
 /// What a step reads.
 enum Inputs {
     Ready,
-    /// Someone still writes.
+    /// It is still being written.
     Awaited,
-    /// No one will write it.
+    /// It will not be written.
     Lost,
     /// Not given.
     Missing(Vec<String>),
@@ -251,7 +251,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Has started, is not waiting, and no one works at it.
+    /// Has started, is not waiting, and is not being worked on.
     fn unattended(&self) -> Vec<Action> {
         let states = self.workflow.steps.iter().flat_map(|step| self.states(step));
         let unattended = states.filter(|(key, state)| {

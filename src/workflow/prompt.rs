@@ -124,7 +124,7 @@ fn input(input: &Input<'_>) -> Block {
     Block::new(format!("input {document_type}{of_item}, {document_id} version {version}"), input.content)
 }
 
-/// Questions that no one had to answer, and no one did, are there too.
+/// Questions that did not have to be answered, and were not, are there too.
 fn answers(state: &StepState) -> Vec<Value> {
     let pairs = state.answered().flat_map(|(asked, answers)| {
         asked.questions.iter().map(move |question| {

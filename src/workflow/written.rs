@@ -1,4 +1,4 @@
-//! A definition as someone has written it, whatever stands beside it.
+//! A definition as it was written, whatever stands beside it.
 //!
 //! Invariant: what the service adds to a definition is no part of it. So one that was shown can be sent, kept in a file
 //! and compared as it is.

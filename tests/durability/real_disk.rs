@@ -99,7 +99,7 @@ fn a_log_that_is_gone_does_not_stop_the_replay() {
     let root = open(folder.path(), Durability::Fsync);
     root.writer(key, None).unwrap().0.commit(lines(key, 1..=1, 10), true).wait().unwrap();
     drop(root);
-    std::fs::remove_dir_all(folder.path().join(key.folder())).unwrap();
+    std::fs::remove_dir_all(folder.path().join(key.directory())).unwrap();
     let (root, report) = LogRoot::open(folder.path(), Arc::new(RealDisk::default()), LogOptions::default()).unwrap();
     assert_eq!((report.logs, report.gone), (0, 1));
     assert!(matches!(root.reader(key), Err(OpenReaderError::NotFound)));

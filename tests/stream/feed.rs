@@ -145,7 +145,7 @@ fn told(root: &LogRoot, world: &World) -> HashMap<String, Vec<(String, u64)>> {
 }
 
 fn files(world: &World) -> usize {
-    std::fs::read_dir(world.folder.path().join(world.feed().folder())).unwrap().count()
+    std::fs::read_dir(world.folder.path().join(world.feed().directory())).unwrap().count()
 }
 
 fn lived(sequences: [u64; 3]) -> Vec<(String, u64)> {

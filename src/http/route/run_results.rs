@@ -77,7 +77,7 @@ async fn outputs(
     let data_dir = registry.settings().storage.data_dir.clone();
     let left_out = left_out(&run);
     let listed = blocking(move || {
-        let directory = match Dir::root(&data_dir)?.open(run.stream_key().folder()) {
+        let directory = match Dir::root(&data_dir)?.open(run.stream_key().directory()) {
             Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
             directory => directory?,
         };
@@ -148,7 +148,7 @@ async fn output(
         return Err(absent());
     }
     let name = wanted.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
-    let path = run.stream_key().folder().join("output").join(wanted);
+    let path = run.stream_key().directory().join("output").join(wanted);
     let data_dir = &registry.settings().storage.data_dir;
     file::respond(&request, data_dir, path, content_type(&name), &name).await.map_err(|problem| match problem.code {
         Code::NotFound => absent(),
@@ -163,7 +163,7 @@ const DIAGNOSTICS: u64 = 4 << 20;
 /// How the engine ended, and the end of what it said.
 async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = find(caller, &registry, *id).await?;
-    let (data_dir, directory) = (registry.settings().storage.data_dir.clone(), run.stream_key().folder());
+    let (data_dir, directory) = (registry.settings().storage.data_dir.clone(), run.stream_key().directory());
     let written =
         blocking(move || Dir::root(&data_dir)?.open(directory)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();
     let engine: Option<Value> = written.and_then(|text| serde_json::from_slice(&text).ok());

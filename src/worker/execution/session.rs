@@ -67,7 +67,7 @@ pub async fn drive(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Out
 
 async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<Session, LogFailed> {
     let writer = EventWriter::open(job.stream.clone()).await?;
-    let directory = job.context.location(job.execution.stream_key().folder());
+    let directory = job.context.location(job.execution.stream_key().directory());
     let work = Work { job, writer, replies: Replies::of(directory), reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),

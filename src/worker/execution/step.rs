@@ -162,7 +162,7 @@ impl StepWork {
         }
     }
 
-    /// To check a large document by a large schema takes its time, which is no one else's.
+    /// To check a large document by a large schema takes its time, and takes it from nothing else.
     async fn verdict(
         &self,
         step: &Step,

@@ -47,7 +47,7 @@ enum Phase {
     Running,
     Draining(Instant),
     Sweeping(JoinHandle<KillReport>),
-    /// No one writes any more; what is in the pipes is the rest.
+    /// Nothing writes any more; what is in the pipes is the rest.
     Swept(KillReport),
 }
 

@@ -237,7 +237,7 @@ impl Place {
         }
     }
 
-    /// It will be a while until it is ready: no one is to wait for it.
+    /// It will be a while until it is ready: nothing is to wait for it.
     pub fn step_aside(&self) {
         let mut state = self.capacity.lock();
         if state.advance(self.ticket, Step::Aside).is_some() {

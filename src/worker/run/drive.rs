@@ -128,7 +128,7 @@ impl Session {
         let Ending { status, failure, report, error_event } = ending;
         self.post(error_event.into_iter().collect()).await;
         let time = ending::Time { started_at: self.started_at, completed_at: self.job.stream.now() };
-        let mut completed = ending::completed(self.job.folder(), time, status, failure, report).await;
+        let mut completed = ending::completed(self.job.directory(), time, status, failure, report).await;
         self.fold.end(&completed);
         completed.summary = self.fold.state().summary.clone();
         let mut draft = Draft::new(RUN_COMPLETED, Source::Api, &completed);

@@ -147,7 +147,7 @@ pub async fn conclude_run(
     if let Err(error) = fold_so_far(stream, &mut fold).await {
         tracing::error!(run = %run.id, error = %error, "failed to fold the log for the run's summary");
     }
-    let directory = context.location(run.stream_key().folder());
+    let directory = context.location(run.stream_key().directory());
     context.trash.discard_soon(directory.join(DRY_RUN_OUTPUT).path()).await;
     let failure = RunFailure::new(code, Stage::Run, message);
     let time = Time { started_at: fold.state().started_at, completed_at: stream.now() };

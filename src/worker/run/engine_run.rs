@@ -40,7 +40,7 @@ enum Cause {
 impl Session {
     /// Runs the engine to its end and judges it.
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
-        let directory = self.job.folder().path();
+        let directory = self.job.directory().path();
         let mode = self.job.run.options.mode();
         let output = directory.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
         let spec = self.command(build, &staged, &directory, &output);
@@ -49,7 +49,8 @@ impl Session {
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
-        let tail = Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().folder().join("engine-logs"));
+        let tail =
+            Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().directory().join("engine-logs"));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
         self.report_leftovers(&outcome).await;
         self.write_diagnostics(&spec, &outcome, &parser).await;
@@ -159,7 +160,7 @@ impl Session {
     /// it made is written through.
     async fn write_diagnostics(&self, spec: &ChildSpec, outcome: &Outcome, parser: &EngineParser) {
         let text = diagnostics(spec, outcome, parser).to_string();
-        let directory = self.job.folder();
+        let directory = self.job.directory();
         let write = move || directory.open()?.replace(DIAGNOSTICS, text.as_bytes());
         let written = blocking(write).await;
         if let Err(error) = written {

@@ -35,7 +35,7 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     if found.len() < ids.len() {
         return Err(missing("an input document has been deleted".into()));
     }
-    let (data_dir, directory) = (job.context.data_dir.clone(), job.folder());
+    let (data_dir, directory) = (job.context.data_dir.clone(), job.directory());
     let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &directory, &found)).await;
     staged
         .map_err(io::Error::other)

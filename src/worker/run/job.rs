@@ -27,7 +27,7 @@ pub struct RunJob {
 
 impl RunJob {
     /// The run's own directory.
-    pub fn folder(&self) -> Location {
-        self.context.location(self.run.stream_key().folder())
+    pub fn directory(&self) -> Location {
+        self.context.location(self.run.stream_key().directory())
     }
 }

@@ -1,8 +1,8 @@
 //! Whose turn it is, as a plain structure.
 //!
-//! Invariants. Workspaces that have someone waiting who may be served are served in turn: while one of them waits, no
+//! Invariants. Workspaces that have a run waiting that may start are served in turn: while one of them waits, no
 //! other is served twice. Within a workspace the lower ticket is first, whenever it came. [`FairQueue::positions`] are
-//! the places in the order in which everyone would be served if all might be and no one came or left.
+//! the places in the order in which everyone would be served if all might be and none came or left.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
@@ -12,7 +12,7 @@ pub type Ticket = u64;
 
 #[derive(Debug, Clone)]
 pub struct FairQueue<W> {
-    /// Those that have someone waiting; the first is served next, and then goes to the end.
+    /// Those that have runs waiting; the first is served next, and then goes to the end.
     turns: VecDeque<W>,
     /// Never empty lines, one for each of the above.
     lines: HashMap<W, BTreeSet<Ticket>>,
@@ -25,7 +25,7 @@ impl<W> Default for FairQueue<W> {
 }
 
 impl<W: Copy + Eq + Hash> FairQueue<W> {
-    /// One more waits. A workspace that had no one waiting has its turn after all others.
+    /// One more waits. A workspace that had none waiting has its turn after all others.
     pub fn push(&mut self, workspace: W, ticket: Ticket) {
         let line = self.lines.entry(workspace).or_default();
         if line.is_empty() {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain list of who waits: no one is lost, doubled or overtaken within a workspace, and no workspace
+        /// Against a plain list of what waits: nothing is lost, doubled or overtaken within a workspace, and no workspace
         /// is served twice while another waits.
         #[test]
         fn everybody_is_served_once_in_turn(steps in steps()) {

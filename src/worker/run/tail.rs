@@ -80,7 +80,7 @@ impl Tail {
         }
     }
 
-    /// No one writes any more: [`Tail::next`] ends at the file's end, or when it has given [`REST_BYTES`].
+    /// Nothing writes any more: [`Tail::next`] ends at the file's end, or when it has given [`REST_BYTES`].
     pub fn end(&mut self) {
         self.end_after(REST_BYTES);
     }

@@ -90,7 +90,7 @@ fn pip_files(service: &Environment) -> Vec<String> {
     paths.iter().filter_map(|path| text(path)).collect()
 }
 
-/// `None` where there is no such file. It may be reached by links; no one is waited for who would have to write it first.
+/// `None` where there is no such file. It may be reached by links; a pipe that nothing writes to is not waited for.
 fn text(path: &Path) -> Option<String> {
     let read = || {
         let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;

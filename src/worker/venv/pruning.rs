@@ -55,7 +55,7 @@ pub fn build_directories(
     Ok(builds.into_iter().map(|id| (id, venvs.join(&below).join(id.to_string()))).collect())
 }
 
-/// Far more than are ever kept; whatever else someone puts there is not gone through for ever.
+/// Far more than are ever kept; whatever else is put there is not gone through for ever.
 const MOST: usize = 100_000;
 
 /// Directories whose names are ids, in the order of these; none where there is no such directory.
