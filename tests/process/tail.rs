@@ -16,7 +16,7 @@ fn tail(folder: &tempfile::TempDir) -> Tail {
 }
 
 async fn next(tail: &mut Tail) -> Option<Vec<String>> {
-    let batch = tokio::time::timeout(Duration::from_secs(60), tail.next()).await.expect("lines come in time");
+    let batch = tokio::time::timeout(ade_test_support::TIMEOUT, tail.next()).await.expect("lines come in time");
     batch.map(|batch| batch.lines.into_iter().map(|line| line.text).collect())
 }
 

@@ -14,7 +14,7 @@ use crate::launcher;
 
 const GRACE: Duration = Duration::from_millis(300);
 /// What is not over by then never will be, however busy the machine is.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = ade_test_support::TIMEOUT;
 
 fn spec(program: &str, args: &[&str]) -> ChildSpec {
     let path = std::env::var_os("PATH").unwrap_or_default();
