@@ -310,7 +310,7 @@ mod planted {
     }
 
     #[test]
-    fn what_is_no_import_is_none() {
+    fn text_that_is_no_import_is_ignored() {
         for text in [
             "// use crate::store::Store;",
             "/* /* */ use crate::store::Store; */",
@@ -326,14 +326,14 @@ mod planted {
     }
 
     #[test]
-    fn a_path_through_the_root_is_no_way_around() {
+    fn a_path_through_the_crate_root_is_found_too() {
         assert_eq!(targets("log/mod.rs", "use crate::*;"), ["crate"]);
         assert_eq!(targets("log/mod.rs", "use crate as all;"), ["crate"]);
         assert_eq!(targets("log/mod.rs", "use super::*;"), ["crate"]);
     }
 
     #[test]
-    fn forbidden_unknown_and_accepted_are_told_apart() {
+    fn forbidden_unknown_and_accepted_origins_are_distinguished() {
         let source = source(&[("log/disk.rs", "\nuse crate::store::Store;"), ("new.rs", "")]);
         let table: &[(&str, &[&str])] =
             &[("domain", &[]), ("event", &[]), ("log", &["event"]), ("stream", &[]), ("store", &[]), ("http", &[])];
@@ -360,7 +360,7 @@ mod planted {
     }
 
     #[test]
-    fn circles_between_files_are_found_in_every_spelling() {
+    fn circles_between_files_are_found_for_every_import_form() {
         for (a, b) in [
             ("use super::b::B;", "use super::a::A;"),
             ("use crate::log::b;\nfn f() { b::g() }", "use crate::log::{a::A, c};"),
@@ -380,7 +380,7 @@ mod planted {
     }
 
     #[test]
-    fn what_only_passes_names_on_makes_no_circle() {
+    fn re_exports_make_no_circle() {
         for (root, a) in [
             ("mod a; pub use a::A; pub struct T;", "use super::T; pub struct A;"),
             ("mod a; pub mod b; pub use a::A; pub use b::B;", "use super::B; pub struct A;"),

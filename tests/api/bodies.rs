@@ -23,7 +23,7 @@ fn document(content: &str) -> String {
 }
 
 #[test]
-fn a_document_is_kept_to_the_last_digit_or_refused() {
+fn a_document_keeps_every_digit_or_is_rejected() {
     let app = TestApp::start();
     for (content, path, code) in [
         (r#"{"n": 12345678901234567890123}"#, "content.n", "number_inexact"),
@@ -50,7 +50,7 @@ fn a_document_is_kept_to_the_last_digit_or_refused() {
 }
 
 #[test]
-fn whatever_is_stored_keeps_its_numbers() {
+fn stored_documents_keep_their_numbers() {
     let app = TestApp::start();
     let big = "12345678901234567890123";
     let execution =
@@ -68,7 +68,7 @@ fn whatever_is_stored_keeps_its_numbers() {
 }
 
 #[test]
-fn a_fault_of_a_body_names_the_nested_field() {
+fn a_body_error_names_the_nested_field() {
     let app = TestApp::start();
     let project = app.project();
     for (body, path, code) in [
@@ -97,7 +97,7 @@ fn uploads(app: &TestApp, project: &Project) -> Value {
 }
 
 #[test]
-fn a_form_has_one_file_and_nothing_that_would_be_passed_over() {
+fn a_form_has_one_file_and_no_unknown_field() {
     let app = TestApp::start();
     let project = app.project();
     let file = ("file", Some("a.csv"), &b"1"[..]);
@@ -119,7 +119,7 @@ fn a_form_has_one_file_and_nothing_that_would_be_passed_over() {
 }
 
 #[test]
-fn a_key_that_would_be_ignored_is_refused() {
+fn an_idempotency_key_is_rejected_where_it_would_be_ignored() {
     let app = TestApp::start();
     let project = app.project();
     let keyed = |request: Request| request.header("Idempotency-Key", "k");
@@ -141,7 +141,7 @@ fn a_key_that_would_be_ignored_is_refused() {
 }
 
 #[test]
-fn what_people_say_has_an_end() {
+fn user_input_is_bounded() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -160,7 +160,7 @@ fn what_people_say_has_an_end() {
 }
 
 #[test]
-fn a_fault_of_a_query_has_one_code_and_names_the_parameter() {
+fn a_query_error_has_one_code_and_names_the_parameter() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([["say", "hello"]]))["id"].as_str().unwrap().to_owned();

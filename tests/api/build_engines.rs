@@ -28,7 +28,7 @@ fn changed_engine() -> Files {
 }
 
 #[test]
-fn an_edited_file_in_the_engines_folder_makes_a_new_build() {
+fn an_edited_engine_source_file_causes_a_new_build() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -66,7 +66,7 @@ fn an_engine_is_built_once_for_many_configurations() {
 }
 
 #[test]
-fn an_engine_is_a_wheel_or_a_source_archive_at_hand() {
+fn an_engine_can_be_a_local_wheel_or_source_archive() {
     for make in [wheel_of, source_archive_of] {
         let folder = tempfile::tempdir().unwrap();
         let (name, content) = make(&files_of("engine"));
@@ -126,7 +126,7 @@ fn an_engine_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_missing_uv_is_fetched_once_for_all_who_build_first() {
+fn a_missing_uv_is_fetched_once_for_concurrent_builds() {
     let index = Index::serving([uv_wheel()]);
     let app = on_index(&index, &[("ADE_INSTALLER", "auto"), ("PATH", "/nowhere")]);
     let projects = [app.project(), app.project(), app.project()];
@@ -151,7 +151,7 @@ fn a_missing_uv_is_fetched_once_for_all_who_build_first() {
 }
 
 #[test]
-fn without_uv_pip_does_it_and_the_stream_says_so() {
+fn without_uv_pip_is_used_and_the_stream_reports_it() {
     let index = Index::serving([pip_wheel()]);
     let app = on_index(&index, &[("ADE_INSTALLER", "auto"), ("PATH", "/nowhere")]);
     let project = app.project();

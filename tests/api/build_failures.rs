@@ -32,7 +32,7 @@ fn assert_nothing_left(app: &TestApp, project: &Project, build: &str) {
 }
 
 #[test]
-fn an_interpreter_that_makes_no_venv() {
+fn an_interpreter_that_cannot_create_a_venv() {
     let folder = tempfile::tempdir().unwrap();
     let python = interpreter(folder.path(), "case \"$*\" in *venv*) echo no room for a venv >&2; exit 3;; esac");
     let app = TestApp::with(&[("ADE_PYTHON_BIN", &python), ("ADE_INSTALLER", "pip")]);
@@ -58,7 +58,7 @@ fn without_an_interpreter_there_is_no_build() {
 }
 
 #[test]
-fn a_pip_that_cannot_be_had() {
+fn a_missing_pip() {
     let index = Index::serving([]);
     let of_index = index.settings();
     let mut settings: Vec<_> = of_index.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -70,7 +70,7 @@ fn a_pip_that_cannot_be_had() {
 }
 
 #[test]
-fn an_engine_that_does_not_tell_its_version() {
+fn an_engine_without_a_version() {
     for (says, phase) in [("print('one point two')", None), ("raise SystemExit(4)", Some("collect_metadata"))] {
         let app = TestApp::start();
         fs::write(app.folder().join("engine/src/ade_engine/__main__.py"), says).unwrap();
@@ -81,7 +81,7 @@ fn an_engine_that_does_not_tell_its_version() {
 }
 
 #[test]
-fn a_folder_of_venvs_that_turned_into_something_else() {
+fn a_venvs_directory_that_was_replaced_by_something_else() {
     let app = TestApp::start();
     let project = app.project();
     let venvs = app.data_dir().join("venvs");
@@ -103,7 +103,7 @@ fn safe_mode_refuses_builds() {
 }
 
 #[test]
-fn a_service_that_is_stopped_interrupts_its_builds() {
+fn a_stopped_service_interrupts_its_builds() {
     let mut app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("never"), "started": app.path("started")}));
     let build = id(&app.create_build(&project, &json!({})));
@@ -182,7 +182,7 @@ fn a_build_is_cancelled_in_whichever_step_it_is() {
 }
 
 #[test]
-fn the_time_limit_is_for_the_whole_build() {
+fn the_timeout_applies_to_the_whole_build() {
     let folder = tempfile::tempdir().unwrap();
     let slow = "case \"$*\" in *without-pip*) sleep 3;; *--upgrade*) echo still here; sleep 600;; esac";
     let python = interpreter(folder.path(), slow);

@@ -39,7 +39,7 @@ fn assert_present(app: &TestApp, project: &Project, expected: &[(&str, bool)]) {
 }
 
 #[test]
-fn an_environment_that_is_too_old_is_built_anew() {
+fn an_environment_older_than_its_limit_is_rebuilt() {
     let app = TestApp::with(&[("ADE_BUILD_TTL", "1ms")]);
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -78,7 +78,7 @@ fn the_newest_venvs_stay_and_every_row_stays() {
 }
 
 #[test]
-fn a_run_keeps_the_venv_that_it_began_with_while_others_are_built() {
+fn a_run_keeps_the_venv_it_started_with_while_others_are_built() {
     let app = TestApp::with(&[("ADE_BUILD_KEEP", "1")]);
     let project = app.project();
     let digest = app.show_configuration(&project)["content_digest"].clone();
@@ -136,7 +136,7 @@ fn no_run_loses_its_venv_to_pruning() {
 }
 
 #[test]
-fn a_folder_deleted_by_hand_is_missed_at_once() {
+fn a_directory_deleted_by_hand_is_noticed_at_once() {
     let app = TestApp::start();
     let project = app.project();
     let older = id(&app.build(&project, &json!({})));
@@ -158,7 +158,7 @@ fn a_folder_deleted_by_hand_is_missed_at_once() {
 }
 
 #[test]
-fn a_venv_with_the_marker_of_another_is_built_again() {
+fn a_venv_with_the_marker_of_another_build_is_rebuilt() {
     let app = TestApp::start();
     let project = app.project();
     let first = id(&app.build(&project, &json!({})));
@@ -192,7 +192,7 @@ fn the_venv_of_another_node_is_neither_used_nor_pruned() {
 }
 
 #[test]
-fn what_a_crash_left_half_made_is_gone_after_a_start() {
+fn partial_work_left_by_a_crash_is_removed_at_the_next_start() {
     let mut app = TestApp::with(&[("ADE_MAINTENANCE_INTERVAL", "1s")]);
     let project = app.project();
     let build = id(&app.build(&project, &json!({})));

@@ -22,7 +22,7 @@ fn venv_of(app: &TestApp, build: &Value) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_build_takes_six_steps_and_tells_each() {
+fn a_build_reports_each_of_its_six_steps() {
     let app = TestApp::start();
     let project = app.project();
     let created = app.post(&project.builds(), &json!({})).expect(201);
@@ -124,7 +124,7 @@ fn listing(folder: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
-fn a_build_that_is_there_already_is_used_again() {
+fn an_existing_build_is_reused() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -147,7 +147,7 @@ fn a_build_that_is_there_already_is_used_again() {
 }
 
 #[test]
-fn force_builds_again() {
+fn force_rebuilds() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -167,7 +167,7 @@ fn force_builds_again() {
 }
 
 #[test]
-fn a_changed_configuration_is_built_anew() {
+fn a_changed_configuration_is_rebuilt() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -202,7 +202,7 @@ fn six_runs_at_once_on_a_new_configuration_build_once() {
 }
 
 #[test]
-fn a_venv_deleted_by_hand_is_built_again() {
+fn a_venv_deleted_by_hand_is_rebuilt() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -249,7 +249,7 @@ fn a_build_can_be_waited_for_and_watched() {
 }
 
 #[test]
-fn a_build_whose_log_cannot_be_made_leaves_nothing_behind() {
+fn a_build_whose_log_cannot_be_created_leaves_nothing_behind() {
     let app = TestApp::start();
     let project = app.project();
     let builds = app.data_dir().join("workspaces").join(&project.workspace).join("builds");
@@ -261,7 +261,7 @@ fn a_build_whose_log_cannot_be_made_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_wait_that_takes_too_long_answers_the_build_as_it_stands() {
+fn a_wait_that_times_out_returns_the_unfinished_build() {
     let app = TestApp::with(&[("ADE_BUILD_ENSURE_WAIT", "1s")]);
     let project = app.project_building(&json!({"await": app.path("go")}));
     let build = app.create_build(&project, &json!({"wait": true}));
@@ -271,7 +271,7 @@ fn a_wait_that_takes_too_long_answers_the_build_as_it_stands() {
 }
 
 #[test]
-fn who_asks_while_a_build_is_under_way_joins_it() {
+fn a_request_during_a_running_build_joins_it() {
     let app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let first = app.create_build(&project, &json!({}));
@@ -310,7 +310,7 @@ fn failed(app: &TestApp, project: &crate::support::Project, code: &str, phase: &
 }
 
 #[test]
-fn an_engine_that_cannot_be_installed() {
+fn an_engine_that_cannot_be_installed_fails_the_build() {
     let folder = tempfile::tempdir().unwrap();
     let spec = folder.path().display().to_string();
     fs::write(folder.path().join("pyproject.toml"), "[build-system]\nrequires = []\nbuild-backend = \"nothing\"\nbackend-path = [\".\"]\n[project]\nname = \"ade-engine\"\nversion = \"1\"\n").unwrap();
@@ -345,7 +345,7 @@ fn a_configuration_that_cannot_be_installed_keeps_its_history() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_imported() {
+fn a_configuration_that_cannot_be_imported_fails_its_build() {
     let app = TestApp::start();
     let broken =
         with_file(files_of("configuration"), "src/ade_config/__init__.py", "raise RuntimeError('not today')\n");
@@ -359,7 +359,7 @@ fn a_configuration_that_cannot_be_imported() {
 }
 
 #[test]
-fn a_run_whose_build_fails_says_so_once() {
+fn a_run_whose_build_fails_reports_it_once() {
     let app = TestApp::start();
     let project = app.project_building(&json!({"fail": "no luck today"}));
     let run = app.run(&project, &json!([]));
@@ -381,7 +381,7 @@ fn a_run_whose_build_fails_says_so_once() {
 }
 
 #[test]
-fn a_build_that_takes_too_long_is_ended() {
+fn a_build_that_exceeds_its_timeout_fails() {
     let app = TestApp::with(&[("ADE_BUILD_TIMEOUT", "4s")]);
     let project = app.project_building(&json!({"await": app.path("never")}));
     let build = app.build(&project, &json!({}));

@@ -68,7 +68,7 @@ fn an_engine_that_leaves_a_child_behind_does_not_keep_its_run_open() {
 }
 
 #[test]
-fn what_has_ended_otherwise_cannot_be_cancelled() {
+fn work_that_ended_differently_cannot_be_cancelled() {
     let app = TestApp::start();
     let project = app.project();
     let run = ids(&app.run(&project, &json!([])));
@@ -102,7 +102,7 @@ fn a_run_that_waits_for_capacity_is_cancelled_at_once() {
 }
 
 #[test]
-fn the_last_run_that_leaves_cancels_the_build() {
+fn cancelling_the_last_waiting_run_cancels_the_build() {
     let app = TestApp::start();
     let (_, run, build) = building(&app);
     assert_eq!(app.show_run(&run)["status"], "building");
@@ -114,7 +114,7 @@ fn the_last_run_that_leaves_cancels_the_build() {
 }
 
 #[test]
-fn a_run_that_leaves_does_not_cancel_the_build_of_another() {
+fn cancelling_one_run_does_not_cancel_the_build_another_waits_for() {
     let app = TestApp::start();
     let (project, first, build) = building(&app);
     let second = app.create_run(&project, &json!([]));
@@ -129,7 +129,7 @@ fn a_run_that_leaves_does_not_cancel_the_build_of_another() {
 }
 
 #[test]
-fn a_build_that_was_asked_for_goes_on_without_the_run_that_joined_it() {
+fn a_requested_build_continues_without_the_run_that_joined_it() {
     let app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = ids(&app.create_build(&project, &json!({})));
@@ -159,7 +159,7 @@ fn a_cancelled_build_fails_the_runs_that_wait_for_it() {
 }
 
 #[test]
-fn a_build_that_waits_for_its_turn_is_cancelled_at_once() {
+fn a_queued_build_is_cancelled_at_once() {
     let app = TestApp::start();
     let (project, run, _) = building(&app);
     let forced = ids(&app.create_build(&project, &json!({"force": true})));

@@ -58,7 +58,7 @@ fn workspaces_are_served_in_turn() {
 }
 
 #[test]
-fn a_position_that_has_changed_is_told_again() {
+fn a_changed_queue_position_is_reported_again() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     let held = app.held_run(&project);
@@ -81,7 +81,7 @@ fn a_position_that_has_changed_is_told_again() {
 }
 
 #[test]
-fn a_full_queue_refuses_until_there_is_room() {
+fn a_full_queue_rejects_work_until_there_is_room() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1"), ("ADE_QUEUE_SIZE", "1")]);
     let project = app.project();
     let held = app.held_run(&project);
@@ -117,7 +117,7 @@ fn runs_that_wait_for_their_build_are_queued_too() {
 }
 
 #[test]
-fn a_build_takes_no_capacity() {
+fn a_build_uses_no_run_slot() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let (project, other) = (app.project(), app.project());
     let held = app.held_run(&project);
@@ -127,7 +127,7 @@ fn a_build_takes_no_capacity() {
 }
 
 #[test]
-fn a_run_that_fails_gives_its_place_free() {
+fn a_failed_run_releases_its_slot() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     for _ in 0..3 {

@@ -21,7 +21,7 @@ fn changed(content: &str) -> Files {
 }
 
 #[test]
-fn a_package_is_replaced_by_who_knows_what_it_was() {
+fn replacing_a_package_requires_its_current_etag() {
     let app = TestApp::start();
     let project = app.project();
     let before = app.get(&target(&project, "")).expect(200);
@@ -48,7 +48,7 @@ fn a_package_is_replaced_by_who_knows_what_it_was() {
 }
 
 #[test]
-fn what_is_no_package_replaces_nothing() {
+fn an_invalid_package_replaces_nothing() {
     let app = TestApp::start();
     let project = app.project();
     let before = app.show_configuration(&project);
@@ -65,7 +65,7 @@ fn what_is_no_package_replaces_nothing() {
 }
 
 #[test]
-fn files_that_were_changed_by_hand_are_not_replaced_unseen() {
+fn files_changed_by_hand_are_not_silently_replaced() {
     let app = TestApp::start();
     let project = app.project();
     let etag = app.get(&target(&project, "")).header("etag").unwrap().to_owned();
@@ -78,7 +78,7 @@ fn files_that_were_changed_by_hand_are_not_replaced_unseen() {
 }
 
 #[test]
-fn of_two_who_replace_the_same_one_comes_first() {
+fn of_two_concurrent_replacements_one_wins() {
     let app = TestApp::start();
     let project = app.project();
     let etag = app.get(&target(&project, "")).header("etag").unwrap().to_owned();
@@ -94,7 +94,7 @@ fn of_two_who_replace_the_same_one_comes_first() {
 }
 
 #[test]
-fn a_build_takes_what_was_asked_for_or_says_that_it_has_changed() {
+fn a_build_uses_the_requested_inputs_or_reports_that_they_changed() {
     let app = TestApp::start();
     let project = app.project();
     let zips = [zip_of(&changed("x = 1\n")), zip_of(&changed("x = 2\n"))];
@@ -123,7 +123,7 @@ fn a_build_takes_what_was_asked_for_or_says_that_it_has_changed() {
 }
 
 #[test]
-fn what_is_exported_comes_back_the_same() {
+fn an_exported_package_can_be_imported_unchanged() {
     let app = TestApp::start();
     let project = app.project_of(&changed("x = 1\n"));
     let shown = app.get(&target(&project, ""));

@@ -42,7 +42,7 @@ fn is_empty(folder: &Path) -> bool {
 }
 
 #[test]
-fn the_default_template_becomes_a_configuration() {
+fn the_default_template_creates_a_configuration() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     let created = create(&app, &workspace, json!({"type": "template", "template_id": "default"})).expect(201);
@@ -58,7 +58,7 @@ fn the_default_template_becomes_a_configuration() {
 }
 
 #[test]
-fn the_same_files_have_the_same_digest_however_they_came() {
+fn the_same_files_have_the_same_digest_however_they_were_imported() {
     let app = TestApp::start();
     let first = app.project();
     let original = app.show_configuration(&first);
@@ -75,7 +75,7 @@ fn the_same_files_have_the_same_digest_however_they_came() {
 }
 
 #[test]
-fn what_is_no_part_of_a_package_is_left_out() {
+fn files_outside_the_package_are_left_out() {
     let app = TestApp::start();
     let plain = app.project();
     let mut files = files_of("configuration");
@@ -87,7 +87,7 @@ fn what_is_no_part_of_a_package_is_left_out() {
 }
 
 #[test]
-fn an_archive_that_reaches_outside_is_refused() {
+fn an_archive_with_paths_outside_is_rejected() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     let link = zip_with(|zip| zip.add_symlink("link", "/etc/passwd", SimpleFileOptions::default()).unwrap());
@@ -103,7 +103,7 @@ fn an_archive_that_reaches_outside_is_refused() {
 }
 
 #[test]
-fn an_archive_that_is_none_or_holds_no_package_is_refused() {
+fn an_invalid_archive_or_one_without_a_package_is_rejected() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     app.import(&workspace, b"not a zip").problem(422, "invalid_archive");
@@ -118,7 +118,7 @@ fn an_archive_that_is_none_or_holds_no_package_is_refused() {
 }
 
 #[test]
-fn an_archive_that_unpacks_too_large_is_refused() {
+fn an_archive_that_unpacks_too_large_is_rejected() {
     let app = TestApp::start();
     let workspace = app.create_workspace("W");
     let bomb = zip_with(|zip| {
@@ -138,7 +138,7 @@ fn an_archive_that_unpacks_too_large_is_refused() {
 }
 
 #[test]
-fn a_clone_goes_its_own_way() {
+fn a_clone_changes_independently() {
     let app = TestApp::start();
     let original = app.project();
     let source = json!({"type": "clone", "configuration_id": original.configuration});
@@ -152,7 +152,7 @@ fn a_clone_goes_its_own_way() {
 }
 
 #[test]
-fn what_is_no_source_is_refused() {
+fn an_invalid_source_is_rejected() {
     let app = TestApp::start();
     let project = app.project();
     let workspace = &project.workspace;

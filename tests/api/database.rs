@@ -11,7 +11,7 @@ fn migrate_beyond(app: &TestApp, name: &str) {
 }
 
 #[test]
-fn a_schema_that_is_newer_is_served_so_that_the_program_can_be_rolled_back_alone() {
+fn a_newer_schema_is_served_so_that_the_program_alone_can_be_rolled_back() {
     let mut app = TestApp::start();
     let project = app.project();
     let before = app.run(&project, &json!([]));
@@ -29,13 +29,13 @@ fn a_schema_that_is_newer_is_served_so_that_the_program_can_be_rolled_back_alone
 }
 
 #[test]
-fn a_schema_that_is_older_is_left_alone_when_migrations_are_asked_for_by_hand() {
+fn an_older_schema_is_left_alone_when_migrations_are_manual() {
     let refused = TestApp::refused(&[("ADE_AUTO_MIGRATE", "false")]);
     assert!(refused.contains("schema is old") && refused.contains("ade migrate up"), "{refused}");
 }
 
 #[test]
-fn a_run_ends_and_is_watched_while_the_database_is_away() {
+fn a_run_ends_and_is_followed_while_the_database_is_unavailable() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -51,7 +51,7 @@ fn a_run_ends_and_is_watched_while_the_database_is_away() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_is_told_from_one_that_fails() {
+fn an_unresponsive_database_is_distinguished_from_a_failing_one() {
     let app = TestApp::start();
     if !app.database_url().starts_with("sqlite") {
         // There is no way to lock PostgreSQL for one client only.

@@ -38,7 +38,7 @@ fn an_upload_whose_client_hangs_up_leaves_no_file_without_a_row() {
 }
 
 #[test]
-fn a_document_is_stored_and_comes_back() {
+fn a_document_is_stored_and_returned() {
     let app = TestApp::start();
     let project = app.project();
     let parts = [("metadata", None, &br#"{"from": "mail"}"#[..]), ("file", Some("people.csv"), b"a,b\n1,2\n")];
@@ -58,7 +58,7 @@ fn a_document_is_stored_and_comes_back() {
 }
 
 #[test]
-fn a_name_that_leads_elsewhere_leads_nowhere() {
+fn names_that_escape_the_directory_are_404() {
     let app = TestApp::start();
     let project = app.project();
     let steps = json!([["describe", "told.json"]]).to_string();
@@ -86,7 +86,7 @@ fn a_name_that_leads_elsewhere_leads_nowhere() {
 }
 
 #[test]
-fn a_name_cannot_end_the_header_it_is_sent_in() {
+fn a_file_name_cannot_break_out_of_its_header() {
     let app = TestApp::start();
     let project = app.project();
     let document = app.upload(&project, "a;b é%22.csv", b"x");
@@ -95,7 +95,7 @@ fn a_name_cannot_end_the_header_it_is_sent_in() {
 }
 
 #[test]
-fn a_document_comes_whole_in_part_or_as_its_length() {
+fn a_document_is_served_whole_by_range_or_by_head() {
     let app = TestApp::start();
     let project = app.project();
     let document = app.upload(&project, "steps.csv", b"0123456789");
@@ -115,7 +115,7 @@ fn a_document_comes_whole_in_part_or_as_its_length() {
 }
 
 #[test]
-fn a_document_over_the_limit_is_refused_and_leaves_nothing() {
+fn a_document_over_the_limit_is_rejected_and_leaves_nothing() {
     let app = TestApp::with(&[("ADE_UPLOAD_MAX_BYTES", "1000")]);
     let project = app.project();
     send(&app, &project, &[("file", Some("x.csv"), &[b'x'; 1000])]).expect(201);
@@ -128,7 +128,7 @@ fn a_document_over_the_limit_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn a_form_that_is_none_is_refused() {
+fn a_malformed_form_is_rejected() {
     let app = TestApp::start();
     let project = app.project();
     send(&app, &project, &[("metadata", None, b"{}")]).problem(422, "invalid_request");

@@ -51,7 +51,7 @@ impl Uploaded {
 }
 
 #[test]
-fn a_large_file_comes_whole_and_in_part_on_a_connection_that_goes_on() {
+fn a_large_file_is_served_whole_and_by_range_on_one_connection() {
     let it = Uploaded::new();
     let (most, length) = (LARGE - 1_000_000, LARGE.to_string());
     let requests = [
@@ -78,7 +78,7 @@ fn a_large_file_comes_whole_and_in_part_on_a_connection_that_goes_on() {
 }
 
 #[test]
-fn a_large_log_comes_as_it_is() {
+fn a_large_log_is_served_unchanged() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([["emit", 3000, 1000]]));
@@ -89,7 +89,7 @@ fn a_large_log_comes_as_it_is() {
 }
 
 #[test]
-fn a_client_that_reads_late_gets_all_of_it() {
+fn a_client_that_reads_late_gets_everything() {
     let it = Uploaded::new();
     let mut late = it.get().open(it.app.address).unwrap();
     let mut first = vec![0; 1_000_000];
@@ -101,7 +101,7 @@ fn a_client_that_reads_late_gets_all_of_it() {
 }
 
 #[test]
-fn a_download_that_is_given_up_lets_go_of_its_file() {
+fn an_abandoned_download_releases_its_file() {
     let it = Uploaded::new();
     let stalled: Vec<_> = (0..20).map(|_| it.get().open(it.app.address).unwrap()).collect();
     assert_eq!(it.times_open(), 20);
@@ -111,7 +111,7 @@ fn a_download_that_is_given_up_lets_go_of_its_file() {
 }
 
 #[test]
-fn a_file_that_gets_shorter_is_not_taken_for_the_whole() {
+fn a_file_truncated_during_a_download_is_not_passed_off_as_whole() {
     let it = Uploaded::new();
     let incoming = it.get().open(it.app.address).unwrap();
     fs::OpenOptions::new().write(true).open(it.file()).unwrap().set_len(LARGE as u64 / 2).unwrap();
@@ -120,7 +120,7 @@ fn a_file_that_gets_shorter_is_not_taken_for_the_whole() {
 }
 
 #[test]
-fn a_stop_ends_downloads_that_stall() {
+fn a_stop_ends_stalled_downloads() {
     let mut it = Uploaded::new();
     let stalled: Vec<_> = (0..5).map(|_| it.get().open(it.app.address).unwrap()).collect();
     it.app.stop_gracefully();

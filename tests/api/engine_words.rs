@@ -41,7 +41,7 @@ fn an_engine_learns_the_names_of_its_documents() {
 }
 
 #[test]
-fn two_documents_of_one_name_are_two_files_of_the_run() {
+fn two_documents_with_one_name_are_staged_as_two_files() {
     let app = TestApp::start();
     let project = app.project();
     // Each step is done by the engine for the first document; the tables are those of both.

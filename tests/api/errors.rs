@@ -19,7 +19,7 @@ fn every_error_is_a_problem_with_the_id_of_its_request() {
 }
 
 #[test]
-fn a_request_without_an_id_is_given_one() {
+fn a_request_without_an_id_gets_one() {
     let app = TestApp::start();
     let ids: Vec<String> =
         ["/health/live", "/nowhere"].map(|path| app.get(path).header("x-request-id").unwrap().to_owned()).into();
@@ -29,7 +29,7 @@ fn a_request_without_an_id_is_given_one() {
 }
 
 #[test]
-fn what_has_no_route_is_404_and_a_wrong_method_405() {
+fn unknown_routes_are_404_and_wrong_methods_405() {
     let app = TestApp::start();
     for path in ["/nowhere", "/api/v1", "/api/v2/runs", "/api/v1/runs"] {
         app.get(path).problem(404, "not_found");
@@ -71,7 +71,7 @@ fn a_body_that_is_too_large_is_413_and_one_that_is_no_json_422() {
 }
 
 #[test]
-fn a_foreign_host_is_refused() {
+fn a_foreign_host_is_rejected() {
     let app = TestApp::start();
     for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1:8000", ""] {
         app.send(&Request::get("/api/v1/workspaces").header("Host", host)).problem(403, "host_not_allowed");
@@ -83,7 +83,7 @@ fn a_foreign_host_is_refused() {
 }
 
 #[test]
-fn a_foreign_origin_is_refused_and_changes_nothing() {
+fn a_foreign_origin_is_rejected_and_changes_nothing() {
     let app = TestApp::start();
     let create = || Request::post("/api/v1/workspaces").json(&json!({"name": "x"}));
     let port = app.address.port();

@@ -53,7 +53,7 @@ fn an_event_is_the_same_bytes_everywhere() {
 }
 
 #[test]
-fn the_form_is_chosen_by_query_then_accept() {
+fn the_format_is_chosen_by_query_then_accept() {
     let it = Finished::with_notes(0);
     let form = |rest: &str, accept: &str| {
         let answer = it.app.send(&Request::get(it.target(rest)).header("Accept", accept)).expect(200);
@@ -70,7 +70,7 @@ fn the_form_is_chosen_by_query_then_accept() {
 }
 
 #[test]
-fn an_event_stream_says_how_it_is_to_be_treated() {
+fn an_event_stream_has_headers_that_disable_caching_and_buffering() {
     let it = Finished::with_notes(0);
     let mut stream = it.app.stream(&Request::get(it.target("/stream")));
     assert_eq!(stream.head.header("cache-control"), Some("no-cache, no-transform"));
@@ -84,7 +84,7 @@ fn an_event_stream_says_how_it_is_to_be_treated() {
 }
 
 #[test]
-fn names_of_events_can_be_their_types() {
+fn event_names_can_be_their_types() {
     let it = Finished::with_notes(0);
     let names = |rest: &str| -> Vec<String> {
         let frames = it.app.stream(&Request::get(it.target(rest))).rest();
@@ -97,7 +97,7 @@ fn names_of_events_can_be_their_types() {
 }
 
 #[test]
-fn a_reader_starts_where_it_says() {
+fn a_reader_starts_at_the_requested_position() {
     let it = Finished::with_notes(10);
     let last = it.last;
     let from = |first: u64| (first..=last).collect::<Vec<_>>();
@@ -180,7 +180,7 @@ fn a_reader_that_has_everything_gets_204_and_one_ahead_409() {
 }
 
 #[test]
-fn a_position_that_is_no_number_is_400() {
+fn a_non_numeric_position_is_400() {
     let it = Finished::with_notes(0);
     for name in ["after_sequence", "from_sequence", "last_event_id", "tail", "limit", "wait"] {
         // Nothing at all is what a client sends that has seen nothing yet.

@@ -23,7 +23,7 @@ fn on_every_transport(app: &TestApp, target: &str, filter: &str) -> Vec<Value> {
 }
 
 #[test]
-fn filters_work_on_every_transport_and_let_the_end_pass() {
+fn filters_work_on_every_transport_and_keep_the_terminal_event() {
     let (app, target, last) = with_notes(5);
     let all = on_every_transport(&app, &target, "");
     assert_eq!(all.len() as u64, last);
@@ -74,7 +74,7 @@ fn a_filtered_page_moves_its_reader_on() {
 }
 
 #[test]
-fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
+fn filtered_out_events_still_advance_the_last_event_id() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.create_run(&project, &json!([["emit", 5_000], ["await", app.path("go")]]));
@@ -109,7 +109,7 @@ fn a_long_stretch_of_nothing_still_moves_the_last_event_id() {
 }
 
 #[test]
-fn no_block_is_without_data_where_an_event_can_carry_the_position() {
+fn no_frame_lacks_data_where_an_event_can_carry_the_position() {
     let (app, target, last) = with_notes(5_000);
     let run = target.split('/').nth(4).unwrap();
     for target in [

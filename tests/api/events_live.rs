@@ -10,7 +10,7 @@ fn events_of(run: &str) -> String {
 }
 
 #[test]
-fn a_reader_sees_what_was_and_what_comes_each_once() {
+fn a_reader_sees_past_and_new_events_exactly_once() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));
@@ -86,7 +86,7 @@ fn a_long_poll_wakes_for_an_event_and_for_the_end() {
 }
 
 #[test]
-fn a_long_poll_in_vain_ends_in_time_and_moves_on() {
+fn a_long_poll_without_events_times_out_and_advances_the_cursor() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -100,7 +100,7 @@ fn a_long_poll_in_vain_ends_in_time_and_moves_on() {
 }
 
 #[test]
-fn lines_can_be_followed_or_taken_as_they_are() {
+fn lines_can_be_followed_or_read_once() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -125,7 +125,7 @@ fn lines_can_be_followed_or_taken_as_they_are() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_holds_up_nobody() {
+fn a_stalled_reader_delays_no_one_else() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));
@@ -143,7 +143,7 @@ fn a_reader_that_does_not_read_holds_up_nobody() {
 }
 
 #[test]
-fn a_crowd_of_readers_sees_the_same() {
+fn many_readers_see_the_same_events() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));
@@ -158,7 +158,7 @@ fn a_crowd_of_readers_sees_the_same() {
 }
 
 #[test]
-fn a_stream_takes_so_many_readers_and_says_so() {
+fn a_stream_rejects_readers_over_its_limit() {
     let app = TestApp::with(&[("ADE_MAX_SUBSCRIBERS", "2")]);
     let project = app.project();
     let run = app.held_run(&project);
@@ -208,7 +208,7 @@ fn a_stream_may_follow_other_requests_on_its_connection() {
 }
 
 #[test]
-fn a_client_that_knows_no_chunks_gets_none() {
+fn a_client_that_does_not_support_chunked_encoding_gets_none() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));

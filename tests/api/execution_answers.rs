@@ -29,7 +29,7 @@ fn prompts(server: &ModelServer) -> Vec<String> {
 }
 
 #[test]
-fn every_fault_of_answers_is_named_and_none_of_them_is_kept() {
+fn every_invalid_answer_is_named_and_none_is_stored() {
     let app = TestApp::start();
     let mut it = app.execute_new(&workflow("ask", &[step("note", &[], EVERY_KIND)]));
     let asked = it.until_type("clarification_needed");
@@ -58,7 +58,7 @@ fn every_fault_of_answers_is_named_and_none_of_them_is_kept() {
 }
 
 #[test]
-fn answers_are_given_once_and_may_be_repeated() {
+fn answers_are_accepted_once_and_may_be_repeated() {
     let app = TestApp::start();
     let task = "Write it.\nbuiltin: ask What?\nbuiltin: ask? Why?";
     let mut it = app.execute_new(&workflow(
@@ -94,7 +94,7 @@ fn answers_are_given_once_and_may_be_repeated() {
 }
 
 #[test]
-fn twenty_who_answer_at_once_are_told_who_was_first() {
+fn of_twenty_concurrent_answers_the_first_wins() {
     let app = TestApp::start();
     let mut it = app.execute_new(&workflow("ask", &[step("note", &[], "Write it.\nbuiltin: ask What?")]));
     it.until_type("clarification_needed");
@@ -166,7 +166,7 @@ fn versions(texts: &[&str]) -> Vec<Turn> {
 }
 
 #[test]
-fn a_document_is_used_when_it_is_accepted() {
+fn a_document_is_used_once_it_is_accepted() {
     let server = ModelServer::scripted(versions(&["First", "Second"]));
     let app = TestApp::with(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     let mut it = app.execute_new(&accepted_by_a_person(2));
@@ -211,7 +211,7 @@ fn a_document_is_used_when_it_is_accepted() {
 }
 
 #[test]
-fn a_rejection_of_the_last_attempt_is_the_end() {
+fn rejecting_the_last_attempt_fails_the_step() {
     let server = ModelServer::scripted(versions(&["First", "Second"]));
     let app = TestApp::with(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     let mut it = app.execute_new(&accepted_by_a_person(2));
@@ -236,7 +236,7 @@ fn a_rejection_of_the_last_attempt_is_the_end() {
 }
 
 #[test]
-fn items_ask_and_are_accepted_each_for_itself() {
+fn items_ask_and_are_accepted_independently() {
     let app = TestApp::start();
     let each = with(
         step("part", &["list"], "Write one.\nbuiltin: ask What?"),
@@ -270,7 +270,7 @@ fn items_ask_and_are_accepted_each_for_itself() {
 }
 
 #[test]
-fn what_waits_for_a_person_is_cancelled_at_once() {
+fn an_execution_waiting_for_a_person_is_cancelled_at_once() {
     let app = TestApp::start();
     let accept = with(step("note", &[], "Write it."), json!({"acceptance": {"required": true}}));
     for (definition, wait) in [
@@ -294,7 +294,7 @@ fn what_waits_for_a_person_is_cancelled_at_once() {
 }
 
 #[test]
-fn questions_that_nobody_answers_in_time_fail_the_step() {
+fn questions_not_answered_in_time_fail_the_step() {
     let app = TestApp::with(&[("ADE_CLARIFICATION_TIMEOUT", "1s")]);
     let mut it = app.execute_new(&workflow(
         "ask",

@@ -131,7 +131,7 @@ fn respond(app: &TestApp, id: &str, event: &Value, random: &mut Random) -> bool 
 }
 
 #[test]
-fn a_hundred_executions_at_once_keep_every_law() {
+fn a_hundred_concurrent_executions_keep_every_law() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (count, seed) = (number("ADE_CROWD").unwrap_or(100), number("ADE_CROWD_SEED").unwrap_or(20_261_121));
     eprintln!("{count} executions, seed {seed}");

@@ -33,7 +33,7 @@ fn errors(it: &Watched<'_>) -> Vec<Value> {
 }
 
 #[test]
-fn a_reply_of_no_use_is_an_attempt_and_its_findings_are_told() {
+fn an_invalid_reply_counts_as_an_attempt_and_its_findings_are_sent_back() {
     let app = TestApp::start();
     for (what, code) in ODD {
         let name = format!("odd-{what}");
@@ -49,7 +49,7 @@ fn a_reply_of_no_use_is_an_attempt_and_its_findings_are_told() {
 }
 
 #[test]
-fn the_last_attempt_of_no_use_fails_the_step_and_skips_what_needs_it() {
+fn an_invalid_last_attempt_fails_the_step_and_skips_its_dependents() {
     let app = TestApp::start();
     for (what, code) in ODD.into_iter().chain([("invalid", "")]) {
         let name = format!("last-{what}");
@@ -71,7 +71,7 @@ fn the_last_attempt_of_no_use_fails_the_step_and_skips_what_needs_it() {
 }
 
 #[test]
-fn replies_of_a_server_end_as_those_of_the_builtin_provider_do() {
+fn replies_of_a_server_are_handled_like_those_of_the_builtin_provider() {
     let large = format!("{{\"title\": \"x\", \"text\": \"{}\"}}", "x".repeat(5_000_000));
     let server = ModelServer::scripted(vec![
         Turn::Says(large),
@@ -97,7 +97,7 @@ fn replies_of_a_server_end_as_those_of_the_builtin_provider_do() {
 }
 
 #[test]
-fn a_provider_that_is_busy_is_called_again_and_every_call_is_on_record() {
+fn calls_to_a_busy_provider_are_retried_and_each_is_recorded() {
     let busy = Turn::Refuses("429 Too Many Requests", "Retry-After: 1\r\n");
     let server = ModelServer::scripted(vec![busy, Turn::Says(document("At last"))]);
     let app = quick(&[("ADE_OPENAI_BASE_URL", &server.url())]);
@@ -126,7 +126,7 @@ fn a_provider_that_is_busy_is_called_again_and_every_call_is_on_record() {
 }
 
 #[test]
-fn calls_that_fail_in_passing_are_made_again_and_others_are_not() {
+fn transient_failures_are_retried_and_others_are_not() {
     let app = quick(&[]);
     for (fault, expected) in [
         ("fail rate_limited 1 after 20", vec![json!("rate_limited"), Value::Null]),
@@ -179,7 +179,7 @@ fn a_model_without_a_price_is_counted_and_costs_nothing() {
 }
 
 #[test]
-fn a_provider_without_a_key_fails_the_step_and_nothing_else() {
+fn a_missing_api_key_fails_only_its_step() {
     let app = quick(&[]);
     let note = with(step("note", &[], "Write it."), json!({"provider": "anthropic", "model": "claude-haiku-4-5"}));
     let mut it = app.execute_new(&workflow("keyless", &[note]));
@@ -219,7 +219,7 @@ fn no_call_is_made_that_could_exceed_the_cost_limit() {
 }
 
 #[test]
-fn an_execution_ends_when_its_time_is_over() {
+fn an_execution_fails_when_its_time_limit_is_reached() {
     let app = TestApp::start();
     for (name, task) in [("asks", "builtin: ask Why?"), ("works", "builtin: delay 600000")] {
         let limits = json!({"max_duration_seconds": 1});
@@ -296,7 +296,7 @@ fn a_cancel_closes_the_connection_to_the_provider() {
 }
 
 #[test]
-fn what_has_ended_is_not_cancelled() {
+fn finished_work_is_not_cancelled() {
     let app = TestApp::start();
     let mut done = app.execute_new(&workflow("note", &[step("note", &[], "Write it.")]));
     done.ends("completed");
@@ -311,7 +311,7 @@ fn what_has_ended_is_not_cancelled() {
 }
 
 #[test]
-fn a_retry_keeps_what_was_completed_and_begins_where_it_failed() {
+fn a_retry_keeps_completed_steps_and_starts_at_the_failed_one() {
     let refused = Turn::Refuses("400 Bad Request", "");
     let server = ModelServer::scripted(vec![refused, Turn::Says(document("Better"))]);
     let app = quick(&[("ADE_OPENAI_BASE_URL", &server.url())]);
@@ -361,7 +361,7 @@ fn a_retry_keeps_what_was_completed_and_begins_where_it_failed() {
 }
 
 #[test]
-fn what_has_not_ended_is_not_retried_and_what_was_cancelled_is() {
+fn unfinished_work_is_not_retried_and_cancelled_work_is() {
     let app = TestApp::start();
     let mut it = app.execute_new(&workflow(
         "ask",
@@ -379,7 +379,7 @@ fn what_has_not_ended_is_not_retried_and_what_was_cancelled_is() {
 }
 
 #[test]
-fn a_step_that_can_be_missed_does_not_end_the_execution() {
+fn a_failed_optional_step_does_not_end_the_execution() {
     let app = TestApp::start();
     let hint = with(step("hint", &[], "Write it.\nbuiltin: reply broken"), json!({"max_attempts": 1}));
     let note = with(step("note", &[], "Write it."), json!({"optional_inputs": ["hint"]}));
@@ -412,7 +412,7 @@ fn blocks(prompt: &str) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn no_document_ends_its_block() {
+fn no_document_can_end_its_prompt_block() {
     let server = ModelServer::scripted(vec![Turn::Says(document("Fine"))]);
     let app = quick(&[("ADE_OPENAI_BASE_URL", &server.url())]);
     app.add_workflow(&workflow("read", &[by_server(step("note", &["brief"], "Write it."))]));
@@ -438,7 +438,7 @@ fn no_document_ends_its_block() {
 }
 
 #[test]
-fn no_answer_and_no_comment_ends_its_block_either() {
+fn no_answer_or_comment_can_end_its_prompt_block() {
     let turns = vec![Turn::Says(question_set("What?").to_string()), Turn::Says(document("Fine"))];
     let server = ModelServer::scripted(turns);
     let app = quick(&[("ADE_OPENAI_BASE_URL", &server.url())]);
@@ -465,7 +465,7 @@ fn no_answer_and_no_comment_ends_its_block_either() {
 }
 
 #[test]
-fn an_input_that_is_too_large_is_not_cut_and_nothing_is_asked() {
+fn an_input_that_is_too_large_is_not_truncated_and_no_call_is_made() {
     let app = TestApp::with(&[("ADE_LLM_MAX_PROMPT", "8KiB")]);
     app.add_workflow(&workflow("read", &[step("note", &["brief"], "Write it.")]));
     let mut it = app.execute("read", &json!({"brief": {"title": "Long", "text": "x".repeat(8_192)}}));

@@ -30,7 +30,7 @@ fn validator(app: &TestApp, step: &str) -> jsonschema::Validator {
 }
 
 #[test]
-fn the_example_is_gone_through_with_no_key_and_no_network() {
+fn the_example_completes_with_no_key_and_no_network() {
     let app = TestApp::start();
     let (mut it, asked) = asked(&app);
     let questions = &asked["payload"]["questions"];
@@ -134,7 +134,7 @@ fn check_costs(app: &TestApp, it: &Watched<'_>) {
 }
 
 #[test]
-fn what_is_made_is_told_and_found() {
+fn created_work_is_reported_and_found() {
     let app = TestApp::start();
     app.add_workflow(&workflow("note", &[step("note", &[], "Write it.\nbuiltin: ask Why?")]));
     let mut body = app.execution_of("note", &json!({}));
@@ -168,7 +168,7 @@ fn what_is_made_is_told_and_found() {
 }
 
 #[test]
-fn what_cannot_be_made_is_refused_with_every_fault() {
+fn invalid_creation_is_rejected_with_every_error() {
     let app = TestApp::start();
     app.add_workflow(&workflow(
         "two",
@@ -289,7 +289,7 @@ fn the_same_create_twice_is_one_execution() {
 }
 
 #[test]
-fn a_create_may_answer_with_the_stream() {
+fn a_create_request_can_return_the_stream() {
     let app = TestApp::start();
     app.add_workflow(&workflow("note", &[step("note", &[], "Write it.")]));
     let mut body = app.execution_of("note", &json!({}));
@@ -419,7 +419,7 @@ fn an_event_is_the_same_bytes_in_every_form() {
 }
 
 #[test]
-fn a_reader_that_comes_back_misses_nothing_and_a_long_poll_is_held() {
+fn a_returning_reader_misses_nothing_and_a_long_poll_is_held() {
     let app = TestApp::start();
     let (mut it, asked) = asked(&app);
     let target = |rest: &str| format!("{EXECUTIONS}/{}{rest}", it.id);
@@ -440,7 +440,7 @@ fn a_reader_that_comes_back_misses_nothing_and_a_long_poll_is_held() {
 }
 
 #[test]
-fn the_feed_of_the_workspace_tells_of_it() {
+fn the_feed_of_the_workspace_reports_it() {
     let app = TestApp::start();
     let (mut it, asked) = asked(&app);
     it.answer("requirements", &json!({"answers": answers_to(&asked["payload"]["questions"])})).expect(200);
@@ -461,7 +461,7 @@ fn the_feed_of_the_workspace_tells_of_it() {
 }
 
 #[test]
-fn a_workflow_at_work_stays_and_an_execution_keeps_its_revision() {
+fn a_workflow_in_use_stays_and_an_execution_keeps_its_revision() {
     let app = TestApp::start();
     let definition =
         workflow("note", &[step("note", &[], "Write it.\nbuiltin: ask Why?"), step("end", &["note"], "End it.")]);
@@ -483,7 +483,7 @@ fn a_workflow_at_work_stays_and_an_execution_keeps_its_revision() {
 }
 
 #[test]
-fn items_have_chains_of_their_own_and_no_more_are_at_work_than_allowed() {
+fn items_have_their_own_chains_and_run_within_the_concurrency_limit() {
     let app = TestApp::start();
     let each = with(
         step("part", &["list"], "Write one.\nbuiltin: delay 20"),

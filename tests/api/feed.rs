@@ -44,7 +44,7 @@ fn wait_for(app: &TestApp, project: &Project, ends: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_feed_tells_what_becomes_of_everything_in_its_workspace() {
+fn a_feed_reports_all_work_in_its_workspace() {
     let app = TestApp::start();
     let (project, elsewhere) = (app.project(), app.project());
     let run = app.run(&project, &json!([["emit", 20], ["say", "x"]]));
@@ -80,7 +80,7 @@ fn a_feed_tells_what_becomes_of_everything_in_its_workspace() {
 }
 
 #[test]
-fn a_reused_build_is_told_as_one_that_ended_at_once() {
+fn a_reused_build_is_streamed_as_one_that_ended_at_once() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));
@@ -90,7 +90,7 @@ fn a_reused_build_is_told_as_one_that_ended_at_once() {
 }
 
 #[test]
-fn a_feed_is_read_like_every_stream() {
+fn a_feed_is_read_like_any_stream() {
     let app = TestApp::start();
     let project = app.project();
     let mut live = app.stream(&Request::get(format!("{}/stream", project.feed())));
@@ -130,7 +130,7 @@ fn a_feed_is_read_like_every_stream() {
 }
 
 #[test]
-fn a_feed_of_nothing_is_empty_and_one_of_no_workspace_is_not_there() {
+fn a_new_feed_is_empty_and_the_feed_of_an_unknown_workspace_is_404() {
     let app = TestApp::start();
     let workspace = app.create_workspace("Idle");
     let page = app.get(&format!("/api/v1/workspaces/{workspace}/events")).expect(200).json();
@@ -142,7 +142,7 @@ fn a_feed_of_nothing_is_empty_and_one_of_no_workspace_is_not_there() {
 }
 
 #[test]
-fn a_restart_tells_what_was_not_told_and_nothing_twice() {
+fn a_restart_delivers_what_was_pending_and_nothing_twice() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1"), ("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project();
     app.run(&project, &json!([]));
@@ -162,7 +162,7 @@ fn a_restart_tells_what_was_not_told_and_nothing_twice() {
 }
 
 #[test]
-fn at_a_stop_the_readers_of_a_feed_are_told_and_closed() {
+fn a_stop_notifies_and_closes_the_readers_of_a_feed() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "600s")]);
     let project = app.project();
     let mut reader = app.stream(&Request::get(format!("{}/stream", project.feed())));

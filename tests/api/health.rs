@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::support::TestApp;
 
 #[test]
-fn a_service_that_runs_is_live_and_ready() {
+fn a_running_service_is_live_and_ready() {
     let app = TestApp::start();
     assert_eq!(app.get("/health/live").expect(200).json()["status"], "ok");
     let ready = app.get("/health/ready").expect(200).json();
@@ -18,7 +18,7 @@ fn a_service_that_runs_is_live_and_ready() {
 }
 
 #[test]
-fn a_folder_that_is_gone_makes_the_service_unready_and_keeps_it_alive() {
+fn a_missing_data_directory_makes_the_service_unready_but_live() {
     let app = TestApp::start();
     let venvs = app.data_dir().join("venvs");
     std::fs::remove_dir_all(&venvs).unwrap();
@@ -33,7 +33,7 @@ fn a_folder_that_is_gone_makes_the_service_unready_and_keeps_it_alive() {
 }
 
 #[test]
-fn a_venvs_folder_that_cannot_be_made_is_named_at_the_start() {
+fn a_venvs_directory_that_cannot_be_created_is_named_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
@@ -43,7 +43,7 @@ fn a_venvs_folder_that_cannot_be_made_is_named_at_the_start() {
 }
 
 #[test]
-fn an_address_that_others_can_reach_is_refused() {
+fn a_non_loopback_address_is_refused() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let error = TestApp::refused(&[("ADE_BIND", address)]);
         assert!(error.contains("bind") && error.contains("loopback"), "{error}");
@@ -51,7 +51,7 @@ fn an_address_that_others_can_reach_is_refused() {
 }
 
 #[test]
-fn a_data_folder_has_one_service() {
+fn a_data_directory_has_one_service() {
     let app = TestApp::start();
     let error = app.start_beside().map(drop).unwrap_err();
     assert!(error.contains("in use"), "{error}");

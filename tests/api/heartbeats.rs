@@ -39,7 +39,7 @@ fn delay(app: &TestApp, listening: &Receiver<()>) -> Duration {
 }
 
 #[test]
-fn a_reader_who_is_shown_nothing_hears_a_heartbeat_in_time() {
+fn a_reader_whose_events_are_all_filtered_out_gets_heartbeats() {
     let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "4s")]);
     let project = app.project();
     // Something is published more often than there are heartbeats, and never stops.
@@ -90,7 +90,7 @@ fn a_reader_who_is_shown_nothing_hears_a_heartbeat_in_time() {
 }
 
 #[test]
-fn the_first_block_of_a_stream_that_begins_with_silence_is_its_first_event() {
+fn the_first_frame_of_an_initially_silent_stream_is_its_first_event() {
     let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "1s")]);
     let project = app.project();
     let run = app.held_run(&project);

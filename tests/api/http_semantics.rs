@@ -114,7 +114,7 @@ fn head_is_get_without_the_body() {
 }
 
 #[test]
-fn the_form_that_is_liked_most_is_sent() {
+fn the_most_preferred_format_is_sent() {
     let it = World::new();
     let (events, logs) = (it.of_run("/events"), it.of_run("/logs"));
     let (page, lines, stream) = ("application/json", "application/x-ndjson", "text/event-stream");
@@ -146,7 +146,7 @@ fn the_form_that_is_liked_most_is_sent() {
 }
 
 #[test]
-fn the_lines_of_the_console_are_there_as_lines() {
+fn console_lines_are_available_as_lines() {
     let it = World::new();
     let page = it.app.get(&it.of_run("/logs")).expect(200).json();
     let lines = |rest: &str| -> Vec<Value> {
@@ -161,7 +161,7 @@ fn the_lines_of_the_console_are_there_as_lines() {
 }
 
 #[test]
-fn no_line_of_an_engine_s_own_is_missing_in_the_logs() {
+fn no_line_of_the_engine_is_missing_from_the_logs() {
     let app = TestApp::start();
     let project = app.project();
     let odd = json!({"type": "console.line", "payload": {"level": "notice", "message": "odd"}});
@@ -175,7 +175,7 @@ fn no_line_of_an_engine_s_own_is_missing_in_the_logs() {
 }
 
 #[test]
-fn whoever_has_the_present_version_is_not_sent_it_again() {
+fn a_client_with_the_current_version_gets_304() {
     let it = World::new();
     let (ws, cfg) = (&it.project.workspace, &it.project.configuration);
     for target in [
@@ -204,7 +204,7 @@ fn whoever_has_the_present_version_is_not_sent_it_again() {
 }
 
 #[test]
-fn a_part_is_sent_to_whoever_has_the_rest_of_the_same_file() {
+fn if_range_sends_a_part_only_of_the_same_file() {
     let it = World::new();
     let target = it.of_run("/outputs/normalized.xlsx");
     let etag = it.app.get(&target).header("etag").unwrap().to_owned();
@@ -252,7 +252,7 @@ fn a_file_keeps_its_name_whatever_is_in_it() {
 }
 
 #[test]
-fn a_wish_for_another_protocol_changes_nothing() {
+fn a_request_to_upgrade_the_protocol_is_ignored() {
     let it = World::new();
     let body = "{\"name\": \"Upgraded\"}";
     let post = |upgrade: &str, length: &str| {
@@ -287,7 +287,7 @@ fn a_wish_for_another_protocol_changes_nothing() {
 }
 
 #[test]
-fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
+fn expect_100_continue_is_answered() {
     let it = World::new();
     let mut socket = TcpStream::connect(it.app.address).unwrap();
     socket.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -304,7 +304,7 @@ fn a_client_that_waits_for_leave_to_send_its_body_gets_it() {
 }
 
 #[test]
-fn a_fault_of_a_query_has_one_code_on_every_route() {
+fn a_query_error_has_one_code_on_every_route() {
     let it = World::new();
     let ws = &it.project.workspace;
     let (events, feed, logs) = (it.of_run("/events"), it.project.feed(), it.of_run("/logs"));

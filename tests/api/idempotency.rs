@@ -39,7 +39,7 @@ fn the_same_request_gets_the_same_answer_also_after_a_restart() {
 }
 
 #[test]
-fn another_request_under_the_key_is_refused() {
+fn a_different_request_under_the_same_key_is_rejected() {
     let app = TestApp::start();
     let (project, other) = (app.project(), app.project());
     let validate = |project: &Project, options: Value| {
@@ -60,7 +60,7 @@ fn another_request_under_the_key_is_refused() {
 }
 
 #[test]
-fn a_streaming_create_joins_the_run_that_is_there() {
+fn a_streaming_create_joins_the_existing_run() {
     let app = TestApp::start();
     let project = app.project();
     let plain = app.run_request(&project, &json!([["say", "here"], ["await", app.path("go")]]), json!({}));
@@ -80,7 +80,7 @@ fn a_streaming_create_joins_the_run_that_is_there() {
 }
 
 #[test]
-fn twins_at_the_same_time_make_one_run() {
+fn concurrent_duplicates_create_one_run() {
     let app = TestApp::start();
     let project = app.project();
     for round in 0..5 {
@@ -102,7 +102,7 @@ fn twins_at_the_same_time_make_one_run() {
 }
 
 #[test]
-fn a_request_that_failed_has_used_no_key_and_a_replay_needs_no_admission() {
+fn a_failed_request_uses_no_idempotency_key_and_a_replay_needs_no_admission() {
     let app = TestApp::start();
     let project = app.project();
     let request = |options: Value| {
@@ -115,7 +115,7 @@ fn a_request_that_failed_has_used_no_key_and_a_replay_needs_no_admission() {
 }
 
 #[test]
-fn a_key_that_was_forgotten_makes_another_run() {
+fn an_expired_idempotency_key_creates_another_run() {
     let app = TestApp::start();
     let project = app.project();
     let request = Request::post(project.runs()).json(&json!({"options": {"validate_only": true}}));
@@ -134,7 +134,7 @@ fn a_key_that_was_forgotten_makes_another_run() {
 }
 
 #[test]
-fn a_key_that_cannot_be_kept_is_refused() {
+fn an_invalid_idempotency_key_is_rejected() {
     let app = TestApp::start();
     let project = app.project();
     let body = json!({"options": {"validate_only": true}});

@@ -49,7 +49,7 @@ fn requiring(name: &str, dependencies: &[&str]) -> Files {
 }
 
 #[test]
-fn a_configuration_that_takes_from_the_engine_what_it_requires_is_refused() {
+fn a_configuration_that_breaks_the_engines_requirements_is_rejected() {
     let helpers = ["1.0", "2.0"].map(|version| wheel_of(&package("helper", version, &[])));
     let [first, second] = helpers;
     let index = Index::serving([first, second, pip_wheel()]);
@@ -77,7 +77,7 @@ fn a_configuration_that_takes_from_the_engine_what_it_requires_is_refused() {
 }
 
 #[test]
-fn how_installers_would_rather_install_changes_no_build() {
+fn the_installers_own_settings_change_no_build() {
     let index = Index::serving([pip_wheel()]);
     let app = on_index(&index, &[("ADE_INSTALLER", "pip"), ("PIP_USER", "1"), ("PYTHONUSERBASE", "/nowhere")]);
     let conf = "[global]\nrequire-virtualenv = true\nquiet = 3\nformat = freeze\n\
@@ -94,7 +94,7 @@ fn how_installers_would_rather_install_changes_no_build() {
 }
 
 #[test]
-fn where_packages_come_from_may_stand_in_the_installers_own_files() {
+fn package_indexes_may_be_set_in_the_installers_own_files() {
     let index = Index::serving([wheel_of(&files_of("engine")), pip_wheel()]);
     let of_index = index.settings();
     let address = of_index.iter().find(|(name, _)| *name == "PIP_INDEX_URL").map(|(_, value)| value.clone()).unwrap();
@@ -115,7 +115,7 @@ fn where_packages_come_from_may_stand_in_the_installers_own_files() {
 }
 
 #[test]
-fn what_an_installer_says_of_its_progress_is_no_warning() {
+fn installer_progress_is_not_a_warning() {
     let app = TestApp::start();
     let build = app.build(&app.project(), &json!({}));
     let said = lines(&app, &build);
@@ -155,7 +155,7 @@ fn creating(app: &TestApp, project: &Project, options: &Value) -> Value {
 }
 
 #[test]
-fn an_installer_that_must_be_fetched_is_fetched_in_the_builds_stream() {
+fn fetching_the_installer_is_shown_in_the_builds_stream() {
     let folder = tempfile::tempdir().unwrap();
     let gate = folder.path().join("gate");
     let python = holding(folder.path(), &gate);
@@ -189,7 +189,7 @@ fn an_installer_that_must_be_fetched_is_fetched_in_the_builds_stream() {
 const ODD: &str = "a?b#c%41 ; d[e]@${HOME}-";
 
 #[test]
-fn a_folder_may_have_any_name() {
+fn a_data_directory_may_have_any_name() {
     let index = Index::serving([pip_wheel()]);
     for installer in ["uv", "pip"] {
         let of_index = index.settings();
@@ -207,7 +207,7 @@ fn a_folder_may_have_any_name() {
 }
 
 #[test]
-fn the_archive_of_an_engine_may_lie_anywhere() {
+fn the_archive_of_an_engine_may_be_anywhere() {
     let index = Index::serving([pip_wheel()]);
     let folder = tempfile::Builder::new().prefix(ODD).tempdir().unwrap();
     let (name, content) = wheel_of(&files_of("engine"));

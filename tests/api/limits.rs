@@ -29,7 +29,7 @@ fn an_engine_at_a_resource_limit_fails_and_the_limit_is_named() {
 }
 
 #[test]
-fn a_failure_is_told_once() {
+fn a_failure_is_reported_once() {
     let app = TestApp::start();
     let project = app.project();
     let told = json!({"type": "run.error", "payload": {"stage": "run", "code": "bad_input", "message": "no header"}});
@@ -58,7 +58,7 @@ fn with_engine_that_tells(capabilities: &str) -> TestApp {
 }
 
 #[test]
-fn several_documents_go_to_an_engine_that_does_not_say_it_cannot() {
+fn several_documents_are_passed_to_an_engine_that_does_not_declare_otherwise() {
     for (capabilities, status) in [("", "succeeded"), (r#", "capabilities": ["validate"]"#, "failed")] {
         let app = with_engine_that_tells(capabilities);
         let project = app.project();

@@ -172,7 +172,7 @@ fn runs_are_sorted_paged_and_followed_by_cursor() {
 }
 
 #[test]
-fn a_run_that_has_not_started_stands_last_in_both_directions() {
+fn a_run_that_has_not_started_sorts_last_in_both_directions() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     let held = app.held_run(&project);
@@ -241,7 +241,7 @@ impl Lists {
 }
 
 #[test]
-fn a_fault_of_a_class_has_one_code_on_every_list() {
+fn a_class_of_error_has_one_code_on_every_list() {
     let app = TestApp::start();
     let lists = Lists::of(&app);
     let refused = |target: &str, query: &str, place: &str| {
@@ -302,7 +302,7 @@ fn the_workspace_of_a_list_is_read_like_every_parameter() {
 }
 
 #[test]
-fn what_a_list_cannot_be_asked_is_refused_and_told() {
+fn unsupported_list_parameters_are_rejected_and_named() {
     let app = TestApp::start();
     let project = app.project();
     let many = vec![json!({"id": "status", "operator": "isEmpty"}); 26];
@@ -373,7 +373,7 @@ fn a_cursor_belongs_to_its_list_its_order_and_its_filters() {
 }
 
 #[test]
-fn a_cursor_goes_on_although_newer_runs_have_come() {
+fn a_cursor_stays_valid_when_newer_runs_arrive() {
     let site = Site::new();
     let first = site.get("perPage=2&cursor=");
     assert_eq!(ids(&first).iter().map(|id| site.index(id)).collect::<Vec<_>>(), [3, 2]);
@@ -383,7 +383,7 @@ fn a_cursor_goes_on_although_newer_runs_have_come() {
 }
 
 #[test]
-fn builds_are_listed_in_the_same_language() {
+fn builds_support_the_same_list_parameters() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.build(&project, &json!({}));
@@ -437,7 +437,7 @@ fn every_other_list_is_paged_searched_and_sorted_too() {
 }
 
 #[test]
-fn a_foreign_or_unknown_branch_has_no_list() {
+fn the_list_of_an_unknown_or_foreign_resource_is_404() {
     let app = TestApp::start();
     for target in [
         "/api/v1/workspaces/ws_01J00000000000000000000000/runs",

@@ -170,7 +170,7 @@ fn a_summary_of_nothing_has_no_averages() {
 }
 
 #[test]
-fn days_that_are_none_or_too_many_are_refused() {
+fn invalid_or_too_many_days_are_rejected() {
     let app = TestApp::start();
     let (no_period, no_day) = ((422, "invalid_request"), (400, "invalid_query"));
     for (query, place, (status, code)) in [
@@ -191,7 +191,7 @@ fn days_that_are_none_or_too_many_are_refused() {
 }
 
 #[test]
-fn the_costs_of_an_execution_are_told_step_by_step() {
+fn the_costs_of_an_execution_are_reported_per_step() {
     let app = TestApp::start();
     let ledger = Ledger::of(&app);
     let own = default_workspace(&app);

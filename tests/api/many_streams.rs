@@ -65,7 +65,7 @@ fn id(resource: &Value) -> String {
 }
 
 #[test]
-fn every_stream_comes_whole_in_its_order_and_the_connection_ends_with_the_last() {
+fn every_stream_is_complete_and_ordered_and_the_connection_ends_with_the_last() {
     let app = TestApp::start();
     let project = app.project();
     let finished = id(&app.run(&project, &json!([["emit", 300]])));
@@ -90,7 +90,7 @@ fn every_stream_comes_whole_in_its_order_and_the_connection_ends_with_the_last()
 }
 
 #[test]
-fn a_reader_that_was_cut_off_goes_on_everywhere_where_it_was() {
+fn a_disconnected_reader_resumes_every_stream_where_it_was() {
     let app = TestApp::start();
     let project = app.project();
     let runs: Vec<String> = (0..3).map(|_| id(&app.run(&project, &json!([["emit", 200, 300]])))).collect();
@@ -153,7 +153,7 @@ fn filters_names_and_tails_are_those_of_one_stream() {
 }
 
 #[test]
-fn what_is_wrong_with_one_of_them_is_told_by_its_name() {
+fn the_error_of_one_stream_names_it() {
     let app = TestApp::start();
     let project = app.project();
     let run = id(&app.run(&project, &json!([])));
@@ -195,7 +195,7 @@ fn a_hundred_streams_on_one_connection() {
 }
 
 #[test]
-fn a_control_frame_names_its_stream_and_the_others_go_on() {
+fn a_control_frame_names_its_stream_and_the_others_continue() {
     let mut app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     let held = app.held_run(&project);

@@ -26,7 +26,7 @@ fn calls(it: &Watched<'_>) -> Vec<Value> {
 }
 
 #[test]
-fn tokens_that_nobody_counted_have_no_price() {
+fn uncounted_tokens_have_no_price() {
     let document = json!({"title": "T", "text": "x"}).to_string();
     for (name, usage) in [
         ("empty", json!({"choices": [], "usage": {}})),
@@ -51,7 +51,7 @@ fn tokens_that_nobody_counted_have_no_price() {
 }
 
 #[test]
-fn thoughts_are_no_part_of_a_document() {
+fn reasoning_is_not_part_of_a_document() {
     let texts =
         ["<think>\nlike ```json\n{}\n``` maybe\n</thi", "nk>\n```json\n{\"title\":\"T\",", "\"text\":\"x\"}\n```"];
     let server = ModelServer::scripted(vec![stream(&texts, &[stop()])]);
@@ -62,7 +62,7 @@ fn thoughts_are_no_part_of_a_document() {
 }
 
 #[test]
-fn a_document_that_would_change_is_asked_for_again() {
+fn a_document_that_storage_would_change_is_requested_again() {
     let document = |n: &str| format!("{{\"title\":\"T\",\"text\":\"x\",\"n\":{n}}}");
     let turns = ["12345678901234567890123", "{\"a\":1,\"a\":2}", "\"\\u0000\"", "[12345678901234567890,0.1,1e21]"];
     let server = ModelServer::scripted(turns.iter().map(|n| stream(&[&document(n)], &[stop()])).collect());
@@ -83,7 +83,7 @@ fn a_document_that_would_change_is_asked_for_again() {
 }
 
 #[test]
-fn a_parameter_that_a_server_refuses_takes_no_call_of_its_own() {
+fn a_rejected_parameter_is_dropped_without_an_extra_recorded_call() {
     let document = json!({"title": "T", "text": "x"}).to_string();
     let server = ModelServer::scripted(vec![
         Turn::Complains("Unsupported parameter: 'max_tokens' is not supported with this model."),

@@ -141,7 +141,7 @@ fn a_compressed_log_answers_every_request_as_before() {
 }
 
 #[test]
-fn an_interrupted_download_goes_on_in_the_compressed_log() {
+fn an_interrupted_download_resumes_in_the_compressed_log() {
     let it = Ended::with(&COMPRESS);
     let part = it.with_header("/download", "Range", "bytes=0-499").expect(206);
     let etag = part.header("etag").unwrap().to_owned();
@@ -199,7 +199,7 @@ fn a_deleted_log_is_gone_on_every_transport_and_the_run_stays() {
 }
 
 #[test]
-fn a_log_at_work_is_left_alone() {
+fn a_log_in_use_is_left_alone() {
     let app = TestApp::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_LOG_RETENTION", "0s")]);
     let project = app.project();
     let run = app.held_run(&project);
@@ -212,7 +212,7 @@ fn a_log_at_work_is_left_alone() {
 }
 
 #[test]
-fn nothing_young_is_touched() {
+fn nothing_recent_is_touched() {
     let it = Ended::with(&[("ADE_LOG_RETENTION", "1h")]);
     let report = maintain(&it.app);
     for name in ["complete_logs", "delete_logs", "compress_logs", "expire_feeds"] {
@@ -224,14 +224,14 @@ fn nothing_young_is_touched() {
 }
 
 #[test]
-fn rounds_come_by_themselves() {
+fn maintenance_runs_periodically() {
     let it = Ended::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_MAINTENANCE_INTERVAL", "1s")]);
     wait_until("the log is compressed", || it.names() == ["events.ndjson.zst"]);
     assert_eq!(it.get("/download").text(), it.log);
 }
 
 #[test]
-fn many_who_ask_at_once_are_all_answered() {
+fn many_concurrent_requests_are_all_answered() {
     let it = Ended::with(&COMPRESS);
     let done: u64 = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..12).map(|_| scope.spawn(|| maintain(&it.app))).collect();
@@ -260,7 +260,7 @@ fn note_degraded(it: &Ended, durable_bytes: usize) {
 }
 
 #[test]
-fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_ended_it() {
+fn a_failed_log_shows_only_durable_events_until_maintenance_completes_it() {
     let it = Ended::with(&[("ADE_LOG_COMPRESS_AFTER", "0s"), ("ADE_LOG_RETENTION", "0s")]);
     let durable: String = it.log.split_inclusive('\n').take(it.last as usize - 1).collect();
     note_degraded(&it, durable.len());
@@ -289,7 +289,7 @@ fn of_a_log_that_has_failed_only_what_is_durable_is_shown_until_maintenance_has_
 }
 
 #[test]
-fn old_files_of_a_feed_go_by_an_age_of_their_own_and_readers_are_told() {
+fn old_files_of_a_feed_are_deleted_by_their_own_age_and_readers_are_notified() {
     let app = TestApp::with(&[("ADE_FEED_RETENTION", "0s")]);
     let project = app.project();
     let told = |app: &TestApp| app.get(&project.feed()).json()["last_sequence"].as_u64().unwrap();

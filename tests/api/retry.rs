@@ -64,7 +64,7 @@ fn a_retry_can_be_watched_and_repeated_under_a_key() {
 }
 
 #[test]
-fn what_cannot_be_retried_is_said() {
+fn work_that_cannot_be_retried_is_rejected_with_the_reason() {
     let app = TestApp::start();
     let project = app.project();
     let held = app.held_run(&project);

@@ -9,7 +9,7 @@ fn refused(app: &TestApp, project: &Project, body: Value, code: &str) -> Value {
 }
 
 #[test]
-fn what_a_run_cannot_be_is_said() {
+fn invalid_run_options_are_named() {
     let app = TestApp::start();
     let project = app.project();
     let document = app.upload(&project, "x.json", b"[]");
@@ -39,7 +39,7 @@ fn what_a_run_cannot_be_is_said() {
 }
 
 #[test]
-fn options_that_an_engine_cannot_be_given_are_refused_with_their_key() {
+fn options_that_cannot_be_passed_to_an_engine_are_rejected_with_their_key() {
     let app = TestApp::start();
     let project = app.project();
     let document = app.upload(&project, "x.json", b"[]");
@@ -71,7 +71,7 @@ fn options_that_an_engine_cannot_be_given_are_refused_with_their_key() {
 }
 
 #[test]
-fn what_does_not_exist_is_404_and_what_is_no_id_422() {
+fn missing_resources_are_404_and_invalid_ids_422() {
     let app = TestApp::start();
     let project = app.project();
     let validate = json!({"options": {"validate_only": true}});
@@ -100,7 +100,7 @@ fn what_does_not_exist_is_404_and_what_is_no_id_422() {
 }
 
 #[test]
-fn a_validation_builds_and_checks_and_processes_nothing() {
+fn a_validation_builds_and_checks_but_processes_nothing() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.post(&project.runs(), &json!({"options": {"validate_only": true}})).expect(201).json();
@@ -119,7 +119,7 @@ fn a_validation_builds_and_checks_and_processes_nothing() {
 }
 
 #[test]
-fn a_dry_run_is_real_but_for_its_output() {
+fn a_dry_run_does_everything_but_its_output() {
     let app = TestApp::start();
     let project = app.project();
     let steps = json!([["output", "x.csv", "1"], ["say", "processed"]]);
@@ -210,7 +210,7 @@ fn several_documents_are_staged_together() {
 }
 
 #[test]
-fn an_engine_that_takes_too_long_or_says_nothing_is_ended() {
+fn an_engine_that_takes_too_long_or_is_silent_times_out() {
     for (setting, code) in [("ADE_RUN_TIMEOUT", "run_timeout"), ("ADE_RUN_IDLE_TIMEOUT", "idle_timeout")] {
         let app = TestApp::with(&[(setting, "1s")]);
         let project = app.project();

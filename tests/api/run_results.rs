@@ -40,7 +40,7 @@ fn the_summary_adds_up() {
 }
 
 #[test]
-fn a_run_that_goes_on_has_no_summary_yet() {
+fn a_running_run_has_no_summary() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -51,7 +51,7 @@ fn a_run_that_goes_on_has_no_summary_yet() {
 }
 
 #[test]
-fn a_summary_that_the_row_has_lost_is_folded_from_the_log() {
+fn a_summary_missing_from_the_row_is_folded_from_the_log() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([table(1, "a.csv"), table(2, "b.csv")]));
@@ -82,7 +82,7 @@ fn every_link_of_a_resource_leads_to_something() {
 }
 
 #[test]
-fn outputs_are_listed_and_come_whole_or_in_part() {
+fn outputs_are_listed_and_served_whole_or_by_range() {
     let app = TestApp::start();
     let project = app.project();
     let run =
@@ -202,7 +202,7 @@ fn the_log_file_is_the_download() {
 }
 
 #[test]
-fn diagnostics_tell_how_the_engine_ended_and_no_values_of_its_environment() {
+fn diagnostics_show_how_the_engine_ended_but_no_environment_values() {
     let app = TestApp::with(&[("MINE", "hush"), ("ADE_ENGINE_ENV_ALLOW", "MINE")]);
     let project = app.project();
     let run = app.run(

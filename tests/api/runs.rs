@@ -16,7 +16,7 @@ fn steps() -> Value {
 }
 
 #[test]
-fn a_run_in_the_background_has_every_field_from_the_start() {
+fn a_background_run_has_every_field_from_the_start() {
     let app = TestApp::start();
     let project = app.project();
     let request = app.run_request(&project, &json!([["output", "x.csv", "1"]]), json!({"metadata": {"k": "v"}}));
@@ -100,7 +100,7 @@ fn a_run_in_the_background_has_every_field_from_the_start() {
 }
 
 #[test]
-fn a_run_that_builds_tells_everything_in_order() {
+fn a_run_that_builds_emits_its_events_in_order() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &steps());
@@ -171,7 +171,7 @@ fn the_payloads_of_a_runs_own_events() {
 }
 
 #[test]
-fn a_second_run_uses_the_venv_again() {
+fn a_second_run_reuses_the_venv() {
     let app = TestApp::start();
     let project = app.project();
     let first = app.run(&project, &json!([]));
@@ -190,7 +190,7 @@ fn a_second_run_uses_the_venv_again() {
 }
 
 #[test]
-fn a_run_can_be_watched_from_its_first_event() {
+fn a_run_can_be_followed_from_its_first_event() {
     let app = TestApp::start();
     let project = app.project();
     app.build(&project, &json!({}));
@@ -219,7 +219,7 @@ fn a_run_can_be_watched_from_its_first_event() {
 }
 
 #[test]
-fn a_run_can_be_watched_as_lines() {
+fn a_run_can_be_followed_as_lines() {
     let app = TestApp::start();
     let project = app.project();
     let document = app.upload(&project, "steps.json", br#"[["say", "hello"]]"#);
@@ -241,7 +241,7 @@ fn watch_new(app: &TestApp, project: &Project, steps: &Value) -> (EventStream, S
 }
 
 #[test]
-fn whoever_hangs_up_does_not_stop_the_run() {
+fn a_client_that_hangs_up_does_not_stop_the_run() {
     let app = TestApp::start();
     let project = app.project();
     let steps = json!([["say", "here"], ["await", app.path("go")], ["output", "x.csv", "1"]]);
@@ -324,7 +324,7 @@ fn an_engine_that_fails_fails_its_run_and_leaves_its_words() {
 }
 
 #[test]
-fn a_run_whose_log_cannot_be_made_leaves_nothing_behind() {
+fn a_run_whose_log_cannot_be_created_leaves_nothing_behind() {
     let app = TestApp::start();
     let project = app.project();
     let runs = app.data_dir().join("workspaces").join(&project.workspace).join("runs");

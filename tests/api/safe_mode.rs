@@ -29,7 +29,7 @@ fn reasons(app: &TestApp, run: &str) -> Vec<Value> {
 }
 
 #[test]
-fn new_work_is_refused_with_the_detail_and_reading_goes_on() {
+fn new_work_is_rejected_with_the_detail_and_reading_continues() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([["output", "x.csv", "1"]]));
@@ -65,7 +65,7 @@ fn new_work_is_refused_with_the_detail_and_reading_goes_on() {
 }
 
 #[test]
-fn what_was_switched_outlives_a_restart_and_wins_over_the_setting() {
+fn a_switched_safe_mode_outlives_a_restart_and_overrides_the_setting() {
     let app = TestApp::with(&[("ADE_SAFE_MODE", "true")]);
     let project = app.project();
     assert_eq!(app.get(SWITCH).json(), json!({"enabled": true, "detail": null}));
@@ -82,7 +82,7 @@ fn what_was_switched_outlives_a_restart_and_wins_over_the_setting() {
 }
 
 #[test]
-fn what_is_queued_waits_until_it_is_lifted_and_what_runs_goes_on() {
+fn queued_work_waits_until_it_is_lifted_and_running_work_continues() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     let first = app.held_run(&project);
@@ -100,7 +100,7 @@ fn what_is_queued_waits_until_it_is_lifted_and_what_runs_goes_on() {
 }
 
 #[test]
-fn what_is_queued_at_a_start_in_safe_mode_begins_nothing_until_it_is_lifted() {
+fn work_queued_at_a_start_in_safe_mode_waits_until_it_is_lifted() {
     let app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     app.held_run(&project);
@@ -139,7 +139,7 @@ fn a_queued_build_waits_too() {
 }
 
 #[test]
-fn a_switch_is_said_clearly_or_refused() {
+fn a_malformed_safe_mode_switch_is_rejected() {
     let app = TestApp::start();
     for body in [
         json!({}),

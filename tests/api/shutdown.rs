@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Request, TestApp, Value, json, kind, wait_until};
 
 #[test]
-fn an_idle_service_stops_at_once_whoever_is_connected() {
+fn an_idle_service_stops_at_once_with_clients_connected() {
     // Which it would take if anybody who is connected counted as work.
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "600s")]);
     let project = app.project();
@@ -21,7 +21,7 @@ fn an_idle_service_stops_at_once_whoever_is_connected() {
 }
 
 #[test]
-fn a_run_may_end_while_the_service_drains() {
+fn a_run_can_finish_while_the_service_drains() {
     let mut app = TestApp::start();
     let project = app.project();
     let run = app.held_run(&project);
@@ -42,7 +42,7 @@ fn a_run_may_end_while_the_service_drains() {
 }
 
 #[test]
-fn a_run_that_does_not_end_in_time_is_interrupted_once() {
+fn a_run_that_exceeds_the_drain_time_is_interrupted_once() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project();
     let run = app.held_run(&project);
@@ -65,7 +65,7 @@ fn a_run_that_does_not_end_in_time_is_interrupted_once() {
 }
 
 #[test]
-fn a_build_that_does_not_end_in_time_is_interrupted_and_built_again() {
+fn a_build_that_exceeds_the_drain_time_is_interrupted_and_rebuilt() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = app.create_build(&project, &json!({}))["id"].as_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ fn a_build_that_does_not_end_in_time_is_interrupted_and_built_again() {
 }
 
 #[test]
-fn work_that_only_waited_goes_on_after_the_next_start() {
+fn queued_work_continues_after_the_next_start() {
     let mut app = TestApp::with(&[("ADE_MAX_CONCURRENCY", "1"), ("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project();
     let first = app.held_run(&project);
@@ -101,7 +101,7 @@ fn work_that_only_waited_goes_on_after_the_next_start() {
 }
 
 #[test]
-fn what_was_accepted_is_done_and_what_was_refused_is_not() {
+fn accepted_requests_take_effect_and_rejected_ones_do_not() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "5s"), ("ADE_MAX_CONCURRENCY", "1")]);
     let project = app.project();
     app.run(&project, &json!([]));

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use crate::support::{Request, TestApp, in_turn, json};
 
 #[test]
-fn a_connection_takes_the_next_request_after_a_stream() {
+fn a_connection_serves_another_request_after_a_stream() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([["emit", 50]]));
@@ -28,7 +28,7 @@ fn a_connection_takes_the_next_request_after_a_stream() {
 }
 
 #[test]
-fn a_client_that_wants_no_further_request_is_obeyed() {
+fn connection_close_is_honoured() {
     let app = TestApp::start();
     let project = app.project();
     let run = app.run(&project, &json!([]));

@@ -17,7 +17,7 @@ fn counts(system: &Value) -> [u64; 3] {
 }
 
 #[test]
-fn each_kind_of_work_is_listed_with_what_its_actor_does_until_it_has_ended() {
+fn each_kind_of_work_is_listed_with_its_actors_state_until_it_ends() {
     let app = TestApp::start();
     let idle = system(&app);
     assert_eq!((counts(&idle), &idle["actors"]), ([0, 0, 0], &json!([])));

@@ -39,7 +39,7 @@ fn items(app: &TestApp, query: &str) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_document_is_made_and_comes_back() {
+fn a_document_is_created_and_returned() {
     let app = TestApp::start();
     let more = json!({"title": "The plan", "status": "active", "summary": "short", "content": [1, {"a": null}]});
     // A trailing slash is nothing of its own.
@@ -73,7 +73,7 @@ fn a_document_is_made_and_comes_back() {
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn omitted_fields_have_defaults() {
     let app = TestApp::start();
     let plan = create(&app, "plan", json!({}));
     assert_eq!((&plan["title"], &plan["status"], &plan["summary"]), (&json!("plan"), &json!("draft"), &Value::Null));
@@ -83,14 +83,14 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn reading_makes_no_workspace() {
+fn reading_creates_no_workspace() {
     let app = TestApp::start();
     assert_eq!(app.get(DOCUMENTS).expect(200).json()["total"], 0);
     assert_eq!(app.get("/api/v1/workspaces").expect(200).json()["total"], 1, "the default one alone");
 }
 
 #[test]
-fn a_change_is_the_next_version_and_old_ones_stay() {
+fn a_change_creates_the_next_version_and_keeps_the_old_ones() {
     let app = TestApp::start();
     let first = create(&app, "plan", json!({"title": "T", "summary": "s"}));
     let second = change(&app, &first, "\"1\"", json!({"content": {"text": "second"}, "summary": null})).expect(200);
@@ -114,7 +114,7 @@ fn a_change_is_the_next_version_and_old_ones_stay() {
 }
 
 #[test]
-fn who_does_not_know_the_present_version_changes_nothing() {
+fn a_write_without_the_current_version_changes_nothing() {
     let app = TestApp::start();
     let document = create(&app, "plan", json!({}));
     let body = json!({"content": 2});
@@ -131,7 +131,7 @@ fn who_does_not_know_the_present_version_changes_nothing() {
 }
 
 #[test]
-fn of_twenty_writers_at_once_each_has_its_own_version_or_a_412() {
+fn twenty_concurrent_writers_each_get_a_version_or_a_412() {
     let app = TestApp::start();
     let document = create(&app, "plan", json!({}));
     let mut current = 1;
@@ -160,7 +160,7 @@ fn of_twenty_writers_at_once_each_has_its_own_version_or_a_412() {
 }
 
 #[test]
-fn twenty_writers_who_try_again_all_get_through() {
+fn twenty_writers_that_retry_all_succeed() {
     let app = TestApp::start();
     let document = create(&app, "plan", json!({}));
     let writers: Vec<_> = (0..20)
@@ -212,7 +212,7 @@ fn a_scope_has_one_document_of_a_type() {
 }
 
 #[test]
-fn a_list_is_of_one_workspace_and_of_what_is_asked_for() {
+fn a_list_has_only_its_workspaces_matching_items() {
     let app = TestApp::start();
     let other = app.create_workspace("other");
     let plan = create(&app, "plan", json!({}));
@@ -245,7 +245,7 @@ fn a_list_is_of_one_workspace_and_of_what_is_asked_for() {
 }
 
 #[test]
-fn what_is_wrong_with_a_list_is_named() {
+fn list_parameter_errors_are_named() {
     let app = TestApp::start();
     for (query, place) in [
         ("latest=maybe", "latest"),
@@ -263,7 +263,7 @@ fn what_is_wrong_with_a_list_is_named() {
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_named() {
+fn document_errors_are_named() {
     let app = TestApp::start();
     let document = create(&app, "plan", json!({}));
     for (more, place) in [
@@ -306,7 +306,7 @@ fn what_is_wrong_with_a_document_is_named() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_what_is_no_id_422() {
+fn missing_items_are_404_and_invalid_ids_422() {
     let app = TestApp::start();
     let document = create(&app, "plan", json!({}));
     for version in ["2", "18446744073709551615"] {
@@ -333,7 +333,7 @@ fn what_is_not_there_is_404_and_what_is_no_id_422() {
 }
 
 #[test]
-fn a_large_document_is_kept_and_a_larger_one_refused() {
+fn a_large_document_is_stored_and_a_larger_one_rejected() {
     let app = TestApp::start();
     let content = json!({"text": "x".repeat(5 << 20)});
     let document = create(&app, "plan", json!({"content": content}));

@@ -49,7 +49,7 @@ fn stored(app: &TestApp, workflow_id: &str) -> (Value, Value) {
 }
 
 #[test]
-fn the_files_of_a_folder_are_stored_at_the_start_and_again_when_they_change() {
+fn the_files_of_a_directory_are_stored_at_the_start_and_again_when_they_change() {
     let folder = Folder::new();
     folder.write("same.json", &definition("same", "Same"));
     folder.write("changing.json", &definition("changing", "Before"));
@@ -73,7 +73,7 @@ fn the_files_of_a_folder_are_stored_at_the_start_and_again_when_they_change() {
 }
 
 #[test]
-fn a_file_that_is_gone_takes_nothing_away() {
+fn a_missing_file_removes_nothing() {
     let folder = Folder::new();
     let path = folder.write("mine.json", &definition("mine", "Mine"));
     let app = folder.service();
@@ -82,7 +82,7 @@ fn a_file_that_is_gone_takes_nothing_away() {
 }
 
 #[test]
-fn the_example_is_there_from_the_start_and_stays_as_people_want_it() {
+fn the_example_exists_from_the_start_and_keeps_changes() {
     let app = TestApp::start();
     let shown = app.get(EXAMPLE).expect(200).json();
     assert_eq!((&shown["revision"], &shown["steps"]), (&json!(1), &example()["steps"]));
@@ -97,14 +97,14 @@ fn the_example_is_there_from_the_start_and_stays_as_people_want_it() {
 }
 
 #[test]
-fn a_file_with_the_examples_id_comes_first() {
+fn a_file_with_the_examples_id_takes_precedence() {
     let folder = Folder::new();
     folder.write("mine.json", &definition("brief-to-plan", "Mine"));
     assert_eq!(stored(&folder.service(), "brief-to-plan"), (json!("Mine"), json!(1)));
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_no_start() {
+fn a_missing_directory_prevents_the_start() {
     let error = TestApp::refused(&[("ADE_WORKFLOWS_DIR", "/nowhere/at/all")]);
     assert!(error.starts_with("ADE_WORKFLOWS_DIR /nowhere/at/all cannot be read: "), "{error}");
 }

@@ -40,7 +40,7 @@ fn delete(app: &TestApp, target: &str) -> Response {
 }
 
 #[test]
-fn a_workflow_is_made_and_comes_back() {
+fn a_workflow_is_created_and_returned() {
     let app = TestApp::start();
     let created = app.post("/api/v1/workflows/", &definition("plan")).expect(201);
     let workflow = created.json();
@@ -74,7 +74,7 @@ fn a_workflow_is_made_and_comes_back() {
 }
 
 #[test]
-fn a_change_is_the_next_revision() {
+fn a_change_creates_the_next_revision() {
     let app = TestApp::start();
     let shown = create(&app, &definition("plan"));
     // What was shown can be sent back.
@@ -95,7 +95,7 @@ fn a_change_is_the_next_revision() {
 }
 
 #[test]
-fn every_fault_of_a_definition_is_told_at_once() {
+fn every_error_of_a_definition_is_reported_at_once() {
     let app = TestApp::start();
     let mut faulty = definition("plan");
     faulty["steps"][0]["role"] = json!("nobody");
@@ -137,7 +137,7 @@ fn a_workspace_has_one_workflow_of_an_id() {
 }
 
 #[test]
-fn a_workflow_that_is_made_again_counts_on() {
+fn a_recreated_workflow_continues_its_revisions() {
     let app = TestApp::start();
     create(&app, &definition("plan"));
     delete(&app, "/api/v1/workflows/plan").expect(204);
@@ -146,7 +146,7 @@ fn a_workflow_that_is_made_again_counts_on() {
 }
 
 #[test]
-fn what_is_not_there_is_404() {
+fn missing_resources_are_404() {
     let app = TestApp::start();
     for below in ["", "/schema/plan"] {
         app.get(&format!("{WORKFLOWS}/plan{below}")).problem(404, "not_found");
@@ -161,7 +161,7 @@ fn what_is_not_there_is_404() {
 }
 
 #[test]
-fn a_workflow_stays_while_an_execution_of_it_goes_on() {
+fn a_workflow_with_a_running_execution_cannot_be_deleted() {
     let app = TestApp::start();
     let workflow = create(&app, &definition("plan"));
     let workspace = workflow["workspace_id"].as_str().unwrap();

@@ -31,7 +31,7 @@ fn a_slug_belongs_to_one_workspace() {
 }
 
 #[test]
-fn a_name_in_any_script_is_a_name() {
+fn names_in_any_script_are_accepted() {
     let app = TestApp::start();
     let create = |name: &str| app.post("/api/v1/workspaces", &json!({"name": name})).expect(201).json();
     let tokyo = create("東京");
@@ -48,7 +48,7 @@ fn a_name_in_any_script_is_a_name() {
 }
 
 #[test]
-fn what_is_no_workspace_is_refused() {
+fn an_invalid_workspace_is_rejected() {
     let app = TestApp::start();
     for body in [
         json!({}),

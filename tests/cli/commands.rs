@@ -19,7 +19,7 @@ fn with_runs() -> (tempfile::TempDir, Place, Run, Run) {
 }
 
 #[test]
-fn tail_and_replay_tell_what_the_log_says() {
+fn tail_and_replay_show_what_the_log_contains() {
     let (folder, place, good, bad) = with_runs();
     let tail = |arguments: &[&str]| done(ade(folder.path(), &settings()).arg("tail").args(arguments));
     let resource = serde_json::json!({"id": good.id, "workspace_id": place.workspace});
@@ -45,7 +45,7 @@ fn tail_and_replay_tell_what_the_log_says() {
 }
 
 #[test]
-fn the_settings_are_told_with_their_sources() {
+fn the_settings_are_shown_with_their_sources() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::from([("ADE_RUN_TIMEOUT", "90s".to_owned()), ("ADE_RUN_TIMEUOT", "1".to_owned())]);
     let (code, out, err) = done(ade(folder.path(), &settings).arg("config"));
@@ -101,7 +101,7 @@ fn misuse_ends_with_two_and_says_why() {
 }
 
 #[test]
-fn a_server_that_is_no_url_is_a_usage_error_that_names_the_form() {
+fn an_invalid_server_url_is_a_usage_error_that_names_the_form() {
     let folder = tempfile::tempdir().unwrap();
     let id = "run_01ARZ3NDEKTSV4RRFFQ69G5FAV";
     for server in ["foo", "127.0.0.1:8000", "https://127.0.0.1:8000", "http://", "ftp://x", ""] {
@@ -116,7 +116,7 @@ fn a_server_that_is_no_url_is_a_usage_error_that_names_the_form() {
 }
 
 #[test]
-fn global_options_have_a_heading_and_stand_only_where_they_mean_something() {
+fn global_options_have_a_heading_and_appear_only_where_they_apply() {
     let folder = tempfile::tempdir().unwrap();
     let help = |command: &[&str]| done(program(folder.path()).args(command).arg("--help")).1;
     for (command, expected) in [
@@ -162,7 +162,7 @@ fn an_address_may_be_a_name_and_needs_no_port() {
 }
 
 #[test]
-fn a_configuration_folder_that_is_not_there_is_named() {
+fn a_missing_configuration_directory_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = ["run", "--config-dir", "/nowhere/at/all"];
     let (code, _, err) = done(program(folder.path()).args(run).arg(fixture("roster.csv")));

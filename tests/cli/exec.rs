@@ -54,7 +54,7 @@ fn await_status(server: &Server, id: &str, status: &str) -> Value {
 }
 
 #[test]
-fn an_execution_is_started_answered_and_completed_by_one_command() {
+fn one_command_starts_answers_and_completes_an_execution() {
     let folder = tempfile::tempdir().unwrap();
     // The second is none of the choices, and is asked again.
     let (code, out, err) = with_input(&mut start(folder.path(), &["--follow"]), "The board\nnever\n2\n");
@@ -85,7 +85,7 @@ fn an_execution_is_started_answered_and_completed_by_one_command() {
 }
 
 #[test]
-fn what_nobody_answers_waits_also_for_another_process() {
+fn unanswered_questions_wait_for_another_process_too() {
     let folder = tempfile::tempdir().unwrap();
     let (code, out, err) = with_input(&mut start(folder.path(), &["--follow"]), "The board\n");
     assert_eq!(code, Some(3), "{out}\n{err}");
@@ -175,7 +175,7 @@ impl AtWork {
 }
 
 #[test]
-fn what_is_answered_elsewhere_is_not_asked_any_more() {
+fn questions_answered_elsewhere_are_not_asked_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut at_work = AtWork::start(&mut start(folder.path(), &["--follow"]));
     let id = id_in(&at_work.line("exec_"));
@@ -191,7 +191,7 @@ fn what_is_answered_elsewhere_is_not_asked_any_more() {
 }
 
 #[test]
-fn an_interrupt_leaves_the_execution_where_it_is() {
+fn an_interrupt_leaves_the_execution_running() {
     let folder = tempfile::tempdir().unwrap();
     let mut at_work = AtWork::start(&mut start(folder.path(), &["--follow"]));
     let id = id_in(&at_work.line("exec_"));
@@ -242,7 +242,7 @@ fn a_document_is_rejected_and_accepted() {
 }
 
 #[test]
-fn misuse_is_told_before_anything_is_started() {
+fn misuse_is_reported_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("bad.json");
     fs::write(&bad, "[]").unwrap();

@@ -68,7 +68,7 @@ fn every_command_reads_a_compressed_log_as_it_was() {
 }
 
 #[test]
-fn the_service_of_the_folder_does_it_if_there_is_one() {
+fn the_service_of_the_directory_does_it_if_there_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let settings = with(&OLD);
     let server = Server::start_with(folder.path(), &settings);
@@ -87,7 +87,7 @@ fn the_service_of_the_folder_does_it_if_there_is_one() {
 }
 
 #[tokio::test]
-async fn deleted_logs_are_told_as_such_and_leftovers_are_removed_by_the_next_round() {
+async fn deleted_logs_are_reported_and_leftovers_are_removed_by_the_next_pass() {
     let settings = with(&[("ADE_LOG_RETENTION", "0s")]);
     let (folder, run, path, lines) = with_run(&settings);
     let (code, out, err) = done(ade(folder.path(), &settings).arg("maintenance"));
@@ -119,7 +119,7 @@ async fn deleted_logs_are_told_as_such_and_leftovers_are_removed_by_the_next_rou
 }
 
 #[test]
-fn a_log_that_is_not_whole_is_left_and_named() {
+fn a_damaged_log_is_left_alone_and_named() {
     let settings = with(&OLD);
     let (folder, run, path, lines) = with_run(&settings);
     let damaged: String =
@@ -131,7 +131,7 @@ fn a_log_that_is_not_whole_is_left_and_named() {
 }
 
 #[tokio::test]
-async fn without_a_service_no_work_is_begun() {
+async fn without_a_service_no_work_is_started() {
     let folder = tempfile::tempdir().unwrap();
     let settings = with(&[("ADE_MAX_CONCURRENCY", "1"), ("ADE_DRAIN_TIMEOUT", "1s")]);
     let server = Server::start_with(folder.path(), &settings);

@@ -75,7 +75,7 @@ fn a_write_that_fails_is_the_failure_of_any_command() {
 }
 
 #[test]
-fn work_goes_on_when_nobody_reads_about_it() {
+fn work_continues_without_readers() {
     let folder = tempfile::tempdir().unwrap();
     for (stdout, expected) in [(full(), 1), (broken(), 141)] {
         let (code, said) = ended(program(folder.path()).arg("run").arg(fixture("roster.csv")), stdout);
@@ -90,7 +90,7 @@ fn work_goes_on_when_nobody_reads_about_it() {
 }
 
 #[test]
-fn an_error_that_cannot_be_told_is_an_error_all_the_same() {
+fn an_error_that_cannot_be_described_is_still_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let misspelt = Settings::from([("ADE_RUN_TIMEUOT", "1".to_owned())]);
     let code = |command: &mut Command| command.stdout(Stdio::null()).stderr(full()).status().unwrap().code();

@@ -32,7 +32,7 @@ fn succeed(data_dir: &Path, file: &str) -> (String, PathBuf) {
 }
 
 #[test]
-fn every_kind_of_sheet_becomes_the_same_kind_of_workbook() {
+fn every_kind_of_sheet_becomes_the_same_workbook() {
     let (data_dir, _turn) = data_dir();
     let of = |file| workbook::records(&succeed(data_dir, file).1);
     let roster = of("roster.xlsx");
@@ -125,7 +125,7 @@ fn a_run_that_never_started_has_no_summary() {
 }
 
 #[test]
-fn an_output_that_cannot_be_written_is_found_out_before_the_run() {
+fn an_unwritable_output_is_reported_before_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     let file = folder.path().join("file");
@@ -140,7 +140,7 @@ fn an_output_that_cannot_be_written_is_found_out_before_the_run() {
 }
 
 #[test]
-fn an_output_directory_is_made_when_there_is_something_to_put_in_it() {
+fn an_output_directory_is_created_only_when_there_is_output() {
     let (data_dir, _turn) = data_dir();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("a/b");
@@ -182,7 +182,7 @@ fn fetching_uv_is_reported_while_it_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_by_code_and_message() {
+fn unreadable_input_is_reported_by_code_and_message() {
     let (data_dir, _turn) = data_dir();
     let (code, _, err) = done(program(data_dir).arg("run").arg(fixture("corrupt.xlsx")));
     assert_eq!(code, Some(1));
@@ -206,7 +206,7 @@ fn a_broken_configuration_fails_the_run() {
 }
 
 #[test]
-fn the_outputs_go_where_they_are_asked_to() {
+fn outputs_are_written_where_requested() {
     let (data_dir, _turn) = data_dir();
     let folder = tempfile::tempdir().unwrap();
     let mut command = program(data_dir);

@@ -46,7 +46,7 @@ impl Planted {
 }
 
 #[test]
-fn planted_damage_is_found_and_a_whole_folder_is_accepted() {
+fn planted_damage_is_found_and_an_intact_directory_is_accepted() {
     let planted = Planted::new();
     let lines: Vec<&str> = planted.whole.lines().collect();
     let last = lines.len() - 1;
@@ -80,7 +80,7 @@ fn planted_damage_is_found_and_a_whole_folder_is_accepted() {
 }
 
 #[test]
-fn a_feed_that_tells_an_event_twice_is_found() {
+fn a_feed_with_a_duplicate_event_is_detected() {
     let planted = Planted::new();
     let feed = workspace(&planted).join("feed/events.ndjson");
     let told = std::fs::read_to_string(&feed).unwrap();
@@ -111,7 +111,7 @@ fn events(planted: &Planted) -> usize {
 }
 
 #[tokio::test]
-async fn a_row_that_disagrees_is_found() {
+async fn a_row_that_disagrees_with_its_log_is_detected() {
     let planted = Planted::new();
     let url = format!("sqlite://{}", planted.folder.path().join("ade.db").display());
     let store = Store::connect(&url, 1).await.unwrap();
@@ -131,7 +131,7 @@ async fn a_row_that_disagrees_is_found() {
 }
 
 #[test]
-fn a_folder_named_on_the_command_line_is_checked_with_its_own_database() {
+fn a_directory_named_on_the_command_line_is_verified_with_its_own_database() {
     let planted = Planted::new();
     let elsewhere = tempfile::tempdir().unwrap();
     let verified = done(program(elsewhere.path()).arg("verify").arg(planted.folder.path()));

@@ -29,7 +29,7 @@ fn write(folder: &Path, name: &str, content: &Value) -> PathBuf {
 }
 
 #[test]
-fn definitions_are_checked_without_a_service_and_every_fault_is_told() {
+fn definitions_are_checked_without_a_service_and_every_error_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let good = write(folder.path(), "good.json", &example());
     let bad = write(folder.path(), "bad.json", &faulty("bad"));
@@ -91,7 +91,7 @@ fn definitions_are_stored_listed_and_shown() {
 }
 
 #[test]
-fn what_is_wrong_with_a_folder_is_in_the_log_and_the_service_starts() {
+fn directory_errors_are_logged_and_the_service_starts() {
     let (folder, workflows) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(workflows.path(), "a_bad.json", &faulty("bad"));
     let mut good = example();

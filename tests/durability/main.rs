@@ -55,7 +55,7 @@ fn nothing_acknowledged_is_ever_lost() {
 
 /// The proof that the test above can fail.
 #[test]
-fn a_disk_that_lies_about_syncs_is_found_out() {
+fn a_disk_that_lies_about_syncs_is_detected() {
     let (_, broken) = live_all(0, 200, true);
     assert!(broken.iter().any(|broken| broken.contains("lost")), "no loss was noticed: {broken:?}");
 }

@@ -32,7 +32,7 @@ fn lines(key: StreamKey, sequences: std::ops::RangeInclusive<u64>, padding: usiz
 }
 
 #[test]
-fn a_hundred_streams_are_written_at_once_and_read_back_in_order() {
+fn a_hundred_concurrent_streams_are_read_back_in_order() {
     const ROUNDS: u64 = 40;
     let folder = tempfile::tempdir().unwrap();
     let root = open(folder.path(), Durability::Fsync);
@@ -68,7 +68,7 @@ fn a_hundred_streams_are_written_at_once_and_read_back_in_order() {
 }
 
 #[test]
-fn what_only_the_journal_holds_comes_back_at_the_next_start() {
+fn events_only_in_the_journal_are_recovered_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let key = key();
     let root = open(folder.path(), Durability::Fsync);
@@ -93,7 +93,7 @@ fn what_only_the_journal_holds_comes_back_at_the_next_start() {
 }
 
 #[test]
-fn a_log_that_is_gone_does_not_stop_the_replay() {
+fn a_missing_log_does_not_stop_the_replay() {
     let folder = tempfile::tempdir().unwrap();
     let key = key();
     let root = open(folder.path(), Durability::Fsync);
@@ -133,7 +133,7 @@ fn plants(others: &Path) -> Vec<(&'static str, Plant<'_>)> {
 }
 
 #[test]
-fn whatever_is_in_the_place_of_a_log_stops_no_start_and_is_not_written_through() {
+fn anything_in_place_of_a_log_stops_no_start_and_is_not_written_through() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let victim = others.path().join("events.ndjson");
     std::fs::write(&victim, "of others").unwrap();
@@ -174,7 +174,7 @@ fn whatever_is_in_the_place_of_a_log_stops_no_start_and_is_not_written_through()
 }
 
 #[test]
-fn a_log_with_a_second_name_goes_on_and_the_other_name_keeps_what_it_had() {
+fn a_log_with_a_hard_link_continues_and_the_link_keeps_the_old_content() {
     let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (key, second) = (key(), backup.path().join("events.ndjson"));
     let disk = Arc::new(RealDisk::within(folder.path()));
@@ -194,7 +194,7 @@ fn a_log_with_a_second_name_goes_on_and_the_other_name_keeps_what_it_had() {
 }
 
 #[test]
-fn folders_of_others_work_are_not_set_aside() {
+fn directories_of_other_work_are_not_quarantined() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::os::unix::fs::symlink(others.path(), folder.path().join("workspaces")).unwrap();
     let disk = Arc::new(RealDisk::within(folder.path()));
@@ -229,7 +229,7 @@ fn a_log_has_one_writer_and_a_writer_one_batch() {
 }
 
 #[test]
-fn under_the_policy_write_only_what_must_be_is_synced() {
+fn under_the_write_policy_only_the_necessary_is_synced() {
     let folder = tempfile::tempdir().unwrap();
     let root = open(folder.path(), Durability::Write);
     let key = key();

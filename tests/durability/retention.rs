@@ -142,7 +142,7 @@ fn a_crash_at_any_step_of_compressing_leaves_the_log_whole() {
 }
 
 #[test]
-fn a_failing_disk_leaves_the_log_whole_and_the_next_round_compresses_it() {
+fn a_failing_disk_leaves_the_log_intact_and_the_next_pass_compresses_it() {
     for seed in seeds() {
         for power_was_gone in [true, false] {
             let run = |faults| compress_with(seed, faults, power_was_gone, false);
@@ -156,7 +156,7 @@ fn a_failing_disk_leaves_the_log_whole_and_the_next_round_compresses_it() {
 
 /// The proof that the tests above can fail.
 #[test]
-fn a_disk_that_lies_about_syncs_is_found_out() {
+fn a_disk_that_lies_about_syncs_is_detected() {
     let broken = (0..40).map(|seed| {
         let faults = Faults { power_cut: Some(10), ..Faults::default() };
         compress_with(seed, faults, true, true).is_err()

@@ -77,7 +77,7 @@ fn an_engine_that_ends_when_asked_is_not_given_the_grace_of_one_that_does_not() 
 }
 
 #[test]
-fn a_run_that_waits_is_cancelled_at_once_and_a_build_that_nobody_wants_ends_with_it() {
+fn a_waiting_run_is_cancelled_at_once_together_with_its_unwanted_build() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let place = Place::make(&server);

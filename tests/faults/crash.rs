@@ -28,7 +28,7 @@ enum Moment {
 }
 
 #[test]
-fn a_kill_at_any_moment_costs_no_event_and_no_end() {
+fn a_kill_at_any_moment_loses_no_event_and_no_terminal_event() {
     let kills = std::env::var("ADE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let seed = std::env::var("ADE_KILL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);
     let (folder, mut random) = (tempfile::tempdir().unwrap(), Random::new(seed));
@@ -188,7 +188,7 @@ fn assert_verified(data_dir: &Path) {
 }
 
 #[test]
-fn a_run_that_only_waited_goes_on_and_one_at_work_is_interrupted_with_all_its_processes() {
+fn a_queued_run_continues_and_a_running_one_is_interrupted_with_all_its_processes() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings();
     settings.insert("ADE_MAX_CONCURRENCY", "1".into());
@@ -222,7 +222,7 @@ fn a_run_that_only_waited_goes_on_and_one_at_work_is_interrupted_with_all_its_pr
 }
 
 #[test]
-fn a_build_that_was_killed_leaves_no_process_and_no_venv_and_the_next_run_builds_anew() {
+fn a_killed_build_leaves_no_process_and_no_venv_and_the_next_run_rebuilds() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let place = Place::make(&server);

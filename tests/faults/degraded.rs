@@ -100,7 +100,7 @@ fn a_full_disk_degrades_the_stream_and_the_next_start_completes_it() {
 }
 
 #[test]
-fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_log() {
+fn a_build_whose_log_fails_reports_its_outcome_and_the_next_start_completes_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let Some((disk, settings)) = small_disk(folder.path()) else { return };
     let server = Server::start_with(folder.path(), &settings);
@@ -138,7 +138,7 @@ fn a_build_whose_log_fails_tells_how_it_ended_and_the_next_start_completes_its_l
 }
 
 #[test]
-fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
+fn once_there_is_room_maintenance_completes_the_log_of_a_running_service() {
     let folder = tempfile::tempdir().unwrap();
     let Some((disk, settings)) = small_disk(folder.path()) else { return };
     let server = Server::start_with(folder.path(), &settings);
@@ -160,7 +160,7 @@ fn with_room_again_maintenance_completes_the_log_of_a_living_service() {
 }
 
 #[test]
-fn an_execution_without_its_log_stops_and_the_next_start_gives_it_its_end() {
+fn an_execution_whose_log_fails_stops_and_the_next_start_finishes_it() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(&folder.path().join("data")) else {
         eprintln!("SKIPPED: no file system can be mounted here, so no disk can be filled");

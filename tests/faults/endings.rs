@@ -59,7 +59,7 @@ fn an_engine_that_fails_is_told_with_what_it_wrote() {
 }
 
 #[test]
-fn an_engine_that_leaves_others_behind_ends_soon_and_with_all_of_them() {
+fn an_engine_that_leaves_processes_behind_ends_promptly_with_all_of_them() {
     let (_folder, server, place) = service(&[]);
     let run = place.run(&server, "daemon\ngroup\nhold\nprint done");
     let row = run.ended(&server);
@@ -91,7 +91,7 @@ fn output_of_any_kind_and_size_is_kept_or_cut_and_never_breaks_the_stream() {
 }
 
 #[test]
-fn an_input_that_is_gone_fails_the_run() {
+fn a_missing_input_fails_the_run() {
     let (folder, server, place) = service(&[("ADE_MAX_CONCURRENCY", "1")]);
     let gate = folder.path().join("gate");
     let first = place.run(&server, &format!("print ready\nwait {}", gate.display()));
@@ -106,7 +106,7 @@ fn an_input_that_is_gone_fails_the_run() {
 }
 
 #[test]
-fn a_run_that_takes_too_long_is_ended() {
+fn a_run_that_takes_too_long_times_out() {
     let (_folder, server, place) = service(&[("ADE_RUN_TIMEOUT", "2s")]);
     let run = place.run(&server, "stderr slow\nignore\ndaemon\nemit 100000 50");
     let (_, log) = failed(&server, &run, "run_timeout");
@@ -116,7 +116,7 @@ fn a_run_that_takes_too_long_is_ended() {
 }
 
 #[test]
-fn a_run_that_says_nothing_for_too_long_is_ended() {
+fn a_run_that_is_silent_for_too_long_times_out() {
     let (_folder, server, place) = service(&[("ADE_RUN_IDLE_TIMEOUT", "2s")]);
     let run = place.run(&server, "emit 30 10\nstderr silence\ndaemon\nsleep 1000");
     let (_, log) = failed(&server, &run, "idle_timeout");
@@ -125,7 +125,7 @@ fn a_run_that_says_nothing_for_too_long_is_ended() {
 }
 
 #[test]
-fn an_interpreter_that_is_gone_is_not_found() {
+fn a_missing_interpreter_is_not_found() {
     let (folder, server, place) = service(&[("ADE_MAX_CONCURRENCY", "1")]);
     let gate = folder.path().join("gate");
     let first = place.run(&server, &format!("print ready\nwait {}", gate.display()));

@@ -182,7 +182,7 @@ fn brief() -> Value {
 }
 
 #[test]
-fn a_kill_at_any_event_of_the_example_changes_nothing_of_what_comes_out() {
+fn a_kill_at_any_event_of_the_example_does_not_change_its_result() {
     let (mut calm, server) = Story::begin(&example(), &brief(), settings());
     calm.follow_to_the_end(&server);
     let (expected, events) = (calm.check(&server, "completed"), calm.events());
@@ -232,7 +232,7 @@ fn assert_asked(model: &ModelServer, events: &[Value], in_flight: usize) {
 }
 
 #[test]
-fn a_call_on_record_is_never_made_again() {
+fn a_recorded_call_is_never_repeated() {
     let (definition, input) = on_a_server();
     let model = ModelServer::scripted(vec![document()]);
     let (mut calm, server) = Story::begin(&definition, &input, with_server(&model));
@@ -255,7 +255,7 @@ fn a_call_on_record_is_never_made_again() {
 }
 
 #[test]
-fn killed_again_and_again_it_comes_to_the_same_end() {
+fn repeated_kills_lead_to_the_same_end() {
     let definition = workflow(
         "asking",
         &[
@@ -283,7 +283,7 @@ fn killed_again_and_again_it_comes_to_the_same_end() {
 }
 
 #[test]
-fn a_call_that_a_crash_interrupts_is_told_and_made_again() {
+fn a_call_interrupted_by_a_crash_is_recorded_and_repeated() {
     let model = ModelServer::scripted(vec![Turn::Hangs, document()]);
     let definition = workflow("hangs", &[by_server(step("note", &[], "Write it."))]);
     let (mut story, server) = Story::begin(&definition, &json!({}), with_server(&model));
@@ -306,7 +306,7 @@ fn a_call_that_a_crash_interrupts_is_told_and_made_again() {
 }
 
 #[test]
-fn what_a_person_has_said_survives_a_kill_as_soon_as_it_is_taken() {
+fn user_input_survives_a_kill_once_it_is_accepted() {
     let accept = with(step("end", &["note"], "End it."), json!({"acceptance": {"required": true}}));
     let definition = workflow("asking", &[step("note", &[], "Write it.\nbuiltin: ask What?"), accept]);
     let (mut story, server) = Story::begin(&definition, &json!({}), settings());
@@ -344,7 +344,7 @@ fn story_status(server: &Server) -> String {
 }
 
 #[test]
-fn a_cancel_that_was_taken_is_carried_out_after_a_kill() {
+fn an_accepted_cancel_is_carried_out_after_a_kill() {
     let model = ModelServer::scripted(vec![Turn::Hangs]);
     let definition = workflow("hangs", &[by_server(step("note", &[], "Write it."))]);
     let (mut story, server) = Story::begin(&definition, &json!({}), with_server(&model));
@@ -359,7 +359,7 @@ fn a_cancel_that_was_taken_is_carried_out_after_a_kill() {
 }
 
 #[test]
-fn one_that_waits_for_a_person_does_not_keep_the_service_from_stopping() {
+fn an_execution_waiting_for_a_person_does_not_delay_a_stop() {
     let definition = workflow("asking", &[step("note", &[], "Write it.\nbuiltin: ask What?")]);
     let mut settings = settings();
     settings.insert("ADE_DRAIN_TIMEOUT", NEVER.into());
@@ -381,7 +381,7 @@ fn one_that_waits_for_a_person_does_not_keep_the_service_from_stopping() {
 }
 
 #[test]
-fn one_that_is_at_work_when_the_service_stops_goes_on_at_the_next_start() {
+fn an_execution_running_at_a_stop_continues_at_the_next_start() {
     let model = ModelServer::scripted(vec![document(), Turn::Hangs, document()]);
     let definition =
         workflow("hangs", &[by_server(step("note", &[], "Write it.")), by_server(step("end", &["note"], "End it."))]);
@@ -403,7 +403,7 @@ fn one_that_is_at_work_when_the_service_stops_goes_on_at_the_next_start() {
 }
 
 #[test]
-fn a_step_that_is_nearly_done_is_finished_before_the_service_stops() {
+fn a_nearly_finished_step_completes_before_the_service_stops() {
     let definition = workflow(
         "slow",
         &[step("note", &[], "Write it.\nbuiltin: delay 1500"), step("end", &["note"], "End it.\nbuiltin: ask Why?")],

@@ -11,7 +11,7 @@ fn number(value: &Value) -> u64 {
 }
 
 #[test]
-fn wide_tables_without_end_are_summed_while_the_service_answers() {
+fn endless_wide_tables_are_summed_while_the_service_answers() {
     const COLUMNS: u64 = 8000;
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

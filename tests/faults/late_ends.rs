@@ -46,7 +46,7 @@ fn active(services: &Services, of: &Configuration) -> Build {
 }
 
 #[actix_web::test]
-async fn an_older_build_whose_log_is_completed_does_not_take_the_place_of_the_present_one() {
+async fn completing_the_log_of_an_older_build_does_not_replace_the_active_one() {
     let folder = tempfile::tempdir().unwrap();
     let services = services(folder.path()).await;
     let configuration = configuration(&services).await;

@@ -42,7 +42,7 @@ fn assert_alive(server: &Server, place: &Place) {
 }
 
 #[test]
-fn a_tree_of_any_depth_in_a_dry_run_is_gone_after_its_end() {
+fn a_directory_tree_of_any_depth_in_a_dry_run_is_removed_after_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let (server, place) = service(folder.path());
     let run = place.run_with(&server, DEEP, json!({"dry_run": true}));
@@ -57,7 +57,7 @@ fn a_tree_of_any_depth_in_a_dry_run_is_gone_after_its_end() {
 
 /// Where a tree of any depth may lie that the service removes, walks or reads at a start.
 #[test]
-fn a_start_survives_trees_of_any_depth_wherever_they_lie() {
+fn a_start_survives_directory_trees_of_any_depth() {
     let folder = tempfile::tempdir().unwrap();
     let (server, place) = service(folder.path());
     let run = place.run_with(&server, &format!("{DEEP}\nprint deep\nsleep 1000"), json!({"dry_run": true}));
@@ -138,7 +138,7 @@ const SABOTAGE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn an_engine_that_destroys_its_log_stops_no_start_and_reaches_nothing_of_others() {
+fn an_engine_that_destroys_its_log_stops_no_start_and_reaches_no_other_files() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let victim = others.path().join("events.ndjson");
     fs::write(&victim, "of others").unwrap();

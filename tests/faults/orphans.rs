@@ -39,7 +39,7 @@ fn assert_over(ground: &Ground, run: &Run, hidden: &str, status: &str, code: &Va
 }
 
 #[test]
-fn a_hidden_process_does_not_outlive_the_end_a_cancel_or_a_timeout() {
+fn a_detached_process_does_not_outlive_the_end_a_cancel_or_a_timeout() {
     let ground = ground(&[("ADE_RUN_IDLE_TIMEOUT", "10s")]);
     let Ground { server, place, .. } = &ground;
 
@@ -96,7 +96,7 @@ fn unburied(pid: u32) -> Vec<String> {
 }
 
 #[test]
-fn a_hidden_process_does_not_outlive_the_service() {
+fn a_detached_process_does_not_outlive_the_service() {
     let ground = ground(&[]);
     let Ground { folder, server, place } = ground;
     let (first, second) = (seconds(8), seconds(9));

@@ -13,7 +13,7 @@ use crate::support::tools;
 use crate::support::work::Place;
 
 #[test]
-fn a_second_server_refuses_the_folder_and_names_the_first() {
+fn a_second_service_refuses_the_directory_and_names_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let second = ade(folder.path(), &settings()).arg("serve").output().unwrap();
@@ -27,7 +27,7 @@ fn a_second_server_refuses_the_folder_and_names_the_first() {
 }
 
 #[test]
-fn the_lock_of_a_killed_server_binds_nobody() {
+fn the_lock_of_a_killed_service_blocks_no_other() {
     let folder = tempfile::tempdir().unwrap();
     Server::start(folder.path()).kill();
     Server::start(folder.path()).stop();
@@ -63,7 +63,7 @@ fn a_lock_that_a_dead_owners_child_still_holds_is_waited_for() {
 }
 
 #[test]
-fn a_run_from_the_command_line_is_done_by_the_server_of_the_folder() {
+fn ade_run_uses_the_service_of_its_data_directory() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let place = Place::make(&server);

@@ -26,7 +26,7 @@ fn doing(server: &Server, place: &Place, code: &str) -> Run {
 }
 
 #[test]
-fn diagnostics_are_never_written_or_read_through_what_an_engine_put_in_their_place() {
+fn diagnostics_are_never_written_or_read_through_an_engines_replacement() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let victim = others.path().join("victim");
     fs::write(&victim, "{\"secret\": 1}").unwrap();
@@ -59,7 +59,7 @@ fn diagnostics_are_never_written_or_read_through_what_an_engine_put_in_their_pla
 }
 
 #[test]
-fn an_output_that_is_no_file_is_not_there() {
+fn an_output_that_is_no_regular_file_is_404() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(others.path().join("secret"), "of others").unwrap();
     let (server, place) = service(folder.path());
@@ -92,7 +92,7 @@ fn an_output_that_is_no_file_is_not_there() {
 }
 
 #[test]
-fn the_rows_are_in_the_data_folder_whatever_its_name() {
+fn the_database_is_in_the_data_directory_whatever_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("50% of it? #1 & “東京” 'x'");
     fs::create_dir(&data).unwrap();
@@ -107,7 +107,7 @@ fn the_rows_are_in_the_data_folder_whatever_its_name() {
 }
 
 #[test]
-fn a_disk_that_is_nearly_full_is_said() {
+fn a_nearly_full_disk_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings();
     settings.insert("ADE_DISK_MIN_FREE", "8000000GiB".into());

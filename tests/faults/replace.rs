@@ -24,7 +24,7 @@ fn package(folder: &Path, content: &str) -> (Vec<u8>, String) {
 }
 
 #[test]
-fn a_kill_while_a_package_is_replaced_leaves_the_old_or_the_new() {
+fn a_kill_while_a_package_is_replaced_leaves_the_old_or_the_new_one() {
     let (folder, packages) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let both = ["one", "two"].map(|name| package(&packages.path().join(name), &format!("x = '{name}'\n")));
     let mut random = Random::new(20_261_121);

@@ -32,7 +32,7 @@ fn ask_to_stop(server: &Server) {
 }
 
 #[test]
-fn with_nothing_to_do_it_ends_soon() {
+fn an_idle_service_ends_promptly() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, place) = warm(folder.path());
     let run = place.run(&server, "emit 20000");
@@ -70,7 +70,7 @@ fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
 }
 
 #[test]
-fn asked_twice_it_leaves_at_once_and_takes_its_processes_along() {
+fn a_second_stop_signal_ends_it_at_once_with_its_processes() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, place) = warm(folder.path());
     let run = place.run(&server, "ignore\ndaemon\ngroup\nprint ready\nsleep 1000");
@@ -92,7 +92,7 @@ fn asked_twice_it_leaves_at_once_and_takes_its_processes_along() {
 }
 
 #[test]
-fn what_runs_longer_than_the_drain_time_is_interrupted() {
+fn work_that_outlasts_the_drain_time_is_interrupted() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = crate::support::server::settings();
     settings.insert("ADE_DRAIN_TIMEOUT", "2s".into());

@@ -22,7 +22,7 @@ async fn the_request_is_one_of_the_messages_api() {
 }
 
 #[actix_web::test]
-async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
+async fn a_reply_arrives_in_pieces_with_all_kinds_of_tokens() {
     let thinking = concat!(
         "event: ping\ndata: {\"type\": \"ping\"}\n\n",
         r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
@@ -59,7 +59,7 @@ async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
 }
 
 #[actix_web::test]
-async fn stop_reasons_are_told_apart() {
+async fn stop_reasons_are_distinguished() {
     for (word, expected) in [
         ("max_tokens", StopReason::Length),
         ("model_context_window_exceeded", StopReason::Length),
@@ -72,7 +72,7 @@ async fn stop_reasons_are_told_apart() {
 }
 
 #[actix_web::test]
-async fn an_error_within_the_stream_is_what_it_would_have_been_before() {
+async fn an_error_within_the_stream_is_classified_as_one_before_it() {
     for (kind, expected) in [
         ("overloaded_error", "server"),
         ("api_error", "server"),
@@ -89,14 +89,14 @@ async fn an_error_within_the_stream_is_what_it_would_have_been_before() {
 }
 
 #[actix_web::test]
-async fn overloaded_is_told_with_its_status() {
+async fn overloaded_is_reported_with_its_status() {
     let body = DIALECT.refusal("overloaded_error", "Overloaded");
     let error = outcome(DIALECT, vec![answer("529 Overloaded", &[], &body)], limits()).await.unwrap_err();
     assert_eq!(error.to_string(), "the provider failed (529): Overloaded");
 }
 
 #[actix_web::test]
-async fn a_stream_without_its_end_is_no_reply() {
+async fn a_truncated_stream_is_no_reply() {
     // All of the text is there, and why the model stopped; but not `message_stop`.
     let text = DIALECT.stream(&["hello"]);
     let (text, _) = text.split_once("event: message_stop").unwrap();

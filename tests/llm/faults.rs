@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 #[actix_web::test]
-async fn a_status_is_told_with_the_providers_words() {
+async fn a_status_is_reported_with_the_providers_message() {
     let limited = |seconds| ProviderError::RateLimited {
         retry_after: Some(Duration::from_secs(seconds)),
         message: "slow down".to_owned(),
@@ -47,7 +47,7 @@ async fn a_status_is_told_with_the_providers_words() {
 }
 
 #[actix_web::test]
-async fn a_refusal_of_any_form_is_read_and_bounded() {
+async fn an_error_response_of_any_form_is_read_and_bounded() {
     for (status, body, expected) in [
         (
             "502 Bad Gateway",
@@ -70,7 +70,7 @@ async fn a_refusal_of_any_form_is_read_and_bounded() {
 }
 
 #[actix_web::test]
-async fn a_key_that_a_provider_repeats_is_not_told() {
+async fn a_key_that_a_provider_echoes_is_redacted() {
     for dialect in DIALECTS {
         let body = dialect.refusal("authentication_error", &format!("Incorrect API key provided: {KEY}."));
         let error = outcome(dialect, vec![answer("401 Unauthorized", &[], &body)], limits()).await.unwrap_err();
@@ -80,7 +80,7 @@ async fn a_key_that_a_provider_repeats_is_not_told() {
 }
 
 #[actix_web::test]
-async fn nor_is_a_part_of_a_key_where_a_sentence_is_cut() {
+async fn a_key_truncated_with_its_sentence_is_redacted_too() {
     for before in (480..500).step_by(3) {
         let body = Dialect::OpenAi.refusal("authentication_error", &format!("{}{KEY}", "x".repeat(before)));
         let script = vec![answer("401 Unauthorized", &[], &body)];
@@ -90,7 +90,7 @@ async fn nor_is_a_part_of_a_key_where_a_sentence_is_cut() {
 }
 
 #[actix_web::test]
-async fn what_comes_before_an_error_is_told_however_the_bytes_were_split() {
+async fn content_before_an_error_is_delivered_however_the_bytes_were_split() {
     for dialect in DIALECTS {
         let text = [dialect.begin(), &dialect.delta("half"), "data: hello\n\n"].concat();
         let mut told = Vec::new();
@@ -106,7 +106,7 @@ async fn what_comes_before_an_error_is_told_however_the_bytes_were_split() {
 }
 
 #[actix_web::test]
-async fn a_lost_connection_is_no_end() {
+async fn a_lost_connection_is_not_an_end() {
     for dialect in DIALECTS {
         let half = [dialect.begin(), &dialect.delta("half")].concat();
         for script in [
@@ -125,7 +125,7 @@ async fn a_lost_connection_is_no_end() {
 }
 
 #[actix_web::test]
-async fn nobody_there_is_a_lost_connection_too() {
+async fn an_unreachable_server_is_a_lost_connection() {
     for dialect in DIALECTS {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let call = dialect.provider(&format!("http://{free}"), limits()).call(request());
@@ -135,7 +135,7 @@ async fn nobody_there_is_a_lost_connection_too() {
 }
 
 #[actix_web::test]
-async fn silence_is_bounded_wherever_it_falls() {
+async fn silence_is_bounded_at_any_point() {
     let limit = Duration::from_millis(100);
     let hasty = Limits { idle: limit, ..limits() };
     for dialect in DIALECTS {
@@ -151,7 +151,7 @@ async fn silence_is_bounded_wherever_it_falls() {
 }
 
 #[actix_web::test]
-async fn a_stream_that_never_ends_is_bounded_too() {
+async fn an_endless_stream_is_bounded() {
     let limit = Duration::from_millis(200);
     let ping = Act::SendForEver(crate::support::chunk_bytes(b": still here\n\n"));
     for dialect in DIALECTS {
@@ -169,7 +169,7 @@ async fn a_stream_that_never_ends_is_bounded_too() {
 }
 
 #[actix_web::test]
-async fn nonsense_is_told_as_such() {
+async fn nonsense_is_reported_as_invalid() {
     for dialect in DIALECTS {
         for data in ["data: {\"type\":\n\n", "data: hello\n\n", "data: 7\n\n"] {
             let error = outcome(dialect, vec![head(), chunk(data), Act::Hold], limits()).await.unwrap_err();
@@ -204,7 +204,7 @@ async fn a_reply_is_bounded_by_its_content() {
 }
 
 #[actix_web::test]
-async fn a_reply_of_five_megabytes_is_taken() {
+async fn a_reply_of_five_megabytes_is_accepted() {
     for dialect in DIALECTS {
         let megabyte = "x".repeat(1_000_000);
         let text = dialect.stream(&[megabyte.as_str(); 5]);
@@ -243,7 +243,7 @@ async fn a_dropped_call_closes_its_connection() {
 }
 
 #[actix_web::test]
-async fn a_call_that_is_not_polled_calls_nobody() {
+async fn a_call_that_is_not_polled_sends_nothing() {
     let mock = Mock::start(vec![vec![Act::Hold]]).await;
     let call = Dialect::OpenAi.provider(&mock.address, limits()).call(request());
     drop(call);

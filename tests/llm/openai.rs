@@ -24,7 +24,7 @@ async fn the_request_is_one_of_chat_completions() {
 }
 
 #[actix_web::test]
-async fn a_server_of_ones_own_is_called_without_a_key() {
+async fn a_custom_server_is_called_without_a_key() {
     let mock = Mock::start(vec![streamed(&DIALECT.stream(&["hello"]), 64)]).await;
     let endpoint = |path: &str| Endpoint { base_url: format!("{}{path}", mock.address), key: None };
     let options = Options {
@@ -42,7 +42,7 @@ async fn a_server_of_ones_own_is_called_without_a_key() {
 }
 
 #[actix_web::test]
-async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
+async fn a_reply_arrives_in_pieces_with_all_kinds_of_tokens() {
     let text = DIALECT.stream(&["grün ", "\u{1f309} bridge"]);
     for size in [1, 7, 100_000] {
         let mock = Mock::start(vec![streamed(&text, size)]).await;
@@ -65,7 +65,7 @@ async fn a_reply_comes_in_pieces_with_all_kinds_of_tokens() {
 }
 
 #[actix_web::test]
-async fn stop_reasons_are_told_apart() {
+async fn stop_reasons_are_distinguished() {
     for (word, expected) in [
         ("length", StopReason::Length),
         ("content_filter", StopReason::Refusal),
@@ -77,7 +77,7 @@ async fn stop_reasons_are_told_apart() {
 }
 
 #[actix_web::test]
-async fn servers_that_say_less_are_understood() {
+async fn servers_that_report_less_are_understood() {
     // No tokens, CRLF, and no `[DONE]`: the connection ends behind the reason.
     let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\r\n\r\n";
     let cut = vec![head(), chunk(&DIALECT.delta("hello").replace('\n', "\r\n")), chunk(end)];
@@ -101,7 +101,7 @@ async fn an_error_within_the_stream_ends_the_call() {
 }
 
 #[actix_web::test]
-async fn no_money_left_is_not_tried_again_though_it_is_a_429() {
+async fn an_exhausted_quota_is_not_retried_although_it_is_a_429() {
     let body = DIALECT.refusal("insufficient_quota", "You exceeded your current quota");
     let error = outcome(DIALECT, vec![answer("429 Too Many Requests", &[], &body)], limits()).await.unwrap_err();
     assert_eq!(error.to_string(), "the provider refused the request (429): You exceeded your current quota");

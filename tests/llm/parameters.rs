@@ -88,7 +88,7 @@ fn sent(mock: &Mock) -> Vec<Vec<String>> {
 }
 
 #[actix_web::test]
-async fn what_a_server_refuses_is_left_out_or_named_otherwise_and_remembered() {
+async fn rejected_parameters_are_dropped_or_renamed_and_remembered() {
     for (parameter, then) in
         [("stream_options", vec!["max_tokens"]), ("max_tokens", vec!["stream_options", "max_completion_tokens"])]
     {
@@ -107,7 +107,7 @@ async fn what_a_server_refuses_is_left_out_or_named_otherwise_and_remembered() {
 }
 
 #[actix_web::test]
-async fn both_may_be_refused_one_after_the_other_or_at_once() {
+async fn both_parameters_may_be_rejected_in_turn_or_at_once() {
     let refusal = |name: &str| vec![answer("400 Bad Request", &[], &format!("Unknown parameter: '{name}'."))];
     let mock = Mock::start(vec![refusal("stream_options"), refusal("max_tokens"), good()]).await;
     assert!(calls(&mock, 1).await[0].is_ok());
@@ -119,7 +119,7 @@ async fn both_may_be_refused_one_after_the_other_or_at_once() {
 }
 
 #[actix_web::test]
-async fn a_refusal_within_the_stream_is_one_too() {
+async fn a_refusal_within_the_stream_is_recognized() {
     let event = r#"data: {"error":{"message":"Unknown parameter: 'stream_options'.","code":400}}"#;
     let refusal = vec![head(), chunk(&format!("{event}\n\n")), last_chunk()];
     let mock = Mock::start(vec![refusal, good()]).await;
@@ -130,7 +130,7 @@ async fn a_refusal_within_the_stream_is_one_too() {
 }
 
 #[actix_web::test]
-async fn other_refusals_are_told_at_once_and_none_is_answered_for_ever() {
+async fn other_refusals_are_reported_at_once_and_none_is_retried_forever() {
     for body in [
         r#"{"error":{"message":"max_tokens is too large: 100000. This model supports at most 16384 completion tokens.","param":"max_tokens"}}"#,
         r#"{"error":{"message":"This model's maximum context length is 4096 tokens, however you requested 5000 (max_tokens)"}}"#,

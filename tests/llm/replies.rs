@@ -35,7 +35,7 @@ async fn assert_whole(dialect: Dialect, name: &str, stream: &str, usage: Option<
 }
 
 #[actix_web::test]
-async fn what_stands_between_the_pieces_does_not_matter() {
+async fn text_between_the_pieces_is_ignored() {
     for more in [
         "data:",
         "data: ",
@@ -91,7 +91,7 @@ async fn what_stands_between_the_pieces_does_not_matter() {
 }
 
 #[actix_web::test]
-async fn every_spelling_of_a_whole_reply_is_read() {
+async fn every_form_of_a_complete_reply_is_read() {
     let plain = events(&[FIRST, SECOND, STOP, USAGE, DONE]);
     let parts = r#"data: {"choices":[{"delta":{"content":[{"type":"text","text":"{\"title\":"},{"type":"reference"},{"type":"text","text":"\"T\"}"}]},"finish_reason":"stop"}]}"#;
     for (name, stream, usage) in [
@@ -142,7 +142,7 @@ async fn every_spelling_of_a_whole_reply_is_read() {
 }
 
 #[actix_web::test]
-async fn tokens_are_read_in_every_form_and_what_is_no_count_is_not_told() {
+async fn tokens_are_read_in_every_form_and_invalid_counts_are_ignored() {
     let cached = |input, output, cache_read| Some(Usage { input, output, cache_read, cache_write: 0 });
     for (usage, expected) in [
         (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#, told(10, 5)),
@@ -195,7 +195,7 @@ fn delta(text: &str) -> String {
 }
 
 #[actix_web::test]
-async fn a_surrogate_pair_is_joined_over_pieces_and_half_of_one_is_replaced() {
+async fn a_split_surrogate_pair_is_joined_and_a_lone_surrogate_replaced() {
     for (pieces, expected) in [
         (&[r"a\ud83d\ude00b"][..], "a\u{1f600}b"),
         (&[r"a\ud83d", r"\ude00b"], "a\u{1f600}b"),
@@ -262,7 +262,7 @@ async fn a_reply_may_end_with_its_connection() {
 }
 
 #[actix_web::test]
-async fn what_is_said_before_the_reply_is_not_the_reply() {
+async fn text_before_the_reply_is_not_the_reply() {
     let stream = streamed(&events(&[FIRST, SECOND, STOP, USAGE, DONE]), 64);
     for before in [
         "HTTP/1.1 100 Continue\r\n\r\n",
@@ -296,7 +296,7 @@ fn document(content_type: &str, body: &str) -> Vec<Act> {
 }
 
 #[actix_web::test]
-async fn a_reply_that_is_not_streamed_is_one_too() {
+async fn a_reply_that_is_not_streamed_is_accepted() {
     for (dialect, body) in [
         (Dialect::OpenAi, DOCUMENT.to_owned()),
         (Dialect::OpenAi, format!("\u{feff}\n {DOCUMENT}\n")),
@@ -322,7 +322,7 @@ async fn a_reply_that_is_not_streamed_is_one_too() {
 }
 
 #[actix_web::test]
-async fn a_document_that_is_no_reply_is_refused_with_what_it_says() {
+async fn a_body_that_is_no_reply_is_rejected_with_its_content() {
     for (body, kind, text) in [
         (r#"{"error":{"message":"no such model","code":404}}"#, "refused", "no such model"),
         (
@@ -390,7 +390,7 @@ const FAULTS: [(&str, &str, &str); 27] = [
 ];
 
 #[actix_web::test]
-async fn an_error_is_one_in_whatever_form_it_comes() {
+async fn an_error_of_any_form_is_recognized() {
     for (data, kind, text) in FAULTS {
         for stream in
             [events(&[data, DONE]), events(&[FIRST, SECOND, data, DONE]), events(&[FIRST, SECOND, STOP, data])]
@@ -404,7 +404,7 @@ async fn an_error_is_one_in_whatever_form_it_comes() {
 }
 
 #[actix_web::test]
-async fn what_a_server_writes_in_place_of_content_is_refused() {
+async fn a_refusal_in_place_of_content_is_rejected() {
     for content in ["7", "true", "{\"type\":\"text\",\"text\":7}"] {
         let piece = format!(r#"data: {{"choices":[{{"delta":{{"content":{content}}}}}]}}"#);
         let error = outcome(Dialect::OpenAi, streamed(&events(&[&piece, DONE]), 50), limits()).await.unwrap_err();
@@ -420,7 +420,7 @@ fn anthropic(more: &str) -> String {
 }
 
 #[actix_web::test]
-async fn what_does_not_matter_in_the_messages_api_does_not_decide() {
+async fn irrelevant_fields_of_the_messages_api_are_ignored() {
     let usage = Some(Usage { input: 25, output: 15, cache_read: 7, cache_write: 3 });
     for more in [
         "data:",
@@ -466,7 +466,7 @@ async fn what_does_not_matter_in_the_messages_api_does_not_decide() {
 }
 
 #[actix_web::test]
-async fn an_error_of_the_messages_api_is_one_in_whatever_form_it_comes() {
+async fn an_error_of_the_messages_api_of_any_form_is_recognized() {
     for (data, kind, text) in [
         (
             "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",

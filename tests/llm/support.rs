@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 pub const KEY: &str = "sk-very-secret";
 /// Nothing here takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is done with a connection, once its request is there.
 #[derive(Clone)]

@@ -48,7 +48,7 @@ async fn call(host: &str, ca_file: Option<PathBuf>) -> Result<Reply, ProviderErr
 }
 
 #[actix_web::test]
-async fn a_server_of_an_authority_that_is_trusted_is_called() {
+async fn a_server_with_a_trusted_certificate_is_called() {
     for host in ["127.0.0.1", "localhost"] {
         let reply = call(host, Some(file("ca.pem"))).await;
         assert_eq!(reply.unwrap().content, "hello", "{host}");
@@ -56,7 +56,7 @@ async fn a_server_of_an_authority_that_is_trusted_is_called() {
 }
 
 #[actix_web::test]
-async fn a_server_that_nobody_vouches_for_is_not() {
+async fn a_server_with_an_untrusted_certificate_is_not_called() {
     let error = call("127.0.0.1", None).await.unwrap_err();
     assert_eq!(error.kind().as_str(), "transport");
     assert!(error.to_string().contains("certificate"), "{error}");

@@ -28,7 +28,7 @@ const POLICY: Policy =
     Policy { max_attempts: 4, delay: Duration::from_millis(2), max_delay: Duration::from_millis(50) };
 
 #[actix_web::test]
-async fn a_call_succeeds_when_what_was_wrong_has_passed() {
+async fn a_call_succeeds_once_the_fault_is_over() {
     for dialect in DIALECTS {
         let scripts = vec![
             vec![answer("429 Too Many Requests", &[("retry-after-ms", "20")], &dialect.refusal("x", "slow down"))],
@@ -46,7 +46,7 @@ async fn a_call_succeeds_when_what_was_wrong_has_passed() {
 }
 
 #[actix_web::test]
-async fn it_is_given_up_in_the_end() {
+async fn a_call_that_keeps_failing_is_given_up() {
     let mock = Mock::start(vec![vec![answer("500 Internal Server Error", &[], "no")]]).await;
     let provider = DIALECTS[0].provider(&mock.address, limits());
     let (reply, _) = with_retries(&*provider, POLICY).await;

@@ -166,7 +166,7 @@ async fn the_public_engine_is_understood() {
 }
 
 #[tokio::test]
-async fn an_engine_that_dies_without_an_event_leaves_its_words() {
+async fn an_engine_that_dies_without_an_event_leaves_its_stderr() {
     let folder = tempfile::tempdir().unwrap();
     let told = drive(folder.path(), "import sys; sys.exit('usage: nothing fits')").await;
     let lines: Vec<_> = told.drafts.iter().map(payload).collect();

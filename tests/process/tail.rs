@@ -16,7 +16,7 @@ fn tail(folder: &tempfile::TempDir) -> Tail {
 }
 
 async fn next(tail: &mut Tail) -> Option<Vec<String>> {
-    let batch = tokio::time::timeout(Duration::from_secs(60), tail.next()).await.expect("lines come in time");
+    let batch = tokio::time::timeout(ade_test_support::TIMEOUT, tail.next()).await.expect("lines come in time");
     batch.map(|batch| batch.lines.into_iter().map(|line| line.text).collect())
 }
 
@@ -41,7 +41,7 @@ async fn a_file_is_followed_from_before_it_exists() {
 }
 
 #[tokio::test]
-async fn a_large_file_comes_in_bounded_batches() {
+async fn a_large_file_is_read_in_bounded_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.ndjson");
     let line = "x".repeat(999);
@@ -57,7 +57,7 @@ async fn a_large_file_comes_in_bounded_batches() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_begun_again_is_read_again() {
+async fn a_truncated_file_is_read_from_its_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.ndjson");
     append(&path, "a long first line\n");
@@ -68,7 +68,7 @@ async fn a_file_that_is_begun_again_is_read_again() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_of_the_engines_folder_is_not_read() {
+async fn only_regular_files_of_the_engines_directory_are_read() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let path = folder.path().join("logs/events.ndjson");
     let elsewhere = others.path().join("events.ndjson");

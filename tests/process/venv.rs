@@ -44,7 +44,7 @@ async fn python() -> Interpreter {
 }
 
 #[tokio::test]
-async fn the_program_behind_a_shim_is_found() {
+async fn the_interpreter_behind_a_shim_is_found() {
     let real = python().await;
     assert!(real.path.is_absolute() && real.path == real.path.canonicalize().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ async fn an_unusable_interpreter_says_why() {
 }
 
 #[tokio::test]
-async fn a_uv_on_the_path_is_used_if_it_runs() {
+async fn a_working_uv_on_the_path_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let (broken, good) = (folder.path().join("broken"), folder.path().join("good"));
     fs::create_dir_all(&broken).unwrap();
@@ -116,7 +116,7 @@ fn put_packages(venv: &Path) {
 }
 
 #[tokio::test]
-async fn a_venv_is_made_and_told_about() {
+async fn a_venv_is_created_and_described() {
     let folder = tempfile::tempdir().unwrap();
     let (python, environment) = (python().await, build_environment(&service(), folder.path()).await);
     let plan = VenvPlan {

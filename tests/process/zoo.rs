@@ -14,7 +14,7 @@ use crate::launcher;
 
 const GRACE: Duration = Duration::from_millis(300);
 /// What is not over by then never will be, however busy the machine is.
-const HANGS: Duration = Duration::from_secs(120);
+const HANGS: Duration = ade_test_support::TIMEOUT;
 
 fn spec(program: &str, args: &[&str]) -> ChildSpec {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -85,7 +85,7 @@ fn texts(lines: &[(Pipe, Line)], wanted: Pipe) -> Vec<&str> {
 /// A pipe that always has more is always ready: unless the reader gives up turns, all else on its thread stands still,
 /// the clock that should end it included.
 #[tokio::test]
-async fn a_flood_of_output_leaves_turns_to_others_on_the_thread() {
+async fn a_flood_of_output_does_not_starve_other_tasks_on_the_thread() {
     let mut lines = 0;
     let slower_than_its_writer = |_: Pipe, line: &str| {
         std::hint::black_box(line.repeat(1000));
@@ -98,7 +98,7 @@ async fn a_flood_of_output_leaves_turns_to_others_on_the_thread() {
 }
 
 #[tokio::test]
-async fn output_and_exit_code_are_told() {
+async fn output_and_exit_code_are_reported() {
     let (lines, outcome) = run(&shell("echo one; echo two >&2; printf three; exit 7")).await;
     assert_eq!(texts(&lines, Pipe::Stdout), ["one", "three"]);
     assert_eq!(texts(&lines, Pipe::Stderr), ["two"]);
@@ -107,14 +107,14 @@ async fn output_and_exit_code_are_told() {
 }
 
 #[tokio::test]
-async fn a_signal_and_the_usage_are_told() {
+async fn the_signal_and_the_usage_are_reported() {
     let (_, outcome) = run(&python("import os; x = b'x' * (50 * 2**20); os.kill(os.getpid(), 11)")).await;
     assert_eq!((outcome.exit.code, outcome.exit.signal, outcome.exit.status()), (None, Some(11), Some(139)));
     assert!(outcome.usage.max_resident_bytes > 50 << 20, "{:?}", outcome.usage);
 }
 
 #[tokio::test]
-async fn a_child_that_exits_at_once_is_no_race() {
+async fn a_child_that_exits_at_once_causes_no_race() {
     for _ in 0..20 {
         let (lines, outcome) = run(&spec("/bin/true", &[])).await;
         assert!(lines.is_empty() && outcome.exit.succeeded() && !outcome.truncated);
@@ -122,7 +122,7 @@ async fn a_child_that_exits_at_once_is_no_race() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_says_why() {
+async fn a_failed_start_reports_why() {
     let program = Process::spawn(&launcher(), &spec("/no/such/program", &[])).await.unwrap_err();
     assert!(matches!(program, SpawnError::NoProgram(_)), "{program}");
     let folder =
@@ -145,7 +145,7 @@ async fn a_child_sees_only_what_it_is_given() {
 }
 
 #[tokio::test]
-async fn limits_are_kept() {
+async fn limits_are_enforced() {
     let limits = ResourceLimits { cpu_seconds: Some(7), memory_bytes: Some(512 << 20), file_size_bytes: Some(1 << 20) };
     let script = "import resource as r; print(r.getrlimit(r.RLIMIT_CPU), r.getrlimit(r.RLIMIT_FSIZE))\n\
                   try: bytes(600 * 2**20)\n\
@@ -155,27 +155,27 @@ async fn limits_are_kept() {
 }
 
 #[tokio::test]
-async fn one_that_ends_when_asked_is_not_waited_for() {
+async fn a_process_that_ends_on_sigterm_is_not_waited_for() {
     let spec = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done");
     let (outcome, _) = cancel_within(&spec, HANGS * 10).await;
     assert_eq!(outcome.exit.code, Some(3));
 }
 
 #[tokio::test]
-async fn one_that_ignores_the_signal_is_killed() {
+async fn a_process_that_ignores_the_signal_is_killed() {
     let (outcome, took) = cancel(&shell("trap '' TERM; echo ready; while :; do sleep 0.1; done")).await;
     assert_eq!(outcome.exit.signal, Some(9));
     assert!(took >= GRACE);
 }
 
 #[tokio::test]
-async fn one_that_stopped_itself_is_woken_to_end() {
+async fn a_stopped_process_is_continued_so_that_it_can_end() {
     let (outcome, _) = cancel(&shell("echo ready; kill -STOP $$")).await;
     assert_eq!(outcome.exit.signal, Some(15));
 }
 
 #[tokio::test]
-async fn one_that_moved_to_a_group_of_its_own_is_found() {
+async fn a_process_in_its_own_group_is_found() {
     let script = "import os, signal, time\n\
         signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
         if os.fork() == 0:\n\
@@ -199,7 +199,7 @@ async fn a_daemon_with_a_session_of_its_own_is_found() {
 }
 
 #[tokio::test]
-async fn a_daemon_does_not_outlive_a_child_that_ends_by_itself() {
+async fn a_daemon_does_not_outlive_a_child_that_exits_by_itself() {
     let script = "setsid sh -c 'exec </dev/null >/dev/null 2>&1; trap \"\" HUP TERM; sleep 100' & echo done";
     let (lines, outcome) = run(&shell(script)).await;
     assert_eq!(texts(&lines, Pipe::Stdout), ["done"]);
@@ -222,7 +222,7 @@ async fn a_grandchild_may_finish_its_output() {
 }
 
 #[tokio::test]
-async fn one_that_forks_all_the_time_is_killed() {
+async fn a_process_that_keeps_forking_is_killed() {
     let script = "import os, signal, time\n\
         signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
         print('ready', flush=True)\n\
@@ -239,7 +239,7 @@ async fn one_that_forks_all_the_time_is_killed() {
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_on_one_line_come_in_pieces() {
+async fn a_line_of_a_hundred_megabytes_is_split() {
     let spec = python("import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)");
     let mut process = Process::spawn(&launcher(), &spec).await.unwrap();
     let (mut bytes, mut whole) = (0, 0);
@@ -298,7 +298,7 @@ async fn a_dropped_process_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn children_of_an_earlier_life_are_found_by_their_marker() {
+async fn children_of_a_previous_process_are_found_by_their_marker() {
     let _alone = ADOPTING.lock().await;
     let marker = Marker::run(RunId::generate());
     let other = Marker::run(RunId::generate());
@@ -326,7 +326,7 @@ async fn children_of_an_earlier_life_are_found_by_their_marker() {
 
 /// Nobody is the same process for long: a look into the process table that takes its time finds only the dead.
 #[tokio::test]
-async fn a_chain_of_orphans_that_fork_and_leave_is_ended_by_its_marker() {
+async fn a_chain_of_forking_orphans_is_killed_by_its_marker() {
     let _alone = ADOPTING.lock().await;
     for round in 0..20 {
         let marker = Marker::run(RunId::generate());
@@ -390,7 +390,7 @@ fn unique() -> String {
 }
 
 #[tokio::test]
-async fn a_daemon_that_has_hidden_itself_does_not_outlive_the_end() {
+async fn a_detached_daemon_does_not_outlive_the_end() {
     let seconds = unique();
     let (_, outcome) = run(&python(&format!("{}print('done')", hidden(&seconds)))).await;
     assert!(!sleeps(&seconds));
@@ -398,14 +398,14 @@ async fn a_daemon_that_has_hidden_itself_does_not_outlive_the_end() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_has_hidden_itself_does_not_outlive_a_cancel() {
+async fn a_detached_daemon_does_not_outlive_a_cancel() {
     let seconds = unique();
     cancel(&python(&format!("{}import time; print('ready', flush=True); time.sleep(100)", hidden(&seconds)))).await;
     assert!(!sleeps(&seconds));
 }
 
 #[tokio::test]
-async fn a_daemon_that_has_hidden_itself_does_not_outlive_a_dropped_process() {
+async fn a_detached_daemon_does_not_outlive_a_dropped_process() {
     let seconds = unique();
     let script = format!("{}import time; print('ready', flush=True); time.sleep(100)", hidden(&seconds));
     let mut process = Process::spawn(&launcher(), &python(&script)).await.unwrap();
@@ -429,7 +429,7 @@ async fn gone(is_gone: impl Fn() -> bool) {
 static ADOPTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test]
-async fn one_that_kills_its_launcher_is_ended_with_all_it_has_started() {
+async fn a_process_that_kills_its_launcher_is_killed_with_its_descendants() {
     let _alone = ADOPTING.lock().await;
     adopt_orphans().unwrap();
     for _ in 0..5 {
@@ -454,7 +454,7 @@ async fn one_that_kills_its_launcher_is_ended_with_all_it_has_started() {
 }
 
 #[tokio::test]
-async fn one_that_stops_its_launcher_ends_as_it_would_otherwise() {
+async fn a_process_that_stops_its_launcher_ends_normally() {
     let seconds = unique();
     let script = format!("{}import signal\nos.kill(os.getppid(), signal.SIGSTOP); os._exit(3)", hidden(&seconds));
     let (_, outcome) = run(&python(&script)).await;
@@ -467,7 +467,7 @@ async fn one_that_stops_its_launcher_ends_as_it_would_otherwise() {
 
 /// Its first thread is a zombie while the others go on.
 #[tokio::test]
-async fn one_whose_first_thread_has_ended_is_found() {
+async fn a_process_whose_main_thread_has_ended_is_found() {
     let script = "import ctypes, threading, time\n\
         threading.Thread(target=time.sleep, args=(100,)).start()\n\
         print('ready', flush=True)\n\
@@ -480,7 +480,7 @@ async fn one_whose_first_thread_has_ended_is_found() {
 
 /// Each of them has a session and a group of its own, and starts others as soon as some have gone.
 #[tokio::test]
-async fn a_crowd_that_hides_and_multiplies_is_killed() {
+async fn processes_that_daemonize_and_multiply_are_killed() {
     let seconds = unique();
     let script = format!(
         "import os, sys, time\n\

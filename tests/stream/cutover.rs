@@ -97,12 +97,12 @@ fn in_every_order(theirs: &[Move]) {
 }
 
 #[test]
-fn a_reader_and_two_appends_meet_in_every_order() {
+fn a_reader_and_two_appends_interleave_in_every_order() {
     assert_eq!(schedules(&[Move::Append, Move::Append], 6).len(), 28);
     in_every_order(&[Move::Append, Move::Append]);
 }
 
 #[test]
-fn also_when_the_actor_dies_between_them() {
+fn readers_and_appends_interleave_when_the_actor_dies_between_them() {
     in_every_order(&[Move::Append, Move::Reset, Move::Append]);
 }

@@ -55,7 +55,7 @@ fn nothing_of_a_large_event_is_acknowledged_or_shown_before_its_own_syncs() {
 }
 
 #[test]
-fn what_arrives_during_a_sync_waits_for_the_next() {
+fn appends_during_a_sync_wait_for_the_next_one() {
     in_system(async {
         let (disk, gate) = GatedDisk::new();
         let world = World::on(disk);
@@ -110,7 +110,7 @@ async fn goes_on_after(world: &World, durable_bytes: u64, last: u64) {
 }
 
 #[test]
-fn a_failed_disk_ends_the_stream_until_it_is_opened_again() {
+fn a_failed_disk_ends_the_stream_until_it_is_reopened() {
     in_system(async {
         for (padding, fault) in [(10, Fault::Sync), (1 << 20, Fault::Sync), (10, Fault::LogWrite)] {
             let (disk, gate) = GatedDisk::new();

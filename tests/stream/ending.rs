@@ -5,7 +5,7 @@ use ade::stream::{AppendError, End, Item};
 use super::support::{Given, World, in_system, last_word, line};
 
 #[test]
-fn nothing_is_appended_behind_the_end() {
+fn nothing_is_appended_after_the_end() {
     in_system(async {
         let world = World::new();
         let life = world.live().await;
@@ -29,7 +29,7 @@ fn nothing_is_appended_behind_the_end() {
 }
 
 #[test]
-fn an_append_that_goes_on_behind_the_end_is_refused_as_a_whole() {
+fn an_append_that_continues_after_the_end_is_rejected_as_a_whole() {
     in_system(async {
         let world = World::new();
         let life = world.live().await;
@@ -43,7 +43,7 @@ fn an_append_that_goes_on_behind_the_end_is_refused_as_a_whole() {
 }
 
 #[test]
-fn an_append_of_nothing_is_nothing() {
+fn an_empty_append_does_nothing() {
     in_system(async {
         let world = World::new();
         let life = world.live().await;

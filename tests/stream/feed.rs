@@ -153,7 +153,7 @@ fn lived(sequences: [u64; 3]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn many_streams_are_told_in_their_order_across_many_files() {
+fn many_streams_are_delivered_in_order_across_many_files() {
     in_system(async {
         let world = World::new(3000);
         let life = world.live().await;
@@ -182,7 +182,7 @@ fn many_streams_are_told_in_their_order_across_many_files() {
 }
 
 #[test]
-fn a_build_is_told_from_its_own_stream_only() {
+fn a_build_is_reported_from_its_own_stream_only() {
     in_system(async {
         let world = World::new(1 << 20);
         let life = world.live().await;
@@ -207,7 +207,7 @@ fn a_build_is_told_from_its_own_stream_only() {
 
 /// Lives that end anywhere, feeds that are closed at any time: each event is told once.
 #[test]
-fn lives_that_end_anywhere_leave_out_nothing_and_tell_nothing_twice() {
+fn processes_that_end_anywhere_deliver_every_event_once() {
     in_system(async {
         let world = World::new(2000);
         let mut keys = Vec::new();
@@ -247,7 +247,7 @@ fn lives_that_end_anywhere_leave_out_nothing_and_tell_nothing_twice() {
 }
 
 #[test]
-fn a_stream_is_told_by_one_at_a_time_and_not_again_when_it_is_struck_off() {
+fn a_stream_is_delivered_by_one_task_at_a_time_and_not_again_once_completed() {
     in_system(async {
         let world = World::new(1 << 20);
         let life = world.live().await;
@@ -267,7 +267,7 @@ fn a_stream_is_told_by_one_at_a_time_and_not_again_when_it_is_struck_off() {
 }
 
 #[test]
-fn a_reader_of_an_idle_feed_keeps_it_open_and_one_that_comes_back_opens_it() {
+fn a_reader_keeps_an_idle_feed_open_and_a_returning_reader_reopens_it() {
     in_system(async {
         let world = World::new(1 << 20);
         let life = world.live().await;
@@ -286,7 +286,7 @@ fn a_reader_of_an_idle_feed_keeps_it_open_and_one_that_comes_back_opens_it() {
 }
 
 #[test]
-fn what_has_expired_is_told_to_who_asks_for_it() {
+fn a_request_for_expired_events_is_told_so() {
     in_system(async {
         let world = World::new(1);
         let life = world.live().await;

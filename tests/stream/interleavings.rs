@@ -296,7 +296,7 @@ fn play(steps: &[Step], durability: Durability, quick: bool) -> Result<(), Strin
 }
 
 #[test]
-fn every_reader_has_every_event_once_and_every_answer_is_true() {
+fn every_reader_gets_every_event_once_and_every_response_is_correct() {
     let cases = from_environment("ADE_CASES", 24);
     let config = Config { cases, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     let durability = prop_oneof![Just(Durability::Fsync), Just(Durability::Write)];
@@ -310,7 +310,7 @@ fn every_reader_has_every_event_once_and_every_answer_is_true() {
 
 /// The check above must be able to fail.
 #[test]
-fn a_missing_a_doubled_and_a_moved_event_are_found_out() {
+fn missing_duplicate_and_reordered_events_are_detected() {
     let lawful = || {
         in_system(async {
             let mut play = Play::begin(World::quick()).await;

@@ -78,7 +78,7 @@ fn holds(value: &Value, older: &Value) -> bool {
 }
 
 #[test]
-fn what_a_fold_does_not_mind_changes_nothing() {
+fn irrelevant_events_change_no_fold() {
     let minded: Vec<u8> =
         lines(RECORDED).filter(|line| RunFold::is_relevant(codec::raw_type(line))).flatten().copied().collect();
     assert!(lines(&minded).count() < lines(RECORDED).count());
@@ -161,7 +161,7 @@ fn a_row_is_the_fold_of_its_log_and_stays_so_when_it_is_folded_again() {
 }
 
 #[test]
-fn a_row_that_stopped_anywhere_is_completed_and_an_older_fold_never_takes_it_back() {
+fn a_partial_row_is_completed_and_an_older_fold_never_reverts_it() {
     in_system(async {
         let (run_id, workspace_id, configuration_id) = ids(RECORDED);
         let rows = Rows::with(run_id, workspace_id, configuration_id).await;

@@ -39,7 +39,7 @@ fn ten_thousand_appends_do_not_wait_for_a_reader_that_never_reads() {
 }
 
 #[test]
-fn a_reader_is_a_position() {
+fn a_reader_resumes_from_its_position_alone() {
     assert!(size_of::<Follow>() <= 128, "{} bytes", size_of::<Follow>());
 }
 
@@ -75,7 +75,7 @@ async fn sources(follow: &mut Follow, given: &mut Given) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_reader_behind_the_window_is_demoted_and_comes_back() {
+fn a_reader_behind_the_window_is_demoted_and_catches_up() {
     in_system(async {
         let world = World::quick();
         let life = world.live().await;
@@ -98,7 +98,7 @@ fn a_reader_behind_the_window_is_demoted_and_comes_back() {
 }
 
 #[test]
-fn places_are_bounded_and_given_back() {
+fn slots_are_bounded_and_released() {
     in_system(async {
         let world = World::quick();
         let life = world.live().await;

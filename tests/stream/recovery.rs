@@ -36,7 +36,7 @@ async fn goes_on(world: &World, life: &Life, bytes: &[u8]) {
 }
 
 #[test]
-fn a_log_cut_at_any_byte_of_its_last_three_records_goes_on() {
+fn a_log_cut_at_any_byte_of_its_last_three_records_can_be_continued() {
     in_system(async {
         let bytes = record().await;
         let ends: Vec<_> = memchr::memchr_iter(b'\n', &bytes).map(|at| at + 1).collect();
@@ -65,7 +65,7 @@ fn a_second_owner_of_a_log_is_refused() {
 }
 
 #[test]
-fn numbers_are_not_given_again_when_the_file_is_cut_under_a_running_stream() {
+fn sequences_are_not_reused_when_the_file_is_truncated_under_a_running_stream() {
     in_system(async {
         let world = World::quick();
         let life = world.live().await;

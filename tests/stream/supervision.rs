@@ -16,7 +16,7 @@ async fn die(stream: &StreamHandle, times: usize) {
 }
 
 #[test]
-fn a_stream_goes_on_under_the_eyes_of_its_readers() {
+fn a_restarted_stream_continues_for_its_connected_readers() {
     in_system(async {
         let world = World::new();
         let life = world.live().await;
@@ -37,7 +37,7 @@ fn a_stream_goes_on_under_the_eyes_of_its_readers() {
 }
 
 #[test]
-fn an_append_in_flight_when_the_actor_dies_is_made_once() {
+fn an_append_in_flight_when_the_actor_dies_is_applied_once() {
     in_system(async {
         let (disk, gate) = GatedDisk::new();
         let world = World::on(disk);
@@ -68,7 +68,7 @@ fn an_append_in_flight_when_the_actor_dies_is_made_once() {
 }
 
 #[test]
-fn a_stream_that_dies_too_often_is_given_up_and_says_so() {
+fn a_stream_whose_actor_dies_too_often_is_abandoned_and_reports_it() {
     in_system(async {
         let world = World::new();
         let life = world.live().await;
@@ -89,7 +89,7 @@ fn a_stream_that_dies_too_often_is_given_up_and_says_so() {
 }
 
 #[test]
-fn a_stream_is_given_up_only_when_its_last_commit_is_known() {
+fn a_stream_is_abandoned_only_when_its_last_commit_is_known() {
     in_system(async {
         let (disk, gate) = GatedDisk::new();
         let world = World::on(disk);

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::gated_disk::GatedDisk;
 
 /// Nothing here takes this long unless it hangs.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = ade_test_support::TIMEOUT;
 
 pub const OPTIONS: StreamOptions = StreamOptions { heartbeat: Duration::from_secs(600), max_subscribers: 1000 };
 

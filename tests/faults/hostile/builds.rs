@@ -73,7 +73,7 @@ fn the_marker_of_a_venv_is_written_through_no_link() {
 }
 
 #[test]
-fn a_version_is_believed_no_further_than_it_is_one() {
+fn an_invalid_engine_version_is_not_recorded() {
     let mut harness = Harness::open(&[("ADE_BUILD_TIMEOUT", "50s")]);
     let answers = [
         r#"line stdout {"version":7,"capabilities":{"a":1}}"#,
@@ -94,7 +94,7 @@ fn a_version_is_believed_no_further_than_it_is_one() {
 }
 
 #[test]
-fn a_build_that_takes_too_long_is_ended() {
+fn a_build_that_exceeds_its_timeout_fails() {
     let mut harness = Harness::open(&[]);
     harness.under("ADE_BUILD_TIMEOUT", "8s");
     for stage in some(STAGES, 1, 2) {

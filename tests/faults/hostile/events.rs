@@ -47,7 +47,7 @@ fn millions_of_events_of_each_type_are_folded() {
 }
 
 #[test]
-fn events_that_are_not_what_they_seem_change_nothing() {
+fn forged_events_change_nothing() {
     let forged = "forged stdout 1 run_01JZZZZZZZZZZZZZZZZZZZZZZZ\nforged file 99999 run_01JZZZZZZZZZZZZZZZZZZZZZZZ\n";
     Harness::open(&[]).hear_all([
         does("barely events on stdout", "strange stdout"),

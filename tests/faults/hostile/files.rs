@@ -66,12 +66,12 @@ fn separately(names: &[(&str, Option<&str>)]) -> Vec<Behaviour> {
 }
 
 #[test]
-fn files_of_every_kind_stand_where_the_service_expects_its_own() {
+fn files_of_every_kind_are_planted_where_the_service_expects_its_own() {
     Harness::open(&[]).hear_all(under_names(NAMES));
 }
 
 #[test]
-fn directories_of_a_run_are_something_else() {
+fn run_directories_replaced_by_something_else_are_survived() {
     let mut behaviours = under_names(PLACES);
     behaviours.extend(some(under_names(&NAMES[2..4]), 0, 3).into_iter().map(Behaviour::dry));
     behaviours.extend(some(under_names(&PLACES[..1]), 1, 3).into_iter().map(Behaviour::dry));
@@ -83,7 +83,7 @@ const DRAFTS: &[&str] =
     &["diagnostics.json.tmp", ".diagnostics.json.tmp", "diagnostics.json.new", "diagnostics.tmp", ".tmp"];
 
 #[test]
-fn links_move_under_the_hands_of_the_service() {
+fn symlinks_that_change_under_the_service_reach_nothing() {
     let drafts =
         |kind: &str| -> String { DRAFTS.iter().map(|name| format!("put {}\n", kind.replace("NAME", name))).collect() };
     let mut harness = Harness::open(&[]);

@@ -10,7 +10,7 @@ fn each_way(make: impl Fn(&str) -> Behaviour) -> Vec<Behaviour> {
 }
 
 #[test]
-fn bytes_of_any_kind_and_number_are_lines_in_the_end() {
+fn output_bytes_of_any_kind_become_lines() {
     let (megabytes, lines, noise) = (times(20, 2000), times(200_000, 20_000_000), times(2, 100));
     let kinds = [
         ("a line without end", format!("flow WAY {megabytes}")),
@@ -30,7 +30,7 @@ fn bytes_of_any_kind_and_number_are_lines_in_the_end() {
 }
 
 #[test]
-fn a_flood_is_ended_by_a_cancel_and_by_a_timeout() {
+fn a_flood_of_output_is_ended_by_a_cancel_and_by_a_timeout() {
     let event = r#"{"type":"t","payload":{}}"#;
     let cancelled = |way: &str, text: &str| {
         does(format!("{text} on {way}, cancelled"), format!("say ready\nflood {way} {text}")).cancelled()

@@ -30,12 +30,12 @@ fn on_the_venv() -> Vec<Behaviour> {
 }
 
 #[test]
-fn a_venv_that_an_engine_has_spoilt_is_built_again() {
+fn a_venv_damaged_by_an_engine_is_rebuilt() {
     Harness::open(&[("ADE_RUN_TIMEOUT", "60s")]).hear_all(on_the_venv());
 }
 
 #[test]
-fn what_is_not_a_plain_file_beside_a_run_holds_nobody() {
+fn special_files_beside_a_run_block_no_one() {
     let behaviours = ["symlink NAME @file", "fifo NAME", "symlink NAME /dev/zero", "directory NAME", "loop NAME"]
         .iter()
         .flat_map(|kind| BESIDE.iter().map(move |name| format!("put {}", kind.replace("NAME", name))))

@@ -43,17 +43,17 @@ fn waits(behaviour: Behaviour) -> Behaviour {
 const FORGED_END: &str = r#"{"type":"run.completed","sequence":1,"payload":{"status":"succeeded"}}"#;
 
 #[test]
-fn a_run_whose_folder_is_spoilt_has_an_end() {
+fn a_run_whose_directory_is_damaged_still_ends() {
     Harness::open(&[]).hear_all(on_the_log().into_iter().map(Behaviour::destroying_its_log));
 }
 
 #[test]
-fn a_service_that_dies_over_a_spoilt_folder_starts_again() {
+fn a_service_that_died_over_a_damaged_directory_restarts() {
     Harness::open(&[]).hear_all(on_the_log().into_iter().map(waits));
 }
 
 #[test]
-fn a_log_that_is_a_hole_has_an_end() {
+fn reading_a_sparse_log_terminates() {
     let hole = log_is("sparse NAME");
     Harness::open(&[]).hear_all([hole.clone().destroying_its_log(), waits(hole)]);
 }

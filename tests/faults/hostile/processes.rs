@@ -37,12 +37,12 @@ fn left_behind() -> Vec<Behaviour> {
 }
 
 #[test]
-fn nothing_that_an_engine_leaves_behind_outlives_its_run() {
+fn no_process_of_an_engine_outlives_its_run() {
     Harness::open(&[]).hear_all(some(left_behind(), 1, 2));
 }
 
 #[test]
-fn every_signal_is_an_end() {
+fn every_signal_is_reported_as_an_end() {
     let fatal = [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 31, 34, 64];
     let by_signal = |signal: &i32| {
         // Python has an answer of its own to 2, 13 and 25.
@@ -53,7 +53,7 @@ fn every_signal_is_an_end() {
 }
 
 #[test]
-fn what_does_not_want_to_end_is_ended_by_a_cancel() {
+fn stubborn_processes_are_ended_by_a_cancel() {
     let waits = |what: &str, script: &str| {
         does(format!("{what}, cancelled"), format!("{script}\nsay ready\nsleep 100")).cancelled()
     };
@@ -75,7 +75,7 @@ fn what_does_not_want_to_end_is_ended_by_a_cancel() {
 }
 
 #[test]
-fn what_does_not_want_to_end_is_ended_by_its_timeout() {
+fn stubborn_processes_are_ended_by_their_timeout() {
     let mut harness = Harness::open(&[]);
     harness.under("ADE_RUN_TIMEOUT", "2s");
     harness.hear_all([
@@ -89,7 +89,7 @@ fn what_does_not_want_to_end_is_ended_by_its_timeout() {
 
 /// An engine has the rights of the service; what it cannot be kept from must at least be got over.
 #[test]
-fn a_service_that_its_engine_kills_or_stops_goes_on() {
+fn a_service_that_its_engine_kills_or_stops_recovers() {
     Harness::open(&[]).hear_all([
         does("kills the service", "say ready\nkill 9 service\nsleep 100").acting(Act::Restart).fails("interrupted"),
         does("stops the service", "say ready\nkill 19 service\nsleep 1").acting(Act::Continue).succeeds(),
@@ -105,7 +105,7 @@ fn a_service_that_its_engine_kills_or_stops_goes_on() {
 }
 
 #[test]
-fn the_end_of_one_run_is_none_of_another() {
+fn the_end_of_one_run_does_not_end_another() {
     let mut harness = Harness::open(&[]);
     let gate = harness.data_dir().join("gate");
     let script = format!("helper pid\nsay ready\nwait {}\nalive pid", gate.display());

@@ -4,7 +4,7 @@ use super::behaviour::does;
 use super::harness::{Harness, times};
 
 #[test]
-fn a_result_is_believed_no_further_than_it_is_right() {
+fn only_the_valid_parts_of_a_result_are_used() {
     let paths = |text: &str| format!(r#"result {{"status":"succeeded","output_paths":[{text}],"processed_files":[]}}"#);
     Harness::open(&[]).hear_all([
         does("says succeeded and fails", format!("{}\nleave 1", paths(""))).fails("engine_error"),

@@ -38,7 +38,7 @@ fn trees_of_any_depth_and_width_are_walked_and_removed() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_left() {
+fn undeletable_files_are_left() {
     let mut harness = Harness::open(&[]);
     let keeps = "put directory {output}/kept\nimmutable {output}/kept/in\nwrite {output}/x x\nimmutable {output}/x";
     harness.hear(&does("outputs that nobody may remove", keeps).succeeds().dry());
@@ -54,7 +54,7 @@ fn what_cannot_be_removed_is_left() {
 
 /// Directories of the service beside the run's own, with names of what it removes when it starts.
 #[test]
-fn what_looks_like_a_leftover_cannot_stop_a_start() {
+fn apparent_leftovers_cannot_stop_a_start() {
     let mut behaviours = Vec::new();
     for (n, place) in LEFTOVERS.iter().enumerate() {
         // Each has a name of its own: an engine cannot remove the deep tree of the one before.
