@@ -37,7 +37,12 @@ impl Store {
         let status = self.migrate_up(None).await?;
         // The kind of work that only tests have belongs to no migration.
         #[cfg(test)]
-        crate::registry::kinds::probe::create_table(&*self.write().await).await?;
+        {
+            let writer = self.write().await;
+            let change = alone(&writer).await?;
+            crate::registry::kinds::probe::create_table(&change).await?;
+            change.commit().await?;
+        }
         Ok(status)
     }
 
