@@ -11,8 +11,10 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-PACKAGES = Path(__file__).resolve().parent.parent / "faults/support/packages"
-BRIEF = (Path(__file__).resolve().parent.parent / "fixtures/brief.json").read_text("utf-8")
+TESTS = Path(__file__).resolve().parent.parent
+PACKAGES = TESTS / "faults/support/packages"
+BACKEND = TESTS / "support/backend.py"
+BRIEF = (TESTS / "fixtures/brief.json").read_text("utf-8")
 CRLF = b"\r\n"
 
 
@@ -113,7 +115,7 @@ def package_files(name: str) -> dict[str, bytes]:
     root = PACKAGES / name
     files = [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {str(path.relative_to(root)): path.read_bytes() for path in files} | {
-        "backend.py": (PACKAGES / "backend.py").read_bytes()
+        "backend.py": BACKEND.read_bytes()
     }
 
 
