@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use ade::domain::EventId;
 use ade::domain::run::{Run, RunState};
 use ade::domain::status::RunStatus;
+use ade::domain::work::Work as _;
 use ade::event::{Draft, Identity, Source, codec};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::stream::sequencer::Sequencer;

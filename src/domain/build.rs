@@ -6,7 +6,7 @@ use super::failure::BuildErrorCode;
 use super::id::NodeId;
 use super::status::{BuildStatus, LogState, text_enum};
 use super::time::Timestamp;
-use super::{BuildId, ConfigurationId, StreamKey, WorkspaceId};
+use super::{BuildId, ConfigurationId, WorkspaceId};
 
 text_enum! {
     /// Why a build was made.
@@ -51,10 +51,6 @@ pub struct Build {
 }
 
 impl Build {
-    pub fn stream_key(&self) -> StreamKey {
-        StreamKey::of(self.workspace_id, self.id)
-    }
-
     /// The build whose venv this one offers: its own, or that of the older one it points at.
     pub fn venv_build_id(&self) -> BuildId {
         self.reused_build_id.unwrap_or(self.id)

@@ -8,7 +8,7 @@ use super::progress::{Progress, Totals};
 use super::status::{ExecutionStatus, LogState};
 use super::time::{Timestamp, duration_ms};
 use super::workflow_document::WorkScope;
-use super::{ExecutionId, StreamKey, WorkspaceId};
+use super::{ExecutionId, WorkspaceId};
 
 /// The row of an execution.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,12 +33,6 @@ pub struct Execution {
     /// Where in the log [`Execution::state`] stands.
     pub last_sequence: u64,
     pub state: ExecutionState,
-}
-
-impl Execution {
-    pub fn stream_key(&self) -> StreamKey {
-        StreamKey::of(self.workspace_id, self.id)
-    }
 }
 
 /// The part of an execution that its log decides: the same log gives the same state.

@@ -9,7 +9,7 @@ use super::failure::RunFailure;
 use super::id::NodeId;
 use super::status::{LogState, RunStatus, text_enum};
 use super::time::Timestamp;
-use super::{BuildId, ConfigurationId, DocumentId, RunId, StreamKey, WorkspaceId};
+use super::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 
 text_enum! {
     RunMode { Execute = "execute", ValidateOnly = "validate_only", DryRun = "dry_run" }
@@ -87,10 +87,6 @@ impl Run {
             last_sequence: 0,
             state: RunState::default(),
         }
-    }
-
-    pub fn stream_key(&self) -> StreamKey {
-        StreamKey::of(self.workspace_id, self.id)
     }
 }
 

@@ -166,6 +166,7 @@ async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> 
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::work::Work as _;
     use serde_json::json;
 
     use super::super::handle::tests::service;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ade::domain::principal::Scope;
 use ade::domain::status::{LogState, RunStatus};
+use ade::domain::work::Work as _;
 use ade::store::Store;
 
 use crate::support::log;

@@ -10,6 +10,7 @@ use crate::domain::id::NodeId;
 use crate::domain::run::{Run, RunMode};
 use crate::domain::status::RunStatus;
 use crate::domain::time;
+use crate::domain::work::Work as _;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::paths;
 

@@ -10,6 +10,7 @@ use super::workspaces::workspace;
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
+use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::Caller;
 use crate::http::call::Call;

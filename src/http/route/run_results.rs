@@ -15,6 +15,7 @@ use crate::domain::RunId;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
 use crate::domain::text::clipped;
+use crate::domain::work::Work as _;
 use crate::event::codec;
 use crate::event::payload::build::BUILD_PHASE_COMPLETED;
 use crate::event::payload::console::CONSOLE_LINE;

@@ -9,6 +9,7 @@ use crate::domain::build::{Build, BuildState};
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::principal::Scope;
 use crate::domain::status::BuildStatus;
+use crate::domain::work::Work as _;
 use crate::event::payload::Caller;
 use crate::event::payload::build::{BUILD_CREATED, Created};
 use crate::event::{Draft, Identity, Source};

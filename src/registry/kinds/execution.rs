@@ -15,6 +15,7 @@ use crate::domain::progress::{DocumentRef, ExecutionFailureCode, Progress};
 use crate::domain::sequence::Start;
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::micros;
+use crate::domain::work::Work as _;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkScope, WorkflowDocument};
 use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;

@@ -15,6 +15,7 @@ use crate::domain::principal::Principal;
 use crate::domain::run::{Run, RunMode, RunOptions, RunState};
 use crate::domain::status::{BuildStatus, RunStatus};
 use crate::domain::time::micros;
+use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};

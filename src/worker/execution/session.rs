@@ -25,6 +25,7 @@ use crate::domain::CallId;
 use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::{Timestamp, duration_ms};
+use crate::domain::work::Work as _;
 use crate::event::payload::execution::{
     ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered, EXECUTION_STARTED,
     ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED, StepCompleted, StepEnded,

@@ -10,6 +10,7 @@ use crate::domain::sequence::Start;
 use crate::domain::status::RunStatus;
 use crate::domain::text::clipped;
 use crate::domain::time::{Timestamp, duration_ms};
+use crate::domain::work::Work as _;
 use crate::event::payload::run::{Artifacts, Completed, Execution, LeftOut, RUN_COMPLETED, RUN_ERROR, RunErrorPayload};
 use crate::event::{Draft, Source, codec};
 use crate::files::{self, Listing, Location};

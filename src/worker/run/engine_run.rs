@@ -21,6 +21,7 @@ use crate::blocking::blocking;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::RunMode;
 use crate::domain::status::RunStatus;
+use crate::domain::work::Work as _;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::capacity::{Capacity, Place};
 use super::ports::RunPorts;
 use crate::domain::run::Run;
+use crate::domain::work::Work as _;
 use crate::files::Location;
 use crate::stream::StreamHandle;
 use crate::worker::WorkContext;
