@@ -1,7 +1,6 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
-use crate::domain::work::Work;
-use crate::domain::{BuildId, DocumentId, ExecutionId, RunId, WorkspaceId};
+use crate::domain::{DocumentId, ExecutionId, StreamId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
 
@@ -10,21 +9,10 @@ pub fn of_configurations(below: &str) -> Vec<String> {
     ["configurations", "configs"].map(|name| format!("/workspaces/{{workspace}}/{name}{below}")).into()
 }
 
-/// Of any work.
-pub fn work<W: Work>(work: &W) -> String {
-    format!("{API}/{}/{}", W::KIND.facts().collection, work.id())
-}
-
-pub fn run(id: RunId) -> String {
-    format!("{API}/runs/{id}")
-}
-
-pub fn build(id: BuildId) -> String {
-    format!("{API}/builds/{id}")
-}
-
-pub fn execution(id: ExecutionId) -> String {
-    format!("{API}/executions/{id}")
+/// Of a piece of work of any kind, by its id.
+pub fn work(id: impl Into<StreamId>) -> String {
+    let id = id.into();
+    format!("{API}/{}/{id}", id.kind().facts().collection)
 }
 
 pub fn execution_costs(id: ExecutionId) -> String {

@@ -53,7 +53,7 @@ struct BuildLinks {
 
 impl BuildLinks {
     fn of(id: BuildId) -> Self {
-        let own = paths::build(id);
+        let own = paths::work(id);
         Self { events: EventLinks::below(&own), logs: format!("{own}/logs"), cancel: format!("{own}/cancel"), own }
     }
 }

@@ -52,7 +52,7 @@ struct ExecutionLinks {
 
 impl ExecutionLinks {
     fn of(id: ExecutionId) -> Self {
-        let own = paths::execution(id);
+        let own = paths::work(id);
         Self {
             steps: format!("{own}/steps"),
             events: EventLinks::below(&own),

@@ -82,7 +82,7 @@ struct RunLinks {
 
 impl RunLinks {
     fn of(id: RunId) -> Self {
-        let own = paths::run(id);
+        let own = paths::work(id);
         Self {
             summary: format!("{own}/summary"),
             events: EventLinks::below(&own),

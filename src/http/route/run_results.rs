@@ -114,7 +114,7 @@ fn entry(run: &Run, directory: &Dir, path: &str) -> Option<OutputResource> {
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
-    let download_url = format!("{}/outputs/{}", paths::run(run.id), utf8_percent_encode(name, LINK));
+    let download_url = format!("{}/outputs/{}", paths::work(run.id), utf8_percent_encode(name, LINK));
     Some(OutputResource { name: name.to_owned(), kind, content_type, byte_size, download_url })
 }
 

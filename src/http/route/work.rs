@@ -157,7 +157,7 @@ pub async fn respond_created<W: Routed>(
     let mut answer = if stream {
         events::respond_created(registry, request, work.stream_key()).await?
     } else {
-        HttpResponse::Created().insert_header(("Location", paths::work(&work))).json(work.as_resource())
+        HttpResponse::Created().insert_header(("Location", paths::work(work.id()))).json(work.as_resource())
     };
     if replayed {
         answer.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
