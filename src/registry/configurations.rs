@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use super::leftovers::INCOMING;
 use super::services::Services;
+use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
 use crate::domain::precondition;
 use crate::domain::principal::Scope;
@@ -35,9 +36,8 @@ pub type Expected = precondition::Expected<String>;
 /// The digest of the files as they are on disk; the row is brought up to date.
 pub async fn digest(services: &Services, configuration: &Configuration) -> Result<String, DigestError> {
     let (locks, directory) = (services.work.packages.clone(), directory(services, configuration));
-    let digest =
-        tokio::task::spawn_blocking(move || locks.reading(&directory.path(), || package::content_digest(&directory)));
-    let digest = digest.await.map_err(io::Error::other)??;
+    let read = move || locks.reading(&directory.path(), || package::content_digest(&directory));
+    let digest = blocking(move || Ok(read())).await??;
     note(services, configuration, &digest).await?;
     Ok(digest)
 }
@@ -64,7 +64,7 @@ pub async fn replace(
     let found = services.store.find_configuration(&scope, id).await?;
     let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
     let (locks, directory) = (services.work.packages.clone(), directory(&services, &configuration));
-    let exchanged = tokio::task::spawn_blocking(move || {
+    let exchange = move || {
         locks.exchanging(&directory.path(), || {
             let digest = package::content_digest(&directory).map_err(ImportError::from)?;
             if !expected.is_met_by(&digest) {
@@ -72,9 +72,8 @@ pub async fn replace(
             }
             package::import_zip(zip, &directory, Limits::default()).map(Ok)
         })
-    });
-    let exchanged: Result<_, ImportError> =
-        exchanged.await.map_err(|error| ImportError::Io(io::Error::other(error)))?;
+    };
+    let exchanged: Result<_, ImportError> = blocking(move || Ok(exchange())).await.map_err(ImportError::Io)?;
     let report = match exchanged? {
         Ok(report) => report,
         Err(digest) => {
@@ -100,15 +99,15 @@ pub struct Exported {
 pub async fn export(work: &WorkContext, configuration: &Configuration) -> Result<Exported, ExportError> {
     let (locks, directory) = (work.packages.clone(), work.location(configuration.directory()));
     let incoming = work.location(INCOMING);
-    let exported = tokio::task::spawn_blocking(move || {
+    let pack = move || {
         locks.reading(&directory.path(), || {
             let content_digest = package::content_digest(&directory)?;
             let zip = package::export_zip(&directory, nameless(&incoming)?)?;
             let length = zip.metadata()?.len();
             Ok(Exported { zip, length, content_digest })
         })
-    });
-    exported.await.map_err(io::Error::other)?
+    };
+    blocking(move || Ok(pack())).await?
 }
 
 fn nameless(incoming: &Location) -> io::Result<File> {

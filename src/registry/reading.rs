@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::core::Core;
 use super::error::ReadError;
 use super::services::Services;
+use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
@@ -44,8 +45,7 @@ pub struct Sealed {
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
 pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
     let log = core.services.log.clone();
-    let opened = tokio::task::spawn_blocking(move || open_sealed(&log, key, limit)).await;
-    opened.map_err(std::io::Error::other)?
+    blocking(move || Ok(open_sealed(&log, key, limit))).await?
 }
 
 fn open_sealed(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {

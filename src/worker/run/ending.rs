@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::engine::DRY_RUN_OUTPUT;
 use super::report::{EngineFailure, PathList};
+use crate::blocking::blocking;
 use crate::domain::failure::{RunFailure, RunFailureCode, Stage};
 use crate::domain::run::{Run, RunState};
 use crate::domain::sequence::Start;
@@ -124,9 +125,8 @@ fn output_paths(outputs: Listing) -> PathList {
 
 async fn outputs(directory: Location) -> Listing {
     let output = directory.join("output");
-    let listed =
-        tokio::task::spawn_blocking(move || files::list(&output.open()?, OUTPUT_ENTRIES, OUTPUT_ENTRIES)).await;
-    listed.map_err(std::io::Error::other).flatten().unwrap_or_else(|error| {
+    let listed = blocking(move || files::list(&output.open()?, OUTPUT_ENTRIES, OUTPUT_ENTRIES)).await;
+    listed.unwrap_or_else(|error| {
         // A run that died before its directories were made has none.
         if error.kind() != std::io::ErrorKind::NotFound {
             tracing::warn!(directory = %directory.path().display(), error = %error, "failed to list outputs");

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::early::{Early, failed};
 use super::engine::Input;
 use super::job::RunJob;
+use crate::blocking::blocking;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::text::{json_length, keep_fitting};
@@ -36,10 +37,8 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
         return Err(missing("an input document has been deleted".into()));
     }
     let (data_dir, directory) = (job.context.data_dir.clone(), job.directory());
-    let staged = tokio::task::spawn_blocking(move || copy_in(&data_dir, &directory, &found)).await;
-    staged
-        .map_err(io::Error::other)
-        .flatten()
+    blocking(move || copy_in(&data_dir, &directory, &found))
+        .await
         .map_err(|error| missing(format!("the input could not be staged: {error}")))
 }
 
@@ -105,8 +104,7 @@ pub async fn manifest_fields(job: &RunJob) -> (Vec<FieldInfo>, u64) {
     let run = &job.run;
     let directory = format!("workspaces/{}/configurations/{}", run.workspace_id, run.configuration_id);
     let manifest = job.context.location(directory).join("src/ade_config/manifest.json");
-    let read = tokio::task::spawn_blocking(move || manifest.read(LARGEST_MANIFEST)).await;
-    let Ok(Ok(text)) = read else { return Default::default() };
+    let Ok(text) = blocking(move || manifest.read(LARGEST_MANIFEST)).await else { return Default::default() };
     let fields = serde_json::from_slice::<Manifest>(&text).map(|manifest| fields(manifest.columns));
     fields.map(|fields| bounded(fields, FIELDS)).unwrap_or_default()
 }

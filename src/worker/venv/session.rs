@@ -18,6 +18,7 @@ use super::plan::{self, Step, VenvPlan};
 use super::ports::BuildPorts;
 use super::queue::{BuildPermit, QueuePlace};
 use super::steps::StepRunner;
+use crate::blocking::blocking;
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::Draft;
@@ -184,9 +185,7 @@ impl Session {
         };
         let directory = self.directory.clone();
         self.context.venvs_trash.discard_soon(directory.join("configuration").path()).await;
-        let written = tokio::task::spawn_blocking(move || write_marker(&directory, &marker));
-        let written = written.await.map_err(std::io::Error::other).flatten();
-        written.map_err(|error| {
+        blocking(move || write_marker(&directory, &marker)).await.map_err(|error| {
             Failure::new(BuildErrorCode::MetadataFailed, format!("the marker cannot be written: {error}"))
         })
     }

@@ -13,6 +13,7 @@ use super::ending::Failure;
 use super::plan::{Step, Verification, WheelInstall, Work, naming};
 use super::toolchain::{Toolchain, ToolchainError};
 use super::words::{self, Speaker};
+use crate::blocking::blocking;
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::PhaseStatus;
@@ -149,8 +150,7 @@ impl StepRunner {
             }
         }
         let trash = self.context.trash.clone();
-        let wheels = tokio::task::spawn_blocking(move || keep_wheels(&fresh, &kept, &trash)).await;
-        let wheels = wheels.map_err(std::io::Error::other).flatten().map_err(|error| {
+        let wheels = blocking(move || keep_wheels(&fresh, &kept, &trash)).await.map_err(|error| {
             let message = format!("the engine's wheel cannot be kept: {error}");
             Failure::new(BuildErrorCode::EngineInstallFailed, message)
         })?;
