@@ -33,13 +33,14 @@ impl Place {
     }
 
     /// Another configuration of the same workspace, whose builds wait at their check of the imports until there is such
-    /// a file.
+    /// a file. Then they print more than the last block of their log has room for, however full the disk is.
     pub fn building_until(&self, server: &Server, gate: &Path) -> Self {
         let copy = tempfile::tempdir().unwrap();
         let files = export_zip(tools::package("configuration"), Cursor::new(Vec::new()))
             .expect("a configuration can be packed");
         zip::ZipArchive::new(files).unwrap().extract(copy.path()).unwrap();
-        let code = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
+        let wait = format!("import os, time\nwhile not os.path.exists({gate:?}): time.sleep(0.02)\n");
+        let code = format!("{wait}print('x' * 8192)\n");
         std::fs::write(copy.path().join("src/ade_config/__init__.py"), code).unwrap();
         self.importing(server, copy.path())
     }
