@@ -12,7 +12,7 @@ use crate::domain::list::{BUILDS, Within};
 use crate::domain::sequence::Start;
 use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, WorkspaceId};
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
@@ -46,7 +46,7 @@ struct OptionsBody {
 }
 
 async fn create(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
@@ -83,7 +83,7 @@ async fn configuration(
 }
 
 async fn list(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,

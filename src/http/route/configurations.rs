@@ -17,7 +17,7 @@ use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::form;
 use crate::http::input::{self, Json};
@@ -56,7 +56,7 @@ enum Source {
 }
 
 async fn create(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     id: web::Path<WorkspaceId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
@@ -75,7 +75,7 @@ async fn create(
 }
 
 async fn import(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     id: web::Path<WorkspaceId>,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
@@ -90,7 +90,7 @@ async fn import(
 
 /// Exchanges the package for another one, if it is still the one that the caller knows.
 async fn replace(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
@@ -106,7 +106,7 @@ async fn replace(
 
 /// Makes it the one that its workspace works with; the one before becomes inactive.
 async fn activate(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
@@ -118,7 +118,7 @@ async fn activate(
 
 /// The package as a zip file; the same files give the same bytes, so their digest is the `ETag`.
 async fn export(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
@@ -132,7 +132,7 @@ async fn export(
 }
 
 async fn list(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<WorkspaceId>,
     request: HttpRequest,
@@ -144,7 +144,7 @@ async fn list(
 }
 
 async fn show(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {

@@ -10,10 +10,11 @@ use super::workspaces::workspace;
 use crate::domain::configuration::Document;
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
+use crate::domain::principal::Principal;
 use crate::domain::time;
 use crate::domain::{DocumentId, WorkspaceId};
 use crate::files::Location;
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::body;
 use crate::http::call::Call;
 use crate::http::form;
@@ -33,7 +34,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
 }
 
 async fn upload(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     id: web::Path<WorkspaceId>,
     multipart: Multipart,
 ) -> Result<HttpResponse, Problem> {
@@ -77,7 +78,7 @@ fn metadata(text: Option<&str>) -> Result<Value, Problem> {
 }
 
 async fn list(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<WorkspaceId>,
     request: HttpRequest,
@@ -89,30 +90,30 @@ async fn list(
 }
 
 async fn show(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, DocumentId)>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(caller, &registry, *path).await?.as_resource()))
+    Ok(HttpResponse::Ok().json(find(&principal, &registry, *path).await?.as_resource()))
 }
 
 async fn download(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, DocumentId)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let document = find(caller, &registry, *path).await?;
+    let document = find(&principal, &registry, *path).await?;
     let data_dir = &registry.settings().storage.data_dir;
     file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
 }
 
 async fn find(
-    Caller(principal): Caller,
+    principal: &Principal,
     registry: &RegistryHandle,
     (workspace_id, id): (WorkspaceId, DocumentId),
 ) -> Result<Document, Problem> {
-    let workspace_id = workspace(registry, &principal, workspace_id).await?;
+    let workspace_id = workspace(registry, principal, workspace_id).await?;
     let found = registry.store().find_document(&principal.workspaces, id).await?;
     found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
 }

@@ -21,7 +21,7 @@ use crate::domain::{ExecutionId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
-use crate::http::auth::Caller;
+use crate::http::auth::Viewer;
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
@@ -58,12 +58,12 @@ fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, kind: StreamKind)
 }
 
 async fn any_form<Id: Streamed>(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    Ok(varying(respond(&registry, &request, key(caller, &registry, *id).await?, None).await?))
+    Ok(varying(respond(&registry, &request, key(&principal, &registry, *id).await?, None).await?))
 }
 
 /// Another `Accept` may get another form.
@@ -73,31 +73,27 @@ fn varying(mut answer: HttpResponse) -> HttpResponse {
 }
 
 async fn stream<Id: Streamed>(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Sse)).await
+    respond(&registry, &request, key(&principal, &registry, *id).await?, Some(Form::Sse)).await
 }
 
 async fn download<Id: Streamed>(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    respond(&registry, &request, key(caller, &registry, *id).await?, Some(Form::Ndjson)).await
+    respond(&registry, &request, key(&principal, &registry, *id).await?, Some(Form::Ndjson)).await
 }
 
 /// The stream of the path.
-async fn key(
-    Caller(principal): Caller,
-    registry: &RegistryHandle,
-    id: impl Into<StreamId>,
-) -> Result<StreamKey, Problem> {
+async fn key(principal: &Principal, registry: &RegistryHandle, id: impl Into<StreamId>) -> Result<StreamKey, Problem> {
     let id = id.into();
-    find(&principal, registry, id).await?.ok_or_else(|| {
+    find(principal, registry, id).await?.ok_or_else(|| {
         let kind = if id.kind() == StreamKind::FEED { "workspace" } else { id.kind().as_str() };
         Problem::not_found(format_args!("the {kind}"))
     })
@@ -114,7 +110,7 @@ async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) ->
 }
 
 /// The events of several streams on one connection.
-async fn many(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn many(Viewer(principal): Viewer, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let asked = ManyRequest::parse(&request)?;
     let mut streams = Vec::with_capacity(asked.streams.len());
     for &id in &asked.streams {
@@ -200,12 +196,12 @@ const MAX_ENTRIES: u64 = 1000;
 
 /// Console lines as plain entries: a page of them, or as lines all that there are.
 async fn logs<Id: Streamed>(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let key = key(caller, &registry, *id).await?;
+    let key = key(&principal, &registry, *id).await?;
     let mut query = RawQuery::read(&request)?;
     let (after, limit) = (query.number("after_id")?.unwrap_or(0), query.number("limit")?);
     query.finish("after_id, limit")?;

@@ -13,7 +13,7 @@ use crate::domain::principal::Principal;
 use crate::domain::progress::Decision;
 use crate::domain::workflow_document::WorkScope;
 use crate::domain::{ClarificationId, ExecutionId};
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::problem::Problem;
@@ -55,7 +55,7 @@ struct NewExecutionBody {
 }
 
 async fn create(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     request: HttpRequest,
     body: Json,
@@ -76,7 +76,7 @@ async fn create(
     respond_created(&registry, &request, new, stream || body.stream).await
 }
 
-async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn list(Viewer(principal): Viewer, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let mut query = RawQuery::read(&request)?;
     let named = query.take("workspace_id")?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
@@ -86,7 +86,7 @@ async fn list(Caller(principal): Caller, registry: Registry, request: HttpReques
 
 /// Read from its log, so it is never behind an event that the client has seen.
 async fn steps(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     _: NoQuery,
     registry: Registry,
     id: web::Path<ExecutionId>,
@@ -110,7 +110,7 @@ struct AnswersBody {
 }
 
 async fn answer(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     path: web::Path<(ExecutionId, String)>,
     body: Json,
@@ -133,7 +133,7 @@ struct DecisionBody {
 }
 
 async fn decide(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     path: web::Path<(ExecutionId, String)>,
     body: Json,

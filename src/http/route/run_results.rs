@@ -21,7 +21,7 @@ use crate::event::payload::build::BUILD_PHASE_COMPLETED;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
-use crate::http::auth::Caller;
+use crate::http::auth::Viewer;
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -40,7 +40,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/runs/{run}/diagnostics").read(diagnostics));
 }
 
-async fn summary(Caller(principal): Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
+async fn summary(Viewer(principal): Viewer, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = registry.show::<Run>(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let summary = match &run.state.summary {
         None if run.state.status.is_terminal() => folded_summary(&registry, &run).await?,
@@ -69,7 +69,7 @@ async fn folded_summary(registry: &RegistryHandle, run: &Run) -> Result<Option<V
 }
 
 async fn outputs(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     _: NoQuery,
     registry: Registry,
     id: web::Path<RunId>,
@@ -137,12 +137,12 @@ fn content_type(name: &str) -> &'static str {
 const LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 async fn output(
-    caller: Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<(RunId, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, path.0).await?;
+    let run = find(&principal, &registry, path.0).await?;
     let absent = || Problem::new(Code::NoOutput, "the run has no such output");
     let wanted = Path::new(&path.1);
     if wanted.as_os_str().is_empty() || !wanted.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -162,8 +162,12 @@ const LAST_LINES: usize = 50;
 const DIAGNOSTICS: u64 = 4 << 20;
 
 /// How the engine ended, and the end of what it said.
-async fn diagnostics(caller: Caller, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
-    let run = find(caller, &registry, *id).await?;
+async fn diagnostics(
+    Viewer(principal): Viewer,
+    registry: Registry,
+    id: web::Path<RunId>,
+) -> Result<HttpResponse, Problem> {
+    let run = find(&principal, &registry, *id).await?;
     let (data_dir, directory) = (registry.settings().storage.data_dir.clone(), run.stream_key().directory());
     let written =
         blocking(move || Dir::root(&data_dir)?.open(directory)?.read("diagnostics.json", DIAGNOSTICS)).await.ok();

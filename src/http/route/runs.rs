@@ -14,7 +14,7 @@ use crate::domain::run::{LogLevel, Run, RunOptions};
 use crate::domain::run_options::MAX_DOCUMENTS;
 use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
@@ -136,7 +136,7 @@ async fn create_in_workspace(
 }
 
 async fn create_run(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     workspace_id: Option<WorkspaceId>,
     configuration_id: ConfigurationId,
     body: Json,
@@ -164,7 +164,7 @@ fn at_its_place(error: CreateError<RunRefusal>, places: &[(DocumentId, String)])
 }
 
 async fn list_of_workspace(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<WorkspaceId>,
     request: HttpRequest,
@@ -175,7 +175,7 @@ async fn list_of_workspace(
 }
 
 async fn list_of_both(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
     request: HttpRequest,
@@ -187,7 +187,7 @@ async fn list_of_both(
 }
 
 async fn list_of_configuration(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<ConfigurationId>,
     request: HttpRequest,
@@ -210,7 +210,7 @@ async fn list(
 }
 
 /// The row as it stands, without waiting for a log that is further on.
-pub(super) async fn find(Caller(principal): Caller, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
+pub(super) async fn find(principal: &Principal, registry: &RegistryHandle, id: RunId) -> Result<Run, Problem> {
     let found = registry.store().find::<Run>(&principal.workspaces, id).await?;
     found.ok_or_else(|| work::not_found(Run::KIND))
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::read::Read as _;
 use crate::domain::safe_mode::SafeMode;
-use crate::http::auth::Caller;
+use crate::http::auth::{Admin, Viewer};
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
@@ -17,7 +17,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
     config.service(web::resource("/system/safe-mode").read(show).route(web::put().to(switch)));
 }
 
-async fn show(_: Caller, registry: web::Data<RegistryHandle>) -> HttpResponse {
+async fn show(_: Viewer, registry: web::Data<RegistryHandle>) -> HttpResponse {
     HttpResponse::Ok().json(registry.safe_mode())
 }
 
@@ -29,7 +29,7 @@ struct Switch {
 }
 
 async fn switch(
-    Caller(principal): Caller,
+    Admin(principal): Admin,
     registry: web::Data<RegistryHandle>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use crate::domain::maintenance::MaintenanceState;
-use crate::http::auth::Caller;
+use crate::http::auth::Admin;
 use crate::http::ports::Maintenance;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -25,7 +25,7 @@ struct SystemResource {
 }
 
 async fn actors(
-    Caller(principal): Caller,
+    Admin(principal): Admin,
     _: NoQuery,
     registry: web::Data<RegistryHandle>,
     port: web::Data<dyn Maintenance>,
@@ -37,7 +37,7 @@ async fn actors(
 }
 
 /// Runs a pass now and returns its report.
-async fn maintenance(Caller(principal): Caller, port: web::Data<dyn Maintenance>) -> Result<HttpResponse, Problem> {
+async fn maintenance(Admin(principal): Admin, port: web::Data<dyn Maintenance>) -> Result<HttpResponse, Problem> {
     tracing::info!(caller = principal.name, "maintenance requested");
     Ok(HttpResponse::Ok().json(port.run_now().await?))
 }

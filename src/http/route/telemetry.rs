@@ -8,7 +8,7 @@ use super::workspaces;
 use crate::domain::ExecutionId;
 use crate::domain::execution::Execution;
 use crate::domain::ledger::Days;
-use crate::http::auth::Caller;
+use crate::http::auth::Viewer;
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 use crate::http::resource::telemetry::{CostsResource, StatsResource, SummaryResource};
@@ -64,7 +64,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 }
 
 async fn summary(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -76,7 +76,7 @@ async fn summary(
 }
 
 async fn costs(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<ExecutionId>,
 ) -> Result<HttpResponse, Problem> {
@@ -91,7 +91,7 @@ async fn costs(
 }
 
 async fn stats(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     path: web::Path<String>,
     request: HttpRequest,

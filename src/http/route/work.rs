@@ -12,7 +12,7 @@ use crate::domain::build::Build;
 use crate::domain::execution::Execution;
 use crate::domain::principal::Principal;
 use crate::domain::run::Run;
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
@@ -88,7 +88,7 @@ pub async fn find<W: Routed>(registry: &RegistryHandle, principal: &Principal, i
 }
 
 async fn show<W: Routed>(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     id: web::Path<W::Id>,
 ) -> Result<HttpResponse, Problem> {
@@ -113,7 +113,7 @@ impl CancelBody {
 
 /// 202 when it took effect, 200 when there was nothing left to do.
 async fn cancel<W: Routed>(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     id: web::Path<W::Id>,
     body: Json,
@@ -134,7 +134,7 @@ struct StreamBody {
 }
 
 async fn retry<W: Routed + Creatable>(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     id: web::Path<W::Id>,
     body: Json,
 ) -> Result<HttpResponse, Problem>

@@ -14,7 +14,7 @@ use crate::domain::time;
 use crate::domain::workflow_document::{
     Chain, DocumentChange, DocumentDraft, DocumentStatus, WorkScope, WorkflowDocument,
 };
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
@@ -63,7 +63,7 @@ struct NewDocument {
 }
 
 async fn create(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
     body: Json,
@@ -105,7 +105,7 @@ struct ChangedDocument {
 
 /// The next version. What is left out stays as it is.
 async fn change(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     id: web::Path<DocumentId>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
@@ -134,7 +134,7 @@ fn check(title: Option<&str>, summary: Option<&str>, content: Option<&Value>) ->
 }
 
 async fn list(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -146,7 +146,7 @@ async fn list(
 }
 
 async fn show(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<DocumentId>,
     request: HttpRequest,
@@ -164,7 +164,7 @@ async fn show(
 
 /// Newest first.
 async fn versions(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<DocumentId>,
     request: HttpRequest,

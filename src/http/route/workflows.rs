@@ -10,7 +10,7 @@ use super::workspaces;
 use crate::domain::WorkspaceId;
 use crate::domain::principal::Principal;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
@@ -56,7 +56,7 @@ impl Sent {
 }
 
 async fn create(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     request: HttpRequest,
     body: Json,
@@ -74,7 +74,7 @@ async fn create(
 
 /// The next revision, if the caller knows the present one. Executions keep the one that they began with.
 async fn replace(
-    Call { caller: Caller(principal), registry, request }: Call,
+    Call { caller: Operator(principal), registry, request }: Call,
     path: web::Path<String>,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
@@ -91,7 +91,7 @@ async fn replace(
 }
 
 async fn delete(
-    Caller(principal): Caller,
+    Operator(principal): Operator,
     registry: Registry,
     path: web::Path<String>,
     request: HttpRequest,
@@ -101,7 +101,7 @@ async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn list(Caller(principal): Caller, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
+async fn list(Viewer(principal): Viewer, registry: Registry, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let named = workspaces::named(&request)?;
     let workspace_id = workspaces::named_or_default(&registry, &principal, named.as_deref()).await?;
     let workflows = registry.store().workflows(&workspaces::only(workspace_id)).await?;
@@ -109,7 +109,7 @@ async fn list(Caller(principal): Caller, registry: Registry, request: HttpReques
 }
 
 async fn show(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<String>,
     request: HttpRequest,
@@ -121,7 +121,7 @@ async fn show(
 
 /// What the output of a step must look like.
 async fn schema(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<(String, String)>,
     request: HttpRequest,

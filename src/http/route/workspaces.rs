@@ -10,7 +10,7 @@ use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::time;
-use crate::http::auth::Caller;
+use crate::http::auth::{Operator, Viewer};
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::API;
@@ -34,13 +34,12 @@ struct NewWorkspace {
 }
 
 async fn create(
-    caller: Caller,
+    _: Operator,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
-    let Caller(_principal) = caller;
     let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
     input::label("name", &name, 255)?;
@@ -66,7 +65,7 @@ async fn create(
 }
 
 async fn list(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -75,7 +74,7 @@ async fn list(
 }
 
 async fn show(
-    Caller(principal): Caller,
+    Viewer(principal): Viewer,
     registry: web::Data<RegistryHandle>,
     id: web::Path<WorkspaceId>,
 ) -> Result<HttpResponse, Problem> {
