@@ -16,7 +16,7 @@ use actix::Arbiter;
 use ade::domain::{ConfigurationId, RunId, StreamKey, WorkspaceId};
 use ade::event::{Draft, Identity, Source};
 use ade::log::{LogOptions, LogRoot, RealDisk};
-use ade::stream::{self, StreamHandle, StreamOptions};
+use ade::stream::{self, MetersByKind, StreamHandle, StreamOptions};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use serde_json::json;
@@ -133,13 +133,14 @@ impl Site {
         let folder = bench.fresh_path("logs");
         std::fs::create_dir(&folder)?;
         let (root, _) = LogRoot::open(&folder, Arc::new(RealDisk::default()), LogOptions::default())?;
-        let options = StreamOptions { heartbeat: Duration::from_secs(15), max_subscribers: 1 };
+        let options =
+            StreamOptions { heartbeat: Duration::from_secs(15), max_subscribers: 1, meters: MetersByKind::default() };
         let (workspace_id, configuration_id) = (WorkspaceId::generate(), ConfigurationId::generate());
         let mut streams = Vec::new();
         for number in 0..count {
             let identity = Identity::new(StreamKey::of(workspace_id, RunId::generate()), configuration_id);
             let arbiter = threads.streams[number % threads.streams.len()].handle();
-            streams.push(stream::open(root.clone(), identity, None, options, arbiter).await?);
+            streams.push(stream::open(root.clone(), identity, None, options.clone(), arbiter).await?);
         }
         Ok(Self { root, streams, folder })
     }

@@ -24,6 +24,7 @@ pub mod files;
 pub mod sse;
 pub mod backoff;
 pub mod blocking;
+pub mod meter;
 pub mod package;
 pub mod llm;
 pub mod event;

@@ -273,7 +273,8 @@ impl Feeds {
             }
             let mut owed = self.owed().await?;
             owed.retain(|origin| origin.key.workspace_id() == workspace_id);
-            let opening = Opening { log: log.clone(), options: self.0.options, arbiter: (self.0.arbiter)(), owed };
+            let opening =
+                Opening { log: log.clone(), options: self.0.options.clone(), arbiter: (self.0.arbiter)(), owed };
             Feed::open(&mut slot, key, opening).await?;
         }
         Ok(slot.downgrade())

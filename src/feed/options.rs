@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::stream::StreamOptions;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FeedOptions {
     pub stream: StreamOptions,
     /// A new file is started when the current one has this size,

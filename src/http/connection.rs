@@ -38,6 +38,11 @@ impl Connections {
         let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
     }
 
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        *self.0.borrow()
+    }
+
     /// `None` when there are `limit` already.
     fn enter(&self, limit: usize) -> Option<ConnectionPermit> {
         let entered = self.0.send_if_modified(|open| {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever fails behind these, a panic included, the caller gets a problem with the request's id
 //! and the service keeps running. `server` wraps a request in all of these, outermost first: `push::hand_over`,
-//! [`request_context`], [`loopback_only`], `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
+//! `requests::count_request`, [`request_context`], [`loopback_only`], `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;

@@ -7,6 +7,8 @@ pub mod problem;
 pub mod ports;
 pub mod errors;
 pub mod middleware;
+pub mod requests;
+pub mod exposition;
 pub mod auth;
 pub mod call;
 pub mod paths;

@@ -19,6 +19,7 @@ use super::connection::{Connection, Connections, Http};
 use super::middleware::{configure_errors, loopback_only, request_context};
 use super::ports::Maintenance;
 use super::push::hand_over;
+use super::requests::{RequestMeters, count_request};
 use super::route;
 use super::upgrade::without_upgrade;
 use crate::registry::RegistryHandle;
@@ -50,7 +51,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
     let registry = web::Data::new(registry);
     let maintenance = web::Data::from(maintenance);
     let connections = Connections::default();
-    let counted = connections.clone();
+    let (counted, requests) = (connections.clone(), web::Data::new(RequestMeters::default()));
     let server = Server::build()
         .max_concurrent_connections(MAX_CONNECTIONS)
         .backlog(4096)
@@ -59,6 +60,8 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
             let app = App::new()
                 .app_data(registry.clone())
                 .app_data(maintenance.clone())
+                .app_data(requests.clone())
+                .app_data(web::Data::new(counted.clone()))
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 // A trailing slash changes nothing.
                 .wrap(NormalizePath::trim())
@@ -66,6 +69,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .wrap(from_fn(conditions))
                 .wrap(from_fn(loopback_only))
                 .wrap(from_fn(request_context))
+                .wrap(from_fn(count_request))
                 .wrap(from_fn(hand_over))
                 .configure(configure_errors)
                 .configure(route::mount);

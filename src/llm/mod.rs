@@ -14,6 +14,7 @@ mod error;
 mod fault;
 mod http;
 mod members;
+pub mod meters;
 mod openai;
 mod parameters;
 pub mod pricing;

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::anthropic::Anthropic;
 use super::builtin::Builtin;
 use super::http::{CertificatesError, Client};
+use super::meters::CallMeters;
 use super::openai::OpenAi;
 use super::parameters::{Fixed, Known};
 use super::pricing::{PriceTable, PricesError};
@@ -64,11 +65,17 @@ pub struct Models {
     pub providers: Providers,
     pub prices: Arc<PriceTable>,
     pub retries: Policy,
+    pub meters: CallMeters,
 }
 
 impl Models {
     pub fn new(options: Options, retries: Policy, prices: Option<&Path>) -> Result<Self, ModelsError> {
-        Ok(Self { providers: Providers::new(options)?, prices: Arc::new(PriceTable::load(prices)?), retries })
+        Ok(Self {
+            providers: Providers::new(options)?,
+            prices: Arc::new(PriceTable::load(prices)?),
+            retries,
+            meters: CallMeters::default(),
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Instant;
 
 use super::append::Append;
 use super::counters::Counters;
@@ -89,10 +90,13 @@ impl<J: Journal> Committer<J> {
             return;
         }
         let items: Vec<_> = round.iter().map(Request::item).collect();
+        let begun = Instant::now();
         let journaled = self.appender.append(&items);
         drop(items);
         match journaled {
             Ok(()) => {
+                self.counters.journal_latency.observe_time(begun.elapsed());
+                self.counters.round_batches.observe(round.len() as u64);
                 Counters::add(&self.counters.journal_syncs, 1);
                 round.drain(..).for_each(|request| self.settle(request));
                 self.appender.settled();

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-#[derive(Default)]
+use crate::meter::{Distribution, Histogram};
+
 pub(super) struct Counters {
     pub(super) batches: AtomicU64,
     pub(super) bytes: AtomicU64,
@@ -14,6 +15,41 @@ pub(super) struct Counters {
     pub(super) compressed_logs: AtomicU64,
     pub(super) deleted_logs: AtomicU64,
     pub(super) freed_bytes: AtomicU64,
+    /// Writing and syncing a round of the journal.
+    pub(super) journal_latency: Histogram,
+    /// Writing and syncing a batch in its own file.
+    pub(super) direct_latency: Histogram,
+    /// Batches, of as many streams, that one sync of the journal made durable.
+    pub(super) round_batches: Histogram,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            batches: zero(),
+            bytes: zero(),
+            failed_batches: zero(),
+            direct_batches: zero(),
+            journal_syncs: zero(),
+            journal_failures: zero(),
+            torn_tails: zero(),
+            compressed_logs: zero(),
+            deleted_logs: zero(),
+            freed_bytes: zero(),
+            journal_latency: Histogram::of_latencies(),
+            direct_latency: Histogram::of_latencies(),
+            round_batches: Histogram::of_amounts(),
+        }
+    }
+}
+
+/// How long syncs took, and how much each made durable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogDistributions {
+    pub journal_latency: Distribution,
+    pub direct_latency: Distribution,
+    pub round_batches: Distribution,
 }
 
 /// Totals since the log root was opened.
@@ -39,6 +75,14 @@ pub struct LogMetrics {
 impl Counters {
     pub(super) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn distributions(&self) -> LogDistributions {
+        LogDistributions {
+            journal_latency: self.journal_latency.read(),
+            direct_latency: self.direct_latency.read(),
+            round_batches: self.round_batches.read(),
+        }
     }
 
     pub(super) fn read(&self) -> LogMetrics {

@@ -6,6 +6,7 @@
 //! event, and recovery checks and cuts it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::append::Append;
 use super::counters::Counters;
@@ -35,7 +36,9 @@ pub(super) fn run(queue: &Queue<Direct>, journal: &impl Journal, counters: &Coun
             Direct::Release(stream) => journal.release(&stream),
             Direct::Append(append) => {
                 Counters::add(&counters.direct_batches, 1);
+                let begun = Instant::now();
                 let written = append_durably(&append);
+                counters.direct_latency.observe_time(begun.elapsed());
                 append.finish_counted(written, counters);
             }
         }

@@ -47,7 +47,7 @@ mod retention;
 #[cfg(test)]
 mod sample;
 
-pub use counters::LogMetrics;
+pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenLogError, OpenReaderError, OpenRootError};
 pub use journal::Journal;

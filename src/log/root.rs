@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use super::commit::Committer;
 use super::compressed::FrameCache;
-use super::counters::{Counters, LogMetrics};
+use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
 use super::error::{OpenLogError, OpenReaderError, OpenRootError};
@@ -177,6 +177,10 @@ impl<J: Journal> LogRoot<J> {
     pub fn metrics(&self) -> LogMetrics {
         let frames_unpacked = self.shared.frames.unpacked.load(Ordering::Relaxed);
         LogMetrics { frames_unpacked, ..self.shared.counters.read() }
+    }
+
+    pub fn distributions(&self) -> LogDistributions {
+        self.shared.counters.distributions()
     }
 
     /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.

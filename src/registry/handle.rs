@@ -67,6 +67,11 @@ impl RegistryHandle {
         &self.core.services.work
     }
 
+    /// What is counted of work and its streams, its queue, its processes and its calls.
+    pub fn services(&self) -> &Services {
+        &self.core.services
+    }
+
     /// Sends a message from a task of its own: one that still waits in the mailbox when its caller goes away would be
     /// skipped.
     async fn send<M>(&self, message: M) -> M::Result

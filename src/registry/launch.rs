@@ -11,6 +11,7 @@ use super::kind::{Assignment, Cause, WorkKind};
 use super::slot::Entry;
 use crate::domain::StreamKey;
 use crate::domain::idempotency::Claim;
+use crate::domain::principal::Scope;
 use crate::event::payload::Caller;
 use crate::projection;
 use crate::store::{InsertError, StoredWork};
@@ -63,7 +64,11 @@ pub async fn launch<W: WorkKind>(
     let assignment = Assignment { work: work.clone(), stream: stream.clone(), signal, stage, by };
     let mut sessions = W::sessions(core, assignment, start);
     let outcome = control.outcome.clone();
+    let meters = core.services.meters.clone();
     let (worker, supervision) = Supervised::start(W::RESTARTS, move |generation, guard| {
+        if let Some(meters) = meters.of(W::KIND).filter(|_| generation > 1) {
+            meters.restarts.add(1);
+        }
         let address = WorkActor::launch(&mut sessions, control.clone(), generation, guard);
         async { Ok::<_, Infallible>(address) }
     });
@@ -80,12 +85,23 @@ pub async fn launch<W: WorkKind>(
             Outcome::Suspended => suspend(&core, &attended).await,
             Outcome::Ended => {
                 settle(&core, &work, &attended).await;
+                count_end(&core, &work).await;
                 work.finished(&core).await;
                 core.deregister(attended.key()).await;
             }
         }
     });
     Ok(entry)
+}
+
+/// By the final row, which is the only place that knows every kind's end. Without a database nothing is counted.
+async fn count_end<W: WorkKind>(core: &Core, work: &W) {
+    let scope = Scope::Only(vec![work.workspace_id()]);
+    if let Ok(Some(ended)) = core.services.store.find::<W>(&scope, work.id()).await
+        && let Some(meters) = core.services.meters.of(W::KIND)
+    {
+        meters.count_end(&ended);
+    }
 }
 
 /// Opens the stream of work, creating its log if that is new.

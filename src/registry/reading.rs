@@ -13,7 +13,7 @@ use crate::event::codec;
 use crate::log::LogRoot;
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
-use crate::stream::{Follow, Hub, Tail};
+use crate::stream::{Follow, Hub, StreamMeters, Tail};
 
 /// Where a stream is read from.
 pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
@@ -45,15 +45,21 @@ pub struct Sealed {
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
 pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
     let log = core.services.log.clone();
-    blocking(move || Ok(open_sealed(&log, key, limit))).await?
+    let meters = core.services.streams.of(key.kind());
+    blocking(move || Ok(open_sealed(&log, key, limit, meters))).await?
 }
 
-fn open_sealed(log: &LogRoot, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
+fn open_sealed(
+    log: &LogRoot,
+    key: StreamKey,
+    limit: Option<u64>,
+    meters: Arc<StreamMeters>,
+) -> Result<Sealed, ReadError> {
     let reader = log.reader(key)?;
     let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
     let last = end.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     let closed = last.is_some_and(|event| event.is_terminal(key));
-    let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed });
+    let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }, meters);
     Ok(Sealed { hub, last_line: end.last_line })
 }
 
@@ -63,7 +69,7 @@ pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow,
 
 /// A reader like any other: it counts towards the limit of the stream.
 pub fn from(services: &Services, hub: Arc<Hub>, start: Start) -> Result<Follow, ReadError> {
-    Ok(Follow::new(hub, start, services.stream_options().max_subscribers)?)
+    Ok(Follow::new(hub, start, services.settings.limits.max_subscribers)?)
 }
 
 /// The row of a piece of work, after waiting for it to catch up with a log that has ended.

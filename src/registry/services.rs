@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::admission::Admission;
 use super::idempotency_locks::IdempotencyLocks;
 use super::leases::Leases;
+use super::meters::WorkMeters;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::domain::id::NodeId;
@@ -20,7 +21,7 @@ use crate::feed::Feeds;
 use crate::llm::Models;
 use crate::log::LogRoot;
 use crate::store::Store;
-use crate::stream::StreamOptions;
+use crate::stream::{MetersByKind, StreamOptions};
 use crate::worker::WorkContext;
 use crate::worker::process::Marker;
 use crate::worker::run::Capacity;
@@ -42,6 +43,9 @@ pub struct Services {
     pub leases: Leases,
     pub feeds: Feeds,
     pub models: Models,
+    /// What streams, and work, count.
+    pub streams: MetersByKind,
+    pub meters: WorkMeters,
 }
 
 impl Services {
@@ -61,10 +65,9 @@ impl Services {
         models: Models,
     ) -> Self {
         let capacity = Capacity::new(settings.limits.max_concurrency, settings.limits.queue_size);
-        let of_feeds = arbiters.clone();
-        let feeds = Feeds::new(log.clone(), store.clone(), node_id, stream_options(&settings).into(), move || {
-            of_feeds.stream()
-        });
+        let (of_feeds, streams) = (arbiters.clone(), MetersByKind::default());
+        let options = stream_options(&settings, &streams);
+        let feeds = Feeds::new(log.clone(), store.clone(), node_id, options.into(), move || of_feeds.stream());
         Self {
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
             work: Arc::new(WorkContext::new(settings.clone(), marker(&settings.storage.data_dir, node_id))),
@@ -78,12 +81,14 @@ impl Services {
             leases: Leases::default(),
             feeds,
             models,
+            streams,
+            meters: WorkMeters::default(),
             settings,
         }
     }
 
     pub fn stream_options(&self) -> StreamOptions {
-        stream_options(&self.settings)
+        stream_options(&self.settings, &self.streams)
     }
 }
 
@@ -94,8 +99,12 @@ pub fn marker(data_dir: &Path, node_id: NodeId) -> Marker {
     Marker::node(format!("{node_id}-{:x}-{:x}", place.0, place.1))
 }
 
-fn stream_options(settings: &Settings) -> StreamOptions {
-    StreamOptions { heartbeat: settings.stream.sse_heartbeat, max_subscribers: settings.limits.max_subscribers }
+fn stream_options(settings: &Settings, meters: &MetersByKind) -> StreamOptions {
+    StreamOptions {
+        heartbeat: settings.stream.sse_heartbeat,
+        max_subscribers: settings.limits.max_subscribers,
+        meters: meters.clone(),
+    }
 }
 
 /// Builds need a directory that can be written: better a failed start than a failed build.

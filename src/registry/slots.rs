@@ -22,6 +22,12 @@ impl Registry {
     pub fn new(services: Services) -> Self {
         Self { services, slots: HashMap::new(), builds: HashMap::new() }
     }
+
+    fn count(&self, key: StreamKey, change: i64) {
+        if let Some(meters) = self.services.meters.of(key.kind()) {
+            meters.active.add(change);
+        }
+    }
 }
 
 impl Actor for Registry {
@@ -49,7 +55,10 @@ impl Handler<Register> for Registry {
         if let Some(in_flight) = joinable {
             self.builds.entry(in_flight.build.configuration_id).or_default().in_flight.push(*in_flight);
         }
-        self.slots.insert(entry.key(), entry);
+        let key = entry.key();
+        if self.slots.insert(key, entry).is_none() {
+            self.count(key, 1);
+        }
     }
 }
 
@@ -62,7 +71,9 @@ impl Handler<Deregister> for Registry {
     type Result = ();
 
     fn handle(&mut self, Deregister(key): Deregister, _: &mut Self::Context) {
-        self.slots.remove(&key);
+        if self.slots.remove(&key).is_some() {
+            self.count(key, -1);
+        }
         if let Ok(id) = BuildId::try_from(key.id()) {
             self.builds.retain(|_, builds| {
                 builds.in_flight.retain(|in_flight| in_flight.id() != id);

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
@@ -55,6 +56,14 @@ impl Store {
         Ok(self.database.ping().await?)
     }
 
+    /// The connections of this moment.
+    pub fn pool(&self) -> Pool {
+        match self.dialect() {
+            DbBackend::Postgres => Pool::of(self.database.get_postgres_connection_pool()),
+            _ => Pool::of(self.database.get_sqlite_connection_pool()),
+        }
+    }
+
     /// Ends every connection, for this handle and its clones; SQLite then folds its journal into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.durable.close_by_ref().await?;
@@ -88,6 +97,21 @@ impl Store {
             _ => None,
         };
         Writer { _turn: turn, database }
+    }
+}
+
+/// How many connections there are, how many of them do nothing, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    pub open: u32,
+    pub idle: u32,
+    pub max: u32,
+}
+
+impl Pool {
+    fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self { open: pool.size(), idle, max: pool.options().get_max_connections() }
     }
 }
 

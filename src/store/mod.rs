@@ -32,7 +32,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod oracle;
 
-pub use database::Store;
+pub use database::{Pool, Store};
 pub use error::{ConnectError, MigrateError, StoreError};
 pub use list::{Listed, Slice};
 pub use listable::Listable;

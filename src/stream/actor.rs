@@ -6,7 +6,7 @@
 //! an acknowledgement that is dropped means that its events were never handed to the log.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::clock::LogClock;
 use super::error::AppendError;
 use super::message::{Append, Appended, Panic, Retire};
+use super::meters::StreamMeters;
 use super::sequencer::Sequencer;
 use super::window::{Batch, HEARTBEAT_TICKS, Halt, Hub};
 use crate::domain::EventId;
@@ -51,6 +52,8 @@ struct Waiting {
     ends: Vec<u32>,
     acks: Vec<(Ack, Appended)>,
     sync: bool,
+    /// When the first of them was taken.
+    since: Option<Instant>,
 }
 
 /// Handed to the log.
@@ -119,6 +122,7 @@ impl StreamActor {
         let appended = Appended { first: self.sequencer.last() + 1, last: sequencer.last(), created_at: now };
         self.sequencer = sequencer;
         self.waiting.acks.push((ack, appended));
+        self.waiting.since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
@@ -126,9 +130,10 @@ impl StreamActor {
         if self.committing || self.waiting.acks.is_empty() {
             return;
         }
-        let Waiting { lines, ends, acks, sync } = std::mem::take(&mut self.waiting);
+        let Waiting { lines, ends, acks, sync, since } = std::mem::take(&mut self.waiting);
         let lines = Bytes::from(lines);
-        let batch = Batch::new(acks[0].1.first, self.log.durable_bytes(), lines.clone(), ends.into());
+        let (first, offset) = (acks[0].1.first, self.log.durable_bytes());
+        let batch = Batch::new(first, offset, lines.clone(), ends.into(), since.unwrap_or_else(Instant::now));
         let in_flight = InFlight { batch, acks, closes: self.sequencer.is_closed() };
         let hub = self.hub.clone();
         let pipeline =
@@ -186,11 +191,13 @@ impl InFlight {
         let Self { batch, acks, closes } = self;
         let answer = match outcome {
             Ok(_) => {
+                count(&batch, hub.meters());
                 hub.publish(Arc::new(batch), closes);
                 Ok(())
             }
             Err(error) => {
                 tracing::error!(durable_bytes = batch.offset, error = %error, "log failed, stream is degraded");
+                hub.meters().degraded.add(1);
                 hub.set_halt(Halt::Degraded);
                 Err(AppendError::Degraded { durable_bytes: batch.offset })
             }
@@ -205,6 +212,13 @@ impl InFlight {
             Err(_) => Settled::Failed,
         }
     }
+}
+
+/// Once for each batch, and before anybody can see it: whoever has an event finds it counted.
+fn count(batch: &Batch, meters: &StreamMeters) {
+    meters.events.add(batch.events());
+    meters.batch_events.observe(batch.events());
+    meters.append.observe_time(batch.admitted().elapsed());
 }
 
 /// The outcome of a commit.

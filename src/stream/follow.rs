@@ -158,6 +158,10 @@ pub struct Follow {
     since_yield: usize,
     /// Something was sent since the hub was last polled.
     sent: bool,
+    /// Not the service itself.
+    is_client: bool,
+    /// It has had everything that there was.
+    was_live: bool,
 }
 
 struct FileRead {
@@ -170,19 +174,30 @@ impl Follow {
     /// Subscribes at the hub, which takes at most `limit` of these, and begins at `start`.
     pub fn new(hub: Arc<Hub>, start: Start, limit: usize) -> Result<Self, SubscribeError> {
         let slot = hub.subscribe(Some(limit))?;
-        Self::at(hub, slot, start)
+        Self::at(hub, slot, start, true)
     }
 
     /// For the service itself, which must never be crowded out by readers: does not count towards their limit.
     pub fn inside(hub: Arc<Hub>, start: Start) -> Result<Self, SubscribeError> {
         let slot = hub.subscribe(None)?;
-        Self::at(hub, slot, start)
+        Self::at(hub, slot, start, false)
     }
 
-    fn at(hub: Arc<Hub>, slot: usize, start: Start) -> Result<Self, SubscribeError> {
+    fn at(hub: Arc<Hub>, slot: usize, start: Start, is_client: bool) -> Result<Self, SubscribeError> {
         let budget = ChunkBudget { taken: 0, last: None };
         // A `Follow` from here on, so that the slot is given back if the position is refused.
-        let mut follow = Self { hub, slot, after: 0, offset: None, reading: None, budget, since_yield: 0, sent: false };
+        let mut follow = Self {
+            hub,
+            slot,
+            after: 0,
+            offset: None,
+            reading: None,
+            budget,
+            since_yield: 0,
+            sent: false,
+            is_client,
+            was_live: false,
+        };
         let tail = follow.hub.tail();
         let first = follow.hub.reader().first_sequence();
         follow.after = start.resolve(first, tail.sequence)?;
@@ -251,6 +266,7 @@ impl Follow {
             match self.hub.poll(self.slot, self.after, std::mem::take(&mut self.sent), context) {
                 PollOutcome::Live(batch) => return Poll::Ready(Ok(Item::Chunk(self.take_live(batch)))),
                 PollOutcome::Behind(tail) => {
+                    self.count_demotion(tail);
                     if let Some(read) = self.read_cached(tail) {
                         return Poll::Ready(self.take_file(read).map(Item::Chunk));
                     }
@@ -258,12 +274,28 @@ impl Follow {
                 PollOutcome::Closed => return Poll::Ready(Ok(Item::End(End::Closed))),
                 PollOutcome::Halted(halt) => return Poll::Ready(Ok(Item::End(End::Halted(halt)))),
                 PollOutcome::Heartbeat => return Poll::Ready(Ok(Item::Heartbeat)),
-                PollOutcome::Pending => return Poll::Pending,
+                PollOutcome::Pending => {
+                    self.was_live = true;
+                    return Poll::Pending;
+                }
             }
         }
     }
 
+    /// A client that had everything there was is behind now.
+    fn count_demotion(&mut self, tail: Tail) {
+        if std::mem::take(&mut self.was_live) && self.is_client {
+            let meters = self.hub.meters();
+            meters.demotions.add(1);
+            meters.lag.observe(tail.sequence - self.after);
+        }
+    }
+
     fn take_live(&mut self, batch: Arc<Batch>) -> Chunk {
+        self.was_live = true;
+        if self.is_client && batch.is_first_delivery() {
+            self.hub.meters().delivery.observe_time(batch.admitted().elapsed());
+        }
         let from = (self.after + 1 - batch.first) as usize;
         let start = if from == 0 { 0 } else { batch.ends[from - 1] as usize };
         let limit = start + self.budget.chunk(Instant::now());

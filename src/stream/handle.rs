@@ -13,6 +13,7 @@ use super::clock::LogClock;
 use super::error::{AppendError, OpenStreamError, SubscribeError};
 use super::follow::Follow;
 use super::message::{Append, Appended, Panic, Retire};
+use super::meters::MetersByKind;
 use super::sequencer::Sequencer;
 use super::window::{Halt, Hub, Tail};
 use crate::domain::StreamKey;
@@ -23,10 +24,11 @@ use crate::log::{LogRoot, LogWriter, Recovered};
 use crate::supervision::{ExitGuard, Policy, Supervised, Verdict};
 
 /// How streams behave; the same for the whole service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StreamOptions {
     pub heartbeat: Duration,
     pub max_subscribers: usize,
+    pub meters: MetersByKind,
 }
 
 /// A panicking stream actor is restarted, unless it panics again and again.
@@ -59,8 +61,8 @@ pub async fn open(
     let reader = log.reader(key)?;
     let sequencer = resume(key, &recovered);
     let clock = LogClock::resume(last_time(&recovered));
-    let hub = Hub::new(reader, tail(&sequencer, &recovered));
-    let stream = Stream { log, identity, options, clock, hub: hub.clone(), arbiter };
+    let hub = Hub::new(reader, tail(&sequencer, &recovered), options.meters.of(key.kind()));
+    let stream = Stream { log, identity, options: options.clone(), clock, hub: hub.clone(), arbiter };
     let actor = stream.supervise(writer, sequencer);
     Ok(StreamHandle { key, hub, options, clock, actor })
 }
@@ -151,7 +153,8 @@ impl Stream {
         let stream = Arc::new(self);
         let (starting, finishing) = (stream.clone(), stream.clone());
         let mut first = Some((writer, sequencer));
-        let start = move |_, guard| {
+        let start = move |generation, guard| {
+            starting.hub.meters().restarts.add(u64::from(generation > 1));
             let (stream, first) = (starting.clone(), first.take());
             async move { stream.incarnate(first, guard).await }
         };

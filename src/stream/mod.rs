@@ -11,6 +11,7 @@
 //! [`Hub`], which outlives it (docs/adr/0006).
 
 pub mod clock;
+pub mod meters;
 pub mod sequencer;
 pub mod window;
 pub mod follow;
@@ -23,4 +24,5 @@ pub use error::{AppendError, OpenStreamError, SubscribeError};
 pub use follow::{Chunk, End, Follow, Item};
 pub use handle::{StreamHandle, StreamOptions, open};
 pub use message::Appended;
+pub use meters::{MetersByKind, StreamMeters};
 pub use window::{Hub, Tail};

@@ -8,12 +8,15 @@
 //! hub outlives its actor, so a restart of the actor leaves subscribers in place (docs/adr/0006).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::error::SubscribeError;
+use super::meters::StreamMeters;
 use crate::log::LogReader;
 
 /// A heartbeat interval in ticks. A heartbeat is due when nothing was sent for one tick less: the hub checks only at a
@@ -33,6 +36,10 @@ pub struct Batch {
     pub lines: Bytes,
     /// Where each line ends in `lines`.
     pub ends: Box<[u32]>,
+    /// When its first event was taken.
+    admitted: Instant,
+    /// Clients wait for it, and none has it yet.
+    is_awaited: AtomicBool,
     sse: OnceLock<Framed>,
 }
 
@@ -44,13 +51,26 @@ pub struct Framed {
 }
 
 impl Batch {
-    pub fn new(first: u64, offset: u64, lines: Bytes, ends: Box<[u32]>) -> Self {
+    pub fn new(first: u64, offset: u64, lines: Bytes, ends: Box<[u32]>, admitted: Instant) -> Self {
         debug_assert!(!ends.is_empty() && ends.last().copied() == Some(lines.len() as u32));
-        Self { first, offset, lines, ends, sse: OnceLock::new() }
+        Self { first, offset, lines, ends, admitted, is_awaited: AtomicBool::new(false), sse: OnceLock::new() }
     }
 
     pub fn last(&self) -> u64 {
         self.first + self.ends.len() as u64 - 1
+    }
+
+    pub fn events(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    pub(super) fn admitted(&self) -> Instant {
+        self.admitted
+    }
+
+    /// True for the first client that takes it, if one was waiting. For all others it is one look at what they read anyway.
+    pub(super) fn is_first_delivery(&self) -> bool {
+        self.is_awaited.load(Ordering::Relaxed) && self.is_awaited.swap(false, Ordering::Relaxed)
     }
 
     /// `frame` appends one event's frame; every caller must pass the same one.
@@ -102,6 +122,7 @@ pub enum PollOutcome {
 /// Where a stream's actor publishes and its readers subscribe. It outlives incarnations of the actor.
 pub struct Hub {
     reader: LogReader,
+    meters: Arc<StreamMeters>,
     state: Mutex<State>,
     /// Held by the commit in flight until its outcome is published. An actor that is restarted after a panic waits for
     /// it: if it read the log while the old commit was still being written, it would give the same sequences again.
@@ -148,8 +169,9 @@ impl SubscriberSlot {
 }
 
 impl Hub {
-    pub fn new(reader: LogReader, tail: Tail) -> Arc<Self> {
-        Arc::new(Self { reader, state: Mutex::new(State { tail, ..State::default() }), pipeline: Arc::default() })
+    pub fn new(reader: LogReader, tail: Tail, meters: Arc<StreamMeters>) -> Arc<Self> {
+        let state = Mutex::new(State { tail, ..State::default() });
+        Arc::new(Self { reader, meters, state, pipeline: Arc::default() })
     }
 
     pub fn tail(&self) -> Tail {
@@ -174,6 +196,10 @@ impl Hub {
         &self.reader
     }
 
+    pub(super) fn meters(&self) -> &StreamMeters {
+        &self.meters
+    }
+
     pub(super) fn pipeline(&self) -> Arc<tokio::sync::Mutex<()>> {
         self.pipeline.clone()
     }
@@ -192,6 +218,7 @@ impl Hub {
             let bytes = batch.offset + batch.lines.len() as u64;
             state.tail = Tail { sequence: batch.last(), bytes, closed };
             state.bytes += batch.lines.len();
+            batch.is_awaited.store(state.is_awaited(), Ordering::Relaxed);
             state.batches.push_back(batch);
             // The newest stays however large it is, so that readers who have everything else need no file.
             while state.bytes > WINDOW_BYTES && state.batches.len() > 1 {
@@ -250,6 +277,7 @@ impl Hub {
             return Err(SubscribeError::TooMany { limit });
         }
         state.limited += usize::from(limit.is_some());
+        self.meters.readers.add(i64::from(limit.is_some()));
         let subscriber =
             SubscriberSlot { quiet_since: state.ticks, is_limited: limit.is_some(), ..SubscriberSlot::default() };
         if let Some(slot) = state.free.pop() {
@@ -263,7 +291,9 @@ impl Hub {
     pub(super) fn unsubscribe(&self, slot: usize) {
         let mut state = self.lock();
         state.slots[slot].waker = None;
-        state.limited -= usize::from(state.slots[slot].is_limited);
+        let is_limited = state.slots[slot].is_limited;
+        state.limited -= usize::from(is_limited);
+        self.meters.readers.add(-i64::from(is_limited));
         state.free.push(slot);
     }
 
@@ -318,6 +348,11 @@ impl State {
             subscriber.quiet_since = ticks;
         }
         due
+    }
+
+    /// Whether a client waits for the next event.
+    fn is_awaited(&self) -> bool {
+        self.limited > 0 && self.slots.iter().any(|slot| slot.is_limited && !slot.is_reading && slot.waker.is_some())
     }
 
     /// Those of readers that wait for an event. One that waits for its file would only poll in vain.

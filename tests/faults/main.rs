@@ -10,6 +10,7 @@ mod executions;
 mod folds;
 mod hostile;
 mod leftovers;
+mod metrics;
 mod orphans;
 mod owner;
 mod late_ends;

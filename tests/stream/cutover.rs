@@ -3,7 +3,7 @@
 use ade::stream::{End, Follow, Item, StreamHandle};
 use futures_util::future::join_all;
 
-use super::support::{Given, OPTIONS, World, in_system, last_word, line, poll_once};
+use super::support::{Given, World, in_system, last_word, line, options, poll_once};
 
 /// A move of one of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn in_every_order(theirs: &[Move]) {
         let cases = schedules.iter().flat_map(|schedule| [0, 1, 3].map(|start| (schedule, start)));
         let played = cases.map(async |(schedule, start)| {
             let identity = world.sibling();
-            let stream = ade::stream::open(life.root.clone(), identity, None, OPTIONS, life.arbiter.handle());
+            let stream = ade::stream::open(life.root.clone(), identity, None, options(), life.arbiter.handle());
             let (given, end) = play(stream.await.unwrap(), schedule, start).await;
             let appends = theirs.iter().filter(|next| **next == Move::Append).count() as u64;
             assert_eq!((given.position(), end), (4 + appends, Some(End::Closed)), "from {start}: {schedule:?}");

@@ -19,7 +19,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::gated_disk::GatedDisk;
-use super::support::{OPTIONS, in_system};
+use super::support::{in_system, options};
 
 /// A data folder with a database and one workspace.
 struct World {
@@ -50,8 +50,11 @@ impl World {
         let (root, _) = LogRoot::open(self.folder.path(), GatedDisk::quick(), options).unwrap();
         let (arbiter, node_id) = (Arbiter::new(), self.node_id);
         let handle = arbiter.handle();
-        let options =
-            FeedOptions { stream: OPTIONS, segment_bytes: self.segment_bytes, segment_age: TimeDelta::hours(24) };
+        let options = FeedOptions {
+            stream: super::support::options(),
+            segment_bytes: self.segment_bytes,
+            segment_age: TimeDelta::hours(24),
+        };
         let feeds = Feeds::new(root.clone(), store, node_id, options, move || handle.clone());
         Life { root, feeds, arbiter }
     }
@@ -68,7 +71,7 @@ impl World {
 impl Life {
     async fn open(&self, key: StreamKey) -> StreamHandle {
         let identity = Identity::new(key, ConfigurationId::generate());
-        open(self.root.clone(), identity, None, OPTIONS, self.arbiter.handle()).await.unwrap()
+        open(self.root.clone(), identity, None, options(), self.arbiter.handle()).await.unwrap()
     }
 
     /// Begins a run that the feed tells of.

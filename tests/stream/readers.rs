@@ -4,7 +4,7 @@ use ade::stream::window::WINDOW_BYTES;
 use ade::stream::{Chunk, End, Follow, Item, SubscribeError};
 use futures_util::future::join_all;
 
-use super::support::{Given, OPTIONS, World, in_system, last_word, line, poll_once};
+use super::support::{Given, World, in_system, last_word, line, options, poll_once};
 
 #[test]
 fn ten_thousand_appends_do_not_wait_for_a_reader_that_never_reads() {
@@ -102,9 +102,9 @@ fn slots_are_bounded_and_released() {
     in_system(async {
         let world = World::quick();
         let life = world.live().await;
-        let mut readers: Vec<_> = (0..OPTIONS.max_subscribers).map(|_| life.follow(0)).collect();
+        let mut readers: Vec<_> = (0..options().max_subscribers).map(|_| life.follow(0)).collect();
         let refused = life.stream.follow(Default::default());
-        assert!(matches!(refused, Err(SubscribeError::TooMany { limit }) if limit == OPTIONS.max_subscribers));
+        assert!(matches!(refused, Err(SubscribeError::TooMany { limit }) if limit == options().max_subscribers));
         readers.pop();
         readers.push(life.follow(0));
         life.stream.append_one(line("x", 10)).await.unwrap();

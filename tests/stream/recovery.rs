@@ -4,7 +4,7 @@ use ade::log::LogRoot;
 use ade::stream::{AppendError, open};
 use futures_util::future::join_all;
 
-use super::support::{Given, Life, OPTIONS, World, in_system, line};
+use super::support::{Given, Life, World, in_system, line, options};
 
 const RECORDS: u64 = 6;
 
@@ -26,7 +26,7 @@ async fn goes_on(world: &World, life: &Life, bytes: &[u8]) {
     let path = world.folder.path().join(identity.key().log_path());
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
-    let stream = open(life.root.clone(), identity, None, OPTIONS, life.arbiter.handle()).await.unwrap();
+    let stream = open(life.root.clone(), identity, None, options(), life.arbiter.handle()).await.unwrap();
     assert_eq!((stream.tail().sequence, stream.tail().bytes), (whole, valid as u64), "cut at {}", bytes.len());
     assert_eq!(stream.append_one(line("next", 10)).await.unwrap().first, whole + 1);
     let mut given = Given::after(0);
@@ -57,7 +57,7 @@ fn a_second_owner_of_a_log_is_refused() {
         let world = World::new();
         let life = world.live().await;
         let root: LogRoot = life.root.clone();
-        let second = open(root, world.identity.clone(), None, OPTIONS, life.arbiter.handle()).await;
+        let second = open(root, world.identity.clone(), None, options(), life.arbiter.handle()).await;
         assert!(second.is_err_and(|error| error.to_string().contains("already open for writing")));
         assert_eq!(life.stream.append_one(line("x", 10)).await.unwrap().first, 1);
         life.end().await;

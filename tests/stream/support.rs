@@ -14,7 +14,7 @@ use ade::event::{Draft, Identity, Source, codec};
 use ade::log::disk::Disk;
 use ade::log::verify::verify_log;
 use ade::log::{Durability, LogOptions, LogRoot, RealDisk};
-use ade::stream::{Chunk, End, Follow, Item, StreamHandle, StreamOptions, open};
+use ade::stream::{Chunk, End, Follow, Item, MetersByKind, StreamHandle, StreamOptions, open};
 use serde_json::json;
 
 use super::gated_disk::GatedDisk;
@@ -22,7 +22,10 @@ use super::gated_disk::GatedDisk;
 /// Nothing here takes this long unless it hangs.
 const LONG: Duration = ade_test_support::TIMEOUT;
 
-pub const OPTIONS: StreamOptions = StreamOptions { heartbeat: Duration::from_secs(600), max_subscribers: 1000 };
+pub fn options() -> StreamOptions {
+    let meters = MetersByKind::default();
+    StreamOptions { heartbeat: Duration::from_secs(600), max_subscribers: 1000, meters }
+}
 
 /// Runs a test on a system of its own, within a bounded time.
 pub fn in_system<T>(test: impl Future<Output = T>) -> T {
@@ -95,7 +98,7 @@ impl World {
     /// With what is beyond `limit` cut off.
     pub async fn live_within(&self, limit: Option<u64>) -> Life {
         let (root, arbiter) = (self.root(), Arbiter::new());
-        let stream = open(root.clone(), self.identity.clone(), limit, OPTIONS, arbiter.handle()).await.unwrap();
+        let stream = open(root.clone(), self.identity.clone(), limit, options(), arbiter.handle()).await.unwrap();
         Life { root, stream, arbiter }
     }
 

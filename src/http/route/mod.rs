@@ -3,6 +3,7 @@
 mod read;
 mod work;
 pub mod health;
+pub mod metrics;
 pub mod workspaces;
 pub mod configurations;
 pub mod documents;
@@ -23,7 +24,7 @@ use super::paths::API;
 
 /// Every route of the service.
 pub fn mount(config: &mut web::ServiceConfig) {
-    config.configure(health::mount).service(
+    config.configure(health::mount).configure(metrics::mount).service(
         web::scope(API)
             .configure(workspaces::mount)
             .configure(configurations::mount)

@@ -162,6 +162,7 @@ async fn one(
     }
     let outcome = exchange(provider.call(request), &at.work.writer, &at.key, at.stop.clone()).await;
     describe(&at.work, provider, &mut stored.call, &outcome);
+    count(&at.work, provider, &stored.call, &outcome);
     let failed = match outcome.result {
         Ok(reply) => {
             stored.content = Some(reply.content);
@@ -223,6 +224,16 @@ fn describe(work: &Work, provider: &dyn Provider, call: &mut LlmCall, outcome: &
         Err(Failure::Provider(error)) => set_error(call, error.kind(), Some(error)),
         Err(Failure::Stopped(kind)) => set_error(call, *kind, None),
     }
+}
+
+fn count(work: &Work, provider: &dyn Provider, call: &LlmCall, outcome: &Outcome) {
+    let what = match &outcome.result {
+        Ok(_) => "ok",
+        Err(Failure::Provider(error)) => error.kind().as_str(),
+        Err(Failure::Stopped(kind)) => kind.as_str(),
+    };
+    let cost = call.cost_usd.and_then(|cost| u64::try_from(cost.0).ok()).unwrap_or(0);
+    work.job.models.meters.count(provider.name(), what, outcome.usage.unwrap_or_default(), cost, outcome.latency);
 }
 
 fn set_error(call: &mut LlmCall, kind: ErrorKind, error: Option<&ProviderError>) {

@@ -14,6 +14,7 @@ use super::kill::{self, KillReport, Killer};
 use super::report::{Exit, Report, Usage};
 use super::spec::Marker;
 use super::table::{self, Stat};
+use crate::meter::Held;
 
 /// The child could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub struct Child {
     control: UnixStream,
     main: Option<(i32, AsyncFd<OwnedFd>)>,
     reaped: bool,
+    _running: Held,
 }
 
 impl Child {
@@ -48,7 +50,7 @@ impl Child {
     }
 
     /// From here on whatever happens ends in a killed and reaped launcher.
-    pub fn new(pid: i32, marker: Marker, control: UnixStream) -> io::Result<Self> {
+    pub fn new(pid: i32, marker: Marker, control: UnixStream, running: Held) -> io::Result<Self> {
         let orphaned = || {
             // SAFETY: takes no pointers; the launcher is not reaped, so the number is still its own.
             unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -61,7 +63,16 @@ impl Child {
         };
         let (launcher, launcher_end, descriptor) = held().inspect_err(|_: &io::Error| orphaned())?;
         let (killer, launcher_descriptor) = (Killer::new(pid, marker), Arc::new(descriptor));
-        Ok(Self { launcher, launcher_descriptor, launcher_end, killer, control, main: None, reaped: false })
+        Ok(Self {
+            launcher,
+            launcher_descriptor,
+            launcher_end,
+            killer,
+            control,
+            main: None,
+            reaped: false,
+            _running: running,
+        })
     }
 
     /// Waits for the main process to be there. It does nothing yet, so its number is its own.

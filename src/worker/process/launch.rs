@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -14,12 +15,22 @@ use super::adoption;
 use super::child::{Child, SpawnError};
 use super::launcher::ARGUMENT;
 use super::spec::{ChildSpec, Marker};
+use crate::meter::{Counter, Gauge};
 
 /// How children are started.
 #[derive(Debug, Clone)]
 pub struct Launcher {
     program: PathBuf,
     node: Marker,
+    meters: Arc<ChildMeters>,
+}
+
+/// What launchers that are clones of each other count.
+#[derive(Debug, Default)]
+pub struct ChildMeters {
+    /// Children that are not yet reaped.
+    pub running: Arc<Gauge>,
+    pub started: Counter,
 }
 
 /// A launcher that is being started, with what its child will write.
@@ -33,7 +44,11 @@ pub(super) struct Started {
 impl Launcher {
     /// `program` is the one whose `main` calls [`super::launcher::main`]; every child carries `node` too.
     pub fn new(program: PathBuf, node: Marker) -> Self {
-        Self { program, node }
+        Self { program, node, meters: Arc::default() }
+    }
+
+    pub fn meters(&self) -> &ChildMeters {
+        &self.meters
     }
 
     /// What every child carries.
@@ -51,7 +66,9 @@ impl Launcher {
             io::ErrorKind::NotFound if !spec.cwd.is_dir() => SpawnError::NoFolder(spec.cwd.clone()),
             _ => SpawnError::Launcher { program: self.program.clone(), source },
         })?;
-        let child = Child::new(started.id() as i32, spec.marker.clone(), control).map_err(io)?;
+        self.meters.started.add(1);
+        let running = self.meters.running.hold();
+        let child = Child::new(started.id() as i32, spec.marker.clone(), control, running).map_err(io)?;
         let pipe = |pipe: Option<OwnedFd>| pipe.ok_or_else(|| io(io::Error::other("a pipe is missing")));
         let stdout = pipe(started.stdout.take().map(OwnedFd::from))?;
         let stderr = pipe(started.stderr.take().map(OwnedFd::from))?;

@@ -25,7 +25,7 @@ pub use adoption::adopt_orphans;
 pub use capture::{CaptureError, Captured, capture, capture_aloud};
 pub use child::SpawnError;
 pub use kill::{KillReport, Killer, kill_marked, survivors};
-pub use launch::Launcher;
+pub use launch::{ChildMeters, Launcher};
 pub use lines::{LINE_LIMIT, Line, LineSplitter, pieces};
 pub use reader::LineBatch;
 pub use report::{Exit, Usage};

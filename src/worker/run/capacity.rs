@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::queue::{FairQueue, Ticket};
 use crate::domain::WorkspaceId;
+use crate::meter::Histogram;
 use crate::worker::gate::{Gate, Passage};
 
 /// How old a list of positions may be.
@@ -24,6 +25,8 @@ pub struct Capacity {
     state: Arc<Mutex<State>>,
     gate: Gate,
     queue_size: usize,
+    slots: usize,
+    waited: Arc<Histogram>,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,7 @@ struct Standing {
     workspace_id: WorkspaceId,
     step: Step,
     granted: Arc<Notify>,
+    enlisted: Instant,
 }
 
 /// In their order; those in the middle may be left out.
@@ -100,7 +104,8 @@ impl Capacity {
             queued: 0,
             told: Positions { made: Instant::now(), of: HashMap::new() },
         };
-        Self { state: Arc::new(Mutex::new(state)), gate: Gate::default(), queue_size }
+        let (state, waited) = (Arc::new(Mutex::new(state)), Arc::new(Histogram::of_durations()));
+        Self { state, gate: Gate::default(), queue_size, slots, waited }
     }
 
     /// A place for a new run. Everything counts that is queued, for whatever it waits; a slot that is free is room for
@@ -130,7 +135,7 @@ impl Capacity {
 
     pub fn release(&self) {
         self.gate.set(Passage::Open);
-        self.lock().serve(&self.gate);
+        self.serve(&mut self.lock());
     }
 
     /// Gives out no more slots: waiting places are notified, granted ones stay granted.
@@ -148,11 +153,26 @@ impl Capacity {
         self.lock().queued
     }
 
+    /// How many slots are taken, and how many there are.
+    pub fn slots(&self) -> (usize, usize) {
+        (self.slots - self.lock().free, self.slots)
+    }
+
+    /// How long places stood among the queued until they had a slot.
+    pub fn waited(&self) -> &Histogram {
+        &self.waited
+    }
+
+    fn serve(&self, state: &mut State) {
+        state.serve(&self.gate, &self.waited);
+    }
+
     fn place(&self, state: &mut State, workspace_id: WorkspaceId) -> Place {
         let (ticket, granted) = (state.next, Arc::new(Notify::new()));
         state.next += 1;
         state.queued += 1;
-        let standing = Standing { workspace_id, step: Step::Preparing, granted: granted.clone() };
+        let standing =
+            Standing { workspace_id, step: Step::Preparing, granted: granted.clone(), enlisted: Instant::now() };
         state.places.insert(ticket, standing);
         state.preparing.entry(workspace_id).or_default().insert(ticket);
         Place { capacity: self.clone(), ticket, granted }
@@ -165,7 +185,7 @@ impl Capacity {
 
 impl State {
     /// Gives every free slot to the next in line.
-    fn serve(&mut self, gate: &Gate) {
+    fn serve(&mut self, gate: &Gate, waited: &Histogram) {
         while self.free > 0 && gate.passage() == Passage::Open {
             let preparing = &self.preparing;
             let is_first = |workspace_id, ticket: Ticket| {
@@ -175,6 +195,7 @@ impl State {
             let standing = self.places.get_mut(&ticket).expect("who is in line has a place");
             standing.step = Step::Granted;
             standing.granted.notify_one();
+            waited.observe_time(standing.enlisted.elapsed());
             self.free -= 1;
             self.queued -= 1;
         }
@@ -233,7 +254,7 @@ impl Place {
         let mut state = self.capacity.lock();
         if let Some(workspace_id) = state.advance(self.ticket, Step::InLine) {
             state.queue.push(workspace_id, self.ticket);
-            state.serve(&self.capacity.gate);
+            self.capacity.serve(&mut state);
         }
     }
 
@@ -241,7 +262,7 @@ impl Place {
     pub fn step_aside(&self) {
         let mut state = self.capacity.lock();
         if state.advance(self.ticket, Step::Aside).is_some() {
-            state.serve(&self.capacity.gate);
+            self.capacity.serve(&mut state);
         }
     }
 
@@ -275,7 +296,7 @@ impl Place {
     pub fn leave(&self) {
         let mut state = self.capacity.lock();
         state.leave(self.ticket);
-        state.serve(&self.capacity.gate);
+        self.capacity.serve(&mut state);
     }
 }
 

@@ -6,4 +6,6 @@ pub mod server;
 pub mod tools;
 pub mod work;
 
-pub use ade_test_support::{NEVER, definitions, eventually, http, laws, log, model, process, random, sse, within};
+pub use ade_test_support::{
+    NEVER, definitions, eventually, http, laws, log, metrics, model, process, random, sse, within,
+};

@@ -6,6 +6,7 @@ pub mod definitions;
 pub mod http;
 pub mod laws;
 pub mod log;
+pub mod metrics;
 pub mod model;
 pub mod packages;
 pub mod process;
