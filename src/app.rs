@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use lock::LockError;
 pub use lock::{Owner, read_owner};
 
+use crate::access::handle::SessionLimits;
+use crate::access::secret::NoEntropy;
+use crate::access::{Access, CreateKeyError, keeper};
 use crate::catalogue::{self, ReadDirectoryError};
 use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
@@ -54,6 +57,8 @@ pub enum StartError {
     OldSchema,
     #[error(transparent)]
     Log(#[from] OpenRootError),
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
     #[error("{address} cannot be bound: {source}")]
     Bind { address: SocketAddr, source: io::Error },
 }
@@ -70,6 +75,7 @@ pub struct Application {
     stop: watch::Sender<Option<Stop>>,
     folder: Folder,
     maintenance: MaintenanceHandle,
+    access: Access,
 }
 
 /// The locked data directory, and what is open in it.
@@ -161,19 +167,21 @@ impl Application {
         tracing::info!(?report, "recovered");
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
         let maintenance = maintenance::start(folder.maintained());
+        let access = open_access(&folder).await?;
         let address = folder.settings.server.bind;
         let HttpEnd { server, address, connections } =
-            server::bind(folder.registry.clone(), Arc::new(MaintenancePort(maintenance.clone())))
+            server::bind(folder.registry.clone(), Arc::new(MaintenancePort(maintenance.clone())), access.clone())
                 .map_err(|source| StartError::Bind { address, source })?;
         folder.announce(address)?;
         let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
         let provider = folder.services.models.providers.default_name().as_str();
+        let sign_in = access.is_on();
         tracing::info!(
-            %address, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
+            %address, sign_in, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
             "service ready"
         );
         let (stop, _) = watch::channel(None);
-        Ok(Self { server, address, connections, stop, folder, maintenance })
+        Ok(Self { server, address, connections, stop, folder, maintenance, access })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -184,6 +192,21 @@ impl Application {
         StopHandle(self.stop.clone())
     }
 
+    /// A key for a program that embeds the service: it is let in by it, and nobody else. Nothing where nobody signs in.
+    pub fn local_key(&self) -> Result<Option<SecretString>, StartError> {
+        Ok(self.access.is_on().then(|| self.access.local_key()).transpose()?)
+    }
+
+    /// Where there has never been a key, makes an admin's, and leaves it in the data directory too.
+    pub async fn first_key(&self) -> Result<Option<SecretString>, FirstKeyError> {
+        if !self.access.is_on() {
+            return Ok(None);
+        }
+        let Some((_, secret)) = self.access.first_key().await? else { return Ok(None) };
+        write_admin_key(&self.folder.settings.storage.data_dir, &secret)?;
+        Ok(Some(secret))
+    }
+
     /// The registry, for a program that embeds the service.
     pub fn registry(&self) -> &RegistryHandle {
         &self.folder.registry
@@ -192,7 +215,8 @@ impl Application {
     /// Serves until it is stopped, then drains: no new work, running work until it ends or its time is up, streams
     /// notified and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { server, connections, stop, folder, maintenance, .. } = self;
+        let Self { server, connections, stop, folder, maintenance, access, .. } = self;
+        let keeper = actix::spawn(keeper::keep(access));
         let (handle, registry, settings) = (server.handle(), folder.registry.clone(), folder.settings.clone());
         prepare(&folder.services);
         let draining = actix::spawn(async move {
@@ -204,9 +228,40 @@ impl Application {
         });
         server.await?;
         draining.abort();
+        keeper.abort();
         folder.close().await;
         Ok(())
     }
+}
+
+async fn open_access(folder: &Folder) -> Result<Access, StoreError> {
+    let settings = &folder.settings.access;
+    let limits = SessionLimits { idle: settings.session_idle, total: settings.session_total };
+    Access::open(folder.services.store.clone(), folder.owner.node_id, settings.sign_in, limits).await
+}
+
+/// The first key could not be made, or not be left where it is found.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstKeyError {
+    #[error(transparent)]
+    Create(#[from] CreateKeyError),
+    #[error("{ADMIN_KEY} cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// In the data directory: the first admin's key, until somebody takes it away.
+const ADMIN_KEY: &str = "admin.key";
+
+/// For its owner's eyes only, from the first byte on.
+fn write_admin_key(data_dir: &Path, key: &SecretString) -> io::Result<()> {
+    let dir = Dir::root(data_dir)?;
+    dir.replace_privately(ADMIN_KEY, format!("{}\n", key.expose_secret()).as_bytes())
+}
+
+/// The key that the first start has left in a data directory; none when this user may not read it, or it is gone.
+pub fn admin_key(data_dir: &Path) -> Option<SecretString> {
+    let text = Dir::root(data_dir).ok()?.read(ADMIN_KEY, SMALL).ok()?;
+    Some(String::from_utf8(text).ok()?.trim().to_owned().into())
 }
 
 /// The interface asks for maintenance through this, since it does not know who does it.
@@ -302,7 +357,8 @@ fn node_id(data_dir: &Path) -> io::Result<NodeId> {
     }
 }
 
-async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+/// The database of the settings, with the schema of this program.
+pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     let storage = &settings.storage;
     let store = Store::connect(&storage.database_url, storage.database_pool as u32).await?;
     let status = store.migration_status().await?;

@@ -34,6 +34,7 @@ pub mod stream;
 pub mod summary;
 pub mod workflow;
 pub mod store;
+pub mod access;
 pub mod catalogue;
 pub mod projection;
 pub mod feed;

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("workflow", &["domain"]),
     ("telemetry", &["config"]),
     ("store", &["domain", "summary", "workflow"]),
+    ("access", &["domain", "store"]),
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision", "backoff"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision", "blocking"]),
@@ -76,11 +77,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "stream",
+            "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
             "registry", "blocking", "meter",
         ],
     ),
-    ("app", &["config", "llm", "telemetry", "log", "store", "catalogue", "registry", "maintenance", "http", "files"]),
+    (
+        "app",
+        &[
+            "config",
+            "llm",
+            "telemetry",
+            "log",
+            "store",
+            "access",
+            "catalogue",
+            "registry",
+            "maintenance",
+            "http",
+            "files",
+        ],
+    ),
     (
         "cli",
         &[
@@ -93,6 +109,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "workflow",
             "feed",
             "store",
+            "access",
             "app",
             "files",
             "sse",

@@ -28,6 +28,9 @@ pub struct Options {
     /// Only measurements whose name contains this.
     #[arg(long)]
     pub only: Option<String>,
+    /// With sign-in: requests show a key, readers a ticket each.
+    #[arg(long)]
+    pub sign_in: bool,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,

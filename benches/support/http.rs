@@ -8,29 +8,45 @@ use serde_json::Value;
 
 use super::Outcome;
 
-pub struct Client(Connection);
+pub struct Client {
+    connection: Connection,
+    key: Option<String>,
+}
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Outcome<Self> {
-        Ok(Self(Connection::open(address)?))
+        Ok(Self { connection: Connection::open(address)?, key: None })
+    }
+
+    /// Shows this key with each request.
+    pub fn with_key(self, key: Option<String>) -> Self {
+        Self { key, ..self }
+    }
+
+    fn signed(&self, request: Request) -> Request {
+        match &self.key {
+            Some(key) => request.header("Authorization", format!("Bearer {key}")),
+            None => request,
+        }
     }
 
     pub fn get(&mut self, path: &str) -> Outcome<Value> {
-        self.send(&Request::get(path))
+        self.send(Request::get(path))
     }
 
     pub fn post(&mut self, path: &str, body: &Value) -> Outcome<Value> {
-        self.send(&Request::post(path).json(body))
+        self.send(Request::post(path).json(body))
     }
 
     /// Uploads a file as a form's `file`.
     pub fn upload(&mut self, path: &str, name: &str, content: &str) -> Outcome<Value> {
-        self.send(&Request::post(path).form(&[("file", Some(name), content.as_bytes())]))
+        self.send(Request::post(path).form(&[("file", Some(name), content.as_bytes())]))
     }
 
     /// Reads the response and drops it; the length of its body.
     pub fn download(&mut self, path: &str) -> Outcome<u64> {
-        let mut incoming = self.0.open_response(&Request::get(path))?;
+        let request = self.signed(Request::get(path));
+        let mut incoming = self.connection.open_response(&request)?;
         let (status, mut bytes) = (incoming.head.status, 0);
         loop {
             let count = incoming.fill_buf()?.len();
@@ -43,8 +59,9 @@ impl Client {
         if (200..300).contains(&status) { Ok(bytes) } else { Err(format!("GET {path}: {status}").into()) }
     }
 
-    fn send(&mut self, request: &Request) -> Outcome<Value> {
-        let response = self.0.send(request)?;
+    fn send(&mut self, request: Request) -> Outcome<Value> {
+        let request = self.signed(request);
+        let response = self.connection.send(&request)?;
         match response.status() {
             200..300 => Ok(response.json()),
             _ => Err(format!("{request:?}: {response}").into()),

@@ -21,6 +21,8 @@ const BUILD: Duration = Duration::from_secs(600);
 pub struct Service {
     pub address: std::net::SocketAddr,
     data: PathBuf,
+    /// Where there is sign-in.
+    key: Option<String>,
     process: Owned,
 }
 
@@ -33,6 +35,7 @@ impl Service {
         }
         let usual = [
             ("ADE_BIND", "127.0.0.1:0"),
+            ("ADE_AUTH", "off"),
             ("ADE_LOG_LEVEL", "warn"),
             ("ADE_DRAIN_TIMEOUT", "1s"),
             ("ADE_CANCEL_GRACE", "500ms"),
@@ -42,7 +45,9 @@ impl Service {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let mut process = Owned::spawn(&mut command, Duration::from_secs(10))?;
         let address = address(data, &mut process).inspect_err(|_| tell_log(data))?;
-        Ok(Self { address, data: data.to_owned(), process })
+        let signs_in = settings.contains(&SIGN_IN);
+        let key = signs_in.then(|| poll("the first key", START, || Ok(first_key(data)))).transpose()?;
+        Ok(Self { address, data: data.to_owned(), key, process })
     }
 
     pub fn pid(&self) -> u32 {
@@ -50,7 +55,7 @@ impl Service {
     }
 
     pub fn client(&self) -> Outcome<Client> {
-        Client::connect(self.address)
+        Ok(Client::connect(self.address)?.with_key(self.key.clone()))
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -96,6 +101,13 @@ fn address(data: &Path, process: &mut Owned) -> Outcome<std::net::SocketAddr> {
     })
 }
 
+const SIGN_IN: (&str, &str) = ("ADE_AUTH", "on");
+
+fn first_key(data: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(data.join("admin.key")).ok()?;
+    text.strip_suffix('\n').map(str::to_owned)
+}
+
 fn tell_log(data: &Path) {
     let log = std::fs::read_to_string(data.join("service.log")).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
@@ -116,6 +128,7 @@ impl Site {
     pub fn scripted(bench: &Bench, settings: &[(&str, &str)]) -> Outcome<Self> {
         let mut all = vec![("ADE_ENGINE_SPEC", SCRIPTED_ENGINE), ("ADE_INSTALLER", "pip")];
         all.extend_from_slice(settings);
+        all.extend(bench.options.sign_in.then_some(SIGN_IN));
         let site = Self::open(&bench.folder("data")?, &all)?;
         site.build(false)?;
         Ok(site)
@@ -168,8 +181,14 @@ impl Site {
         id(&self.service.client()?.post(&path, &body)?)
     }
 
-    pub fn stream_url(&self, run: &str) -> String {
-        self.service.url(&format!("/api/v1/runs/{run}/events/stream"))
+    /// With a ticket, where there is sign-in.
+    pub fn stream_url(&self, run: &str) -> Outcome<String> {
+        let path = format!("/api/v1/runs/{run}/events/stream");
+        if self.service.key.is_none() {
+            return Ok(self.service.url(&path));
+        }
+        let made = self.service.client()?.post("/api/v1/stream-tickets", &json!({"stream": run}))?;
+        Ok(self.service.url(made["events_stream"].as_str().unwrap_or(&path)))
     }
 
     /// Waits for the end of a run and for its success; the run.

@@ -10,6 +10,8 @@ pub mod build;
 pub mod run;
 pub mod run_document;
 pub mod system_setting;
+pub mod api_key;
+pub mod access_grant;
 pub mod idempotency_key;
 pub mod feed_origin;
 pub mod workflow;

@@ -8,6 +8,7 @@ use awc::http::StatusCode;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::LocalBoxStream;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::text::printable;
@@ -61,11 +62,15 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    pub fn new(base_url: &str) -> Self {
+    /// Shows the key with each request, if there is one.
+    pub fn new(base_url: &str, key: Option<&SecretString>) -> Self {
         // Requests have no time limit: a stream is open as long as its run lasts.
         let connector = awc::Connector::new().timeout(CONNECT_TIMEOUT);
-        let http = awc::Client::builder().connector(connector).disable_timeout().finish();
-        Self { base_url: base_url.trim_end_matches('/').to_owned(), http }
+        let mut http = awc::Client::builder().connector(connector).disable_timeout();
+        if let Some(key) = key {
+            http = http.bearer_auth(key.expose_secret());
+        }
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), http: http.finish() }
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, ClientError> {
@@ -91,6 +96,11 @@ impl ApiClient {
         let answer = request.send_json(body).await;
         let body = self.accepted(path, answer).await?;
         self.json(path, &body)
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        let answer = self.http.delete(self.url(path)).send().await;
+        self.accepted(path, answer).await.map(drop)
     }
 
     /// The workspace of that slug, id or name.

@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn follower(url: &str, id: &str, after: Option<u64>, types: Option<&str>) -> Follower {
-        Follower::new(ApiClient::new(url), &Target::parse(id).unwrap(), after, types)
+        Follower::new(ApiClient::new(url, None), &Target::parse(id).unwrap(), after, types)
     }
 
     #[actix_web::test]

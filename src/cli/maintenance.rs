@@ -4,9 +4,8 @@ use comfy_table::{Table, presets};
 
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
-use super::service::running_service;
+use super::service::{Service, running_service};
 use crate::app;
-use crate::cli::client::ApiClient;
 use crate::config::Settings;
 use crate::domain::maintenance::MaintenanceReport;
 use crate::telemetry;
@@ -16,11 +15,11 @@ const PATH: &str = "/api/v1/system/maintenance";
 pub async fn maintenance(settings: Settings, server: Option<&str>) -> Result<Exit, CommandError> {
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
     let service = match server {
-        Some(url) => Some(url.to_owned()),
-        None => running_service(&settings.storage.data_dir).await,
+        Some(url) => Some(Service::remote(url, &settings)),
+        None => running_service(&settings).await,
     };
     let report = match service {
-        Some(url) => ask(&url).await?,
+        Some(service) => ask(&service).await?,
         // No service is started: it would start the work in its queue.
         None => app::maintain(settings).await.map_err(CommandError::failed)?,
     };
@@ -29,8 +28,8 @@ pub async fn maintenance(settings: Settings, server: Option<&str>) -> Result<Exi
     Ok(Exit::of_success(report.succeeded()))
 }
 
-async fn ask(url: &str) -> Result<MaintenanceReport, CommandError> {
-    let answer = ApiClient::new(url).post(PATH, &serde_json::json!({})).await.map_err(CommandError::failed)?;
+async fn ask(service: &Service) -> Result<MaintenanceReport, CommandError> {
+    let answer = service.client().post(PATH, &serde_json::json!({})).await.map_err(CommandError::failed)?;
     serde_json::from_value(answer).map_err(CommandError::failed)
 }
 

@@ -21,6 +21,7 @@ mod exec;
 mod replay;
 pub(crate) mod verify;
 mod migrate;
+mod keys;
 mod maintenance;
 
 #[cfg(test)]
@@ -61,6 +62,9 @@ struct GlobalArgs {
     /// Talk to this service instead of the one that owns the data directory.
     #[arg(long, global = true, value_name = "URL", value_parser = server_url, help_heading = GLOBAL)]
     server: Option<String>,
+    /// The key to show to a service. Others on this machine can see it here; ADE_API_KEY keeps it from them.
+    #[arg(long, global = true, value_name = "KEY", help_heading = GLOBAL)]
+    key: Option<String>,
     /// Log more; twice for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
@@ -70,12 +74,12 @@ const GLOBAL: &str = "Global options";
 
 /// Commands, and the global options that they neither show nor accept.
 const MEANINGLESS: &[(&[&str], &[&str])] = &[
-    (&["serve"], &["server"]),
+    (&["serve"], &["server", "key"]),
     (&["config"], &["server"]),
-    (&["verify"], &["server", "verbose"]),
-    (&["migrate"], &["server", "verbose"]),
-    (&["replay"], &["data_dir", "config", "server", "verbose"]),
-    (&["workflows", "validate"], &["data_dir", "config", "server", "verbose"]),
+    (&["verify"], &["server", "key", "verbose"]),
+    (&["migrate"], &["server", "key", "verbose"]),
+    (&["replay"], &["data_dir", "config", "server", "key", "verbose"]),
+    (&["workflows", "validate"], &["data_dir", "config", "server", "key", "verbose"]),
 ];
 
 /// The base URL of a service. It speaks plain HTTP only.
@@ -105,6 +109,9 @@ enum Command {
     /// Show or change the database schema.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Make, list and revoke the keys that let callers in.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Run maintenance now: compress and delete old logs, and whatever else is due.
     Maintenance,
     /// Print the effective settings, each with its source.
@@ -182,6 +189,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Exec(command) => exec::exec(command, settings()?, server).await,
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
+        Command::Keys(command) => keys::keys(command, settings()?, server).await,
         Command::Maintenance => maintenance::maintenance(settings()?, server).await,
         Command::Serve(_) => serve::serve(settings()?).await,
         Command::Run(arguments) => run::run(arguments, settings()?, server).await,
@@ -204,6 +212,7 @@ fn load(global: &GlobalArgs, command: &Command, environment: Environment) -> Res
         flags.extend(value.clone().map(|value| Flag { name, key, value }));
     };
     flag("--data-dir", "data_dir", &global.data_dir);
+    flag("--key", "api_key", &global.key);
     let quiet = match command {
         Command::Serve(arguments) => {
             flag("--bind", "bind", &arguments.bind);

@@ -12,7 +12,7 @@ use super::follow::{Follower, Target};
 use super::output::{print_error, print_line};
 use super::progress::Progress;
 use super::report::Report;
-use super::service::{Service, attach_or_start};
+use super::service::attach_or_start;
 use super::signals::Signals;
 use super::text::printable;
 use crate::config::Settings;
@@ -72,10 +72,7 @@ pub async fn run(arguments: &RunArgs, settings: Settings, server: Option<&str>) 
     // From here on an interrupt does not just end this process, which may have engines to end first.
     let mut signals = Signals::new().map_err(CommandError::failed)?;
     let data_dir = settings.storage.data_dir.clone();
-    let service = match server {
-        Some(url) => Service::remote(url),
-        None => attach_or_start(settings).await.map_err(CommandError::failed)?,
-    };
+    let service = attach_or_start(settings, server).await.map_err(CommandError::failed)?;
     let local = server.is_none().then_some(data_dir.as_path());
     let session = Session { client: service.client(), arguments, local };
     let result = session.run(&content, &mut signals).await;
@@ -326,7 +323,7 @@ mod tests {
     async fn session(arguments: &RunArgs, url: &str) -> Result<Exit, RunFileError> {
         let content = read(&arguments.file)?;
         let mut signals = Signals::new().unwrap();
-        Session { client: ApiClient::new(url), arguments, local: None }.run(&content, &mut signals).await
+        Session { client: ApiClient::new(url, None), arguments, local: None }.run(&content, &mut signals).await
     }
 
     #[actix_web::test]

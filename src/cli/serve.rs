@@ -2,6 +2,7 @@
 
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use secrecy::ExposeSecret as _;
 
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
@@ -26,10 +27,15 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     raise_open_files();
     let mut signals = Signals::new().map_err(CommandError::failed)?;
     let application = Application::build(settings).await.map_err(CommandError::failed)?;
+    let first_key = application.first_key().await.map_err(CommandError::failed)?;
     let stop = application.stop_handle();
     let address = application.address();
     let mut running = std::pin::pin!(application.run());
     print_line(&format!("listening on http://{address}"));
+    if let Some(key) = first_key {
+        // This once: nobody can show it again.
+        print_line(&format!("admin key {}", key.expose_secret()));
+    }
     let mut graceful = true;
     loop {
         tokio::select! {

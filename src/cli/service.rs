@@ -1,12 +1,14 @@
 //! The service that a command talks to: the one that owns the data directory, else one inside this process.
 
-use std::path::{Path, PathBuf};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
+use secrecy::SecretString;
 
 use super::client::ApiClient;
-use crate::app::{Application, RunError, StartError, StopHandle, read_owner};
+use crate::app::{Application, RunError, StartError, StopHandle, admin_key, read_owner};
 use crate::config::Settings;
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,6 +16,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A running service; [`Service::close`] ends it if it is ours.
 pub struct Service {
     pub base_url: String,
+    key: Option<SecretString>,
     guard: Option<Embedded>,
 }
 
@@ -23,9 +26,16 @@ struct Embedded {
 }
 
 impl Service {
-    /// The service at `url`; it is left running.
-    pub fn remote(url: &str) -> Self {
-        Self { base_url: url.trim_end_matches('/').to_owned(), guard: None }
+    /// The service at `url`, for which the settings have a key if it asks for one; it is left running.
+    pub fn remote(url: &str, settings: &Settings) -> Self {
+        Self { base_url: url.trim_end_matches('/').to_owned(), key: settings.access.api_key.clone(), guard: None }
+    }
+
+    /// The one that runs on the data directory. Whoever may read what its first start has left there needs no other key.
+    fn local(url: &str, settings: &Settings) -> Self {
+        let mut service = Self::remote(url, settings);
+        service.key = service.key.take().or_else(|| admin_key(&settings.storage.data_dir));
+        service
     }
 
     /// It ends with the command.
@@ -34,7 +44,7 @@ impl Service {
     }
 
     pub fn client(&self) -> ApiClient {
-        ApiClient::new(&self.base_url)
+        ApiClient::new(&self.base_url, self.key.as_ref())
     }
 
     /// Ends an embedded service and waits for it; leaves any other alone. In good order, work that goes on there may
@@ -66,37 +76,44 @@ pub struct NoService(PathBuf);
 pub async fn attach(settings: &Settings, server: Option<&str>) -> Result<ApiClient, NoService> {
     let data_dir = &settings.storage.data_dir;
     match server {
-        Some(url) => Ok(Service::remote(url).client()),
-        None => running_service(data_dir)
+        Some(url) => Ok(Service::remote(url, settings).client()),
+        None => running_service(settings)
             .await
-            .map_or_else(|| Err(NoService(data_dir.clone())), |url| Ok(ApiClient::new(&url))),
+            .map_or_else(|| Err(NoService(data_dir.clone())), |service| Ok(service.client())),
     }
 }
 
-/// The live service of the data directory; without one, an embedded service on a free port.
-pub async fn attach_or_start(mut settings: Settings) -> Result<Service, StartError> {
-    if let Some(base_url) = running_service(&settings.storage.data_dir).await {
-        return Ok(Service::remote(&base_url));
+/// The service at `server`, else the live one of the data directory; without one, an embedded service on a free port, which
+/// serves this program and nobody else.
+pub async fn attach_or_start(mut settings: Settings, server: Option<&str>) -> Result<Service, StartError> {
+    if let Some(url) = server {
+        return Ok(Service::remote(url, &settings));
     }
-    settings.server.bind.set_port(0);
+    if let Some(service) = running_service(&settings).await {
+        return Ok(service);
+    }
+    settings.server.bind = (Ipv4Addr::LOCALHOST, 0).into();
     let application = Application::build(settings).await?;
     let base_url = format!("http://{}", application.address());
+    let key = application.local_key()?;
     let stop = application.stop_handle();
     let running = actix_rt::spawn(application.run());
-    Ok(Service { base_url, guard: Some(Embedded { stop, running }) })
+    Ok(Service { base_url, key, guard: Some(Embedded { stop, running }) })
 }
 
-/// The base URL of the service that holds the folder's lock and answers.
-pub async fn running_service(data_dir: &Path) -> Option<String> {
-    let base_url = format!("http://{}", read_owner(data_dir)?.address?);
-    let client = ApiClient::new(&base_url);
-    let answer = tokio::time::timeout(PROBE_TIMEOUT, client.bytes("/health/live")).await;
-    matches!(answer, Ok(Ok(_))).then_some(base_url)
+/// The service that holds the data directory's lock and answers.
+pub async fn running_service(settings: &Settings) -> Option<Service> {
+    let base_url = format!("http://{}", read_owner(&settings.storage.data_dir)?.address?);
+    let service = Service::local(&base_url, settings);
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, service.client().bytes("/health/live")).await;
+    matches!(answer, Ok(Ok(_))).then_some(service)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use crate::config::{Flag, Sources};
     use crate::domain::id::NodeId;
 
@@ -113,12 +130,12 @@ mod tests {
     #[actix_web::test]
     async fn a_live_owner_of_the_folder_is_used_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let owner = attach_or_start(settings(folder.path())).await.unwrap();
+        let owner = attach_or_start(settings(folder.path()), None).await.unwrap();
         assert!(owner.guard.is_some());
         let address = owner.base_url.strip_prefix("http://").unwrap();
         let lock = owner_at(address);
         std::fs::write(folder.path().join(".lock"), lock).unwrap();
-        let second = attach_or_start(settings(folder.path())).await.unwrap();
+        let second = attach_or_start(settings(folder.path()), None).await.unwrap();
         assert!(second.guard.is_none() && second.base_url == owner.base_url);
         second.close(true).await;
         assert!(owner.client().bytes("/health/live").await.is_ok());
@@ -132,7 +149,7 @@ mod tests {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for lock in [owner_at(&address.to_string()), "not json".to_owned(), String::new()] {
             std::fs::write(folder.path().join(".lock"), lock).unwrap();
-            assert_eq!(running_service(folder.path()).await, None);
+            assert!(running_service(&settings(folder.path())).await.is_none());
         }
     }
 }

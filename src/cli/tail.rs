@@ -32,10 +32,7 @@ pub async fn tail(arguments: &TailArgs, settings: Settings, server: Option<&str>
         CommandError::Usage(format!("{:?} is not the id of a run, a build, an execution or a workspace", arguments.id))
     })?;
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
-    let service = match server {
-        Some(url) => Service::remote(url),
-        None => attach_or_start(settings).await.map_err(CommandError::failed)?,
-    };
+    let service = attach_or_start(settings, server).await.map_err(CommandError::failed)?;
     let result = tokio::select! {
         result = follow(arguments, &target, &service) => result.map_err(CommandError::failed),
         _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),

@@ -212,7 +212,7 @@ mod tests {
         let server = server.bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", server.addrs()[0]);
         actix_rt::spawn(server.run());
-        ApiClient::new(&url)
+        ApiClient::new(&url, None)
     }
 
     #[actix_web::test]

@@ -15,8 +15,8 @@ use reader::{Effective, Reader};
 
 pub use reader::{SettingsError, url_path};
 pub use sections::{
-    BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings, ServerSettings,
-    StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
+    AccessSettings, BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings,
+    ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
 pub use value::{Durability, Installer, LlmProvider, LogFormat, StreamOptions, TokenLimit};
@@ -25,6 +25,7 @@ pub use value::{Durability, Installer, LlmProvider, LogFormat, StreamOptions, To
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub server: ServerSettings,
+    pub access: AccessSettings,
     pub storage: StorageSettings,
     pub build: BuildSettings,
     pub run: RunSettings,
@@ -49,9 +50,11 @@ impl Settings {
         let mut reader = Reader::new(sources)?;
         // The storage comes first: what follows may speak of <data_dir>.
         let storage = StorageSettings::read(&mut reader)?;
+        let server = ServerSettings::read(&mut reader)?;
         let mut settings = Self {
             storage,
-            server: ServerSettings::read(&mut reader)?,
+            access: AccessSettings::read(&mut reader, server.bind)?,
+            server,
             build: BuildSettings::read(&mut reader)?,
             run: RunSettings::read(&mut reader)?,
             limits: LimitSettings::read(&mut reader)?,
@@ -156,12 +159,23 @@ mod tests {
         let expected = format!("installer is \"conda\" (file {}); allowed: auto, uv or pip", file.path().display());
         assert_eq!(error, expected);
 
-        let flags = vec![Flag { name: "--bind", key: "bind", value: "0.0.0.0:80".to_owned() }];
+        let flags = vec![Flag { name: "--bind", key: "bind", value: "nowhere:80".to_owned() }];
         let error = Settings::load(&Sources { flags, ..Sources::default() }).unwrap_err().to_string();
-        assert!(error.contains("(flag --bind); allowed: a loopback address"), "{error}");
+        assert!(error.contains("(flag --bind); allowed: an address such as 127.0.0.1:8000"), "{error}");
 
         let error = Settings::load(&environment(&[("ADE_BIND", "")])).unwrap_err().to_string();
         assert!(error.contains("bind is empty (variable ADE_BIND)"), "{error}");
+    }
+
+    #[test]
+    fn without_sign_in_only_this_machine_is_served() {
+        let with = |auth, bind| Settings::load(&environment(&[("ADE_AUTH", auth), ("ADE_BIND", bind)]));
+        for (auth, bind) in [("on", "0.0.0.0:80"), ("on", "127.0.0.1"), ("off", "127.0.0.1"), ("off", "[::1]:9")] {
+            assert_eq!(with(auth, bind).unwrap().access.sign_in, auth == "on");
+        }
+        let error = with("off", "0.0.0.0:80").unwrap_err().to_string();
+        let expected = "auth is \"off\" (variable ADE_AUTH); allowed: on; off only where bind is a loopback address";
+        assert_eq!(error, expected);
     }
 
     #[test]

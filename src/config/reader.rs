@@ -138,6 +138,17 @@ impl Reader {
         Ok((self.effective, unknown))
     }
 
+    /// A value that is allowed by itself, and not beside another.
+    pub fn contradiction(&self, key: &'static str, allowed: &'static str) -> SettingsError {
+        let value = self.values.get(key);
+        SettingsError::Invalid {
+            key: key.to_owned(),
+            value: value.and_then(text_of).unwrap_or_default(),
+            origin: value.map_or_else(|| "default".to_owned(), origin_of),
+            allowed,
+        }
+    }
+
     fn text(&mut self, key: &'static str) -> Result<(String, String), SettingsError> {
         self.asked.insert(key);
         let Some(value) = self.values.get(key) else { return Ok((String::new(), "default".to_owned())) };

@@ -8,8 +8,8 @@ use secrecy::SecretString;
 
 use super::reader::{Reader, SettingsError};
 use super::value::{
-    BaseUrl, Concurrency, Count, DatabaseUrl, Durability, Installer, LlmProvider, LogFilter, LogFormat,
-    LoopbackAddress, Names, Period, Secret, Size, StreamOptions, TokenLimit,
+    BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, LlmProvider, LogFilter, LogFormat,
+    Names, Origins, Period, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.
@@ -23,6 +23,21 @@ pub struct ServerSettings {
     pub upload_max_bytes: u64,
     /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds; until it is switched for the first time.
     pub safe_mode: bool,
+    /// `ADE_CORS_ORIGINS`, unset. Pages of these origins may call.
+    pub cors_origins: Vec<String>,
+}
+
+/// Who gets in.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// `ADE_AUTH`, `on`. Off, everybody who reaches the service may do everything; so it must be bound to loopback.
+    pub sign_in: bool,
+    /// `ADE_SESSION_IDLE_TIMEOUT`, `12h`. A browser's session that is not used for so long ends.
+    pub session_idle: Duration,
+    /// `ADE_SESSION_TIMEOUT`, `7d`. A browser's session ends after this in any case.
+    pub session_total: Duration,
+    /// `ADE_API_KEY`, unset. What commands show to a service.
+    pub api_key: Option<SecretString>,
 }
 
 /// The data directory and the database.
@@ -176,10 +191,26 @@ pub struct TelemetrySettings {
 impl ServerSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self {
-            bind: reader.required::<LoopbackAddress>("bind")?.0,
+            bind: reader.required::<BindAddress>("bind")?.0,
             drain_timeout: reader.required("drain_timeout")?,
             upload_max_bytes: reader.required::<Size>("upload_max_bytes")?.0,
             safe_mode: reader.required("safe_mode")?,
+            cors_origins: reader.optional::<Origins>("cors_origins")?.unwrap_or_default().0,
+        })
+    }
+}
+
+impl AccessSettings {
+    pub(super) fn read(reader: &mut Reader, bind: SocketAddr) -> Result<Self, SettingsError> {
+        let sign_in = reader.required::<bool>("auth")?;
+        if !sign_in && !bind.ip().is_loopback() {
+            return Err(reader.contradiction("auth", "on; off only where bind is a loopback address"));
+        }
+        Ok(Self {
+            sign_in,
+            session_idle: reader.required::<Period>("session_idle_timeout")?.0,
+            session_total: reader.required::<Period>("session_timeout")?.0,
+            api_key: reader.optional::<Secret>("api_key")?.map(|key| key.0),
         })
     }
 }

@@ -194,13 +194,12 @@ impl SettingValue for PathBuf {
 /// The port of an address that has none.
 const PORT: u16 = 8000;
 
-/// An address to listen on that only this machine reaches.
+/// An address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoopbackAddress(pub SocketAddr);
+pub struct BindAddress(pub SocketAddr);
 
-impl SettingValue for LoopbackAddress {
-    const ALLOWED: &'static str =
-        "a loopback address, such as 127.0.0.1:8000, [::1]:0 or localhost (requests are not authenticated)";
+impl SettingValue for BindAddress {
+    const ALLOWED: &'static str = "an address such as 127.0.0.1:8000, 0.0.0.0:8000, [::1]:0 or localhost";
 
     fn parse(text: &str) -> Option<Self> {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -210,7 +209,7 @@ impl SettingValue for LoopbackAddress {
             Some(rest) => local(rest.strip_prefix(':')?.parse().ok()?),
             None => text.parse().ok().or_else(|| Some(SocketAddr::new(bare.parse().ok()?, PORT)))?,
         };
-        address.ip().is_loopback().then_some(Self(address))
+        Some(Self(address))
     }
 
     fn to_toml(&self) -> String {
@@ -280,6 +279,29 @@ impl SettingValue for BaseUrl {
 
     fn to_toml(&self) -> String {
         quoted(&self.0)
+    }
+}
+
+/// Origins of pages, `<scheme>://<host>[:<port>]` as browsers write them, separated by commas or blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origins(pub Vec<String>);
+
+impl SettingValue for Origins {
+    const ALLOWED: &'static str =
+        "origins such as https://app.example.org or http://localhost:3000, in lower case, separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+        let is_origin = |text: &&str| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && !host.starts_with(':') && host.bytes().all(is_host))
+        };
+        let origins = text.split([',', ' ']).filter(|origin| !origin.is_empty()).collect::<Vec<_>>();
+        origins.iter().all(is_origin).then(|| Self(origins.into_iter().map(str::to_owned).collect()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0.join(","))
     }
 }
 
@@ -408,7 +430,7 @@ mod tests {
     #[test]
     fn only_loopback_addresses_are_listened_on() {
         for good in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:8000", "localhost:8000"] {
-            assert!(LoopbackAddress::parse(good).is_some(), "{good}");
+            assert!(BindAddress::parse(good).is_some(), "{good}");
         }
         for (short, whole) in [
             ("127.0.0.1", "127.0.0.1:8000"),
@@ -416,20 +438,21 @@ mod tests {
             ("::1", "[::1]:8000"),
             ("[::1]", "[::1]:8000"),
         ] {
-            assert_eq!(LoopbackAddress::parse(short), LoopbackAddress::parse(whole), "{short}");
+            assert_eq!(BindAddress::parse(short), BindAddress::parse(whole), "{short}");
         }
-        for bad in [
-            "0.0.0.0:8000",
-            "[::]:8000",
-            "192.168.1.4:80",
-            "0.0.0.0",
-            "localhost:x",
-            "localhost:",
-            "example.org",
-            ":80",
-            "",
-        ] {
-            assert!(LoopbackAddress::parse(bad).is_none(), "{bad}");
+        for bad in ["localhost:x", "localhost:", "example.org", ":80", ""] {
+            assert!(BindAddress::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        let parsed = Origins::parse("https://app.example.org, http://localhost:3000 https://[::1]:8443").unwrap();
+        assert_eq!(parsed.0, ["https://app.example.org", "http://localhost:3000", "https://[::1]:8443"]);
+        for bad in
+            ["*", "app.example.org", "https://", "https://a/", "https://A.example", "null", "https://u@a", "https://:1"]
+        {
+            assert_eq!(Origins::parse(bad), None, "{bad}");
         }
     }
 

@@ -17,6 +17,7 @@ pub mod run_options;
 pub mod build;
 pub mod configuration;
 pub mod principal;
+pub mod access;
 pub mod idempotency;
 pub mod safe_mode;
 pub mod list;

@@ -1,9 +1,10 @@
 //! An open directory, and what is opened, written and moved below it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 
 use nix::dir::Dir as Names;
@@ -130,6 +131,16 @@ impl Dir {
     /// As [`Dir::replace`], also after a loss of power.
     pub fn replace_durably(&self, below: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
         self.replace_by(below.as_ref(), |file| file.write_all(content).and_then(|()| file.sync_all()), Self::sync)
+    }
+
+    /// As [`Dir::replace_durably`], for its owner's eyes only, from before it has any content.
+    pub fn replace_privately(&self, below: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
+        let write = |file: &mut File| {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            file.write_all(content)?;
+            file.sync_all()
+        };
+        self.replace_by(below.as_ref(), write, Self::sync)
     }
 
     /// Parts a file from its other names: this name keeps the content, durably, and what is written from now on reaches

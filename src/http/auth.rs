@@ -1,15 +1,21 @@
-//! Who is calling, and what a handler takes for granted of its caller. Until there are API keys the service serves this
-//! machine only, and every caller is the local one: an admin.
+//! Who is calling, and what a handler takes for granted of its caller.
 //!
-//! Invariant: a handler that has a caller at all has one of at least the role that its extractor names. A handler
-//! without one of these can see nothing.
+//! Invariant: a handler that has a caller at all has one of at least the role that its extractor names, and who is let in
+//! by a ticket gets no further than the ticket's stream; anybody else is answered before it runs. A handler without one of these can see nothing.
 
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{Error, FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
-use crate::domain::principal::Principal;
+use super::problem::{Code, Problem};
+use crate::access::book::{Admitted, Refused, Via};
+use crate::domain::StreamId;
+use crate::domain::principal::{Principal, Role, Scope};
+
+/// What sign-in has decided about a request; in its extensions.
+#[derive(Clone)]
+pub struct Decision(pub Result<Admitted, Refused>);
 
 macro_rules! callers {
     ($($(#[$doc:meta])* $role:ident;)*) => {$(
@@ -18,11 +24,12 @@ macro_rules! callers {
         pub struct $role(pub Principal);
 
         impl FromRequest for $role {
-            type Error = Error;
-            type Future = Ready<Result<Self, Error>>;
+            type Error = Problem;
+            type Future = Ready<Result<Self, Problem>>;
 
-            fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
-                ready(Ok(Self(Principal::local())))
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                let caller = KeyHolder::of(request).map(|KeyHolder(admitted)| admitted.principal);
+                ready(caller.and_then(|principal| permitted(principal, Role::$role)).map(Self))
             }
         }
     )*};
@@ -35,4 +42,144 @@ callers! {
     Operator;
     /// A caller who may do everything.
     Admin;
+}
+
+/// A caller who may read the stream whose id the path has as `id`: who may read anything in its workspace, or has a
+/// ticket for it.
+#[derive(Debug)]
+pub struct StreamReader(pub Principal);
+
+impl FromRequest for StreamReader {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let wanted = request.match_info().get("id").and_then(StreamId::parse);
+        ready(admitted(request).and_then(|admitted| match admitted.via {
+            Via::Ticket(stream) if wanted != Some(stream) => Err(elsewhere()),
+            Via::Ticket(_) | Via::Key | Via::Session(_) => Ok(Self(admitted.principal)),
+        }))
+    }
+}
+
+/// A caller who may read about all workspaces at once: a viewer is enough whose key is for all of them.
+#[derive(Debug)]
+pub struct Overseer(pub Principal);
+
+impl FromRequest for Overseer {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Viewer::from_request(request, payload).into_inner();
+        ready(caller.and_then(|Viewer(principal)| match principal.workspaces {
+            Scope::All => Ok(Self(principal)),
+            Scope::Only(_) => Err(Problem::new(Code::AllWorkspacesRequired, "this is about all workspaces")),
+        }))
+    }
+}
+
+/// A caller by key or session, of whatever role.
+#[derive(Debug)]
+pub struct KeyHolder(pub Admitted);
+
+impl KeyHolder {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        admitted(request).and_then(|admitted| match admitted.via {
+            Via::Ticket(_) => Err(elsewhere()),
+            Via::Key | Via::Session(_) => Ok(Self(admitted)),
+        })
+    }
+}
+
+impl FromRequest for KeyHolder {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+fn elsewhere() -> Problem {
+    Problem::new(Code::TicketElsewhere, "the ticket is for the events of one stream, and not for this")
+}
+
+fn admitted(request: &HttpRequest) -> Result<Admitted, Problem> {
+    let decision = request.extensions().get::<Decision>().cloned();
+    // Without a decision nobody has been let in.
+    decision.map_or(Err(Refused::NothingShown), |Decision(outcome)| outcome).map_err(Problem::from)
+}
+
+fn permitted(principal: Principal, needed: Role) -> Result<Principal, Problem> {
+    if principal.role >= needed {
+        return Ok(principal);
+    }
+    let detail = format!("this needs the role `{needed}`; the caller's is `{}`", principal.role);
+    Err(Problem::new(Code::RoleRequired, detail).with("required_role", needed.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::access::revocation::Revocation;
+    use crate::domain::RunId;
+
+    fn request(via: Via, role: Role, id: &str) -> HttpRequest {
+        let principal = Principal { role, ..Principal::local() };
+        let request = TestRequest::get().param("id", id.to_owned()).to_http_request();
+        let admitted = Admitted { principal, via, revocation: Revocation::default() };
+        request.extensions_mut().insert(Decision(Ok(admitted)));
+        request
+    }
+
+    fn code<T>(outcome: Ready<Result<T, Problem>>) -> Option<Code> {
+        outcome.into_inner().err().map(|problem| problem.code)
+    }
+
+    #[test]
+    fn a_role_that_is_not_enough_is_told_which_one_is() {
+        for (has, needs, is_enough) in [
+            (Role::Viewer, Role::Viewer, true),
+            (Role::Admin, Role::Viewer, true),
+            (Role::Operator, Role::Operator, true),
+            (Role::Viewer, Role::Operator, false),
+            (Role::Operator, Role::Admin, false),
+        ] {
+            let outcome = permitted(Principal { role: has, ..Principal::local() }, needs);
+            assert_eq!(outcome.is_ok(), is_enough, "{has} {needs}");
+            if let Err(problem) = outcome {
+                assert_eq!(
+                    (problem.code, &problem.extra["required_role"]),
+                    (Code::RoleRequired, &needs.as_str().into())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_decided_about_is_nobodys() {
+        let request = TestRequest::get().to_http_request();
+        let mut none = Payload::None;
+        assert_eq!(code(Viewer::from_request(&request, &mut none)), Some(Code::SignInRequired));
+        assert_eq!(code(StreamReader::from_request(&request, &mut none)), Some(Code::SignInRequired));
+        request.extensions_mut().insert(Decision(Err(Refused::Unknown)));
+        assert_eq!(code(Admin::from_request(&request, &mut none)), Some(Code::CredentialsRefused));
+    }
+
+    #[test]
+    fn a_ticket_opens_its_own_stream_and_nothing_else() {
+        let run = RunId::generate();
+        let ticket = |id: &str| request(Via::Ticket(run.into()), Role::Viewer, id);
+        let mut none = Payload::None;
+        assert_eq!(code(StreamReader::from_request(&ticket(&run.to_string()), &mut none)), None);
+        for elsewhere in [RunId::generate().to_string(), "run_x".into(), String::new()] {
+            let refused = code(StreamReader::from_request(&ticket(&elsewhere), &mut none));
+            assert_eq!(refused, Some(Code::TicketElsewhere), "{elsewhere}");
+        }
+        assert_eq!(code(Viewer::from_request(&ticket(&run.to_string()), &mut none)), Some(Code::TicketElsewhere));
+        assert_eq!(code(StreamReader::from_request(&request(Via::Key, Role::Viewer, "x"), &mut none)), None);
+    }
 }

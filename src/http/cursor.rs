@@ -9,6 +9,7 @@ use super::filter::Filter;
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
 use super::query::{RawQuery, number};
+use super::sign_in::TICKET;
 use crate::domain::sequence::Start;
 use crate::domain::{StreamId, StreamKind};
 
@@ -60,6 +61,8 @@ impl EventsRequest {
     /// Reads query and headers. `form` is given where the path already says it.
     pub fn parse(request: &HttpRequest, form: Option<Form>) -> Result<Self, Problem> {
         let mut query = RawQuery::read(request)?;
+        // Sign-in has looked at it.
+        query.take_all(TICKET);
         let start = Start {
             after: furthest(&query.take_where(|name| name == "after_sequence"))?,
             from: furthest(&query.take_where(|name| name == "from_sequence"))?,

@@ -1,6 +1,8 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::access::book::Refused;
+use crate::access::{CreateKeyError, GrantError};
 use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
@@ -28,6 +30,41 @@ impl From<StoreError> for Problem {
             return Self::new(Code::DatabaseUnavailable, Code::DatabaseUnavailable.advice());
         }
         Self::internal(error)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::NothingShown => Code::SignInRequired,
+            Refused::Csrf => Code::CsrfTokenRequired,
+            Refused::Malformed(_) | Refused::Unknown | Refused::NoSession | Refused::NoTicket => {
+                Code::CredentialsRefused
+            }
+        };
+        Self::new(code, refused.to_string())
+    }
+}
+
+impl From<CreateKeyError> for Problem {
+    fn from(error: CreateKeyError) -> Self {
+        match error {
+            CreateKeyError::Fault(fault) => Self::invalid(fault.member, fault.allowed),
+            CreateKeyError::Full(_) => Self::new(Code::TooManyKeys, error.to_string()),
+            CreateKeyError::Entropy(error) => Self::internal(error),
+            CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<GrantError> for Problem {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::NoKey => Self::new(Code::NothingToTrade, error.to_string()),
+            GrantError::Full(_) => Self::new(Code::TooManySessions, error.to_string()),
+            GrantError::Entropy(error) => Self::internal(error),
+            GrantError::Store(error) => error.into(),
+        }
     }
 }
 
@@ -211,6 +248,10 @@ impl From<Refusal> for Problem {
             Refusal::NotWaiting { what } => Self::new(Code::NotWaiting, what),
             Refusal::AnsweredOtherwise => Self::new(Code::ClarificationAnswered, refusal.to_string()),
             Refusal::DecidedOtherwise => Self::new(Code::AcceptanceGiven, refusal.to_string()),
+            Refusal::NotAmong { named } => {
+                let detail = format!("the document is decided on by {}", named.join(", "));
+                Self::new(Code::NotAmongAccepters, detail).with("accepted_by", named)
+            }
             Refusal::Invalid(faults) => of_faults(Code::InvalidAnswers, faults),
         }
     }
@@ -355,6 +396,8 @@ mod tests {
             away::<ReplaceWorkflowError>().into(),
             away::<DeleteWorkflowError>().into(),
             away::<LaunchError>().into(),
+            away::<CreateKeyError>().into(),
+            away::<GrantError>().into(),
             EnsureBuildError::from(away::<DigestError>()).into(),
             away::<ReplaceError>().into(),
             away::<ReadError>().into(),

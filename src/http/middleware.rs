@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever fails behind these, a panic included, the caller gets a problem with the request's id
 //! and the service keeps running. `server` wraps a request in all of these, outermost first: `push::hand_over`,
-//! `requests::count_request`, [`request_context`], [`loopback_only`], `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
+//! `requests::count_request`, [`request_context`], `cors`, [`loopback_only`], `sign_in::sign_in`, `conditional::conditions`, `upgrade::without_upgrade`, `NormalizePath`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -35,6 +35,12 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
+/// Whether the service is there for its own machine alone, and pages of which other origins may call it then.
+pub struct LoopbackCheck {
+    pub is_on: bool,
+    pub origins: Vec<String>,
+}
+
 /// Gives the request its id and its span, catches panics, and turns every error into a problem.
 pub async fn request_context(
     request: ServiceRequest,
@@ -59,13 +65,16 @@ pub async fn request_context(
     Ok(answer?)
 }
 
-/// Refuses what a page in the operator's browser could send: a `Host` that is not a loopback name (a foreign
-/// name that was made to resolve to this machine), or an `Origin` that is not this service.
+/// Where nobody signs in, refuses what a page in the operator's browser could send: a `Host` that is not a loopback name (a foreign
+/// name that was made to resolve to this machine), or an `Origin` that is neither this service nor in the list.
 pub async fn loopback_only(
+    check: web::Data<LoopbackCheck>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    check_caller(request.headers())?;
+    if check.is_on {
+        check_caller(request.headers(), &check.origins)?;
+    }
     Ok(next.call(request).await?.map_into_boxed_body())
 }
 
@@ -122,7 +131,15 @@ impl Context {
 
     /// The same answer as a problem; headers that describe the resource stay.
     fn replace(&self, response: ServiceResponse<BoxBody>, problem: &Problem) -> ServiceResponse<BoxBody> {
-        let kept = [header::ALLOW, header::CONTENT_RANGE, header::ETAG, header::WWW_AUTHENTICATE];
+        let kept = [
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            header::ALLOW,
+            header::CONTENT_RANGE,
+            header::ETAG,
+            header::VARY,
+            header::WWW_AUTHENTICATE,
+        ];
         let kept = kept.map(|name| response.headers().get(&name).map(|value| (name.clone(), value.clone())));
         let mut answer = problem.render(Some(&self.path), Some(&self.request_id));
         for (name, value) in kept.into_iter().flatten() {
@@ -213,7 +230,7 @@ fn problem_of_panic(panic: &(dyn std::any::Any + Send)) -> Problem {
     Problem::internal(format_args!("handler panicked: {}", text.unwrap_or("no message")))
 }
 
-fn check_caller(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_caller(headers: &HeaderMap, origins: &[String]) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (host_name, host_port) = split_authority(host);
     if headers.get_all(header::HOST).count() != 1 || !is_loopback(host_name) {
@@ -224,7 +241,8 @@ fn check_caller(headers: &HeaderMap) -> Result<(), Problem> {
         let (name, port) = split_authority(authority);
         is_loopback(name) && port == host_port
     };
-    match headers.get_all(header::ORIGIN).all(origin_is_own) {
+    let is_listed = |origin: &HeaderValue| origins.iter().any(|listed| origin == listed.as_str());
+    match headers.get_all(header::ORIGIN).all(|origin| origin_is_own(origin) || is_listed(origin)) {
         true => Ok(()),
         false => Err(Problem::new(Code::OriginNotAllowed, "the Origin header names another site")),
     }
@@ -354,7 +372,12 @@ mod tests {
 
     /// Status, headers and body of the whole chain's answer; text that is no JSON becomes a JSON string.
     async fn answer(request: TestRequest) -> (u16, HeaderMap, Value) {
-        let chain = App::new().configure(routes).wrap(from_fn(loopback_only)).wrap(from_fn(request_context));
+        let check = LoopbackCheck { is_on: true, origins: vec!["https://app.example".into()] };
+        let chain = App::new()
+            .app_data(web::Data::new(check))
+            .configure(routes)
+            .wrap(from_fn(loopback_only))
+            .wrap(from_fn(request_context));
         let service = init_service(chain).await;
         let answer = match service.call(request.to_request()).await {
             Ok(response) => response.into_parts().1,
@@ -456,7 +479,7 @@ mod tests {
             assert_eq!((status, &body["code"]), (403, &"host_not_allowed".into()), "{host}");
         }
         assert_eq!(answer(TestRequest::get().uri("/id")).await.0, 403, "no host at all");
-        for origin in ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"] {
+        for origin in ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000", "https://app.example"] {
             assert_eq!(answer(get("/id").insert_header(("origin", origin))).await.0, 200, "{origin}");
         }
         for origin in [

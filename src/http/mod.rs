@@ -4,19 +4,22 @@
 //! hang-up stops none.
 
 pub mod problem;
+pub mod query;
 pub mod ports;
 pub mod errors;
 pub mod middleware;
 pub mod requests;
 pub mod exposition;
 pub mod auth;
+pub mod revocable;
+pub mod sign_in;
+pub mod cors;
 pub mod call;
 pub mod paths;
 pub mod resource;
 pub mod body;
 pub mod input;
 pub mod form;
-pub mod query;
 pub mod accept;
 pub mod positions;
 pub mod cursor;

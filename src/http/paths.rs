@@ -1,8 +1,14 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
-use crate::domain::{DocumentId, ExecutionId, StreamId, WorkspaceId};
+use crate::domain::{DocumentId, ExecutionId, KeyId, StreamId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
+
+pub const SESSION: &str = "/api/v1/session";
+
+pub fn api_key(id: KeyId) -> String {
+    format!("{API}/api-keys/{id}")
+}
 
 /// Below the configurations of a workspace, under both names that these have.
 pub fn of_configurations(below: &str) -> Vec<String> {

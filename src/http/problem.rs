@@ -57,10 +57,24 @@ codes! {
         "`errors` names the parameter and what is allowed.";
     PathNotAllowed = "path_not_allowed", 400, never, "An entry of the archive is outside its directory",
         "Pack plain files and directories only: no links, no absolute names, no `..`.";
+    SignInRequired = "sign_in_required", 401, never, "The request shows no key",
+        "Send a key as `Authorization: Bearer ...`, or sign in with one by `POST /api/v1/session`.";
+    CredentialsRefused = "credentials_refused", 401, never, "The key, session or ticket is not valid",
+        "It may be revoked, expired or misspelt; an admin can make a new key.";
     HostNotAllowed = "host_not_allowed", 403, never, "The `Host` is not a loopback name",
         "Use `127.0.0.1`, `[::1]` or `localhost`; the service answers its own machine only.";
     OriginNotAllowed = "origin_not_allowed", 403, never, "The page's origin is not this service",
         "Call from the service's own console, or from a program that sends no `Origin`.";
+    RoleRequired = "role_required", 403, never, "The caller's role is not enough",
+        "`required_role` names the role that is; an admin can make a key that has it.";
+    AllWorkspacesRequired = "all_workspaces_required", 403, never, "The caller's key is bound to workspaces",
+        "This concerns more than one workspace; use a key that is for all of them.";
+    CsrfTokenRequired = "csrf_token_required", 403, never, "The token of the session is missing or wrong",
+        "Send the `csrf_token` of `GET /api/v1/session` as `X-CSRF-Token` with each change.";
+    NotAmongAccepters = "not_among_accepters", 403, never, "The document is for others to decide on",
+        "`accepted_by` names the roles and keys that may; an admin may too.";
+    TicketElsewhere = "ticket_elsewhere", 403, never, "The ticket is for another stream",
+        "A ticket opens the events of the one stream that it was made for.";
     NotFound = "not_found", 404, never, "Resource not found",
         "Check the id and the path; lists show what exists.";
     NoOutput = "no_output", 404, never, "The run has no such output",
@@ -75,6 +89,10 @@ codes! {
         "`document_id` names it; `PUT` with its `ETag` as `If-Match` adds a version.";
     WorkflowExists = "workflow_exists", 409, never, "The workspace has a workflow of this id already",
         "`PUT` with its `ETag` as `If-Match` makes a new revision of it.";
+    NothingToTrade = "nothing_to_trade", 409, never, "The caller has no key to trade",
+        "Where sign-in is off nobody needs a session or a ticket.";
+    TooManyKeys = "too_many_keys", 409, never, "There are as many keys as there may be",
+        "Revoke those that are not used any more.";
     WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow are still running",
         "Wait until they have finished, or cancel them. A new revision needs neither: they keep theirs.";
     RunNotCancellable = "run_not_cancellable", 409, never, "The run has already finished",
@@ -143,6 +161,8 @@ codes! {
         "Read the resource and send its `ETag` as `If-Match`.";
     QueueFull = "queue_full", 429, retry, "The queue is full",
         "Retry after `Retry-After` seconds.";
+    TooManySessions = "too_many_sessions", 429, retry, "There are as many sessions and tickets as there may be",
+        "Retry after `Retry-After` seconds; sign out where nobody works any more.";
     TooManySubscribers = "too_many_subscribers", 429, retry, "Subscriber limit reached",
         "Retry after `Retry-After` seconds, or raise `ADE_MAX_SUBSCRIBERS`.";
     Internal = "internal", 500, retry, "Internal error",
@@ -165,6 +185,7 @@ impl Code {
     /// The code of an error that came with nothing but a status.
     pub fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
+            401 => Self::CredentialsRefused,
             404 => Self::NotFound,
             405 => Self::MethodNotAllowed,
             410 => Self::Gone,
@@ -179,6 +200,9 @@ impl Code {
         }
     }
 }
+
+/// How to be let in.
+const CHALLENGE: &str = "Bearer realm=\"ade\"";
 
 /// One place of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -262,6 +286,9 @@ impl Problem {
         let mut answer = HttpResponse::build(self.code.status());
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         answer.insert_header(CacheControl(vec![CacheDirective::NoStore]));
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            answer.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
+        }
         if let Some(seconds) = self.retry_after {
             answer.insert_header((header::RETRY_AFTER, seconds));
         }

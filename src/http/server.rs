@@ -16,12 +16,15 @@ use actix_web::{App, web};
 
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
-use super::middleware::{configure_errors, loopback_only, request_context};
+use super::cors::cors;
+use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
 use super::ports::Maintenance;
 use super::push::hand_over;
 use super::requests::{RequestMeters, count_request};
 use super::route;
+use super::sign_in::sign_in;
 use super::upgrade::without_upgrade;
+use crate::access::Access;
 use crate::registry::RegistryHandle;
 
 /// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would
@@ -42,7 +45,7 @@ pub struct HttpEnd {
 }
 
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::Result<HttpEnd> {
+pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access: Access) -> io::Result<HttpEnd> {
     let settings = registry.settings().clone();
     let listener = TcpListener::bind(settings.server.bind)?;
     socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
@@ -50,6 +53,9 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
     let stall = settings.stream.sse_stall_timeout;
     let registry = web::Data::new(registry);
     let maintenance = web::Data::from(maintenance);
+    let access = web::Data::new(access);
+    let origins = settings.server.cors_origins.clone();
+    let check = web::Data::new(LoopbackCheck { is_on: !access.is_on(), origins: origins.clone() });
     let connections = Connections::default();
     let (counted, requests) = (connections.clone(), web::Data::new(RequestMeters::default()));
     let server = Server::build()
@@ -62,12 +68,16 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>) -> io::
                 .app_data(maintenance.clone())
                 .app_data(requests.clone())
                 .app_data(web::Data::new(counted.clone()))
+                .app_data(access.clone())
+                .app_data(check.clone())
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 // A trailing slash changes nothing.
                 .wrap(NormalizePath::trim())
                 .wrap(from_fn(without_upgrade))
                 .wrap(from_fn(conditions))
+                .wrap(from_fn(sign_in))
                 .wrap(from_fn(loopback_only))
+                .wrap(cors(&origins))
                 .wrap(from_fn(request_context))
                 .wrap(from_fn(count_request))
                 .wrap(from_fn(hand_over))

@@ -166,7 +166,7 @@ impl RegistryHandle {
         to: StepRef,
         input: UserInput,
     ) -> Result<(), AnswerExecutionError> {
-        let answer = Answer { to, input, by: Caller::from(&principal) };
+        let answer = Answer { to, input, by: principal.clone() };
         self.send(Say { scope: principal.workspaces, id, answer }).await
     }
 

@@ -19,6 +19,8 @@ mod document;
 mod build;
 mod run;
 mod setting;
+mod api_key;
+mod access_grant;
 mod claim;
 mod retention;
 mod feed_origin;

@@ -5,7 +5,7 @@
 use actix::Message;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::payload::Caller;
+use crate::domain::principal::Principal;
 use crate::workflow::user_input::{Refusal, StepRef, UserInput};
 
 /// So many answers wait to be taken up; the callers of more wait with their requests.
@@ -17,7 +17,7 @@ const CAPACITY: usize = 16;
 pub struct Answer {
     pub to: StepRef,
     pub input: UserInput,
-    pub by: Caller,
+    pub by: Principal,
 }
 
 /// An answer does not count.

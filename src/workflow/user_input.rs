@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::clarification;
 use super::definition::{Fault, Workflow};
 use crate::domain::ClarificationId;
+use crate::domain::principal::Principal;
 use crate::domain::progress::{Acceptance, Clarification, Decision, DocumentRef, Progress, StepKey, StepState};
 use crate::domain::status::StepStatus;
 
@@ -49,6 +50,8 @@ pub enum Refusal {
     AnsweredOtherwise,
     #[error("the document has already been decided differently")]
     DecidedOtherwise,
+    #[error("the document is decided on by {}", named.join(", "))]
+    NotAmong { named: Vec<String> },
     #[error("invalid answers")]
     Invalid(Vec<Fault>),
 }
@@ -58,11 +61,12 @@ pub fn apply(
     progress: &Progress,
     to: &StepRef,
     input: UserInput,
+    by: &Principal,
 ) -> Result<InputOutcome, Refusal> {
     workflow.step(&to.step_id).ok_or(Refusal::NoSuchStep)?;
     match input {
         UserInput::Answers(answers) => apply_answers(progress, to, answers),
-        UserInput::Decision(decision) => apply_decision(progress, to, decision),
+        UserInput::Decision(decision) => apply_decision(progress, to, decision, by),
     }
 }
 
@@ -91,13 +95,19 @@ fn apply_answers(progress: &Progress, to: &StepRef, answers: Map<String, Value>)
     }
 }
 
-fn apply_decision(progress: &Progress, to: &StepRef, decision: Decision) -> Result<InputOutcome, Refusal> {
+fn apply_decision(
+    progress: &Progress,
+    to: &StepRef,
+    decision: Decision,
+    by: &Principal,
+) -> Result<InputOutcome, Refusal> {
     let of_step = addressed(progress, to).filter_map(|(key, state)| Some((key, state, state.acceptance.clone()?)));
     let is_open = |(_, state, asked): &(_, &StepState, Acceptance)| {
         state.status == StepStatus::WaitingAcceptance && asked.decision.is_none()
     };
     let (key, _, asked) = the_one(of_step.collect(), is_open)?;
     match &asked.decision {
+        None if !by.is_among(&asked.accepted_by) => Err(Refusal::NotAmong { named: asked.accepted_by }),
         None => Ok(InputOutcome::Decided(key.clone(), asked.document, decision)),
         Some(first) if *first == decision => Ok(InputOutcome::Known),
         Some(_) => Err(Refusal::DecidedOtherwise),
@@ -140,6 +150,7 @@ mod tests {
     use super::super::definition::tests::{step, workflow};
     use super::*;
     use crate::domain::DocumentId;
+    use crate::domain::principal::Role;
 
     fn definition() -> Workflow {
         Workflow::parse(&workflow(vec![step("a", &[], "x")])).unwrap()
@@ -168,7 +179,7 @@ mod tests {
 
     fn answer(progress: &Progress, to: &StepRef, answers: Value) -> Result<InputOutcome, Refusal> {
         let input = UserInput::Answers(answers.as_object().cloned().unwrap());
-        apply(&definition(), progress, to, input)
+        apply(&definition(), progress, to, input, &Principal::local())
     }
 
     #[test]
@@ -244,9 +255,13 @@ mod tests {
             )])
         };
         let yes = || Decision { accepted: true, comment: None };
+        let editor = Principal { role: Role::Viewer, name: "editors".into(), ..Principal::local() };
         let decide = |progress: &Progress, decision: Decision| {
-            apply(&definition(), progress, &to(None, None), UserInput::Decision(decision))
+            apply(&definition(), progress, &to(None, None), UserInput::Decision(decision), &editor)
         };
+        let other = Principal { role: Role::Operator, name: "others".into(), ..Principal::local() };
+        let by_other = apply(&definition(), &asks(None), &to(None, None), UserInput::Decision(yes()), &other);
+        assert_eq!(by_other, Err(Refusal::NotAmong { named: vec!["editors".into()] }));
         let heard = decide(&asks(None), yes());
         assert_eq!(heard, Ok(InputOutcome::Decided(StepKey::step("a"), document.clone(), yes())));
         assert_eq!(decide(&asks(Some(yes())), yes()), Ok(InputOutcome::Known));

@@ -1,9 +1,10 @@
 //! Executions that wait for a person: questions and their answers, documents and their acceptance.
 
+use crate::sign_in::{make_key, with_key};
 use crate::support::definitions::{by_server, question_set, step, with, workflow};
 use crate::support::executions::{EXECUTIONS, Watched};
 use crate::support::model::{ModelServer, Turn, user_text};
-use crate::support::{Response, TestApp, Value, json, laws, wait_until};
+use crate::support::{Request, Response, TestApp, Value, json, laws, wait_until};
 
 const EVERY_KIND: &str = "Write it.
 builtin: ask What?
@@ -159,6 +160,26 @@ fn accepted_by_a_person(max_attempts: u32) -> Value {
     let note =
         with(step("note", &[], "Write it."), json!({"acceptance": {"required": true}, "max_attempts": max_attempts}));
     workflow("accept", &[by_server(note), step("end", &["note"], "End it.")])
+}
+
+#[test]
+fn a_document_is_decided_on_by_whom_the_workflow_names() {
+    let server = ModelServer::scripted(versions(&["First"]));
+    let app = TestApp::with(&[("ADE_AUTH", "on"), ("ADE_OPENAI_BASE_URL", &server.url())]);
+    let acceptance = json!({"acceptance": {"required": true, "accepted_by": ["board"]}});
+    let note = by_server(with(step("note", &[], "Write it."), acceptance));
+    let mut it = app.execute_new(&workflow("accept", &[note, step("end", &["note"], "End it.")]));
+    assert_eq!(it.until_type("acceptance_needed")["payload"]["accepted_by"], json!(["board"]));
+    wait_until("it waits", || it.show()["status"] == "waiting_acceptance");
+    let decide = |name: &str| {
+        let (_, key) = make_key(&app, &json!({"name": name, "role": "operator"}));
+        let request = Request::post(format!("{EXECUTIONS}/{}/steps/note/acceptance", it.id));
+        app.send(&with_key(request.json(&json!({"accepted": true})), &key))
+    };
+    assert_eq!(decide("others").problem(403, "not_among_accepters")["accepted_by"], json!(["board"]));
+    decide("board").expect(200);
+    assert_eq!(it.until_type("acceptance_given")["payload"]["decided_by"]["name"], "board");
+    it.ends("completed");
 }
 
 fn versions(texts: &[&str]) -> Vec<Turn> {

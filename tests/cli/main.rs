@@ -5,6 +5,7 @@ mod support;
 
 mod commands;
 mod exec;
+mod keys;
 mod maintenance;
 mod operations;
 mod output;

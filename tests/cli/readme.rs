@@ -21,6 +21,7 @@ fn blocks() -> Vec<&'static str> {
 fn follow(data_dir: &Path, address: &str, commands: &str, input: &str) -> String {
     let script =
         commands.replace("cargo run --release --", env!("CARGO_BIN_EXE_ade")).replace("127.0.0.1:8000", address);
+    let script = script.replace("data/admin.key", &data_dir.join("admin.key").display().to_string());
     let environment = ade(data_dir, &Settings::new());
     let typed = data_dir.join("typed.txt");
     fs::write(&typed, input).unwrap();
@@ -31,6 +32,13 @@ fn follow(data_dir: &Path, address: &str, commands: &str, input: &str) -> String
     let (code, out, err) = outcome(&output);
     assert_eq!(code, Some(0), "{out}\n{err}");
     out
+}
+
+/// As a reader's service is.
+fn signing_in() -> Settings {
+    let mut settings = settings();
+    settings.insert("ADE_AUTH", "on".into());
+    settings
 }
 
 /// The JSON documents that stand one behind the other.
@@ -57,7 +65,7 @@ fn the_example_runs_by_one_command_without_a_service() {
 #[test]
 fn the_example_runs_over_http_as_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_with(folder.path(), &settings());
+    let server = Server::start_with(folder.path(), &signing_in());
     let out = follow(folder.path(), &server.address.to_string(), blocks()[1], "");
     for event in ["execution_started", "clarification_needed", "clarification_answered", "step_completed", "complete"] {
         assert!(out.contains(&format!("event: {event}\n")), "{event}: {out}");

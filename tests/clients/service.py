@@ -42,7 +42,7 @@ class Service:
         self.data_dir = folder / "data"
         engine = copy_package("engine", folder / "engine")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ADE_")}
-        own = {"ADE_BIND": f"127.0.0.1:{self.port}", "ADE_DATA_DIR": self.data_dir, "ADE_ENGINE_SPEC": engine}
+        own = {"ADE_AUTH": "off", "ADE_BIND": f"127.0.0.1:{self.port}", "ADE_DATA_DIR": self.data_dir, "ADE_ENGINE_SPEC": engine}
         own |= {"ADE_INSTALLER": "pip", "ADE_MAX_CONCURRENCY": "4", "ADE_SSE_HEARTBEAT": "2s"}
         self._environment = {**kept, **{name: str(value) for name, value in own.items()}, **(settings or {})}
         self._child: subprocess.Popen | None = None

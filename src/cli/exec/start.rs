@@ -81,10 +81,7 @@ async fn with_service(
 ) -> Result<Exit, CommandError> {
     // From here on an interrupt does not just end this process, which may have a service to end first.
     let mut signals = Signals::new().map_err(CommandError::failed)?;
-    let service = match server {
-        Some(url) => Service::remote(url),
-        None => attach_or_start(settings).await.map_err(CommandError::failed)?,
-    };
+    let service = attach_or_start(settings, server).await.map_err(CommandError::failed)?;
     let client = service.client();
     let ending = match find(&client).await {
         Ok(id) => followed(client, id, &service, &mut signals).await,

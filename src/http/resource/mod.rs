@@ -1,5 +1,7 @@
 //! What the interface shows: one file per kind of record, every member of the JSON a field of a struct.
 
+pub mod api_key;
+pub mod session;
 pub mod build;
 pub mod configuration;
 pub mod document;

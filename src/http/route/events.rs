@@ -21,7 +21,7 @@ use crate::domain::{ExecutionId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
-use crate::http::auth::Viewer;
+use crate::http::auth::{StreamReader, Viewer};
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
@@ -58,7 +58,7 @@ fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, kind: StreamKind)
 }
 
 async fn any_form<Id: Streamed>(
-    Viewer(principal): Viewer,
+    StreamReader(principal): StreamReader,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
@@ -73,7 +73,7 @@ fn varying(mut answer: HttpResponse) -> HttpResponse {
 }
 
 async fn stream<Id: Streamed>(
-    Viewer(principal): Viewer,
+    StreamReader(principal): StreamReader,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
@@ -82,7 +82,7 @@ async fn stream<Id: Streamed>(
 }
 
 async fn download<Id: Streamed>(
-    Viewer(principal): Viewer,
+    StreamReader(principal): StreamReader,
     registry: Registry,
     id: web::Path<Id>,
     request: HttpRequest,
@@ -100,7 +100,11 @@ async fn key(principal: &Principal, registry: &RegistryHandle, id: impl Into<Str
 }
 
 /// The stream of that id, if the caller may see it.
-async fn find(principal: &Principal, registry: &RegistryHandle, id: StreamId) -> Result<Option<StreamKey>, Problem> {
+pub(super) async fn find(
+    principal: &Principal,
+    registry: &RegistryHandle,
+    id: StreamId,
+) -> Result<Option<StreamKey>, Problem> {
     let (store, scope) = (registry.store(), &principal.workspaces);
     each_kind!(W => if let Ok(id) = id.try_into() {
         return Ok(store.find::<W>(scope, id).await?.map(|work| work.stream_key()));

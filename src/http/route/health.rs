@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::read::Read as _;
 use crate::blocking::blocking;
 use crate::files::Dir;
+use crate::http::auth::Viewer;
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 
@@ -57,7 +58,8 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(LiveResource { status: "ok" })
 }
 
-async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
+/// What is wrong is told to who is let in; whether something is, to everybody.
+async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
     let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
@@ -71,13 +73,16 @@ async fn ready(registry: web::Data<RegistryHandle>) -> HttpResponse {
         true => component("work", "ok", None),
         false => component("work", "unavailable", Some("the registry does not answer")),
     };
-    let components = [
+    let mut components = [
         database,
         directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
         directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
         safe_mode(&registry),
     ];
+    if caller.is_none() {
+        components.iter_mut().for_each(|component| component.detail = None);
+    }
     let any = |status: &str| components.iter().any(|component| component.status == status);
     let status = ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok");
     let body = ReadyResource { status, components: &components };

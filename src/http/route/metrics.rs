@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 
 use super::read::Read as _;
-use crate::http::auth::Viewer;
+use crate::http::auth::Overseer;
 use crate::http::connection::Connections;
 use crate::http::exposition::{Exposition, Labels, exposition};
 use crate::http::problem::Problem;
@@ -22,7 +22,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
 }
 
 async fn metrics(
-    _: Viewer,
+    _: Overseer,
     _: NoQuery,
     registry: web::Data<RegistryHandle>,
     requests: web::Data<RequestMeters>,

@@ -4,6 +4,8 @@ mod read;
 mod work;
 pub mod health;
 pub mod metrics;
+pub mod api_keys;
+pub mod session;
 pub mod workspaces;
 pub mod configurations;
 pub mod documents;
@@ -26,6 +28,8 @@ use super::paths::API;
 pub fn mount(config: &mut web::ServiceConfig) {
     config.configure(health::mount).configure(metrics::mount).service(
         web::scope(API)
+            .configure(api_keys::mount)
+            .configure(session::mount)
             .configure(workspaces::mount)
             .configure(configurations::mount)
             .configure(documents::mount)

@@ -14,7 +14,7 @@ use crate::http::auth::{Operator, Viewer};
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::API;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
 use crate::registry::RegistryHandle;
@@ -34,12 +34,16 @@ struct NewWorkspace {
 }
 
 async fn create(
-    _: Operator,
+    Operator(principal): Operator,
     registry: web::Data<RegistryHandle>,
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
+    // It would be none of its own.
+    if principal.workspaces != Scope::All {
+        return Err(Problem::new(Code::AllWorkspacesRequired, "only who may see every workspace can make one"));
+    }
     let new: NewWorkspace = body.required()?;
     let name = new.name.trim().to_owned();
     input::label("name", &name, 255)?;

@@ -301,7 +301,7 @@ pub async fn answer(core: Core, scope: Scope, id: ExecutionId, answer: Answer) -
     }
     let workflow = definition_of(&core, &execution).await?.ok_or(AnswerExecutionError::NotFound)?;
     let progress = progress(&core, &execution).await?;
-    match apply(&workflow, &progress, &answer.to, answer.input)? {
+    match apply(&workflow, &progress, &answer.to, answer.input, &answer.by)? {
         InputOutcome::Known => Ok(()),
         _ if progress.status.is_terminal() => {
             let what = format!("the execution has ended: {}", progress.status);

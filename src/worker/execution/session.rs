@@ -26,6 +26,7 @@ use crate::domain::progress::{EndReason, ExecutionFailureCode, StepKey};
 use crate::domain::status::ExecutionStatus;
 use crate::domain::time::{Timestamp, duration_ms};
 use crate::domain::work::Work as _;
+use crate::event::payload::Caller;
 use crate::event::payload::execution::{
     ACCEPTANCE_GIVEN, AcceptanceGiven, CLARIFICATION_ANSWERED, COMPLETE, ClarificationAnswered, EXECUTION_STARTED,
     ExecutionStarted, LLM_CALL, STEP_CANCELLED, STEP_COMPLETED, STEP_FAILED, STEP_SKIPPED, StepCompleted, StepEnded,
@@ -285,9 +286,9 @@ impl Session {
         let Answer { to, input, by } = answer;
         let heard = {
             let progress = self.work.writer.progress();
-            apply(&self.work.job.workflow, &progress, &to, input)
+            apply(&self.work.job.workflow, &progress, &to, input, &by)
         };
-        let (writer, by) = (&self.work.writer, Some(by));
+        let (writer, by) = (&self.work.writer, Some(Caller::from(&by)));
         let written = match heard {
             Err(refusal) => {
                 let _ = reply.send(Err(AnswerError::Refused(refusal)));

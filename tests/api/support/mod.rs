@@ -22,6 +22,7 @@ use ade::app::{Application, StartError, StopHandle};
 use ade::config::{Environment, Settings, Sources};
 use ade::registry::{ActorState, Observed, PruneReport, RegistryHandle};
 use ade_test_support::database::{Locked, TestDatabase};
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 pub use ade_test_support::http::{Request, Response, in_turn};
@@ -35,6 +36,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     ground: Arc<Ground>,
     settings: Vec<(String, String)>,
+    /// Of the first admin, where there is sign-in.
+    key: Option<String>,
     stop: StopHandle,
     registry: RegistryHandle,
     service: Option<JoinHandle<Aftermath>>,
@@ -111,7 +114,15 @@ impl TestApp {
     pub fn restart(mut self) -> Self {
         self.allows_open_logs = true;
         self.stop_now();
-        Self::try_start(self.ground.clone(), self.settings.clone()).unwrap()
+        let mut again = Self::try_start(self.ground.clone(), self.settings.clone()).unwrap();
+        again.key = self.key.take();
+        again
+    }
+
+    /// The key of the first admin.
+    #[track_caller]
+    pub fn key(&self) -> &str {
+        self.key.as_deref().expect("a service with sign-in")
     }
 
     fn try_start(ground: Arc<Ground>, settings: Vec<(String, String)>) -> Result<Self, String> {
@@ -124,9 +135,9 @@ impl TestApp {
         let (started, start) = mpsc::channel();
         let service = std::thread::spawn(move || serve(loaded, &started));
         match start.recv().expect("a start has an outcome") {
-            Ok(Running { address, stop, registry }) => {
+            Ok(Running { address, key, stop, registry }) => {
                 let service = Some(service);
-                Ok(Self { address, ground, settings, stop, registry, service, allows_open_logs: false })
+                Ok(Self { address, ground, settings, key, stop, registry, service, allows_open_logs: false })
             }
             Err(error) => {
                 service.join().unwrap();
@@ -234,6 +245,7 @@ fn environment(ground: &Ground, own: &[(String, String)]) -> Environment {
         ("PATH".into(), format!("{}:{path}", tools::uv_directory().display())),
         ("HOME".into(), folder.display().to_string()),
         ("ADE_BIND".into(), "127.0.0.1:0".into()),
+        ("ADE_AUTH".into(), "off".into()),
         ("ADE_DATA_DIR".into(), folder.join("data").display().to_string()),
         ("ADE_ENGINE_SPEC".into(), folder.join("engine").display().to_string()),
         ("ADE_PYTHON_BIN".into(), tools::python().into()),
@@ -249,6 +261,7 @@ fn environment(ground: &Ground, own: &[(String, String)]) -> Environment {
 
 struct Running {
     address: SocketAddr,
+    key: Option<String>,
     stop: StopHandle,
     registry: RegistryHandle,
 }
@@ -268,7 +281,9 @@ fn serve(settings: Settings, started: &mpsc::Sender<Started>) -> Aftermath {
         };
         let registry = application.registry().clone();
         let (address, stop) = (application.address(), application.stop_handle());
-        started.send(Ok(Running { address, stop, registry: registry.clone() })).unwrap();
+        let key = application.first_key().await.expect("a key can be made");
+        let key = key.map(|key| key.expose_secret().to_owned());
+        started.send(Ok(Running { address, key, stop, registry: registry.clone() })).unwrap();
         application.run().await.expect("the service ends well");
         let deadline = Instant::now() + TIMEOUT;
         loop {

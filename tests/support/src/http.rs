@@ -36,6 +36,10 @@ impl Request {
         self
     }
 
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name))
+    }
+
     pub fn json(self, value: &Value) -> Self {
         self.body("application/json", value.to_string())
     }

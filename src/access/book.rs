@@ -1,0 +1,439 @@
+//! Who is let in, as memory has it. Pure: told what time it is, it waits for nothing.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::revocation::Revocation;
+use super::secret;
+use super::shown::{Csrf, Shown};
+use crate::domain::access::{ApiKey, Grant, GrantKind, SecretDigest};
+use crate::domain::principal::{Principal, Role};
+use crate::domain::time::Timestamp;
+use crate::domain::{KeyId, StreamId};
+
+/// Keys that are live at a time.
+pub const MAX_KEYS: usize = 1000;
+/// Sessions and tickets that are live at a time.
+pub const MAX_GRANTS: usize = 10_000;
+/// Of one key, so that no key takes all.
+pub const MAX_GRANTS_OF_KEY: usize = 2_000;
+/// A use is written down at most once in this time.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// A caller that is let in.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    pub principal: Principal,
+    pub via: Via,
+    /// When this is told, what goes on for the caller must end.
+    pub revocation: Revocation,
+}
+
+/// By what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    Key,
+    Session(SecretDigest),
+    /// Lets in to this stream and nowhere else.
+    Ticket(StreamId),
+}
+
+/// Why a caller is not let in. None of these says which part of a secret was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the request shows no key")]
+    NothingShown,
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("the key is unknown, revoked or expired")]
+    Unknown,
+    #[error("the session is unknown or has ended")]
+    NoSession,
+    #[error("the ticket is unknown or has expired")]
+    NoTicket,
+    #[error("a change by a session needs its token in `X-CSRF-Token`")]
+    Csrf,
+}
+
+/// There are too many already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are {limit} already")]
+pub struct Full {
+    pub limit: usize,
+}
+
+/// What is to be written down of uses, by digest or id.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    pub keys: Vec<(KeyId, Timestamp)>,
+    pub grants: Vec<(SecretDigest, Timestamp)>,
+}
+
+pub struct Book {
+    keys: HashMap<KeyId, HeldKey>,
+    grants: HashMap<SecretDigest, HeldGrant>,
+    /// Of the program that embeds the service; nowhere but here.
+    local: Option<(KeyId, SecretDigest)>,
+    /// To be deleted.
+    ended: Vec<SecretDigest>,
+    session_idle: Duration,
+}
+
+struct HeldKey {
+    key: ApiKey,
+    digest: SecretDigest,
+    revocation: Revocation,
+    noted: Option<Timestamp>,
+}
+
+struct HeldGrant {
+    grant: Grant,
+    revocation: Revocation,
+    noted: Option<Timestamp>,
+}
+
+impl Book {
+    pub fn new(session_idle: Duration) -> Self {
+        Self { keys: HashMap::new(), grants: HashMap::new(), local: None, ended: Vec::new(), session_idle }
+    }
+
+    pub fn set_local(&mut self, id: KeyId, digest: SecretDigest) {
+        self.local = Some((id, digest));
+    }
+
+    pub fn admit(&mut self, shown: &Shown, now: Timestamp) -> Result<Admitted, Refused> {
+        match *shown {
+            Shown::Nothing => Err(Refused::NothingShown),
+            Shown::Malformed(why) => Err(Refused::Malformed(why)),
+            Shown::Key(id, digest) => self.by_key(id, digest, now),
+            Shown::Ticket(digest) => self.by_ticket(digest, now),
+            Shown::Session { digest, csrf } => self.by_session(digest, csrf, now),
+        }
+    }
+
+    fn by_key(&mut self, id: KeyId, digest: SecretDigest, now: Timestamp) -> Result<Admitted, Refused> {
+        if let Some((_, local)) = self.local.filter(|(local, _)| *local == id) {
+            let admitted =
+                || Admitted { principal: Principal::local(), via: Via::Key, revocation: Revocation::default() };
+            return secret::is_same(local, digest).then(admitted).ok_or(Refused::Unknown);
+        }
+        let held = self.keys.get_mut(&id).filter(|held| secret::is_same(held.digest, digest));
+        let held = held.filter(|held| held.key.is_live(now)).ok_or(Refused::Unknown)?;
+        held.key.last_used_at = Some(now);
+        Ok(Admitted { principal: held.key.principal(), via: Via::Key, revocation: held.revocation.clone() })
+    }
+
+    fn by_session(&mut self, digest: SecretDigest, csrf: Csrf, now: Timestamp) -> Result<Admitted, Refused> {
+        let is_session = |kind: GrantKind| kind == GrantKind::Session;
+        let (principal, held) = self.granted(digest, is_session, now).ok_or(Refused::NoSession)?;
+        if csrf == Csrf::Wrong {
+            return Err(Refused::Csrf);
+        }
+        held.grant.used_at = Some(now);
+        Ok(Admitted { principal, via: Via::Session(digest), revocation: held.revocation.clone() })
+    }
+
+    fn by_ticket(&mut self, digest: SecretDigest, now: Timestamp) -> Result<Admitted, Refused> {
+        let is_ticket = |kind: GrantKind| kind != GrantKind::Session;
+        let (principal, held) = self.granted(digest, is_ticket, now).ok_or(Refused::NoTicket)?;
+        let GrantKind::Ticket(stream) = held.grant.kind else { return Err(Refused::NoTicket) };
+        held.grant.used_at = Some(now);
+        let principal = Principal { role: Role::Viewer, ..principal };
+        Ok(Admitted { principal, via: Via::Ticket(stream), revocation: held.revocation.clone() })
+    }
+
+    /// A live grant of a live key. Looking a digest up takes a time that says nothing about the secret.
+    fn granted(
+        &mut self,
+        digest: SecretDigest,
+        kind: impl Fn(GrantKind) -> bool,
+        now: Timestamp,
+    ) -> Option<(Principal, &mut HeldGrant)> {
+        let held = self.grants.get_mut(&digest)?;
+        let key = &self.keys.get(&held.grant.key_id).filter(|held| held.key.is_live(now))?.key;
+        (kind(held.grant.kind) && held.grant.is_live(self.session_idle, now)).then(|| (key.principal(), held))
+    }
+
+    pub fn check_room_for_key(&self) -> Result<(), Full> {
+        if self.keys.len() < MAX_KEYS { Ok(()) } else { Err(Full { limit: MAX_KEYS }) }
+    }
+
+    pub fn check_room_for_grant(&self, key_id: KeyId) -> Result<(), Full> {
+        let of_key = self.grants.values().filter(|held| held.grant.key_id == key_id).count();
+        match (self.grants.len(), of_key) {
+            (MAX_GRANTS.., _) => Err(Full { limit: MAX_GRANTS }),
+            (_, MAX_GRANTS_OF_KEY..) => Err(Full { limit: MAX_GRANTS_OF_KEY }),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn add_key(&mut self, key: ApiKey, digest: SecretDigest) {
+        let noted = key.last_used_at;
+        self.keys.insert(key.id, HeldKey { key, digest, revocation: Revocation::default(), noted });
+    }
+
+    /// One whose key or session is not held is over before it begins.
+    pub fn add_grant(&mut self, grant: Grant) {
+        let has_session = grant.session.is_none_or(|session| self.grants.contains_key(&session));
+        if !has_session || !self.keys.contains_key(&grant.key_id) {
+            self.ended.push(grant.digest);
+            return;
+        }
+        let noted = grant.used_at;
+        self.grants.insert(grant.digest, HeldGrant { grant, revocation: Revocation::default(), noted });
+    }
+
+    pub fn end_key(&mut self, id: KeyId) {
+        if let Some(held) = self.keys.remove(&id) {
+            held.revocation.revoke();
+        }
+        self.end_grants(|grant| grant.key_id == id);
+    }
+
+    pub fn end_grant(&mut self, digest: SecretDigest) {
+        if let Some(held) = self.grants.remove(&digest) {
+            held.revocation.revoke();
+            self.ended.push(digest);
+            self.end_grants(|grant| grant.session == Some(digest));
+        }
+    }
+
+    fn end_grants(&mut self, are_over: impl Fn(&Grant) -> bool) {
+        let over = self.grants.values().filter(|held| are_over(&held.grant)).map(|held| held.grant.digest);
+        over.collect::<Vec<_>>().into_iter().for_each(|digest| self.end_grant(digest));
+    }
+
+    /// Takes over what the database holds: another process may have made and revoked keys.
+    pub fn take_over(&mut self, rows: Vec<(ApiKey, SecretDigest)>, now: Timestamp) {
+        let is_there = |id: &KeyId| rows.iter().any(|(key, _)| key.id == *id);
+        let gone = self.keys.keys().filter(|id| !is_there(id)).copied().collect::<Vec<_>>();
+        gone.into_iter().for_each(|id| self.end_key(id));
+        for (key, digest) in rows {
+            if key.is_live(now) && !self.keys.contains_key(&key.id) {
+                self.add_key(key, digest);
+            }
+        }
+    }
+
+    /// Ends what has expired.
+    pub fn sweep(&mut self, now: Timestamp) {
+        let keys = self.keys.values().filter(|held| !held.key.is_live(now)).map(|held| held.key.id);
+        keys.collect::<Vec<_>>().into_iter().for_each(|id| self.end_key(id));
+        let idle = self.session_idle;
+        self.end_grants(|grant| !grant.is_live(idle, now));
+    }
+
+    /// What is not written down yet, and counts as written from now on. The first use of a ticket is not put off: without
+    /// it the ticket would not outlive a restart.
+    pub fn take_uses(&mut self) -> Uses {
+        let mut uses = Uses::default();
+        for held in self.keys.values_mut() {
+            uses.keys.extend(due(held.key.last_used_at, &mut held.noted).map(|used| (held.key.id, used)));
+        }
+        for held in self.grants.values_mut() {
+            uses.grants.extend(due(held.grant.used_at, &mut held.noted).map(|used| (held.grant.digest, used)));
+        }
+        uses
+    }
+
+    /// What is over and to be deleted.
+    pub fn take_ended(&mut self) -> Vec<SecretDigest> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// They could not be deleted.
+    pub fn put_back(&mut self, ended: Vec<SecretDigest>) {
+        self.ended.extend(ended);
+    }
+}
+
+fn due(used: Option<Timestamp>, noted: &mut Option<Timestamp>) -> Option<Timestamp> {
+    let used = used?;
+    let is_due = noted.is_none_or(|noted| (used - noted).to_std().is_ok_and(|passed| passed >= NOTED_EVERY));
+    is_due.then(|| *noted.insert(used))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{TimeDelta, TimeZone, Utc};
+
+    use super::*;
+    use crate::domain::principal::Scope;
+    use crate::domain::{RunId, WorkspaceId};
+
+    fn at(seconds: i64) -> Timestamp {
+        Utc.timestamp_opt(1_767_225_600 + seconds, 0).unwrap()
+    }
+
+    fn key(role: Role) -> ApiKey {
+        ApiKey {
+            id: KeyId::generate(),
+            name: "k".into(),
+            role,
+            workspaces: Scope::Only(vec![WorkspaceId::generate()]),
+            created_by: "local".into(),
+            created_at: at(0),
+            expires_at: None,
+            last_used_at: None,
+            revoked_at: None,
+        }
+    }
+
+    const OF_KEY: SecretDigest = SecretDigest([1; 32]);
+    const OF_GRANT: SecretDigest = SecretDigest([2; 32]);
+
+    fn book() -> Book {
+        Book::new(Duration::from_secs(100))
+    }
+
+    fn grant(kind: GrantKind, of: &ApiKey) -> Grant {
+        let (created_at, expires_at) = (at(0), at(1000));
+        Grant { digest: OF_GRANT, kind, key_id: of.id, session: None, created_at, used_at: None, expires_at }
+    }
+
+    fn session(csrf: Csrf) -> Shown {
+        Shown::Session { digest: OF_GRANT, csrf }
+    }
+
+    #[test]
+    fn a_key_lets_in_with_its_own_secret_and_what_it_may_do() {
+        let (mut book, key) = (book(), key(Role::Operator));
+        book.add_key(key.clone(), OF_KEY);
+        let admitted = book.admit(&Shown::Key(key.id, OF_KEY), at(1)).unwrap();
+        assert_eq!((admitted.principal, admitted.via), (key.principal(), Via::Key));
+        for (id, digest) in [(key.id, OF_GRANT), (KeyId::generate(), OF_KEY)] {
+            assert_eq!(book.admit(&Shown::Key(id, digest), at(1)).unwrap_err(), Refused::Unknown);
+        }
+        assert_eq!(book.admit(&Shown::Nothing, at(1)).unwrap_err(), Refused::NothingShown);
+    }
+
+    #[test]
+    fn the_key_of_the_embedding_program_is_the_local_callers() {
+        let (mut book, id) = (book(), KeyId::generate());
+        book.set_local(id, OF_KEY);
+        assert_eq!(book.admit(&Shown::Key(id, OF_KEY), at(0)).unwrap().principal, Principal::local());
+        assert_eq!(book.admit(&Shown::Key(id, OF_GRANT), at(0)).unwrap_err(), Refused::Unknown);
+        book.take_over(vec![], at(0));
+        assert!(book.admit(&Shown::Key(id, OF_KEY), at(0)).is_ok(), "no database knows it");
+    }
+
+    #[test]
+    fn a_session_acts_as_its_key_and_a_ticket_only_reads() {
+        let (mut book, key) = (book(), key(Role::Admin));
+        book.add_key(key.clone(), OF_KEY);
+        book.add_grant(grant(GrantKind::Session, &key));
+        assert_eq!(book.admit(&session(Csrf::Right), at(1)).unwrap().principal, key.principal());
+        assert_eq!(book.admit(&session(Csrf::Wrong), at(1)).unwrap_err(), Refused::Csrf);
+        assert_eq!(book.admit(&Shown::Ticket(OF_GRANT), at(1)).unwrap_err(), Refused::NoTicket);
+
+        let stream = StreamId::from(RunId::generate());
+        book.add_grant(grant(GrantKind::Ticket(stream), &key));
+        let admitted = book.admit(&Shown::Ticket(OF_GRANT), at(1)).unwrap();
+        assert_eq!((admitted.principal.role, admitted.via), (Role::Viewer, Via::Ticket(stream)));
+        assert_eq!(admitted.principal.workspaces, key.workspaces);
+        assert_eq!(book.admit(&session(Csrf::NotNeeded), at(1)).unwrap_err(), Refused::NoSession);
+    }
+
+    #[test]
+    fn when_a_key_ends_everything_that_it_let_in_ends() {
+        for end in [
+            (|book: &mut Book, id| book.end_key(id)) as fn(&mut Book, KeyId),
+            |book, _| book.take_over(vec![], at(2)),
+            |book, _| book.sweep(at(500)),
+        ] {
+            let mut book = book();
+            let key = ApiKey { expires_at: Some(at(500)), ..key(Role::Viewer) };
+            book.add_key(key.clone(), OF_KEY);
+            book.add_grant(grant(GrantKind::Session, &key));
+            let by_key = book.admit(&Shown::Key(key.id, OF_KEY), at(1)).unwrap().revocation;
+            let by_session = book.admit(&session(Csrf::NotNeeded), at(1)).unwrap().revocation;
+            assert!(!by_key.is_revoked() && !by_session.is_revoked());
+            end(&mut book, key.id);
+            assert!(by_key.is_revoked() && by_session.is_revoked());
+            assert_eq!(book.admit(&Shown::Key(key.id, OF_KEY), at(1)).unwrap_err(), Refused::Unknown);
+            assert_eq!(book.admit(&session(Csrf::NotNeeded), at(1)).unwrap_err(), Refused::NoSession);
+            assert_eq!(book.take_ended(), [OF_GRANT]);
+        }
+    }
+
+    #[test]
+    fn a_session_that_ends_leaves_its_key() {
+        let (mut book, key) = (book(), key(Role::Viewer));
+        book.add_key(key.clone(), OF_KEY);
+        book.add_grant(grant(GrantKind::Session, &key));
+        let by_key = book.admit(&Shown::Key(key.id, OF_KEY), at(1)).unwrap().revocation;
+        let by_session = book.admit(&session(Csrf::NotNeeded), at(1)).unwrap().revocation;
+        book.sweep(at(100));
+        assert!(!by_session.is_revoked(), "used a second after it was made");
+        book.sweep(at(101));
+        assert!(by_session.is_revoked() && !by_key.is_revoked());
+    }
+
+    #[test]
+    fn a_ticket_ends_with_the_session_that_asked_for_it() {
+        let (mut book, key) = (book(), key(Role::Viewer));
+        book.add_key(key.clone(), OF_KEY);
+        book.add_grant(grant(GrantKind::Session, &key));
+        let kind = GrantKind::Ticket(RunId::generate().into());
+        let digest = SecretDigest([3; 32]);
+        let ticket = Grant { digest, session: Some(OF_GRANT), ..grant(kind, &key) };
+        book.add_grant(ticket.clone());
+        let admitted = book.admit(&Shown::Ticket(digest), at(1)).unwrap();
+        book.end_grant(OF_GRANT);
+        assert!(admitted.revocation.is_revoked());
+        assert_eq!(book.take_ended(), [OF_GRANT, digest]);
+        book.add_grant(ticket);
+        assert_eq!(book.take_ended(), [digest], "its session has ended meanwhile");
+    }
+
+    #[test]
+    fn what_the_database_has_is_taken_over_and_what_is_held_stays_as_it_is() {
+        let (mut book, held) = (book(), key(Role::Viewer));
+        book.add_key(held.clone(), OF_KEY);
+        let revocation = book.admit(&Shown::Key(held.id, OF_KEY), at(1)).unwrap().revocation;
+        let (new, expired) = (key(Role::Admin), ApiKey { expires_at: Some(at(2)), ..key(Role::Admin) });
+        book.take_over(vec![(held, OF_KEY), (new.clone(), OF_GRANT), (expired.clone(), OF_GRANT)], at(3));
+        assert!(!revocation.is_revoked());
+        assert!(book.admit(&Shown::Key(new.id, OF_GRANT), at(3)).is_ok());
+        assert!(book.admit(&Shown::Key(expired.id, OF_GRANT), at(3)).is_err());
+    }
+
+    #[test]
+    fn a_grant_without_its_key_is_deleted() {
+        let mut book = book();
+        book.add_grant(grant(GrantKind::Session, &key(Role::Viewer)));
+        assert!(book.admit(&session(Csrf::NotNeeded), at(1)).is_err());
+        assert_eq!(book.take_ended(), [OF_GRANT]);
+        assert_eq!(book.take_ended(), []);
+    }
+
+    #[test]
+    fn uses_are_written_down_at_once_and_then_once_a_minute() {
+        let (mut book, key) = (book(), key(Role::Viewer));
+        book.add_key(key.clone(), OF_KEY);
+        assert_eq!(book.take_uses(), Uses::default());
+        let mut noted = Vec::new();
+        for second in [1, 2, 59, 61, 62, 121] {
+            book.admit(&Shown::Key(key.id, OF_KEY), at(second)).unwrap();
+            noted.extend(book.take_uses().keys.into_iter().map(|(_, used)| (used - at(0)).num_seconds()));
+        }
+        assert_eq!(noted, [1, 61, 121]);
+    }
+
+    #[test]
+    fn one_key_does_not_take_the_room_of_all() {
+        let (mut book, one, other) = (book(), key(Role::Viewer), key(Role::Viewer));
+        book.add_key(one.clone(), OF_KEY);
+        book.add_key(other.clone(), OF_KEY);
+        for number in 0..MAX_GRANTS_OF_KEY as u64 {
+            assert_eq!(book.check_room_for_grant(one.id), Ok(()));
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&number.to_le_bytes());
+            book.add_grant(Grant { digest: SecretDigest(digest), ..grant(GrantKind::Session, &one) });
+        }
+        assert_eq!(book.check_room_for_grant(one.id), Err(Full { limit: MAX_GRANTS_OF_KEY }));
+        assert_eq!(book.check_room_for_grant(other.id), Ok(()));
+        book.sweep(at(0) + TimeDelta::days(1));
+        assert_eq!(book.check_room_for_grant(one.id), Ok(()));
+    }
+}

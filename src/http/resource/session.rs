@@ -1,0 +1,77 @@
+//! Who a caller is, and what it was given.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+
+use super::api_key::workspaces;
+use crate::access::Access;
+use crate::access::book::{Admitted, Via};
+use crate::domain::access::{Grant, TICKET_FIRST_USE};
+use crate::domain::principal::Role;
+use crate::domain::{KeyId, StreamId, WorkspaceId, time};
+use crate::http::paths;
+
+#[derive(Serialize)]
+pub struct SessionResource<'a> {
+    object: &'static str,
+    /// Whether the service asks for keys at all.
+    sign_in: bool,
+    /// `key`, `session`, or `none` where sign-in is off.
+    via: &'static str,
+    key_id: Option<KeyId>,
+    name: &'a str,
+    role: Role,
+    /// Null for all.
+    workspaces: Option<&'a [WorkspaceId]>,
+    /// For `X-CSRF-Token`, of a session.
+    csrf_token: Option<String>,
+    /// Of a session: unused for so long, it ends.
+    idle_timeout_seconds: Option<u64>,
+}
+
+impl<'a> SessionResource<'a> {
+    pub fn of(admitted: &'a Admitted, csrf_token: Option<String>, access: &Access) -> Self {
+        let (via, idle) = match admitted.via {
+            _ if !access.is_on() => ("none", None),
+            Via::Session(_) => ("session", Some(access.limits().idle.as_secs())),
+            Via::Key | Via::Ticket(_) => ("key", None),
+        };
+        Self {
+            object: "ade.session",
+            sign_in: access.is_on(),
+            via,
+            key_id: admitted.principal.key_id,
+            name: &admitted.principal.name,
+            role: admitted.principal.role,
+            workspaces: workspaces(&admitted.principal.workspaces),
+            csrf_token,
+            idle_timeout_seconds: idle,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct TicketResource<'a> {
+    object: &'static str,
+    ticket: &'a str,
+    stream: String,
+    /// To be used for the first time within.
+    first_use_seconds: u64,
+    expires_at: String,
+    /// Where the events are, the ticket included.
+    events_stream: String,
+}
+
+impl<'a> TicketResource<'a> {
+    pub fn of(secret: &'a SecretString, stream: StreamId, grant: &Grant) -> Self {
+        let ticket = secret.expose_secret();
+        Self {
+            object: "ade.stream_ticket",
+            ticket,
+            stream: stream.to_string(),
+            first_use_seconds: TICKET_FIRST_USE.as_secs(),
+            expires_at: time::format(grant.expires_at),
+            events_stream: format!("{}/events/stream?ticket={ticket}", paths::work(stream)),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A response that ends when its caller is not let in any more.
+//!
+//! Invariant: after that not a byte is asked for. Until then it costs each piece a load, and a response that waits one
+//! entry in a list.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use bytes::Bytes;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::access::revocation::Revocation;
+
+pub struct Revocable {
+    body: BoxBody,
+    revocation: Revocation,
+    told: Pin<Box<OwnedNotified>>,
+    /// Who is woken when it is told.
+    waker: Option<Waker>,
+}
+
+/// It is cut off, so that nobody takes it for a whole one.
+#[derive(Debug, thiserror::Error)]
+#[error("the caller is not let in any more")]
+struct Revoked;
+
+impl Revocable {
+    pub fn new(body: BoxBody, revocation: Revocation) -> Self {
+        Self { body, told: Box::pin(revocation.told()), revocation, waker: None }
+    }
+
+    /// Sees to it that this task is woken.
+    fn listen(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        self.waker = Some(context.waker().clone());
+        Future::poll(self.told.as_mut(), context)
+    }
+}
+
+impl MessageBody for Revocable {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let response = self.get_mut();
+        if response.revocation.is_revoked() {
+            return Poll::Ready(Some(Err(Revoked.into())));
+        }
+        match Pin::new(&mut response.body).poll_next(context) {
+            Poll::Pending if response.listen(context).is_ready() => Poll::Ready(Some(Err(Revoked.into()))),
+            polled => polled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use actix_web::body::BodyStream;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn poll(body: &mut Revocable, count: &Arc<Count>) -> Poll<Option<bool>> {
+        let waker = count.clone().into();
+        Pin::new(body).poll_next(&mut Context::from_waker(&waker)).map(|item| item.map(|item| item.is_ok()))
+    }
+
+    fn silent() -> BoxBody {
+        BoxBody::new(BodyStream::new(stream::pending::<Result<Bytes, std::io::Error>>()))
+    }
+
+    #[test]
+    fn a_response_that_waits_is_woken_and_ends() {
+        let (revocation, count) = (Revocation::default(), Arc::new(Count::default()));
+        let mut body = Revocable::new(silent(), revocation.clone());
+        assert_eq!((poll(&mut body, &count), poll(&mut body, &count)), (Poll::Pending, Poll::Pending));
+        revocation.revoke();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(poll(&mut body, &count), Poll::Ready(Some(false)));
+    }
+
+    #[test]
+    fn the_task_that_polled_last_is_woken() {
+        let (revocation, first, last) = (Revocation::default(), Arc::new(Count::default()), Arc::new(Count::default()));
+        let mut body = Revocable::new(silent(), revocation.clone());
+        assert!(poll(&mut body, &first).is_pending() && poll(&mut body, &last).is_pending());
+        revocation.revoke();
+        assert_eq!(last.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn nothing_is_asked_for_afterwards() {
+        let revocation = Revocation::default();
+        let bytes = || Ok::<_, std::io::Error>(Bytes::from_static(b"x"));
+        let endless = stream::repeat_with(bytes);
+        let mut body = Revocable::new(BoxBody::new(BodyStream::new(endless)), revocation.clone());
+        let count = Arc::default();
+        assert_eq!(poll(&mut body, &count), Poll::Ready(Some(true)));
+        revocation.revoke();
+        assert_eq!(poll(&mut body, &count), Poll::Ready(Some(false)));
+    }
+}

@@ -1,0 +1,148 @@
+//! What a key is traded for: sessions of browsers, and tickets for streams.
+
+use actix_web::http::header::{CacheControl, CacheDirective, SET_COOKIE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::events;
+use super::read::Read as _;
+use crate::access::Access;
+use crate::access::book::{Admitted, Via};
+use crate::access::secret::csrf_token;
+use crate::access::shown::{SESSION_COOKIE, Shown, Texts};
+use crate::domain::StreamId;
+use crate::http::auth::KeyHolder;
+use crate::http::input::{self, Json};
+use crate::http::paths;
+use crate::http::problem::{Code, Problem};
+use crate::http::query::NoQuery;
+use crate::http::resource::session::{SessionResource, TicketResource};
+use crate::http::sign_in::session_secret;
+use crate::registry::RegistryHandle;
+
+pub fn mount(config: &mut web::ServiceConfig) {
+    config
+        .service(web::resource("/session").route(web::post().to(sign_in)).route(web::delete().to(sign_out)).read(show))
+        .service(web::resource("/stream-tickets").route(web::post().to(ticket)));
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SignInBody {
+    key: Option<String>,
+}
+
+/// Trades the key of the body, or of a header, for a cookie.
+async fn sign_in(
+    caller: Result<KeyHolder, Problem>,
+    access: web::Data<Access>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let SignInBody { key } = body.or_default()?;
+    let key = key.map(SecretString::from);
+    let admitted = match (&key, access.is_on()) {
+        (Some(key), true) => access.admit(&of_body(key))?,
+        _ => caller?.0,
+    };
+    if !access.is_on() {
+        return Ok(HttpResponse::Ok().json(SessionResource::of(&admitted, None, &access)));
+    }
+    if admitted.via != Via::Key {
+        return Err(Problem::new(Code::SignInRequired, "a session is made with a key"));
+    }
+    begin(admitted, &access, is_https(&request)).await
+}
+
+async fn begin(admitted: Admitted, access: &Access, is_https: bool) -> Result<HttpResponse, Problem> {
+    let (secret, grant) = access.sign_in(&admitted.principal).await?;
+    tracing::info!(key = ?admitted.principal.key_id, name = admitted.principal.name, "signed in");
+    let admitted = Admitted { via: Via::Session(grant.digest), ..admitted };
+    let cookie = cookie(secret.expose_secret(), access.limits().total.as_secs(), is_https);
+    let csrf = csrf_token(secret.expose_secret());
+    let mut response = HttpResponse::Created();
+    response.insert_header((SET_COOKIE, cookie)).insert_header(("Location", paths::SESSION));
+    response.insert_header(CacheControl(vec![CacheDirective::NoStore]));
+    Ok(response.json(SessionResource::of(&admitted, Some(csrf), access)))
+}
+
+fn of_body(key: &SecretString) -> Shown {
+    Shown::of(&Texts { api_key: vec![Some(key.expose_secret())], ..Texts::default() })
+}
+
+/// Who the caller is, and what a page needs to make changes.
+async fn show(
+    KeyHolder(admitted): KeyHolder,
+    _: NoQuery,
+    access: web::Data<Access>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let csrf = match admitted.via {
+        Via::Session(_) => session_secret(&request).map(csrf_token),
+        Via::Key | Via::Ticket(_) => None,
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header(CacheControl(vec![CacheDirective::NoStore]));
+    Ok(response.json(SessionResource::of(&admitted, csrf, &access)))
+}
+
+async fn sign_out(
+    KeyHolder(admitted): KeyHolder,
+    access: web::Data<Access>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let Via::Session(digest) = admitted.via else { return Err(Problem::not_found("the session")) };
+    access.sign_out(digest).await?;
+    tracing::info!(key = ?admitted.principal.key_id, name = admitted.principal.name, "signed out");
+    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, cookie("", 0, is_https(&request)))).finish())
+}
+
+/// Scripts do not see it, and no other site makes a browser send it.
+fn cookie(value: &str, seconds: u64, is_https: bool) -> String {
+    let secure = if is_https { "; Secure" } else { "" };
+    format!("{SESSION_COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// By what the browser sees, a proxy in between included. Who lies about it keeps its own cookie from itself.
+fn is_https(request: &HttpRequest) -> bool {
+    request.connection_info().scheme() == "https"
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TicketBody {
+    stream: String,
+}
+
+/// For readers that cannot send a header or a cookie.
+async fn ticket(
+    KeyHolder(admitted): KeyHolder,
+    access: web::Data<Access>,
+    registry: web::Data<RegistryHandle>,
+    request: HttpRequest,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    input::no_idempotency_key(&request)?;
+    let TicketBody { stream } = body.required()?;
+    let stream = StreamId::parse(&stream)
+        .ok_or_else(|| Problem::invalid("stream", "the id of a run, build, execution or workspace"))?;
+    let found = events::find(&admitted.principal, &registry, stream).await?;
+    found.ok_or_else(|| Problem::not_found(format_args!("the stream {stream}")))?;
+    let (secret, grant) = access.ticket(&admitted, stream).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header(CacheControl(vec![CacheDirective::NoStore]));
+    Ok(response.json(TicketResource::of(&secret, stream, &grant)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_seen_by_no_script_and_sent_by_no_other_site() {
+        assert_eq!(cookie("ades_x", 60, false), "ade_session=ades_x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict");
+        assert!(cookie("ades_x", 60, true).ends_with("; Secure"));
+        assert!(cookie("", 0, true).starts_with("ade_session=; Path=/; Max-Age=0;"));
+    }
+}
