@@ -163,6 +163,7 @@ impl Application {
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         let mut folder = Folder::open(settings).await?;
+        remove_local_key(&folder.settings.storage.data_dir);
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
@@ -192,9 +193,16 @@ impl Application {
         StopHandle(self.stop.clone())
     }
 
-    /// A key for a program that embeds the service: it is let in by it, and nobody else. Nothing where nobody signs in.
+    /// A key for a program that embeds the service, and while that runs for other commands of the same user: it lies in
+    /// the data directory. Nothing where nobody signs in.
     pub fn local_key(&self) -> Result<Option<SecretString>, StartError> {
-        Ok(self.access.is_on().then(|| self.access.local_key()).transpose()?)
+        if !self.access.is_on() {
+            return Ok(None);
+        }
+        let (data_dir, secret) = (&self.folder.settings.storage.data_dir, self.access.local_key()?);
+        let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+        write_key(data_dir, LOCAL_KEY, &secret).map_err(unusable)?;
+        Ok(Some(secret))
     }
 
     /// Where there has never been a key, makes an admin's, and leaves it in the data directory too.
@@ -203,7 +211,7 @@ impl Application {
             return Ok(None);
         }
         let Some((_, secret)) = self.access.first_key().await? else { return Ok(None) };
-        write_admin_key(&self.folder.settings.storage.data_dir, &secret)?;
+        write_key(&self.folder.settings.storage.data_dir, ADMIN_KEY, &secret)?;
         Ok(Some(secret))
     }
 
@@ -229,6 +237,7 @@ impl Application {
         server.await?;
         draining.abort();
         keeper.abort();
+        remove_local_key(&folder.settings.storage.data_dir);
         folder.close().await;
         Ok(())
     }
@@ -252,15 +261,29 @@ pub enum FirstKeyError {
 /// In the data directory: the first admin's key, until somebody takes it away.
 const ADMIN_KEY: &str = "admin.key";
 
+/// In the data directory: the key of a service that a command has brought along, as long as that runs.
+const LOCAL_KEY: &str = "local.key";
+
 /// For its owner's eyes only, from the first byte on.
-fn write_admin_key(data_dir: &Path, key: &SecretString) -> io::Result<()> {
-    let dir = Dir::root(data_dir)?;
-    dir.replace_privately(ADMIN_KEY, format!("{}\n", key.expose_secret()).as_bytes())
+fn write_key(data_dir: &Path, name: &str, key: &SecretString) -> io::Result<()> {
+    Dir::root(data_dir)?.replace_privately(name, format!("{}\n", key.expose_secret()).as_bytes())
 }
 
-/// The key that the first start has left in a data directory; none when this user may not read it, or it is gone.
-pub fn admin_key(data_dir: &Path) -> Option<SecretString> {
-    let text = Dir::root(data_dir).ok()?.read(ADMIN_KEY, SMALL).ok()?;
+/// A command that was killed has left it: it opens nothing any more.
+fn remove_local_key(data_dir: &Path) {
+    let removed = Dir::root(data_dir).and_then(|dir| dir.remove_file(LOCAL_KEY));
+    if let Err(error) = removed
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(error = %error, "{LOCAL_KEY} cannot be removed");
+    }
+}
+
+/// A key that lies in a data directory, for commands of the user who may read it: that of a service that a command has
+/// brought along, else the first admin's.
+pub fn key_in(data_dir: &Path) -> Option<SecretString> {
+    let dir = Dir::root(data_dir).ok()?;
+    let text = [LOCAL_KEY, ADMIN_KEY].iter().find_map(|name| dir.read(name, SMALL).ok())?;
     Some(String::from_utf8(text).ok()?.trim().to_owned().into())
 }
 

@@ -1,6 +1,6 @@
 //! Who is let in, as memory has it. Pure: told what time it is, it waits for nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::revocation::Revocation;
@@ -205,8 +205,8 @@ impl Book {
 
     /// Takes over what the database holds: another process may have made and revoked keys.
     pub fn take_over(&mut self, rows: Vec<(ApiKey, SecretDigest)>, now: Timestamp) {
-        let is_there = |id: &KeyId| rows.iter().any(|(key, _)| key.id == *id);
-        let gone = self.keys.keys().filter(|id| !is_there(id)).copied().collect::<Vec<_>>();
+        let there: HashSet<KeyId> = rows.iter().map(|(key, _)| key.id).collect();
+        let gone = self.keys.keys().filter(|id| !there.contains(id)).copied().collect::<Vec<_>>();
         gone.into_iter().for_each(|id| self.end_key(id));
         for (key, digest) in rows {
             if key.is_live(now) && !self.keys.contains_key(&key.id) {

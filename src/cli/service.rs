@@ -8,7 +8,7 @@ use actix_rt::task::JoinHandle;
 use secrecy::SecretString;
 
 use super::client::ApiClient;
-use crate::app::{Application, RunError, StartError, StopHandle, admin_key, read_owner};
+use crate::app::{Application, RunError, StartError, StopHandle, key_in, read_owner};
 use crate::config::Settings;
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,10 +31,10 @@ impl Service {
         Self { base_url: url.trim_end_matches('/').to_owned(), key: settings.access.api_key.clone(), guard: None }
     }
 
-    /// The one that runs on the data directory. Whoever may read what its first start has left there needs no other key.
+    /// The one that runs on the data directory. Whoever may read the key that lies there needs no other.
     fn local(url: &str, settings: &Settings) -> Self {
         let mut service = Self::remote(url, settings);
-        service.key = service.key.take().or_else(|| admin_key(&settings.storage.data_dir));
+        service.key = service.key.take().or_else(|| key_in(&settings.storage.data_dir));
         service
     }
 

@@ -42,7 +42,7 @@ impl Scope {
 }
 
 impl Principal {
-    /// The person at this machine: the service listens on loopback only, and there is no sign-in yet.
+    /// Whoever may use this machine: everybody where nobody signs in, and the program that brings a service along.
     pub fn local() -> Self {
         Self { key_id: None, name: "local".into(), role: Role::Admin, workspaces: Scope::All }
     }

@@ -21,6 +21,7 @@ mod errors;
 mod events;
 mod events_filtered;
 mod events_live;
+mod every_route;
 mod execution_answers;
 mod execution_crowd;
 mod execution_faults;

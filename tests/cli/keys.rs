@@ -148,10 +148,15 @@ fn a_service_that_a_command_brings_along_serves_nobody_else() {
         owner["address"].as_str().filter(|_| is_its)?.parse().ok()
     });
     Request::get("/api/v1/workspaces").send(address).unwrap().problem(401, "sign_in_required");
+    let local = folder.path().join("local.key");
+    assert_eq!(fs::metadata(&local).unwrap().permissions().mode() & 0o777, 0o600, "for commands of the same user");
+    let (code, _, err) = done(ade(folder.path(), &Settings::new()).args(["workflows", "list"]));
+    assert_eq!(code, Some(0), "{err}");
     let known = Request::get("/api/v1/workspaces").header("X-API-Key", &key);
     known.send(address).unwrap().expect(200);
     crate::support::process::signal(tail.id(), libc::SIGINT);
     assert_eq!(tail.wait().unwrap().code(), Some(130));
+    assert!(!local.exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
+use super::read::Read as _;
 use crate::domain::maintenance::MaintenanceState;
 use crate::http::auth::Admin;
 use crate::http::ports::Maintenance;
@@ -12,7 +13,7 @@ use crate::registry::{Observed, RegistryHandle};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config.service(web::resource("/system/maintenance").route(web::post().to(maintenance)));
-    config.service(web::resource("/system/actors").route(web::get().to(actors)));
+    config.service(web::resource("/system/actors").read(actors));
 }
 
 /// What is running, and what each actor of the service is doing.
