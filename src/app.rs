@@ -1,6 +1,8 @@
 //! The composition root: data directory, store, logs, registry, server; started in this order, stopped in reverse.
 
 mod lock;
+mod isolation;
+pub mod doctor;
 
 use std::fs::File;
 use std::io;
@@ -59,6 +61,8 @@ pub enum StartError {
     Log(#[from] OpenRootError),
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
+    #[error(transparent)]
+    Isolation(#[from] isolation::NotIsolated),
     #[error("{address} cannot be bound: {source}")]
     Bind { address: SocketAddr, source: io::Error },
 }
@@ -162,8 +166,10 @@ impl Application {
     /// Must be called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
+        isolation::hide();
         let mut folder = Folder::open(settings).await?;
         remove_local_key(&folder.settings.storage.data_dir);
+        isolation::check(&folder.services, &folder.settings.storage.data_dir.join(lock::FILE)).await?;
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;

@@ -25,6 +25,7 @@ pub mod sse;
 pub mod backoff;
 pub mod blocking;
 pub mod meter;
+pub mod isolation;
 pub mod package;
 pub mod llm;
 pub mod event;

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
     if let Some(exit) = ade::worker::process::launcher::main(std::env::args_os()) {
         return exit;
     }
+    if let Some(exit) = ade::isolation::attempt::main(std::env::args_os()) {
+        return exit;
+    }
     // The only place where the environment of the process is read.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

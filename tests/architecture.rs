@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("blocking", &[]),
     ("meter", &[]),
+    ("isolation", &[]),
     ("package", &["domain", "assets", "files"]),
     ("llm", &["domain", "sse", "backoff", "meter"]),
     ("supervision", &[]),
@@ -40,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "domain",
             "config",
             "event",
+            "isolation",
             "llm",
             "workflow",
             "package",
@@ -85,16 +87,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "config",
+            "isolation",
             "llm",
             "telemetry",
             "log",
             "store",
             "access",
             "catalogue",
+            "worker",
             "registry",
             "maintenance",
             "http",
             "files",
+            "blocking",
         ],
     ),
     (
@@ -116,7 +121,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "backoff",
         ],
     ),
-    ("main", &["worker", "cli"]),
+    ("main", &["isolation", "worker", "cli"]),
 ];
 
 /// What is done in spite of the table, and why.
@@ -150,10 +155,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 /// Where a child may write, only `files` opens, makes, moves and removes anything: it follows no link. The others open what
 /// the operator has named, or what the kernel shows of processes.
 const OPENS: &[(&str, &[&str])] = &[
-    ("File::open", &["files", "worker", "cli"]),
+    ("File::open", &["files", "isolation", "worker", "cli"]),
     ("File::create", &["files", "cli"]),
     ("File::create_new", &["files", "cli"]),
-    ("File::options", &["files", "worker", "cli"]),
+    ("File::options", &["files", "isolation", "worker", "cli"]),
     ("OpenOptions", &["files", "cli"]),
     ("fs::read", &["files", "worker", "catalogue", "config", "cli"]),
     ("fs::read_to_string", &["files", "worker", "app", "llm", "config", "cli"]),

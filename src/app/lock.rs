@@ -22,7 +22,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(10);
 /// The same while its owner is in the process table: it may have been killed at this very moment.
 const GOING_DOWN: Duration = Duration::from_millis(300);
 /// The file that names the owner of the directory.
-const FILE: &str = ".lock";
+pub const FILE: &str = ".lock";
 const SMALL: u64 = 64 * 1024;
 const LOOK: Duration = Duration::from_millis(20);
 

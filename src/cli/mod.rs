@@ -14,6 +14,7 @@ mod report;
 mod lines;
 mod progress;
 mod serve;
+mod doctor;
 mod run;
 mod tail;
 mod workflows;
@@ -76,6 +77,7 @@ const GLOBAL: &str = "Global options";
 const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (&["serve"], &["server", "key"]),
     (&["config"], &["server"]),
+    (&["doctor"], &["server", "key", "verbose"]),
     (&["verify"], &["server", "key", "verbose"]),
     (&["migrate"], &["server", "key", "verbose"]),
     (&["replay"], &["data_dir", "config", "server", "key", "verbose"]),
@@ -116,6 +118,8 @@ enum Command {
     Maintenance,
     /// Print the effective settings, each with its source.
     Config,
+    /// Check this machine: isolation, interpreter, directories, database. Starts nothing; exits with 1 if anything fails.
+    Doctor,
     /// Print the summary of a log file; needs no service.
     Replay(replay::ReplayArgs),
 }
@@ -185,6 +189,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
     match &command {
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Config => Ok(show_settings(&settings()?)),
+        Command::Doctor => doctor::doctor(settings()?).await,
         Command::Workflows(command) => workflows::workflows(command, settings, server).await,
         Command::Exec(command) => exec::exec(command, settings()?, server).await,
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,

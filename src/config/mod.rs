@@ -11,15 +11,15 @@ mod sections;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use reader::{Effective, Reader};
+use reader::{Effective, Reader, settings_file};
 
 pub use reader::{SettingsError, url_path};
 pub use sections::{
-    AccessSettings, BuildSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings, RunSettings,
-    ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
+    AccessSettings, BuildSettings, IsolationSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings,
+    RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
-pub use value::{Durability, Installer, LlmProvider, LogFormat, StreamOptions, TokenLimit};
+pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, StreamOptions, TokenLimit};
 
 /// Every setting of the service, valid.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ pub struct Settings {
     pub storage: StorageSettings,
     pub build: BuildSettings,
     pub run: RunSettings,
+    pub isolation: IsolationSettings,
     pub limits: LimitSettings,
     pub stream: StreamSettings,
     pub log: LogSettings,
@@ -40,6 +41,8 @@ pub struct Settings {
     pub environment: Environment,
     /// The program that children are started with: this one, unless a test says otherwise.
     pub launcher: PathBuf,
+    /// The settings file, if there is one.
+    pub file: Option<PathBuf>,
     /// `ADE_*` variables that mean nothing here; worth a warning at start.
     pub unknown: Vec<String>,
     effective: Vec<Effective>,
@@ -57,6 +60,7 @@ impl Settings {
             server,
             build: BuildSettings::read(&mut reader)?,
             run: RunSettings::read(&mut reader)?,
+            isolation: IsolationSettings::read(&mut reader)?,
             limits: LimitSettings::read(&mut reader)?,
             stream: StreamSettings::read(&mut reader)?,
             log: LogSettings::read(&mut reader)?,
@@ -67,6 +71,7 @@ impl Settings {
             environment: Environment::new(),
             // Not a path that another release may be put under meanwhile.
             launcher: "/proc/self/exe".into(),
+            file: settings_file(sources),
             unknown: Vec::new(),
             effective: Vec::new(),
         };

@@ -190,7 +190,8 @@ impl Reader {
     }
 }
 
-fn settings_file(sources: &Sources) -> Option<PathBuf> {
+/// The file of settings that these sources name.
+pub(super) fn settings_file(sources: &Sources) -> Option<PathBuf> {
     let named = sources.environment.get(CONFIG_VARIABLE).filter(|path| !path.is_empty());
     sources.file.clone().or_else(|| named.map(PathBuf::from))
 }

@@ -1,15 +1,18 @@
 //! One small struct per concern; every field names its variable and default.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
 use super::reader::{Reader, SettingsError};
 use super::value::{
-    BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, LlmProvider, LogFilter, LogFormat,
-    Names, Origins, Period, Secret, Size, StreamOptions, TokenLimit,
+    BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
+    LogFormat, Names, Origins, Paths, Period, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.
@@ -93,6 +96,19 @@ pub struct RunSettings {
     pub file_size_mb: Option<u64>,
     /// `ADE_ENGINE_ENV_ALLOW`, unset. Variables that a process may see besides the built-in few.
     pub env_allow: Vec<String>,
+}
+
+/// What children may reach.
+#[derive(Debug, Clone)]
+pub struct IsolationSettings {
+    /// `ADE_ISOLATION`, `on`.
+    pub level: Isolation,
+    /// `ADE_ISOLATION_READ`, unset. Files and directories that children may read besides.
+    pub read: Vec<PathBuf>,
+    /// `ADE_ISOLATION_WRITE`, unset. Directories that children may write besides.
+    pub write: Vec<PathBuf>,
+    /// `ADE_ENGINE_NETWORK`, `true`. Whether engines may make sockets.
+    pub engine_network: bool,
 }
 
 /// How much at once.
@@ -188,6 +204,15 @@ pub struct TelemetrySettings {
     pub level: String,
 }
 
+impl StorageSettings {
+    /// The file of the database, where it is one.
+    pub fn database_file(&self) -> Option<PathBuf> {
+        let path = self.database_url.strip_prefix("sqlite://")?;
+        let path = path.split('?').next().unwrap_or(path);
+        Some(OsString::from_vec(percent_decode_str(path).collect()).into())
+    }
+}
+
 impl ServerSettings {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
         Ok(Self {
@@ -253,6 +278,15 @@ impl RunSettings {
             file_size_mb: reader.optional("worker_fsize_mb")?,
             env_allow: reader.optional::<Names>("engine_env_allow")?.unwrap_or_default().0,
         })
+    }
+}
+
+impl IsolationSettings {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, SettingsError> {
+        let level = reader.required("isolation")?;
+        let mut paths = |key| Ok::<_, SettingsError>(reader.optional::<Paths>(key)?.unwrap_or_default().0);
+        let (read, write) = (paths("isolation_read")?, paths("isolation_write")?);
+        Ok(Self { level, read, write, engine_network: reader.required("engine_network")? })
     }
 }
 

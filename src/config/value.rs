@@ -322,6 +322,25 @@ impl SettingValue for Names {
     }
 }
 
+/// Absolute paths, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Paths(pub Vec<PathBuf>);
+
+impl SettingValue for Paths {
+    const ALLOWED: &'static str = "absolute paths separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let paths =
+            text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect::<Vec<_>>();
+        paths.iter().all(|path| path.is_absolute()).then_some(Self(paths))
+    }
+
+    fn to_toml(&self) -> String {
+        let paths: Vec<_> = self.0.iter().map(|path| path.to_string_lossy()).collect();
+        quoted(&paths.join(","))
+    }
+}
+
 /// A filter of the service's own log: `info`, or `info,ade::stream=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(pub String);
@@ -373,6 +392,9 @@ macro_rules! words {
 words! {
     /// Who installs packages into a new environment.
     Installer: "auto, uv or pip" { Auto = "auto", Uv = "uv", Pip = "pip" }
+
+    /// Whether children are kept to what is theirs.
+    Isolation: "on, off or required" { On = "on", Off = "off", Required = "required" }
 
     /// What an acknowledged event has survived.
     Durability: "fsync or write" {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::files::{self, Dir, PROBE, TRASH};
 use crate::package::STAGING;
 use crate::worker::Trash;
+use crate::worker::reach::TEMPORARY;
 
 /// Files that come in are kept here until they are complete.
 pub const INCOMING: &str = "incoming";
@@ -29,7 +30,9 @@ pub struct Swept {
 /// deleting goes on in the background. Blocks.
 pub fn sweep(data: &Trash, venvs: &Trash) -> Swept {
     let mut swept = Swept::default();
-    swept.remove(data, entries(data.root(), INCOMING.as_ref()));
+    for directory in [INCOMING, TEMPORARY] {
+        swept.remove(data, entries(data.root(), directory.as_ref()));
+    }
     for workspace in entries(data.root(), "workspaces".as_ref()) {
         swept.remove(data, half_made(data.root(), &workspace.join("configurations")));
     }
@@ -117,6 +120,7 @@ mod tests {
         ];
         let goes = [
             plant(&data, &format!("{INCOMING}/{}", Ulid::generate())),
+            plant(&data, &format!("{TEMPORARY}/run_{}/file", Ulid::generate())),
             plant(&data, &format!("workspaces/w/configurations/{staging}/pyproject.toml")),
             plant(&data, &format!("cache/engine/{staging}/src/x.py")),
             plant(&data, &format!("cache/wheels/{staging}/x.whl")),

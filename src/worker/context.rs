@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::process::{Launcher, Marker};
+use super::reach::Reach;
 use super::trash::Trash;
 use super::venv::Tools;
 use super::venv::engine::{Engine, ready_engine};
@@ -24,6 +25,7 @@ pub struct WorkContext {
     pub packages: PackageLocks,
     pub launcher: Launcher,
     pub tools: Tools,
+    pub reach: Reach,
     environment: Environment,
 }
 
@@ -36,6 +38,7 @@ impl WorkContext {
         Self {
             tools: Tools::new(launcher.clone(), &settings, environment.clone()),
             launcher,
+            reach: Reach::new(&settings),
             data_dir: settings.storage.data_dir.clone(),
             venvs_dir: settings.build.venvs_dir.clone(),
             trash: Trash::new(settings.storage.data_dir.clone()),
@@ -56,6 +59,13 @@ impl WorkContext {
         let (data_dir, spec) = (self.data_dir.clone(), self.settings.build.engine_spec.clone());
         let ready = tokio::task::spawn_blocking(move || ready_engine(&data_dir, &spec)).await;
         ready.unwrap_or_else(|error| Engine { install: Err(error.to_string()), digest: None, version_hint: None })
+    }
+
+    /// Removes what a piece of work has put away for a moment.
+    pub async fn discard_temporary(&self, id: &str) {
+        if let Some(temporary) = self.reach.temporary(id) {
+            self.trash.discard_soon(temporary.path()).await;
+        }
     }
 
     /// Something in the data directory.

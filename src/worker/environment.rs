@@ -46,6 +46,14 @@ pub fn prepend_path(environment: &mut Environment, directory: &std::path::Path) 
     environment.insert("PATH".into(), path);
 }
 
+/// For a child that reaches no files but its own: what it puts away for a moment, and what it looks for of its user, is
+/// there.
+pub fn live_in(environment: &mut Environment, directory: &std::path::Path) {
+    for name in ["TMPDIR", "HOME"] {
+        environment.insert(name.into(), directory.into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

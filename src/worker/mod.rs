@@ -13,7 +13,10 @@ pub mod actor;
 pub mod gate;
 pub mod trash;
 pub mod context;
+pub mod protections;
 pub mod venv;
+pub mod reach;
+pub mod refusals;
 pub mod run;
 pub mod execution;
 

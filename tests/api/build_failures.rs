@@ -107,7 +107,7 @@ fn a_stopped_service_interrupts_its_builds() {
     let mut app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("never"), "started": app.path("started")}));
     let build = id(&app.create_build(&project, &json!({})));
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     app.stop_now();
     assert_nothing_left(&app, &project, &build);
     let app = app.restart();
@@ -135,7 +135,9 @@ fn stalling_in(phase: &str, folder: &std::path::Path) -> (TestApp, Project) {
         _ => tools::python().to_owned(),
     };
     let installer = if python == tools::python() { "uv" } else { "pip" };
-    let app = TestApp::with(&[("ADE_PYTHON_BIN", &python), ("ADE_INSTALLER", installer)]);
+    let writable = folder.display().to_string();
+    let settings = [("ADE_PYTHON_BIN", &python[..]), ("ADE_INSTALLER", installer), ("ADE_ISOLATION_WRITE", &writable)];
+    let app = TestApp::with(&settings);
     let engine = app.folder().join("engine/src/ade_engine");
     let script = json!({"started": started, "await": folder.join("never")});
     match phase {

@@ -101,7 +101,7 @@ fn a_venv_that_is_being_built_is_left_alone() {
     let app = TestApp::with(&[("ADE_BUILD_KEEP", "1")]);
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = id(&app.create_build(&project, &json!({})));
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     let queued = id(&app.create_build(&project, &json!({"force": true})));
     assert_eq!(app.prune().venvs_removed, 0);
     app.touch("go");

@@ -275,7 +275,7 @@ fn a_request_during_a_running_build_joins_it() {
     let app = TestApp::start();
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let first = app.create_build(&project, &json!({}));
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     let joined = app.create_build(&project, &json!({}));
     assert_eq!(joined["id"], first["id"]);
     let run = app.create_run(&project, &json!([]));

@@ -11,7 +11,7 @@ fn building(app: &TestApp) -> (Project, String, String) {
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let run = app.create_run(&project, &json!([]));
     let seen = app.run_stream(&run).until_type("build.started");
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     let build = seen[seen.len() - 1]["build_id"].as_str().unwrap().to_owned();
     (project, run, build)
 }

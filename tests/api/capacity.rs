@@ -109,7 +109,7 @@ fn runs_that_wait_for_their_build_are_queued_too() {
     // One for the free slot, one in line.
     let runs = [create(), create()];
     app.send(&request).problem(429, "queue_full");
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     app.touch("go");
     for run in &runs {
         assert_eq!(app.finish_run(run)["status"], "succeeded");

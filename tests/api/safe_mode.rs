@@ -128,7 +128,7 @@ fn a_queued_build_waits_too() {
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let id = |build: Value| build["id"].as_str().unwrap().to_owned();
     let first = id(app.create_build(&project, &json!({})));
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     let second = id(app.create_build(&project, &json!({"force": true})));
     switch(&app, true);
     app.touch("go");

@@ -69,7 +69,7 @@ fn a_build_that_exceeds_the_drain_time_is_interrupted_and_rebuilt() {
     let mut app = TestApp::with(&[("ADE_DRAIN_TIMEOUT", "1s")]);
     let project = app.project_building(&json!({"await": app.path("go"), "started": app.path("started")}));
     let build = app.create_build(&project, &json!({}))["id"].as_str().unwrap().to_owned();
-    wait_until("the build is at work", || app.folder().join("started").exists());
+    wait_until("the build is at work", || std::path::Path::new(&app.path("started")).exists());
     app.stop_gracefully();
     let app = app.restart();
     let ended = app.show_build(&build);

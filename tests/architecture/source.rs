@@ -246,8 +246,9 @@ fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], leaves: &mut Vec
             "{" => {
                 at += 1;
                 while !matches!(text(at), "}" | "") {
-                    at = use_tree(tokens, at, &path, leaves);
-                    at += usize::from(text(at) == ",");
+                    let next = use_tree(tokens, at, &path, leaves);
+                    // What is no path is passed over, as in the braces of a macro.
+                    at = next + usize::from(text(next) == "," || next == at);
                 }
                 return at + 1;
             }

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::log::Log;
-use crate::support::server::{Server, settings};
+use crate::support::server::{Server, without_isolation};
 use crate::support::work::{Place, Run};
 
 /// Far deeper than a path may be long, and than a stack holds calls.
 const DEEP: &str = "python [os.mkdir('d') or os.chdir('d') for n in [os.chdir(out)] + [0] * 30000]";
 
 fn service(folder: &Path) -> (Server, Place) {
-    let server = Server::start_with(folder, &settings());
+    let server = Server::start_with(folder, &without_isolation());
     let place = Place::make(&server);
     place.warm_up(&server);
     (server, place)
@@ -80,7 +80,7 @@ fn a_start_survives_directory_trees_of_any_depth() {
         plant_deep(&data.join(place), 5_000);
     }
     for start in 0..2 {
-        let server = Server::start_with(data, &settings());
+        let server = Server::start_with(data, &without_isolation());
         let row = run.ended(&server);
         assert_eq!((&row["status"], &row["failure_code"]), (&json!("failed"), &json!("interrupted")), "start {start}");
         assert_eq!(output.ended(&server)["failure_code"], "interrupted");
@@ -142,7 +142,7 @@ fn an_engine_that_destroys_its_log_stops_no_start_and_reaches_no_other_files() {
     let (folder, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let victim = others.path().join("events.ndjson");
     fs::write(&victim, "of others").unwrap();
-    let mut settings = settings();
+    let mut settings = without_isolation();
     settings.insert("ADE_MAX_CONCURRENCY", "20".into());
     let server = Server::start_with(folder.path(), &settings);
     let place = Place::make(&server);

@@ -14,6 +14,7 @@ mod metrics;
 mod orphans;
 mod owner;
 mod late_ends;
+mod isolation;
 mod panic;
 mod planted;
 mod queue;

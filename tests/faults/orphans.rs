@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::log::Log;
-use crate::support::server::{Server, settings};
+use crate::support::server::{Server, without_isolation};
 use crate::support::work::{Place, Run};
 use crate::support::{eventually, process};
 
@@ -15,7 +15,7 @@ struct Ground {
 
 fn ground(more: &[(&'static str, &str)]) -> Ground {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings();
+    let mut settings = without_isolation();
     settings.extend(more.iter().map(|&(name, value)| (name, value.to_owned())));
     let server = Server::start_with(folder.path(), &settings);
     let place = Place::make(&server);

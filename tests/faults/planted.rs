@@ -6,11 +6,11 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::support::log::Log;
-use crate::support::server::{Server, ade, settings};
+use crate::support::server::{Server, ade, without_isolation};
 use crate::support::work::{Place, Run};
 
 fn service(folder: &Path) -> (Server, Place) {
-    let server = Server::start_with(folder, &settings());
+    let server = Server::start_with(folder, &without_isolation());
     let place = Place::make(&server);
     place.warm_up(&server);
     (server, place)
@@ -101,7 +101,7 @@ fn the_database_is_in_the_data_directory_whatever_its_name() {
     server.stop();
     assert!(data.join("ade.db").is_file());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it");
-    let verified = ade(&data, &settings()).arg("verify").arg(&data).output().unwrap();
+    let verified = ade(&data, &without_isolation()).arg("verify").arg(&data).output().unwrap();
     let text = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success() && !text.contains("rows are not checked"), "{text}");
 }
@@ -109,7 +109,7 @@ fn the_database_is_in_the_data_directory_whatever_its_name() {
 #[test]
 fn a_nearly_full_disk_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings();
+    let mut settings = without_isolation();
     settings.insert("ADE_DISK_MIN_FREE", "8000000GiB".into());
     let server = Server::start_with(folder.path(), &settings);
     let ready = server.get("/health/ready");

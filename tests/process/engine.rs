@@ -9,6 +9,7 @@ use ade::domain::run::RunOptions;
 use ade::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
 use ade::event::payload::console::Pipe;
 use ade::event::{Draft, Source};
+use ade::isolation::Policy;
 use ade::worker::environment::Environment;
 use ade::worker::process::{Exit, Process, ResourceLimits};
 use ade::worker::run::engine::{EngineCommand, Input};
@@ -92,6 +93,8 @@ async fn drive(folder: &Path, script: &str) -> Told {
         service: &service,
         allow: &[],
         limits: ResourceLimits::default(),
+        policy: &Policy::default(),
+        temporary: None,
     };
     let mut tail = Tail::new(folder.to_owned(), command.logs().strip_prefix(folder).unwrap().to_owned());
     let mut process =

@@ -6,6 +6,7 @@ mod venv;
 mod engine;
 mod tail;
 mod zoo;
+mod isolation;
 
 /// The program's own launcher.
 fn launcher() -> Launcher {

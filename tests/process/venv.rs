@@ -15,6 +15,7 @@ use ade::worker::venv::engine::Source;
 use ade::worker::venv::installer::{Found, Installer, InstallerChoice, Installers};
 use ade::worker::venv::plan::{Step, VenvPlan, Work, metadata};
 use ade::worker::venv::python::{Interpreter, NoInterpreter, find};
+use ade::worker::venv::terms::BuildTerms;
 
 use crate::launcher;
 
@@ -74,7 +75,7 @@ async fn a_working_uv_on_the_path_is_used() {
     fs::create_dir_all(&good).unwrap();
     script(&broken, "uv", "#!/bin/sh\nexit 1\n");
     let uv = script(&good, "uv", "#!/bin/sh\necho uv 0.0.0\n");
-    let none = Interpreter { path: "/no/python".into(), version: String::new(), pip: false };
+    let none = Interpreter { path: "/no/python".into(), version: String::new(), pip: false, homes: Vec::new() };
     let find = async |choice, folders: &[&Path]| {
         Installers::new(launcher(), choice, folder.path().to_owned(), with_path(folders)).find(&none).await
     };
@@ -128,7 +129,7 @@ async fn a_venv_is_created_and_described() {
         engine: Err("unused"),
         configuration: folder.path(),
         data: folder.path(),
-        environment: &environment,
+        terms: &BuildTerms::open(environment.clone()),
     };
     let steps = plan.steps();
     run(&steps[0]).await;
@@ -185,7 +186,7 @@ async fn build_warm(choice: InstallerChoice) -> Vec<(Phase, Duration)> {
             engine: Ok(&Source::Path(engine.clone())),
             configuration: &configuration,
             data: &data,
-            environment: &environment,
+            terms: &BuildTerms::open(environment.clone()),
         };
         let mut last = Vec::new();
         for step in plan.steps() {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ade::domain::RunId;
 use ade::event::payload::console::Pipe;
+use ade::isolation::Policy;
 use ade::worker::process::{CaptureError, ChildSpec, Line, Marker, Outcome, Process, ResourceLimits, SpawnError};
 use ade::worker::process::{adopt_orphans, capture_aloud, kill_marked, survivors};
 
@@ -25,6 +26,7 @@ fn spec(program: &str, args: &[&str]) -> ChildSpec {
         env: BTreeMap::from([("PATH".into(), path)]),
         marker: Marker::run(RunId::generate()),
         limits: ResourceLimits::default(),
+        policy: Policy::default(),
         event_lines: true,
     }
 }

@@ -25,6 +25,8 @@ pub enum SpawnError {
     NoFolder(PathBuf),
     #[error("{program}, which starts children, could not be started: {source}")]
     Launcher { program: PathBuf, source: io::Error },
+    #[error("{program} could not be isolated (ADE_ISOLATION): {source}")]
+    Isolation { program: PathBuf, source: io::Error },
     #[error("{program} could not be started: {source}")]
     Io { program: PathBuf, source: io::Error },
 }

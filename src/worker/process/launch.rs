@@ -1,6 +1,6 @@
 //! Starting a launcher: what it inherits, and the gate at which its child waits.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::os::unix::process::CommandExt;
@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use super::adoption;
 use super::child::{Child, SpawnError};
 use super::launcher::ARGUMENT;
+use super::report::{Refusal, message};
 use super::spec::{ChildSpec, Marker};
 use crate::meter::{Counter, Gauge};
 
@@ -59,8 +60,8 @@ impl Launcher {
     /// Must be called within a runtime.
     pub(super) fn start(&self, spec: &ChildSpec) -> Result<Started, SpawnError> {
         let io = |source| SpawnError::Io { program: spec.program.clone(), source };
-        let (control, its_control) = sockets().map_err(io)?;
-        let (gate, its_gate) = sockets().map_err(io)?;
+        let (control, its_control) = sockets(&message(&spec.policy.encode())).map_err(io)?;
+        let (gate, its_gate) = sockets(&[]).map_err(io)?;
         let mut command = self.command(spec, [its_control.as_raw_fd(), its_gate.as_raw_fd()]);
         let mut started = adoption::start(&mut command).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound if !spec.cwd.is_dir() => SpawnError::NoFolder(spec.cwd.clone()),
@@ -100,10 +101,12 @@ impl Launcher {
     }
 }
 
-/// Ours and the launcher's.
-fn sockets() -> io::Result<(UnixStream, StdStream)> {
-    let (ours, its) = StdStream::pair()?;
+/// Ours and the launcher's, which finds this in it.
+fn sockets(first: &[u8]) -> io::Result<(UnixStream, StdStream)> {
+    let (mut ours, its) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
+    // Far less than a socket holds. Were it more, this would be an error.
+    ours.write_all(first)?;
     Ok((UnixStream::from_std(ours)?, its))
 }
 
@@ -112,14 +115,14 @@ pub(super) struct Gate(UnixStream);
 
 impl Gate {
     /// Lets the child become the program; the error is what the kernel says to that.
-    pub async fn open(mut self) -> io::Result<()> {
-        self.0.write_all(&[1]).await?;
-        let mut errno = [0; size_of::<libc::c_int>()];
+    pub async fn open(mut self) -> Result<(), Refusal> {
+        self.0.write_all(&[1]).await.map_err(Refusal::Program)?;
+        let mut refusal = [0; Refusal::SIZE];
         // The child's end closes when it has become the program.
-        match self.0.read_exact(&mut errno).await {
-            Ok(_) => Err(io::Error::from_raw_os_error(libc::c_int::from_ne_bytes(errno))),
+        match self.0.read_exact(&mut refusal).await {
+            Ok(_) => Err(Refusal::decode(refusal)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(Refusal::Program(error)),
         }
     }
 }

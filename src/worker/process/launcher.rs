@@ -25,9 +25,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use super::kill;
-use super::report::{Report, Usage};
+use super::report::{Refusal, Report, Usage, read_message};
 use super::spec::ResourceLimits;
 use super::table::Target;
+use crate::isolation::{Confinement, Policy};
 
 /// The first argument that makes this program a launcher.
 pub const ARGUMENT: &str = "__ade-launch__";
@@ -43,19 +44,23 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(launch(arguments).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
-/// The arguments: two descriptors, the limits, the program and its own arguments.
+/// The arguments: two descriptors, the limits, the program and its own arguments. What the child may reach comes by the
+/// first descriptor: as arguments it would be what people see in a list of processes.
 fn launch(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let mut text = || arguments.next().and_then(|text| text.into_string().ok()).unwrap_or_default();
     let (control, gate) = (descriptor(&text())?, descriptor(&text())?);
     let limits = ResourceLimits::from_argument(&text()).ok_or(io::ErrorKind::InvalidInput)?;
     let command: Vec<CString> = arguments.map(|text| CString::new(text.into_vec())).collect::<Result<_, _>>()?;
+    let mut control = UnixStream::from(control);
+    let policy = Policy::decode(&read_message(&mut control)?).ok_or(io::ErrorKind::InvalidInput)?;
+    let confinement = Confinement::prepare(&policy).map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL));
     prctl::set_child_subreaper(true)?;
     let signals = take_signals()?;
-    let main = start(&command, limits, gate.as_raw_fd())?;
+    let main = start(&command, limits, &confinement, gate.as_raw_fd())?;
+    drop(confinement);
     // The child waits at the gate: before it can do anything, nothing of its own is held here.
     drop(gate);
     close_standard_streams()?;
-    let mut control = UnixStream::from(control);
     control.write_all(&Report::Started(main).encode())?;
     watch(control, &signals, main)
 }
@@ -83,19 +88,22 @@ fn take_signals() -> io::Result<SignalFd> {
 }
 
 /// Forks the child, in a session of its own, where it waits for a byte from the service.
-fn start(command: &[CString], limits: ResourceLimits, gate: RawFd) -> io::Result<i32> {
+fn start(command: &[CString], limits: ResourceLimits, confinement: &Prepared, gate: RawFd) -> io::Result<i32> {
     let mut words: Vec<_> = command.iter().map(|word| word.as_ptr()).collect();
     words.push(std::ptr::null());
     // SAFETY: the child makes nothing but system calls: `become_program` neither allocates nor locks.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
-        0 => become_program(&words, limits, gate),
+        0 => become_program(&words, limits, confinement, gate),
         pid => Ok(pid),
     }
 }
 
+/// Or the number of the error.
+type Prepared = Result<Confinement, libc::c_int>;
+
 /// In the child. What the launcher has changed for itself is as it was.
-fn become_program(words: &[*const libc::c_char], limits: ResourceLimits, gate: RawFd) -> ! {
+fn become_program(words: &[*const libc::c_char], limits: ResourceLimits, confinement: &Prepared, gate: RawFd) -> ! {
     let mut pass = 0_u8;
     // SAFETY: all pointers are to values that live through the calls, and `words` ends with a null pointer.
     unsafe {
@@ -107,13 +115,21 @@ fn become_program(words: &[*const libc::c_char], limits: ResourceLimits, gate: R
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
         if libc::read(gate, (&raw mut pass).cast(), 1) == 1 {
-            if limits.apply().is_ok() {
+            let confined = confine(confinement);
+            if confined.is_ok() && limits.apply().is_ok() {
                 libc::execvp(words[0], words.as_ptr());
             }
-            let errno = *libc::__errno_location();
-            libc::write(gate, (&raw const errno).cast(), size_of_val(&errno));
+            let refusal = Refusal::encode(confined.is_err(), confined.err().unwrap_or(*libc::__errno_location()));
+            libc::write(gate, refusal.as_ptr().cast(), refusal.len());
         }
         libc::_exit(NOT_STARTED)
+    }
+}
+
+fn confine(confinement: &Prepared) -> Result<(), libc::c_int> {
+    match confinement {
+        Ok(confinement) => confinement.apply().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL)),
+        Err(errno) => Err(*errno),
     }
 }
 

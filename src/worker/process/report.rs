@@ -1,4 +1,7 @@
-//! What a launcher reports to the service about its child, and how: messages of one size on a socket.
+//! What service, launcher and child say to each other on their sockets: the service what the child may reach, the launcher
+//! what becomes of it in messages of one size, and the child why it cannot become the program.
+
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +45,48 @@ impl Usage {
         let ms = |time: libc::timeval| time.tv_sec as u64 * 1000 + time.tv_usec as u64 / 1000;
         let max_resident_bytes = usage.ru_maxrss as u64 * 1024;
         Self { user_ms: ms(usage.ru_utime), system_ms: ms(usage.ru_stime), max_resident_bytes }
+    }
+}
+
+/// The length, and then that many bytes.
+pub(super) fn message(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_le_bytes(), bytes].concat()
+}
+
+/// Reads a [`message`] from one who is trusted.
+pub(super) fn read_message(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Why a child did not become the program, as the kernel says it.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It could not be confined.
+    Isolation(io::Error),
+    /// The program could not be executed.
+    Program(io::Error),
+}
+
+impl Refusal {
+    pub const SIZE: usize = 2 * size_of::<libc::c_int>();
+
+    /// Of the number of an error. Neither allocates nor locks.
+    pub fn encode(is_isolation: bool, errno: libc::c_int) -> [u8; Self::SIZE] {
+        let mut message = [0; Self::SIZE];
+        let (first, second) = message.split_at_mut(size_of::<libc::c_int>());
+        first.copy_from_slice(&libc::c_int::from(is_isolation).to_ne_bytes());
+        second.copy_from_slice(&errno.to_ne_bytes());
+        message
+    }
+
+    pub fn decode(message: [u8; Self::SIZE]) -> Self {
+        let (words, _) = message.as_chunks::<4>();
+        let error = io::Error::from_raw_os_error(libc::c_int::from_ne_bytes(words[1]));
+        if libc::c_int::from_ne_bytes(words[0]) == 0 { Self::Program(error) } else { Self::Isolation(error) }
     }
 }
 
@@ -94,6 +139,17 @@ mod tests {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
         assert_eq!(Report::decode(&[0; Report::SIZE]), None);
+    }
+
+    #[test]
+    fn a_message_is_read_as_a_whole_and_a_refusal_keeps_its_reason() {
+        let sent = [message(b"one"), message(b"")].concat();
+        let mut from = sent.as_slice();
+        assert_eq!((read_message(&mut from).unwrap(), read_message(&mut from).unwrap()), (b"one".to_vec(), Vec::new()));
+        assert!(read_message(&mut from).is_err());
+        let decoded = |is_isolation| Refusal::decode(Refusal::encode(is_isolation, libc::EACCES));
+        assert!(matches!(decoded(true), Refusal::Isolation(error) if error.raw_os_error() == Some(libc::EACCES)));
+        assert!(matches!(decoded(false), Refusal::Program(error) if error.raw_os_error() == Some(libc::EACCES)));
     }
 
     #[test]

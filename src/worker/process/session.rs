@@ -13,7 +13,7 @@ use super::child::{Child, SpawnError};
 use super::kill::{KillReport, Killer};
 use super::launch::{Launcher, Started};
 use super::reader::{LineBatch, LineReader};
-use super::report::{Exit, Usage};
+use super::report::{Exit, Refusal, Usage};
 use super::spec::ChildSpec;
 use crate::event::payload::console::Pipe;
 
@@ -61,11 +61,11 @@ impl Process {
         let mut process =
             Self { killer: child.killer.clone(), child, stdout, stderr, phase: Phase::Running, truncated: false };
         process.child.started().await.map_err(io)?;
-        if let Err(source) = gate.open().await {
+        if let Err(refusal) = gate.open().await {
             // The launcher is gone before its caller hears of the failure, and says that nothing is left of the work.
             process.sweep();
             process.outcome().await;
-            return Err(refused(spec, source));
+            return Err(refused(spec, refusal));
         }
         Ok(process)
     }
@@ -161,9 +161,11 @@ async fn read(stdout: &mut LineReader, stderr: &mut LineReader) -> Option<(Pipe,
 }
 
 /// Why the program itself could not be started.
-fn refused(spec: &ChildSpec, source: io::Error) -> SpawnError {
-    match source.kind() {
-        io::ErrorKind::NotFound => SpawnError::NoProgram(spec.program.clone()),
-        _ => SpawnError::Io { program: spec.program.clone(), source },
+fn refused(spec: &ChildSpec, refusal: Refusal) -> SpawnError {
+    let program = spec.program.clone();
+    match refusal {
+        Refusal::Isolation(source) => SpawnError::Isolation { program, source },
+        Refusal::Program(source) if source.kind() == io::ErrorKind::NotFound => SpawnError::NoProgram(program),
+        Refusal::Program(source) => SpawnError::Io { program, source },
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::domain::{BuildId, RunId, StreamKey, StreamKind};
+use crate::isolation::Policy;
 
 /// A child process before it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct ChildSpec {
     pub env: BTreeMap<OsString, OsString>,
     pub marker: Marker,
     pub limits: ResourceLimits,
+    /// What it may reach.
+    pub policy: Policy,
     /// Whether a line that begins like a JSON object may be as long as an event.
     pub event_lines: bool,
 }

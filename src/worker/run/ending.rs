@@ -150,6 +150,7 @@ pub async fn conclude_run(
     }
     let directory = context.location(run.stream_key().directory());
     context.trash.discard_soon(directory.join(DRY_RUN_OUTPUT).path()).await;
+    context.discard_temporary(&run.id.to_string()).await;
     let failure = RunFailure::new(code, Stage::Run, message);
     let time = Time { started_at: fold.state().started_at, completed_at: stream.now() };
     let build_id = fold.state().build_id;

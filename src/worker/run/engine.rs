@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use crate::domain::run::{RunMode, RunOptions};
 use crate::domain::text::clipped;
 use crate::domain::{BuildId, ConfigurationId, RunId, WorkspaceId};
+use crate::isolation::Policy;
 use crate::worker::environment::{self, Environment};
 use crate::worker::process::{ChildSpec, Marker, ResourceLimits};
 
 /// Where a dry run writes, in the run's directory; gone when the run has ended.
 pub const DRY_RUN_OUTPUT: &str = "dry-run-output";
+
+/// Where an engine writes its events, in the run's directory.
+pub const ENGINE_LOGS: &str = "engine-logs";
 
 /// What an engine can do beyond `run`, as its `version` command reports.
 pub mod capability {
@@ -49,6 +53,10 @@ pub struct EngineCommand<'a> {
     /// Names that the operator lets engines see.
     pub allow: &'a [String],
     pub limits: ResourceLimits,
+    /// What it may reach.
+    pub policy: &'a Policy,
+    /// Where it puts what it needs for a moment; `None` where it is not isolated, and has the places of the service's user.
+    pub temporary: Option<&'a Path>,
 }
 
 impl EngineCommand<'_> {
@@ -84,7 +92,7 @@ impl EngineCommand<'_> {
 
     /// The directory that the engine writes its events to.
     pub fn logs(&self) -> PathBuf {
-        self.directory.join("engine-logs")
+        self.directory.join(ENGINE_LOGS)
     }
 
     /// The service's own come last: of equal keys an engine keeps the last.
@@ -115,6 +123,7 @@ impl EngineCommand<'_> {
             env: self.environment(),
             marker: Marker::run(self.run_id),
             limits: self.limits,
+            policy: self.policy.clone(),
             event_lines: true,
         }
     }
@@ -123,6 +132,9 @@ impl EngineCommand<'_> {
         let listed = |name: &str| self.allow.iter().any(|allowed| allowed == name);
         let mut env = environment::allowed(self.service, listed);
         environment::prepend_path(&mut env, &self.venv.join("bin"));
+        if let Some(temporary) = self.temporary {
+            environment::live_in(&mut env, temporary);
+        }
         let mut set = |name: &str, value: &OsStr| {
             env.insert(name.into(), value.into());
         };
@@ -230,6 +242,8 @@ mod tests {
             service: &service,
             allow: &["MINE".into(), "ADE_RUN_ID".into()],
             limits: ResourceLimits::default(),
+            policy: &Policy::default(),
+            temporary: Some(Path::new("/data/tmp/run_1")),
         })
     }
 
@@ -277,6 +291,7 @@ mod tests {
             assert_eq!(get("ADE_RUN_VALIDATE_ONLY"), None);
             assert_eq!(get("ADE_RUN_INPUT_SHEETS").as_deref(), Some(r#"["A \"b\""]"#));
             assert_eq!((get("ADE_API_KEY"), get("AWS_SECRET")), (None, None));
+            assert_eq!((get("TMPDIR"), get("HOME")), (get("HOME"), Some("/data/tmp/run_1".into())));
         });
     }
 

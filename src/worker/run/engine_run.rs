@@ -1,6 +1,6 @@
 //! The running engine: its process, its two ways of emitting events, its time limits, and its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::early::{Early, failed};
 use super::ending::{self, Ending, Report};
-use super::engine::{DRY_RUN_OUTPUT, EngineCommand, capability};
+use super::engine::{DRY_RUN_OUTPUT, ENGINE_LOGS, EngineCommand, capability};
 use super::environment::ReadyBuild;
 use super::inputs::Staged;
 use super::parse::{EngineParser, Way};
@@ -25,7 +25,9 @@ use crate::domain::work::Work as _;
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};
+use crate::isolation::{Policy, Strictness};
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
+use crate::worker::refusals;
 use crate::worker::stop::StopReason;
 
 /// In the run's directory.
@@ -41,27 +43,63 @@ enum Cause {
 impl Session {
     /// Runs the engine to its end and judges it.
     pub async fn engine(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
+        let ending = self.engine_in(build, staged).await;
+        self.job.context.discard_temporary(&self.job.run.id.to_string()).await;
+        ending
+    }
+
+    async fn engine_in(&mut self, build: &ReadyBuild, staged: Staged) -> Result<Ending, Early> {
         let directory = self.job.directory().path();
         let mode = self.job.run.options.mode();
         let output = directory.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
-        let spec = self.command(build, &staged, &directory, &output);
+        let temporary = self.make_temporary().await?;
+        let policy = self.policy(build, [&output, &directory.join(ENGINE_LOGS)], temporary.as_deref()).await?;
+        let spec = self.command(build, &staged, (&directory, &output), (&policy, temporary.as_deref()));
         let names = Names::new([directory.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
         let tail =
-            Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().directory().join("engine-logs"));
+            Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().directory().join(ENGINE_LOGS));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
         self.report_leftovers(&outcome).await;
         self.write_diagnostics(&spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {
             self.job.context.trash.discard_soon(output).await;
         }
-        Ok(judge(mode, limits, &outcome, &parser, cause))
+        Ok(judge(mode, (limits, policy.level), &outcome, &parser, cause))
     }
 
-    fn command(&self, build: &ReadyBuild, staged: &Staged, directory: &Path, output: &Path) -> ChildSpec {
+    async fn make_temporary(&self) -> Result<Option<PathBuf>, Early> {
+        let temporary = self.job.context.reach.temporary(&self.job.run.id.to_string());
+        let Some(temporary) = temporary else { return Ok(None) };
+        let made = blocking(move || temporary.make().map(|_| temporary.path())).await;
+        let missing = |error| format!("the directory for temporary files could not be made: {error}");
+        made.map(Some).map_err(|error| failed(RunFailureCode::EngineNotFound, Stage::Run, missing(error)))
+    }
+
+    /// What the engine may reach: it writes into these directories only.
+    async fn policy(&self, build: &ReadyBuild, written: [&Path; 2], temporary: Option<&Path>) -> Result<Policy, Early> {
+        let context = &self.job.context;
+        if !context.reach.is_on() {
+            return Ok(Policy::default());
+        }
+        let python = context.tools.python().await;
+        let python = python.map_err(|error| failed(RunFailureCode::EngineNotFound, Stage::Run, error.to_string()))?;
+        // Not its `.venv`: what is in the directory of a build, its packages have decided.
+        let (build, run) = (context.build_directory(&build.build).path(), self.job.directory().path());
+        let written: Vec<_> = written.into_iter().chain(temporary).collect();
+        Ok(context.reach.engine(python, &build, &run, &written, context.environment()))
+    }
+
+    fn command(
+        &self,
+        build: &ReadyBuild,
+        staged: &Staged,
+        (directory, output): (&Path, &Path),
+        (policy, temporary): (&Policy, Option<&Path>),
+    ) -> ChildSpec {
         let run = &self.job.run;
         let settings = &self.job.context.settings.run;
         let venv = self.job.context.build_directory(&build.build).join(".venv").path();
@@ -83,6 +121,8 @@ impl Session {
                 memory_bytes: mebibytes(settings.memory_mb),
                 file_size_bytes: mebibytes(settings.file_size_mb),
             },
+            policy,
+            temporary,
         };
         let can_validate = build.metadata.can(capability::VALIDATE) == Some(true);
         match &staged.input {
@@ -237,7 +277,7 @@ async fn until(limit: Option<(Instant, Duration)>) -> Duration {
 
 fn judge(
     mode: RunMode,
-    limits: ResourceLimits,
+    bounds: (ResourceLimits, Strictness),
     outcome: &Outcome,
     parser: &EngineParser,
     cause: Option<Cause>,
@@ -255,7 +295,7 @@ fn judge(
             let message = format!("the engine {what} {} s", limit.as_secs());
             Some(RunFailure::new(code, Stage::Run, message).into())
         }
-        None => parser.failure(outcome.exit).map(|found| explained(found, limits, outcome, parser)),
+        None => parser.failure(outcome.exit).map(|found| explained(found, bounds, outcome, parser)),
     };
     match failure {
         // The engine has already reported the same in the stream.
@@ -267,10 +307,11 @@ fn judge(
     }
 }
 
-/// A failure that comes from a resource limit says so, since it is the operator who can do something about it.
+/// A failure that comes from a resource limit or from isolation says so, since it is the operator who can do something
+/// about it.
 fn explained(
     mut found: EngineFailure,
-    limits: ResourceLimits,
+    (limits, isolation): (ResourceLimits, Strictness),
     outcome: &Outcome,
     parser: &EngineParser,
 ) -> EngineFailure {
@@ -278,6 +319,10 @@ fn explained(
     if let Some(why) = resource_limits::explanation(limits, outcome.exit, outcome.usage, message, parser.stderr_tail())
     {
         *message = format!("{why}: {message}");
+    }
+    let said = parser.stderr_tail().stderr_lines().chain([message.as_str()]);
+    if let Some(hint) = refusals::hint(isolation, said) {
+        *message = format!("{message}; {hint}");
     }
     found
 }

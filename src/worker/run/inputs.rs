@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::early::{Early, failed};
-use super::engine::Input;
+use super::engine::{DRY_RUN_OUTPUT, ENGINE_LOGS, Input};
 use super::job::RunJob;
 use crate::blocking::blocking;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
+use crate::domain::run::RunMode;
 use crate::domain::text::{json_length, keep_fitting};
 use crate::event::payload::run::FieldInfo;
 use crate::files::{Dir, Location};
@@ -37,14 +38,16 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
         return Err(missing("an input document has been deleted".into()));
     }
     let (data_dir, directory) = (job.context.data_dir.clone(), job.directory());
-    blocking(move || copy_in(&data_dir, &directory, &found))
+    let mode = run.options.mode();
+    blocking(move || copy_in(&data_dir, &directory, &found, mode))
         .await
         .map_err(|error| missing(format!("the input could not be staged: {error}")))
 }
 
-fn copy_in(data_dir: &Path, directory: &Location, documents: &[Document]) -> io::Result<Staged> {
+fn copy_in(data_dir: &Path, directory: &Location, documents: &[Document], mode: RunMode) -> io::Result<Staged> {
     let own = directory.open()?;
-    for name in ["output", "engine-logs"] {
+    let dry_run = (mode == RunMode::DryRun).then_some(DRY_RUN_OUTPUT);
+    for name in ["output", ENGINE_LOGS].into_iter().chain(dry_run) {
         own.make(name)?;
     }
     let (data, input) = (Dir::root(data_dir)?, own.make("input")?);

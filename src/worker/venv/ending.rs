@@ -163,6 +163,7 @@ pub async fn conclude_build(
 ) -> BuildState {
     kill_marked(vec![Marker::build(build.id)]).await;
     context.venvs_trash.discard_soon(context.build_directory(build).path()).await;
+    context.discard_temporary(&build.id.to_string()).await;
     let draft = completed(build, Err(Failure::new(code, message)), Duration::ZERO, Vec::new());
     let mut fold = BuildFold::default();
     fold.apply(Fact::of_draft(&draft, stream.now()));

@@ -106,18 +106,37 @@ impl Installers {
         }
     }
 
+    /// What would be used now, in words.
+    pub async fn at_hand(&self) -> String {
+        match (self.choice, self.uv_at_hand().await) {
+            (InstallerChoice::Pip, _) => "pip".into(),
+            (_, Some(uv)) => uv.display().to_string(),
+            (InstallerChoice::Uv, None) => "uv is installed by the first start, with pip".into(),
+            (InstallerChoice::Auto, None) => "uv is installed by the first start, with pip; else pip is used".into(),
+        }
+    }
+
     async fn uv(&self, python: &Interpreter) -> Result<PathBuf, String> {
-        for path in on_path("uv", &self.service) {
+        if let Some(path) = self.uv_at_hand().await {
+            return Ok(path);
+        }
+        self.fetch(python, &self.tool()).await?;
+        let path = self.tool().join("bin/uv");
+        if self.runs(&path).await { Ok(path) } else { Err("the fetched one does not run".into()) }
+    }
+
+    async fn uv_at_hand(&self) -> Option<PathBuf> {
+        for path in on_path("uv", &self.service).into_iter().chain([self.tool().join("bin/uv")]) {
             if self.runs(&path).await {
-                return Ok(path);
+                return Some(path);
             }
         }
-        let tool = self.data.join("tools/uv");
-        let path = tool.join("bin/uv");
-        if !self.runs(&path).await {
-            self.fetch(python, &tool).await?;
-        }
-        if self.runs(&path).await { Ok(path) } else { Err("the fetched one does not run".into()) }
+        None
+    }
+
+    /// Where the one is that the service has fetched.
+    fn tool(&self) -> PathBuf {
+        self.data.join("tools/uv")
     }
 
     async fn runs(&self, uv: &Path) -> bool {

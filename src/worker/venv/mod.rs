@@ -13,6 +13,7 @@ pub mod toolchain;
 pub mod ports;
 pub mod queue;
 pub mod index;
+pub mod terms;
 pub mod words;
 pub mod steps;
 pub mod pruning;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use super::environment::{self, Environment};
 use super::process::{ChildSpec, Marker, ResourceLimits};
+use crate::isolation::Policy;
 
 /// Settings of the installers that say where packages come from and how to get there, and nothing else.
 const INDEX: &[&str] = &[
@@ -85,6 +87,7 @@ pub async fn build_environment(service: &Environment, data: &Path) -> Environmen
     env
 }
 
+/// What the operator has named, and what the service may reach.
 fn command(
     program: impl Into<PathBuf>,
     args: Vec<OsString>,
@@ -92,8 +95,8 @@ fn command(
     env: Environment,
     marker: Marker,
 ) -> ChildSpec {
-    let limits = ResourceLimits::default();
-    ChildSpec { program: program.into(), args, cwd: cwd.to_owned(), env, marker, limits, event_lines: false }
+    let (limits, policy) = (ResourceLimits::default(), Policy::default());
+    ChildSpec { program: program.into(), args, cwd: cwd.to_owned(), env, marker, limits, policy, event_lines: false }
 }
 
 /// Arguments of mixed kinds as one list.

@@ -9,12 +9,12 @@ use ulid::Ulid;
 use super::engine::Source;
 use super::installer::Installer;
 use super::python::Interpreter;
+use super::terms::{BuildTerms, Terms};
 use super::{args, command};
 use crate::domain::BuildId;
 use crate::domain::failure::BuildErrorCode;
 use crate::event::payload::build::{Phase, VenvMetadata};
 use crate::package::STAGING;
-use crate::worker::environment::Environment;
 use crate::worker::process::{ChildSpec, Marker};
 
 /// All that the steps depend on.
@@ -32,8 +32,7 @@ pub struct VenvPlan<'a> {
     /// A copy of the configuration, for this build alone.
     pub configuration: &'a Path,
     pub data: &'a Path,
-    /// Of every step, but for its marker (see [`super::build_environment`]).
-    pub environment: &'a Environment,
+    pub terms: &'a BuildTerms,
 }
 
 /// One step.
@@ -102,13 +101,13 @@ impl VenvPlan<'_> {
         let python = self.venv().join("bin/python");
         let verify = Work::Verify(Box::new(Verification {
             requirements: self.check_requirements(&python),
-            imports: self.command(&python, args!["-I", "-B", "-c", VERIFY]),
+            imports: self.command(&self.terms.imports, &python, args!["-I", "-B", "-c", VERIFY]),
         }));
-        let version = self.run(&python, args!["-I", "-B", "-m", "ade_engine", "version"]);
+        let version = self.run(&self.terms.imports, &python, args!["-I", "-B", "-m", "ade_engine", "version"]);
         let engine = format!("installing engine: {}", without_credentials(self.engine_spec));
         let install_engine = match self.engine {
             Ok(Source::Requirement(engine)) => self.install_requirement(&python, engine),
-            Ok(Source::Path(engine)) => self.install(&python, engine),
+            Ok(Source::Path(engine)) => self.install(&self.terms.service, &python, engine),
             Ok(Source::Copy(directory)) => self.install_wheel(&python, directory),
             Err(why) => Work::Refuse(why.to_owned()),
         };
@@ -122,7 +121,7 @@ impl VenvPlan<'_> {
                 Phase::InstallConfig,
                 "installing configuration package",
                 ConfigInstallFailed,
-                self.install(&python, self.configuration),
+                self.install(&self.terms.package, &python, self.configuration),
             ),
             step(Phase::VerifyImports, "verifying imports of engine and configuration", ImportCheckFailed, verify),
             step(Phase::CollectMetadata, "collecting metadata", MetadataFailed, version),
@@ -131,14 +130,16 @@ impl VenvPlan<'_> {
 
     fn create_venv(&self) -> Work {
         match self.installer {
-            Installer::Uv(uv) => {
-                self.run(uv, args!["venv", "--no-project", "--python", &self.python.path, self.venv()])
-            }
+            Installer::Uv(uv) => self.run(
+                &self.terms.service,
+                uv,
+                args!["venv", "--no-project", "--python", &self.python.path, self.venv()],
+            ),
             // Unpacking the bundled pip takes most of the time; the next step brings a newer one anyway.
             Installer::Pip if self.python.pip => {
-                self.run(&self.python.path, args!["-m", "venv", "--without-pip", self.venv()])
+                self.run(&self.terms.service, &self.python.path, args!["-m", "venv", "--without-pip", self.venv()])
             }
-            Installer::Pip => self.run(&self.python.path, args!["-m", "venv", self.venv()]),
+            Installer::Pip => self.run(&self.terms.service, &self.python.path, args!["-m", "venv", self.venv()]),
         }
     }
 
@@ -148,22 +149,22 @@ impl VenvPlan<'_> {
             Installer::Pip => {
                 let mut args = args!["-m", "pip", "install", "--no-input", "--upgrade", "pip"];
                 if !self.python.pip {
-                    return self.run(python, args);
+                    return self.run(&self.terms.service, python, args);
                 }
                 args.splice(2..2, args!["--python", python]);
-                self.run(&self.python.path, args)
+                self.run(&self.terms.service, &self.python.path, args)
             }
         }
     }
 
     fn install_requirement(&self, python: &Path, requirement: &str) -> Work {
-        let mut install = self.installing(python);
+        let mut install = self.installing(&self.terms.service, python);
         install.args.push(requirement.into());
         Work::Run(Box::new(install))
     }
 
-    fn install(&self, python: &Path, path: &Path) -> Work {
-        Work::Run(Box::new(naming(self.installing(python), path)))
+    fn install(&self, terms: &Terms, python: &Path, path: &Path) -> Work {
+        Work::Run(Box::new(naming(self.installing(terms, python), path)))
     }
 
     /// A wheel may be of one version of Python only.
@@ -171,44 +172,50 @@ impl VenvPlan<'_> {
         let content = directory.file_name().unwrap_or_default().to_string_lossy();
         let kept = self.data.join("cache/wheels").join(format!("{content}-{}", self.python.version));
         let fresh = kept.with_file_name(format!("{STAGING}{}", Ulid::generate()));
+        let terms = &self.terms.service;
         let make = match self.installer {
-            Installer::Uv(uv) => self.command(uv, args!["build", "--wheel", "--python", python, "--out-dir", &fresh]),
+            Installer::Uv(uv) => {
+                self.command(terms, uv, args!["build", "--wheel", "--python", python, "--out-dir", &fresh])
+            }
             Installer::Pip => {
                 let args =
                     args!["wheel", "--no-input", "--disable-pip-version-check", "--no-deps", "--wheel-dir", &fresh];
-                self.pip(python, args)
+                self.pip(terms, python, args)
             }
         };
         let make = naming(make, directory);
-        Work::Wheel(Box::new(WheelInstall { kept, fresh, make, install: self.installing(python) }))
+        Work::Wheel(Box::new(WheelInstall { kept, fresh, make, install: self.installing(terms, python) }))
     }
 
     /// Lacks what to install.
-    fn installing(&self, python: &Path) -> ChildSpec {
+    fn installing(&self, terms: &Terms, python: &Path) -> ChildSpec {
         match self.installer {
-            Installer::Uv(uv) => self.command(uv, args!["pip", "install", "--python", python]),
-            Installer::Pip => self.pip(python, args!["install", "--no-input", "--disable-pip-version-check"]),
+            Installer::Uv(uv) => self.command(terms, uv, args!["pip", "install", "--python", python]),
+            Installer::Pip => self.pip(terms, python, args!["install", "--no-input", "--disable-pip-version-check"]),
         }
     }
 
     fn check_requirements(&self, python: &Path) -> ChildSpec {
+        let terms = &self.terms.imports;
         match self.installer {
-            Installer::Uv(uv) => self.command(uv, args!["pip", "check", "--python", python]),
-            Installer::Pip => self.pip(python, args!["check", "--disable-pip-version-check"]),
+            Installer::Uv(uv) => self.command(terms, uv, args!["pip", "check", "--python", python]),
+            Installer::Pip => self.pip(terms, python, args!["check", "--disable-pip-version-check"]),
         }
     }
 
     /// Isolated: a module in the directory where it works is not taken for one of pip's.
-    fn pip(&self, python: &Path, args: Vec<OsString>) -> ChildSpec {
-        self.command(python, [args!["-I", "-m", "pip"], args].concat())
+    fn pip(&self, terms: &Terms, python: &Path, args: Vec<OsString>) -> ChildSpec {
+        self.command(terms, python, [args!["-I", "-m", "pip"], args].concat())
     }
 
-    fn run(&self, program: &Path, args: Vec<OsString>) -> Work {
-        Work::Run(Box::new(self.command(program, args)))
+    fn run(&self, terms: &Terms, program: &Path, args: Vec<OsString>) -> Work {
+        Work::Run(Box::new(self.command(terms, program, args)))
     }
 
-    fn command(&self, program: &Path, args: Vec<OsString>) -> ChildSpec {
-        command(program, args, self.directory, self.environment.clone(), Marker::build(self.build_id))
+    fn command(&self, terms: &Terms, program: &Path, args: Vec<OsString>) -> ChildSpec {
+        let Terms { environment, policy } = terms.clone();
+        let spec = command(program, args, self.directory, environment, Marker::build(self.build_id));
+        ChildSpec { policy, ..spec }
     }
 }
 
@@ -263,10 +270,11 @@ pub fn without_credentials(spec: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isolation::Policy;
 
     fn lines(installer: &Installer, pip: bool) -> Vec<String> {
-        let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into(), pip };
-        let environment = Environment::from([("PATH".into(), "/bin".into())]);
+        let python = Interpreter { path: "/usr/bin/python3.11".into(), version: "3.11.7".into(), pip, homes: vec![] };
+        let terms = BuildTerms::open([("PATH".into(), "/bin".into())].into());
         let engine = Source::Requirement("git+https://me:secret@host/engine.git@main".to_owned());
         let plan = VenvPlan {
             build_id: BuildId::generate(),
@@ -277,7 +285,7 @@ mod tests {
             engine: Ok(&engine),
             configuration: Path::new("/venvs/b/configuration"),
             data: Path::new("/data"),
-            environment: &environment,
+            terms: &terms,
         };
         let steps = plan.steps();
         assert_eq!(steps.iter().map(|step| step.phase).collect::<Vec<_>>(), Phase::ALL);
@@ -296,6 +304,42 @@ mod tests {
             Work::Run(spec) => words(spec),
             Work::Verify(verify) => format!("{}; {}", words(&verify.requirements), words(&verify.imports)),
             _ => "-".into(),
+        }
+    }
+
+    #[test]
+    fn what_was_uploaded_runs_on_terms_of_its_own() {
+        let named = |name: &str| Terms { environment: [(name.into(), "".into())].into(), policy: Policy::default() };
+        let terms = BuildTerms { service: named("service"), package: named("package"), imports: named("imports") };
+        let python =
+            Interpreter { path: "/usr/bin/python3".into(), version: "3.11.7".into(), pip: true, homes: vec![] };
+        let (engine, uv) = (Source::Copy("/data/cache/engine/c0ffee".into()), Installer::Uv("/opt/uv".into()));
+        for installer in [Installer::Pip, uv] {
+            let plan = VenvPlan {
+                build_id: BuildId::generate(),
+                directory: Path::new("/venvs/b"),
+                python: &python,
+                installer: &installer,
+                engine_spec: "builtin",
+                engine: Ok(&engine),
+                configuration: Path::new("/venvs/b/configuration"),
+                data: Path::new("/data"),
+                terms: &terms,
+            };
+            let of = |spec: &ChildSpec| spec.env.keys().next().unwrap().to_str().unwrap().to_owned();
+            for Step { phase, work, .. } in plan.steps() {
+                let expected = match phase {
+                    Phase::InstallConfig => "package",
+                    Phase::VerifyImports | Phase::CollectMetadata => "imports",
+                    _ => "service",
+                };
+                match work {
+                    Work::Run(spec) => assert_eq!(of(&spec), expected, "{phase}"),
+                    Work::Wheel(wheel) => assert_eq!([of(&wheel.make), of(&wheel.install)], [expected; 2]),
+                    Work::Verify(verify) => assert_eq!([of(&verify.requirements), of(&verify.imports)], [expected; 2]),
+                    Work::Skip(_) | Work::Refuse(_) => {}
+                }
+            }
         }
     }
 
@@ -330,9 +374,10 @@ mod tests {
 
     #[test]
     fn a_wheel_is_kept_for_each_content_and_version_of_python() {
-        let (engine, environment) = (Source::Copy("/data/cache/engine/c0ffee".into()), Environment::new());
+        let (engine, terms) = (Source::Copy("/data/cache/engine/c0ffee".into()), BuildTerms::default());
         let wheel_of = |version: &str, installer: &Installer| {
-            let python = Interpreter { path: "/usr/bin/python3".into(), version: version.into(), pip: true };
+            let (path, version) = ("/usr/bin/python3".into(), version.into());
+            let python = Interpreter { path, version, pip: true, homes: vec![] };
             let plan = VenvPlan {
                 build_id: BuildId::generate(),
                 directory: Path::new("/venvs/b"),
@@ -342,7 +387,7 @@ mod tests {
                 engine: Ok(&engine),
                 configuration: Path::new("/venvs/b/configuration"),
                 data: Path::new("/data"),
-                environment: &environment,
+                terms: &terms,
             };
             let Work::Wheel(wheel) = plan.steps().remove(2).work else { panic!("a copy is made into a wheel") };
             *wheel

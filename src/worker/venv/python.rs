@@ -24,7 +24,8 @@ const QUESTION: &str = "import sys, os, json, venv, ensurepip\n\
     except ImportError: pip = '0.0'\n\
     pip = [int(part) for part in pip.split('.')[:2]] >= [22, 3]\n\
     path = os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable)\n\
-    print(json.dumps({'path': path, 'version': list(sys.version_info[:3]), 'pip': pip}))";
+    homes = [sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)]\n\
+    print(json.dumps({'path': path, 'version': list(sys.version_info[:3]), 'pip': pip, 'homes': homes}))";
 
 /// A usable interpreter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Interpreter {
     pub version: String,
     /// It has a pip of its own that can install into another's venv.
     pub pip: bool,
+    /// Where its own files are.
+    pub homes: Vec<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,8 @@ struct Answer {
     version: (u32, u32, u32),
     #[serde(default)]
     pip: bool,
+    #[serde(default)]
+    homes: Vec<PathBuf>,
 }
 
 async fn ask(launcher: &Launcher, path: &Path, service: &Environment) -> Result<Interpreter, String> {
@@ -100,11 +105,11 @@ async fn ask(launcher: &Launcher, path: &Path, service: &Environment) -> Result<
         return Err(said.stderr.back().cloned().unwrap_or_else(|| "it does not run".into()));
     }
     let answer = said.stdout.back().and_then(|line| serde_json::from_str::<Answer>(line).ok());
-    let Answer { path, version: (major, minor, patch), pip } = answer.ok_or("it gives no answer")?;
+    let Answer { path, version: (major, minor, patch), pip, homes } = answer.ok_or("it gives no answer")?;
     let version = format!("{major}.{minor}.{patch}");
     if (major, minor) < OLDEST {
         Err(format!("version {version} is too old"))
     } else {
-        Ok(Interpreter { path, version, pip })
+        Ok(Interpreter { path, version, pip, homes })
     }
 }

@@ -18,6 +18,7 @@ use super::plan::{self, Step, VenvPlan};
 use super::ports::BuildPorts;
 use super::queue::{BuildPermit, QueuePlace};
 use super::steps::StepRunner;
+use super::terms::BuildTerms;
 use crate::blocking::blocking;
 use crate::domain::build::Build;
 use crate::domain::failure::BuildErrorCode;
@@ -146,6 +147,11 @@ impl Session {
         }
         let engine = self.engine().await?;
         let environment = build_environment(context.environment(), &context.data_dir).await;
+        let source = engine.install.as_ref().ok();
+        let terms = BuildTerms::new(context, &self.build, &toolchain, environment, source).await.map_err(|error| {
+            let message = format!("the build's directories cannot be made: {error}");
+            Failure::new(BuildErrorCode::VenvCreateFailed, message)
+        })?;
         let directory = self.directory.path();
         let plan = VenvPlan {
             build_id: self.build.id,
@@ -156,7 +162,7 @@ impl Session {
             engine: engine.install.as_ref().map_err(String::as_str),
             configuration,
             data: &context.data_dir,
-            environment: &environment,
+            terms: &terms,
         };
         Ok(plan.steps())
     }
@@ -194,6 +200,7 @@ impl Session {
         if outcome.is_err() {
             self.context.venvs_trash.discard_soon(self.directory.path()).await;
         }
+        self.context.discard_temporary(&self.build.id.to_string()).await;
         let last_lines = std::mem::take(&mut self.steps.last_lines).into();
         let draft = ending::completed(&self.build, outcome, self.began.elapsed(), last_lines);
         self.observe(&draft);

@@ -21,8 +21,10 @@ use crate::event::payload::build::{BUILD_PHASE_COMPLETED, BUILD_PHASE_STARTED, P
 use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Scope};
 use crate::event::{Draft, Source};
 use crate::files::{self, Dir, Location};
+use crate::isolation::Strictness;
 use crate::worker::emitter::Emitter;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
+use crate::worker::refusals;
 use crate::worker::stop::StopSignal;
 use crate::worker::{Trash, WorkContext};
 
@@ -48,11 +50,12 @@ struct StepOutcome {
     last_line: String,
     /// What it said last, on either pipe.
     said: VecDeque<String>,
+    isolation: Strictness,
 }
 
 impl StepOutcome {
-    fn begun(speaker: Speaker) -> Self {
-        Self { speaker, exit_code: None, last_line: String::new(), said: VecDeque::new() }
+    fn begun(speaker: Speaker, isolation: Strictness) -> Self {
+        Self { speaker, exit_code: None, last_line: String::new(), said: VecDeque::new(), isolation }
     }
 
     fn succeeded(&self) -> bool {
@@ -175,7 +178,7 @@ impl StepRunner {
             .map_err(|error| Failure::new(BuildErrorCode::OrchestrationError, error.to_string()))?;
         let killer = process.killer();
         let mut cut_short = None;
-        let mut heard = StepOutcome::begun(speaker);
+        let mut heard = StepOutcome::begun(speaker, spec.policy.level);
         loop {
             tokio::select! {
                 output = process.next() => match output {
@@ -240,6 +243,10 @@ fn failure(code: BuildErrorCode, what: &str, outcome: &StepOutcome) -> Failure {
         (BuildErrorCode::DependencyConflict, Some(reason)) => format!("{what}: {reason}"),
         (_, Some(reason)) => format!("{what} failed: it {how}: {reason}"),
         (_, None) => format!("{what} failed: it {how}"),
+    };
+    let message = match refusals::hint(outcome.isolation, outcome.said.iter().map(String::as_str)) {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
     };
     Failure::new(code, message).exit_code(outcome.exit_code)
 }

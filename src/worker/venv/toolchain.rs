@@ -69,6 +69,11 @@ impl Tools {
         Ok(Toolchain { python: python.clone(), installer, regret })
     }
 
+    /// What would be used now, in words; nothing is fetched.
+    pub async fn installer_at_hand(&self) -> String {
+        self.installers.at_hand().await
+    }
+
     /// What is printed while the installer is fetched: the last line so far, and those from now on.
     pub fn listen(&self) -> InstallerLines {
         self.installers.output().listen()

@@ -44,6 +44,9 @@ pub struct TestApp {
     allows_open_logs: bool,
 }
 
+/// Where scripts may write, in the folder.
+const SHARED: &str = "shared";
+
 /// What outlives a service: its folder and its database.
 struct Ground {
     folder: TempDir,
@@ -58,6 +61,7 @@ impl Ground {
     /// In a folder whose name begins like this.
     fn named(prefix: &str) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
+        fs::create_dir(folder.path().join(SHARED)).unwrap();
         Arc::new(Self { folder, database: TestDatabase::create() })
     }
 }
@@ -96,8 +100,10 @@ impl TestApp {
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv-cache");
         fs::create_dir_all(&shared).unwrap();
         fs::create_dir_all(folder.path().join("data/cache")).unwrap();
-        std::os::unix::fs::symlink(shared, folder.path().join("data/cache/uv")).unwrap();
-        Self::try_start(ground, vec![("ADE_ENGINE_SPEC".into(), "builtin".into())]).unwrap()
+        std::os::unix::fs::symlink(&shared, folder.path().join("data/cache/uv")).unwrap();
+        let (writable, own) = (shared.display().to_string(), folder.path().join(SHARED).display().to_string());
+        let writable = ("ADE_ISOLATION_WRITE".into(), format!("{own},{writable}"));
+        Self::try_start(ground, vec![("ADE_ENGINE_SPEC".into(), "builtin".into()), writable]).unwrap()
     }
 
     /// What a start with these settings fails with.
@@ -170,9 +176,9 @@ impl TestApp {
         self.folder().join("data")
     }
 
-    /// A path that only this test uses, as text for scripts.
+    /// A path that only this test uses, as text for scripts, which may write there.
     pub fn path(&self, name: &str) -> String {
-        self.folder().join(name).display().to_string()
+        self.folder().join(SHARED).join(name).display().to_string()
     }
 
     pub fn touch(&self, name: &str) {
@@ -250,6 +256,9 @@ fn environment(ground: &Ground, own: &[(String, String)]) -> Environment {
         ("ADE_ENGINE_SPEC".into(), folder.join("engine").display().to_string()),
         ("ADE_PYTHON_BIN".into(), tools::python().into()),
         ("ADE_INSTALLER".into(), "uv".into()),
+        // There are programs that stand in for uv, and call it.
+        ("ADE_ISOLATION_READ".into(), tools::shared_directory().display().to_string()),
+        ("ADE_ISOLATION_WRITE".into(), folder.join(SHARED).display().to_string()),
         ("ADE_CANCEL_GRACE".into(), "1s".into()),
         ("ADE_MAX_CONCURRENCY".into(), "4".into()),
         ("ADE_DATABASE_POOL".into(), "4".into()),

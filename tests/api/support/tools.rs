@@ -6,7 +6,7 @@ use std::path::Path;
 use ade_test_support::packages;
 
 pub use ade_test_support::packages::{Files, with_file, write_files, zip_of};
-pub use ade_test_support::tools::python;
+pub use ade_test_support::tools::{python, shared_directory};
 
 /// A program that stands in for an interpreter: it describes itself as the real one does, then runs the script, then the
 /// real one.
@@ -16,7 +16,7 @@ pub fn interpreter(directory: &Path, script: &str) -> String {
     let text = format!(
         "#!/bin/sh\n\
          case \"$*\" in *ensurepip*)\n\
-         exec '{real}' -c 'import json, sys; print(json.dumps(dict(path=sys.argv[1], version=list(sys.version_info[:3]), pip=True)))' '{shown}';;\n\
+         exec '{real}' -c 'import json, sys; print(json.dumps(dict(path=sys.argv[1], version=list(sys.version_info[:3]), pip=True, homes=[sys.base_prefix])))' '{shown}';;\n\
          esac\n\
          {script}\n\
          exec '{real}' \"$@\"\n"

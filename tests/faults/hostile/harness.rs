@@ -14,7 +14,7 @@ use super::survivors::Trace;
 use super::told::Told;
 use super::victims::Victims;
 use super::watcher::{Watcher, peak, reset_peak};
-use crate::support::server::{Server, Settings, ade, log_path, settings};
+use crate::support::server::{Server, Settings, ade, log_path, without_isolation};
 use crate::support::work::{Place, Run, id};
 use crate::support::{process, tools, within};
 
@@ -72,7 +72,7 @@ impl Harness {
     /// A service with a venv ready, and one run that has nothing to do with anything.
     pub fn open(more: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder").keep();
-        let mut settings = settings();
+        let mut settings = without_isolation();
         settings.insert("ADE_ENGINE_SPEC", tools::package("hostile_engine").display().to_string());
         settings.insert("ADE_RUN_TIMEOUT", "20s".into());
         settings.extend(more.iter().map(|&(name, value)| (name, value.to_owned())));

@@ -27,6 +27,14 @@ pub fn settings() -> Settings {
     ])
 }
 
+/// As [`settings`], without isolation, as on a kernel that has none: engines can do what it would keep them from, and what
+/// must hold then holds whatever they do.
+pub fn without_isolation() -> Settings {
+    let mut settings = settings();
+    settings.insert("ADE_ISOLATION", "off".into());
+    settings
+}
+
 /// The program with nothing of this test's environment but what it needs.
 pub fn ade(data_dir: &Path, settings: &Settings) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ade"));
@@ -57,11 +65,16 @@ impl Server {
 
     /// Returns when the service says that it listens. It lets everybody in, unless the settings say otherwise. What it logs goes to a file in the data folder.
     pub fn start_with(data_dir: &Path, settings: &Settings) -> Self {
-        let log = File::options().create(true).append(true).open(log_path(data_dir)).expect("a file for the log");
         let mut command = ade(data_dir, settings);
         if !settings.contains_key("ADE_AUTH") {
             command.env("ADE_AUTH", "off");
         }
+        Self::run(data_dir, command)
+    }
+
+    /// As [`Server::start_with`], by this command.
+    pub fn run(data_dir: &Path, mut command: Command) -> Self {
+        let log = File::options().create(true).append(true).open(log_path(data_dir)).expect("a file for the log");
         let mut child = command.arg("serve").stdout(Stdio::piped()).stderr(log).spawn().expect("the program starts");
         let (line, stdout) = first_line(child.stdout.take().expect("stdout is a pipe")).unwrap_or_else(|| {
             let _ = child.kill();

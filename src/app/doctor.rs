@@ -1,0 +1,122 @@
+//! Looking at a machine and its settings as a start and its first work would find them, and changing nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::isolation::{hide, is_wanted};
+use crate::blocking::blocking;
+use crate::config::{Isolation, Settings};
+use crate::files::Dir;
+use crate::isolation::Verdict;
+use crate::store::Store;
+use crate::worker::WorkContext;
+use crate::worker::process::{Marker, adopt_orphans};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub name: String,
+    pub state: State,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Ok,
+    /// The settings do not ask for it.
+    Unused,
+    Failed,
+}
+
+impl Finding {
+    fn of(name: &str, outcome: Result<String, String>) -> Self {
+        let state = if outcome.is_ok() { State::Ok } else { State::Failed };
+        Self { name: name.to_owned(), state, detail: outcome.unwrap_or_else(|why| why) }
+    }
+}
+
+/// Everything that is looked at. `file` is one that this process can read and write, and that no child is given.
+pub async fn examine(settings: Settings, file: &Path) -> Vec<Finding> {
+    hide();
+    let _ = adopt_orphans();
+    let settings = Arc::new(settings);
+    let work = WorkContext::new(settings.clone(), Marker::node("doctor".into()));
+    let mut findings = vec![python(&work).await, installer(&work).await];
+    for (name, path) in [("data directory", &settings.storage.data_dir), ("venvs directory", &settings.build.venvs_dir)]
+    {
+        findings.push(Finding::of(name, directory(path.clone(), settings.storage.disk_min_free).await));
+    }
+    findings.push(Finding::of("database", database(&settings).await));
+    findings.extend(isolation(&work, &settings, file).await);
+    findings
+}
+
+async fn python(work: &WorkContext) -> Finding {
+    let found = work.tools.python().await;
+    let found = found.map(|python| format!("{} ({})", python.path.display(), python.version));
+    Finding::of("python", found.map_err(|error| error.to_string()))
+}
+
+async fn installer(work: &WorkContext) -> Finding {
+    Finding::of("installer", Ok(work.tools.installer_at_hand().await))
+}
+
+/// Writable, and with room; or not there yet, where it can be made.
+async fn directory(path: PathBuf, min_free: u64) -> Result<String, String> {
+    let shown = path.display().to_string();
+    let free = blocking(move || {
+        let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/")).to_owned();
+        match there == path {
+            true => Dir::root(&path)?.probe()?,
+            false => nix::unistd::access(&there, nix::unistd::AccessFlags::W_OK)?,
+        }
+        let disk = nix::sys::statvfs::statvfs(&there)?;
+        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+    });
+    let free = free.await.map_err(|error| format!("{shown} cannot be written: {error}"))?;
+    let room = format!("{shown}, {} MiB free", free >> 20);
+    if free < min_free { Err(format!("{room}, which is less than ADE_DISK_MIN_FREE")) } else { Ok(room) }
+}
+
+async fn database(settings: &Settings) -> Result<String, String> {
+    let file = settings.storage.database_file();
+    if let Some(file) = file.filter(|file| !file.exists()) {
+        return Ok(format!("{} is made by the first start", file.display()));
+    }
+    let store = Store::connect(&settings.storage.database_url, 1).await.map_err(|error| error.to_string())?;
+    let status = store.migration_status().await.map_err(|error| error.to_string());
+    let _ = store.close().await;
+    let pending = status?.pending.len();
+    Ok(if pending == 0 { "it answers".into() } else { format!("it answers; {pending} migrations are pending") })
+}
+
+async fn isolation(work: &WorkContext, settings: &Settings, file: &Path) -> Vec<Finding> {
+    let found = match work.try_protections(file).await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::of("isolation", Err(error.to_string()))],
+    };
+    let finding = |(protection, verdict)| {
+        let state = match verdict {
+            _ if !is_wanted(protection, &settings.isolation) => State::Unused,
+            Verdict::Refused => State::Ok,
+            Verdict::Succeeded | Verdict::Unclear => State::Failed,
+        };
+        let detail = match (state, verdict) {
+            (State::Unused, _) if settings.isolation.level != Isolation::Off => "ADE_ENGINE_NETWORK is on".to_owned(),
+            (State::Unused, Verdict::Refused) => format!("ADE_ISOLATION is off, or else {}", protection.claim()),
+            (State::Unused, _) => "ADE_ISOLATION is off".to_owned(),
+            (_, Verdict::Refused) => protection.claim().to_owned(),
+            (_, Verdict::Succeeded) => format!("it is not so that {}", protection.claim()),
+            (_, Verdict::Unclear) => format!("it is not known that {}", protection.claim()),
+        };
+        Finding { name: format!("isolation: {}", protection.name()), state, detail }
+    };
+    found.into_iter().map(finding).collect()
+}
+
+/// A file that children are not given: the lock of the data directory, where there is one.
+pub fn own_file(settings: &Settings) -> io::Result<PathBuf> {
+    let lock = settings.storage.data_dir.join(super::lock::FILE);
+    lock.metadata().map(|_| lock)
+}
