@@ -26,6 +26,8 @@ pub mod backoff;
 pub mod blocking;
 pub mod meter;
 pub mod isolation;
+pub mod unzip;
+pub mod workbook;
 pub mod package;
 pub mod llm;
 pub mod event;

@@ -21,7 +21,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("blocking", &[]),
     ("meter", &[]),
     ("isolation", &[]),
-    ("package", &["domain", "assets", "files"]),
+    ("unzip", &[]),
+    ("workbook", &["unzip"]),
+    ("package", &["domain", "assets", "files", "unzip"]),
     ("llm", &["domain", "sse", "backoff", "meter"]),
     ("supervision", &[]),
     ("event", &["domain"]),
@@ -79,8 +81,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter",
+            "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store", "access",
+            "stream", "registry", "blocking", "meter",
         ],
     ),
     (
