@@ -26,7 +26,9 @@ use crate::domain::id::NodeId;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::files::Dir;
 use crate::http::connection::Connections;
+use crate::http::contract;
 use crate::http::ports::{self, NoMaintenance};
+use crate::http::route::all::describe;
 use crate::http::server::{self, HttpEnd};
 use crate::llm::{self, Models, ModelsError};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
@@ -377,6 +379,11 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
 }
 
 /// The language models of the settings. Wrong prices and a missing key are errors at the start.
+/// The contract of the interface, as `docs/openapi.json` has it.
+pub fn contract() -> String {
+    contract::document_text(&describe())
+}
+
 pub fn models(settings: &LlmSettings) -> Result<Models, ModelsError> {
     let default = match settings.provider {
         LlmProvider::Builtin => llm::ProviderName::Builtin,

@@ -25,6 +25,8 @@ pub mod sse;
 pub mod backoff;
 pub mod blocking;
 pub mod meter;
+pub mod unzip;
+pub mod workbook;
 pub mod package;
 pub mod llm;
 pub mod event;

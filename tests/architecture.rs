@@ -20,7 +20,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("blocking", &[]),
     ("meter", &[]),
-    ("package", &["domain", "assets", "files"]),
+    ("unzip", &[]),
+    ("workbook", &["unzip"]),
+    ("package", &["domain", "assets", "files", "unzip"]),
     ("llm", &["domain", "sse", "backoff", "meter"]),
     ("supervision", &[]),
     ("event", &["domain"]),
@@ -78,7 +80,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter",
+            "registry", "blocking", "meter", "domain", "config", "files", "event", "log", "summary", "workflow",
+            "workbook", "package", "store", "stream", "registry", "blocking", "meter",
         ],
     ),
     (
@@ -141,6 +144,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &["supervision", "stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"],
     ),
     ("hyper*", &["llm"]),
+    ("utoipa*", &["domain", "event", "worker", "registry", "http"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),
     ("env::var_os", &["main"]),

@@ -36,6 +36,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::app;
 use crate::config::{Environment, Flag, Settings, SettingsError, Sources};
 
 use exit::{CommandError, Exit};
@@ -78,6 +79,7 @@ const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (&["config"], &["server"]),
     (&["verify"], &["server", "key", "verbose"]),
     (&["migrate"], &["server", "key", "verbose"]),
+    (&["openapi"], &["data_dir", "config", "server", "key", "verbose"]),
     (&["replay"], &["data_dir", "config", "server", "key", "verbose"]),
     (&["workflows", "validate"], &["data_dir", "config", "server", "key", "verbose"]),
 ];
@@ -116,6 +118,8 @@ enum Command {
     Maintenance,
     /// Print the effective settings, each with its source.
     Config,
+    /// Print the contract of the interface, an OpenAPI document; needs no service.
+    Openapi,
     /// Print the summary of a log file; needs no service.
     Replay(replay::ReplayArgs),
 }
@@ -185,6 +189,10 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
     match &command {
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Config => Ok(show_settings(&settings()?)),
+        Command::Openapi => {
+            output::print_line(app::contract().trim_end());
+            Ok(Exit::Succeeded)
+        }
         Command::Workflows(command) => workflows::workflows(command, settings, server).await,
         Command::Exec(command) => exec::exec(command, settings()?, server).await,
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,

@@ -16,6 +16,7 @@ use actix_web::{App, web};
 
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
+use super::contract::Document;
 use super::cors::cors;
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
 use super::ports::Maintenance;
@@ -56,6 +57,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
     let access = web::Data::new(access);
     let origins = settings.server.cors_origins.clone();
     let check = web::Data::new(LoopbackCheck { is_on: !access.is_on(), origins: origins.clone() });
+    let contract = web::Data::new(Document::of(&route::all::describe()));
     let connections = Connections::default();
     let (counted, requests) = (connections.clone(), web::Data::new(RequestMeters::default()));
     let server = Server::build()
@@ -70,6 +72,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
                 .app_data(web::Data::new(counted.clone()))
                 .app_data(access.clone())
                 .app_data(check.clone())
+                .app_data(contract.clone())
                 .app_data(web::PayloadConfig::new(MAX_BODY))
                 // A trailing slash changes nothing.
                 .wrap(NormalizePath::trim())
@@ -82,7 +85,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
                 .wrap(from_fn(count_request))
                 .wrap(from_fn(hand_over))
                 .configure(configure_errors)
-                .configure(route::mount);
+                .configure(route::all::mount);
             let http = HttpService::build()
                 // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
                 .h1_allow_half_closed(false)

@@ -6,12 +6,12 @@ use crate::domain::list::{Direction, Filter, Order, Place, Query, Schema, Sort, 
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 
-const MAX_PAGE: u64 = 1_000_000;
-const MAX_PER_PAGE: u64 = 200;
+pub const MAX_PAGE: u64 = 1_000_000;
+pub const MAX_PER_PAGE: u64 = 200;
 const PER_PAGE: u64 = 50;
 const MAX_SORT_KEYS: usize = 3;
 /// Characters.
-const MAX_SEARCH: usize = 200;
+pub const MAX_SEARCH: usize = 200;
 const MAX_WORDS: usize = 8;
 
 /// A parsed request for a list.
@@ -43,6 +43,14 @@ impl ListRequest {
             (Some(token), None) => Part::After(Some(token::read(schema, &query, token)?)),
         };
         Ok(Self { query, part, per_page })
+    }
+}
+
+/// Clients that know other lists ask for the total; here it is always told.
+fn told_total(text: &str) -> Result<(), Problem> {
+    match text {
+        "true" | "false" => Ok(()),
+        _ => Err(Problem::invalid_query("include_total", "true or false")),
     }
 }
 
@@ -79,6 +87,10 @@ impl Raw {
                 raw.statuses.push(value);
                 continue;
             }
+            if name == "include_total" {
+                told_total(&value)?;
+                continue;
+            }
             if let Some(index) = schema.parameters.iter().position(|(own, _)| *own == name) {
                 raw.fields[index].push(value);
                 continue;
@@ -94,7 +106,7 @@ impl Raw {
     fn place(&mut self, name: &str, schema: &Schema) -> Option<&mut Option<String>> {
         match name {
             "page" => Some(&mut self.page),
-            "perPage" => Some(&mut self.per_page),
+            "perPage" | "page_size" | "limit" => Some(&mut self.per_page),
             "cursor" => Some(&mut self.cursor),
             "sort" => Some(&mut self.sort),
             "q" => Some(&mut self.q),
@@ -257,6 +269,15 @@ mod tests {
             assert_eq!(problem.errors[0].path, path, "{text}");
             assert!(problem.errors[0].message.contains(allowed), "{text}: {:?}", problem.errors);
         }
+    }
+
+    #[test]
+    fn the_number_of_items_has_the_names_that_clients_know() {
+        for text in ["perPage=7", "page_size=7", "limit=7", "limit=7&include_total=true"] {
+            assert_eq!(parse(text).unwrap().per_page, 7, "{text}");
+        }
+        assert_eq!(parse("page_size=7&limit=7").unwrap_err().errors[0].path, "limit");
+        assert_eq!(parse("include_total=1").unwrap_err().errors[0].path, "include_total");
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod session;
 pub mod build;
 pub mod configuration;
+pub mod configuration_file;
 pub mod document;
 pub mod execution;
 pub mod run;
@@ -13,10 +14,11 @@ pub mod workflow_document;
 pub mod workspace;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A record that has a JSON form, as lists show it too.
 pub trait AsResource {
-    type Resource<'a>: Serialize
+    type Resource<'a>: Serialize + ToSchema
     where
         Self: 'a;
 
@@ -24,7 +26,7 @@ pub trait AsResource {
 }
 
 /// Where the events of some work are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct EventLinks {
     events: String,
     events_stream: String,

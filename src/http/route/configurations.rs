@@ -7,8 +7,8 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::workspaces::workspace;
 use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
@@ -19,40 +19,147 @@ use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{self, Operation, Routes};
+use crate::http::errors;
 use crate::http::form;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::{self, API};
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
+use crate::http::resource::configuration::ConfigurationResource;
+use crate::http::resource::configuration_file::ValidationResource;
 use crate::http::respond::file;
 use crate::package::Limits;
 use crate::registry::additions::Origin;
+use crate::registry::configuration_edits::Transition;
 use crate::registry::{AddError, INCOMING, RegistryHandle, configurations};
+use crate::store::Deletable;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).read(list))
-        .service(web::resource(paths::of_configurations("/import")).route(web::post().to(import)))
-        .service(web::resource(paths::of_configurations("/{configuration}")).read(show))
-        .service(web::resource(paths::of_configurations("/{configuration}/import")).route(web::put().to(replace)))
-        .service(web::resource(paths::of_configurations("/{configuration}/activate")).route(web::post().to(activate)))
-        .service(web::resource(paths::of_configurations("/{configuration}/export")).read(export));
+pub fn mount(routes: &mut Routes) {
+    mount_making(routes);
+    mount_status(routes);
+    routes
+        .at(paths::of_configurations("/{configuration}"), |at| {
+            at.patch(change, |op| {
+                op.named("change_configuration", "Give a configuration another name.")
+                    .takes::<ChangedConfiguration>()
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .tagged(200)
+            })
+            .delete(delete, |op| {
+                op.named("delete_configuration", "Delete a configuration. Its runs and builds keep what they tell.")
+                    .empty(204, "It is gone.")
+                    .refuses(&[Code::ConfigurationInUse, Code::ConfigurationActive])
+            })
+            .read(show, |op| {
+                op.named("show_configuration", "Show a configuration.")
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .conditional()
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/import"), |at| {
+            at.put(replace, |op| {
+                op.named("replace_configuration", "Exchange the package, if it is still the one that the caller knows.")
+                    .takes_form("The archive.", &[])
+                    .of_version()
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .tagged(200)
+                    .refuses(ARCHIVES)
+                    .refuses(&[Code::ConfigurationNotEditable])
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/export"), |at| {
+            at.read(export, |op| {
+                op.named("export_configuration", "The package, as a zip archive.")
+                    .sends_file("application/zip", "The archive.")
+            })
+        });
 }
 
-#[derive(Deserialize)]
+fn mount_making(routes: &mut Routes) {
+    routes
+        .at(paths::of_configurations(""), |at| {
+            at.post(create, |op| {
+                op.named("create_configuration", "Make a configuration from a template, or as a copy of another.")
+                    .takes::<NewConfiguration>()
+                    .creates::<ConfigurationResource>("The configuration.")
+                    .tagged(201)
+                    .refuses(&[Code::TemplateUnknown, Code::InvalidId])
+            })
+            .read(list, |op| {
+                op.named("list_configurations", "List configurations.").lists::<Configuration>(&CONFIGURATIONS)
+            })
+        })
+        .at(paths::of_configurations("/import"), |at| {
+            at.post(import, |op| {
+                op.named("import_configuration", "Make a configuration of a zip archive.")
+                    .takes_form("The archive.", &[("display_name", contract::label::<255>(), true)])
+                    .creates::<ConfigurationResource>("The configuration.")
+                    .tagged(201)
+                    .refuses(ARCHIVES)
+            })
+        });
+}
+
+fn mount_status(routes: &mut Routes) {
+    let becomes = |op: Operation| {
+        op.answers::<ConfigurationResource>(200, "The configuration.")
+            .tagged(200)
+            .refuses(&[Code::ConfigurationStatusConflict, Code::InvalidPackage])
+    };
+    routes
+        .at(paths::of_configurations("/{configuration}/validate"), |at| {
+            at.post(validate, |op| {
+                op.named(
+                    "validate_configuration",
+                    "What is wrong with it, as far as that can be seen without an engine.",
+                )
+                .answers::<ValidationResource>(200, "The faults.")
+                .refuses(&[Code::ConfigurationNotEditable, Code::PathNotAllowed])
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/publish"), |at| {
+            at.post(publish, move |op| {
+                becomes(op.named("publish_configuration", "From now on it is not edited any more."))
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/activate"), |at| {
+            at.post(activate, move |op| {
+                becomes(op.named("activate_configuration", "Make it the one that its workspace works with."))
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/deactivate"), |at| {
+            at.post(deactivate, move |op| {
+                becomes(op.named("deactivate_configuration", "Its workspace has no active one any more."))
+            })
+        });
+}
+
+/// What may be wrong with an archive.
+const ARCHIVES: &[Code] =
+    &[Code::PathNotAllowed, Code::ArchiveTooLarge, Code::InvalidArchive, Code::ArchiveEmpty, Code::InvalidPackage];
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewConfiguration {
+    #[schema(schema_with = contract::label::<255>)]
     display_name: String,
     source: Source,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ConfigurationSource)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Source {
-    Template { template_id: String },
-    Clone { configuration_id: String },
+    Template {
+        template_id: String,
+    },
+    Clone {
+        #[schema(value_type = ConfigurationId)]
+        configuration_id: String,
+    },
 }
 
 async fn create(
@@ -110,10 +217,83 @@ async fn activate(
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Activate).await
+}
+
+/// From now on it is not edited any more; a clone of it can be.
+async fn publish(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Publish).await
+}
+
+/// Its workspace has no active one any more.
+async fn deactivate(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Deactivate).await
+}
+
+async fn change_status(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    path: (WorkspaceId, ConfigurationId),
+    transition: Transition,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(registry, principal, path.0).await?;
+    let id = find(registry, principal, workspace_id, path.1).await?.id;
+    Ok(shown(&registry.change_configuration_status((workspace_id, id), transition).await?))
+}
+
+/// What is wrong with it, as far as that can be seen without an engine; a run with `validate_only` asks one.
+async fn validate(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let configuration = find(&registry, &principal, workspace_id, path.1).await?;
+    let issues = registry.inspect_configuration(&configuration).await?;
+    Ok(HttpResponse::Ok().json(ValidationResource::of(&configuration, issues)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ConfigurationChange)]
+#[serde(deny_unknown_fields)]
+struct ChangedConfiguration {
+    #[schema(schema_with = contract::label::<255>)]
+    display_name: String,
+}
+
+async fn change(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, path.0).await?;
     let id = find(&registry, &principal, workspace_id, path.1).await?.id;
-    registry.store().activate(workspace_id, id, time::micros(Utc::now())).await?;
-    Ok(shown(&find(&registry, &principal, workspace_id, path.1).await?))
+    let ChangedConfiguration { display_name } = body.required()?;
+    let display_name = label(&display_name)?;
+    registry.store().name_configuration(workspace_id, id, &display_name, time::micros(Utc::now())).await?;
+    Ok(shown(&find(&registry, &principal, workspace_id, id).await?))
+}
+
+/// It is not found any more. Its runs and builds keep what they tell.
+async fn delete(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let id = find(&registry, &principal, workspace_id, path.1).await?.id;
+    let deleted = registry.delete(workspace_id, Deletable::Configuration(id)).await;
+    deleted.map_err(|error| errors::delete(error, "the configuration", Code::ConfigurationInUse))?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// The package as a zip file; the same files give the same bytes, so their digest is the `ETag`.
@@ -170,9 +350,13 @@ pub(super) async fn find(
 }
 
 fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration, Problem> {
+    Ok(Configuration::draft(workspace_id, label(display_name)?, time::micros(Utc::now())))
+}
+
+fn label(display_name: &str) -> Result<String, Problem> {
     let display_name = display_name.trim().to_owned();
     input::label("display_name", &display_name, 255)?;
-    Ok(Configuration::draft(workspace_id, display_name, time::micros(Utc::now())))
+    Ok(display_name)
 }
 
 /// Where files are that are not in their place yet.

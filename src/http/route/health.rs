@@ -3,20 +3,49 @@
 use std::path::Path;
 
 use actix_web::{HttpResponse, web};
+use chrono::Utc;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::blocking::blocking;
+use crate::domain::time;
 use crate::files::Dir;
 use crate::http::auth::Viewer;
+use crate::http::contract::Routes;
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/").read(index))
-        .service(web::resource("/health/live").read(live))
-        .service(web::resource("/health/ready").read(ready));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/", |at| {
+            at.read(index, |op| {
+                op.named("show_service", "What this is.").answers::<ServiceResource>(200, "The service.")
+            })
+        })
+        .at("/health/live", |at| {
+            at.read(live, |op| {
+                op.named("show_liveness", "Does the service answer?").answers::<LiveResource>(200, "It does.")
+            })
+        })
+        .at("/health/ready", |at| {
+            at.read(ready, |op| {
+                op.named("show_readiness", "Can the service do its work?")
+                    .notes("What is wrong is told to callers who sign in.")
+                    .answers::<ReadyResource>(200, "It can; what is `degraded` will not go well for long.")
+                    .answers::<ReadyResource>(503, "It cannot; what is `unavailable` says why.")
+            })
+        });
+}
+
+/// Below the path of the interface, in the words that its first clients know.
+pub fn mount_in_api(routes: &mut Routes) {
+    routes.at("/health", |at| {
+        at.read(health, |op| {
+            op.named("show_health", "As `/health/ready`, in other words.")
+                .answers::<HealthResource>(200, "It can do its work.")
+                .answers::<HealthResource>(503, "It cannot.")
+        })
+    });
 }
 
 async fn index() -> HttpResponse {
@@ -28,7 +57,8 @@ async fn index() -> HttpResponse {
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Service)]
 struct ServiceResource {
     service: &'static str,
     version: &'static str,
@@ -36,20 +66,25 @@ struct ServiceResource {
     health: [&'static str; 2],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Liveness)]
 struct LiveResource {
     status: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 struct ReadyResource<'a> {
+    #[schema(pattern = "^(ok|degraded|unavailable)$")]
     status: &'a str,
     components: &'a [ComponentResource],
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Component)]
 struct ComponentResource {
     name: &'static str,
+    #[schema(pattern = "^(ok|available|degraded|unavailable)$")]
     status: &'static str,
     detail: Option<String>,
 }
@@ -60,6 +95,42 @@ async fn live() -> HttpResponse {
 
 /// What is wrong is told to who is let in; whether something is, to everybody.
 async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
+    let components = components(caller.is_some(), &registry).await;
+    let status = worst(&components);
+    answer(status, ReadyResource { status, components: &components })
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+struct HealthResource {
+    #[schema(pattern = "^(ok|error)$")]
+    status: &'static str,
+    #[schema(format = DateTime)]
+    timestamp: String,
+    components: Vec<ComponentResource>,
+}
+
+/// As `/health/ready`, in other words.
+async fn health(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
+    let mut components = components(caller.is_some(), &registry).await.to_vec();
+    let status = worst(&components);
+    for component in components.iter_mut().filter(|component| component.status == "ok") {
+        component.status = "available";
+    }
+    let told = if status == "unavailable" { "error" } else { "ok" };
+    answer(status, HealthResource { status: told, timestamp: time::format(time::micros(Utc::now())), components })
+}
+
+fn worst(components: &[ComponentResource]) -> &'static str {
+    let any = |status: &str| components.iter().any(|component| component.status == status);
+    ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok")
+}
+
+fn answer(status: &str, body: impl Serialize) -> HttpResponse {
+    if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
+}
+
+async fn components(is_let_in: bool, registry: &RegistryHandle) -> [ComponentResource; 5] {
     let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
@@ -78,15 +149,12 @@ async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> H
         directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
         directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
-        safe_mode(&registry),
+        safe_mode(registry),
     ];
-    if caller.is_none() {
+    if !is_let_in {
         components.iter_mut().for_each(|component| component.detail = None);
     }
-    let any = |status: &str| components.iter().any(|component| component.status == status);
-    let status = ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok");
-    let body = ReadyResource { status, components: &components };
-    if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
+    components
 }
 
 /// On purpose: the service answers, and takes no new work.
