@@ -23,6 +23,7 @@ pub mod list;
 pub mod respond;
 pub mod route;
 pub mod connection;
+pub mod turns;
 pub mod push;
 pub mod upgrade;
 pub mod conditional;
