@@ -218,14 +218,15 @@ impl Hub {
             let bytes = batch.offset + batch.lines.len() as u64;
             state.tail = Tail { sequence: batch.last(), bytes, closed };
             state.bytes += batch.lines.len();
-            batch.is_awaited.store(state.is_awaited(), Ordering::Relaxed);
+            let (wakers, is_awaited) = state.take_wakers();
+            batch.is_awaited.store(is_awaited, Ordering::Relaxed);
             state.batches.push_back(batch);
             // The newest stays however large it is, so that readers who have everything else need no file.
             while state.bytes > WINDOW_BYTES && state.batches.len() > 1 {
                 let oldest = state.batches.pop_front().expect("there are at least two");
                 state.bytes -= oldest.lines.len();
             }
-            state.take_wakers()
+            wakers
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -265,7 +266,7 @@ impl Hub {
         let wakers = {
             let mut state = self.lock();
             change(&mut state);
-            state.take_wakers()
+            state.take_wakers().0
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -350,14 +351,16 @@ impl State {
         due
     }
 
-    /// Whether a client waits for the next event.
-    fn is_awaited(&self) -> bool {
-        self.limited > 0 && self.slots.iter().any(|slot| slot.is_limited && !slot.is_reading && slot.waker.is_some())
-    }
-
-    /// Those of readers that wait for an event. One that waits for its file would only poll in vain.
-    fn take_wakers(&mut self) -> Vec<Waker> {
+    /// Those of readers that wait for an event, and whether a client is among them. One that waits for its file would only
+    /// poll in vain.
+    fn take_wakers(&mut self) -> (Vec<Waker>, bool) {
+        let mut has_client = false;
         let waiting = self.slots.iter_mut().filter(|subscriber| !subscriber.is_reading);
-        waiting.filter_map(|subscriber| subscriber.waker.take()).collect()
+        let wakers = waiting.filter_map(|subscriber| {
+            let waker = subscriber.waker.take()?;
+            has_client |= subscriber.is_limited;
+            Some(waker)
+        });
+        (wakers.collect(), has_client)
     }
 }
