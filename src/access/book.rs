@@ -29,6 +29,13 @@ pub struct Admitted {
     pub revocation: Revocation,
 }
 
+impl Admitted {
+    /// The local caller, whom nobody can revoke.
+    pub fn local() -> Self {
+        Self { principal: Principal::local(), via: Via::Key, revocation: Revocation::default() }
+    }
+}
+
 /// By what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
@@ -113,9 +120,7 @@ impl Book {
 
     fn by_key(&mut self, id: KeyId, digest: SecretDigest, now: Timestamp) -> Result<Admitted, Refused> {
         if let Some((_, local)) = self.local.filter(|(local, _)| *local == id) {
-            let admitted =
-                || Admitted { principal: Principal::local(), via: Via::Key, revocation: Revocation::default() };
-            return secret::is_same(local, digest).then(admitted).ok_or(Refused::Unknown);
+            return secret::is_same(local, digest).then(Admitted::local).ok_or(Refused::Unknown);
         }
         let held = self.keys.get_mut(&id).filter(|held| secret::is_same(held.digest, digest));
         let held = held.filter(|held| held.key.is_live(now)).ok_or(Refused::Unknown)?;
@@ -191,16 +196,18 @@ impl Book {
     }
 
     pub fn end_grant(&mut self, digest: SecretDigest) {
-        if let Some(held) = self.grants.remove(&digest) {
-            held.revocation.revoke();
-            self.ended.push(digest);
-            self.end_grants(|grant| grant.session == Some(digest));
-        }
+        self.end_grants(|grant| grant.digest == digest);
     }
 
-    fn end_grants(&mut self, are_over: impl Fn(&Grant) -> bool) {
-        let over = self.grants.values().filter(|held| are_over(&held.grant)).map(|held| held.grant.digest);
-        over.collect::<Vec<_>>().into_iter().for_each(|digest| self.end_grant(digest));
+    /// A ticket ends with its session. Goes through all of them twice, however many end.
+    fn end_grants(&mut self, is_over: impl Fn(&Grant) -> bool) {
+        let over = self.grants.values().filter(|held| is_over(&held.grant)).map(|held| held.grant.digest);
+        let over: HashSet<SecretDigest> = over.collect();
+        let ends = |grant: &Grant| over.contains(&grant.digest) || grant.session.is_some_and(|of| over.contains(&of));
+        for (digest, held) in self.grants.extract_if(|_, held| ends(&held.grant)) {
+            held.revocation.revoke();
+            self.ended.push(digest);
+        }
     }
 
     /// Takes over what the database holds: another process may have made and revoked keys.

@@ -7,7 +7,6 @@ use chrono::Utc;
 use secrecy::SecretString;
 
 use super::book::{Admitted, Book, Full, Refused, Via};
-use super::revocation::Revocation;
 use super::secret::{Minted, NoEntropy};
 use super::shown::Shown;
 use crate::domain::access::{ApiKey, Grant, GrantKind, SecretDigest, TICKET_LIFE};
@@ -275,8 +274,7 @@ impl Access {
 
     /// The caller of a service without sign-in.
     pub fn everybody(&self) -> Option<Admitted> {
-        let local = || Admitted { principal: Principal::local(), via: Via::Key, revocation: Revocation::default() };
-        (!self.0.is_on).then(local)
+        (!self.0.is_on).then(Admitted::local)
     }
 }
 
