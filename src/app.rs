@@ -2,6 +2,7 @@
 
 mod lock;
 mod isolation;
+mod key_files;
 pub mod doctor;
 
 use std::fs::File;
@@ -13,17 +14,19 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use futures_util::future::BoxFuture;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::sync::watch;
 
+use key_files::{ADMIN_KEY, LOCAL_KEY};
+pub use key_files::{FirstKeyError, key_in};
 use lock::LockError;
 pub use lock::{Owner, read_owner};
 
 use crate::access::handle::SessionLimits;
 use crate::access::secret::NoEntropy;
-use crate::access::{Access, CreateKeyError, keeper};
+use crate::access::{Access, keeper};
 use crate::catalogue::{self, ReadDirectoryError};
-use crate::config::{Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
+use crate::config::{AccessSettings, Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::files::Dir;
@@ -168,7 +171,7 @@ impl Application {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         isolation::hide();
         let mut folder = Folder::open(settings).await?;
-        remove_local_key(&folder.settings.storage.data_dir);
+        key_files::remove_local(&folder.settings.storage.data_dir);
         isolation::check(&folder.services, &folder.settings.storage.data_dir.join(lock::FILE)).await?;
         let report = folder.registry.recover().await?;
         tracing::info!(?report, "recovered");
@@ -207,7 +210,7 @@ impl Application {
         }
         let (data_dir, secret) = (&self.folder.settings.storage.data_dir, self.access.local_key()?);
         let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
-        write_key(data_dir, LOCAL_KEY, &secret).map_err(unusable)?;
+        key_files::write(data_dir, LOCAL_KEY, &secret).map_err(unusable)?;
         Ok(Some(secret))
     }
 
@@ -217,7 +220,7 @@ impl Application {
             return Ok(None);
         }
         let Some((_, secret)) = self.access.first_key().await? else { return Ok(None) };
-        write_key(&self.folder.settings.storage.data_dir, ADMIN_KEY, &secret)?;
+        key_files::write(&self.folder.settings.storage.data_dir, ADMIN_KEY, &secret)?;
         Ok(Some(secret))
     }
 
@@ -243,7 +246,7 @@ impl Application {
         server.await?;
         draining.abort();
         keeper.abort();
-        remove_local_key(&folder.settings.storage.data_dir);
+        key_files::remove_local(&folder.settings.storage.data_dir);
         folder.close().await;
         Ok(())
     }
@@ -251,46 +254,12 @@ impl Application {
 
 async fn open_access(folder: &Folder) -> Result<Access, StoreError> {
     let settings = &folder.settings.access;
-    let limits = SessionLimits { idle: settings.session_idle, total: settings.session_total };
-    Access::open(folder.services.store.clone(), folder.owner.node_id, settings.sign_in, limits).await
+    let (store, limits) = (folder.services.store.clone(), session_limits(settings));
+    Access::open(store, folder.owner.node_id, settings.sign_in, limits).await
 }
 
-/// The first key could not be made, or not be left where it is found.
-#[derive(Debug, thiserror::Error)]
-pub enum FirstKeyError {
-    #[error(transparent)]
-    Create(#[from] CreateKeyError),
-    #[error("{ADMIN_KEY} cannot be written: {0}")]
-    Write(#[from] io::Error),
-}
-
-/// In the data directory: the first admin's key, until somebody takes it away.
-const ADMIN_KEY: &str = "admin.key";
-
-/// In the data directory: the key of a service that a command has brought along, as long as that runs.
-const LOCAL_KEY: &str = "local.key";
-
-/// For its owner's eyes only, from the first byte on.
-fn write_key(data_dir: &Path, name: &str, key: &SecretString) -> io::Result<()> {
-    Dir::root(data_dir)?.replace_privately(name, format!("{}\n", key.expose_secret()).as_bytes())
-}
-
-/// A command that was killed has left it: it opens nothing any more.
-fn remove_local_key(data_dir: &Path) {
-    let removed = Dir::root(data_dir).and_then(|dir| dir.remove_file(LOCAL_KEY));
-    if let Err(error) = removed
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(error = %error, "{LOCAL_KEY} cannot be removed");
-    }
-}
-
-/// A key that lies in a data directory, for commands of the user who may read it: that of a service that a command has
-/// brought along, else the first admin's.
-pub fn key_in(data_dir: &Path) -> Option<SecretString> {
-    let dir = Dir::root(data_dir).ok()?;
-    let text = [LOCAL_KEY, ADMIN_KEY].iter().find_map(|name| dir.read(name, SMALL).ok())?;
-    Some(String::from_utf8(text).ok()?.trim().to_owned().into())
+pub fn session_limits(settings: &AccessSettings) -> SessionLimits {
+    SessionLimits { idle: settings.session_idle, total: settings.session_total }
 }
 
 /// The interface asks for maintenance through this, since it does not know who does it.

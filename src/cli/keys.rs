@@ -16,7 +16,6 @@ use super::exit::{CommandError, Exit};
 use super::output::{print_error, print_line};
 use super::service::Service;
 use super::text::printable;
-use crate::access::handle::SessionLimits;
 use crate::access::{Access, NewKey};
 use crate::app;
 use crate::config::Settings;
@@ -126,7 +125,7 @@ async fn on_directory(command: &KeysCommand, settings: &Settings) -> Result<(), 
 }
 
 async fn on_database(command: &KeysCommand, settings: &Settings, store: &Store) -> Result<(), CommandError> {
-    let limits = SessionLimits { idle: settings.access.session_idle, total: settings.access.session_total };
+    let limits = app::session_limits(&settings.access);
     // No node has this id: sessions are the services'.
     let access = Access::open(store.clone(), NodeId::generate(), true, limits).await.map_err(CommandError::failed)?;
     match command {
