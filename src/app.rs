@@ -25,6 +25,7 @@ pub use lock::{Owner, read_owner};
 use crate::access::handle::SessionLimits;
 use crate::access::secret::NoEntropy;
 use crate::access::{Access, keeper};
+use crate::backup::UNFINISHED;
 use crate::catalogue::{self, ReadDirectoryError};
 use crate::config::{AccessSettings, Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
 use crate::domain::id::NodeId;
@@ -66,6 +67,8 @@ pub enum StartError {
     Entropy(#[from] NoEntropy),
     #[error(transparent)]
     Isolation(#[from] isolation::NotIsolated),
+    #[error("a restore into the data directory {path} was broken off; run `ade restore` again")]
+    Unrestored { path: PathBuf },
     #[error("{address} cannot be bound: {source}")]
     Bind { address: SocketAddr, source: io::Error },
 }
@@ -106,6 +109,9 @@ impl Folder {
             LockError::Io(source) => unusable(source),
             held => StartError::InUse(held),
         })?;
+        if Dir::root(&data_dir).and_then(|dir| dir.has(UNFINISHED)).map_err(unusable)? {
+            return Err(StartError::Unrestored { path: data_dir });
+        }
         let node_id = node_id(&data_dir).map_err(unusable)?;
         let owner = Owner::this(node_id);
         lock::write(&lock, &owner).map_err(unusable)?;
@@ -145,6 +151,24 @@ pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartErro
     let report = maintenance::run_once(folder.maintained()).await;
     folder.close().await;
     Ok(report)
+}
+
+/// A data directory that no service holds, nor can while this lives. What only the journal had is in the logs.
+pub struct AtRest(#[allow(dead_code, reason = "held")] File);
+
+/// None while a service is at work there: what it has acknowledged is in the logs.
+pub async fn hold_at_rest(settings: &Settings) -> Result<Option<AtRest>, StartError> {
+    let data_dir = &settings.storage.data_dir;
+    let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+    let lock = match lock::lock(data_dir).await {
+        Err(LockError::Held(_)) => return Ok(None),
+        Err(LockError::Io(source)) => return Err(unusable(source)),
+        Ok(lock) => lock,
+    };
+    let log = open_log(settings)?;
+    let closed = tokio::task::spawn_blocking(move || log.close()).await;
+    closed.map_err(|error| unusable(io::Error::other(error)))?;
+    Ok(Some(AtRest(lock)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -340,19 +364,21 @@ const SMALL: u64 = 64 * 1024;
 
 /// The identity of the data directory, created once.
 fn node_id(data_dir: &Path) -> io::Result<NodeId> {
-    let dir = Dir::root(data_dir)?;
-    match dir.read("node_id", SMALL) {
-        Ok(text) => {
-            let text = String::from_utf8_lossy(&text);
-            text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-        }
+    match read_node_id(data_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let id = NodeId::generate();
-            dir.replace("node_id", id.to_string().as_bytes())?;
+            Dir::root(data_dir)?.replace("node_id", id.to_string().as_bytes())?;
             Ok(id)
         }
-        Err(error) => Err(error),
+        read => read,
     }
+}
+
+/// The identity of a data directory that has one.
+pub fn read_node_id(data_dir: &Path) -> io::Result<NodeId> {
+    let text = Dir::root(data_dir)?.read("node_id", SMALL)?;
+    let text = String::from_utf8_lossy(&text);
+    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The database of the settings, with the schema of this program.

@@ -39,6 +39,7 @@ pub mod access;
 pub mod catalogue;
 pub mod projection;
 pub mod feed;
+pub mod backup;
 pub mod worker;
 pub mod registry;
 pub mod maintenance;

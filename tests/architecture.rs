@@ -35,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision", "backoff"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision", "blocking"]),
+    ("backup", &["domain", "config", "files", "event", "log", "package", "store", "feed", "blocking"]),
     (
         "worker",
         &[
@@ -100,6 +101,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "files",
             "blocking",
+            "backup",
         ],
     ),
     (
@@ -113,6 +115,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "summary",
             "workflow",
             "feed",
+            "backup",
             "store",
             "access",
             "app",

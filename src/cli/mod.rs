@@ -24,6 +24,7 @@ pub(crate) mod verify;
 mod migrate;
 mod keys;
 mod maintenance;
+mod backup;
 
 #[cfg(test)]
 mod fixture;
@@ -80,6 +81,8 @@ const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (&["doctor"], &["server", "key", "verbose"]),
     (&["verify"], &["server", "key", "verbose"]),
     (&["migrate"], &["server", "key", "verbose"]),
+    (&["backup"], &["server", "key"]),
+    (&["restore"], &["server", "key", "verbose"]),
     (&["replay"], &["data_dir", "config", "server", "key", "verbose"]),
     (&["workflows", "validate"], &["data_dir", "config", "server", "key", "verbose"]),
 ];
@@ -116,6 +119,10 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Run maintenance now: compress and delete old logs, and whatever else is due.
     Maintenance,
+    /// Copy the data directory and its database, while the service is at work.
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup, where there is none.
+    Restore(backup::RestoreArgs),
     /// Print the effective settings, each with its source.
     Config,
     /// Check this machine: isolation, interpreter, directories, database. Starts nothing; exits with 1 if anything fails.
@@ -196,6 +203,8 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
         Command::Keys(command) => keys::keys(command, settings()?, server).await,
         Command::Maintenance => maintenance::maintenance(settings()?, server).await,
+        Command::Backup(arguments) => backup::backup(arguments, settings()?).await,
+        Command::Restore(arguments) => backup::restore(arguments, &settings()?),
         Command::Serve(_) => serve::serve(settings()?).await,
         Command::Run(arguments) => run::run(arguments, settings()?, server).await,
         Command::Tail(arguments) => tail::tail(arguments, settings()?, server).await,

@@ -2,14 +2,11 @@
 //! It changes nothing, and may be used while a service is running.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::exit::{CommandError, Exit};
@@ -23,7 +20,7 @@ use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError};
-use crate::store::{ConnectError, Store, StoreError};
+use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -75,9 +72,7 @@ fn database_url(arguments: &VerifyArgs, settings: &Settings) -> String {
 
 /// None when there is no database, or one whose schema this program cannot read.
 async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
-    let path = url.strip_prefix("sqlite://").map(|rest| rest.split('?').next().unwrap_or(rest));
-    let file = path.map(|path| PathBuf::from(OsString::from_vec(percent_decode_str(path).collect())));
-    if file.is_some_and(|file| !file.exists()) {
+    if sqlite_file(url).is_some_and(|file| !file.exists()) {
         return Ok(None);
     }
     let store = Store::connect(url, 1).await?;

@@ -232,6 +232,11 @@ impl Dir {
         Ok(false)
     }
 
+    /// Makes everything durable that is on its file system.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        Ok(nix::unistd::syncfs(&self.0)?)
+    }
+
     /// Makes the names in it durable.
     pub fn sync(&self) -> io::Result<()> {
         Ok(nix::unistd::fsync(&self.0)?)

@@ -1,14 +1,18 @@
 //! The handle on the database: how it is opened, and who may write when.
 
+use std::ffi::OsString;
 use std::ops::Deref;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -64,6 +68,15 @@ impl Store {
         }
     }
 
+    /// Copies what is committed now to a SQLite file that is not there yet, while others read and write. Of PostgreSQL there
+    /// is no such copy.
+    pub async fn snapshot(&self, file: &Path) -> Result<(), StoreError> {
+        let file = file.to_str().ok_or_else(|| DbErr::Custom("the path is no text".to_owned()))?;
+        let copy = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO ?", [file.into()]);
+        self.database.execute_raw(copy).await?;
+        Ok(())
+    }
+
     /// Ends every connection, for this handle and its clones; SQLite then folds its journal into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.durable.close_by_ref().await?;
@@ -113,6 +126,12 @@ impl Pool {
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
         Self { open: pool.size(), idle, max: pool.options().get_max_connections() }
     }
+}
+
+/// The file of a SQLite database; none for another database.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite://")?.split('?').next()?;
+    Some(PathBuf::from(OsString::from_vec(percent_decode_str(path).collect())))
 }
 
 async fn open(mut options: ConnectOptions, pool: u32) -> Result<DatabaseConnection, ConnectError> {
@@ -167,15 +186,13 @@ impl Deref for Writer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::future::try_join_all;
-    use sea_orm::{ConnectionTrait, Statement};
-
     use super::*;
     use crate::domain::list::{Query, RUNS};
     use crate::domain::principal::Scope;
     use crate::domain::run::{Run, RunState};
     use crate::domain::status::RunStatus;
     use crate::store::fixture::{TestStore, at, configuration, run};
+    use futures_util::future::try_join_all;
 
     async fn pragma(database: &DatabaseConnection, name: &str) -> String {
         let statement = Statement::from_string(
@@ -197,6 +214,36 @@ mod tests {
             assert_eq!(pragma(database, "journal_mode").await, "wal");
             assert_eq!(pragma(database, "synchronous").await, synchronous, "1 is normal, 2 is full");
             assert_eq!(pragma(database, "foreign_keys").await, "1");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_of_one_moment_and_replaces_nothing() {
+        let (store, own) = TestStore::furnished().await;
+        if store.dialect() != DbBackend::Sqlite {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // A quote in a path is a character like any other.
+        let file = folder.path().join("it's.db");
+        store.insert(&run(&own), None).await.unwrap();
+        store.snapshot(&file).await.unwrap();
+        store.insert(&run(&own), None).await.unwrap();
+        assert!(store.snapshot(&file).await.is_err());
+        let copy = Store::connect(&format!("sqlite://{}", file.display()), 1).await.unwrap();
+        let count =
+            async |store: &Store| store.page::<Run>(&Scope::All, &Query::all(RUNS.order), 1, 10).await.unwrap().total;
+        assert_eq!((count(&copy).await, count(&store).await), (1, 2));
+    }
+
+    #[test]
+    fn the_file_of_an_address_is_found_whatever_its_name() {
+        for (url, file) in [
+            ("sqlite:///data/ade.db", Some("/data/ade.db")),
+            ("sqlite:///a%20b/c%3f.db?mode=rwc", Some("/a b/c?.db")),
+            ("postgres://me@host/ade", None),
+        ] {
+            assert_eq!(sqlite_file(url), file.map(PathBuf::from), "{url}");
         }
     }
 

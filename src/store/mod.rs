@@ -34,7 +34,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod oracle;
 
-pub use database::{Pool, Store};
+pub use database::{Pool, Store, sqlite_file};
 pub use error::{ConnectError, MigrateError, StoreError};
 pub use list::{Listed, Slice};
 pub use listable::Listable;
