@@ -33,7 +33,7 @@ use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::files::Dir;
 use crate::http::connection::Connections;
 use crate::http::ports::{self, NoMaintenance};
-use crate::http::server::{self, HttpEnd};
+use crate::http::server::{self, BindError, HttpEnd};
 use crate::llm::{self, Models, ModelsError};
 use crate::log::{self, LogOptions, LogRoot, OpenRootError, RealDisk};
 use crate::maintenance::{self, MaintenanceHandle, NotDone};
@@ -69,8 +69,8 @@ pub enum StartError {
     Isolation(#[from] isolation::NotIsolated),
     #[error("a restore into the data directory {path} was broken off; run `ade restore` again")]
     Unrestored { path: PathBuf },
-    #[error("{address} cannot be bound: {source}")]
-    Bind { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Bind(#[from] BindError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,9 @@ pub struct RunError(#[from] io::Error);
 /// A service that is bound and recovered, and not yet serving.
 pub struct Application {
     server: Server,
-    address: SocketAddr,
+    public: SocketAddr,
+    local: SocketAddr,
+    is_encrypted: bool,
     connections: Connections,
     stop: watch::Sender<Option<Stop>>,
     folder: Folder,
@@ -202,11 +204,15 @@ impl Application {
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
         let maintenance = maintenance::start(folder.maintained());
         let access = open_access(&folder).await?;
-        let address = folder.settings.server.bind;
-        let HttpEnd { server, address, connections } =
-            server::bind(folder.registry.clone(), Arc::new(MaintenancePort(maintenance.clone())), access.clone())
-                .map_err(|source| StartError::Bind { address, source })?;
-        folder.announce(address)?;
+        let port = Arc::new(MaintenancePort(maintenance.clone()));
+        let HttpEnd { server, address, local, connections, certificates } =
+            server::bind(folder.registry.clone(), port, access.clone())?;
+        folder.announce(local)?;
+        let is_encrypted = certificates.is_some();
+        if let Some(certificates) = certificates {
+            // Ends with the system that this runs on.
+            actix::spawn(certificates.watch());
+        }
         let (data_dir, venvs_dir) = (&folder.settings.storage.data_dir, &folder.settings.build.venvs_dir);
         let provider = folder.services.models.providers.default_name().as_str();
         let sign_in = access.is_on();
@@ -215,11 +221,17 @@ impl Application {
             "service ready"
         );
         let (stop, _) = watch::channel(None);
-        Ok(Self { server, address, connections, stop, folder, maintenance, access })
+        Ok(Self { server, public: address, local, is_encrypted, connections, stop, folder, maintenance, access })
     }
 
+    /// Where clients reach it, with the scheme.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_encrypted { "https" } else { "http" }, self.public)
+    }
+
+    /// Where programs on this machine reach it, by plain HTTP.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.local
     }
 
     pub fn stop_handle(&self) -> StopHandle {

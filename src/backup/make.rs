@@ -171,7 +171,8 @@ fn copy_configurations(source: &Source, staged: &mut Staged, workspace: Workspac
         match copy_configuration(&from, &to) {
             Ok(true) => list_below(staged, &directory.join(&name))?,
             Ok(false) => return Err(BackupError::Restless { id }),
-            Err(_) if !from.open().is_ok() => {}
+            // It was deleted meanwhile.
+            Err(_) if from.open().is_err() => {}
             Err(error) => return Err(BackupError::Configuration { id, source: error }),
         }
     }

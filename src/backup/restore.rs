@@ -14,6 +14,8 @@ use crate::files::{Dir, Location, remove_within};
 
 /// The directory within a data directory in which a restore collects what it copies.
 pub const UNFINISHED: &str = ".restore";
+/// What the name of a database ends with until it is whole.
+const FRESH: &str = ".restore";
 /// The page is smaller.
 const SMALL: u64 = 64 << 10;
 
@@ -78,21 +80,21 @@ impl<'a> Place<'a> {
             move |source| RestoreError::Target { path, source }
         };
         let data = Location::from(&target.data_dir).make().map_err(at(&target.data_dir))?;
-        let names = data.entries(2).map_err(at(&target.data_dir))?;
-        if names.iter().any(|(name, _)| name != UNFINISHED) {
+        let database = Location::from(&target.database).make_parent().map_err(at(&target.database))?;
+        let fresh = with(&database.1, FRESH);
+        let names = data.entries(3).map_err(at(&target.data_dir))?;
+        if names.iter().any(|(name, _)| name != UNFINISHED && **name != *fresh) {
             return Err(RestoreError::NotEmpty(target.data_dir.clone()));
         }
-        if !names.is_empty() {
+        let there = |name: &OsStr| database.0.has(name).map_err(at(&target.database));
+        if there(&database.1)? || there(&with(&database.1, "-wal"))? {
+            return Err(RestoreError::DatabaseExists(target.database.clone()));
+        }
+        if data.has(UNFINISHED).map_err(at(&target.data_dir))? {
             // Of an attempt that was broken off.
             remove_within(&data, UNFINISHED.as_ref()).map_err(at(&target.data_dir))?;
         }
         data.make(UNFINISHED).map_err(at(&target.data_dir))?;
-        let database = Location::from(&target.database).make_parent().map_err(at(&target.database))?;
-        let there = |name: &OsStr| database.0.has(name).map_err(at(&target.database));
-        if there(&database.1)? || there(&with(&database.1, "-wal"))? {
-            let _ = remove_within(&data, UNFINISHED.as_ref());
-            return Err(RestoreError::DatabaseExists(target.database.clone()));
-        }
         Ok(Self { target, data, database })
     }
 
@@ -119,7 +121,7 @@ impl<'a> Place<'a> {
         let at = |source| RestoreError::Copy { path: entry.path.clone(), source };
         let (collected, path) = match entry.path.as_str() {
             DATABASE => {
-                let fresh = with(&self.database.1, ".restore");
+                let fresh = with(&self.database.1, FRESH);
                 let _ = self.database.0.remove_file(&fresh);
                 (self.database.0.open("").map_err(at)?, PathBuf::from(fresh))
             }
@@ -140,7 +142,7 @@ impl<'a> Place<'a> {
             collected.rename(&name, &self.data, &name).map_err(at)?;
         }
         let (dir, name) = &self.database;
-        dir.rename(with(name, ".restore"), dir, name).map_err(at)?;
+        dir.rename(with(name, FRESH), dir, name).map_err(at)?;
         dir.sync_file_system().map_err(at)?;
         remove_within(&self.data, UNFINISHED.as_ref()).map_err(at)?;
         self.data.sync().map_err(at)

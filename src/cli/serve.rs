@@ -29,9 +29,9 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
     let application = Application::build(settings).await.map_err(CommandError::failed)?;
     let first_key = application.first_key().await.map_err(CommandError::failed)?;
     let stop = application.stop_handle();
-    let address = application.address();
+    let url = application.url();
     let mut running = std::pin::pin!(application.run());
-    print_line(&format!("listening on http://{address}"));
+    print_line(&format!("listening on {url}"));
     if let Some(key) = first_key {
         // This once: nobody can show it again.
         print_line(&format!("admin key {}", key.expose_secret()));

@@ -16,7 +16,7 @@ use reader::{Effective, Reader, settings_file};
 pub use reader::{SettingsError, url_path};
 pub use sections::{
     AccessSettings, BuildSettings, IsolationSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings,
-    RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, WorkflowSettings,
+    RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, TlsSettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
 pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, StreamOptions, TokenLimit};
@@ -264,6 +264,17 @@ mod tests {
         ] {
             let error = Settings::load(&environment(&[(name, text)])).unwrap_err().to_string();
             assert!(error.starts_with(key) && error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        let settings = Settings::load(&environment(&[("ADE_TLS_CERT", "/c.pem"), ("ADE_TLS_KEY", "/k.pem")])).unwrap();
+        let tls = TlsSettings { certificate: "/c.pem".into(), key: "/k.pem".into() };
+        assert_eq!(settings.server.tls, Some(tls));
+        for (name, missing) in [("ADE_TLS_CERT", "tls_key"), ("ADE_TLS_KEY", "tls_cert")] {
+            let error = Settings::load(&environment(&[(name, "/x.pem")])).unwrap_err().to_string();
+            assert!(error.contains(&format!("{missing} is not")), "{error}");
         }
     }
 

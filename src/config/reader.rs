@@ -30,6 +30,8 @@ pub enum SettingsError {
     UnknownKey { key: String, origin: String, hint: String },
     #[error("{key} is given twice ({origin}): once plain, once nested")]
     Twice { key: String, origin: String },
+    #[error("{key} is set and {missing} is not: both, or none of them")]
+    Alone { key: &'static str, missing: &'static str },
     #[error("settings file {path}: {reason}")]
     File { path: PathBuf, reason: String },
     #[error("layers of settings: {0}")]

@@ -24,6 +24,8 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// `ADE_UPLOAD_MAX_BYTES`, `25MiB`.
     pub upload_max_bytes: u64,
+    /// `ADE_TLS_CERT` and `ADE_TLS_KEY`, unset: the address speaks plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds; until it is switched for the first time.
     pub safe_mode: bool,
     /// `ADE_CORS_ORIGINS`, unset. Pages of these origins may call.
@@ -41,6 +43,13 @@ pub struct AccessSettings {
     pub session_total: Duration,
     /// `ADE_API_KEY`, unset. What commands show to a service.
     pub api_key: Option<SecretString>,
+}
+
+/// PEM files: a certificate with its chain, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// The data directory and the database.
@@ -219,6 +228,7 @@ impl ServerSettings {
             bind: reader.required::<BindAddress>("bind")?.0,
             drain_timeout: reader.required("drain_timeout")?,
             upload_max_bytes: reader.required::<Size>("upload_max_bytes")?.0,
+            tls: TlsSettings::read(reader)?,
             safe_mode: reader.required("safe_mode")?,
             cors_origins: reader.optional::<Origins>("cors_origins")?.unwrap_or_default().0,
         })
@@ -237,6 +247,17 @@ impl AccessSettings {
             session_total: reader.required::<Period>("session_timeout")?.0,
             api_key: reader.optional::<Secret>("api_key")?.map(|key| key.0),
         })
+    }
+}
+
+impl TlsSettings {
+    fn read(reader: &mut Reader) -> Result<Option<Self>, SettingsError> {
+        match (reader.optional("tls_cert")?, reader.optional("tls_key")?) {
+            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(SettingsError::Alone { key: "tls_cert", missing: "tls_key" }),
+            (None, Some(_)) => Err(SettingsError::Alone { key: "tls_key", missing: "tls_cert" }),
+        }
     }
 }
 

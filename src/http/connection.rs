@@ -44,7 +44,7 @@ impl Connections {
     }
 
     /// `None` when there are `limit` already.
-    fn enter(&self, limit: usize) -> Option<ConnectionPermit> {
+    pub(super) fn enter(&self, limit: usize) -> Option<ConnectionPermit> {
         let entered = self.0.send_if_modified(|open| {
             let room = *open < limit;
             *open += usize::from(room);

@@ -28,6 +28,7 @@ pub mod list;
 pub mod respond;
 pub mod route;
 pub mod connection;
+pub mod tls;
 pub mod push;
 pub mod upgrade;
 pub mod conditional;

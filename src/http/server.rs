@@ -1,18 +1,24 @@
 //! The HTTP server: its routes, its limits, and how each connection behaves.
+//!
+//! With a certificate the address speaks TLS alone. Commands on this machine then have a plain address of their own, on
+//! loopback.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
-use actix_service::{Service, ServiceFactory as _, fn_factory, into_service, map_config};
-use actix_web::dev::{AppConfig, Server};
+use actix_http::{HttpServiceBuilder, Request};
+use actix_server::ServerBuilder;
+use actix_service::{Service, ServiceFactory, fn_factory, into_service, map_config};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::rt::{self, net::TcpStream};
-use actix_web::{App, web};
+use actix_web::{App, Error, web};
+use tokio_rustls::TlsAcceptor;
 
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
@@ -23,6 +29,7 @@ use super::push::hand_over;
 use super::requests::{RequestMeters, count_request};
 use super::route;
 use super::sign_in::sign_in;
+use super::tls::{CertificateError, Certificates, Encrypted, Files, TlsConnection};
 use super::upgrade::without_upgrade;
 use crate::access::Access;
 use crate::registry::RegistryHandle;
@@ -41,76 +48,188 @@ const MAX_BODY: usize = 1 << 20;
 pub struct HttpEnd {
     pub server: Server,
     pub address: SocketAddr,
+    /// Of the same interface without TLS, for programs on this machine; `address` itself when that has none.
+    pub local: SocketAddr,
     pub connections: Connections,
+    /// To be watched; none without TLS.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+/// Why nothing is bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("{address} cannot be bound: {source}")]
+    Address { address: SocketAddr, source: io::Error },
+    #[error("ADE_TLS_CERT, ADE_TLS_KEY: {0}")]
+    Certificate(#[from] CertificateError),
+}
+
+/// What the handlers of all threads share.
+#[derive(Clone)]
+struct Shared {
+    registry: web::Data<RegistryHandle>,
+    maintenance: web::Data<dyn Maintenance>,
+    requests: web::Data<RequestMeters>,
+    access: web::Data<Access>,
+    check: web::Data<LoopbackCheck>,
+    origins: Vec<String>,
+    connections: Connections,
 }
 
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access: Access) -> io::Result<HttpEnd> {
+pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access: Access) -> Result<HttpEnd, BindError> {
     let settings = registry.settings().clone();
-    let listener = TcpListener::bind(settings.server.bind)?;
-    socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
-    let address = listener.local_addr()?;
-    let stall = settings.stream.sse_stall_timeout;
-    let registry = web::Data::new(registry);
-    let maintenance = web::Data::from(maintenance);
-    let access = web::Data::new(access);
-    let origins = settings.server.cors_origins.clone();
-    let check = web::Data::new(LoopbackCheck { is_on: !access.is_on(), origins: origins.clone() });
     let connections = Connections::default();
-    let (counted, requests) = (connections.clone(), web::Data::new(RequestMeters::default()));
-    let server = Server::build()
-        .max_concurrent_connections(MAX_CONNECTIONS)
-        .backlog(4096)
-        .disable_signals()
-        .listen("http", listener, move || {
-            let app = App::new()
-                .app_data(registry.clone())
-                .app_data(maintenance.clone())
-                .app_data(requests.clone())
-                .app_data(web::Data::new(counted.clone()))
-                .app_data(access.clone())
-                .app_data(check.clone())
-                .app_data(web::PayloadConfig::new(MAX_BODY))
-                // A trailing slash changes nothing.
-                .wrap(NormalizePath::trim())
-                .wrap(from_fn(without_upgrade))
-                .wrap(from_fn(conditions))
-                .wrap(from_fn(sign_in))
-                .wrap(from_fn(loopback_only))
-                .wrap(cors(&origins))
-                .wrap(from_fn(request_context))
-                .wrap(from_fn(count_request))
-                .wrap(from_fn(hand_over))
-                .configure(configure_errors)
-                .configure(route::mount);
-            let http = HttpService::build()
-                // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
-                .h1_allow_half_closed(false)
-                .h1_write_buffer_size(WRITE_BUFFER)
-                .client_request_timeout(Duration::from_secs(30))
-                .client_disconnect_timeout(Duration::from_secs(1))
-                .on_connect_ext(|connection: &Connection, extensions| {
-                    extensions.insert(connection.handle());
-                })
-                .h1(map_config(app, |()| AppConfig::default()));
-            let counted = counted.clone();
-            fn_factory(move || {
-                let (made, counted) = (http.new_service(()), counted.clone());
-                async move {
-                    let serve = server_of(made.await?);
-                    let http = Http::new({
-                        let serve = serve.clone();
-                        move |connection| drop(rt::spawn(serve(connection)))
-                    });
-                    Ok::<_, ()>(into_service(move |stream: TcpStream| {
-                        let accepted = accept(stream, &counted, stall, http.clone()).map(&serve);
-                        async move { accepted.map_err(DispatchError::Io)?.await }
-                    }))
-                }
+    let origins = settings.server.cors_origins.clone();
+    let check = LoopbackCheck { is_on: !access.is_on(), origins: origins.clone() };
+    let shared = Shared {
+        registry: web::Data::new(registry),
+        maintenance: web::Data::from(maintenance),
+        requests: web::Data::new(RequestMeters::default()),
+        access: web::Data::new(access),
+        check: web::Data::new(check),
+        origins,
+        connections: connections.clone(),
+    };
+    let files = settings.server.tls.as_ref();
+    let files = files.map(|tls| Files { certificate: tls.certificate.clone(), key: tls.key.clone() });
+    let certificates = files.map(Certificates::load).transpose()?;
+    let stall = settings.stream.sse_stall_timeout;
+    let (listener, address) = listen(settings.server.bind)?;
+    let builder = Server::build().max_concurrent_connections(MAX_CONNECTIONS).backlog(4096).disable_signals();
+    let unusable = |source| BindError::Address { address, source };
+    let (builder, local) = match &certificates {
+        None => (listen_plain(builder, listener, shared, stall).map_err(unusable)?, address),
+        Some(certificates) => {
+            let acceptor = certificates.acceptor()?;
+            let builder = listen_tls(builder, listener, shared.clone(), stall, acceptor).map_err(unusable)?;
+            let (listener, local) = listen((Ipv4Addr::LOCALHOST, 0).into())?;
+            (listen_plain(builder, listener, shared, stall).map_err(unusable)?, local)
+        }
+    };
+    Ok(HttpEnd { server: builder.run(), address, local, connections, certificates })
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let bound = || {
+        let listener = TcpListener::bind(address)?;
+        socket2::SockRef::from(&listener).set_tcp_mss(SEGMENT)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound().map_err(|source| BindError::Address { address, source })
+}
+
+fn listen_plain(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    shared: Shared,
+    stall: Duration,
+) -> io::Result<ServerBuilder> {
+    builder.listen("http", listener, move || {
+        let http = http_service()
+            .on_connect_ext(|connection: &Connection, extensions| {
+                extensions.insert(connection.handle());
             })
-        })?
-        .run();
-    Ok(HttpEnd { server, address, connections })
+            .h1(map_config(application(&shared), |()| AppConfig::default()));
+        let counted = shared.connections.clone();
+        fn_factory(move || {
+            let (made, counted) = (http.new_service(()), counted.clone());
+            async move {
+                let serve = server_of(made.await?);
+                let http = Http::new({
+                    let serve = serve.clone();
+                    move |connection| drop(rt::spawn(serve(connection)))
+                });
+                Ok::<_, ()>(into_service(move |stream: TcpStream| {
+                    let accepted = accept(stream, &counted, stall, http.clone()).map(&serve);
+                    async move { accepted.map_err(DispatchError::Io)?.await }
+                }))
+            }
+        })
+    })
+}
+
+fn listen_tls(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    shared: Shared,
+    stall: Duration,
+    acceptor: TlsAcceptor,
+) -> io::Result<ServerBuilder> {
+    builder.listen("https", listener, move || {
+        let http = http_service()
+            .on_connect_ext(|_: &TlsConnection, extensions| {
+                extensions.insert(Encrypted);
+            })
+            .h1(map_config(application(&shared), |()| AppConfig::default()));
+        let (counted, acceptor) = (shared.connections.clone(), acceptor.clone());
+        fn_factory(move || {
+            let (made, counted, acceptor) = (http.new_service(()), counted.clone(), acceptor.clone());
+            async move {
+                let http = Rc::new(made.await?);
+                Ok::<_, ()>(into_service(move |stream: TcpStream| {
+                    let (http, acceptor, permit) = (http.clone(), acceptor.clone(), counted.enter(MAX_CONNECTIONS));
+                    async move {
+                        tune(&stream, stream.peer_addr().ok(), stall);
+                        let permit = permit.ok_or_else(too_many).map_err(DispatchError::Io)?;
+                        let accepted = TlsConnection::accept(&acceptor, stream, permit).await;
+                        let connection = accepted.map_err(DispatchError::Io)?;
+                        let peer = connection.peer();
+                        http.call((connection, peer)).await
+                    }
+                }))
+            }
+        })
+    })
+}
+
+fn http_service<T, S>() -> HttpServiceBuilder<T, S>
+where
+    S: ServiceFactory<Request, Config = ()>,
+    S::Error: Into<actix_http::Response<BoxBody>> + 'static,
+    S::InitError: std::fmt::Debug,
+    <S::Service as Service<Request>>::Future: 'static,
+{
+    HttpServiceBuilder::default()
+        // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
+        .h1_allow_half_closed(false)
+        .h1_write_buffer_size(WRITE_BUFFER)
+        .client_request_timeout(Duration::from_secs(30))
+        .client_disconnect_timeout(Duration::from_secs(1))
+}
+
+/// The routes, and what every request passes.
+fn application(
+    shared: &Shared,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>
+    + use<>,
+> {
+    App::new()
+        .app_data(shared.registry.clone())
+        .app_data(shared.maintenance.clone())
+        .app_data(shared.requests.clone())
+        .app_data(shared.access.clone())
+        .app_data(shared.check.clone())
+        .app_data(web::Data::new(shared.connections.clone()))
+        .app_data(web::PayloadConfig::new(MAX_BODY))
+        // A trailing slash changes nothing.
+        .wrap(NormalizePath::trim())
+        .wrap(from_fn(without_upgrade))
+        .wrap(from_fn(conditions))
+        .wrap(from_fn(sign_in))
+        .wrap(from_fn(loopback_only))
+        .wrap(cors(&shared.origins))
+        .wrap(from_fn(request_context))
+        .wrap(from_fn(count_request))
+        .wrap(from_fn(hand_over))
+        .configure(configure_errors)
+        .configure(route::mount)
+}
+
+fn too_many() -> io::Error {
+    io::Error::other("too many connections")
 }
 
 /// Serves the requests of a connection, which may come back after a stream.
@@ -128,7 +247,7 @@ where
 fn accept(stream: TcpStream, connections: &Connections, stall: Duration, http: Http) -> io::Result<Connection> {
     tune(&stream, stream.peer_addr().ok(), stall);
     let connection = Connection::accept(stream, connections, MAX_CONNECTIONS, http);
-    connection.ok_or_else(|| io::Error::other("too many connections"))
+    connection.ok_or_else(too_many)
 }
 
 /// A body is not asked for more while its socket takes nothing, so only the kernel can notice a stalled reader.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -195,7 +195,7 @@ fn a_backup_without_a_service_has_what_only_the_journal_has() {
 fn a_service_does_not_start_where_a_restore_was_broken_off() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join(".restore")).unwrap();
-    let output: Output = Command::from(ade(folder.path(), &settings())).arg("serve").output().unwrap();
+    let output: Output = ade(folder.path(), &settings()).arg("serve").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && text.contains("restore"), "{text}");
 }

@@ -22,3 +22,4 @@ mod queue;
 mod replace;
 mod shutdown;
 mod support;
+mod tls;

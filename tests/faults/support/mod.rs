@@ -7,5 +7,5 @@ pub mod tools;
 pub mod work;
 
 pub use ade_test_support::{
-    NEVER, definitions, eventually, http, laws, log, metrics, model, process, random, sse, within,
+    NEVER, TIMEOUT, definitions, eventually, http, laws, log, metrics, model, process, random, sse, within,
 };

@@ -52,7 +52,10 @@ pub fn ade(data_dir: &Path, settings: &Settings) -> Command {
 /// A running service; killed when dropped.
 pub struct Server {
     child: Child,
+    /// Where it speaks plain HTTP.
     pub address: SocketAddr,
+    /// Where it speaks TLS, if it does.
+    pub encrypted: Option<SocketAddr>,
     pub data_dir: PathBuf,
     /// Held, since a write into a closed pipe would end the service.
     _stdout: Box<dyn Read + Send + Sync>,
@@ -81,11 +84,16 @@ impl Server {
             let _ = child.wait();
             panic!("the service does not listen within {TIMEOUT:?}");
         });
-        let Some(address) = line.trim().strip_prefix("listening on http://").and_then(|text| text.parse().ok()) else {
+        let url = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let Some((scheme, address)) = url.and_then(|(scheme, text)| Some((scheme, text.parse().ok()?))) else {
             let _ = child.wait();
             panic!("no service: {line:?}\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap_or_default());
         };
-        Self { child, address, data_dir: data_dir.to_owned(), _stdout: Box::new(stdout) }
+        let (address, encrypted) = match scheme {
+            "https" => (local_address(data_dir), Some(address)),
+            _ => (address, None),
+        };
+        Self { child, address, encrypted, data_dir: data_dir.to_owned(), _stdout: Box::new(stdout) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -158,6 +166,12 @@ impl Drop for Server {
             lines.iter().rev().for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Where commands on this machine reach it.
+fn local_address(data_dir: &Path) -> SocketAddr {
+    let lock: Value = serde_json::from_slice(&std::fs::read(data_dir.join(".lock")).unwrap()).unwrap();
+    lock["address"].as_str().and_then(|address| address.parse().ok()).expect("an address in the lock")
 }
 
 /// The first line of what the service prints, and the rest; none when it says nothing for too long.
