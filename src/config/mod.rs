@@ -268,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn proxies_are_addresses_or_networks() {
+        let proxies = |text: &str| Settings::load(&environment(&[("ADE_TRUSTED_PROXIES", text)]));
+        let settings = proxies("127.0.0.1, 10.0.0.0/8 fd00::/8").unwrap();
+        assert_eq!(settings.server.trusted_proxies.len(), 3);
+        for text in ["proxy.example", "10.0.0.0/33", "*"] {
+            let error = proxies(text).unwrap_err().to_string();
+            assert!(error.contains("trusted_proxies") && error.contains("10.0.0.0/8"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_certificate_and_its_key_come_together() {
         let settings = Settings::load(&environment(&[("ADE_TLS_CERT", "/c.pem"), ("ADE_TLS_KEY", "/k.pem")])).unwrap();
         let tls = TlsSettings { certificate: "/c.pem".into(), key: "/k.pem".into() };

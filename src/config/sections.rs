@@ -6,13 +6,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
 use super::reader::{Reader, SettingsError};
 use super::value::{
     BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
-    LogFormat, Names, Origins, Paths, Period, Secret, Size, StreamOptions, TokenLimit,
+    LogFormat, Names, Networks, Origins, Paths, Period, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.
@@ -24,6 +25,10 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
     /// `ADE_UPLOAD_MAX_BYTES`, `25MiB`.
     pub upload_max_bytes: u64,
+    /// `ADE_REQUEST_TIMEOUT`, `30s`. For the head of a request; its body has more time the larger it is.
+    pub request_timeout: Duration,
+    /// `ADE_TRUSTED_PROXIES`, unset. Whose `Forwarded` and `X-Forwarded-*` headers count.
+    pub trusted_proxies: Vec<IpNet>,
     /// `ADE_TLS_CERT` and `ADE_TLS_KEY`, unset: the address speaks plain HTTP.
     pub tls: Option<TlsSettings>,
     /// `ADE_SAFE_MODE`, `false`. Refuse new runs and builds; until it is switched for the first time.
@@ -228,6 +233,8 @@ impl ServerSettings {
             bind: reader.required::<BindAddress>("bind")?.0,
             drain_timeout: reader.required("drain_timeout")?,
             upload_max_bytes: reader.required::<Size>("upload_max_bytes")?.0,
+            request_timeout: reader.required::<Period>("request_timeout")?.0,
+            trusted_proxies: reader.optional::<Networks>("trusted_proxies")?.unwrap_or_default().0,
             tls: TlsSettings::read(reader)?,
             safe_mode: reader.required("safe_mode")?,
             cors_origins: reader.optional::<Origins>("cors_origins")?.unwrap_or_default().0,

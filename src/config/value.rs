@@ -1,9 +1,10 @@
 //! What the text of a setting may be: every kind of value, its spellings and how it is written back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 /// A kind of value: read from the text of any layer, written back as a TOML literal.
@@ -338,6 +339,27 @@ impl SettingValue for Paths {
     fn to_toml(&self) -> String {
         let paths: Vec<_> = self.0.iter().map(|path| path.to_string_lossy()).collect();
         quoted(&paths.join(","))
+    }
+}
+
+/// Networks, or single addresses, separated by commas or blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl SettingValue for Networks {
+    const ALLOWED: &'static str = "addresses or networks separated by commas, as 127.0.0.1 or 10.0.0.0/8";
+
+    fn parse(text: &str) -> Option<Self> {
+        let network = |text: &str| {
+            let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+            text.parse::<IpNet>().ok().or_else(address)
+        };
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        words.map(network).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
     }
 }
 

@@ -29,6 +29,8 @@ pub mod respond;
 pub mod route;
 pub mod connection;
 pub mod tls;
+pub mod peer;
+pub mod pace;
 pub mod push;
 pub mod upgrade;
 pub mod conditional;

@@ -123,6 +123,8 @@ codes! {
         "`first_sequence` is the oldest event that is left; without a position a reader starts there.";
     PreconditionFailed = "precondition_failed", 412, never, "The resource has changed",
         "Read it again and retry with its current `ETag`.";
+    RequestTimeout = "request_timeout", 408, retry, "The request came too slowly",
+        "Send its head within `ADE_REQUEST_TIMEOUT`, and its body at 4 KiB a second or more.";
     PayloadTooLarge = "payload_too_large", 413, never, "The body is too large",
         "Send less; `ADE_UPLOAD_MAX_BYTES` is the limit of documents.";
     ArchiveTooLarge = "archive_too_large", 413, never, "The archive is too large",

@@ -24,6 +24,8 @@ use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::cors::cors;
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
+use super::pace::{RequestTime, bound_time};
+use super::peer::{TrustedProxies, find_client};
 use super::ports::Maintenance;
 use super::push::hand_over;
 use super::requests::{RequestMeters, count_request};
@@ -73,6 +75,8 @@ struct Shared {
     access: web::Data<Access>,
     check: web::Data<LoopbackCheck>,
     origins: Vec<String>,
+    proxies: web::Data<TrustedProxies>,
+    time: RequestTime,
     connections: Connections,
 }
 
@@ -89,6 +93,8 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
         access: web::Data::new(access),
         check: web::Data::new(check),
         origins,
+        proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
+        time: RequestTime(settings.server.request_timeout),
         connections: connections.clone(),
     };
     let files = settings.server.tls.as_ref();
@@ -127,7 +133,7 @@ fn listen_plain(
     stall: Duration,
 ) -> io::Result<ServerBuilder> {
     builder.listen("http", listener, move || {
-        let http = http_service()
+        let http = http_service(shared.time)
             .on_connect_ext(|connection: &Connection, extensions| {
                 extensions.insert(connection.handle());
             })
@@ -158,7 +164,7 @@ fn listen_tls(
     acceptor: TlsAcceptor,
 ) -> io::Result<ServerBuilder> {
     builder.listen("https", listener, move || {
-        let http = http_service()
+        let http = http_service(shared.time)
             .on_connect_ext(|_: &TlsConnection, extensions| {
                 extensions.insert(Encrypted);
             })
@@ -184,7 +190,7 @@ fn listen_tls(
     })
 }
 
-fn http_service<T, S>() -> HttpServiceBuilder<T, S>
+fn http_service<T, S>(time: RequestTime) -> HttpServiceBuilder<T, S>
 where
     S: ServiceFactory<Request, Config = ()>,
     S::Error: Into<actix_http::Response<BoxBody>> + 'static,
@@ -195,7 +201,7 @@ where
         // With half-closed connections allowed, a reader that has gone away silently would be kept for ever.
         .h1_allow_half_closed(false)
         .h1_write_buffer_size(WRITE_BUFFER)
-        .client_request_timeout(Duration::from_secs(30))
+        .client_request_timeout(time.0)
         .client_disconnect_timeout(Duration::from_secs(1))
 }
 
@@ -212,10 +218,13 @@ fn application(
         .app_data(shared.requests.clone())
         .app_data(shared.access.clone())
         .app_data(shared.check.clone())
+        .app_data(shared.proxies.clone())
+        .app_data(web::Data::new(shared.time))
         .app_data(web::Data::new(shared.connections.clone()))
         .app_data(web::PayloadConfig::new(MAX_BODY))
         // A trailing slash changes nothing.
         .wrap(NormalizePath::trim())
+        .wrap(from_fn(bound_time))
         .wrap(from_fn(without_upgrade))
         .wrap(from_fn(conditions))
         .wrap(from_fn(sign_in))
@@ -223,6 +232,7 @@ fn application(
         .wrap(cors(&shared.origins))
         .wrap(from_fn(request_context))
         .wrap(from_fn(count_request))
+        .wrap(from_fn(find_client))
         .wrap(from_fn(hand_over))
         .configure(configure_errors)
         .configure(route::mount)

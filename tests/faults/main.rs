@@ -1,6 +1,7 @@
 //! What must hold when things go wrong: the real program, real processes, real disks.
 
 mod backup;
+mod burden;
 mod cancel;
 mod crash;
 mod cut;
