@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use secrecy::SecretString;
 use super::reader::{Reader, SettingsError};
 use super::value::{
     BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
-    LogFormat, Names, Networks, Origins, Paths, Period, Secret, Size, StreamOptions, TokenLimit,
+    LogFormat, Names, Networks, Origins, Paths, Period, Rate, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.
@@ -27,6 +28,8 @@ pub struct ServerSettings {
     pub upload_max_bytes: u64,
     /// `ADE_REQUEST_TIMEOUT`, `30s`. For the head of a request; its body has more time the larger it is.
     pub request_timeout: Duration,
+    /// `ADE_RATE_LIMIT`, unset. Requests per second for each caller.
+    pub rate_limit: Option<NonZeroU32>,
     /// `ADE_TRUSTED_PROXIES`, unset. Whose `Forwarded` and `X-Forwarded-*` headers count.
     pub trusted_proxies: Vec<IpNet>,
     /// `ADE_TLS_CERT` and `ADE_TLS_KEY`, unset: the address speaks plain HTTP.
@@ -234,6 +237,7 @@ impl ServerSettings {
             drain_timeout: reader.required("drain_timeout")?,
             upload_max_bytes: reader.required::<Size>("upload_max_bytes")?.0,
             request_timeout: reader.required::<Period>("request_timeout")?.0,
+            rate_limit: reader.optional::<Rate>("rate_limit")?.map(|rate| rate.0),
             trusted_proxies: reader.optional::<Networks>("trusted_proxies")?.unwrap_or_default().0,
             tls: TlsSettings::read(reader)?,
             safe_mode: reader.required("safe_mode")?,

@@ -1,6 +1,7 @@
 //! What the text of a setting may be: every kind of value, its spellings and how it is written back.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,22 @@ impl SettingValue for Count {
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok().filter(|&count| count > 0).map(Self)
+    }
+
+    fn to_toml(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// How often in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub NonZeroU32);
+
+impl SettingValue for Rate {
+    const ALLOWED: &'static str = "a whole number of requests per second, at least 1";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
     }
 
     fn to_toml(&self) -> String {

@@ -31,6 +31,7 @@ pub mod connection;
 pub mod tls;
 pub mod peer;
 pub mod pace;
+pub mod limits;
 pub mod push;
 pub mod upgrade;
 pub mod conditional;

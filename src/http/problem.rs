@@ -161,6 +161,8 @@ codes! {
         "`errors` lists each question and what is expected.";
     PreconditionRequired = "precondition_required", 428, never, "The request needs `If-Match`",
         "Read the resource and send its `ETag` as `If-Match`.";
+    RateLimited = "rate_limited", 429, retry, "Too many requests",
+        "Retry after `Retry-After` seconds; `ADE_RATE_LIMIT` is what each caller may ask for in a second.";
     QueueFull = "queue_full", 429, retry, "The queue is full",
         "Retry after `Retry-After` seconds.";
     TooManySessions = "too_many_sessions", 429, retry, "There are as many sessions and tickets as there may be",

@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::cors::cors;
+use super::limits::{RateLimit, limit_rate};
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
 use super::pace::{RequestTime, bound_time};
 use super::peer::{TrustedProxies, find_client};
@@ -77,6 +78,7 @@ struct Shared {
     origins: Vec<String>,
     proxies: web::Data<TrustedProxies>,
     time: RequestTime,
+    rate: web::Data<Option<RateLimit>>,
     connections: Connections,
 }
 
@@ -95,6 +97,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
         origins,
         proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
         time: RequestTime(settings.server.request_timeout),
+        rate: web::Data::new(settings.server.rate_limit.map(RateLimit::per_second)),
         connections: connections.clone(),
     };
     let files = settings.server.tls.as_ref();
@@ -220,6 +223,7 @@ fn application(
         .app_data(shared.check.clone())
         .app_data(shared.proxies.clone())
         .app_data(web::Data::new(shared.time))
+        .app_data(shared.rate.clone())
         .app_data(web::Data::new(shared.connections.clone()))
         .app_data(web::PayloadConfig::new(MAX_BODY))
         // A trailing slash changes nothing.
@@ -227,6 +231,7 @@ fn application(
         .wrap(from_fn(bound_time))
         .wrap(from_fn(without_upgrade))
         .wrap(from_fn(conditions))
+        .wrap(from_fn(limit_rate))
         .wrap(from_fn(sign_in))
         .wrap(from_fn(loopback_only))
         .wrap(cors(&shared.origins))

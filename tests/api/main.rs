@@ -38,6 +38,7 @@ mod lists;
 mod llm_telemetry;
 mod model_replies;
 mod many_streams;
+mod rate_limit;
 mod retention;
 mod revocation;
 mod retry;

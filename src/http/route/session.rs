@@ -1,7 +1,7 @@
 //! What a key is traded for: sessions of browsers, and tickets for streams.
 
 use actix_web::http::header::{CacheControl, CacheDirective, SET_COOKIE};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use crate::domain::StreamId;
 use crate::http::auth::KeyHolder;
 use crate::http::input::{self, Json};
 use crate::http::paths;
+use crate::http::peer::Client;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
 use crate::http::resource::session::{SessionResource, TicketResource};
@@ -106,7 +107,8 @@ fn cookie(value: &str, seconds: u64, is_https: bool) -> String {
 
 /// By what the browser sees, a proxy in between included. Who lies about it keeps its own cookie from itself.
 fn is_https(request: &HttpRequest) -> bool {
-    request.connection_info().scheme() == "https"
+    let client = request.extensions().get::<Client>().copied();
+    client.is_some_and(|client| client.is_encrypted) || request.connection_info().scheme() == "https"
 }
 
 #[derive(Deserialize)]
