@@ -25,6 +25,7 @@ pub use lock::{Owner, read_owner};
 use crate::access::handle::SessionLimits;
 use crate::access::secret::NoEntropy;
 use crate::access::{Access, keeper};
+use crate::audit::AuditLog;
 use crate::backup::UNFINISHED;
 use crate::catalogue::{self, ReadDirectoryError};
 use crate::config::{AccessSettings, Durability, LlmProvider, LlmSettings, Settings, StreamOptions, TokenLimit};
@@ -204,9 +205,12 @@ impl Application {
         catalogue::offer(folder.registry.store(), workflows.unwrap_or_default()).await?;
         let maintenance = maintenance::start(folder.maintained());
         let access = open_access(&folder).await?;
+        let data_dir = &folder.settings.storage.data_dir;
+        let audit =
+            AuditLog::open(data_dir).map_err(|source| StartError::DataDir { path: data_dir.join("audit"), source })?;
         let port = Arc::new(MaintenancePort(maintenance.clone()));
         let HttpEnd { server, address, local, connections, certificates } =
-            server::bind(folder.registry.clone(), port, access.clone())?;
+            server::bind(folder.registry.clone(), port, access.clone(), audit)?;
         folder.announce(local)?;
         let is_encrypted = certificates.is_some();
         if let Some(certificates) = certificates {

@@ -26,6 +26,7 @@ pub mod backoff;
 pub mod blocking;
 pub mod meter;
 pub mod isolation;
+pub mod audit;
 pub mod package;
 pub mod llm;
 pub mod event;

@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("blocking", &[]),
     ("meter", &[]),
     ("isolation", &[]),
+    ("audit", &["domain", "files", "blocking"]),
     ("package", &["domain", "assets", "files"]),
     ("llm", &["domain", "sse", "backoff", "meter"]),
     ("supervision", &[]),
@@ -81,7 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter",
+            "registry", "blocking", "meter", "audit",
         ],
     ),
     (
@@ -102,6 +103,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "files",
             "blocking",
             "backup",
+            "audit",
         ],
     ),
     (

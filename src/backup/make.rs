@@ -86,6 +86,7 @@ async fn note(source: &Source) -> Result<Marks, BackupError> {
 
 async fn copy_all(source: &Source, snapshot: &Store, marks: &Marks, staged: &mut Staged) -> Result<(), BackupError> {
     copy_file(source, staged, Path::new("node_id"))?;
+    copy_below(source, staged, Path::new("audit"), |_| true)?;
     for id in workspaces(&source.data_dir)? {
         for kind in crate::domain::work::kinds() {
             copy_kind(source, snapshot, marks, staged, (id, kind)).await?;

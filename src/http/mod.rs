@@ -32,6 +32,7 @@ pub mod tls;
 pub mod peer;
 pub mod pace;
 pub mod limits;
+pub mod audited;
 pub mod push;
 pub mod upgrade;
 pub mod conditional;

@@ -16,7 +16,7 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, web};
+use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -43,14 +43,30 @@ pub async fn bound_time(
     let pace = Pace { begun: Instant::now(), free: time.0, received: 0 };
     let timer = Box::pin(sleep_until(pace.deadline()));
     request.set_payload(Payload::Stream { payload: Box::pin(Paced { body: body.clone(), pace, timer }) });
+    request.extensions_mut().insert(body.clone());
     let answer = next.call(request).await;
-    if body.state.get() == State::Late {
-        return Err(Problem::new(Code::RequestTimeout, "the body came too slowly").into());
+    if body.state.get() != State::Late {
+        return Ok(answer?.map_into_boxed_body());
     }
-    let response = answer?.map_into_boxed_body();
-    Ok(match body.state.get() {
-        State::Open => response.map_body(|_, answer| BoxBody::new(Unread { answer, _body: body })),
-        _ => response,
+    let late = Problem::new(Code::RequestTimeout, "the body came too slowly");
+    match answer {
+        Ok(response) => Ok(response.into_response(HttpResponse::from_error(late))),
+        Err(_) => Err(late.into()),
+    }
+}
+
+/// Holds what has not been read of a request until its answer has gone. A chunked body that nobody holds any more the
+/// dispatcher would go on reading for as long as it lasts; of one that is held it closes the connection. It has to be
+/// outside of all that gives answers another body.
+pub async fn close_unread(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let unread = response.request().extensions().get::<Rc<Incoming>>().cloned();
+    Ok(match unread.filter(|body| body.state.get() != State::Ended) {
+        Some(body) => response.map_body(|_, answer| BoxBody::new(Unread { answer, _body: body })),
+        None => response,
     })
 }
 
@@ -118,8 +134,7 @@ impl Stream for Paced {
     }
 }
 
-/// An answer to a request that has not been read to its end. The dispatcher would go on reading a chunked body that nobody
-/// holds any more, for as long as it lasts; of one that is held until the answer has gone it closes the connection.
+/// An answer to a request that has not been read to its end.
 struct Unread {
     answer: BoxBody,
     _body: Rc<Incoming>,

@@ -20,12 +20,13 @@ use actix_web::rt::{self, net::TcpStream};
 use actix_web::{App, Error, web};
 use tokio_rustls::TlsAcceptor;
 
+use super::audited::audited;
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::cors::cors;
 use super::limits::{RateLimit, limit_rate};
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
-use super::pace::{RequestTime, bound_time};
+use super::pace::{RequestTime, bound_time, close_unread};
 use super::peer::{TrustedProxies, find_client};
 use super::ports::Maintenance;
 use super::push::hand_over;
@@ -35,6 +36,7 @@ use super::sign_in::sign_in;
 use super::tls::{CertificateError, Certificates, Encrypted, Files, TlsConnection};
 use super::upgrade::without_upgrade;
 use crate::access::Access;
+use crate::audit::AuditLog;
 use crate::registry::RegistryHandle;
 
 /// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would
@@ -79,11 +81,17 @@ struct Shared {
     proxies: web::Data<TrustedProxies>,
     time: RequestTime,
     rate: web::Data<Option<RateLimit>>,
+    audit: web::Data<AuditLog>,
     connections: Connections,
 }
 
 /// Binds the address and prepares the server.
-pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access: Access) -> Result<HttpEnd, BindError> {
+pub fn bind(
+    registry: RegistryHandle,
+    maintenance: Arc<dyn Maintenance>,
+    access: Access,
+    audit: AuditLog,
+) -> Result<HttpEnd, BindError> {
     let settings = registry.settings().clone();
     let connections = Connections::default();
     let origins = settings.server.cors_origins.clone();
@@ -97,6 +105,7 @@ pub fn bind(registry: RegistryHandle, maintenance: Arc<dyn Maintenance>, access:
         origins,
         proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
         time: RequestTime(settings.server.request_timeout),
+        audit: web::Data::new(audit),
         rate: web::Data::new(settings.server.rate_limit.map(RateLimit::per_second)),
         connections: connections.clone(),
     };
@@ -224,6 +233,7 @@ fn application(
         .app_data(shared.proxies.clone())
         .app_data(web::Data::new(shared.time))
         .app_data(shared.rate.clone())
+        .app_data(shared.audit.clone())
         .app_data(web::Data::new(shared.connections.clone()))
         .app_data(web::PayloadConfig::new(MAX_BODY))
         // A trailing slash changes nothing.
@@ -231,12 +241,14 @@ fn application(
         .wrap(from_fn(bound_time))
         .wrap(from_fn(without_upgrade))
         .wrap(from_fn(conditions))
+        .wrap(from_fn(audited))
         .wrap(from_fn(limit_rate))
         .wrap(from_fn(sign_in))
         .wrap(from_fn(loopback_only))
         .wrap(cors(&shared.origins))
         .wrap(from_fn(request_context))
         .wrap(from_fn(count_request))
+        .wrap(from_fn(close_unread))
         .wrap(from_fn(find_client))
         .wrap(from_fn(hand_over))
         .configure(configure_errors)

@@ -3,6 +3,7 @@
 mod support;
 
 mod aliases;
+mod audit;
 mod bodies;
 mod build_engines;
 mod build_failures;

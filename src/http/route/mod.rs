@@ -16,6 +16,7 @@ pub mod executions;
 pub mod events;
 pub mod safe_mode;
 pub mod system;
+pub mod audit;
 pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
@@ -40,6 +41,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
             .configure(events::mount)
             .configure(safe_mode::mount)
             .configure(system::mount)
+            .configure(audit::mount)
             .configure(workflow_documents::mount)
             .configure(telemetry::mount)
             .configure(workflows::mount),
