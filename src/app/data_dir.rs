@@ -1,0 +1,148 @@
+//! A data directory, locked, and what is open in it: database, logs, the registry.
+//!
+//! Law: nothing in it is opened before the lock is held, and it is held until all of it is closed.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::lock::{self, LockError, Owner};
+use super::models::models;
+use super::start_error::StartError;
+use crate::backup::UNFINISHED;
+use crate::config::{Durability, Settings};
+use crate::domain::id::NodeId;
+use crate::files::Dir;
+use crate::log::{self, LogOptions, LogRoot, RealDisk};
+use crate::maintenance;
+use crate::registry::{RegistryHandle, Services, probe_venvs};
+use crate::store::{MigrateError, Store};
+
+/// The locked data directory, and what is open in it.
+pub struct DataDir {
+    pub registry: RegistryHandle,
+    pub services: Services,
+    pub settings: Arc<Settings>,
+    pub owner: Owner,
+    /// Held as long as this lives.
+    lock: File,
+}
+
+impl DataDir {
+    /// Locks the directory and opens everything in it. Must be called within an actix system.
+    pub async fn open(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let data_dir = settings.storage.data_dir.clone();
+        let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+        std::fs::create_dir_all(&data_dir).map_err(unusable)?;
+        let lock = lock::lock(&data_dir).await.map_err(|error| match error {
+            LockError::Io(source) => unusable(source),
+            held => StartError::InUse(held),
+        })?;
+        if Dir::root(&data_dir).and_then(|dir| dir.has(UNFINISHED)).map_err(unusable)? {
+            return Err(StartError::Unrestored { path: data_dir });
+        }
+        let node_id = node_id(&data_dir).map_err(unusable)?;
+        let owner = Owner::this(node_id);
+        lock::write(&lock, &owner).map_err(unusable)?;
+        probe_venvs(&settings)
+            .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
+        let models = models(&settings.llm)?;
+        let store = open_store(&settings).await?;
+        let log = open_log(&settings)?;
+        let services = Services::new(settings.clone(), store, log, node_id, models);
+        let registry = RegistryHandle::start(services.clone());
+        Ok(Self { registry, services, settings, owner, lock })
+    }
+
+    /// Publishes the address of the service in the lock file.
+    pub fn announce(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        self.owner.address = Some(address);
+        let path = &self.settings.storage.data_dir;
+        lock::write(&self.lock, &self.owner).map_err(|source| StartError::DataDir { path: path.clone(), source })
+    }
+
+    pub fn maintained(&self) -> maintenance::Service {
+        maintenance::Service { registry: self.registry.clone(), services: self.services.clone() }
+    }
+
+    /// Closes what is open, the logs durably. No work may be running any more.
+    pub async fn close(self) {
+        let Services { store, log, .. } = self.services;
+        let _ = store.close().await;
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    }
+}
+
+/// A data directory that no service holds, nor can while this lives. What only the journal had is in the logs.
+pub struct AtRest(#[allow(dead_code, reason = "held")] File);
+
+/// None while a service is at work there: what it has acknowledged is in the logs.
+pub async fn hold_at_rest(settings: &Settings) -> Result<Option<AtRest>, StartError> {
+    let data_dir = &settings.storage.data_dir;
+    let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
+    let lock = match lock::lock(data_dir).await {
+        Err(LockError::Held(_)) => return Ok(None),
+        Err(LockError::Io(source)) => return Err(unusable(source)),
+        Ok(lock) => lock,
+    };
+    let log = open_log(settings)?;
+    let closed = tokio::task::spawn_blocking(move || log.close()).await;
+    closed.map_err(|error| unusable(io::Error::other(error)))?;
+    Ok(Some(AtRest(lock)))
+}
+
+/// What the service writes of itself into a data directory is smaller.
+const SMALL: u64 = 64 * 1024;
+
+/// The identity of the data directory, created once.
+fn node_id(data_dir: &Path) -> io::Result<NodeId> {
+    match read_node_id(data_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = NodeId::generate();
+            Dir::root(data_dir)?.replace("node_id", id.to_string().as_bytes())?;
+            Ok(id)
+        }
+        read => read,
+    }
+}
+
+/// The identity of a data directory that has one.
+pub fn read_node_id(data_dir: &Path) -> io::Result<NodeId> {
+    let text = Dir::root(data_dir)?.read("node_id", SMALL)?;
+    let text = String::from_utf8_lossy(&text);
+    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The database of the settings, with the schema of this program.
+pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    let storage = &settings.storage;
+    let store = Store::connect(&storage.database_url, storage.database_pool as u32).await?;
+    let status = store.migration_status().await?;
+    if !status.unknown.is_empty() {
+        tracing::warn!(migrations = ?status.unknown, "the database's schema is newer than this program");
+    }
+    if let Some(name) = status.breaking() {
+        return Err(MigrateError::Breaking { name: name.to_owned() }.into());
+    }
+    match (status.pending.is_empty(), storage.auto_migrate) {
+        (true, _) => {}
+        (false, true) => drop(store.migrate().await?),
+        (false, false) => return Err(StartError::OldSchema),
+    }
+    Ok(store)
+}
+
+fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {
+    let durability = match settings.log.durability {
+        Durability::Fsync => log::Durability::Fsync,
+        Durability::Write => log::Durability::Write,
+    };
+    let options = LogOptions { durability, ..LogOptions::default() };
+    let data_dir = &settings.storage.data_dir;
+    let (root, replayed) = LogRoot::open(data_dir, Arc::new(RealDisk::within(data_dir)), options)?;
+    tracing::info!(?replayed, "journal replayed");
+    Ok(root)
+}
