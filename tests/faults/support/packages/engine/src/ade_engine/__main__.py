@@ -94,15 +94,25 @@ def idle():
         time.sleep(60)
 
 
+def fork_deaf():
+    """A child that ignores the signals from its first moment on: they may come before it has done anything."""
+    former = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGTERM, signal.SIGINT)]
+    child = os.fork()
+    if child != 0:
+        for number, handler in former:
+            signal.signal(number, handler)
+    return child
+
+
 def child(_):
     """In the engine's own group."""
-    if os.fork() == 0:
+    if fork_deaf() == 0:
         idle()
 
 
 def group(_):
     """A child in a process group of its own."""
-    if os.fork() == 0:
+    if fork_deaf() == 0:
         os.setpgid(0, 0)
         idle()
 
@@ -118,7 +128,7 @@ def daemon(_):
     middle = os.fork()
     if middle == 0:
         os.setsid()
-        if os.fork() == 0:
+        if fork_deaf() == 0:
             silence()
             idle()
         os._exit(0)
@@ -129,7 +139,7 @@ def hold(_):
     """A grandchild that keeps the pipes open."""
     middle = os.fork()
     if middle == 0:
-        if os.fork() == 0:
+        if fork_deaf() == 0:
             idle()
         os._exit(0)
     os.waitpid(middle, 0)
@@ -138,8 +148,7 @@ def hold(_):
 def respawn(_):
     """A process that is always another one, for a minute: it must not outlive a test that was cut short."""
     end = time.monotonic() + 60
-    if os.fork() == 0:
-        ignore(None)
+    if fork_deaf() == 0:
         while time.monotonic() < end:
             time.sleep(0.002)
             if os.fork() != 0:
