@@ -162,6 +162,7 @@ fn run(records: &Records, number: u64, document: DocumentId) -> Run {
 }
 
 fn document(workspace_id: WorkspaceId, number: u64) -> Document {
+    let now = time::micros(chrono::Utc::now());
     Document {
         id: DocumentId::generate(),
         workspace_id,
@@ -170,6 +171,10 @@ fn document(workspace_id: WorkspaceId, number: u64) -> Document {
         byte_size: 1000,
         sha256: "ab".repeat(32),
         metadata: json!({}),
-        created_at: time::micros(chrono::Utc::now()),
+        tags: Vec::new(),
+        expires_at: None,
+        created_at: now,
+        updated_at: now,
+        last_run: None,
     }
 }

@@ -27,6 +27,8 @@ pub mod blocking;
 pub mod meter;
 pub mod isolation;
 pub mod audit;
+pub mod unzip;
+pub mod workbook;
 pub mod package;
 pub mod llm;
 pub mod event;

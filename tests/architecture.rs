@@ -22,7 +22,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("meter", &[]),
     ("isolation", &[]),
     ("audit", &["domain", "files", "blocking"]),
-    ("package", &["domain", "assets", "files"]),
+    ("unzip", &[]),
+    ("workbook", &["unzip"]),
+    ("package", &["domain", "assets", "files", "unzip"]),
     ("llm", &["domain", "sse", "backoff", "meter"]),
     ("supervision", &[]),
     ("event", &["domain"]),
@@ -81,8 +83,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter", "audit",
+            "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store", "access",
+            "stream", "registry", "blocking", "meter", "audit",
         ],
     ),
     (

@@ -24,8 +24,13 @@ impl Records {
         let system = actix_web::rt::System::new();
         let url = format!("sqlite://{}", data.join("ade.db").display());
         let created_at = micros(Utc::now());
-        let workspace =
-            Workspace { id: WorkspaceId::generate(), name: "bench".into(), slug: "bench".into(), created_at };
+        let workspace = Workspace {
+            id: WorkspaceId::generate(),
+            name: "bench".into(),
+            slug: "bench".into(),
+            created_at,
+            is_default: false,
+        };
         let configuration = configuration(workspace.id);
         let store = system.block_on(async {
             let store = Store::connect(&url, 1).await?;

@@ -12,6 +12,11 @@ pub struct Model {
     pub sha256: String,
     pub metadata: Json,
     pub created_at: DateTimeUtc,
+    pub tags: Option<Json>,
+    pub expires_at: Option<DateTimeUtc>,
+    pub updated_at: Option<DateTimeUtc>,
+    pub deleted_at: Option<DateTimeUtc>,
+    pub files_removed_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

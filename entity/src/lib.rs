@@ -4,8 +4,10 @@
 //! Ids are text, times are UTC with microseconds, what has no columns of its own is JSON.
 
 pub mod workspace;
+pub mod default_workspace;
 pub mod configuration;
 pub mod document;
+pub mod document_tag;
 pub mod build;
 pub mod run;
 pub mod run_document;

@@ -142,7 +142,7 @@ impl Row {
 async fn row(store: &Store, key: StreamKey) -> Result<Option<Row>, StoreError> {
     let scope = Scope::Only(vec![key.workspace_id()]);
     each_kind!(W => if let Ok(id) = key.id().try_into() {
-        return Ok(store.find::<W>(&scope, id).await?.as_ref().map(Row::of));
+        return Ok(store.find_or_deleted::<W>(&scope, id).await?.as_ref().map(Row::of));
     });
     Ok(None)
 }

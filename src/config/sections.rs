@@ -67,6 +67,8 @@ pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// `ADE_DISK_MIN_FREE`, `256MiB`. With less, `/health/ready` says `degraded`.
     pub disk_min_free: u64,
+    /// `ADE_DELETED_RETENTION`, `7d`. How long the files of deleted documents and configurations are kept.
+    pub deleted_retention: Duration,
     /// `ADE_DATABASE_URL`, `sqlite://<data_dir>/ade.db`.
     pub database_url: String,
     /// `ADE_DATABASE_POOL`, `10`. Connections.
@@ -277,6 +279,7 @@ impl StorageSettings {
         Ok(Self {
             data_dir: reader.data_dir()?,
             disk_min_free: reader.required::<Size>("disk_min_free")?.0,
+            deleted_retention: reader.required("deleted_retention")?,
             database_url: reader.required::<DatabaseUrl>("database_url")?.0,
             database_pool: reader.required::<Count>("database_pool")?.0,
             auto_migrate: reader.required("auto_migrate")?,

@@ -1,9 +1,12 @@
 //! What people put in: workspaces, configuration packages and input documents.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
+use super::status::RunStatus;
 use super::time::Timestamp;
-use super::{BuildId, ConfigurationId, DocumentId, WorkspaceId};
+use super::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 
 /// The slug of the workspace that is meant when none is named; it is made when it is first written to.
 pub const DEFAULT_WORKSPACE: &str = "local";
@@ -14,10 +17,19 @@ pub struct Workspace {
     pub name: String,
     pub slug: String,
     pub created_at: Timestamp,
+    /// Whether it is the one that its reader means when none is named; false unless that was looked up.
+    pub is_default: bool,
 }
 
 super::status::text_enum! {
-    ConfigurationStatus { Draft = "draft", Active = "active", Inactive = "inactive" }
+    /// Only a draft can be edited. Later states mean that it is in use, or was: its runs must stay comparable.
+    ConfigurationStatus { Draft = "draft", Published = "published", Active = "active", Inactive = "inactive" }
+}
+
+impl ConfigurationStatus {
+    pub fn is_editable(self) -> bool {
+        self == Self::Draft
+    }
 }
 
 /// A stored configuration package; its files are in [`Configuration::directory`].
@@ -33,6 +45,8 @@ pub struct Configuration {
     pub active_build_id: Option<BuildId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// Since when it cannot be edited any more, if that was asked for by itself.
+    pub published_at: Option<Timestamp>,
     pub activated_at: Option<Timestamp>,
 }
 
@@ -48,13 +62,18 @@ impl Configuration {
             active_build_id: None,
             created_at: now,
             updated_at: now,
+            published_at: None,
             activated_at: None,
         }
     }
 
     /// The package's directory, relative to the data directory.
-    pub fn directory(&self) -> std::path::PathBuf {
-        format!("workspaces/{}/configurations/{}", self.workspace_id, self.id).into()
+    pub fn directory(&self) -> PathBuf {
+        Self::directory_of(self.workspace_id, self.id)
+    }
+
+    pub fn directory_of(workspace_id: WorkspaceId, id: ConfigurationId) -> PathBuf {
+        format!("workspaces/{workspace_id}/configurations/{id}").into()
     }
 }
 
@@ -69,13 +88,56 @@ pub struct Document {
     /// Lower-case hex SHA-256 of the content.
     pub sha256: String,
     pub metadata: Value,
+    /// Without repetition, in the order of their bytes.
+    pub tags: Vec<String>,
+    /// When it is deleted by itself.
+    pub expires_at: Option<Timestamp>,
     pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The newest run that works or has worked on it; none unless that was looked up.
+    pub last_run: Option<LastRun>,
+}
+
+super::status::text_enum! {
+    /// How far a document has come, by its newest run.
+    DocumentStatus { Uploaded = "uploaded", Processing = "processing", Processed = "processed", Failed = "failed" }
+}
+
+/// What a document tells of its newest run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastRun {
+    pub run_id: RunId,
+    pub status: RunStatus,
+    /// When it ended, else when it started, else when it was created.
+    pub run_at: Timestamp,
+    pub message: Option<String>,
+}
+
+/// What can be changed of a document; its content cannot.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DocumentChange {
+    pub tags: Option<Vec<String>>,
+    pub metadata: Option<Value>,
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 impl Document {
+    pub fn status(&self) -> DocumentStatus {
+        match self.last_run.as_ref().map(|run| run.status) {
+            None => DocumentStatus::Uploaded,
+            Some(RunStatus::Queued | RunStatus::Building | RunStatus::Running) => DocumentStatus::Processing,
+            Some(RunStatus::Succeeded) => DocumentStatus::Processed,
+            Some(RunStatus::Failed | RunStatus::Cancelled) => DocumentStatus::Failed,
+        }
+    }
+
     /// The stored file, relative to the data directory.
-    pub fn path(&self) -> std::path::PathBuf {
-        format!("workspaces/{}/documents/{}", self.workspace_id, self.id).into()
+    pub fn path(&self) -> PathBuf {
+        Self::path_of(self.workspace_id, self.id)
+    }
+
+    pub fn path_of(workspace_id: WorkspaceId, id: DocumentId) -> PathBuf {
+        format!("workspaces/{workspace_id}/documents/{id}").into()
     }
 
     /// The extension an engine is shown: letters and digits of the original name's, lower case, at most ten.
@@ -123,7 +185,11 @@ mod tests {
             byte_size: 0,
             sha256: String::new(),
             metadata: Value::Null,
+            tags: Vec::new(),
+            expires_at: None,
             created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            last_run: None,
         };
         let mut staged = |name: &str| {
             document.name = name.into();

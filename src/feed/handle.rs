@@ -200,6 +200,13 @@ impl Feeds {
         let _ = self.0.following.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// Sends the readers of a workspace's feed away. Those who come back learn what has become of it.
+    pub async fn dismiss(&self, workspace_id: WorkspaceId) {
+        if let Some(feed) = &*self.slot(workspace_id).read().await {
+            feed.stream.hub().set_halt(Halt::Draining);
+        }
+    }
+
     /// Tells all readers, present and future, that the service is stopping.
     pub async fn halt(&self) {
         self.0.stopping.store(true, Ordering::Release);

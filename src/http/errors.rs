@@ -7,19 +7,21 @@ use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
-use crate::package::{ImportError, TemplateError};
+use crate::package::{EditError, ImportError, InvalidPath, TemplateError};
 use crate::registry::RetryError;
 use crate::registry::additions::OriginError;
+use crate::registry::configuration_edits::{EditConfigurationError, TransitionError};
 use crate::registry::configurations::{DigestError, ReplaceError};
 use crate::registry::error::{
     AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ExecutionRefusal, ExecutionRetryRefusal,
     LaunchError, ReadError, RunRefusal,
 };
 use crate::store::{
-    ChangeDocumentError, CreateDocumentError, DeleteWorkflowError, InsertWorkflowError, InsertWorkspaceError,
-    ReplaceWorkflowError, StoreError,
+    ChangeDocumentError, ChangeWorkspaceError, CreateDocumentError, DeleteError, DeleteWorkflowError,
+    InsertWorkflowError, InsertWorkspaceError, ReplaceWorkflowError, StoreError,
 };
 use crate::stream::{AppendError, SubscribeError};
+use crate::workbook::SheetsError;
 use crate::workflow::Fault;
 use crate::workflow::user_input::Refusal;
 
@@ -282,9 +284,87 @@ impl From<ReplaceError> for Problem {
     fn from(error: ReplaceError) -> Self {
         match error {
             ReplaceError::NotFound => Self::not_found("the configuration"),
+            ReplaceError::NotEditable(_) => Self::new(Code::ConfigurationNotEditable, error.to_string()),
             ReplaceError::Changed { .. } => Self::new(Code::PreconditionFailed, error.to_string()),
             ReplaceError::Import(error) => error.into(),
             ReplaceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<InvalidPath> for Problem {
+    fn from(error: InvalidPath) -> Self {
+        Self::new(Code::PathNotAllowed, error.to_string())
+    }
+}
+
+impl From<EditConfigurationError> for Problem {
+    fn from(error: EditConfigurationError) -> Self {
+        match error {
+            EditConfigurationError::NotFound => Self::not_found("the configuration"),
+            EditConfigurationError::NotEditable(_) => Self::new(Code::ConfigurationNotEditable, error.to_string()),
+            EditConfigurationError::Edit(error) => error.into(),
+            EditConfigurationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<EditError> for Problem {
+    fn from(error: EditError) -> Self {
+        let code = match &error {
+            EditError::NotFound { .. } | EditError::NoDirectory { .. } => Code::NotFound,
+            EditError::OtherKind { .. } | EditError::Exists { .. } => Code::FileExists,
+            EditError::NotEmpty { .. } => Code::DirectoryNotEmpty,
+            EditError::ConditionRequired { .. } => Code::PreconditionRequired,
+            EditError::ConditionFailed { current } => {
+                let current = current.as_ref().map(|digest| format!("\"{digest}\""));
+                return Self::new(Code::PreconditionFailed, error.to_string()).with("current_etag", current);
+            }
+            EditError::TooLarge(_) => Code::PayloadTooLarge,
+            EditError::Tree(_) | EditError::Io(_) => return Self::internal(error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<TransitionError> for Problem {
+    fn from(error: TransitionError) -> Self {
+        match error {
+            TransitionError::NotFound => Self::not_found("the configuration"),
+            TransitionError::Status(_) => Self::new(Code::ConfigurationStatusConflict, error.to_string()),
+            TransitionError::Invalid(error) => Self::new(Code::InvalidPackage, error.to_string())
+                .error(FieldError::new(error.file, "invalid", error.problem)),
+            TransitionError::Tree(_) | TransitionError::Io(_) => Self::internal(error),
+            TransitionError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The problem of something that is not deleted has the code of what was to be deleted.
+pub fn delete(error: DeleteError, what: &str, in_use: Code) -> Problem {
+    match error {
+        DeleteError::NotFound => Problem::not_found(what),
+        DeleteError::InUse { live } => Problem::new(in_use, error.to_string()).with("live", live),
+        DeleteError::Active => Problem::new(Code::ConfigurationActive, error.to_string()),
+        DeleteError::Store(error) => error.into(),
+    }
+}
+
+impl From<SheetsError> for Problem {
+    fn from(error: SheetsError) -> Self {
+        match error {
+            SheetsError::Io(_) => Self::internal(error),
+            _ => Self::new(Code::DocumentUnreadable, error.to_string()),
+        }
+    }
+}
+
+impl From<ChangeWorkspaceError> for Problem {
+    fn from(error: ChangeWorkspaceError) -> Self {
+        match error {
+            ChangeWorkspaceError::NotFound => Self::not_found("the workspace"),
+            ChangeWorkspaceError::SlugTaken => Self::new(Code::SlugTaken, error.to_string()),
+            ChangeWorkspaceError::Store(error) => error.into(),
         }
     }
 }

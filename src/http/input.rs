@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
+use chrono::{DateTime, Datelike, Utc};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -15,7 +16,8 @@ use super::problem::{Code, FieldError, Problem};
 use super::query::RawQuery;
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
-use crate::domain::precondition::Expected;
+use crate::domain::precondition::{Conditions, Expected};
+use crate::domain::time::{Timestamp, micros};
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
@@ -68,6 +70,14 @@ pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
     let is_label = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     let allowed = || format!("a text of 1 to {most} characters without control characters");
     if is_label { Ok(()) } else { Err(Problem::invalid(path, allowed())) }
+}
+
+/// A moment, to the microsecond.
+pub fn time(path: &str, text: &str) -> Result<Timestamp, Problem> {
+    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| micros(time.with_timezone(&Utc)));
+    // As text, times of other years would not stand in their order.
+    let time = time.filter(|time| (1..=9999).contains(&time.year()));
+    time.ok_or_else(|| Problem::invalid(path, "a time of RFC 3339, such as 2026-01-31T12:00:00Z"))
 }
 
 /// Optional free text, such as a reason: at most `most` characters, and no control characters but line ends and tabs.
@@ -126,17 +136,30 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
 
 /// `If-Match`: what an `ETag` says, with or without quotes. What no `ETag` can say matches nothing.
 pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
-    let mut headers = request.headers().get_all(header::IF_MATCH).peekable();
-    if headers.peek().is_none() {
-        let detail = "`If-Match` must name the version to change";
-        return Err(Problem::new(Code::PreconditionRequired, detail));
-    }
+    let detail = "`If-Match` must name the version to change";
+    given_tags(request, header::IF_MATCH).ok_or_else(|| Problem::new(Code::PreconditionRequired, detail))
+}
+
+/// `If-Match` and `If-None-Match` of a change, which need not be there.
+pub fn conditions<T: FromStr>(request: &HttpRequest) -> Conditions<T> {
+    let [matching, none_matching] = [header::IF_MATCH, header::IF_NONE_MATCH].map(|name| given_tags(request, name));
+    Conditions { matching, none_matching }
+}
+
+fn given_tags<T: FromStr>(request: &HttpRequest, name: HeaderName) -> Option<Expected<T>> {
+    let mut headers = request.headers().get_all(name).peekable();
+    headers.peek()?;
     let texts: Vec<&str> = headers.map(|value| value.to_str().unwrap_or_default()).collect();
-    let tags: Vec<&str> = texts.iter().flat_map(|text| text.split(',')).map(str::trim).collect();
-    Ok(match tags.contains(&"*") {
+    Some(tags(&texts.join(",")))
+}
+
+/// As in the header, with commas between them.
+pub fn tags<T: FromStr>(text: &str) -> Expected<T> {
+    let tags: Vec<&str> = text.split(',').map(str::trim).collect();
+    match tags.contains(&"*") {
         true => Expected::Any,
         false => Expected::OneOf(tags.iter().filter_map(|tag| tag.trim_matches('"').parse().ok()).collect()),
-    })
+    }
 }
 
 #[cfg(test)]

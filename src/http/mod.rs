@@ -24,6 +24,7 @@ pub mod accept;
 pub mod positions;
 pub mod cursor;
 pub mod filter;
+pub mod files_query;
 pub mod list;
 pub mod respond;
 pub mod route;

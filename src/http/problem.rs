@@ -55,8 +55,8 @@ codes! {
         "Check the request line, the headers and the form of the body.";
     InvalidQuery = "invalid_query", 400, never, "Invalid query parameter",
         "`errors` names the parameter and what is allowed.";
-    PathNotAllowed = "path_not_allowed", 400, never, "An entry of the archive is outside its directory",
-        "Pack plain files and directories only: no links, no absolute names, no `..`.";
+    PathNotAllowed = "path_not_allowed", 400, never, "The path is none of a file in a package",
+        "Relative, without `..`, links or control characters, and nothing of version control, environments, caches or builds.";
     SignInRequired = "sign_in_required", 401, never, "The request shows no key",
         "Send a key as `Authorization: Bearer ...`, or sign in with one by `POST /api/v1/session`.";
     CredentialsRefused = "credentials_refused", 401, never, "The key, session or ticket is not valid",
@@ -95,6 +95,24 @@ codes! {
         "Revoke those that are not used any more.";
     WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow are still running",
         "Wait until they have finished, or cancel them. A new revision needs neither: they keep theirs.";
+    DocumentInUse = "document_in_use", 409, never, "Runs of the document have not finished",
+        "Wait until they have finished, or cancel them.";
+    ConfigurationInUse = "configuration_in_use", 409, never, "Runs or builds of the configuration have not finished",
+        "Wait until they have finished, or cancel them.";
+    ConfigurationActive = "configuration_active", 409, never, "The configuration is the active one of its workspace",
+        "Deactivate it first, or activate another one.";
+    ConfigurationNotEditable = "configuration_not_editable", 409, never, "Only a draft can be edited",
+        "Clone the configuration and edit the clone; it is a draft.";
+    ConfigurationStatusConflict = "configuration_status_conflict", 409, never, "The configuration's status does not allow this",
+        "Drafts are published or activated, and only the active one is deactivated.";
+    FileExists = "file_exists", 409, never, "Something else has this path",
+        "Choose another path; to replace a file, send `overwrite` and its `ETag` as `dest_if_match`.";
+    DirectoryNotEmpty = "directory_not_empty", 409, never, "The directory is not empty",
+        "Delete what is in it first, or all of it with `recursive=true`.";
+    WorkspaceInUse = "workspace_in_use", 409, never, "Work in the workspace has not finished",
+        "Wait until it has finished, or cancel it.";
+    WorkspaceIsDefault = "workspace_is_default", 409, never, "The workspace is the service's own",
+        "Requests that name no workspace mean `local`: it keeps its slug, and is not deleted.";
     RunNotCancellable = "run_not_cancellable", 409, never, "The run has already finished",
         "There is nothing to cancel; the run says how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already finished",
@@ -153,6 +171,8 @@ codes! {
         "Directories of version control, environments, caches and builds are left out.";
     InvalidPackage = "invalid_package", 422, never, "The archive is not a configuration package",
         "It needs `pyproject.toml` and `src/ade_config/manifest.json`.";
+    DocumentUnreadable = "document_unreadable", 422, never, "The document cannot be read as a workbook",
+        "Open it in a spreadsheet program and save it again; `detail` says what is wrong.";
     InvalidWorkflow = "invalid_workflow", 422, never, "Invalid workflow definition",
         "`errors` lists every fault and where it is.";
     InvalidInput = "invalid_input", 422, never, "Invalid input for the workflow",

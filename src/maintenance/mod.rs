@@ -11,6 +11,7 @@ pub mod round;
 pub mod task;
 pub mod logs;
 pub mod feeds;
+mod inputs;
 pub mod pruning;
 pub mod actor;
 pub mod handle;

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
 use super::round::{Round, Service};
-use super::{feeds, logs, pruning};
+use super::{feeds, inputs, logs, pruning};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
 use crate::domain::time::micros;
 
@@ -26,6 +26,8 @@ pub const TASKS: &[Task] = &[
     Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
     Task { name: "compress_logs", run: |round, report| logs::compress(round, report).boxed_local() },
     Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
+    Task { name: "expire_documents", run: |round, report| inputs::expire(round, report).boxed_local() },
+    Task { name: "remove_deleted", run: |round, report| inputs::remove_deleted(round, report).boxed_local() },
     Task { name: "prune_builds", run: |round, report| pruning::builds(round, report).boxed_local() },
     Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
 ];

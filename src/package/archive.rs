@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
-use memchr::memmem;
 use zip::ZipArchive;
 use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -16,6 +15,7 @@ use super::digest::digest_of;
 use super::staging::Staging;
 use super::tree::{TreeError, files, is_junk, is_junk_anywhere};
 use crate::files::Location;
+use crate::unzip::{self, HEADER, OpenZipError};
 
 /// What an imported zip file may come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,39 +112,19 @@ fn open<R: Read + Seek>(mut zip: R, limits: Limits) -> Result<ZipArchive<R>, Imp
     if zip.seek(SeekFrom::End(0))? > limits.zip_bytes {
         return Err(ImportError::TooLarge { limit: limits.zip_bytes });
     }
-    // The reader keeps every entry in memory, and an entry takes few bytes of the file: count before it reads. Those
-    // of archives within the archive count too, so this is lenient and the exact limit comes after.
-    let too_many = ImportError::TooManyEntries { limit: limits.entries };
-    if count_headers(&mut zip)? > limits.entries.saturating_mul(4) {
-        return Err(too_many);
-    }
-    let archive = ZipArchive::new(&mut zip).map_err(ImportError::Unreadable)?;
+    let archive = unzip::open(&mut zip, limits.entries)?;
     let (start, entries) = (archive.central_directory_start(), archive.len());
-    if entries > limits.entries {
-        return Err(too_many);
-    }
     refuse_repeated_headers(&mut zip, start, entries)?;
     ZipArchive::new(zip).map_err(ImportError::Unreadable)
 }
 
-/// What each entry of the directory at the end of a zip file begins with.
-const HEADER: &[u8] = b"PK\x01\x02";
-
-fn count_headers(zip: &mut (impl Read + Seek)) -> io::Result<usize> {
-    zip.rewind()?;
-    let mut window = vec![0; 64 * 1024];
-    let (mut filled, mut count) = (0, 0);
-    loop {
-        let read = zip.read(&mut window[filled..])?;
-        if read == 0 {
-            return Ok(count);
+impl From<OpenZipError> for ImportError {
+    fn from(error: OpenZipError) -> Self {
+        match error {
+            OpenZipError::TooManyEntries { limit } => Self::TooManyEntries { limit },
+            OpenZipError::Unreadable(error) => Self::Unreadable(error),
+            OpenZipError::Io(error) => Self::Io(error),
         }
-        filled += read;
-        count += memmem::find_iter(&window[..filled], HEADER).count();
-        // A header may lie across two readings; one byte less than all of it cannot be counted twice.
-        let keep = filled.min(HEADER.len() - 1);
-        window.copy_within(filled - keep..filled, 0);
-        filled = keep;
     }
 }
 
@@ -308,6 +288,8 @@ mod tests {
     use std::fs;
     use std::io::Cursor;
     use std::path::PathBuf;
+
+    use memchr::memmem;
 
     use super::*;
     use crate::files::Dir;
@@ -484,14 +466,6 @@ mod tests {
         let error = target.import(&zip, Limits { unpacked_bytes: 100_000, ..Limits::default() }).unwrap_err();
         assert!(matches!(error, ImportError::UnpacksTooLarge { .. }), "{error:?}");
         assert!(target.is_untouched());
-    }
-
-    #[test]
-    fn entry_headers_are_counted_across_readings() {
-        for before in [0, 1, 64 * 1024 - 3, 64 * 1024 - 1, 64 * 1024] {
-            let bytes = [vec![b'P'; before], HEADER.to_vec(), HEADER.to_vec()].concat();
-            assert_eq!(count_headers(&mut Cursor::new(bytes)).unwrap(), 2, "{before}");
-        }
     }
 
     #[test]

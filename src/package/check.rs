@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::files::Dir;
 
-const PROJECT: &str = "pyproject.toml";
-const MANIFEST: &str = "src/ade_config/manifest.json";
+pub(super) const PROJECT: &str = "pyproject.toml";
+pub(super) const MANIFEST: &str = "src/ade_config/manifest.json";
 
 /// Both files are written by hand; no sensible one comes near.
 const LARGEST: u64 = 1024 * 1024;

@@ -1,5 +1,6 @@
 //! What a package's content comes down to.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -27,8 +28,13 @@ pub(super) fn digest_of(directory: &Dir) -> Result<String, TreeError> {
 
 /// `sha256:<hex>` of one file's content.
 pub fn file_digest(file: impl Into<Location>) -> io::Result<String> {
+    digest_of_file(&file.into().file()?)
+}
+
+/// As [`file_digest`], of a file that is open and has not been read yet.
+pub(super) fn digest_of_file(mut file: &File) -> io::Result<String> {
     let mut sha256 = Sha256::new();
-    io::copy(&mut file.into().file()?, &mut sha256)?;
+    io::copy(&mut file, &mut sha256)?;
     Ok(format!("sha256:{:x}", sha256.finalize()))
 }
 

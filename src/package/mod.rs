@@ -1,4 +1,5 @@
-//! Configuration packages as directories: in and out of zip files, copied, digested, made from a template.
+//! Configuration packages as directories: in and out of zip files, copied, digested, made from a template, edited file by
+//! file.
 //!
 //! Invariants. A package is its plain files; version control, virtual environments, caches and build products beside
 //! them are no part of it, in whichever way it is read. A directory appears whole and durable or not at all. What comes
@@ -14,12 +15,23 @@ mod check;
 mod archive;
 mod template;
 mod locks;
+mod path;
+mod listing;
+mod edit;
+mod inspect;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
 pub use copy::{copy_package, stage_copy};
 pub use digest::{content_digest, file_digest};
+pub use edit::{
+    EditError, MAX_FILE, Written, make_directory, move_file, open_for_reading, remove_directory, remove_file,
+    write_file,
+};
+pub use inspect::{Issue, inspect_package};
+pub use listing::{EntryContent, PackageEntry, PackageListing, list_package};
 pub use locks::PackageLocks;
+pub use path::{InvalidPath, PackagePath};
 pub use staging::{STAGING, Staging};
 pub use template::{Template, TemplateError, templates, write_template};
 pub use tree::TreeError;

@@ -8,13 +8,15 @@ use chrono::Utc;
 use super::leftovers::INCOMING;
 use super::services::Services;
 use crate::blocking::blocking;
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::precondition;
 use crate::domain::principal::Scope;
 use crate::domain::time::micros;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
-use crate::package::{self, ExportError, ImportError, Limits, TreeError};
+use crate::package::{
+    self, EditError, ExportError, ImportError, Limits, PackageEntry, PackageListing, PackagePath, TreeError,
+};
 use crate::store::StoreError;
 use crate::worker::WorkContext;
 
@@ -22,6 +24,8 @@ use crate::worker::WorkContext;
 pub enum ReplaceError {
     #[error("there is no such configuration")]
     NotFound,
+    #[error("the configuration is {0}: only a draft can be replaced; a clone of it is one")]
+    NotEditable(ConfigurationStatus),
     #[error("the configuration's content is {digest} now")]
     Changed { digest: String },
     #[error(transparent)]
@@ -61,8 +65,12 @@ pub async fn replace(
     expected: Expected,
     zip: File,
 ) -> Result<Configuration, ReplaceError> {
+    let _editing = services.editing.lock(id).await;
     let found = services.store.find_configuration(&scope, id).await?;
     let mut configuration = found.filter(|found| found.workspace_id == workspace_id).ok_or(ReplaceError::NotFound)?;
+    if !configuration.status.is_editable() {
+        return Err(ReplaceError::NotEditable(configuration.status));
+    }
     let (locks, directory) = (services.work.packages.clone(), directory(&services, &configuration));
     let exchange = move || {
         locks.exchanging(&directory.path(), || {
@@ -117,12 +125,31 @@ fn nameless(incoming: &Location) -> io::Result<File> {
     Ok(file)
 }
 
-async fn note(services: &Services, configuration: &Configuration, digest: &str) -> Result<(), StoreError> {
+pub(super) async fn note(services: &Services, configuration: &Configuration, digest: &str) -> Result<(), StoreError> {
     if configuration.content_digest != digest {
         let (workspace_id, id) = (configuration.workspace_id, configuration.id);
         services.store.set_content(workspace_id, id, digest, micros(Utc::now())).await?;
     }
     Ok(())
+}
+
+/// What is in a package, entry by entry.
+pub async fn list(work: &WorkContext, configuration: &Configuration) -> Result<PackageListing, TreeError> {
+    let (locks, directory) = (work.packages.clone(), work.location(configuration.directory()));
+    let path = directory.path();
+    let list = move || locks.reading(&directory.path(), || package::list_package(&directory));
+    blocking(move || Ok(list())).await.unwrap_or_else(|source| Err(TreeError::Io { path, source }))
+}
+
+/// One file, as it stays for whoever has opened it.
+pub async fn open_file(
+    work: &WorkContext,
+    configuration: &Configuration,
+    path: PackagePath,
+) -> Result<(PackageEntry, File), EditError> {
+    let (locks, directory) = (work.packages.clone(), work.location(configuration.directory()));
+    let open = move || locks.reading(&directory.path(), || package::open_for_reading(&directory, &path));
+    blocking(move || Ok(open())).await?
 }
 
 /// Where a configuration's files are.

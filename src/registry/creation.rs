@@ -78,7 +78,7 @@ fn claim(principal: &Principal, key: IdempotencyKey, request: &Value) -> Claim {
 async fn once<W: Creatable>(core: &Core, principal: &Principal, wanted: W::Wanted, claim: Option<Claim>) -> Outcome<W> {
     let created = |work| Created { work, replayed: false };
     let Some(claim) = claim else { return start(core, principal, wanted, None).await.map(created) };
-    let _locked = core.services.idempotency_locks.lock(&claim).await;
+    let _locked = core.services.idempotency_locks.lock((&claim.caller, &claim.key)).await;
     if let Some(created) = replay(core, principal, &claim).await? {
         return Ok(created);
     }
@@ -118,7 +118,8 @@ async fn start<W: Creatable>(
     match insert(core, &work, claim).await {
         Ok(()) => {}
         Err(InsertError::KeyTaken) => return Err(CreateError::KeyReused),
-        Err(InsertError::OriginGone) => return Err(CreateError::Refused(W::origin_gone())),
+        Err(InsertError::OriginGone) => return Err(CreateError::Refused(W::origin_gone(None))),
+        Err(InsertError::DocumentGone(id)) => return Err(CreateError::Refused(W::origin_gone(Some(id)))),
         Err(InsertError::Store(error)) => return Err(error.into()),
     }
     match launch(core, work.clone(), start, Some(Caller::from(principal))).await {

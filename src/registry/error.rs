@@ -167,7 +167,9 @@ impl From<InsertError> for EnsureBuildError {
         match error {
             InsertError::Store(error) => error.into(),
             InsertError::OriginGone => Self::ConfigurationNotFound,
-            InsertError::KeyTaken => unreachable!("a build is stored without a key"),
+            InsertError::KeyTaken | InsertError::DocumentGone(_) => {
+                unreachable!("a build has neither a key nor documents")
+            }
         }
     }
 }

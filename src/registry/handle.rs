@@ -10,9 +10,11 @@ use actix::{Actor, Handler, Message};
 use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perform, Ping, Retry, Say};
 use super::additions::{self, AddError};
 use super::builds::BuildRequest;
+use super::configuration_edits::{self, EditConfigurationError, Place, Transition, TransitionError};
 use super::configurations::{self, Expected, ReplaceError};
 use super::core::Core;
 use super::creation::{Created, RetryError};
+use super::deletion::{self, Tidied};
 use super::error::{AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ReadError};
 use super::kind::{Creatable, WorkKind};
 use super::kinds::execution;
@@ -35,7 +37,8 @@ use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::files::Location;
 use crate::log::Expired;
-use crate::store::{Store, StoreError};
+use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
+use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
 use crate::worker::inbox::Answer;
 use crate::worker::{WorkContext, actor as work};
@@ -232,6 +235,21 @@ impl RegistryHandle {
         self.perform(|core| additions::add_document(core.services, document, place)).await
     }
 
+    /// See [`deletion::delete`]. The caller has found it, and so may see it.
+    pub async fn delete(&self, workspace_id: WorkspaceId, what: Deletable) -> Result<(), DeleteError> {
+        self.perform(move |core| async move { deletion::delete(&core, workspace_id, what).await }).await
+    }
+
+    /// See [`deletion::expire_documents`].
+    pub async fn expire_documents(&self, by: Timestamp) -> Result<Tidied, StoreError> {
+        self.perform(move |core| async move { deletion::expire_documents(&core, by).await }).await
+    }
+
+    /// See [`deletion::remove_files`].
+    pub async fn remove_files(&self, deleted_before: Timestamp) -> Result<Tidied, StoreError> {
+        self.perform(move |core| async move { deletion::remove_files(&core, deleted_before).await }).await
+    }
+
     /// See [`configurations::replace`].
     pub async fn replace_configuration(
         &self,
@@ -241,6 +259,43 @@ impl RegistryHandle {
         zip: File,
     ) -> Result<Configuration, ReplaceError> {
         self.perform(move |core| configurations::replace(core.services, principal.workspaces, of, expected, zip)).await
+    }
+
+    /// See [`configurations::list`].
+    pub async fn list_configuration(&self, configuration: &Configuration) -> Result<PackageListing, TreeError> {
+        configurations::list(self.work(), configuration).await
+    }
+
+    /// See [`configurations::open_file`].
+    pub async fn open_configuration_file(
+        &self,
+        configuration: &Configuration,
+        path: PackagePath,
+    ) -> Result<(PackageEntry, File), EditError> {
+        configurations::open_file(self.work(), configuration, path).await
+    }
+
+    /// See [`configuration_edits::edit`]. The caller has found it, and so may see it.
+    pub async fn edit_configuration<T: Send + 'static>(
+        &self,
+        of: (WorkspaceId, ConfigurationId),
+        change: impl FnOnce(&Place) -> Result<T, EditError> + Send + 'static,
+    ) -> Result<(T, Configuration), EditConfigurationError> {
+        self.perform(move |core| async move { configuration_edits::edit(&core, of, change).await }).await
+    }
+
+    /// See [`configuration_edits::change_status`]. The caller has found it, and so may see it.
+    pub async fn change_configuration_status(
+        &self,
+        of: (WorkspaceId, ConfigurationId),
+        transition: Transition,
+    ) -> Result<Configuration, TransitionError> {
+        self.perform(move |core| async move { configuration_edits::change_status(&core, of, transition).await }).await
+    }
+
+    /// See [`configuration_edits::inspect`].
+    pub async fn inspect_configuration(&self, configuration: &Configuration) -> Result<Vec<Issue>, TransitionError> {
+        configuration_edits::inspect(&self.core, configuration).await
     }
 
     /// Starts to read a stream. The caller has found its row, and so may see it.

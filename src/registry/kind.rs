@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::core::Core;
 use super::error::{CreateError, LaunchError};
 use super::slot::InFlight;
+use crate::domain::DocumentId;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Principal;
 use crate::event::payload::Caller;
@@ -142,8 +143,8 @@ pub trait Creatable: WorkKind {
 
     fn made(wanted: Self::Wanted, by: &Principal, node_id: NodeId) -> Self;
 
-    /// What it is made from was deleted between its check and its storing.
-    fn origin_gone() -> Self::Refusal;
+    /// What it is made from was deleted between its check and its storing: a document, or something else.
+    fn origin_gone(document: Option<DocumentId>) -> Self::Refusal;
 
     /// As it was when it had just been created, however far it has come since.
     fn into_created(self) -> Self;

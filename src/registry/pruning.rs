@@ -13,7 +13,6 @@ use super::services::Services;
 use super::slots::BuildsOf;
 use crate::blocking::blocking;
 use crate::domain::build::Build;
-use crate::domain::configuration::Configuration;
 use crate::domain::principal::Scope;
 use crate::domain::status::BuildStatus;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
@@ -102,7 +101,8 @@ impl PruneReport {
     }
 }
 
-/// `None` for directories of a configuration that is not known here: another service may know it.
+/// `None` for directories of a configuration that is not known here: another service may know it. Of one that has been
+/// deleted none is needed.
 async fn prune_one(core: &Core, workspace_id: WorkspaceId, id: ConfigurationId) -> Result<Option<Pruned>, PruneError> {
     let services = &core.services;
     let decision = core.builds_of(id).await?.decision;
@@ -110,14 +110,18 @@ async fn prune_one(core: &Core, workspace_id: WorkspaceId, id: ConfigurationId) 
     // What is in progress, and what is current, may have changed while another decision was taken.
     let builds = core.builds_of(id).await?;
     let scope = Scope::Only(vec![workspace_id]);
-    let Some(configuration) = services.store.find_configuration(&scope, id).await? else { return Ok(None) };
+    let (current, keep) = match services.store.find_configuration(&scope, id).await? {
+        Some(configuration) => (configuration.active_build_id, services.settings.build.keep),
+        None if services.store.configuration_is_deleted(workspace_id, id).await? => (None, 0),
+        None => return Ok(None),
+    };
     let venvs = services.work.venvs_dir.clone();
     let directories = blocking(move || build_directories(&venvs, workspace_id, id)).await?;
     let among: Vec<BuildId> = directories.iter().map(|(id, _)| *id).collect();
     let rows = services.store.builds_with_venvs(workspace_id, id, &among).await?;
     let wholes = wholes(services, rows).await?;
-    let facts: Vec<Venv> = among.iter().map(|&id| facts(services, &configuration, &builds, &wholes, id)).collect();
-    let gone = superfluous(&facts, services.settings.build.keep);
+    let facts: Vec<Venv> = among.iter().map(|&id| facts(services, current, &builds, &wholes, id)).collect();
+    let gone = superfluous(&facts, keep);
     let removed = remove(services, directories, &gone).await?;
     let rows_corrected = correct(services, &wholes, &removed).await?;
     Ok(Some(Pruned { venvs_removed: removed.len(), rows_corrected }))
@@ -138,7 +142,7 @@ async fn wholes(services: &Services, rows: Vec<Build>) -> Result<Vec<(Build, boo
 
 fn facts(
     services: &Services,
-    configuration: &Configuration,
+    current: Option<BuildId>,
     builds: &BuildsOf,
     rows: &[(Build, bool)],
     id: BuildId,
@@ -151,7 +155,7 @@ fn facts(
         build_id: id,
         is_whole: row.is_some_and(|(_, whole)| *whole),
         is_in_use: is_under_way || is_foreign || services.leases.is_held(id),
-        is_current: configuration.active_build_id == Some(id),
+        is_current: current == Some(id),
     }
 }
 

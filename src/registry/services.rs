@@ -11,7 +11,7 @@ use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::admission::Admission;
-use super::idempotency_locks::IdempotencyLocks;
+use super::keyed_locks::KeyedLocks;
 use super::leases::Leases;
 use super::meters::WorkMeters;
 use super::safe_mode::SafeModeSwitch;
@@ -39,7 +39,10 @@ pub struct Services {
     pub capacity: Capacity,
     pub admission: Admission,
     pub safe_mode: SafeModeSwitch,
-    pub idempotency_locks: IdempotencyLocks,
+    /// A request waits for its twin, so that it finds what that one has created.
+    pub idempotency_locks: KeyedLocks,
+    /// Of configurations: a change sees the status and the files that it is made for.
+    pub editing: KeyedLocks,
     pub leases: Leases,
     pub feeds: Feeds,
     pub models: Models,
@@ -72,7 +75,8 @@ impl Services {
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
             work: Arc::new(WorkContext::new(settings.clone(), marker(&settings.storage.data_dir, node_id))),
             admission: Admission::default(),
-            idempotency_locks: IdempotencyLocks::default(),
+            idempotency_locks: KeyedLocks::default(),
+            editing: KeyedLocks::default(),
             store,
             log,
             node_id,

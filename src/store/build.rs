@@ -8,7 +8,7 @@ use super::cells::{Cells, storable, stored};
 use super::listable::Listable;
 use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
-use super::{Store, StoreError};
+use super::{Store, StoreError, deletion};
 use crate::domain::build::{Build, BuildError, BuildInputs, BuildReason, BuildState};
 use crate::domain::failure::BuildErrorCode;
 use crate::domain::status::{BuildStatus, LogState};
@@ -101,7 +101,9 @@ impl StoredWork for Build {
         columns
     }
 
+    /// Only while its configuration is there.
     async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
+        deletion::hold_configuration(transaction, self.workspace_id, self.configuration_id).await?;
         Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;
         Ok(())
     }

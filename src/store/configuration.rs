@@ -55,6 +55,52 @@ impl Store {
         self.change::<Configuration>(workspace_id, id, change, Condition::all()).await
     }
 
+    /// False when there is no such configuration.
+    pub async fn name_configuration(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        display_name: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel {
+            display_name: Set(display_name.to_owned()),
+            updated_at: Set(micros(at)),
+            ..ActiveModel::default()
+        };
+        self.change::<Configuration>(workspace_id, id, change, Column::DeletedAt.is_null().into()).await
+    }
+
+    /// A draft is not edited any more. False, and no change, when it is no draft.
+    pub async fn publish(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change =
+            ActiveModel { published_at: Set(Some(micros(at))), updated_at: Set(micros(at)), ..ActiveModel::default() };
+        let draft = Column::Status.eq(ConfigurationStatus::Draft.as_str());
+        let only = Condition::all().add(draft).add(Column::PublishedAt.is_null()).add(Column::DeletedAt.is_null());
+        self.change::<Configuration>(workspace_id, id, change, only).await
+    }
+
+    /// Its workspace has no active one any more. False, and no change, when it is not the active one.
+    pub async fn deactivate(
+        &self,
+        workspace_id: WorkspaceId,
+        id: ConfigurationId,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let change = ActiveModel {
+            status: Set(ConfigurationStatus::Inactive.as_str().into()),
+            updated_at: Set(micros(at)),
+            ..ActiveModel::default()
+        };
+        let active = Column::Status.eq(ConfigurationStatus::Active.as_str());
+        self.change::<Configuration>(workspace_id, id, change, active.into()).await
+    }
+
     /// Makes it the active one of its workspace, and the one before inactive. False, and no change, when there is no
     /// such configuration.
     pub async fn activate(
@@ -74,7 +120,8 @@ impl Store {
             activated_at: Set(Some(micros(activated_at))),
             ..ActiveModel::default()
         };
-        let updated = update(workspace_id, id).set(change).exec(&transaction).await?;
+        let updated =
+            update(workspace_id, id).filter(Column::DeletedAt.is_null()).set(change).exec(&transaction).await?;
         if updated.rows_affected == 0 {
             transaction.rollback().await?;
             return Ok(false);
@@ -89,6 +136,10 @@ impl Listable for Configuration {
 
     fn workspace_column() -> Column {
         Column::WorkspaceId
+    }
+
+    fn deleted_at() -> Option<Column> {
+        Some(Column::DeletedAt)
     }
 
     fn searched() -> Vec<Source> {
@@ -118,31 +169,48 @@ fn demote_others(workspace_id: WorkspaceId, id: ConfigurationId, now: Timestamp)
         .filter(Column::Id.ne(id.to_string()))
 }
 
+/// A draft that has been published is kept as one with the time of that: a program one migration older knows no other
+/// word for it.
+fn stored_status(status: ConfigurationStatus) -> &'static str {
+    match status {
+        ConfigurationStatus::Published => ConfigurationStatus::Draft.as_str(),
+        other => other.as_str(),
+    }
+}
+
 fn row(configuration: &Configuration) -> ActiveModel {
     ActiveModel {
         id: Set(configuration.id.to_string()),
         workspace_id: Set(configuration.workspace_id.to_string()),
         display_name: Set(configuration.display_name.clone()),
-        status: Set(configuration.status.as_str().into()),
+        status: Set(stored_status(configuration.status).into()),
         content_digest: Set(configuration.content_digest.clone()),
         active_build_id: Set(configuration.active_build_id.map(|id| id.to_string())),
         created_at: Set(micros(configuration.created_at)),
         updated_at: Set(micros(configuration.updated_at)),
         activated_at: Set(configuration.activated_at.map(micros)),
+        published_at: Set(configuration.published_at.map(micros)),
+        deleted_at: Set(None),
+        files_removed_at: Set(None),
     }
 }
 
 fn record(row: Model) -> Result<Configuration, StoreError> {
     let cells = Cells { table: "configurations", id: &row.id };
+    let status = match cells.word("status", ConfigurationStatus::parse, &row.status)? {
+        ConfigurationStatus::Draft if row.published_at.is_some() => ConfigurationStatus::Published,
+        other => other,
+    };
     Ok(Configuration {
         id: cells.id("id", &row.id)?,
         workspace_id: cells.id("workspace_id", &row.workspace_id)?,
-        status: cells.word("status", ConfigurationStatus::parse, &row.status)?,
+        status,
         active_build_id: cells.id_option("active_build_id", row.active_build_id.as_deref())?,
         display_name: row.display_name,
         content_digest: row.content_digest,
         created_at: row.created_at,
         updated_at: row.updated_at,
+        published_at: row.published_at,
         activated_at: row.activated_at,
     })
 }

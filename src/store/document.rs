@@ -1,17 +1,24 @@
 //! Input documents of a workspace.
+//!
+//! Law: tags are in the row and as rows of their own, for lists that are asked for them; both are written together.
 
 use std::collections::HashMap;
 
 use entity::document::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use entity::{document_tag, run, run_document};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QuerySelect, QueryTrait, Set,
+};
 
-use super::cells::{Cells, storable, stored};
-use super::listable::Listable;
-use super::listable::{Source, columns};
+use super::cells::{Cells, json, plain, storable, stored};
+use super::listable::{Listable, Source, column_source, columns};
 use super::{Store, StoreError};
-use crate::domain::configuration::Document;
+use crate::domain::configuration::{Document, DocumentChange, LastRun};
+use crate::domain::list::Field;
 use crate::domain::principal::Scope;
-use crate::domain::time::micros;
+use crate::domain::status::RunStatus;
+use crate::domain::time::{Timestamp, micros};
 use crate::domain::{DocumentId, WorkspaceId};
 
 /// Ids asked for in one statement; databases bound the number of parameters.
@@ -19,8 +26,84 @@ const BATCH: usize = 500;
 
 impl Store {
     pub async fn insert_document(&self, document: &Document) -> Result<(), StoreError> {
-        Entity::insert(storable(row(document))).exec_without_returning(&*self.write().await).await?;
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        Entity::insert(storable(row(document))).exec_without_returning(&transaction).await?;
+        insert_tags(&transaction, document.id, &document.tags).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// False when there is no such document.
+    pub async fn change_document(
+        &self,
+        workspace_id: WorkspaceId,
+        id: DocumentId,
+        change: &DocumentChange,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        let update = Entity::update_many()
+            .set(storable(changed(change, at)))
+            .filter(Column::Id.eq(id.to_string()))
+            .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+            .filter(Column::DeletedAt.is_null());
+        let is_there = update.exec(&transaction).await?.rows_affected > 0;
+        if let Some(tags) = change.tags.as_ref().filter(|_| is_there) {
+            let old = document_tag::Entity::delete_many().filter(document_tag::Column::DocumentId.eq(id.to_string()));
+            old.exec(&transaction).await?;
+            insert_tags(&transaction, id, tags).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_there)
+    }
+
+    /// Looks up what documents tell of their newest runs.
+    pub async fn look_up_last_runs(&self, documents: &mut [Document]) -> Result<(), StoreError> {
+        for batch in documents.chunks_mut(BATCH) {
+            let last = self.last_runs(batch.iter().map(|document| document.id)).await?;
+            for document in batch {
+                document.last_run = last.get(&document.id).cloned();
+            }
+        }
         Ok(())
+    }
+
+    /// Ids of runs have the order in which they were created.
+    async fn last_runs(
+        &self,
+        ids: impl Iterator<Item = DocumentId>,
+    ) -> Result<HashMap<DocumentId, LastRun>, StoreError> {
+        use run_document::Column::{DocumentId as Of, RunId};
+        let newest = run_document::Entity::find()
+            .select_only()
+            .column(Of)
+            .column_as(RunId.max(), "run_id")
+            .filter(Of.is_in(ids.map(|id| id.to_string())))
+            .group_by(Of);
+        let newest: Vec<(String, String)> = newest.into_tuple().all(self.read()).await?;
+        let runs: HashMap<String, LastRun> = self.runs_in_short(newest.iter().map(|(_, run)| run.clone())).await?;
+        let mut last = HashMap::new();
+        for (document, run) in newest {
+            let id = Cells { table: "run_documents", id: &run }.id("document_id", &document)?;
+            last.extend(runs.get(&run).map(|run| (id, run.clone())));
+        }
+        Ok(last)
+    }
+
+    async fn runs_in_short(&self, ids: impl Iterator<Item = String>) -> Result<HashMap<String, LastRun>, StoreError> {
+        use run::Column::{CompletedAt, CreatedAt, FailureMessage, Id, StartedAt, Status};
+        type Row = (String, String, Timestamp, Option<Timestamp>, Option<Timestamp>, Option<String>);
+        let select = run::Entity::find().select_only().filter(Id.is_in(ids));
+        let select = select.columns([Id, Status, CreatedAt, StartedAt, CompletedAt, FailureMessage]);
+        let rows: Vec<Row> = select.into_tuple().all(self.read()).await?;
+        let in_short = |(id, status, created, started, completed, message): Row| {
+            let cells = Cells { table: "runs", id: &id };
+            let status = cells.word("status", RunStatus::parse, &status)?;
+            let run_at = completed.or(started).unwrap_or(created);
+            Ok((id.clone(), LastRun { run_id: cells.id("id", &id)?, status, run_at, message }))
+        };
+        rows.into_iter().map(in_short).collect()
     }
 
     pub async fn find_document(&self, scope: &Scope, id: DocumentId) -> Result<Option<Document>, StoreError> {
@@ -37,6 +120,7 @@ impl Store {
         for batch in ids.chunks(BATCH) {
             let select = Entity::find()
                 .filter(Column::WorkspaceId.eq(workspace_id.to_string()))
+                .filter(Column::DeletedAt.is_null())
                 .filter(Column::Id.is_in(batch.iter().map(DocumentId::to_string)));
             for row in select.all(self.read()).await? {
                 let document = record(row)?;
@@ -54,13 +138,62 @@ impl Listable for Document {
         Column::WorkspaceId
     }
 
+    fn deleted_at() -> Option<Column> {
+        Some(Column::DeletedAt)
+    }
+
+    fn source(field: Field) -> Source {
+        match field {
+            Field::Status => Source::Column(Expr::cust(STATUS)),
+            Field::Tags => tags(),
+            plain => column_source::<Self>(plain),
+        }
+    }
+
     fn searched() -> Vec<Source> {
-        columns([Column::Id, Column::Name])
+        let mut searched = columns([Column::Id, Column::Name]);
+        searched.push(tags());
+        searched
     }
 
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
     }
+}
+
+/// As [`Document::status`] says it, of the newest run.
+const STATUS: &str = "COALESCE((SELECT CASE WHEN runs.status = 'succeeded' THEN 'processed' \
+    WHEN runs.status IN ('failed', 'cancelled') THEN 'failed' ELSE 'processing' END \
+    FROM run_documents INNER JOIN runs ON runs.id = run_documents.run_id \
+    WHERE run_documents.document_id = documents.id ORDER BY run_documents.run_id DESC LIMIT 1), 'uploaded')";
+
+fn tags() -> Source {
+    let rows = document_tag::Entity::find().select_only().column(document_tag::Column::DocumentId).into_query();
+    let value = document_tag::Column::Tag.into_simple_expr();
+    Source::Many { owner: Column::Id.into_simple_expr(), rows: Box::new(rows), value }
+}
+
+async fn insert_tags(connection: &impl ConnectionTrait, id: DocumentId, tags: &[String]) -> Result<(), DbErr> {
+    let rows =
+        tags.iter().map(|tag| document_tag::ActiveModel { tag: Set(plain(tag)), document_id: Set(id.to_string()) });
+    if !tags.is_empty() {
+        document_tag::Entity::insert_many(rows).exec_without_returning(connection).await?;
+    }
+    Ok(())
+}
+
+fn changed(change: &DocumentChange, at: Timestamp) -> ActiveModel {
+    let mut columns = ActiveModel { updated_at: Set(Some(micros(at))), ..ActiveModel::default() };
+    if let Some(tags) = &change.tags {
+        columns.tags = Set(Some(json(tags)));
+    }
+    if let Some(metadata) = &change.metadata {
+        columns.metadata = Set(metadata.clone());
+    }
+    if let Some(expires_at) = change.expires_at {
+        columns.expires_at = Set(expires_at.map(micros));
+    }
+    columns
 }
 
 fn row(document: &Document) -> ActiveModel {
@@ -73,6 +206,11 @@ fn row(document: &Document) -> ActiveModel {
         sha256: Set(document.sha256.clone()),
         metadata: Set(document.metadata.clone()),
         created_at: Set(micros(document.created_at)),
+        tags: Set(Some(json(&document.tags))),
+        expires_at: Set(document.expires_at.map(micros)),
+        updated_at: Set(Some(micros(document.updated_at))),
+        deleted_at: Set(None),
+        files_removed_at: Set(None),
     }
 }
 
@@ -86,7 +224,11 @@ fn record(row: Model) -> Result<Document, StoreError> {
         content_type: row.content_type,
         sha256: row.sha256,
         metadata: row.metadata,
+        tags: row.tags.map_or(Ok(Vec::new()), |tags| cells.json("tags", tags))?,
+        expires_at: row.expires_at,
         created_at: row.created_at,
+        updated_at: row.updated_at.unwrap_or(row.created_at),
+        last_run: None,
     })
 }
 

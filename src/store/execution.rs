@@ -9,7 +9,7 @@ use super::cells::{Cells, json, storable, stored};
 use super::listable::Listable;
 use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
-use super::{StoreError, workflow};
+use super::{StoreError, deletion, workflow};
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::status::{ExecutionStatus, LogState};
 use crate::domain::time::micros;
@@ -42,9 +42,10 @@ impl StoredWork for Execution {
         state_columns(state)
     }
 
-    /// Only while its workflow is there, which is then not deleted before this transaction has ended.
+    /// Only while its workspace and its workflow are there, which are then not deleted before this transaction has ended.
     async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
-        if !workflow::hold(transaction, self.workspace_id, &self.workflow_id).await? {
+        let is_there = deletion::hold_workspace(transaction, self.workspace_id).await?;
+        if !is_there || !workflow::hold(transaction, self.workspace_id, &self.workflow_id).await? {
             return Err(InsertError::OriginGone);
         }
         Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;

@@ -84,7 +84,13 @@ pub fn at(micros: i64) -> Timestamp {
 }
 
 pub fn workspace(slug: &str) -> Workspace {
-    Workspace { id: WorkspaceId::generate(), name: "Acme".into(), slug: slug.into(), created_at: at(1) }
+    Workspace {
+        id: WorkspaceId::generate(),
+        name: "Acme".into(),
+        slug: slug.into(),
+        created_at: at(1),
+        is_default: false,
+    }
 }
 
 pub fn configuration(workspace_id: WorkspaceId) -> Configuration {
@@ -97,6 +103,7 @@ pub fn configuration(workspace_id: WorkspaceId) -> Configuration {
         active_build_id: None,
         created_at: at(2),
         updated_at: at(3),
+        published_at: None,
         activated_at: None,
     }
 }
@@ -110,7 +117,11 @@ pub fn document(workspace_id: WorkspaceId) -> Document {
         byte_size: 5_000_000_000,
         sha256: "ab".repeat(32),
         metadata: json!({"source": "mail", "tags": ["a", null]}),
+        tags: vec!["'; DROP TABLE documents; --".into(), "a".into()],
+        expires_at: None,
         created_at: at(4),
+        updated_at: at(4),
+        last_run: None,
     }
 }
 

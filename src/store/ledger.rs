@@ -10,7 +10,7 @@ use sea_orm::{
 };
 
 use super::cells::{Cells, plain, storable, stored};
-use super::list::visible;
+use super::list::permitted;
 use super::{Store, StoreError};
 use crate::domain::ledger::{
     CallStatus, Days, Durations, LlmCall, StepCosts, Summary, Sums, Tokens, WorkflowStats, rank,
@@ -47,7 +47,7 @@ impl Store {
     pub async fn ledger_summary(&self, scope: &Scope, days: Days) -> Result<Summary, StoreError> {
         let moment = self.moment().await?;
         let within = Entity::find()
-            .filter(visible(scope, Column::WorkspaceId))
+            .filter(permitted(scope, Column::WorkspaceId))
             .filter(Column::Day.between(days.first.to_string(), days.last.to_string()));
         let totals = sums(&moment, within.clone(), []).await?;
         let by_workflow = sums(&moment, within.clone(), [Column::WorkflowId]).await?;
@@ -110,7 +110,7 @@ impl Store {
 }
 
 fn of_execution(scope: &Scope, id: ExecutionId) -> Select<Entity> {
-    Entity::find().filter(visible(scope, Column::WorkspaceId)).filter(Column::ExecutionId.eq(id.to_string()))
+    Entity::find().filter(permitted(scope, Column::WorkspaceId)).filter(Column::ExecutionId.eq(id.to_string()))
 }
 
 type Group<const N: usize> = ([String; N], Sums);

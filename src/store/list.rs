@@ -4,9 +4,10 @@
 //! does. For that, rows without the first key are asked for apart from those with it: both are then plain walks along
 //! an index, and neither database has to be talked into one order of nulls.
 
+use entity::workspace;
 use sea_orm::sea_query::{Asterisk, Condition, Expr, ExprTrait, Func, NullOrdering};
 use sea_orm::{
-    ColumnTrait, EntityTrait, ModelTrait, Order as Towards, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, EntityTrait, ModelTrait, Order as Towards, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     Value as SqlValue,
 };
 
@@ -50,15 +51,20 @@ impl Store {
         Ok(Listed { items: records(rows)?, total })
     }
 
-    /// Every record that `scope` allows, oldest id first, read slice by slice.
+    /// Every record that `scope` allows, oldest id first, read a thousand at a time; for those who keep things in
+    /// order, so also what has been deleted.
     pub async fn all<R: Listable>(&self, scope: &Scope) -> Result<Vec<R>, StoreError> {
-        let query = Query::all(Sort { field: Field::Id, direction: Direction::Ascending });
-        let (mut all, mut place) = (Vec::new(), None);
+        const AT_ONCE: u64 = 1000;
+        let (mut all, mut last, id) = (Vec::new(), String::new(), column_of::<R>(Field::Id));
         loop {
-            let slice = self.slice(scope, &query, place.as_ref(), 1000).await?;
-            all.extend(slice.items);
-            place = slice.next;
-            if place.is_none() {
+            let select = R::select().filter(permitted(scope, R::workspace_column())).filter(id.gt(&last));
+            let rows = select.order_by_asc(id).limit(AT_ONCE).all(self.read()).await?;
+            let is_last = (rows.len() as u64) < AT_ONCE;
+            if let Some(SqlValue::String(Some(text))) = rows.last().map(|row| row.get(id)) {
+                last = text;
+            }
+            all.extend(records::<R>(rows)?);
+            if is_last {
                 return Ok(all);
             }
         }
@@ -98,8 +104,13 @@ impl Store {
         let Within { workspace_id, configuration_id, document_id } = query.within;
         let in_configuration = R::configuration_id().zip(configuration_id);
         let of_document = R::document_id().zip(document_id);
+        let present = match query.within == Within::default() {
+            true => present::<R>(scope),
+            // Its reader has found the branch, so it is there. Large lists are counted quicker without the question.
+            false => permitted(scope, R::workspace_column()).add_option(not_deleted::<R>()),
+        };
         select
-            .filter(visible(scope, R::workspace_column()))
+            .filter(present)
             .filter(Condition::all().add_option(workspace_id.map(|id| R::workspace_column().eq(id.to_string()))))
             .filter(Condition::all().add_option(in_configuration.map(|(column, id)| column.eq(id.to_string()))))
             .filter(Condition::all().add_option(of_document.map(|(column, id)| column.eq(id.to_string()))))
@@ -107,8 +118,26 @@ impl Store {
     }
 }
 
-/// Rows of the workspaces that a caller may see.
+/// Rows that are there for a caller: of a workspace that it may see, and not deleted.
+pub fn present<R: Listable>(scope: &Scope) -> Condition {
+    visible(scope, R::workspace_column()).add_option(not_deleted::<R>())
+}
+
+fn not_deleted<R: Listable>() -> Option<Expr> {
+    R::deleted_at().map(|deleted_at| deleted_at.is_null())
+}
+
+/// Rows of the workspaces that a caller may see. Nobody sees what is in one that has been deleted.
 pub fn visible<C: ColumnTrait>(scope: &Scope, workspace_id: C) -> Condition {
+    let deleted = workspace::Entity::find()
+        .select_only()
+        .column(workspace::Column::Id)
+        .filter(workspace::Column::DeletedAt.is_not_null());
+    permitted(scope, workspace_id).add(workspace_id.not_in_subquery(deleted.into_query()))
+}
+
+/// As [`visible`], also of deleted workspaces: what is kept for good, such as costs.
+pub fn permitted<C: ColumnTrait>(scope: &Scope, workspace_id: C) -> Condition {
     match scope {
         Scope::All => Condition::all(),
         Scope::Only(list) => Condition::all().add(workspace_id.is_in(list.iter().map(WorkspaceId::to_string))),
@@ -221,7 +250,7 @@ fn split<'a>(keys: &'a [Sort], values: &'a [Option<Value>]) -> Option<Split<'a>>
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement};
+    use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
     use super::*;
     use crate::domain::DocumentId;

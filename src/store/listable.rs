@@ -21,6 +21,11 @@ pub trait Listable: Sized {
         None
     }
 
+    /// When the row was deleted, of a table that keeps such rows: they are neither found nor listed.
+    fn deleted_at() -> Option<<Self::Entity as EntityTrait>::Column> {
+        None
+    }
+
     /// What a list reads of each row.
     fn select() -> Select<Self::Entity> {
         Self::Entity::find()

@@ -47,11 +47,11 @@ impl Store {
         Ok(Vec::new())
     }
 
-    /// None when there is no such row.
+    /// None when there is no such row. Logs outlive what they are of: also of a workspace that was deleted.
     pub async fn log_facts(&self, key: StreamKey) -> Result<Option<LogFacts>, StoreError> {
         let scope = Scope::Only(vec![key.workspace_id()]);
         each_kind!(W => if let Ok(id) = key.id().try_into() {
-            return Ok(self.find::<W>(&scope, id).await?.map(|work| work.log()));
+            return Ok(self.find_or_deleted::<W>(&scope, id).await?.map(|work| work.log()));
         });
         Ok(None)
     }

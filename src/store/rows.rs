@@ -8,15 +8,15 @@ use sea_orm::{
 
 use super::cells::{storable, stored};
 use super::database::Writer;
-use super::list::visible;
+use super::list::{permitted, present};
 use super::listable::{Listable, column_of};
 use super::{Store, StoreError};
-use crate::domain::WorkspaceId;
 use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
 use crate::domain::status::LogState;
 use crate::domain::work::{Status, Work};
+use crate::domain::{DocumentId, WorkspaceId};
 
 /// Work as a table of its own keeps it.
 pub trait StoredWork: Listable + Work {
@@ -33,6 +33,9 @@ pub enum InsertError {
     /// What it is to be made from was deleted in the meantime.
     #[error("what the work is made from does not exist any more")]
     OriginGone,
+    /// So was a document that it is to work on.
+    #[error("the document {0} does not exist any more")]
+    DocumentGone(DocumentId),
     #[error("the idempotency key is in use")]
     KeyTaken,
     #[error(transparent)]
@@ -69,8 +72,15 @@ impl Store {
         id: impl ToString,
     ) -> Result<Option<R>, StoreError> {
         let is_it = column_of::<R>(Field::Id).eq(id.to_string());
-        let select = R::Entity::find().filter(is_it).filter(visible(scope, R::workspace_column()));
+        let select = R::Entity::find().filter(is_it).filter(present::<R>(scope));
         select.one(self.read()).await?.map(R::record).transpose()
+    }
+
+    /// As [`Store::find`], for those who keep things in order: also what has been deleted.
+    pub async fn find_or_deleted<W: StoredWork>(&self, scope: &Scope, id: W::Id) -> Result<Option<W>, StoreError> {
+        let is_it = column_of::<W>(Field::Id).eq(id.to_string());
+        let select = W::Entity::find().filter(is_it).filter(permitted(scope, W::workspace_column()));
+        select.one(self.read()).await?.map(W::record).transpose()
     }
 
     /// One piece of work, if the caller may see it.

@@ -7,11 +7,11 @@ use entity::{document, run_document};
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set};
 
-use super::StoreError;
 use super::cells::{Cells, json, storable, stored};
 use super::listable::{Listable, column_source};
 use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
+use super::{StoreError, deletion};
 use crate::domain::failure::{Label, RunFailure};
 use crate::domain::list::Field;
 use crate::domain::run::{Run, RunState};
@@ -61,8 +61,13 @@ impl StoredWork for Run {
         state_columns(state)
     }
 
-    /// With the rows of its documents.
+    /// With the rows of its documents. Only while these and its configuration are there, which are then not deleted
+    /// before this transaction has ended.
     async fn insert(&self, transaction: &DatabaseTransaction) -> Result<(), InsertError> {
+        deletion::hold_configuration(transaction, self.workspace_id, self.configuration_id).await?;
+        for ids in self.options.document_ids.chunks(BATCH) {
+            deletion::hold_documents(transaction, ids).await?;
+        }
         Entity::insert(storable(row(self))).exec_without_returning(transaction).await?;
         let documents: BTreeSet<_> = self.options.document_ids.iter().collect();
         let inputs = documents.into_iter().map(|document_id| run_document::ActiveModel {
@@ -191,13 +196,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::configuration::Document;
     use crate::domain::id::NodeId;
     use crate::domain::list::{Comparison, Filter, Query, RUNS, Test, Value, Within};
     use crate::domain::principal::Scope;
     use crate::domain::run::{LogLevel, RunOptions};
     use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId};
     use crate::store::Store;
-    use crate::store::fixture::{TestStore, at, run};
+    use crate::store::fixture::{TestStore, at, document, run};
     use crate::store::{Listed, Slice};
 
     fn full_options() -> RunOptions {
@@ -256,6 +262,9 @@ mod tests {
             state: full_state(RunStatus::Failed),
             ..run(&configuration)
         };
+        for id in &full.options.document_ids {
+            store.insert_document(&Document { id: *id, ..document(run(&configuration).workspace_id) }).await.unwrap();
+        }
         for run in [&sparse, &full] {
             store.insert(run, None).await.unwrap();
             assert_eq!(found(&store, run.id).await, *run);

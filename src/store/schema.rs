@@ -165,6 +165,8 @@ mod tests {
         assert_same_columns(&store, entity::workspace::Entity).await;
         assert_same_columns(&store, entity::configuration::Entity).await;
         assert_same_columns(&store, entity::document::Entity).await;
+        assert_same_columns(&store, entity::document_tag::Entity).await;
+        assert_same_columns(&store, entity::default_workspace::Entity).await;
         assert_same_columns(&store, entity::build::Entity).await;
         assert_same_columns(&store, entity::run::Entity).await;
         assert_same_columns(&store, entity::system_setting::Entity).await;
@@ -216,7 +218,11 @@ mod tests {
     async fn runs_of_the_first_schema_are_found_by_their_documents_in_the_newest() {
         let (store, configuration) = TestStore::furnished().await;
         let mut run = run(&configuration);
-        run.options.document_ids = [(); 2].map(|()| crate::domain::DocumentId::generate()).into();
+        let inputs = [(); 2].map(|()| fixture::document(configuration.workspace_id));
+        for input in &inputs {
+            store.insert_document(input).await.unwrap();
+        }
+        run.options.document_ids = inputs.map(|input| input.id).into();
         store.insert(&run, None).await.unwrap();
         store.insert(&fixture::run(&configuration), None).await.unwrap();
         let rows = async || entity::run_document::Entity::find().all(store.read()).await.unwrap();

@@ -1,10 +1,11 @@
 //! Workspaces.
 
+use entity::default_workspace;
 use entity::workspace::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set, SqlErr};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, Set, SqlErr};
 
-use super::cells::{Cells, storable};
+use super::cells::{Cells, plain, storable};
 use super::list::visible;
 use super::listable::Listable;
 use super::listable::{Source, columns};
@@ -22,18 +23,64 @@ pub enum InsertWorkspaceError {
     Store(#[from] StoreError),
 }
 
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeWorkspaceError {
+    #[error("there is no such workspace")]
+    NotFound,
+    #[error("another workspace has this slug")]
+    SlugTaken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(of)) if of.contains("slug"))
+}
+
 impl Store {
     pub async fn insert_workspace(&self, workspace: &Workspace) -> Result<(), InsertWorkspaceError> {
         let inserted = Entity::insert(storable(row(workspace))).exec_without_returning(&*self.write().await).await;
         match inserted {
             Ok(_) => Ok(()),
-            Err(error) => match error.sql_err() {
-                Some(SqlErr::UniqueConstraintViolation(of)) if of.contains("slug") => {
-                    Err(InsertWorkspaceError::SlugTaken)
-                }
-                _ => Err(StoreError::from(error).into()),
-            },
+            Err(error) if is_taken(&error) => Err(InsertWorkspaceError::SlugTaken),
+            Err(error) => Err(StoreError::from(error).into()),
         }
+    }
+
+    /// Gives a workspace another name or slug; what is left out stays as it is.
+    pub async fn change_workspace(
+        &self,
+        id: WorkspaceId,
+        name: Option<String>,
+        slug: Option<String>,
+    ) -> Result<(), ChangeWorkspaceError> {
+        let mut change = ActiveModel::default();
+        name.into_iter().for_each(|name| change.name = Set(name));
+        slug.into_iter().for_each(|slug| change.slug = Set(slug));
+        let present = Column::DeletedAt.is_null();
+        let update = Entity::update_many().set(storable(change)).filter(Column::Id.eq(id.to_string())).filter(present);
+        match update.exec(&*self.write().await).await {
+            Ok(updated) if updated.rows_affected > 0 => Ok(()),
+            Ok(_) => Err(ChangeWorkspaceError::NotFound),
+            Err(error) if is_taken(&error) => Err(ChangeWorkspaceError::SlugTaken),
+            Err(error) => Err(StoreError::from(error).into()),
+        }
+    }
+
+    /// The workspace that a caller has chosen to mean when it names none.
+    pub async fn chosen_workspace(&self, scope: &Scope, caller: &str) -> Result<Option<WorkspaceId>, StoreError> {
+        let select = default_workspace::Entity::find_by_id(plain(caller))
+            .filter(visible(scope, default_workspace::Column::WorkspaceId));
+        let Some(row) = select.one(self.read()).await? else { return Ok(None) };
+        Cells { table: "default_workspaces", id: &row.caller }.id("workspace_id", &row.workspace_id).map(Some)
+    }
+
+    pub async fn choose_workspace(&self, caller: &str, id: WorkspaceId) -> Result<(), StoreError> {
+        use default_workspace::{ActiveModel, Column, Entity};
+        let row = ActiveModel { caller: Set(plain(caller)), workspace_id: Set(id.to_string()) };
+        let or_change = OnConflict::column(Column::Caller).update_column(Column::WorkspaceId).to_owned();
+        Entity::insert(row).on_conflict(or_change).exec_without_returning(&*self.write().await).await?;
+        Ok(())
     }
 
     /// The workspace of that slug. Without one it is made, under the same name.
@@ -43,7 +90,7 @@ impl Store {
             return Ok(found);
         }
         let (name, slug) = (slug.to_owned(), slug.to_owned());
-        let made = Workspace { id: WorkspaceId::generate(), name, slug, created_at: micros(at) };
+        let made = Workspace { id: WorkspaceId::generate(), name, slug, created_at: micros(at), is_default: false };
         let one_each = OnConflict::column(Column::Slug).do_nothing().to_owned();
         let insert = Entity::insert(storable(row(&made))).on_conflict(one_each);
         insert.exec_without_returning(&*self.write().await).await?;
@@ -83,12 +130,14 @@ fn row(workspace: &Workspace) -> ActiveModel {
         name: Set(workspace.name.clone()),
         slug: Set(workspace.slug.clone()),
         created_at: Set(micros(workspace.created_at)),
+        deleted_at: Set(None),
     }
 }
 
 fn record(row: Model) -> Result<Workspace, StoreError> {
     let cells = Cells { table: "workspaces", id: &row.id };
-    Ok(Workspace { id: cells.id("id", &row.id)?, name: row.name, slug: row.slug, created_at: row.created_at })
+    let id = cells.id("id", &row.id)?;
+    Ok(Workspace { id, name: row.name, slug: row.slug, created_at: row.created_at, is_default: false })
 }
 
 #[cfg(test)]

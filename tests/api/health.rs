@@ -60,3 +60,13 @@ fn a_data_directory_has_one_service() {
     let app = app.restart();
     app.get("/health/ready").expect(200);
 }
+
+#[test]
+fn health_is_told_below_the_interface_too() {
+    let app = TestApp::start();
+    let health = app.get("/api/v1/health").expect(200).json();
+    assert_eq!(health["status"], "ok");
+    assert!(health["timestamp"].as_str().unwrap().ends_with('Z'));
+    let components = health["components"].as_array().unwrap();
+    assert!(components.len() > 3 && components.iter().all(|component| component["status"] == "available"), "{health}");
+}

@@ -429,8 +429,11 @@ fn every_other_list_is_paged_searched_and_sorted_too() {
     let configurations = format!("{workspaces}/{}/configurations", project.workspace);
     assert_eq!(ids(&get(&configurations, "q=imported")), [project.configuration]);
     for target in [workspaces, &configurations, &documents] {
-        for query in ["perPage=201", "page=0", "status=active", "filters=%5B%5D", "sort=name", "colour=red"] {
+        for query in ["perPage=201", "page=0", "status=active", "sort=name", "colour=red"] {
             app.get(&format!("{target}?{query}")).problem(400, "invalid_query");
+        }
+        if target != documents {
+            app.get(&format!("{target}?filters=%5B%5D")).problem(400, "invalid_query");
         }
         app.get(&format!("{target}?cursor={next}x")).problem(422, "invalid_cursor");
     }

@@ -241,7 +241,7 @@ fn many_concurrent_requests_are_all_answered() {
             .map(|report| report["tasks"].as_array().unwrap().len() as u64)
             .sum()
     });
-    assert_eq!(done, 12 * 6, "each got a whole report");
+    assert_eq!(done, 12 * 8, "each got a whole report");
     assert_eq!(it.get("/download").text(), it.log);
 }
 

@@ -99,7 +99,13 @@ impl Rows {
         let store = Store::connect(database.url(), 4).await.unwrap();
         store.migrate().await.unwrap();
         let now = micros(chrono::Utc::now());
-        let workspace = Workspace { id: workspace_id, name: "Acme".into(), slug: "acme".into(), created_at: now };
+        let workspace = Workspace {
+            id: workspace_id,
+            name: "Acme".into(),
+            slug: "acme".into(),
+            created_at: now,
+            is_default: false,
+        };
         store.insert_workspace(&workspace).await.unwrap();
         let configuration =
             Configuration { id: configuration_id, ..Configuration::draft(workspace_id, "Members", now) };

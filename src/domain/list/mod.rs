@@ -37,6 +37,7 @@ text_enum! {
         ExecutionId = "execution_id",
         IsLatest = "is_latest",
         IsActive = "is_active",
+        Tags = "tags",
     }
 }
 
@@ -58,16 +59,16 @@ impl Field {
         match self {
             Self::Status => Kind::Word,
             Self::Id | Self::ConfigurationId | Self::InputDocumentId | Self::ExecutionId => Kind::Id,
-            Self::ScopeType | Self::ScopeId | Self::DocumentType | Self::WorkflowId => Kind::Text,
+            Self::ScopeType | Self::ScopeId | Self::DocumentType | Self::WorkflowId | Self::Tags => Kind::Text,
             Self::CreatedAt | Self::StartedAt | Self::CompletedAt => Kind::Time,
             Self::HasOutput | Self::IsLatest | Self::IsActive => Kind::Flag,
         }
     }
 
-    /// Whether a record may have no value for it. A run has any number of input documents; what people write comes
-    /// from no execution.
+    /// Whether a record may have no value for it. A run has any number of input documents, and a document of tags;
+    /// what people write comes from no execution.
     pub fn may_be_missing(self) -> bool {
-        matches!(self, Self::InputDocumentId | Self::ExecutionId | Self::StartedAt | Self::CompletedAt)
+        matches!(self, Self::InputDocumentId | Self::Tags | Self::ExecutionId | Self::StartedAt | Self::CompletedAt)
     }
 }
 
@@ -108,8 +109,8 @@ pub enum Comparison {
     Gte,
 }
 
-/// What is asked of one field. Of a run's input documents: `Ne`, `NotIn` and `NotLike` ask it of all of them, the
-/// others of any.
+/// What is asked of one field. Of a run's input documents and a document's tags: `Ne`, `NotIn` and `NotLike` ask it of
+/// all of them, the others of any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Test {
     Compare(Comparison, Value),

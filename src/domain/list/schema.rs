@@ -1,6 +1,7 @@
 //! What each list can be asked.
 
 use super::{Comparison, Direction, Field, Sort, Test, Value};
+use crate::domain::configuration::DocumentStatus as UploadStatus;
 use crate::domain::status::{BuildStatus, ExecutionStatus, RunStatus};
 use crate::domain::workflow_document::DocumentStatus;
 
@@ -49,7 +50,7 @@ pub const RUNS: Schema = Schema {
         Field::CompletedAt,
         Field::HasOutput,
     ],
-    parameters: &[],
+    parameters: &[("input_document_id", Field::InputDocumentId)],
     sorts: WORK,
     statuses: RunStatus::WORDS,
     order: NEWEST_FIRST,
@@ -121,7 +122,14 @@ pub const WORKFLOW_DOCUMENT_VERSIONS: Schema = Schema {
 
 pub const WORKSPACES: Schema = plain("workspaces");
 pub const CONFIGURATIONS: Schema = plain("configurations");
-pub const DOCUMENTS: Schema = plain("documents");
+
+/// Input documents.
+pub const DOCUMENTS: Schema = Schema {
+    filters: &[Field::Status, Field::Tags, Field::CreatedAt],
+    parameters: &[("tags", Field::Tags)],
+    statuses: UploadStatus::WORDS,
+    ..plain("documents")
+};
 
 /// Paged and searched, oldest first.
 const fn plain(name: &'static str) -> Schema {

@@ -18,6 +18,7 @@ pub struct ConfigurationResource<'a> {
     active_build_id: Option<BuildId>,
     created_at: String,
     updated_at: String,
+    published_at: Option<String>,
     activated_at: Option<String>,
 }
 
@@ -35,6 +36,7 @@ impl AsResource for Configuration {
             active_build_id: self.active_build_id,
             created_at: time::format(self.created_at),
             updated_at: time::format(self.updated_at),
+            published_at: self.published_at.map(time::format),
             activated_at: self.activated_at.map(time::format),
         }
     }

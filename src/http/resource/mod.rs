@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod session;
 pub mod build;
 pub mod configuration;
+pub mod configuration_file;
 pub mod document;
 pub mod execution;
 pub mod run;

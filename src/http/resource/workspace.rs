@@ -13,6 +13,8 @@ pub struct WorkspaceResource<'a> {
     object: &'static str,
     name: &'a str,
     slug: &'a str,
+    /// Whether requests of this caller that name no workspace mean it.
+    is_default: bool,
     created_at: String,
 }
 
@@ -25,6 +27,7 @@ impl AsResource for Workspace {
             object: "ade.workspace",
             name: &self.name,
             slug: &self.slug,
+            is_default: self.is_default,
             created_at: time::format(self.created_at),
         }
     }

@@ -19,25 +19,39 @@ use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::errors;
 use crate::http::form;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::{self, API};
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
+use crate::http::resource::configuration_file::ValidationResource;
 use crate::http::respond::file;
 use crate::package::Limits;
 use crate::registry::additions::Origin;
+use crate::registry::configuration_edits::Transition;
 use crate::registry::{AddError, INCOMING, RegistryHandle, configurations};
+use crate::store::Deletable;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).read(list))
         .service(web::resource(paths::of_configurations("/import")).route(web::post().to(import)))
-        .service(web::resource(paths::of_configurations("/{configuration}")).read(show))
+        .service(
+            web::resource(paths::of_configurations("/{configuration}"))
+                .route(web::patch().to(change))
+                .route(web::delete().to(delete))
+                .read(show),
+        )
         .service(web::resource(paths::of_configurations("/{configuration}/import")).route(web::put().to(replace)))
+        .service(web::resource(paths::of_configurations("/{configuration}/validate")).route(web::post().to(validate)))
+        .service(web::resource(paths::of_configurations("/{configuration}/publish")).route(web::post().to(publish)))
         .service(web::resource(paths::of_configurations("/{configuration}/activate")).route(web::post().to(activate)))
+        .service(
+            web::resource(paths::of_configurations("/{configuration}/deactivate")).route(web::post().to(deactivate)),
+        )
         .service(web::resource(paths::of_configurations("/{configuration}/export")).read(export));
 }
 
@@ -110,10 +124,81 @@ async fn activate(
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Activate).await
+}
+
+/// From now on it is not edited any more; a clone of it can be.
+async fn publish(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Publish).await
+}
+
+/// Its workspace has no active one any more.
+async fn deactivate(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    change_status(&registry, &principal, *path, Transition::Deactivate).await
+}
+
+async fn change_status(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    path: (WorkspaceId, ConfigurationId),
+    transition: Transition,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(registry, principal, path.0).await?;
+    let id = find(registry, principal, workspace_id, path.1).await?.id;
+    Ok(shown(&registry.change_configuration_status((workspace_id, id), transition).await?))
+}
+
+/// What is wrong with it, as far as that can be seen without an engine; a run with `validate_only` asks one.
+async fn validate(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let configuration = find(&registry, &principal, workspace_id, path.1).await?;
+    let issues = registry.inspect_configuration(&configuration).await?;
+    Ok(HttpResponse::Ok().json(ValidationResource::of(&configuration, issues)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedConfiguration {
+    display_name: String,
+}
+
+async fn change(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, path.0).await?;
     let id = find(&registry, &principal, workspace_id, path.1).await?.id;
-    registry.store().activate(workspace_id, id, time::micros(Utc::now())).await?;
-    Ok(shown(&find(&registry, &principal, workspace_id, path.1).await?))
+    let ChangedConfiguration { display_name } = body.required()?;
+    let display_name = label(&display_name)?;
+    registry.store().name_configuration(workspace_id, id, &display_name, time::micros(Utc::now())).await?;
+    Ok(shown(&find(&registry, &principal, workspace_id, id).await?))
+}
+
+/// It is not found any more. Its runs and builds keep what they tell.
+async fn delete(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, ConfigurationId)>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, path.0).await?;
+    let id = find(&registry, &principal, workspace_id, path.1).await?.id;
+    let deleted = registry.delete(workspace_id, Deletable::Configuration(id)).await;
+    deleted.map_err(|error| errors::delete(error, "the configuration", Code::ConfigurationInUse))?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// The package as a zip file; the same files give the same bytes, so their digest is the `ETag`.
@@ -170,9 +255,13 @@ pub(super) async fn find(
 }
 
 fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration, Problem> {
+    Ok(Configuration::draft(workspace_id, label(display_name)?, time::micros(Utc::now())))
+}
+
+fn label(display_name: &str) -> Result<String, Problem> {
     let display_name = display_name.trim().to_owned();
     input::label("display_name", &display_name, 255)?;
-    Ok(Configuration::draft(workspace_id, display_name, time::micros(Utc::now())))
+    Ok(display_name)
 }
 
 /// Where files are that are not in their place yet.

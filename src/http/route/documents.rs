@@ -1,35 +1,53 @@
 //! Input documents. The stored name is the id; what the client called it is data.
 
+use std::collections::BTreeSet;
+
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::read::Read as _;
 use super::workspaces::workspace;
-use crate::domain::configuration::Document;
+use crate::blocking::blocking;
+use crate::domain::configuration::{Document, DocumentChange};
 use crate::domain::json;
 use crate::domain::list::{DOCUMENTS, Within};
-use crate::domain::principal::Principal;
-use crate::domain::time;
+use crate::domain::principal::{Principal, Scope};
+use crate::domain::time::{self, Timestamp};
 use crate::domain::{DocumentId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::body;
 use crate::http::call::Call;
+use crate::http::errors;
 use crate::http::form;
-use crate::http::input;
+use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::RawQuery;
+use crate::http::query::{NoQuery, RawQuery};
 use crate::http::resource::AsResource as _;
+use crate::http::resource::document::SheetResource;
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{AddError, INCOMING, RegistryHandle};
+use crate::store::Deletable;
+use crate::workbook;
+
+/// Characters.
+const MAX_TAG: usize = 100;
+const MAX_TAGS: usize = 50;
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).read(list))
-        .service(web::resource("/workspaces/{workspace}/documents/{document}").read(show))
+        .service(
+            web::resource("/workspaces/{workspace}/documents/{document}")
+                .route(web::patch().to(change))
+                .route(web::delete().to(delete))
+                .read(show),
+        )
+        .service(web::resource("/workspaces/{workspace}/documents/{document}/sheets").read(sheets))
         .service(web::resource("/workspaces/{workspace}/documents/{document}/download").read(download));
 }
 
@@ -42,8 +60,10 @@ async fn upload(
     let workspace_id = workspace(&registry, &principal, *id).await?;
     let settings = registry.settings();
     let incoming = Location::below(&settings.storage.data_dir, INCOMING);
-    let mut form = form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata"]).await?;
+    let mut form =
+        form::read(multipart, &incoming, settings.server.upload_max_bytes, &["metadata", "expires_at"]).await?;
     let upload = form.take_file()?;
+    let now = time::micros(Utc::now());
     let document = Document {
         id: DocumentId::generate(),
         workspace_id,
@@ -52,7 +72,11 @@ async fn upload(
         byte_size: upload.byte_size,
         sha256: upload.sha256.clone(),
         metadata: metadata(form.text("metadata"))?,
-        created_at: time::micros(Utc::now()),
+        tags: Vec::new(),
+        expires_at: form.text("expires_at").map(|text| expiry(text, now)).transpose()?,
+        created_at: now,
+        updated_at: now,
+        last_run: None,
     };
     let added = registry.add_document(document, move |place| upload.move_to(place)).await;
     let document = added.map_err(|error| match error {
@@ -86,7 +110,8 @@ async fn list(
     let workspace_id = workspace(&registry, &principal, *id).await?;
     let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond::<Document>(store, &principal.workspaces, &DOCUMENTS, within, query).await
+    let look_up = async |documents: &mut [Document]| store.look_up_last_runs(documents).await;
+    lists::respond_refreshed(store, &principal.workspaces, &DOCUMENTS, within, query, look_up).await
 }
 
 async fn show(
@@ -94,7 +119,99 @@ async fn show(
     registry: web::Data<RegistryHandle>,
     path: web::Path<(WorkspaceId, DocumentId)>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(find(&principal, &registry, *path).await?.as_resource()))
+    let found = find(&principal, &registry, *path).await?;
+    shown(&registry, found).await
+}
+
+async fn shown(registry: &RegistryHandle, mut document: Document) -> Result<HttpResponse, Problem> {
+    registry.store().look_up_last_runs(std::slice::from_mut(&mut document)).await?;
+    Ok(HttpResponse::Ok().json(document.as_resource()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedDocument {
+    tags: Option<Vec<String>>,
+    metadata: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "input::given")]
+    expires_at: Option<Option<String>>,
+}
+
+/// What is left out stays as it is.
+async fn change(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let found = find(&principal, &registry, *path).await?;
+    let now = time::micros(Utc::now());
+    let ChangedDocument { tags: new, metadata, expires_at } = body.required()?;
+    let expires_at = expires_at.map(|given| given.map(|text| expiry(&text, now)).transpose()).transpose()?;
+    let change = DocumentChange { tags: new.map(tags).transpose()?, metadata: metadata.map(Value::Object), expires_at };
+    let is_there = registry.store().change_document(found.workspace_id, found.id, &change, now).await?;
+    let scope = Scope::Only(vec![found.workspace_id]);
+    let changed = registry.store().find_document(&scope, found.id).await?.filter(|_| is_there);
+    shown(&registry, changed.ok_or_else(not_found)?).await
+}
+
+/// Without spaces around them, each once and in order.
+fn tags(given: Vec<String>) -> Result<Vec<String>, Problem> {
+    let mut tags = BTreeSet::new();
+    for (index, tag) in given.iter().enumerate() {
+        input::label(&format!("tags[{index}]"), tag.trim(), MAX_TAG)?;
+        tags.insert(tag.trim().to_owned());
+    }
+    if tags.len() > MAX_TAGS {
+        return Err(Problem::invalid("tags", format!("at most {MAX_TAGS} texts")));
+    }
+    Ok(tags.into_iter().collect())
+}
+
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let time = input::time("expires_at", text)?;
+    if time > now { Ok(time) } else { Err(Problem::invalid("expires_at", "a time in the future")) }
+}
+
+/// It is not found any more. Runs that have finished keep what they tell of it; those that have not keep it.
+async fn delete(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
+) -> Result<HttpResponse, Problem> {
+    let found = find(&principal, &registry, *path).await?;
+    let deleted = registry.delete(found.workspace_id, Deletable::Document(found.id)).await;
+    deleted.map_err(|error| errors::delete(error, "the document", Code::DocumentInUse))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// What a run can be told to read of it.
+async fn sheets(
+    Viewer(principal): Viewer,
+    _: NoQuery,
+    registry: web::Data<RegistryHandle>,
+    path: web::Path<(WorkspaceId, DocumentId)>,
+) -> Result<HttpResponse, Problem> {
+    let document = find(&principal, &registry, *path).await?;
+    let sheets: Vec<SheetResource> = match document.extension().as_deref() {
+        Some("csv" | "tsv" | "txt") => vec![SheetResource::of_file(&document.name)],
+        Some("xlsx" | "xlsm" | "xltx" | "xltm") => workbook_sheets(&registry, &document).await?,
+        _ => {
+            let detail = "only .xlsx, .xlsm, .xltx, .xltm, .csv, .tsv and .txt documents have sheets";
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        }
+    };
+    Ok(HttpResponse::Ok().json(sheets))
+}
+
+async fn workbook_sheets(registry: &RegistryHandle, document: &Document) -> Result<Vec<SheetResource>, Problem> {
+    let file = registry.work().location(document.path());
+    let read = blocking(move || Ok(workbook::sheets(file.file()?))).await.map_err(Problem::internal)?;
+    Ok(read?.into_iter().map(SheetResource::from).collect())
+}
+
+fn not_found() -> Problem {
+    Problem::not_found("the document")
 }
 
 async fn download(
@@ -115,5 +232,5 @@ async fn find(
 ) -> Result<Document, Problem> {
     let workspace_id = workspace(registry, principal, workspace_id).await?;
     let found = registry.store().find_document(&principal.workspaces, id).await?;
-    found.filter(|found| found.workspace_id == workspace_id).ok_or_else(|| Problem::not_found("the document"))
+    found.filter(|found| found.workspace_id == workspace_id).ok_or_else(not_found)
 }

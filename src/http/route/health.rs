@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use actix_web::{HttpResponse, web};
+use chrono::Utc;
 use serde::Serialize;
 
 use super::read::Read as _;
 use crate::blocking::blocking;
+use crate::domain::time;
 use crate::files::Dir;
 use crate::http::auth::Viewer;
 use crate::http::paths::API;
@@ -17,6 +19,11 @@ pub fn mount(config: &mut web::ServiceConfig) {
         .service(web::resource("/").read(index))
         .service(web::resource("/health/live").read(live))
         .service(web::resource("/health/ready").read(ready));
+}
+
+/// Below the path of the interface, in the words that its first clients know.
+pub fn mount_in_api(config: &mut web::ServiceConfig) {
+    config.service(web::resource("/health").read(health));
 }
 
 async fn index() -> HttpResponse {
@@ -47,7 +54,7 @@ struct ReadyResource<'a> {
     components: &'a [ComponentResource],
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct ComponentResource {
     name: &'static str,
     status: &'static str,
@@ -60,6 +67,40 @@ async fn live() -> HttpResponse {
 
 /// What is wrong is told to who is let in; whether something is, to everybody.
 async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
+    let components = components(caller, &registry).await;
+    let status = worst(&components);
+    answer(status, ReadyResource { status, components: &components })
+}
+
+#[derive(Serialize)]
+struct HealthResource {
+    /// `ok` or `error`.
+    status: &'static str,
+    timestamp: String,
+    components: Vec<ComponentResource>,
+}
+
+/// As `/health/ready`, in other words.
+async fn health(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
+    let mut components = components(caller, &registry).await.to_vec();
+    let status = worst(&components);
+    for component in components.iter_mut().filter(|component| component.status == "ok") {
+        component.status = "available";
+    }
+    let told = if status == "unavailable" { "error" } else { "ok" };
+    answer(status, HealthResource { status: told, timestamp: time::format(time::micros(Utc::now())), components })
+}
+
+fn worst(components: &[ComponentResource]) -> &'static str {
+    let any = |status: &str| components.iter().any(|component| component.status == status);
+    ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok")
+}
+
+fn answer(status: &str, body: impl Serialize) -> HttpResponse {
+    if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
+}
+
+async fn components(caller: Option<Viewer>, registry: &RegistryHandle) -> [ComponentResource; 5] {
     let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
@@ -78,15 +119,12 @@ async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> H
         directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
         directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
-        safe_mode(&registry),
+        safe_mode(registry),
     ];
     if caller.is_none() {
         components.iter_mut().for_each(|component| component.detail = None);
     }
-    let any = |status: &str| components.iter().any(|component| component.status == status);
-    let status = ["unavailable", "degraded"].into_iter().find(|status| any(status)).unwrap_or("ok");
-    let body = ReadyResource { status, components: &components };
-    if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
+    components
 }
 
 /// On purpose: the service answers, and takes no new work.

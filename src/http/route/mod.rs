@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod session;
 pub mod workspaces;
 pub mod configurations;
+pub mod configuration_files;
 pub mod documents;
 pub mod runs;
 pub mod run_results;
@@ -31,8 +32,10 @@ pub fn mount(config: &mut web::ServiceConfig) {
         web::scope(API)
             .configure(api_keys::mount)
             .configure(session::mount)
+            .configure(health::mount_in_api)
             .configure(workspaces::mount)
             .configure(configurations::mount)
+            .configure(configuration_files::mount)
             .configure(documents::mount)
             .configure(runs::mount)
             .configure(run_results::mount)

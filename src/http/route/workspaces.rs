@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::read::Read as _;
 use crate::domain::WorkspaceId;
@@ -10,7 +10,8 @@ use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::time;
-use crate::http::auth::{Operator, Viewer};
+use crate::http::auth::{Admin, Operator, Viewer};
+use crate::http::errors;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
 use crate::http::paths::API;
@@ -18,12 +19,18 @@ use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
 use crate::registry::RegistryHandle;
-use crate::store::InsertWorkspaceError;
+use crate::store::{Deletable, InsertWorkspaceError};
 
 pub fn mount(config: &mut web::ServiceConfig) {
     config
         .service(web::resource("/workspaces").route(web::post().to(create)).read(list))
-        .service(web::resource("/workspaces/{workspace}").read(show));
+        .service(
+            web::resource("/workspaces/{workspace}")
+                .route(web::patch().to(change))
+                .route(web::delete().to(delete))
+                .read(show),
+        )
+        .service(web::resource("/workspaces/{workspace}/default").route(web::put().to(choose)));
 }
 
 #[derive(Deserialize)]
@@ -45,18 +52,12 @@ async fn create(
         return Err(Problem::new(Code::AllWorkspacesRequired, "only who may see every workspace can make one"));
     }
     let new: NewWorkspace = body.required()?;
-    let name = new.name.trim().to_owned();
-    input::label("name", &name, 255)?;
-    new.slug.as_deref().map_or(Ok(()), |slug| input::label("slug", slug, 255))?;
-    let id = WorkspaceId::generate();
-    let (slug, other) = match new.slug.as_deref().map(slug) {
-        Some(slug) if slug.is_empty() => {
-            return Err(Problem::invalid("slug", "a text with at least one letter or digit"));
-        }
+    let (id, name) = (WorkspaceId::generate(), name(&new.name)?);
+    let (slug, other) = match new.slug.as_deref().map(given_slug).transpose()? {
         Some(slug) => (slug, None),
         None => slugs_of(&name, id),
     };
-    let mut workspace = Workspace { id, name, slug, created_at: time::micros(Utc::now()) };
+    let mut workspace = Workspace { id, name, slug, created_at: time::micros(Utc::now()), is_default: false };
     match (registry.store().insert_workspace(&workspace).await, other) {
         (Err(InsertWorkspaceError::SlugTaken), Some(other)) => {
             workspace.slug = other;
@@ -74,7 +75,12 @@ async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (store, query) = (registry.store(), RawQuery::read(&request)?);
-    lists::respond::<Workspace>(store, &principal.workspaces, &WORKSPACES, Within::default(), query).await
+    let default = default_of(&registry, &principal).await?;
+    let mark = async |workspaces: &mut [Workspace]| {
+        workspaces.iter_mut().for_each(|workspace| workspace.is_default = default == Some(workspace.id));
+        Ok(())
+    };
+    lists::respond_refreshed(store, &principal.workspaces, &WORKSPACES, Within::default(), query, mark).await
 }
 
 async fn show(
@@ -82,10 +88,82 @@ async fn show(
     registry: web::Data<RegistryHandle>,
     id: web::Path<WorkspaceId>,
 ) -> Result<HttpResponse, Problem> {
-    let found = registry.store().find_workspace(&principal.workspaces, *id).await?;
-    found
-        .map(|workspace| HttpResponse::Ok().json(workspace.as_resource()))
-        .ok_or_else(|| Problem::not_found("the workspace"))
+    shown(&registry, &principal, *id).await
+}
+
+async fn shown(registry: &RegistryHandle, principal: &Principal, id: WorkspaceId) -> Result<HttpResponse, Problem> {
+    let mut workspace = find(registry, principal, id).await?;
+    workspace.is_default = default_of(registry, principal).await? == Some(id);
+    Ok(HttpResponse::Ok().json(workspace.as_resource()))
+}
+
+async fn find(registry: &RegistryHandle, principal: &Principal, id: WorkspaceId) -> Result<Workspace, Problem> {
+    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
+    found.ok_or_else(|| Problem::not_found("the workspace"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangedWorkspace {
+    name: Option<String>,
+    slug: Option<String>,
+}
+
+/// What is left out stays as it is.
+async fn change(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    id: web::Path<WorkspaceId>,
+    body: Json,
+) -> Result<HttpResponse, Problem> {
+    let before = find(&registry, &principal, *id).await?;
+    let given: ChangedWorkspace = body.required()?;
+    let new = (given.name.as_deref().map(name).transpose()?, given.slug.as_deref().map(given_slug).transpose()?);
+    if new.1.as_ref().is_some_and(|slug| *slug != before.slug) {
+        keep_own(&before)?;
+    }
+    if new != (None, None) {
+        registry.store().change_workspace(before.id, new.0, new.1).await?;
+    }
+    shown(&registry, &principal, before.id).await
+}
+
+/// With everything in it, unless something there is still running. Logs stay until retention deletes them.
+async fn delete(
+    Admin(principal): Admin,
+    registry: web::Data<RegistryHandle>,
+    id: web::Path<WorkspaceId>,
+) -> Result<HttpResponse, Problem> {
+    let workspace = find(&registry, &principal, *id).await?;
+    keep_own(&workspace)?;
+    let deleted = registry.delete(workspace.id, Deletable::Workspace).await;
+    deleted.map_err(|error| errors::delete(error, "the workspace", Code::WorkspaceInUse))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The one that is meant by requests that name none.
+fn keep_own(workspace: &Workspace) -> Result<(), Problem> {
+    match workspace.slug == DEFAULT_WORKSPACE {
+        true => Err(Problem::new(Code::WorkspaceIsDefault, Code::WorkspaceIsDefault.advice())),
+        false => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct ChosenWorkspace {
+    workspace_id: WorkspaceId,
+    is_default: bool,
+}
+
+/// From now on it is the one that this caller means when it names none.
+async fn choose(
+    Operator(principal): Operator,
+    registry: web::Data<RegistryHandle>,
+    id: web::Path<WorkspaceId>,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, *id).await?;
+    registry.store().choose_workspace(&principal.identity(), workspace_id).await?;
+    Ok(HttpResponse::Ok().json(ChosenWorkspace { workspace_id, is_default: true }))
 }
 
 /// The workspace of the path, if the caller may see it.
@@ -94,8 +172,7 @@ pub(super) async fn workspace(
     principal: &Principal,
     id: WorkspaceId,
 ) -> Result<WorkspaceId, Problem> {
-    let found = registry.store().find_workspace(&principal.workspaces, id).await?;
-    found.map(|workspace| workspace.id).ok_or_else(|| Problem::not_found("the workspace"))
+    find(registry, principal, id).await.map(|workspace| workspace.id)
 }
 
 /// The workspace that the query names, where it may name nothing else.
@@ -121,6 +198,16 @@ pub(super) async fn named_or_default(
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
         return workspace(registry, principal, input::id(text)?).await.map(Some);
+    }
+    default_of(registry, principal).await
+}
+
+/// The workspace that a caller means when it names none: the one it has chosen, else the service's own, else the only
+/// one that it may see.
+async fn default_of(registry: &RegistryHandle, principal: &Principal) -> Result<Option<WorkspaceId>, Problem> {
+    let chosen = registry.store().chosen_workspace(&principal.workspaces, &principal.identity()).await?;
+    if chosen.is_some() {
+        return Ok(chosen);
     }
     let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
     Ok(match (found, &principal.workspaces) {
@@ -150,7 +237,22 @@ pub(super) fn only(workspace_id: Option<WorkspaceId>) -> Scope {
     Scope::Only(workspace_id.into_iter().collect())
 }
 
+const MAX_NAME: usize = 255;
 const MAX_SLUG: usize = 255;
+
+fn name(given: &str) -> Result<String, Problem> {
+    let name = given.trim().to_owned();
+    input::label("name", &name, MAX_NAME)?;
+    Ok(name)
+}
+
+fn given_slug(given: &str) -> Result<String, Problem> {
+    input::label("slug", given, MAX_SLUG)?;
+    match slug(given) {
+        slug if slug.is_empty() => Err(Problem::invalid("slug", "a text with at least one letter or digit")),
+        slug => Ok(slug),
+    }
+}
 
 /// Lower-case Latin letters and digits; every other run of characters becomes one `-`. Other scripts are written in
 /// Latin letters, as far as that can be done without knowing the language.

@@ -17,7 +17,7 @@ use crate::domain::status::ExecutionStatus;
 use crate::domain::time::micros;
 use crate::domain::work::Work as _;
 use crate::domain::workflow_document::{Chain, DocumentDraft, StepAttempt, WorkScope, WorkflowDocument};
-use crate::domain::{ExecutionId, StreamKey, WorkspaceId};
+use crate::domain::{DocumentId, ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::payload::execution::Kept;
 use crate::event::{Draft, Identity};
@@ -240,7 +240,7 @@ impl Creatable for Execution {
         }
     }
 
-    fn origin_gone() -> ExecutionRefusal {
+    fn origin_gone(_: Option<DocumentId>) -> ExecutionRefusal {
         ExecutionRefusal::WorkflowNotFound
     }
 

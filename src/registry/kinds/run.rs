@@ -182,8 +182,8 @@ impl Creatable for Run {
         Self { attempt, retry_of_run_id, ..queued }
     }
 
-    fn origin_gone() -> RunRefusal {
-        RunRefusal::ConfigurationNotFound
+    fn origin_gone(document: Option<DocumentId>) -> RunRefusal {
+        document.map_or(RunRefusal::ConfigurationNotFound, RunRefusal::DocumentNotFound)
     }
 
     fn into_created(self) -> Self {

@@ -26,7 +26,13 @@ pub async fn services(data_dir: &Path) -> Services {
 /// A configuration in a workspace of its own.
 pub async fn configuration(services: &Services) -> Configuration {
     let now = micros(chrono::Utc::now());
-    let workspace = Workspace { id: WorkspaceId::generate(), name: "w".into(), slug: "w".into(), created_at: now };
+    let workspace = Workspace {
+        id: WorkspaceId::generate(),
+        name: "w".into(),
+        slug: "w".into(),
+        created_at: now,
+        is_default: false,
+    };
     let configuration = Configuration::draft(workspace.id, "c", now);
     services.store.insert_workspace(&workspace).await.unwrap();
     services.store.insert_configuration(&configuration).await.unwrap();

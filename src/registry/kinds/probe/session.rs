@@ -4,12 +4,12 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::{COMPLETED, COUNTED, Completed, FAILED, Failure, Probe, ProbeId, ProbeState, ProbeStatus, STARTED, Then};
-use crate::domain::WorkspaceId;
 use crate::domain::id::NodeId;
 use crate::domain::principal::Principal;
 use crate::domain::status::LogState;
 use crate::domain::time::micros;
 use crate::domain::work::Work as _;
+use crate::domain::{DocumentId, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::event::{Draft, Identity, Source};
 use crate::registry::core::Core;
@@ -131,7 +131,7 @@ impl Creatable for Probe {
         }
     }
 
-    fn origin_gone() -> Nothing {
+    fn origin_gone(_: Option<DocumentId>) -> Nothing {
         Nothing
     }
 

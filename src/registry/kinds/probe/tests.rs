@@ -39,6 +39,7 @@ impl Ground {
             name: "Probes".into(),
             slug: "probes".into(),
             created_at: micros(Utc::now()),
+            is_default: false,
         };
         let ground = Self { directory, workspace_id: workspace.id };
         let store = ground.store().await;

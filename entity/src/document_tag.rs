@@ -1,0 +1,15 @@
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "document_tags")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tag: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub document_id: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,92 @@
+//! Deleting documents, configurations and workspaces, and later their files.
+//!
+//! Law: the row goes first. Files stay for a while, so that an operator can take a mistake back, and are removed by
+//! maintenance; logs, summaries and outputs of runs are none of them, and stay.
+
+use std::path::PathBuf;
+
+use chrono::Utc;
+
+use super::core::Core;
+use crate::blocking::blocking;
+use crate::domain::WorkspaceId;
+use crate::domain::configuration::{Configuration, Document};
+use crate::domain::time::Timestamp;
+use crate::store::{Deletable, DeleteError, Deleted, StoreError};
+
+/// What one round does at most; the next one goes on.
+const MOST: u64 = 1000;
+
+pub async fn delete(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> Result<(), DeleteError> {
+    settle(core, workspace_id, what).await?;
+    let _edited = match what {
+        // Whoever edits it ends before, or finds it gone.
+        Deletable::Configuration(id) => Some(core.services.editing.lock(id).await),
+        Deletable::Document(_) | Deletable::Workspace => None,
+    };
+    core.services.store.delete_input(workspace_id, what, Utc::now()).await?;
+    if what == Deletable::Workspace {
+        core.services.feeds.dismiss(workspace_id).await;
+    }
+    Ok(())
+}
+
+/// Waits for the rows of work that has told its end: who has seen that may delete what the work has used.
+async fn settle(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> Result<(), StoreError> {
+    for key in core.services.store.live_work(workspace_id, what).await? {
+        if let Some(entry) = core.find(key).await.filter(|entry| entry.stream.tail().closed) {
+            entry.settled().await;
+        }
+    }
+    Ok(())
+}
+
+/// What a round of tidying up has done.
+#[derive(Debug, Default)]
+pub struct Tidied {
+    pub done: u64,
+    /// In use: the next round looks again.
+    pub skipped: u64,
+    pub errors: Vec<String>,
+    pub is_cut: bool,
+}
+
+/// Deletes the documents that have expired by then; those that runs still work on wait.
+pub async fn expire_documents(core: &Core, by: Timestamp) -> Result<Tidied, StoreError> {
+    let expired = core.services.store.expired_documents(by, MOST).await?;
+    let mut tidied = Tidied { is_cut: expired.len() as u64 == MOST, ..Tidied::default() };
+    for (workspace_id, id) in expired {
+        match delete(core, workspace_id, Deletable::Document(id)).await {
+            Ok(()) => tidied.done += 1,
+            Err(DeleteError::InUse { .. } | DeleteError::NotFound | DeleteError::Active) => tidied.skipped += 1,
+            Err(DeleteError::Store(error)) => tidied.errors.push(format!("{id}: {error}")),
+        }
+    }
+    Ok(tidied)
+}
+
+/// Removes the files of what was deleted before this.
+pub async fn remove_files(core: &Core, before: Timestamp) -> Result<Tidied, StoreError> {
+    let deleted = core.services.store.deleted_with_files(before, MOST).await?;
+    let mut tidied = Tidied { is_cut: deleted.len() as u64 >= MOST, ..Tidied::default() };
+    for Deleted { workspace_id, what } in deleted {
+        let Some(path) = path(workspace_id, what) else { continue };
+        let (trash, path) = (core.services.work.trash.clone(), core.services.work.data_dir.join(path));
+        if blocking(move || Ok(trash.discard(&path))).await.unwrap_or(false) {
+            core.services.store.set_files_removed(what, Utc::now()).await?;
+            tidied.done += 1;
+        } else {
+            tidied.errors.push(format!("files of {what:?} cannot be moved; the service's own log tells why"));
+        }
+    }
+    Ok(tidied)
+}
+
+/// Relative to the data directory.
+fn path(workspace_id: WorkspaceId, what: Deletable) -> Option<PathBuf> {
+    match what {
+        Deletable::Document(id) => Some(Document::path_of(workspace_id, id)),
+        Deletable::Configuration(id) => Some(Configuration::directory_of(workspace_id, id)),
+        Deletable::Workspace => None,
+    }
+}
