@@ -83,8 +83,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store", "access",
-            "stream", "registry", "blocking", "meter", "audit",
+            "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
+            "access", "stream", "registry", "blocking", "meter", "audit",
         ],
     ),
     (

@@ -163,8 +163,14 @@ async fn new_key(store: &Store, arguments: &CreateArgs) -> Result<NewKey, Comman
 async fn workspace(store: &Store, name: &str) -> Result<WorkspaceId, CommandError> {
     let all = store.all::<crate::domain::configuration::Workspace>(&Scope::All).await.map_err(CommandError::failed)?;
     let is_it = |id: WorkspaceId, slug: &str, called: &str| id.to_string() == name || slug == name || called == name;
-    let found = all.iter().find(|workspace| is_it(workspace.id, &workspace.slug, &workspace.name));
-    found.map(|workspace| workspace.id).ok_or_else(|| no_workspace(name))
+    for workspace in all.iter().filter(|workspace| is_it(workspace.id, &workspace.slug, &workspace.name)) {
+        // Those that were deleted are among all.
+        let found = store.find_workspace(&Scope::All, workspace.id).await.map_err(CommandError::failed)?;
+        if found.is_some() {
+            return Ok(workspace.id);
+        }
+    }
+    Err(no_workspace(name))
 }
 
 fn no_workspace(name: &str) -> CommandError {

@@ -79,7 +79,8 @@ pub fn write_file(
         return Err(EditError::ConditionRequired { path: path.to_string() });
     }
     allow(conditions, &current)?;
-    make_room(&dir, content.len(), usize::from(current.is_none()))?;
+    let replaced = if current.is_some() { dir.file(path.as_str())?.metadata()?.len() } else { 0 };
+    make_room(&dir, replaced, content.len(), usize::from(current.is_none()))?;
     let parent = match parents {
         true => dir.make_durably(path.parent()).map_err(not_a_directory(path.parent()))?,
         false => open_directory(&dir, path.parent())?,
@@ -131,7 +132,7 @@ pub fn make_directory(directory: &Location, path: &PackagePath) -> Result<bool, 
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(not_a_directory(path.as_str())(error)),
     }
-    make_room(&dir, 0, path.as_str().split('/').count())?;
+    make_room(&dir, 0, 0, path.as_str().split('/').count())?;
     dir.make_durably(path.as_str()).map_err(not_a_directory(path.as_str()))?;
     Ok(true)
 }
@@ -188,7 +189,8 @@ fn require(path: &PackagePath, conditions: &Conditions<String>, current: &Option
     allow(conditions, current)
 }
 
-fn make_room(dir: &Dir, bytes: usize, entries: usize) -> Result<(), EditError> {
+/// For what comes, with what it replaces gone.
+fn make_room(dir: &Dir, replaced: u64, bytes: usize, entries: usize) -> Result<(), EditError> {
     let (extent, limits) = (extent_of(dir)?, Limits::default());
     if bytes > MAX_FILE {
         return Err(EditError::TooLarge(format!("a file has at most {MAX_FILE} bytes")));
@@ -196,7 +198,7 @@ fn make_room(dir: &Dir, bytes: usize, entries: usize) -> Result<(), EditError> {
     if extent.entries + entries > MAX_ENTRIES {
         return Err(EditError::TooLarge(format!("a package has at most {MAX_ENTRIES} files and directories")));
     }
-    if extent.bytes + bytes as u64 > limits.unpacked_bytes {
+    if extent.bytes.saturating_sub(replaced) + bytes as u64 > limits.unpacked_bytes {
         return Err(EditError::TooLarge(format!("a package has at most {} bytes", limits.unpacked_bytes)));
     }
     Ok(())

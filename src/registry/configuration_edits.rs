@@ -79,6 +79,16 @@ pub enum Transition {
     Deactivate,
 }
 
+impl Transition {
+    fn status(self) -> ConfigurationStatus {
+        match self {
+            Self::Publish => ConfigurationStatus::Published,
+            Self::Activate => ConfigurationStatus::Active,
+            Self::Deactivate => ConfigurationStatus::Inactive,
+        }
+    }
+}
+
 /// A configuration is what it was.
 #[derive(Debug, thiserror::Error)]
 pub enum TransitionError {
@@ -107,6 +117,9 @@ pub async fn change_status(
     let before = find(core, workspace_id, id).await?.ok_or(TransitionError::NotFound)?;
     if !may(transition, before.status) {
         return Err(TransitionError::Status(before.status));
+    }
+    if before.status == transition.status() {
+        return Ok(before);
     }
     if transition != Transition::Deactivate && before.status == ConfigurationStatus::Draft {
         check(core, &before).await?;

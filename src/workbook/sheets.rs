@@ -97,10 +97,11 @@ impl From<NotXml> for Fault {
 }
 
 fn parse(document: &[u8], kinds: &Relations) -> Result<Vec<Sheet>, Fault> {
-    let (mut found, mut seen, mut active, mut too_many) = (Vec::new(), 0, 0, false);
+    let (mut found, mut seen, mut active, mut too_many) = (Vec::new(), 0, None, false);
     elements(document, |element| {
-        if element.is("workbookView") {
-            active = element.attribute("activeTab")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+        // Further views are further windows.
+        if element.is("workbookView") && active.is_none() {
+            active = Some(element.attribute("activeTab")?.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
         if element.is("sheet") {
             let (index, name) = (seen, element.attribute("name")?.unwrap_or_default());
@@ -118,7 +119,7 @@ fn parse(document: &[u8], kinds: &Relations) -> Result<Vec<Sheet>, Fault> {
         return Err(Fault::TooMany);
     }
     for sheet in &mut found {
-        sheet.is_active = sheet.index == active;
+        sheet.is_active = sheet.index == active.unwrap_or(0);
     }
     Ok(found)
 }
@@ -157,7 +158,7 @@ mod tests {
     #[test]
     fn sheets_with_cells_are_listed_in_their_order() {
         let found = read(
-            r#"<?xml version="1.0"?><x:workbook xmlns:x="m" xmlns:r="r"><x:bookViews><x:workbookView activeTab="2"/></x:bookViews>
+            r#"<?xml version="1.0"?><x:workbook xmlns:x="m" xmlns:r="r"><x:bookViews><x:workbookView activeTab="2"/><x:workbookView activeTab="0"/></x:bookViews>
             <x:sheets><x:sheet name="A &amp; &quot;B&quot;" sheetId="1" r:id="rId1"/><x:sheet name="Chart" r:id="rId2"/>
             <x:sheet name="東京" r:id="rId9" state="hidden"/><x:sheet name="../../etc" state="veryHidden"/></x:sheets></x:workbook>"#,
         );

@@ -493,7 +493,9 @@ fn only_drafts_are_edited() {
     assert_eq!((&published["status"], published["published_at"].is_string()), (&json!("published"), true));
     assert_eq!(post("/publish").expect(200).json(), published, "once is enough");
     refused_everywhere();
-    assert_eq!(post("/activate").expect(200).json()["status"], "active");
+    let activated = post("/activate").expect(200).json();
+    assert_eq!(activated["status"], "active");
+    assert_eq!(post("/activate").expect(200).json(), activated);
     refused_everywhere();
     post("/publish").problem(409, "configuration_status_conflict");
     delete(&app, &target(&project, ""), None).problem(409, "configuration_active");
