@@ -175,6 +175,12 @@ fn what_is_in_another_workspace_is_not_there() {
     assert_eq!((listed["total"].as_u64(), listed["items"][0]["id"].as_str()), (Some(1), Some(&*own.workspace)));
     let made = Request::post("/api/v1/workspaces").json(&json!({"name": "More"}));
     app.send(&with_key(made, &key)).problem(403, "all_workspaces_required");
+    let change = |body: Value| {
+        let request = Request::new("PATCH", format!("/api/v1/workspaces/{}", own.workspace)).json(&body);
+        app.send(&with_key(request, &key))
+    };
+    change(json!({"slug": "local"})).problem(403, "all_workspaces_required");
+    assert_eq!(change(json!({"name": "Ours"})).expect(200).json()["name"], "Ours");
     get(&app, &own.runs(), &key).expect(200);
 }
 

@@ -48,9 +48,7 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     input::no_idempotency_key(&request)?;
     // It would be none of its own.
-    if principal.workspaces != Scope::All {
-        return Err(Problem::new(Code::AllWorkspacesRequired, "only who may see every workspace can make one"));
-    }
+    require_all(&principal, "can make one")?;
     let new: NewWorkspace = body.required()?;
     let (id, name) = (WorkspaceId::generate(), name(&new.name)?);
     let (slug, other) = match new.slug.as_deref().map(given_slug).transpose()? {
@@ -120,6 +118,9 @@ async fn change(
     let given: ChangedWorkspace = body.required()?;
     let new = (given.name.as_deref().map(name).transpose()?, given.slug.as_deref().map(given_slug).transpose()?);
     if new.1.as_ref().is_some_and(|slug| *slug != before.slug) {
+        // Who took `local`, before it is there, would be sent what others mean for the service's own; and the answer
+        // tells of workspaces that the caller may not see.
+        require_all(&principal, "can change a slug")?;
         keep_own(&before)?;
     }
     if new != (None, None) {
@@ -139,6 +140,15 @@ async fn delete(
     let deleted = registry.delete(workspace.id, Deletable::Workspace).await;
     deleted.map_err(|error| errors::delete(error, "the workspace", Code::WorkspaceInUse))?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+fn require_all(principal: &Principal, to: &str) -> Result<(), Problem> {
+    match &principal.workspaces {
+        Scope::All => Ok(()),
+        Scope::Only(_) => {
+            Err(Problem::new(Code::AllWorkspacesRequired, format!("only who may see every workspace {to}")))
+        }
+    }
 }
 
 /// The one that is meant by requests that name none.
