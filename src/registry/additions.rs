@@ -8,7 +8,7 @@ use super::services::Services;
 use crate::domain::configuration::{Configuration, Document};
 use crate::files::Location;
 use crate::package::{self, ImportError, Limits, PackageLocks, TemplateError, TreeError};
-use crate::store::StoreError;
+use crate::store::{AddInputError, StoreError};
 use crate::worker::WorkContext;
 
 /// Why something with files and a row could not be added.
@@ -16,8 +16,20 @@ use crate::worker::WorkContext;
 pub enum AddError<E> {
     #[error("the files cannot be made")]
     Files(E),
+    /// It was deleted while the files were made.
+    #[error("the workspace does not exist any more")]
+    WorkspaceGone,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl<E> From<AddInputError> for AddError<E> {
+    fn from(error: AddInputError) -> Self {
+        match error {
+            AddInputError::WorkspaceGone => Self::WorkspaceGone,
+            AddInputError::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// Where the files of a new configuration come from.

@@ -3,15 +3,13 @@
 //! Law: the row goes first. Files stay for a while, so that an operator can take a mistake back, and are removed by
 //! maintenance; logs, summaries and outputs of runs are none of them, and stay.
 
-use std::path::PathBuf;
-
 use chrono::Utc;
 
 use super::core::Core;
 use crate::blocking::blocking;
-use crate::domain::WorkspaceId;
 use crate::domain::configuration::{Configuration, Document};
 use crate::domain::time::Timestamp;
+use crate::domain::{DocumentId, WorkspaceId};
 use crate::store::{Deletable, DeleteError, Deleted, StoreError};
 
 /// What one round does at most; the next one goes on.
@@ -56,7 +54,7 @@ pub async fn expire_documents(core: &Core, by: Timestamp) -> Result<Tidied, Stor
     let expired = core.services.store.expired_documents(by, MOST).await?;
     let mut tidied = Tidied { is_cut: expired.len() as u64 == MOST, ..Tidied::default() };
     for (workspace_id, id) in expired {
-        match delete(core, workspace_id, Deletable::Document(id)).await {
+        match expire(core, workspace_id, id, by).await {
             Ok(()) => tidied.done += 1,
             Err(DeleteError::InUse { .. } | DeleteError::NotFound | DeleteError::Active) => tidied.skipped += 1,
             Err(DeleteError::Store(error)) => tidied.errors.push(format!("{id}: {error}")),
@@ -65,14 +63,17 @@ pub async fn expire_documents(core: &Core, by: Timestamp) -> Result<Tidied, Stor
     Ok(tidied)
 }
 
+async fn expire(core: &Core, workspace_id: WorkspaceId, id: DocumentId, by: Timestamp) -> Result<(), DeleteError> {
+    settle(core, workspace_id, Deletable::Document(id)).await?;
+    core.services.store.delete_expired(workspace_id, id, by, Utc::now()).await
+}
+
 /// Removes the files of what was deleted before this.
 pub async fn remove_files(core: &Core, before: Timestamp) -> Result<Tidied, StoreError> {
     let deleted = core.services.store.deleted_with_files(before, MOST).await?;
     let mut tidied = Tidied { is_cut: deleted.len() as u64 >= MOST, ..Tidied::default() };
     for Deleted { workspace_id, what } in deleted {
-        let Some(path) = path(workspace_id, what) else { continue };
-        let (trash, path) = (core.services.work.trash.clone(), core.services.work.data_dir.join(path));
-        if blocking(move || Ok(trash.discard(&path))).await.unwrap_or(false) {
+        if discard(core, workspace_id, what).await {
             core.services.store.set_files_removed(what, Utc::now()).await?;
             tidied.done += 1;
         } else {
@@ -82,11 +83,17 @@ pub async fn remove_files(core: &Core, before: Timestamp) -> Result<Tidied, Stor
     Ok(tidied)
 }
 
-/// Relative to the data directory.
-fn path(workspace_id: WorkspaceId, what: Deletable) -> Option<PathBuf> {
-    match what {
-        Deletable::Document(id) => Some(Document::path_of(workspace_id, id)),
-        Deletable::Configuration(id) => Some(Configuration::directory_of(workspace_id, id)),
-        Deletable::Workspace => None,
-    }
+async fn discard(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> bool {
+    let work = core.services.work.clone();
+    let discard = move || match what {
+        Deletable::Document(id) => work.trash.discard(&work.location(Document::path_of(workspace_id, id)).path()),
+        Deletable::Configuration(id) => {
+            let path = work.location(Configuration::directory_of(workspace_id, id)).path();
+            // A clone that was begun before the deletion gets all files.
+            work.packages.exchanging(&path, || work.trash.discard(&path))
+        }
+        // It has no files but those of what is in it.
+        Deletable::Workspace => true,
+    };
+    blocking(move || Ok(discard())).await.unwrap_or(false)
 }

@@ -8,16 +8,23 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMan
 use super::cells::{Cells, storable};
 use super::listable::Listable;
 use super::listable::{Source, columns};
-use super::{Store, StoreError};
+use super::{AddInputError, Store, StoreError, deletion};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
 impl Store {
-    pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), StoreError> {
-        Entity::insert(storable(row(configuration))).exec_without_returning(&*self.write().await).await?;
-        Ok(())
+    /// Only while its workspace is there, which is then not deleted without it.
+    pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), AddInputError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        if !deletion::hold_workspace(&transaction, configuration.workspace_id).await? {
+            transaction.rollback().await?;
+            return Err(AddInputError::WorkspaceGone);
+        }
+        Entity::insert(storable(row(configuration))).exec_without_returning(&transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     pub async fn find_configuration(

@@ -68,13 +68,28 @@ impl Store {
     ) -> Result<(), DeleteError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
-        match delete(&transaction, workspace_id, what, micros(at)).await {
-            Ok(()) => Ok(transaction.commit().await?),
-            Err(refused) => {
-                transaction.rollback().await?;
-                Err(refused)
-            }
-        }
+        let deleted = delete(&transaction, workspace_id, what, micros(at)).await;
+        finish(transaction, deleted).await
+    }
+
+    /// As [`Store::delete_input`], of a document that has expired by then. Not found when its time has been put off
+    /// since it was listed.
+    pub async fn delete_expired(
+        &self,
+        workspace_id: WorkspaceId,
+        id: DocumentId,
+        by: Timestamp,
+        at: Timestamp,
+    ) -> Result<(), DeleteError> {
+        let (what, expired) = (Deletable::Document(id), document::Column::ExpiresAt.lte(micros(by)));
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        let deleted = match delete_documents(&transaction, workspace_id, is(id).add(expired), micros(at)).await {
+            Ok(0) => Err(DeleteError::NotFound),
+            Ok(_) => refuse_in_use(&transaction, workspace_id, what).await,
+            Err(error) => Err(error.into()),
+        };
+        finish(transaction, deleted).await
     }
 
     /// Work that has not ended, by its row, and uses this.
@@ -171,32 +186,57 @@ async fn delete(
     at: Timestamp,
 ) -> Result<(), DeleteError> {
     match what {
-        Deletable::Document(id) => delete_documents(transaction, workspace_id, Some(id), at).await?,
+        Deletable::Document(id) => match delete_documents(transaction, workspace_id, is(id), at).await? {
+            0 => return Err(DeleteError::NotFound),
+            _ => {}
+        },
         Deletable::Configuration(id) => delete_configurations(transaction, workspace_id, Some(id), at).await?,
         Deletable::Workspace => delete_workspace(transaction, workspace_id, at).await?,
     }
+    refuse_in_use(transaction, workspace_id, what).await
+}
+
+/// Asked when it is deleted already, as this transaction sees it: whoever stores work on it now waits for the end of that.
+async fn refuse_in_use(
+    transaction: &DatabaseTransaction,
+    workspace_id: WorkspaceId,
+    what: Deletable,
+) -> Result<(), DeleteError> {
     match live(transaction, workspace_id, what).await?.len() {
         0 => Ok(()),
         live => Err(DeleteError::InUse { live }),
     }
 }
 
-/// One of them, or all that the workspace has.
+/// A refusal changes nothing.
+async fn finish(transaction: DatabaseTransaction, deleted: Result<(), DeleteError>) -> Result<(), DeleteError> {
+    match deleted {
+        Ok(()) => Ok(transaction.commit().await?),
+        Err(refused) => {
+            transaction.rollback().await?;
+            Err(refused)
+        }
+    }
+}
+
+fn is(id: DocumentId) -> Condition {
+    Condition::all().add(document::Column::Id.eq(id.to_string()))
+}
+
+/// Those of the workspace that are meant. Gives their number.
 async fn delete_documents(
     transaction: &DatabaseTransaction,
     workspace_id: WorkspaceId,
-    one: Option<DocumentId>,
+    those: Condition,
     at: Timestamp,
-) -> Result<(), DeleteError> {
-    use document::Column::{DeletedAt, Id, WorkspaceId as Of};
+) -> Result<u64, DbErr> {
+    use document::Column::{DeletedAt, WorkspaceId as Of};
     let change = document::ActiveModel { deleted_at: Set(Some(at)), ..Default::default() };
     let update = document::Entity::update_many().set(change).filter(Of.eq(workspace_id.to_string()));
-    let those = Condition::all().add_option(one.map(|id| Id.eq(id.to_string())));
-    let updated = update.filter(DeletedAt.is_null()).filter(those).exec(transaction).await?;
-    if one.is_some() && updated.rows_affected == 0 { Err(DeleteError::NotFound) } else { Ok(()) }
+    Ok(update.filter(DeletedAt.is_null()).filter(those).exec(transaction).await?.rows_affected)
 }
 
-/// As [`delete_documents`]. The active one goes only with its workspace.
+/// One of them, or all that the workspace has. The active one goes only with its workspace.
 async fn delete_configurations(
     transaction: &DatabaseTransaction,
     workspace_id: WorkspaceId,
@@ -235,7 +275,8 @@ async fn delete_workspace(
     let update = workspace::Entity::update_many().set(change);
     update.filter(workspace::Column::Id.eq(workspace_id.to_string())).exec(transaction).await?;
     delete_configurations(transaction, workspace_id, None, at).await?;
-    delete_documents(transaction, workspace_id, None, at).await
+    delete_documents(transaction, workspace_id, Condition::all(), at).await?;
+    Ok(())
 }
 
 async fn live(
@@ -288,6 +329,11 @@ pub(super) async fn hold_configuration(
     id: ConfigurationId,
 ) -> Result<(), InsertError> {
     use configuration::Column::{DeletedAt, WorkspaceId as Of};
+    // First, as who deletes the workspace does. Work refers to both, and so locks the workspace in any case: later, each
+    // would wait for the other.
+    if !hold_workspace(transaction, workspace_id).await? {
+        return Err(InsertError::OriginGone);
+    }
     let select = configuration::Entity::find_by_id(id.to_string()).filter(Of.eq(workspace_id.to_string()));
     let held = select.filter(DeletedAt.is_null()).lock_shared().one(transaction).await?;
     held.map(drop).ok_or(InsertError::OriginGone)
@@ -319,6 +365,7 @@ mod tests {
     use crate::domain::run::{Run, RunOptions, RunState};
     use crate::domain::status::RunStatus;
     use crate::domain::work::Work as _;
+    use crate::store::AddInputError;
     use crate::store::fixture::{TestStore, all, at, build, document, execution, run, workflow};
 
     fn run_on(of: &Configuration, documents: &[&Document]) -> Run {
@@ -431,6 +478,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_run_and_the_deletion_of_its_workspace_one_comes_first() {
+        let (store, _) = TestStore::furnished().await;
+        for number in 0..20 {
+            let configuration = store.furnish(&format!("w{number}")).await;
+            let (of, run) = (configuration.workspace_id, run(&configuration));
+            let (made, deleted) =
+                tokio::join!(store.insert(&run, None), store.delete_input(of, Deletable::Workspace, at(20)));
+            match (made, deleted) {
+                (Ok(()), Err(DeleteError::InUse { .. })) | (Err(InsertError::OriginGone), Ok(())) => {}
+                both => panic!("{both:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn files_of_what_was_deleted_are_removed_once_and_not_too_early() {
         let (store, configuration) = TestStore::furnished().await;
         let of = configuration.workspace_id;
@@ -464,6 +526,31 @@ mod tests {
         assert_eq!(store.expired_documents(at(30), 10).await.unwrap(), [(of, first.id), (of, second.id)]);
         store.delete_input(of, Deletable::Document(first.id), at(30)).await.unwrap();
         assert_eq!(store.expired_documents(at(30), 10).await.unwrap(), [(of, second.id)]);
+        for expires_at in [None, Some(at(40))] {
+            let put_off = DocumentChange { expires_at: Some(expires_at), ..DocumentChange::default() };
+            store.change_document(of, second.id, &put_off, at(30)).await.unwrap();
+            let late = store.delete_expired(of, second.id, at(30), at(30)).await;
+            assert!(matches!(late, Err(DeleteError::NotFound)), "{late:?}");
+        }
+        store.insert(&run_on(&configuration, &[&second]), None).await.unwrap();
+        let used = store.delete_expired(of, second.id, at(40), at(41)).await;
+        assert!(matches!(used, Err(DeleteError::InUse { live: 1 })), "{used:?}");
+        store.delete_expired(of, later.id, at(40), at(41)).await.unwrap();
+        assert_eq!(store.find_document(&Scope::All, later.id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_put_into_a_workspace_that_is_deleted() {
+        let (store, existing) = TestStore::furnished().await;
+        let of = existing.workspace_id;
+        store.delete_input(of, Deletable::Workspace, at(20)).await.unwrap();
+        let refused = [
+            store.insert_document(&document(of)).await,
+            store.insert_configuration(&Configuration::draft(of, "Late", at(21))).await,
+        ];
+        for refused in refused {
+            assert!(matches!(refused, Err(AddInputError::WorkspaceGone)), "{refused:?}");
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use sea_orm::{
 
 use super::cells::{Cells, json, plain, storable, stored};
 use super::listable::{Listable, Source, column_source, columns};
-use super::{Store, StoreError};
+use super::{AddInputError, Store, StoreError, deletion};
 use crate::domain::configuration::{Document, DocumentChange, LastRun};
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
@@ -25,9 +25,14 @@ use crate::domain::{DocumentId, WorkspaceId};
 const BATCH: usize = 500;
 
 impl Store {
-    pub async fn insert_document(&self, document: &Document) -> Result<(), StoreError> {
+    /// Only while its workspace is there, which is then not deleted without it.
+    pub async fn insert_document(&self, document: &Document) -> Result<(), AddInputError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
+        if !deletion::hold_workspace(&transaction, document.workspace_id).await? {
+            transaction.rollback().await?;
+            return Err(AddInputError::WorkspaceGone);
+        }
         Entity::insert(storable(row(document))).exec_without_returning(&transaction).await?;
         insert_tags(&transaction, document.id, &document.tags).await?;
         Ok(transaction.commit().await?)

@@ -45,4 +45,4 @@ pub use rows::{InsertError, StoredWork};
 pub use schema::SchemaStatus;
 pub use workflow::{DeleteWorkflowError, InsertWorkflowError, ReplaceWorkflowError};
 pub use workflow_document::{ChangeDocumentError, CreateDocumentError};
-pub use workspace::{ChangeWorkspaceError, InsertWorkspaceError};
+pub use workspace::{AddInputError, ChangeWorkspaceError, InsertWorkspaceError};

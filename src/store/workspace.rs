@@ -33,6 +33,21 @@ pub enum ChangeWorkspaceError {
     Store(#[from] StoreError),
 }
 
+/// A document or a configuration was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AddInputError {
+    #[error("the workspace does not exist any more")]
+    WorkspaceGone,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for AddInputError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(of)) if of.contains("slug"))
 }

@@ -81,6 +81,7 @@ async fn upload(
     let added = registry.add_document(document, move |place| upload.move_to(place)).await;
     let document = added.map_err(|error| match error {
         AddError::Files(error) => Problem::internal(error),
+        AddError::WorkspaceGone => Problem::not_found("the workspace"),
         AddError::Store(error) => error.into(),
     })?;
     let location = paths::document(workspace_id, document.id);
