@@ -33,7 +33,9 @@ use crate::catalogue;
 use crate::config::{AccessSettings, Settings};
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::http::connection::Connections;
+use crate::http::contract;
 use crate::http::ports::{self, NoMaintenance};
+use crate::http::route::all::describe;
 use crate::http::server::{self, HttpEnd};
 use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services};
@@ -191,6 +193,11 @@ async fn open_access(data: &DataDir) -> Result<Access, StoreError> {
 
 pub fn session_limits(settings: &AccessSettings) -> SessionLimits {
     SessionLimits { idle: settings.session_idle, total: settings.session_total }
+}
+
+/// The contract of the interface, as `docs/openapi.json` has it.
+pub fn contract() -> String {
+    contract::document_text(&describe())
 }
 
 /// The interface asks for maintenance through this, since it does not know who does it.

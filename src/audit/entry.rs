@@ -1,11 +1,13 @@
 //! One entry, and what is asked for.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::time::Timestamp;
 
 /// Who has asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditActor)]
 pub struct Actor {
     pub name: String,
     /// Of the API key; null where nobody signs in.
@@ -14,8 +16,10 @@ pub struct Actor {
 }
 
 /// A request that was to change something, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditRecord)]
 pub struct Record {
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     pub request_id: String,
     pub actor: Actor,
@@ -29,7 +33,8 @@ pub struct Record {
 }
 
 /// A record in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     pub sequence: u64,
     #[serde(flatten)]
@@ -37,7 +42,8 @@ pub struct Entry {
 }
 
 /// Entries behind a position.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuditPage)]
 pub struct Page {
     pub items: Vec<Entry>,
     /// The position of the next page.

@@ -94,6 +94,9 @@ fn keep_damaged(dir: &Dir, mut file: &File, size: u64, first: u64) -> io::Result
 /// At most `limit` entries behind a position, of those up to `last`. An entry that is there and cannot be read is an error:
 /// a page has no holes.
 pub fn page(dir: &Dir, after: u64, last: u64, limit: usize) -> io::Result<Vec<Entry>> {
+    if after >= last {
+        return Ok(Vec::new());
+    }
     let firsts = firsts(dir)?;
     let begin = firsts.partition_point(|first| *first <= after + 1).saturating_sub(1);
     let mut found = Vec::new();
@@ -108,7 +111,7 @@ pub fn page(dir: &Dir, after: u64, last: u64, limit: usize) -> io::Result<Vec<En
             found.len() < limit
         })?;
     }
-    let wanted = last.saturating_sub(after).min(limit as u64);
+    let wanted = (last - after).min(limit as u64);
     let is_dense = found.iter().zip(after + 1..).all(|(entry, sequence)| entry.sequence == sequence);
     if found.len() as u64 == wanted && is_dense { Ok(found) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

@@ -38,6 +38,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::app;
 use crate::config::{Environment, Flag, Settings, SettingsError, Sources};
 
 use exit::{CommandError, Exit};
@@ -83,6 +84,7 @@ const MEANINGLESS: &[(&[&str], &[&str])] = &[
     (&["migrate"], &["server", "key", "verbose"]),
     (&["backup"], &["server", "key"]),
     (&["restore"], &["server", "key", "verbose"]),
+    (&["openapi"], &["data_dir", "config", "server", "key", "verbose"]),
     (&["replay"], &["data_dir", "config", "server", "key", "verbose"]),
     (&["workflows", "validate"], &["data_dir", "config", "server", "key", "verbose"]),
 ];
@@ -127,6 +129,8 @@ enum Command {
     Config,
     /// Check this machine: isolation, interpreter, directories, database. Starts nothing; exits with 1 if anything fails.
     Doctor,
+    /// Print the contract of the interface, an OpenAPI document; needs no service.
+    Openapi,
     /// Print the summary of a log file; needs no service.
     Replay(replay::ReplayArgs),
 }
@@ -197,6 +201,10 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Replay(arguments) => replay::replay(arguments),
         Command::Config => Ok(show_settings(&settings()?)),
         Command::Doctor => doctor::doctor(settings()?).await,
+        Command::Openapi => {
+            output::print_line(app::contract().trim_end());
+            Ok(Exit::Succeeded)
+        }
         Command::Workflows(command) => workflows::workflows(command, settings, server).await,
         Command::Exec(command) => exec::exec(command, settings()?, server).await,
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,

@@ -1,6 +1,7 @@
 //! A build as its row keeps it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::failure::BuildErrorCode;
 use super::id::NodeId;
@@ -57,7 +58,7 @@ impl Build {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BuildError {
     pub code: BuildErrorCode,
     pub message: String,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::status::text_enum;
 use super::text::is_identifier;
@@ -60,6 +61,14 @@ impl Label {
     }
 }
 
+impl utoipa::PartialSchema for Label {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        super::schema::text("[A-Za-z][A-Za-z0-9_.-]{0,63}")
+    }
+}
+
+impl utoipa::ToSchema for Label {}
+
 impl std::fmt::Display for Label {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -79,7 +88,7 @@ impl From<Stage> for Label {
 }
 
 /// `failure` of a run that did not succeed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunFailure {
     pub code: Label,
     pub stage: Label,

@@ -70,6 +70,14 @@ macro_rules! ids {
             }
         }
 
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $crate::domain::schema::id(Self::PREFIX)
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
         impl FromStr for $name {
             type Err = $crate::domain::id::InvalidId;
             fn from_str(text: &str) -> Result<Self, Self::Err> {

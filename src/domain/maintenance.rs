@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::time::{Timestamp, serde_micros};
 
@@ -10,7 +11,7 @@ use super::time::{Timestamp, serde_micros};
 const REPORTED: usize = 20;
 
 /// The observable state of the actor that makes rounds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MaintenanceState {
     /// Counted from 1; more than that after a panic.
     pub generation: u64,
@@ -21,9 +22,10 @@ pub struct MaintenanceState {
 }
 
 /// One round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MaintenanceReport {
     #[serde(with = "serde_micros")]
+    #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
     pub duration_ms: u64,
     pub tasks: Vec<TaskReport>,
@@ -37,7 +39,7 @@ impl MaintenanceReport {
 }
 
 /// One task of a round.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct TaskReport {
     pub name: Cow<'static, str>,
     pub done: u64,

@@ -3,6 +3,7 @@
 //! Law: a value of these types is valid. Whatever comes from outside is parsed here once, and the
 //! rest of the code cannot hold an invalid one. No framework, and no clock or randomness but in [`id`].
 
+pub(crate) mod schema;
 pub mod id;
 pub mod text;
 pub mod json;

@@ -70,6 +70,14 @@ impl Serialize for MicroUsd {
     }
 }
 
+impl utoipa::PartialSchema for MicroUsd {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        super::schema::text("-?[0-9]+[.][0-9]{6}")
+    }
+}
+
+impl utoipa::ToSchema for MicroUsd {}
+
 impl<'de> Deserialize<'de> for MicroUsd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::money::MicroUsd;
 use super::question::Question;
@@ -40,7 +41,7 @@ impl std::fmt::Display for StepKey {
 }
 
 /// What is wrong with a reply, or with a document: where (a JSON pointer, empty for the whole), what, and by which rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     pub code: String,
     pub path: String,
@@ -69,7 +70,7 @@ text_enum! {
 }
 
 /// `error` of a step that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepError {
     pub code: StepErrorCode,
     pub message: String,
@@ -94,7 +95,7 @@ text_enum! {
 }
 
 /// `failure` of an execution that did not complete.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExecutionFailure {
     pub code: ExecutionFailureCode,
     /// The step that it failed for, if it was one.
@@ -104,7 +105,7 @@ pub struct ExecutionFailure {
 }
 
 /// A version of a document that a step has read or written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DocumentRef {
     pub document_id: DocumentId,
     pub document_type: String,
@@ -112,7 +113,7 @@ pub struct DocumentRef {
 }
 
 /// A version that a step has written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Product {
     pub step_id: String,
     pub item: Option<String>,
@@ -142,7 +143,7 @@ text_enum! {
 }
 
 /// Something that waits for a person.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Pending {
     pub step_id: String,
     pub item: Option<String>,
@@ -150,13 +151,14 @@ pub struct Pending {
     pub clarification_id: Option<ClarificationId>,
     pub questions: Option<Vec<Question>>,
     #[serde(with = "super::time::serde_micros_option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub deadline: Option<Timestamp>,
     pub document: Option<DocumentRef>,
     pub accepted_by: Option<Vec<String>>,
 }
 
 /// What calls have used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     pub cost_usd: MicroUsd,
     pub input_tokens: u64,

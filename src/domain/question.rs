@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::status::text_enum;
 
@@ -17,7 +18,7 @@ text_enum! {
 }
 
 /// One question of a set; `required` is what counts, the rest helps the person who answers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Question {
     pub id: String,
     pub text: String,
@@ -35,14 +36,14 @@ pub struct Question {
     pub references: Option<Vec<Reference>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Choice {
     pub value: String,
     pub label: String,
 }
 
 /// What a question speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reference {
     pub kind: String,
     #[serde(rename = "ref")]

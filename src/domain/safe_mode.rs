@@ -1,8 +1,9 @@
 //! Safe mode: the service answers, and begins nothing new.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SafeMode {
     pub enabled: bool,
     /// Why, for those who are refused.

@@ -233,16 +233,16 @@ impl Dir {
         Ok(false)
     }
 
-    /// Makes everything durable that is on its file system.
-    pub fn sync_file_system(&self) -> io::Result<()> {
-        Ok(nix::unistd::syncfs(&self.0)?)
-    }
-
     /// When a name came into it or went from it last.
     pub fn modified(&self) -> io::Result<SystemTime> {
         let stat = fstat(&self.0)?;
         let seconds = Duration::from_secs(stat.st_mtime.try_into().unwrap_or(0));
         Ok(UNIX_EPOCH + seconds + Duration::from_nanos(stat.st_mtime_nsec.try_into().unwrap_or(0)))
+    }
+
+    /// Makes everything durable that is on its file system.
+    pub fn sync_file_system(&self) -> io::Result<()> {
+        Ok(nix::unistd::syncfs(&self.0)?)
     }
 
     /// Makes the names in it durable.

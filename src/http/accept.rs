@@ -23,6 +23,11 @@ pub fn preferred<F: Copy>(request: &HttpRequest, offers: &[(&str, F)]) -> Option
     liked.rev().max_by_key(|(liking, _)| *liking).map(|(_, form)| form)
 }
 
+/// Whether the client says that it takes this media type.
+pub fn accepts(request: &HttpRequest, media_type: &str) -> bool {
+    preferred(request, &[(media_type, ())]).is_some()
+}
+
 /// 0 when the range does not hold the type.
 fn exactness(range: &str, offer: &str) -> u8 {
     match (range, range.strip_suffix("/*")) {

@@ -4,7 +4,7 @@ use super::problem::{Code, Problem};
 use super::query::RawQuery;
 use crate::package::{EntryContent, PackageEntry};
 
-const MOST: u64 = 5000;
+pub const MOST: u64 = 5000;
 const UNLESS_TOLD: u64 = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

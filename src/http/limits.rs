@@ -19,6 +19,8 @@ use super::auth::Decision;
 use super::peer::Client;
 use super::problem::{Code, Problem};
 
+/// Paths that are asked by those who must know, and cost little.
+pub const UNLIMITED: &str = "/health/";
 /// How often what is known of callers is looked through, in requests.
 const SWEEP: u64 = 10_000;
 
@@ -44,14 +46,14 @@ impl Caller {
     }
 }
 
-/// Refuses who asks too often. Health is asked by those who must know, and costs little.
+/// Refuses who asks too often, [`UNLIMITED`] paths aside.
 pub async fn limit_rate(
     limit: web::Data<Option<RateLimit>>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if let Some(limit) = &**limit
-        && !request.path().starts_with("/health/")
+        && !request.path().starts_with(UNLIMITED)
         && let Err(wait) = limit.check(&caller_of(&request))
     {
         let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);

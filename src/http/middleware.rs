@@ -18,6 +18,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseErro
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::accept::accepts;
 use super::problem::{Code, FieldError, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,6 +105,8 @@ impl actix_web::Responder for Problem {
 struct Context {
     request_id: String,
     path: String,
+    /// The client takes JSON, and no problems.
+    takes_plain_json: bool,
 }
 
 impl Context {
@@ -113,7 +116,9 @@ impl Context {
             Some(id) => id.to_owned(),
             None => format!("req_{}", ulid::Ulid::generate()),
         };
-        Self { request_id, path: request.path().to_owned() }
+        let takes = |media_type| accepts(request.request(), media_type);
+        let takes_plain_json = takes("application/json") && !takes("application/problem+json");
+        Self { request_id, path: request.path().to_owned(), takes_plain_json }
     }
 
     fn span(&self, request: &ServiceRequest) -> tracing::Span {
@@ -142,11 +147,19 @@ impl Context {
             header::WWW_AUTHENTICATE,
         ];
         let kept = kept.map(|name| response.headers().get(&name).map(|value| (name.clone(), value.clone())));
-        let mut answer = problem.render(Some(&self.path), Some(&self.request_id));
+        let mut answer = self.render(problem);
         for (name, value) in kept.into_iter().flatten() {
             answer.headers_mut().insert(name, value);
         }
         response.into_response(answer)
+    }
+
+    fn render(&self, problem: &Problem) -> HttpResponse {
+        let mut answer = problem.render(Some(&self.path), Some(&self.request_id));
+        if self.takes_plain_json {
+            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        answer
     }
 
     fn seal(&self, headers: &mut HeaderMap) {
@@ -189,7 +202,7 @@ impl ResponseError for Sealed {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut answer = self.problem.render(Some(&self.context.path), Some(&self.context.request_id));
+        let mut answer = self.context.render(&self.problem);
         self.context.seal(answer.headers_mut());
         answer
     }

@@ -27,6 +27,7 @@ pub mod filter;
 pub mod files_query;
 pub mod list;
 pub mod respond;
+pub mod contract;
 pub mod route;
 pub mod connection;
 pub mod tls;

@@ -23,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::audited::{audited, write_entry};
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
+use super::contract::Document;
 use super::cors::cors;
 use super::limits::{RateLimit, limit_rate};
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
@@ -77,6 +78,7 @@ struct Shared {
     requests: web::Data<RequestMeters>,
     access: web::Data<Access>,
     check: web::Data<LoopbackCheck>,
+    contract: web::Data<Document>,
     origins: Vec<String>,
     proxies: web::Data<TrustedProxies>,
     time: RequestTime,
@@ -102,6 +104,7 @@ pub fn bind(
         requests: web::Data::new(RequestMeters::default()),
         access: web::Data::new(access),
         check: web::Data::new(check),
+        contract: web::Data::new(Document::of(&route::all::describe())),
         origins,
         proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
         time: RequestTime(settings.server.request_timeout),
@@ -230,6 +233,7 @@ fn application(
         .app_data(shared.requests.clone())
         .app_data(shared.access.clone())
         .app_data(shared.check.clone())
+        .app_data(shared.contract.clone())
         .app_data(shared.proxies.clone())
         .app_data(web::Data::new(shared.time))
         .app_data(shared.rate.clone())
@@ -253,7 +257,7 @@ fn application(
         .wrap(from_fn(find_client))
         .wrap(from_fn(hand_over))
         .configure(configure_errors)
-        .configure(route::mount)
+        .configure(route::all::mount)
 }
 
 fn too_many() -> io::Error {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
+use utoipa::ToSchema;
 
 use crate::domain::build::Build;
 use crate::domain::{BuildId, StreamKey};
@@ -69,7 +70,7 @@ impl Entry {
 }
 
 /// The observable state of the actors of one piece of work: its session's, and its stream's.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ActorState {
     pub kind: &'static str,
     pub id: String,
@@ -78,7 +79,7 @@ pub struct ActorState {
     pub stream: StreamState,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StreamState {
     pub sequence: u64,
     pub bytes: u64,

@@ -12,6 +12,7 @@ use actix::{
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
 use super::inbox::{Answer, AnswerError, Inbox, Submitted};
 use super::stage::Stage;
@@ -90,7 +91,7 @@ pub struct Interrupt;
 pub struct Observe;
 
 /// The observable state of a piece of work.
-#[derive(Debug, Clone, Serialize, actix::MessageResponse)]
+#[derive(Debug, Clone, Serialize, actix::MessageResponse, ToSchema)]
 pub struct WorkState {
     /// What the session is doing.
     pub stage: &'static str,

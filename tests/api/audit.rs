@@ -44,6 +44,7 @@ fn every_change_leaves_an_entry_and_reading_leaves_none() {
     for wrong in ["limit=0", "limit=1001", "after_sequence=x", "before=3"] {
         app.get(&format!("/api/v1/audit?{wrong}")).problem(400, "invalid_query");
     }
+    assert!([1 << 40, u64::MAX].iter().all(|position| entries(&app, *position).is_empty()), "beyond its end");
     let all = entries(&app, 0);
     let app = app.restart();
     assert_eq!(entries(&app, 0)[..all.len()], all[..], "it outlives the service");

@@ -1,4 +1,4 @@
-//! Every path and method: without a key, with too low a role, and from another workspace.
+//! Every path and method of the contract: without a key, with too low a role, and from another workspace.
 
 use std::collections::BTreeMap;
 
@@ -6,174 +6,60 @@ use crate::sign_in::{app, key_of, make_key, with_key};
 use crate::support::executions::id_of;
 use crate::support::{Project, Request, Response, TestApp, Value, definitions, json};
 
-/// Every method and path.
-const OPERATIONS: &str = "\
-GET /
-GET /api/v1/api-keys
-POST /api/v1/api-keys
-DELETE /api/v1/api-keys/{key}
-GET /api/v1/api-keys/{key}
-GET /api/v1/audit
-GET /api/v1/builds/{id}
-POST /api/v1/builds/{id}/cancel
-GET /api/v1/builds/{id}/events
-GET /api/v1/builds/{id}/events/download
-GET /api/v1/builds/{id}/events/stream
-GET /api/v1/builds/{id}/logfile
-GET /api/v1/builds/{id}/logs
-GET /api/v1/configurations/{configuration}/runs
-POST /api/v1/configurations/{configuration}/runs
-GET /api/v1/documents
-POST /api/v1/documents
-GET /api/v1/documents/{document}
-PUT /api/v1/documents/{document}
-GET /api/v1/documents/{document}/versions
-GET /api/v1/events/stream
-GET /api/v1/executions
-POST /api/v1/executions
-GET /api/v1/executions/{execution}/steps
-POST /api/v1/executions/{execution}/steps/{step}/acceptance
-POST /api/v1/executions/{execution}/steps/{step}/clarification
-GET /api/v1/executions/{id}
-POST /api/v1/executions/{id}/cancel
-GET /api/v1/executions/{id}/events
-GET /api/v1/executions/{id}/events/download
-GET /api/v1/executions/{id}/events/stream
-POST /api/v1/executions/{id}/retry
-GET /api/v1/executions/{id}/stream
-GET /api/v1/health
-GET /api/v1/runs/{id}
-POST /api/v1/runs/{id}/cancel
-GET /api/v1/runs/{id}/events
-GET /api/v1/runs/{id}/events/download
-GET /api/v1/runs/{id}/events/stream
-GET /api/v1/runs/{id}/logfile
-GET /api/v1/runs/{id}/logs
-POST /api/v1/runs/{id}/retry
-GET /api/v1/runs/{run}/diagnostics
-GET /api/v1/runs/{run}/outputs
-GET /api/v1/runs/{run}/outputs/{path}
-GET /api/v1/runs/{run}/summary
-DELETE /api/v1/session
-GET /api/v1/session
-POST /api/v1/session
-POST /api/v1/stream-tickets
-GET /api/v1/system/actors
-POST /api/v1/system/maintenance
-GET /api/v1/system/safe-mode
-PUT /api/v1/system/safe-mode
-GET /api/v1/telemetry/executions/{execution}/costs
-GET /api/v1/telemetry/summary
-GET /api/v1/telemetry/workflows/{workflow}/stats
-GET /api/v1/workflows
-POST /api/v1/workflows
-DELETE /api/v1/workflows/{workflow}
-GET /api/v1/workflows/{workflow}
-PUT /api/v1/workflows/{workflow}
-GET /api/v1/workflows/{workflow}/schema/{step}
-GET /api/v1/workspaces
-POST /api/v1/workspaces
-GET /api/v1/workspaces/{id}/events
-GET /api/v1/workspaces/{id}/events/download
-GET /api/v1/workspaces/{id}/events/stream
-DELETE /api/v1/workspaces/{workspace}
-GET /api/v1/workspaces/{workspace}
-PATCH /api/v1/workspaces/{workspace}
-GET /api/v1/workspaces/{workspace}/configs
-POST /api/v1/workspaces/{workspace}/configs
-POST /api/v1/workspaces/{workspace}/configs/import
-DELETE /api/v1/workspaces/{workspace}/configs/{configuration}
-GET /api/v1/workspaces/{workspace}/configs/{configuration}
-PATCH /api/v1/workspaces/{workspace}/configs/{configuration}
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/activate
-GET /api/v1/workspaces/{workspace}/configs/{configuration}/builds
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/builds
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/deactivate
-DELETE /api/v1/workspaces/{workspace}/configs/{configuration}/directories/{directory}
-PUT /api/v1/workspaces/{workspace}/configs/{configuration}/directories/{directory}
-GET /api/v1/workspaces/{workspace}/configs/{configuration}/export
-GET /api/v1/workspaces/{workspace}/configs/{configuration}/files
-DELETE /api/v1/workspaces/{workspace}/configs/{configuration}/files/{file}
-GET /api/v1/workspaces/{workspace}/configs/{configuration}/files/{file}
-PATCH /api/v1/workspaces/{workspace}/configs/{configuration}/files/{file}
-PUT /api/v1/workspaces/{workspace}/configs/{configuration}/files/{file}
-PUT /api/v1/workspaces/{workspace}/configs/{configuration}/import
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/publish
-GET /api/v1/workspaces/{workspace}/configs/{configuration}/runs
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/runs
-POST /api/v1/workspaces/{workspace}/configs/{configuration}/validate
-GET /api/v1/workspaces/{workspace}/configurations
-POST /api/v1/workspaces/{workspace}/configurations
-POST /api/v1/workspaces/{workspace}/configurations/import
-DELETE /api/v1/workspaces/{workspace}/configurations/{configuration}
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}
-PATCH /api/v1/workspaces/{workspace}/configurations/{configuration}
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/activate
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}/builds
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/builds
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/deactivate
-DELETE /api/v1/workspaces/{workspace}/configurations/{configuration}/directories/{directory}
-PUT /api/v1/workspaces/{workspace}/configurations/{configuration}/directories/{directory}
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}/export
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}/files
-DELETE /api/v1/workspaces/{workspace}/configurations/{configuration}/files/{file}
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}/files/{file}
-PATCH /api/v1/workspaces/{workspace}/configurations/{configuration}/files/{file}
-PUT /api/v1/workspaces/{workspace}/configurations/{configuration}/files/{file}
-PUT /api/v1/workspaces/{workspace}/configurations/{configuration}/import
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/publish
-GET /api/v1/workspaces/{workspace}/configurations/{configuration}/runs
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/runs
-POST /api/v1/workspaces/{workspace}/configurations/{configuration}/validate
-PUT /api/v1/workspaces/{workspace}/default
-GET /api/v1/workspaces/{workspace}/documents
-POST /api/v1/workspaces/{workspace}/documents
-DELETE /api/v1/workspaces/{workspace}/documents/{document}
-GET /api/v1/workspaces/{workspace}/documents/{document}
-PATCH /api/v1/workspaces/{workspace}/documents/{document}
-GET /api/v1/workspaces/{workspace}/documents/{document}/download
-GET /api/v1/workspaces/{workspace}/documents/{document}/sheets
-GET /api/v1/workspaces/{workspace}/runs
-GET /health/live
-GET /health/ready
-GET /metrics
-";
-
-/// What anybody may read.
-const PUBLIC: [&str; 4] = ["/", "/api/v1/health", "/health/live", "/health/ready"];
+/// What is no secret.
+const PUBLIC: [&str; 7] = [
+    "/",
+    "/api/docs",
+    "/api/docs/style.css",
+    "/api/v1/health",
+    "/api/v1/openapi.json",
+    "/health/live",
+    "/health/ready",
+];
+/// It takes its key from the body too, so that it asks for one by itself.
+const SIGN_IN: (&str, &str) = ("POST", "/api/v1/session");
 /// What no role is needed for: who has a key may trade it.
 const OF_EVERY_ROLE: [&str; 2] = ["/api/v1/session", "/api/v1/stream-tickets"];
-/// What an operator may not do in its own workspaces either.
-const OF_ADMINS: (&str, &str) = ("DELETE", "/api/v1/workspaces/{workspace}");
 /// What is each caller's own, so that it has nothing of another's workspace in it.
 const OF_THE_CALLER: [&str; 1] = ["/api/v1/session"];
 
-fn operations() -> Vec<(String, String)> {
-    let split = |line: &str| line.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned()));
-    OPERATIONS.lines().filter_map(split).collect()
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+/// An operation of the contract.
+struct Operation {
+    method: String,
+    path: String,
+    /// None when the contract asks for nobody.
+    role: Option<String>,
 }
 
-/// The routes as they are mounted, by the text of the files that mount them: each has its line above.
-#[test]
-fn the_walk_knows_every_route() {
-    let known = operations();
-    let mut count = 0;
-    for file in std::fs::read_dir("src/http/route").unwrap().flatten() {
-        let text = std::fs::read_to_string(file.path()).unwrap();
-        for (at, _) in text.match_indices("web::resource(\"") {
-            let path = text[at + 15..].split('"').next().unwrap();
-            let plain = path.replace(":.*}", "}");
-            let is_known =
-                known.iter().any(|(_, known)| known.trim_start_matches("/api/v1") == plain || *known == plain);
-            assert!(is_known, "{path} of {} is not walked", file.path().display());
-            count += 1;
-        }
+impl Operation {
+    fn is_write(&self) -> bool {
+        self.method != "GET"
     }
-    assert!(count > 25, "{count}");
+
+    fn is(&self, (method, path): (&str, &str)) -> bool {
+        self.method == method && self.path == path
+    }
+
+    fn needs(&self, role: &str) -> bool {
+        self.role.as_deref() == Some(role)
+    }
 }
 
-fn is_write(method: &str) -> bool {
-    method != "GET"
+/// Every method of every path that the service says it has.
+fn operations(app: &TestApp) -> Vec<Operation> {
+    let document = Request::get("/api/v1/openapi.json").send(app.address).unwrap().expect(200).json();
+    let items = document["paths"].as_object().unwrap().clone();
+    let described = items.iter().flat_map(|(path, item)| METHODS.map(|method| (path, method, &item[method])));
+    let operation = |(path, method, described): (&String, &str, &Value)| Operation {
+        method: method.to_uppercase(),
+        path: path.clone(),
+        role: described["x-ade-role"].as_str().map(str::to_owned),
+    };
+    let operations: Vec<_> = described.filter(|(_, _, described)| described.is_object()).map(operation).collect();
+    assert!(operations.len() > 100, "{}", operations.len());
+    operations
 }
 
 /// One of everything, in one workspace.
@@ -210,7 +96,7 @@ impl World {
             ("execution", execution),
             ("workflow", "walk".to_owned()),
             ("step", "only".to_owned()),
-            ("path", "normalized.xlsx".to_owned()),
+            ("output", "normalized.xlsx".to_owned()),
             ("file", "pyproject.toml".to_owned()),
             ("directory", "src".to_owned()),
             ("key", make_key(app, &json!({"name": "walked", "role": "viewer"})).0),
@@ -223,10 +109,13 @@ impl World {
         let mut path = template.to_owned();
         while let Some((before, rest)) = path.clone().split_once('{') {
             let (name, behind) = rest.split_once('}').expect("a parameter has an end");
-            // What stands before an id of every kind says which kind it is.
+            // What stands before it says of which kind it is.
             let name = match (name, before.rsplit('/').nth(1).unwrap_or_default()) {
                 ("id", collection) => collection.trim_end_matches('s'),
                 ("document", "documents") if before.contains("/workspaces/") => "input",
+                ("path", "files") => "file",
+                ("path", "directories") => "directory",
+                ("path", "outputs") => "output",
                 (name, _) => name,
             };
             let id = self.ids.get(name).unwrap_or_else(|| panic!("{template}: the walk does not know `{name}`"));
@@ -266,9 +155,10 @@ impl World {
         }
     }
 
-    fn request(&self, method: &str, template: &str) -> Request {
+    fn request(&self, operation: &Operation) -> Request {
+        let Operation { method, path: template, .. } = operation;
         let mut path = self.path(template);
-        if is_write(method) {
+        if operation.is_write() {
             let query = path.split_once('?').filter(|_| !template.contains("workflows") || method == "POST");
             path = query.map_or(path.clone(), |(path, _)| path.to_owned());
             if template == "/api/v1/workflows" {
@@ -280,23 +170,30 @@ impl World {
     }
 }
 
-fn named(method: &str, path: &str, answer: &Response) -> String {
-    format!("{method} {path}: {answer}")
+fn named(operation: &Operation, answer: &Response) -> String {
+    format!("{} {}: {answer}", operation.method, operation.path)
 }
 
 #[test]
 fn nothing_but_what_is_public_is_answered_without_a_key() {
     let app = app();
     let world = World::make(&app);
-    for (method, path) in operations() {
-        let answer = world.request(&method, &path).send(app.address).unwrap();
-        let is_public = PUBLIC.contains(&path.as_str());
+    for operation in operations(&app) {
+        let answer = world.request(&operation).send(app.address).unwrap();
+        let is_public = PUBLIC.contains(&operation.path.as_str());
         // Whoever asks for something is asked for a key first, whatever else is wrong with the request.
         let expected = if is_public { 200 } else { 401 };
-        assert_eq!(answer.status(), expected, "{}", named(&method, &path, &answer));
-        if !is_public && method == "GET" {
-            let head = world.request("HEAD", &path);
-            assert_eq!(head.send(app.address).unwrap().status(), 401, "HEAD {path}");
+        assert_eq!(answer.status(), expected, "{}", named(&operation, &answer));
+        // Callers are told so beforehand.
+        assert_eq!(operation.role.is_none(), is_public || operation.is(SIGN_IN), "{}", named(&operation, &answer));
+        if !is_public && !operation.is_write() {
+            let head = Operation { method: "HEAD".to_owned(), ..operation };
+            assert_eq!(
+                Request::new("HEAD", world.path(&head.path)).send(app.address).unwrap().status(),
+                401,
+                "{}",
+                head.path
+            );
         }
     }
 }
@@ -306,19 +203,22 @@ fn a_viewer_changes_nothing_and_an_operator_nothing_of_the_service() {
     let app = app();
     let world = World::make(&app);
     let [viewer, operator] = ["viewer", "operator"].map(|role| key_of(&app, role, &world.project));
-    for (method, path) in operations().into_iter().filter(|(method, _)| is_write(method)) {
-        if OF_EVERY_ROLE.contains(&path.as_str()) {
-            continue;
+    for operation in operations(&app) {
+        if operation.is_write() && !OF_EVERY_ROLE.contains(&operation.path.as_str()) {
+            let answer = with_key(world.request(&operation), &viewer).send(app.address).unwrap();
+            assert_eq!(answer.status(), 403, "{}", named(&operation, &answer));
+            let told = answer.problem(403, "role_required")["required_role"].as_str().map(str::to_owned);
+            assert_eq!(told, operation.role, "{} {}", operation.method, operation.path);
         }
-        let answer = with_key(world.request(&method, &path), &viewer).send(app.address).unwrap();
-        assert_eq!(answer.status(), 403, "{}", named(&method, &path, &answer));
-        answer.problem(403, "role_required");
-    }
-    for (method, path) in operations() {
-        let is_of_the_service = path.starts_with("/api/v1/system/") && is_write(&method);
-        if path.starts_with("/api/v1/api-keys") || is_of_the_service || OF_ADMINS == (method.as_str(), path.as_str()) {
-            let answer = with_key(world.request(&method, &path), &operator).send(app.address).unwrap();
-            assert_eq!(answer.problem(403, "role_required")["required_role"], "admin", "{method} {path}");
+        let is_of_the_service = operation.path.starts_with("/api/v1/system/") && operation.is_write()
+            || ["/api/v1/api-keys", "/api/v1/audit", "/api/v1/system/actors"]
+                .iter()
+                .any(|path| operation.path.starts_with(path))
+            || operation.is(("DELETE", "/api/v1/workspaces/{workspace}"));
+        assert_eq!(operation.needs("admin"), is_of_the_service, "{} {}", operation.method, operation.path);
+        if is_of_the_service {
+            let answer = with_key(world.request(&operation), &operator).send(app.address).unwrap();
+            assert_eq!(answer.problem(403, "role_required")["required_role"], "admin", "{}", operation.path);
         }
     }
 }
@@ -328,32 +228,49 @@ fn what_another_workspace_has_is_nowhere_to_be_found() {
     let app = app();
     let (world, other) = (World::make(&app), app.project());
     let foreign = key_of(&app, "operator", &other);
-    for (method, path) in operations() {
-        let names_something = world.path(&path).chars().any(|it| it == '?') || path.contains('{');
-        let is_of_admins =
-            path.contains("/api-keys") || path.contains("/system/") || OF_ADMINS == (method.as_str(), path.as_str());
-        if PUBLIC.contains(&path.as_str()) || is_of_admins {
-            continue;
-        }
-        let answer = with_key(world.request(&method, &path), &foreign).send(app.address).unwrap();
+    for operation in operations(&app).iter().filter(|operation| operation.role.is_some() && !operation.needs("admin")) {
+        let (template, path) = (&operation.path, world.path(&operation.path));
+        let answer = with_key(world.request(operation), &foreign).send(app.address).unwrap();
         let text = String::from_utf8_lossy(&answer.body);
-        let told = world.ids.values().filter(|id| id.len() > 20 && !world.path(&path).contains(id.as_str()));
-        let told: Vec<_> = told
-            .filter(|id| text.contains(id.as_str()) && !world.body(&path).to_string().contains(id.as_str()))
-            .collect();
-        assert!(told.is_empty(), "{told:?}: {}", named(&method, &path, &answer));
-        if names_something && !OF_THE_CALLER.contains(&path.as_str()) {
-            assert_eq!(answer.status(), 404, "{}", named(&method, &path, &answer));
+        let unsaid =
+            |id: &&String| !path.contains(id.as_str()) && !world.body(template).to_string().contains(id.as_str());
+        let ids = world.ids.values().filter(|id| id.len() > 20).filter(unsaid);
+        let told: Vec<_> = ids.filter(|id| text.contains(id.as_str())).collect();
+        assert!(told.is_empty(), "{told:?}: {}", named(operation, &answer));
+        let names_something = template.contains('{') || path.contains('?');
+        if names_something && !OF_THE_CALLER.contains(&template.as_str()) {
+            assert_eq!(answer.status(), 404, "{}", named(operation, &answer));
         }
     }
     // A key of the right workspace finds it all, so that the walk has asked for what there is.
     let own = key_of(&app, "viewer", &world.project);
-    for (method, path) in operations().into_iter().filter(|(method, path)| !is_write(method) && path.contains('{')) {
+    for operation in operations(&app).iter().filter(|operation| !operation.is_write() && operation.path.contains('{')) {
         // The run of the walk has no such output, and keys are for admins.
-        if path.contains("/api-keys") || path.contains("/outputs/{path}") {
+        if operation.needs("admin") || operation.path.contains("/outputs/{path}") {
             continue;
         }
-        let answer = with_key(world.request(&method, &path), &own).open(app.address).unwrap();
-        assert!(matches!(answer.head.status, 200 | 204), "{method} {path}: {}", answer.head.status);
+        let answer = with_key(world.request(operation), &own).open(app.address).unwrap();
+        assert!(
+            matches!(answer.head.status, 200 | 204),
+            "{} {}: {}",
+            operation.method,
+            operation.path,
+            answer.head.status
+        );
+    }
+}
+
+#[test]
+fn a_method_that_is_not_in_the_contract_is_not_there() {
+    let app = app();
+    let world = World::make(&app);
+    let operations = operations(&app);
+    let is_known = |method: &str, path: &str| operations.iter().any(|operation| operation.is((method, path)));
+    for Operation { path, .. } in &operations {
+        for method in METHODS.map(str::to_uppercase).iter().filter(|method| !is_known(method, path)) {
+            app.send(&Request::new(method, world.path(path))).problem(405, "method_not_allowed");
+        }
+        let head = app.send(&Request::new("HEAD", world.path(path)).header("Accept", "application/json"));
+        assert_eq!(head.status() == 405, !is_known("GET", path), "HEAD {path}: {head}");
     }
 }

@@ -349,3 +349,23 @@ fn a_query_error_has_one_code_on_every_route() {
         assert_eq!(problem["errors"][0]["path"], name, "{problem}");
     }
 }
+
+#[test]
+fn errors_are_json_for_clients_that_know_no_problems() {
+    let app = TestApp::start();
+    for (accept, expected) in [
+        ("application/json", "application/json"),
+        ("application/json;q=0.5, text/html", "application/json"),
+        ("application/json, application/problem+json", "application/problem+json"),
+        ("application/json, */*;q=0.1", "application/problem+json"),
+        ("application/*", "application/problem+json"),
+        ("text/event-stream", "application/problem+json"),
+        ("text/html", "application/problem+json"),
+    ] {
+        for path in ["/api/v1/runs/run_01J00000000000000000000000", "/api/v1/nowhere"] {
+            let answer = app.send(&Request::get(path).header("Accept", accept)).expect(404);
+            assert_eq!(answer.header("content-type"), Some(expected), "{accept}");
+            assert_eq!(answer.json()["code"], "not_found");
+        }
+    }
+}

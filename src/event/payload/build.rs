@@ -1,6 +1,7 @@
 //! Payloads of `build.*`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Environment, PhaseStatus};
 use crate::domain::build::BuildReason;
@@ -22,7 +23,8 @@ text_enum! {
 }
 
 /// `build.created`, always the first event of a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildCreated)]
 #[serde(tag = "status", rename = "queued")]
 pub struct Created {
     pub reason: BuildReason,
@@ -35,21 +37,24 @@ pub struct Created {
 }
 
 /// `build.started`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildStarted)]
 #[serde(tag = "status", rename = "building")]
 pub struct Started {
     pub reason: BuildReason,
 }
 
 /// `build.phase.started`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildPhaseStarted)]
 pub struct PhaseStarted {
     pub phase: Phase,
     pub message: String,
 }
 
 /// `build.phase.completed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildPhaseCompleted)]
 pub struct PhaseCompleted {
     pub phase: Phase,
     pub status: PhaseStatus,
@@ -59,7 +64,8 @@ pub struct PhaseCompleted {
 }
 
 /// `build.completed`, the one terminal event of a build's stream.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildCompleted)]
 pub struct Completed {
     /// One of the terminal statuses.
     pub status: BuildStatus,
@@ -74,21 +80,23 @@ pub struct Completed {
 }
 
 /// `error` of a build that did not become active.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildErrorDetails)]
 pub struct BuildErrorPayload {
     pub code: BuildErrorCode,
     pub message: String,
     pub details: ErrorDetails,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = BuildErrorContext)]
 pub struct ErrorDetails {
     pub exit_code: Option<i32>,
     pub last_lines: Vec<String>,
 }
 
 /// Versions in a finished venv, and what its engine can do beyond running.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct VenvMetadata {
     pub python_version: Option<String>,
     pub engine_version: Option<String>,

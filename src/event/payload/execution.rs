@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Caller;
 use crate::domain::money::MicroUsd;
@@ -31,7 +32,7 @@ pub const STEP_CANCELLED: &str = "step_cancelled";
 pub const COMPLETE: &str = "complete";
 
 /// `execution_started`, always the first event of an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExecutionStarted {
     pub workflow_id: String,
     pub revision: u64,
@@ -49,7 +50,7 @@ pub struct ExecutionStarted {
 }
 
 /// A step, or an item of one, that an earlier execution has completed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Kept {
     pub step_id: String,
     pub item: Option<String>,
@@ -60,7 +61,7 @@ pub struct Kept {
 }
 
 /// `step_started`. A step that runs once for each begins with one that names its items, and each item with its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepStarted {
     pub attempt: u32,
     pub role: String,
@@ -76,14 +77,14 @@ text_enum! {
 }
 
 /// `step_progress`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepProgress {
     pub kind: ProgressKind,
     pub text: String,
 }
 
 /// `llm_call`, written when the reply is stored; a retry is a call of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LlmCall {
     pub call_id: CallId,
     pub provider: String,
@@ -107,7 +108,7 @@ pub struct LlmCall {
 }
 
 /// `step_retrying`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepRetrying {
     /// The attempt that begins now; the same as before when only a call is made again.
     pub attempt: u32,
@@ -116,16 +117,17 @@ pub struct StepRetrying {
 }
 
 /// `clarification_needed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClarificationNeeded {
     pub clarification_id: ClarificationId,
     pub questions: Vec<Question>,
     #[serde(with = "crate::domain::time::serde_micros_option", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub deadline: Option<Timestamp>,
 }
 
 /// `clarification_answered`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClarificationAnswered {
     pub clarification_id: ClarificationId,
     /// By the question's id.
@@ -134,7 +136,7 @@ pub struct ClarificationAnswered {
 }
 
 /// `acceptance_needed`; the version is stored already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AcceptanceNeeded {
     #[serde(flatten)]
     pub document: DocumentRef,
@@ -143,7 +145,7 @@ pub struct AcceptanceNeeded {
 }
 
 /// `acceptance_given`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AcceptanceGiven {
     pub document_id: DocumentId,
     pub version: u64,
@@ -153,7 +155,7 @@ pub struct AcceptanceGiven {
 }
 
 /// `step_completed`. A step that runs once for each has no document itself: its items have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepCompleted {
     pub document_id: Option<DocumentId>,
     pub document_type: String,
@@ -170,19 +172,20 @@ impl StepCompleted {
 }
 
 /// `step_failed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepFailed {
     pub error: StepError,
 }
 
 /// `step_skipped` and `step_cancelled`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepEnded {
     pub reason: EndReason,
 }
 
 /// `complete`, the one terminal event of an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExecutionComplete)]
 pub struct Complete {
     /// One of the terminal statuses.
     pub status: ExecutionStatus,

@@ -9,6 +9,7 @@ pub mod console;
 pub mod execution;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::KeyId;
 use crate::domain::principal::Principal;
@@ -20,7 +21,7 @@ text_enum! {
 }
 
 /// Who asked for something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Caller {
     pub key_id: Option<KeyId>,
     pub name: String,
@@ -33,7 +34,8 @@ impl From<&Principal> for Caller {
 }
 
 /// Why this venv: `reason` names the decision (`reuse_ok`, or the reason of the build), `reused` its outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = VenvChoice)]
 pub struct Environment {
     pub reason: String,
     pub reused: bool,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Caller, Environment, PhaseStatus};
 use crate::domain::BuildId;
@@ -23,7 +24,8 @@ pub const RUN_CANCELLING: &str = "run.cancelling";
 pub const RUN_COMPLETED: &str = "run.completed";
 
 /// `run.queued`, always the first event of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunQueued)]
 #[serde(tag = "status", rename = "queued")]
 pub struct Queued {
     pub mode: RunMode,
@@ -36,7 +38,8 @@ text_enum! {
 }
 
 /// `run.waiting`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunWaiting)]
 pub struct Waiting {
     pub reason: WaitReason,
     /// Place in the queue, from 1, while it waits for capacity.
@@ -45,7 +48,8 @@ pub struct Waiting {
 }
 
 /// `run.started`; the versions are those that the build found in its venv.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunStarted)]
 #[serde(tag = "status", rename = "in_progress")]
 pub struct Started {
     pub mode: RunMode,
@@ -65,7 +69,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// A field of a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldInfo {
     pub field: String,
     pub label: Option<String>,
@@ -101,14 +105,16 @@ pub struct RunErrorPayload {
 }
 
 /// `run.cancelling`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunCancelling)]
 pub struct Cancelling {
     pub requested_by: Option<Caller>,
     pub grace_seconds: u64,
 }
 
 /// `run.completed`, the one terminal event of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunCompleted)]
 pub struct Completed {
     /// One of the terminal statuses.
     pub status: RunStatus,
@@ -120,18 +126,22 @@ pub struct Completed {
 }
 
 /// When the run's process ran; a run that never got so far has neither start nor exit code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProcessTimes)]
 pub struct Execution {
     pub exit_code: Option<i32>,
     #[serde(with = "crate::domain::time::serde_micros_option", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     #[serde(with = "crate::domain::time::serde_micros_option", default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
     pub duration_ms: Option<u64>,
 }
 
 /// What the run left behind; paths are relative to its directory.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunArtifacts)]
 pub struct Artifacts {
     /// The first of them, if there are very many.
     pub output_paths: Vec<String>,
@@ -145,7 +155,8 @@ pub struct Artifacts {
 }
 
 /// Paths that are not in a list of paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = LeftOutPaths)]
 pub struct LeftOut {
     pub output_paths: u64,
     pub processed_files: u64,

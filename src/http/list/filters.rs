@@ -9,10 +9,10 @@ use crate::domain::time::{Timestamp, micros};
 use crate::domain::{ConfigurationId, DocumentId, ExecutionId};
 use crate::http::problem::Problem;
 
-const MAX_ITEMS: usize = 25;
+pub const MAX_ITEMS: usize = 25;
 const MAX_BYTES: usize = 8 << 10;
 /// Characters; longer than any name that is kept.
-const MAX_TEXT: usize = 1000;
+pub const MAX_TEXT: usize = 1000;
 
 /// How the items belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

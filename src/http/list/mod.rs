@@ -9,7 +9,8 @@ mod token;
 use actix_web::HttpResponse;
 use serde::Serialize;
 
-pub use parameters::{ListRequest, Part};
+pub use filters::{MAX_ITEMS as MAX_FILTERS, MAX_TEXT};
+pub use parameters::{ListRequest, MAX_PAGE, MAX_PER_PAGE, MAX_SEARCH, Part};
 
 use super::problem::Problem;
 use super::query::RawQuery;

@@ -6,12 +6,14 @@ use crate::domain::list::{Direction, Filter, Order, Place, Query, Schema, Sort, 
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 
-const MAX_PAGE: u64 = 1_000_000;
-const MAX_PER_PAGE: u64 = 200;
+pub const MAX_PAGE: u64 = 1_000_000;
+pub const MAX_PER_PAGE: u64 = 200;
 const PER_PAGE: u64 = 50;
+/// Names of how many items a page has.
+const SIZES: [&str; 3] = ["perPage", "page_size", "limit"];
 const MAX_SORT_KEYS: usize = 3;
 /// Characters.
-const MAX_SEARCH: usize = 200;
+pub const MAX_SEARCH: usize = 200;
 const MAX_WORDS: usize = 8;
 
 /// A parsed request for a list.
@@ -34,7 +36,7 @@ pub enum Part {
 impl ListRequest {
     pub fn read(query: RawQuery, schema: &Schema, within: Within) -> Result<Self, Problem> {
         let raw = Raw::read(query, schema)?;
-        let per_page = number("perPage", raw.per_page.as_deref(), PER_PAGE, MAX_PER_PAGE)?;
+        let per_page = raw.per_page.unwrap_or(PER_PAGE);
         let query = Query { within, filter: raw.filter(schema)?, order: raw.order(schema)? };
         let part = match (raw.cursor.as_deref(), raw.page.as_deref()) {
             (None, page) => Part::Page(number("page", page, 1, MAX_PAGE)?),
@@ -43,6 +45,14 @@ impl ListRequest {
             (Some(token), None) => Part::After(Some(token::read(schema, &query, token)?)),
         };
         Ok(Self { query, part, per_page })
+    }
+}
+
+/// Clients that know other lists ask for the total; here it is always told.
+fn told_total(text: &str) -> Result<(), Problem> {
+    match text {
+        "true" | "false" => Ok(()),
+        _ => Err(Problem::invalid_query("include_total", "true or false")),
     }
 }
 
@@ -56,7 +66,7 @@ fn number(name: &'static str, text: Option<&str>, default: u64, most: u64) -> Re
 #[derive(Default)]
 struct Raw {
     page: Option<String>,
-    per_page: Option<String>,
+    per_page: Option<u64>,
     cursor: Option<String>,
     sort: Option<String>,
     q: Option<String>,
@@ -79,6 +89,14 @@ impl Raw {
                 raw.statuses.push(value);
                 continue;
             }
+            if name == "include_total" {
+                told_total(&value)?;
+                continue;
+            }
+            if let Some(name) = SIZES.into_iter().find(|size| *size == name) {
+                raw.resize(name, &value)?;
+                continue;
+            }
             if let Some(index) = schema.parameters.iter().position(|(own, _)| *own == name) {
                 raw.fields[index].push(value);
                 continue;
@@ -91,10 +109,16 @@ impl Raw {
         Ok(raw)
     }
 
+    fn resize(&mut self, name: &'static str, text: &str) -> Result<(), Problem> {
+        match self.per_page.replace(number(name, Some(text), PER_PAGE, MAX_PER_PAGE)?) {
+            Some(_) => Err(Problem::invalid_query(name, "given once, by one of its names")),
+            None => Ok(()),
+        }
+    }
+
     fn place(&mut self, name: &str, schema: &Schema) -> Option<&mut Option<String>> {
         match name {
             "page" => Some(&mut self.page),
-            "perPage" => Some(&mut self.per_page),
             "cursor" => Some(&mut self.cursor),
             "sort" => Some(&mut self.sort),
             "q" => Some(&mut self.q),
@@ -257,6 +281,15 @@ mod tests {
             assert_eq!(problem.errors[0].path, path, "{text}");
             assert!(problem.errors[0].message.contains(allowed), "{text}: {:?}", problem.errors);
         }
+    }
+
+    #[test]
+    fn the_number_of_items_has_the_names_that_clients_know() {
+        for text in ["perPage=7", "page_size=7", "limit=7", "limit=7&include_total=true"] {
+            assert_eq!(parse(text).unwrap().per_page, 7, "{text}");
+        }
+        assert_eq!(parse("page_size=7&limit=7").unwrap_err().errors[0].path, "limit");
+        assert_eq!(parse("include_total=1").unwrap_err().errors[0].path, "include_total");
     }
 
     #[test]

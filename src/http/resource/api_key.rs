@@ -2,36 +2,44 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::access::ApiKey;
 use crate::domain::principal::{Role, Scope};
 use crate::domain::{KeyId, WorkspaceId, time};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub struct ApiKeyResource<'a> {
     id: KeyId,
+    #[schema(pattern = "^ade[.]api_key$")]
     object: &'static str,
     name: &'a str,
     role: Role,
     /// Null for all.
     workspaces: Option<&'a [WorkspaceId]>,
     created_by: &'a str,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
+    #[schema(format = DateTime)]
     last_used_at: Option<String>,
+    #[schema(format = DateTime)]
     revoked_at: Option<String>,
 }
 
 /// A key with its secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub struct NewKeyResource<'a> {
     #[serde(flatten)]
     resource: ApiKeyResource<'a>,
     key: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ApiKeyList<'a> {
     items: Vec<ApiKeyResource<'a>>,
     total: usize,

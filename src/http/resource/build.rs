@@ -1,6 +1,7 @@
 //! The build resource.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{AsResource, EventLinks};
 use crate::domain::build::{Build, BuildError, BuildReason};
@@ -11,9 +12,11 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::http::paths;
 
 /// The build, as its row has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Build)]
 pub struct BuildResource<'a> {
     id: BuildId,
+    #[schema(pattern = "^ade[.]build$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     configuration_id: ConfigurationId,
@@ -31,8 +34,11 @@ pub struct BuildResource<'a> {
     log_degraded: bool,
     last_sequence: u64,
     node_id: NodeId,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     duration_ms: Option<u64>,
     exit_code: Option<i32>,
@@ -41,7 +47,7 @@ pub struct BuildResource<'a> {
     links: BuildLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct BuildLinks {
     #[serde(rename = "self")]
     own: String,

@@ -1,24 +1,31 @@
 //! The configuration resource.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::time;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Configuration)]
 pub struct ConfigurationResource<'a> {
     id: ConfigurationId,
+    #[schema(pattern = "^ade[.]configuration$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     display_name: &'a str,
     status: ConfigurationStatus,
     content_digest: &'a str,
     active_build_id: Option<BuildId>,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
+    #[schema(format = DateTime)]
     published_at: Option<String>,
+    #[schema(format = DateTime)]
     activated_at: Option<String>,
 }
 

@@ -1,13 +1,14 @@
 //! Files of configurations, as an editor shows them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::time::{self, Timestamp};
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::package::{EntryContent, Issue, MAX_FILE, PackageEntry};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FileListing<'a> {
     workspace_id: WorkspaceId,
     configuration_id: ConfigurationId,
@@ -17,6 +18,7 @@ pub struct FileListing<'a> {
     root: &'static str,
     prefix: &'a str,
     depth: &'a str,
+    #[schema(format = DateTime)]
     generated_at: String,
     /// Of all paths and contents of the package, whatever part of it is listed; also the `ETag`.
     fileset_hash: &'a str,
@@ -28,7 +30,7 @@ pub struct FileListing<'a> {
     entries: Vec<FileEntry<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileCapabilities {
     editable: bool,
     can_create: bool,
@@ -37,13 +39,13 @@ struct FileCapabilities {
 }
 
 /// Of all that was asked for, on whatever page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileCounts {
     files: usize,
     directories: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileLimits {
     code_max_bytes: usize,
     asset_max_bytes: usize,
@@ -94,7 +96,7 @@ fn is_directory(entry: &PackageEntry) -> bool {
     matches!(entry.content, EntryContent::Directory { .. })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct FileEntry<'a> {
     path: &'a str,
     name: &'a str,
@@ -103,6 +105,7 @@ struct FileEntry<'a> {
     /// How many directories it is in.
     depth: usize,
     size: Option<u64>,
+    #[schema(format = DateTime)]
     mtime: String,
     /// Null of a directory.
     etag: Option<&'a str>,
@@ -138,13 +141,14 @@ pub fn content_type(name: &str) -> &'static str {
 }
 
 /// A file with its content, for clients that accept JSON rather than the bytes themselves.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FileContent<'a> {
     path: &'a str,
     /// `utf-8`, or `base64` for what is no text.
     encoding: &'static str,
     content: String,
     size: u64,
+    #[schema(format = DateTime)]
     mtime: String,
     etag: &'a str,
     content_type: &'static str,
@@ -171,11 +175,12 @@ fn facts(entry: &PackageEntry) -> (u64, &str) {
 }
 
 /// A file that was written.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FileWritten<'a> {
     path: &'a str,
     created: bool,
     size: u64,
+    #[schema(format = DateTime)]
     mtime: String,
     etag: &'a str,
     /// Of the configuration, as it is now.
@@ -192,11 +197,12 @@ impl<'a> FileWritten<'a> {
 }
 
 /// A file that has another path now.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct FileMoved<'a> {
     from: &'a str,
     to: &'a str,
     size: u64,
+    #[schema(format = DateTime)]
     mtime: String,
     etag: &'a str,
     content_digest: &'a str,
@@ -210,14 +216,15 @@ impl<'a> FileMoved<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DirectoryMade<'a> {
     pub path: &'a str,
     pub created: bool,
 }
 
 /// What is wrong with a configuration.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfigurationValidation)]
 pub struct ValidationResource<'a> {
     id: ConfigurationId,
     workspace_id: WorkspaceId,
@@ -226,7 +233,8 @@ pub struct ValidationResource<'a> {
     issues: Vec<IssueResource>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ConfigurationIssue)]
 struct IssueResource {
     path: String,
     message: String,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::configuration::{Document, DocumentStatus};
@@ -11,35 +12,45 @@ use crate::domain::{DocumentId, RunId, WorkspaceId};
 use crate::http::paths;
 use crate::workbook::{Sheet, Visibility};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Document)]
 pub struct DocumentResource<'a> {
     id: DocumentId,
+    #[schema(pattern = "^ade[.]document$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     name: &'a str,
     content_type: &'a str,
     byte_size: u64,
     sha256: &'a str,
+    #[schema(value_type = Object)]
     metadata: &'a Value,
+    #[schema(inline)]
     status: DocumentStatus,
     tags: &'a [String],
     last_run: Option<LastRunResource<'a>>,
+    #[schema(format = DateTime)]
     last_run_at: Option<String>,
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
     links: DocumentLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastRun)]
 struct LastRunResource<'a> {
     run_id: RunId,
     status: RunStatus,
+    #[schema(format = DateTime)]
     run_at: String,
     message: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct DocumentLinks {
     #[serde(rename = "self")]
     own: String,
@@ -80,7 +91,8 @@ impl AsResource for Document {
 }
 
 /// A sheet of a workbook, or the one that a text file is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sheet)]
 pub struct SheetResource {
     name: String,
     /// Its place among all sheets, from 0.

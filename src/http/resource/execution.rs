@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{AsResource, EventLinks};
 use crate::domain::execution::Execution;
 use crate::domain::money::MicroUsd;
-use crate::domain::progress::{Clarification, Progress, StepError, StepKey, StepState};
+use crate::domain::progress::{
+    Clarification, ExecutionFailure, Pending, Progress, StepError, StepKey, StepState, Totals,
+};
 use crate::domain::question::Question;
 use crate::domain::status::{ExecutionStatus, StepStatus};
 use crate::domain::time;
@@ -14,9 +17,11 @@ use crate::domain::{ClarificationId, DocumentId, ExecutionId, WorkspaceId};
 use crate::http::paths;
 
 /// The execution, as its row has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Execution)]
 pub struct ExecutionResource<'a> {
     execution_id: ExecutionId,
+    #[schema(pattern = "^ade[.]execution$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     workflow_id: &'a str,
@@ -26,19 +31,25 @@ pub struct ExecutionResource<'a> {
     status: ExecutionStatus,
     retry_of_execution_id: Option<ExecutionId>,
     current_steps: &'a [String],
+    #[schema(value_type = Vec<Pending>)]
     pending: &'a Value,
+    #[schema(value_type = Option<ExecutionFailure>)]
     failure: Option<&'a Value>,
+    #[schema(value_type = Totals)]
     totals: &'a Value,
     log_degraded: bool,
     last_sequence: u64,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     created_by: &'a str,
     links: ExecutionLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ExecutionLinks {
     #[serde(rename = "self")]
     own: String,
@@ -95,7 +106,8 @@ impl AsResource for Execution {
 }
 
 /// A step, or one item of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
 pub struct StepResource<'a> {
     step_id: String,
     item: Option<String>,
@@ -103,7 +115,9 @@ pub struct StepResource<'a> {
     attempt: u32,
     /// An earlier execution has completed it.
     kept: bool,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     document_id: Option<DocumentId>,
     version: Option<u64>,
@@ -113,10 +127,12 @@ pub struct StepResource<'a> {
 }
 
 /// The last questions that it asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Clarification)]
 pub struct ClarificationResource<'a> {
     clarification_id: ClarificationId,
     questions: &'a [Question],
+    #[schema(format = DateTime)]
     deadline: Option<String>,
     answers: Option<&'a Map<String, Value>>,
 }

@@ -14,10 +14,11 @@ pub mod workflow_document;
 pub mod workspace;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A record that has a JSON form, as lists show it too.
 pub trait AsResource {
-    type Resource<'a>: Serialize
+    type Resource<'a>: Serialize + ToSchema
     where
         Self: 'a;
 
@@ -25,7 +26,7 @@ pub trait AsResource {
 }
 
 /// Where the events of some work are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct EventLinks {
     events: String,
     events_stream: String,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{AsResource, EventLinks};
 use crate::domain::failure::Label;
@@ -15,9 +16,11 @@ use crate::domain::{BuildId, ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::paths;
 
 /// The run, as its row has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
 pub struct RunResource<'a> {
     id: RunId,
+    #[schema(pattern = "^ade[.]run$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     configuration_id: ConfigurationId,
@@ -38,11 +41,15 @@ pub struct RunResource<'a> {
     table_count: Option<u64>,
     row_count: Option<u64>,
     max_validation_severity: Option<&'a str>,
+    #[schema(value_type = String)]
     events_path: PathBuf,
     output_paths: &'a [String],
     node_id: NodeId,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     duration_ms: Option<u64>,
     exit_code: Option<i32>,
@@ -51,7 +58,7 @@ pub struct RunResource<'a> {
     links: RunLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RunInput<'a> {
     document_ids: &'a [DocumentId],
     input_sheet_names: &'a [String],
@@ -59,14 +66,14 @@ struct RunInput<'a> {
     input_sheet_count: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RunOutput<'a> {
     has_outputs: bool,
     output_count: usize,
     processed_files: &'a [String],
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct RunLinks {
     #[serde(rename = "self")]
     own: String,

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::api_key::workspaces;
 use crate::access::Access;
@@ -11,8 +12,10 @@ use crate::domain::principal::Role;
 use crate::domain::{KeyId, StreamId, WorkspaceId, time};
 use crate::http::paths;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 pub struct SessionResource<'a> {
+    #[schema(pattern = "^ade[.]session$")]
     object: &'static str,
     /// Whether the service asks for keys at all.
     sign_in: bool,
@@ -50,13 +53,16 @@ impl<'a> SessionResource<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StreamTicket)]
 pub struct TicketResource<'a> {
+    #[schema(pattern = "^ade[.]stream_ticket$")]
     object: &'static str,
     ticket: &'a str,
     stream: String,
     /// To be used for the first time within.
     first_use_seconds: u64,
+    #[schema(format = DateTime)]
     expires_at: String,
     /// Where the events are, the ticket included.
     events_stream: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::ledger::{Days, StepCosts, Summary, Sums, WorkflowStats, share};
 use crate::domain::money::MicroUsd;
@@ -10,7 +11,8 @@ use crate::domain::status::ExecutionStatus;
 use crate::domain::{ExecutionId, WorkspaceId};
 
 /// What calls add up to, wherever it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
 struct UsageResource {
     calls: u64,
     errors: u64,
@@ -37,7 +39,8 @@ impl From<&Sums> for UsageResource {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageOfExecutions)]
 struct SumsResource {
     executions: u64,
     #[serde(flatten)]
@@ -51,7 +54,8 @@ impl From<&Sums> for SumsResource {
 }
 
 /// A range of days, whole and in its parts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageSummary)]
 pub struct SummaryResource<'a> {
     start: String,
     end: String,
@@ -63,21 +67,24 @@ pub struct SummaryResource<'a> {
     by_day: Vec<OfDay>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageAverages)]
 struct Averages {
     cost_per_call: Option<MicroUsd>,
     cost_per_execution: Option<MicroUsd>,
     latency_ms: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageOfWorkflow)]
 struct OfWorkflow<'a> {
     workflow_id: &'a str,
     #[serde(flatten)]
     sums: SumsResource,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageOfModel)]
 struct OfModel<'a> {
     provider: &'a str,
     model: &'a str,
@@ -85,7 +92,8 @@ struct OfModel<'a> {
     sums: SumsResource,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageOfDay)]
 struct OfDay {
     date: String,
     #[serde(flatten)]
@@ -117,7 +125,8 @@ impl<'a> SummaryResource<'a> {
 }
 
 /// What an execution took, whole and by step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExecutionCosts)]
 pub struct CostsResource<'a> {
     execution_id: ExecutionId,
     workspace_id: WorkspaceId,
@@ -134,7 +143,8 @@ pub struct CostsResource<'a> {
     steps: Vec<StepResource<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StepCosts)]
 struct StepResource<'a> {
     step_id: &'a str,
     provider: &'a str,
@@ -177,7 +187,8 @@ impl<'a> StepResource<'a> {
 }
 
 /// What became of the executions of a workflow.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkflowStats)]
 pub struct StatsResource<'a> {
     workspace_id: WorkspaceId,
     workflow_id: &'a str,
@@ -192,7 +203,7 @@ pub struct StatsResource<'a> {
     retry_rate: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct ExecutionCounts {
     #[serde(flatten)]
     by_status: BTreeMap<&'static str, u64>,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::WorkspaceId;
@@ -10,20 +11,24 @@ use crate::domain::workflow::StoredWorkflow;
 use crate::http::paths;
 
 /// May be sent back as it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Workflow)]
 pub struct WorkflowResource {
     /// Without the members below, which a JSON object must not have twice.
     #[serde(flatten)]
     definition: Map<String, Value>,
     revision: u64,
+    #[schema(pattern = "^ade[.]workflow$")]
     object: &'static str,
     workspace_id: WorkspaceId,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
     links: WorkflowLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WorkflowLinks {
     #[serde(rename = "self")]
     own: String,
@@ -51,13 +56,13 @@ impl WorkflowResource {
 }
 
 /// All workflows of a workspace.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WorkflowList<'a> {
     workflows: Vec<WorkflowItem<'a>>,
     total: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WorkflowItem<'a> {
     workflow_id: &'a str,
     name: &'a str,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::time;
@@ -10,9 +11,10 @@ use crate::domain::{DocumentId, ExecutionId, WorkspaceId};
 use crate::http::paths;
 
 /// As lists show it: without the content.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WorkflowDocumentItem<'a> {
     document_id: DocumentId,
+    #[schema(pattern = "^ade[.]workflow_document$")]
     object: &'static str,
     workspace_id: WorkspaceId,
     scope_type: &'a str,
@@ -25,6 +27,7 @@ pub struct WorkflowDocumentItem<'a> {
     summary: Option<&'a str>,
     content_digest: &'a str,
     created_by: &'a str,
+    #[schema(format = DateTime)]
     created_at: String,
     execution_id: Option<ExecutionId>,
     step_id: Option<&'a str>,
@@ -33,7 +36,7 @@ pub struct WorkflowDocumentItem<'a> {
     links: WorkflowDocumentLinks,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct WorkflowDocumentLinks {
     #[serde(rename = "self")]
     own: String,
@@ -42,7 +45,8 @@ struct WorkflowDocumentLinks {
 }
 
 /// With its content.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WorkflowDocument)]
 pub struct WorkflowDocumentResource<'a> {
     #[serde(flatten)]
     item: WorkflowDocumentItem<'a>,

@@ -1,20 +1,24 @@
 //! The workspace resource.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AsResource;
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::Workspace;
 use crate::domain::time;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Workspace)]
 pub struct WorkspaceResource<'a> {
     id: WorkspaceId,
+    #[schema(pattern = "^ade[.]workspace$")]
     object: &'static str,
     name: &'a str,
     slug: &'a str,
     /// Whether requests of this caller that name no workspace mean it.
     is_default: bool,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 

@@ -4,33 +4,57 @@ use actix_web::http::header::{CacheControl, CacheDirective};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::access::handle::MAX_WORKSPACES;
 use crate::access::{Access, NewKey};
 use crate::domain::principal::{Role, Scope};
 use crate::domain::{KeyId, WorkspaceId};
 use crate::http::auth::Admin;
+use crate::http::contract::{self, Routes};
 use crate::http::input::{self, Json};
 use crate::http::paths;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::NoQuery;
 use crate::http::resource::AsResource as _;
-use crate::http::resource::api_key::{ApiKeyList, NewKeyResource};
+use crate::http::resource::api_key::{ApiKeyList, ApiKeyResource, NewKeyResource};
 use crate::registry::RegistryHandle;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/api-keys").route(web::post().to(create)).read(list))
-        .service(web::resource("/api-keys/{key}").route(web::delete().to(revoke)).read(show));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/api-keys", |at| {
+            at.post(create, |op| {
+                op.named("create_api_key", "Make a key. No other answer has its secret.")
+                    .takes::<NewKeyBody>()
+                    .creates::<NewKeyResource>("The key, and its secret.")
+                    .refuses(&[Code::TooManyKeys, Code::InvalidId])
+            })
+            .read(list, |op| {
+                op.named("list_api_keys", "List every key that there ever was.")
+                    .answers::<ApiKeyList>(200, "The newest first.")
+            })
+        })
+        .at("/api-keys/{key}", |at| {
+            at.delete(revoke, |op| {
+                op.named("revoke_api_key", "It lets nobody in from now on, and what goes on under it ends.")
+                    .empty(204, "It is revoked.")
+            })
+            .read(show, |op| op.named("show_api_key", "Show a key.").answers::<ApiKeyResource>(200, "The key."))
+        });
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ApiKeyToMake)]
 #[serde(deny_unknown_fields)]
 struct NewKeyBody {
+    #[schema(schema_with = contract::label::<100>)]
     name: String,
     role: Role,
+    /// Null for all.
+    #[schema(value_type = Option<Vec<WorkspaceId>>)]
     workspaces: Option<Vec<String>>,
+    /// In the future; null for never.
+    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<DateTime<Utc>>,
 }
 

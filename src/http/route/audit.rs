@@ -2,17 +2,24 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::read::Read as _;
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Page};
 use crate::http::auth::Admin;
+use crate::http::contract::{self, Routes};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
 
 const LIMIT: u64 = 100;
 const MOST: u64 = 1000;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/audit").read(entries));
+pub fn mount(routes: &mut Routes) {
+    routes.at("/audit", |at| {
+        at.read(entries, |op| {
+            op.named("list_audit_entries", "Who has changed what, oldest first.")
+                .query("after_sequence", contract::number(0, None), "Begins behind this entry.")
+                .query("limit", contract::number(1, MOST), "At most so many; 100 unless told.")
+                .answers::<Page>(200, "Entries.")
+        })
+    });
 }
 
 /// Oldest first, behind a position.

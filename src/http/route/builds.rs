@@ -1,10 +1,10 @@
 //! Builds: ensure and list; what they share with other work is in `work`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::work::{self, respond_created};
 use super::workspaces::workspace;
 use crate::domain::build::Build;
@@ -14,34 +14,47 @@ use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::Routes;
 use crate::http::input::{self, Json};
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::build::BuildResource;
 use crate::http::{list as lists, paths};
 use crate::registry::{Created, RegistryHandle};
 use crate::stream::Item;
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/builds")).route(web::post().to(create)).read(list),
-        )
-        .configure(work::mount::<Build>);
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at(paths::of_configurations("/{configuration}/builds"), |at| {
+            at.post(create, |op| {
+                op.named("ensure_build", "Make sure that a configuration has a build.")
+                    .may_take::<NewBuildBody>()
+                    .creates::<BuildResource>("The build; one that is at work already, or that can be used again.")
+                    .or_its_stream()
+                    .refuses(&[Code::SafeModeEnabled, Code::Draining, Code::LogUnavailable, Code::BuildsUnavailable])
+            })
+            .read(list, |op| op.named("list_builds", "List the builds of a configuration.").lists::<Build>(&BUILDS))
+        })
+        .with(work::mount::<Build>);
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = NewBuild)]
 #[serde(deny_unknown_fields, default)]
 struct NewBuildBody {
     stream: bool,
     options: OptionsBody,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[schema(as = NewBuildOptions)]
 #[serde(deny_unknown_fields, default)]
 struct OptionsBody {
+    /// Even when there is one that could be used again.
     force: bool,
+    /// The answer waits for its end, up to `ADE_BUILD_ENSURE_WAIT`.
     wait: bool,
 }
 

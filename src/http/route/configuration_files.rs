@@ -5,10 +5,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use chrono::Utc;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::configurations::find;
-use super::read::Read as _;
 use super::workspaces::workspace;
 use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
@@ -18,7 +18,8 @@ use crate::domain::time;
 use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::http::accept;
 use crate::http::auth::{Operator, Viewer};
-use crate::http::files_query::FilesQuery;
+use crate::http::contract::{self, Operation, Routes};
+use crate::http::files_query::{FilesQuery, MOST};
 use crate::http::input::{self, Json};
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
@@ -34,22 +35,85 @@ use crate::registry::configuration_edits::Place;
 type Registry = web::Data<RegistryHandle>;
 type FilePath = web::Path<(WorkspaceId, ConfigurationId, String)>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource(paths::of_configurations("/{configuration}/files")).read(list))
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/files/{path:.*}"))
-                .app_data(web::PayloadConfig::new(MAX_FILE))
-                .route(web::put().to(write))
-                .route(web::patch().to(rename))
-                .route(web::delete().to(delete))
-                .read(read),
-        )
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/directories/{path:.*}"))
-                .route(web::put().to(make_directory))
-                .route(web::delete().to(delete_directory)),
-        );
+pub fn mount(routes: &mut Routes) {
+    routes.at(paths::of_configurations("/{configuration}/files"), |at| {
+        at.read(list, |op| {
+            op.named("list_configuration_files", "List the files and directories of a configuration.")
+                .query("prefix", contract::text(), "Only what is below this path.")
+                .query("depth", contract::words(&["0", "1", "infinity"]), "How far below; unless told, all of it.")
+                .query("sort", contract::words(&["path", "name", "mtime", "size"]), "Unless told by path.")
+                .query("order", contract::words(&["asc", "desc"]), "Unless told ascending.")
+                .query("limit", contract::number(1, MOST), "Entries on a page; 1000 unless told.")
+                .query("page_token", contract::text(), "`next_token` of the page before.")
+                .answers::<FileListing>(200, "A page.")
+                .conditional()
+                .refuses(&[Code::InvalidCursor])
+        })
+    });
+    mount_files(routes);
+    mount_directories(routes);
+}
+
+fn mount_files(routes: &mut Routes) {
+    routes.at(paths::of_configurations("/{configuration}/files/{path:.*}"), |at| {
+        at.body_limit(MAX_FILE)
+            .put(write, |op| {
+                edits(op.named("write_configuration_file", "Make a file, or give it new content."))
+                    .query("parents", contract::flag(), "Makes the directories that it is in.")
+                    .takes_bytes("The content.")
+                    .answers::<FileWritten>(200, "The file has new content.")
+                    .tagged(200)
+                    .creates::<FileWritten>("The file is new.")
+                    .tagged(201)
+                    .refuses(&[Code::PayloadTooLarge])
+            })
+            .patch(rename, |op| {
+                edits(op.named("rename_configuration_file", "Give a file another path."))
+                    .takes::<Rename>()
+                    .answers::<FileMoved>(200, "It has the other path.")
+                    .tagged(200)
+            })
+            .delete(delete, |op| {
+                edits(op.named("delete_configuration_file", "Delete a file.")).empty(204, "It is gone.")
+            })
+            .read(read, |mut op| {
+                let json = contract::any_of([op.schema_of::<FileContent>(), contract::anything()]);
+                op.named("read_configuration_file", "A file, by its bytes or as JSON.")
+                    .query("format", contract::words(&["json", "raw"]), "Else by `Accept`.")
+                    .sends_file(contract::ANY, "The file.")
+                    // The bytes may be JSON too.
+                    .content(200, "application/json", json, "The file.")
+                    .refuses(&[Code::PathNotAllowed, Code::PayloadTooLarge])
+            })
+    });
+}
+
+fn mount_directories(routes: &mut Routes) {
+    routes.at(paths::of_configurations("/{configuration}/directories/{path:.*}"), |at| {
+        at.put(make_directory, |op| {
+            changes(op.named("make_configuration_directory", "Make a directory, unless it is there."))
+                .answers::<DirectoryMade>(200, "It was there.")
+                .creates::<DirectoryMade>("It is new.")
+        })
+        .delete(delete_directory, |op| {
+            changes(op.named("delete_configuration_directory", "Delete a directory."))
+                .query("recursive", contract::flag(), "With all that is in it.")
+                .empty(204, "It is gone.")
+                .refuses(&[Code::DirectoryNotEmpty])
+        })
+    });
+}
+
+/// A change of a file, for which its `ETag` is needed when it is there.
+fn edits(operation: Operation) -> Operation {
+    changes(operation)
+        .header("If-Match", contract::text(), false, "The `ETag` of the file that is to be changed.")
+        .header("If-None-Match", contract::text(), false, "`*` for a file that must not be there.")
+        .refuses(&[Code::PreconditionRequired, Code::PreconditionFailed])
+}
+
+fn changes(operation: Operation) -> Operation {
+    operation.refuses(&[Code::PathNotAllowed, Code::ConfigurationNotEditable, Code::FileExists])
 }
 
 async fn list(
@@ -162,20 +226,21 @@ fn insert_etag(answer: &mut actix_web::HttpResponseBuilder, entry: &PackageEntry
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Rename {
     #[serde(default)]
-    op: Operation,
+    #[schema(inline)]
+    op: Change,
     to: String,
     #[serde(default)]
     overwrite: bool,
     dest_if_match: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Serialize, Default, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Operation {
+enum Change {
     #[default]
     Move,
 }
@@ -190,7 +255,7 @@ async fn rename(
 ) -> Result<HttpResponse, Problem> {
     let (workspace_id, id, text) = path.into_inner();
     let of = configuration(&registry, &principal, (workspace_id, id)).await?;
-    let Rename { op: Operation::Move, to, overwrite, dest_if_match } = body.required()?;
+    let Rename { op: Change::Move, to, overwrite, dest_if_match } = body.required()?;
     let (from, to) = (PackagePath::of_file(&text)?, PackagePath::of_file(&to)?);
     let conditions = input::conditions(&request);
     let replacing = overwrite.then(|| Conditions::matching(dest_if_match.as_deref().map(input::tags)));

@@ -7,8 +7,8 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::workspaces::workspace;
 use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
@@ -19,6 +19,7 @@ use crate::domain::{ConfigurationId, WorkspaceId};
 use crate::files::Location;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{self, Operation, Routes};
 use crate::http::errors;
 use crate::http::form;
 use crate::http::input::{self, Json};
@@ -27,6 +28,7 @@ use crate::http::paths::{self, API};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
+use crate::http::resource::configuration::ConfigurationResource;
 use crate::http::resource::configuration_file::ValidationResource;
 use crate::http::respond::file;
 use crate::package::Limits;
@@ -35,38 +37,129 @@ use crate::registry::configuration_edits::Transition;
 use crate::registry::{AddError, INCOMING, RegistryHandle, configurations};
 use crate::store::Deletable;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource(paths::of_configurations("")).route(web::post().to(create)).read(list))
-        .service(web::resource(paths::of_configurations("/import")).route(web::post().to(import)))
-        .service(
-            web::resource(paths::of_configurations("/{configuration}"))
-                .route(web::patch().to(change))
-                .route(web::delete().to(delete))
-                .read(show),
-        )
-        .service(web::resource(paths::of_configurations("/{configuration}/import")).route(web::put().to(replace)))
-        .service(web::resource(paths::of_configurations("/{configuration}/validate")).route(web::post().to(validate)))
-        .service(web::resource(paths::of_configurations("/{configuration}/publish")).route(web::post().to(publish)))
-        .service(web::resource(paths::of_configurations("/{configuration}/activate")).route(web::post().to(activate)))
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/deactivate")).route(web::post().to(deactivate)),
-        )
-        .service(web::resource(paths::of_configurations("/{configuration}/export")).read(export));
+pub fn mount(routes: &mut Routes) {
+    mount_making(routes);
+    mount_status(routes);
+    routes
+        .at(paths::of_configurations("/{configuration}"), |at| {
+            at.patch(change, |op| {
+                op.named("change_configuration", "Give a configuration another name.")
+                    .takes::<ChangedConfiguration>()
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .tagged(200)
+            })
+            .delete(delete, |op| {
+                op.named("delete_configuration", "Delete a configuration. Its runs and builds keep what they tell.")
+                    .empty(204, "It is gone.")
+                    .refuses(&[Code::ConfigurationInUse, Code::ConfigurationActive])
+            })
+            .read(show, |op| {
+                op.named("show_configuration", "Show a configuration.")
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .conditional()
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/import"), |at| {
+            at.put(replace, |op| {
+                op.named("replace_configuration", "Exchange the package, if it is still the one that the caller knows.")
+                    .takes_form("The archive.", &[])
+                    .of_version()
+                    .answers::<ConfigurationResource>(200, "The configuration.")
+                    .tagged(200)
+                    .refuses(ARCHIVES)
+                    .refuses(&[Code::ConfigurationNotEditable])
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/export"), |at| {
+            at.read(export, |op| {
+                op.named("export_configuration", "The package, as a zip archive.")
+                    .sends_file("application/zip", "The archive.")
+            })
+        });
 }
 
-#[derive(Deserialize)]
+fn mount_making(routes: &mut Routes) {
+    routes
+        .at(paths::of_configurations(""), |at| {
+            at.post(create, |op| {
+                op.named("create_configuration", "Make a configuration from a template, or as a copy of another.")
+                    .takes::<NewConfiguration>()
+                    .creates::<ConfigurationResource>("The configuration.")
+                    .tagged(201)
+                    .refuses(&[Code::TemplateUnknown, Code::InvalidId])
+            })
+            .read(list, |op| {
+                op.named("list_configurations", "List configurations.").lists::<Configuration>(&CONFIGURATIONS)
+            })
+        })
+        .at(paths::of_configurations("/import"), |at| {
+            at.post(import, |op| {
+                op.named("import_configuration", "Make a configuration of a zip archive.")
+                    .takes_form("The archive.", &[("display_name", contract::label::<255>(), true)])
+                    .creates::<ConfigurationResource>("The configuration.")
+                    .tagged(201)
+                    .refuses(ARCHIVES)
+            })
+        });
+}
+
+fn mount_status(routes: &mut Routes) {
+    let becomes = |op: Operation| {
+        op.answers::<ConfigurationResource>(200, "The configuration.")
+            .tagged(200)
+            .refuses(&[Code::ConfigurationStatusConflict, Code::InvalidPackage])
+    };
+    routes
+        .at(paths::of_configurations("/{configuration}/validate"), |at| {
+            at.post(validate, |op| {
+                op.named(
+                    "validate_configuration",
+                    "What is wrong with it, as far as that can be seen without an engine.",
+                )
+                .answers::<ValidationResource>(200, "The faults.")
+                .refuses(&[Code::ConfigurationNotEditable, Code::PathNotAllowed])
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/publish"), |at| {
+            at.post(publish, move |op| {
+                becomes(op.named("publish_configuration", "From now on it is not edited any more."))
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/activate"), |at| {
+            at.post(activate, move |op| {
+                becomes(op.named("activate_configuration", "Make it the one that its workspace works with."))
+            })
+        })
+        .at(paths::of_configurations("/{configuration}/deactivate"), |at| {
+            at.post(deactivate, move |op| {
+                becomes(op.named("deactivate_configuration", "Its workspace has no active one any more."))
+            })
+        });
+}
+
+/// What may be wrong with an archive.
+const ARCHIVES: &[Code] =
+    &[Code::PathNotAllowed, Code::ArchiveTooLarge, Code::InvalidArchive, Code::ArchiveEmpty, Code::InvalidPackage];
+
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewConfiguration {
+    #[schema(schema_with = contract::label::<255>)]
     display_name: String,
     source: Source,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ConfigurationSource)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Source {
-    Template { template_id: String },
-    Clone { configuration_id: String },
+    Template {
+        template_id: String,
+    },
+    Clone {
+        #[schema(value_type = ConfigurationId)]
+        configuration_id: String,
+    },
 }
 
 async fn create(
@@ -168,9 +261,11 @@ async fn validate(
     Ok(HttpResponse::Ok().json(ValidationResource::of(&configuration, issues)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ConfigurationChange)]
 #[serde(deny_unknown_fields)]
 struct ChangedConfiguration {
+    #[schema(schema_with = contract::label::<255>)]
     display_name: String,
 }
 

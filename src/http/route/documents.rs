@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::workspaces::workspace;
 use crate::blocking::blocking;
 use crate::domain::configuration::{Document, DocumentChange};
@@ -21,13 +21,14 @@ use crate::files::Location;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::body;
 use crate::http::call::Call;
+use crate::http::contract::{self, Routes};
 use crate::http::errors;
 use crate::http::form;
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::{NoQuery, RawQuery};
 use crate::http::resource::AsResource as _;
-use crate::http::resource::document::SheetResource;
+use crate::http::resource::document::{DocumentResource, SheetResource};
 use crate::http::respond::file;
 use crate::http::{list as lists, paths};
 use crate::registry::{AddError, INCOMING, RegistryHandle};
@@ -38,17 +39,45 @@ use crate::workbook;
 const MAX_TAG: usize = 100;
 const MAX_TAGS: usize = 50;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/workspaces/{workspace}/documents").route(web::post().to(upload)).read(list))
-        .service(
-            web::resource("/workspaces/{workspace}/documents/{document}")
-                .route(web::patch().to(change))
-                .route(web::delete().to(delete))
-                .read(show),
-        )
-        .service(web::resource("/workspaces/{workspace}/documents/{document}/sheets").read(sheets))
-        .service(web::resource("/workspaces/{workspace}/documents/{document}/download").read(download));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/workspaces/{workspace}/documents", |at| {
+            at.post(upload, |op| {
+                let texts = [("metadata", contract::text(), false), ("expires_at", contract::text(), false)];
+                op.named("upload_document", "Upload a file.")
+                    .notes("`metadata` is a JSON object, `expires_at` a time in the future.")
+                    .takes_form("The file.", &texts)
+                    .creates::<DocumentResource>("The document.")
+            })
+            .read(list, |op| op.named("list_documents", "List documents.").lists::<Document>(&DOCUMENTS))
+        })
+        .at("/workspaces/{workspace}/documents/{document}", |at| {
+            at.patch(change, |op| {
+                op.named("change_document", "Change a document. What is left out stays as it is.")
+                    .takes::<ChangedDocument>()
+                    .answers::<DocumentResource>(200, "The document.")
+            })
+            .delete(delete, |op| {
+                op.named("delete_document", "Delete a document. Runs that have finished keep what they tell of it.")
+                    .empty(204, "It is gone.")
+                    .refuses(&[Code::DocumentInUse])
+            })
+            .read(show, |op| {
+                op.named("show_document", "Show a document.").answers::<DocumentResource>(200, "The document.")
+            })
+        })
+        .at("/workspaces/{workspace}/documents/{document}/sheets", |at| {
+            at.read(sheets, |op| {
+                op.named("list_sheets", "List the sheets of a workbook.")
+                    .answers_all::<SheetResource>("In their order.")
+                    .refuses(&[Code::UnsupportedMediaType, Code::DocumentUnreadable])
+            })
+        })
+        .at("/workspaces/{workspace}/documents/{document}/download", |at| {
+            at.read(download, |op| {
+                op.named("download_document", "The file, as it was uploaded.").sends_file(contract::ANY, "The file.")
+            })
+        });
 }
 
 async fn upload(
@@ -129,12 +158,17 @@ async fn shown(registry: &RegistryHandle, mut document: Document) -> Result<Http
     Ok(HttpResponse::Ok().json(document.as_resource()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = DocumentChange)]
 #[serde(deny_unknown_fields)]
 struct ChangedDocument {
+    /// At most 50.
     tags: Option<Vec<String>>,
+    #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
+    /// A time in the future; null for never.
     #[serde(default, deserialize_with = "input::given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
 }
 

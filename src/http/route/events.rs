@@ -10,8 +10,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::blocking::blocking;
 use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
@@ -22,6 +22,7 @@ use crate::event::codec;
 use crate::event::payload::console::CONSOLE_LINE;
 use crate::http::accept::preferred;
 use crate::http::auth::{StreamReader, Viewer};
+use crate::http::contract::{self, Operation, Reads, Routes, Segment};
 use crate::http::cursor::{EventNames, EventsRequest, Form, ManyRequest};
 use crate::http::problem::Problem;
 use crate::http::query::RawQuery;
@@ -33,28 +34,71 @@ use crate::stream::{Follow, Item};
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/events/stream").read(many))
-        .service(web::resource("/executions/{id}/stream").read(stream::<ExecutionId>));
-    mount_events::<WorkspaceId>(config, StreamKind::FEED);
-    each_kind!(W => mount_events::<<W as Work>::Id>(config, W::KIND));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/events/stream", |at| {
+            at.read(many, |op| {
+                op.named("stream_events", "The events of several streams on one connection.").reads_many()
+            })
+        })
+        .at("/executions/{id}/stream", |at| {
+            at.read(stream::<ExecutionId>, |op| {
+                op.named("stream_execution_events_shortly", "As `/api/v1/executions/{id}/events/stream`.")
+                    .reads(Reads::Frames, StreamKind::EXECUTION)
+            })
+        });
+    mount_events::<WorkspaceId>(routes, StreamKind::FEED);
+    each_kind!(W => mount_events::<<W as Work>::Id>(routes, W::KIND));
 }
 
 /// The id of a stream, as paths have it.
-trait Streamed: Copy + DeserializeOwned + Into<StreamId> + 'static {}
+trait Streamed: Copy + DeserializeOwned + Into<StreamId> + Segment + 'static {}
 
-impl<Id: Copy + DeserializeOwned + Into<StreamId> + 'static> Streamed for Id {}
+impl<Id: Copy + DeserializeOwned + Into<StreamId> + Segment + 'static> Streamed for Id {}
 
-fn mount_events<Id: Streamed>(config: &mut web::ServiceConfig, kind: StreamKind) {
-    let resource = |rest: &str| web::resource(format!("/{}/{{id}}/{rest}", kind.facts().collection));
-    config
-        .service(resource("events").read(any_form::<Id>))
-        .service(resource("events/stream").read(stream::<Id>))
-        .service(resource("events/download").read(download::<Id>));
+fn mount_events<Id: Streamed>(routes: &mut Routes, kind: StreamKind) {
+    let path = |rest: &str| of_kind(kind, rest);
+    let named = move |op: Operation, what: &str, summary: &str| op.named(format!("{what}_{kind}_events"), summary);
+    routes
+        .at(path("events"), |at| {
+            at.read(any_form::<Id>, move |op| {
+                named(op, "read", "Events, as a page, as lines or live.").reads(Reads::AnyForm, kind)
+            })
+        })
+        .at(path("events/stream"), |at| {
+            at.read(stream::<Id>, move |op| named(op, "stream", "Events, live.").reads(Reads::Frames, kind))
+        })
+        .at(path("events/download"), |at| {
+            at.read(download::<Id>, move |op| named(op, "download", "Events, as lines.").reads(Reads::Lines, kind))
+        });
     if kind.facts().has_console {
-        config.service(resource("logfile").read(download::<Id>)).service(resource("logs").read(logs::<Id>));
+        mount_console::<Id>(routes, kind);
     }
+}
+
+/// A path below that of what has the stream.
+fn of_kind(kind: StreamKind, rest: &str) -> String {
+    format!("/{}/{{id}}/{rest}", kind.facts().collection)
+}
+
+fn mount_console<Id: Streamed>(routes: &mut Routes, kind: StreamKind) {
+    let path = |rest: &str| of_kind(kind, rest);
+    routes
+        .at(path("logfile"), |at| {
+            at.read(download::<Id>, move |op| {
+                op.named(format!("download_{kind}_log"), "Events, as lines.").reads(Reads::Lines, kind)
+            })
+        })
+        .at(path("logs"), |at| {
+            at.read(logs::<Id>, move |op| {
+                op.named(format!("list_{kind}_console_lines"), "Console lines.")
+                    .query("after_id", contract::number(0, None), "Begins behind this one.")
+                    .query("limit", contract::number(1, MAX_ENTRIES), "At most so many.")
+                    .answers::<ConsolePage>(200, "Console lines.")
+                    .items(200, ndjson::CONTENT_TYPE, contract::reference::<ConsoleEntry>(), "Console lines.")
+                    .refuses_to_read()
+            })
+        });
 }
 
 async fn any_form<Id: Streamed>(
@@ -233,22 +277,23 @@ async fn logs<Id: Streamed>(
 /// A page is cut here even when it has fewer than `limit` entries; lines may be a mebibyte each.
 const MAX_LOGS_BYTES: usize = 8 << 20;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ConsolePage {
     entries: Vec<ConsoleEntry>,
     next_after_id: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ConsoleEntry {
     id: u64,
+    #[schema(format = DateTime)]
     created_at: String,
     #[serde(flatten)]
     line: ConsoleLine,
 }
 
 /// An engine may send console lines of its own: whatever can be read of them is shown.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 struct ConsoleLine {
     scope: Value,
     stream: Value,

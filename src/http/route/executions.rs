@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::work::{self, find, respond_created};
 use super::workspaces;
 use crate::domain::execution::Execution;
@@ -12,43 +12,90 @@ use crate::domain::list::{EXECUTIONS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::progress::Decision;
 use crate::domain::workflow_document::WorkScope;
-use crate::domain::{ClarificationId, ExecutionId};
+use crate::domain::{ClarificationId, ExecutionId, WorkspaceId};
 use crate::http::auth::{Operator, Viewer};
+use crate::http::contract::{self, Operation, Routes};
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::{NoQuery, RawQuery};
 use crate::http::resource::AsResource as _;
-use crate::http::resource::execution::steps_of;
+use crate::http::resource::execution::{ExecutionResource, StepResource, steps_of};
 use crate::http::route::workflow_documents::{MAX_BODY, MAX_SCOPE_ID, MAX_TYPE};
 use crate::registry::{NewExecution, RegistryHandle};
 use crate::workflow::user_input::{StepRef, UserInput};
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/executions")
-                .app_data(web::PayloadConfig::new(MAX_BODY))
-                .route(web::post().to(create))
-                .read(list),
-        )
-        .configure(work::mount::<Execution>)
-        .configure(work::mount_retry::<Execution>)
-        .service(web::resource("/executions/{execution}/steps").read(steps))
-        .service(web::resource("/executions/{execution}/steps/{step}/clarification").route(web::post().to(answer)))
-        .service(web::resource("/executions/{execution}/steps/{step}/acceptance").route(web::post().to(decide)));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/executions", |at| {
+            at.body_limit(MAX_BODY)
+                .post(create, |op| {
+                    op.named("create_execution", "Start an execution of a workflow.")
+                        .takes::<NewExecutionBody>()
+                        .creates::<ExecutionResource>("The execution.")
+                        .or_its_stream()
+                        .repeatable()
+                        .refuses(work::CREATING)
+                        .refuses(&[Code::NotFound, Code::InvalidId, Code::InvalidInput])
+                })
+                .read(list, |op| {
+                    op.named("list_executions", "List executions.")
+                        .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                        .lists::<Execution>(&EXECUTIONS)
+                })
+        })
+        .with(work::mount::<Execution>)
+        .with(work::mount_retry::<Execution>)
+        .at("/executions/{execution}/steps", |at| {
+            at.read(steps, |op| {
+                op.named("list_steps", "List the steps of an execution, each followed by its items.")
+                    .answers_all::<StepResource>("In the order of the definition.")
+                    .refuses(&[Code::Gone, Code::LogUnavailable])
+            })
+        })
+        .at("/executions/{execution}/steps/{step}/clarification", |at| {
+            at.post(answer, |op| {
+                says(op.named("answer_questions", "Answer the questions of a step."))
+                    .takes::<AnswersBody>()
+                    .refuses(&[Code::ClarificationAnswered, Code::InvalidAnswers])
+            })
+        })
+        .at("/executions/{execution}/steps/{step}/acceptance", |at| {
+            at.post(decide, |op| {
+                says(op.named("decide_on_document", "Accept a document, or reject it."))
+                    .takes::<DecisionBody>()
+                    .refuses(&[Code::AcceptanceGiven, Code::NotAmongAccepters])
+            })
+        });
 }
 
-#[derive(Debug, Deserialize)]
+/// What a person says to an execution.
+fn says(operation: Operation) -> Operation {
+    operation.answers::<ExecutionResource>(200, "The execution.").refuses(&[
+        Code::NotWaiting,
+        Code::Draining,
+        Code::Gone,
+        Code::LogUnavailable,
+    ])
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewExecution)]
 #[serde(deny_unknown_fields)]
 struct NewExecutionBody {
+    /// Else the default workspace.
+    #[schema(value_type = Option<WorkspaceId>)]
     workspace_id: Option<String>,
     workflow_id: String,
+    #[schema(schema_with = contract::label::<64>)]
     scope_type: String,
+    #[schema(schema_with = contract::label::<255>)]
     scope_id: String,
+    /// Documents by their types.
     #[serde(default)]
+    #[schema(value_type = Object)]
     input: Map<String, Value>,
     #[serde(default)]
     stream: bool,
@@ -101,11 +148,16 @@ async fn steps(
     Ok(HttpResponse::Ok().json(steps_of(&ids, &progress)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Answers)]
 #[serde(deny_unknown_fields)]
 struct AnswersBody {
+    /// By the ids of the questions.
+    #[schema(value_type = Object)]
     answers: Map<String, Value>,
+    /// Of a step that runs once for each.
     item: Option<String>,
+    #[schema(value_type = Option<ClarificationId>)]
     clarification_id: Option<String>,
 }
 
@@ -124,11 +176,14 @@ async fn answer(
 /// Characters of what a person says about a document.
 const MAX_COMMENT: usize = 10_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Decision)]
 #[serde(deny_unknown_fields)]
 struct DecisionBody {
     accepted: bool,
+    #[schema(schema_with = contract::remark::<10_000>)]
     comment: Option<String>,
+    /// Of a step that runs once for each.
     item: Option<String>,
 }
 

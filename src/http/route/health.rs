@@ -5,25 +5,47 @@ use std::path::Path;
 use actix_web::{HttpResponse, web};
 use chrono::Utc;
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::blocking::blocking;
 use crate::domain::time;
 use crate::files::Dir;
 use crate::http::auth::Viewer;
+use crate::http::contract::Routes;
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/").read(index))
-        .service(web::resource("/health/live").read(live))
-        .service(web::resource("/health/ready").read(ready));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/", |at| {
+            at.read(index, |op| {
+                op.named("show_service", "What this is.").answers::<ServiceResource>(200, "The service.")
+            })
+        })
+        .at("/health/live", |at| {
+            at.read(live, |op| {
+                op.named("show_liveness", "Does the service answer?").answers::<LiveResource>(200, "It does.")
+            })
+        })
+        .at("/health/ready", |at| {
+            at.read(ready, |op| {
+                op.named("show_readiness", "Can the service do its work?")
+                    .notes("What is wrong is told to callers who sign in.")
+                    .answers::<ReadyResource>(200, "It can; what is `degraded` will not go well for long.")
+                    .answers::<ReadyResource>(503, "It cannot; what is `unavailable` says why.")
+            })
+        });
 }
 
 /// Below the path of the interface, in the words that its first clients know.
-pub fn mount_in_api(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/health").read(health));
+pub fn mount_in_api(routes: &mut Routes) {
+    routes.at("/health", |at| {
+        at.read(health, |op| {
+            op.named("show_health", "As `/health/ready`, in other words.")
+                .answers::<HealthResource>(200, "It can do its work.")
+                .answers::<HealthResource>(503, "It cannot.")
+        })
+    });
 }
 
 async fn index() -> HttpResponse {
@@ -35,7 +57,8 @@ async fn index() -> HttpResponse {
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Service)]
 struct ServiceResource {
     service: &'static str,
     version: &'static str,
@@ -43,20 +66,25 @@ struct ServiceResource {
     health: [&'static str; 2],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Liveness)]
 struct LiveResource {
     status: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 struct ReadyResource<'a> {
+    #[schema(pattern = "^(ok|degraded|unavailable)$")]
     status: &'a str,
     components: &'a [ComponentResource],
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Component)]
 struct ComponentResource {
     name: &'static str,
+    #[schema(pattern = "^(ok|available|degraded|unavailable)$")]
     status: &'static str,
     detail: Option<String>,
 }
@@ -67,22 +95,24 @@ async fn live() -> HttpResponse {
 
 /// What is wrong is told to who is let in; whether something is, to everybody.
 async fn ready(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
-    let components = components(caller, &registry).await;
+    let components = components(caller.is_some(), &registry).await;
     let status = worst(&components);
     answer(status, ReadyResource { status, components: &components })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
 struct HealthResource {
-    /// `ok` or `error`.
+    #[schema(pattern = "^(ok|error)$")]
     status: &'static str,
+    #[schema(format = DateTime)]
     timestamp: String,
     components: Vec<ComponentResource>,
 }
 
 /// As `/health/ready`, in other words.
 async fn health(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
-    let mut components = components(caller, &registry).await.to_vec();
+    let mut components = components(caller.is_some(), &registry).await.to_vec();
     let status = worst(&components);
     for component in components.iter_mut().filter(|component| component.status == "ok") {
         component.status = "available";
@@ -100,7 +130,7 @@ fn answer(status: &str, body: impl Serialize) -> HttpResponse {
     if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
 }
 
-async fn components(caller: Option<Viewer>, registry: &RegistryHandle) -> [ComponentResource; 5] {
+async fn components(is_let_in: bool, registry: &RegistryHandle) -> [ComponentResource; 5] {
     let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
@@ -121,7 +151,7 @@ async fn components(caller: Option<Viewer>, registry: &RegistryHandle) -> [Compo
         work,
         safe_mode(registry),
     ];
-    if caller.is_none() {
+    if !is_let_in {
         components.iter_mut().for_each(|component| component.detail = None);
     }
     components

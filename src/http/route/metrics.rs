@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 
-use super::read::Read as _;
 use crate::http::auth::Overseer;
 use crate::http::connection::Connections;
+use crate::http::contract::{self, Routes};
 use crate::http::exposition::{Exposition, Labels, exposition};
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
@@ -17,8 +17,17 @@ use crate::registry::{RegistryHandle, Services};
 /// OpenMetrics; Prometheus takes it as it is.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/metrics").read(metrics));
+pub fn mount(routes: &mut Routes) {
+    routes.at("/metrics", |at| {
+        at.read(metrics, |op| {
+            op.named("show_metrics", "Everything that the service counts, for Prometheus.").content(
+                200,
+                "application/openmetrics-text",
+                contract::text(),
+                "OpenMetrics.",
+            )
+        })
+    });
 }
 
 async fn metrics(

@@ -1,7 +1,7 @@
 //! One file per resource: its routes, and its handlers; their JSON is in `http::resource`.
 
-mod read;
 mod work;
+pub mod contract;
 pub mod health;
 pub mod metrics;
 pub mod api_keys;
@@ -21,32 +21,4 @@ pub mod audit;
 pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
-
-use actix_web::web;
-
-use super::paths::API;
-
-/// Every route of the service.
-pub fn mount(config: &mut web::ServiceConfig) {
-    config.configure(health::mount).configure(metrics::mount).service(
-        web::scope(API)
-            .configure(api_keys::mount)
-            .configure(session::mount)
-            .configure(health::mount_in_api)
-            .configure(workspaces::mount)
-            .configure(configurations::mount)
-            .configure(configuration_files::mount)
-            .configure(documents::mount)
-            .configure(runs::mount)
-            .configure(run_results::mount)
-            .configure(builds::mount)
-            .configure(executions::mount)
-            .configure(events::mount)
-            .configure(safe_mode::mount)
-            .configure(system::mount)
-            .configure(audit::mount)
-            .configure(workflow_documents::mount)
-            .configure(telemetry::mount)
-            .configure(workflows::mount),
-    );
-}
+pub mod all;

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::runs::find;
 use crate::blocking::blocking;
 use crate::domain::RunId;
@@ -22,6 +22,7 @@ use crate::event::payload::console::CONSOLE_LINE;
 use crate::event::payload::run::RUN_PHASE_COMPLETED;
 use crate::files::{self, Dir};
 use crate::http::auth::Viewer;
+use crate::http::contract::{self, Routes};
 use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
@@ -32,13 +33,42 @@ use crate::summary::{Fact, RunFold};
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/runs/{run}/summary").read(summary))
-        .service(web::resource("/runs/{run}/outputs").read(outputs))
-        .service(web::resource("/runs/{run}/outputs/{path:.*}").read(output))
-        .service(web::resource("/runs/{run}/diagnostics").read(diagnostics));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/runs/{run}/summary", |at| {
+            at.read(summary, |op| {
+                op.named("show_run_summary", "What a run has found, once it has ended.")
+                    .answers::<RunSummary>(200, "`ade.run_summary/v1`.")
+                    .refuses(&[Code::Gone, Code::LogUnavailable])
+            })
+        })
+        .at("/runs/{run}/outputs", |at| {
+            at.read(outputs, |op| {
+                op.named("list_run_outputs", "List the files that a run has made.")
+                    .answers::<OutputList>(200, "The files that are there.")
+            })
+        })
+        .at("/runs/{run}/outputs/{path:.*}", |at| {
+            at.read(output, |op| {
+                op.named("download_run_output", "A file that a run has made.")
+                    .sends_file(contract::ANY, "The file.")
+                    .refuses(&[Code::NoOutput])
+            })
+        })
+        .at("/runs/{run}/diagnostics", |at| {
+            at.read(diagnostics, |op| {
+                op.named("show_run_diagnostics", "How the engine ended, and the end of what it said.")
+                    .answers::<DiagnosticsResource>(200, "What is known.")
+                    .refuses(&[Code::Gone, Code::LogUnavailable])
+            })
+        });
 }
+
+/// `ade.run_summary/v1`: what was read, tables and their columns, and what was wrong with them.
+#[derive(ToSchema)]
+#[schema(value_type = Object)]
+#[allow(dead_code, reason = "the form of what is stored as JSON")]
+struct RunSummary(Map<String, Value>);
 
 async fn summary(Viewer(principal): Viewer, registry: Registry, id: web::Path<RunId>) -> Result<HttpResponse, Problem> {
     let run = registry.show::<Run>(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
@@ -87,13 +117,14 @@ async fn outputs(
     Ok(HttpResponse::Ok().json(OutputList { files: listed.await.map_err(Problem::internal)?, left_out }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct OutputList {
     files: Vec<OutputResource>,
     left_out: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Output)]
 struct OutputResource {
     name: String,
     kind: Option<&'static str>,
@@ -189,17 +220,23 @@ async fn diagnostics(
     }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RunDiagnostics)]
 struct DiagnosticsResource {
     run_id: RunId,
     engine: Option<Value>,
+    /// Payloads of `console.line`.
+    #[schema(value_type = Vec<Object>)]
     last_lines: Vec<Value>,
+    /// Payloads of `run.phase.completed` and `build.phase.completed`, each with its `scope`.
+    #[schema(value_type = Vec<Object>)]
     phases: Vec<Value>,
     phases_left_out: u64,
     log: LogResource,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LogPosition)]
 struct LogResource {
     last_sequence: u64,
     bytes: u64,

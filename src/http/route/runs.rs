@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::work::{self, respond_created};
 use super::workspaces::workspace;
 use crate::domain::list::{RUNS, Within};
@@ -16,48 +16,74 @@ use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, DocumentId, RunId, WorkspaceId};
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{Operation, Routes};
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::query::RawQuery;
+use crate::http::resource::run::RunResource;
 use crate::http::{list as lists, paths};
 use crate::registry::error::RunRefusal;
 use crate::registry::{CreateError, NewRun, RegistryHandle};
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/configurations/{configuration}/runs")
-                .route(web::post().to(create))
-                .read(list_of_configuration),
-        )
-        .service(
-            web::resource(paths::of_configurations("/{configuration}/runs"))
-                .route(web::post().to(create_in_workspace))
-                .read(list_of_both),
-        )
-        .service(web::resource("/workspaces/{workspace}/runs").read(list_of_workspace))
-        .configure(work::mount::<Run>)
-        .configure(work::mount_retry::<Run>);
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/configurations/{configuration}/runs", |at| {
+            at.post(create, |op| creates_run(op.named("create_run", "Start a run.")))
+                .read(list_of_configuration, |op| {
+                    op.named("list_runs_of_configuration", "List the runs of a configuration.").lists::<Run>(&RUNS)
+                })
+        })
+        .at(paths::of_configurations("/{configuration}/runs"), |at| {
+            at.post(create_in_workspace, |op| creates_run(op.named("create_run_in_workspace", "Start a run."))).read(
+                list_of_both,
+                |op| {
+                    op.named("list_runs_of_configuration_in_workspace", "List the runs of a configuration.")
+                        .lists::<Run>(&RUNS)
+                },
+            )
+        })
+        .at("/workspaces/{workspace}/runs", |at| {
+            at.read(list_of_workspace, |op| op.named("list_runs", "List the runs of a workspace.").lists::<Run>(&RUNS))
+        })
+        .with(work::mount::<Run>)
+        .with(work::mount_retry::<Run>);
 }
 
-#[derive(Debug, Default, Deserialize)]
+fn creates_run(operation: Operation) -> Operation {
+    operation
+        .may_take::<NewRunBody>()
+        .creates::<RunResource>("The run.")
+        .or_its_stream()
+        .repeatable()
+        .refuses(work::CREATING)
+        .refuses(&[Code::InputRequired, Code::InputNotFound, Code::QueueFull, Code::InvalidId])
+}
+
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = NewRun)]
 #[serde(deny_unknown_fields, default)]
 struct NewRunBody {
     stream: bool,
     options: OptionsBody,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[schema(as = NewRunOptions)]
 #[serde(deny_unknown_fields, default)]
 struct OptionsBody {
     dry_run: bool,
     validate_only: bool,
     force_rebuild: bool,
+    #[schema(value_type = Vec<DocumentId>, max_items = 1000)]
     document_ids: Vec<String>,
+    /// As one more of `document_ids`.
+    #[schema(value_type = Option<DocumentId>)]
     input_document_id: Option<String>,
+    /// As one more of `input_sheet_names`.
     input_sheet_name: Option<String>,
+    #[schema(max_items = 200)]
     input_sheet_names: Vec<String>,
     metadata: BTreeMap<String, String>,
     log_level: Option<LogLevel>,

@@ -2,10 +2,11 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::domain::safe_mode::SafeMode;
 use crate::http::auth::{Admin, Viewer};
+use crate::http::contract::{self, Routes};
 use crate::http::input::{self, Json};
 use crate::http::problem::Problem;
 use crate::registry::RegistryHandle;
@@ -13,18 +14,28 @@ use crate::registry::RegistryHandle;
 /// The longest detail, in characters.
 const MAX_DETAIL: usize = 500;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/system/safe-mode").read(show).route(web::put().to(switch)));
+pub fn mount(routes: &mut Routes) {
+    routes.at("/system/safe-mode", |at| {
+        at.read(show, |op| op.named("show_safe_mode", "Is new work taken?").answers::<SafeMode>(200, "As it is now."))
+            .put(switch, |op| {
+                op.named("switch_safe_mode", "Take no new work, or take it again.")
+                    .takes::<Switch>()
+                    .answers::<SafeMode>(200, "As it is now.")
+            })
+    });
 }
 
 async fn show(_: Viewer, registry: web::Data<RegistryHandle>) -> HttpResponse {
     HttpResponse::Ok().json(registry.safe_mode())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SafeModeSwitch)]
 #[serde(deny_unknown_fields)]
 struct Switch {
     enabled: bool,
+    /// Why, for those who are refused.
+    #[schema(schema_with = contract::remark::<500>)]
     detail: Option<String>,
 }
 

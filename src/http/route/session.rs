@@ -4,15 +4,16 @@ use actix_web::http::header::{CacheControl, CacheDirective, SET_COOKIE};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::events;
-use super::read::Read as _;
 use crate::access::Access;
 use crate::access::book::{Admitted, Via};
 use crate::access::secret::csrf_token;
 use crate::access::shown::{SESSION_COOKIE, Shown, Texts};
 use crate::domain::StreamId;
 use crate::http::auth::KeyHolder;
+use crate::http::contract::{self, Routes};
 use crate::http::input::{self, Json};
 use crate::http::paths;
 use crate::http::peer::Client;
@@ -22,13 +23,42 @@ use crate::http::resource::session::{SessionResource, TicketResource};
 use crate::http::sign_in::session_secret;
 use crate::registry::RegistryHandle;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/session").route(web::post().to(sign_in)).route(web::delete().to(sign_out)).read(show))
-        .service(web::resource("/stream-tickets").route(web::post().to(ticket)));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/session", |at| {
+            at.post(sign_in, |op| {
+                op.named("sign_in", "Trade a key for the cookie of a session.")
+                    .notes("The key is that of the body, or of a header. Where sign-in is off nobody needs a session: 200.")
+                    .may_take::<SignInBody>()
+                    .answers::<SessionResource>(200, "Sign-in is off.")
+                    .creates::<SessionResource>("The session; its cookie is in `Set-Cookie`.")
+                    .tells(201, "Set-Cookie", contract::text(), "For browsers.")
+                    .refuses(SIGN_IN)
+                    .refuses(&[Code::NothingToTrade, Code::TooManySessions, Code::DatabaseUnavailable])
+            })
+            .delete(sign_out, |op| {
+                op.named("sign_out", "End the session.").empty(204, "It has ended.").refuses(&[Code::NotFound])
+            })
+            .read(show, |op| {
+                op.named("show_session", "Who the caller is.").answers::<SessionResource>(200, "The caller.")
+            })
+        })
+        .at("/stream-tickets", |at| {
+            at.post(ticket, |op| {
+                op.named("create_stream_ticket", "Make a ticket for the events of one stream.")
+                    .notes("For readers that can send neither a header nor a cookie: `?ticket=`.")
+                    .takes::<TicketBody>()
+                    .answers::<TicketResource>(201, "The ticket.")
+                    .refuses(&[Code::NotFound, Code::NothingToTrade, Code::TooManySessions])
+            })
+        });
 }
 
-#[derive(Default, Deserialize)]
+const SIGN_IN: &[Code] =
+    &[Code::SignInRequired, Code::CredentialsRefused, Code::CsrfTokenRequired, Code::TicketElsewhere];
+
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = SignIn)]
 #[serde(deny_unknown_fields, default)]
 struct SignInBody {
     key: Option<String>,
@@ -111,9 +141,12 @@ fn is_https(request: &HttpRequest) -> bool {
     client.is_some_and(|client| client.is_encrypted) || request.connection_info().scheme() == "https"
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = StreamTicketToMake)]
 #[serde(deny_unknown_fields)]
 struct TicketBody {
+    /// The id of a run, a build, an execution or a workspace.
+    #[schema(pattern = "^(run|build|exec|ws)_[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     stream: String,
 }
 

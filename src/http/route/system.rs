@@ -2,27 +2,54 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
-use crate::domain::maintenance::MaintenanceState;
+use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::http::auth::Admin;
+use crate::http::contract::Routes;
 use crate::http::ports::Maintenance;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
-use crate::registry::{Observed, RegistryHandle};
+use crate::registry::{ActorState, Observed, RegistryHandle};
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config.service(web::resource("/system/maintenance").route(web::post().to(maintenance)));
-    config.service(web::resource("/system/actors").read(actors));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/system/maintenance", |at| {
+            at.post(maintenance, |op| {
+                op.named("run_maintenance", "Make a round of maintenance now.")
+                    .answers::<MaintenanceReport>(200, "What was done.")
+                    .refuses(&[Code::Draining])
+            })
+        })
+        .at("/system/actors", |at| {
+            at.read(actors, |op| {
+                op.named("show_actors", "What is running, and what each actor of the service is doing.")
+                    .answers::<SystemResource>(200, "As it is now.")
+                    .refuses(&[Code::Draining])
+            })
+        });
 }
 
 /// What is running, and what each actor of the service is doing.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actors)]
 struct SystemResource {
     #[serde(flatten)]
+    #[schema(value_type = Work)]
     observed: Observed,
     /// Null when maintenance is gone.
     maintenance: Option<MaintenanceState>,
+}
+
+/// The form of [`Observed`], whose kinds are data.
+#[derive(ToSchema)]
+#[schema(as = WorkAndActors)]
+#[allow(dead_code, reason = "only described")]
+struct Work {
+    runs: u64,
+    builds: u64,
+    executions: u64,
+    actors: Vec<ActorState>,
 }
 
 async fn actors(

@@ -3,13 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{Datelike, NaiveDate, TimeDelta, Utc};
 
-use super::read::Read as _;
 use super::workspaces;
-use crate::domain::ExecutionId;
 use crate::domain::execution::Execution;
 use crate::domain::ledger::Days;
+use crate::domain::{ExecutionId, WorkspaceId};
 use crate::http::auth::Viewer;
-use crate::http::problem::Problem;
+use crate::http::contract::{self, Routes};
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::telemetry::{CostsResource, StatsResource, SummaryResource};
 use crate::registry::RegistryHandle;
@@ -18,11 +18,31 @@ use crate::registry::RegistryHandle;
 const MAX_DAYS: i64 = 366;
 const DEFAULT_DAYS: i64 = 7;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/telemetry/summary").read(summary))
-        .service(web::resource("/telemetry/executions/{execution}/costs").read(costs))
-        .service(web::resource("/telemetry/workflows/{workflow}/stats").read(stats));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/telemetry/summary", |at| {
+            at.read(summary, |op| {
+                op.named("show_usage", "What language models took and cost: by day, workflow and model.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .query("start", contract::day(), "The first day; unless told the seven days up to the end.")
+                    .query("end", contract::day(), "The last day; unless told today.")
+                    .answers::<SummaryResource>(200, "Of the period, and of its parts.")
+                    .refuses(&[Code::InvalidRequest])
+            })
+        })
+        .at("/telemetry/executions/{execution}/costs", |at| {
+            at.read(costs, |op| {
+                op.named("show_execution_costs", "What an execution took and cost, step by step.")
+                    .answers::<CostsResource>(200, "What it cost so far.")
+            })
+        })
+        .at("/telemetry/workflows/{workflow}/stats", |at| {
+            at.read(stats, |op| {
+                op.named("show_workflow_stats", "What became of the executions of a workflow.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .answers::<StatsResource>(200, "Of all revisions.")
+            })
+        });
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +126,6 @@ async fn stats(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::problem::Code;
 
     fn range(start: Option<&str>, end: Option<&str>) -> Result<(String, String), Problem> {
         let text = |text: Option<&str>| text.map(str::to_owned);

@@ -4,9 +4,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
 use super::events;
-use super::read::Read as _;
 use crate::domain::StreamKind;
 use crate::domain::build::Build;
 use crate::domain::execution::Execution;
@@ -14,6 +14,7 @@ use crate::domain::principal::Principal;
 use crate::domain::run::Run;
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{self, Routes, Segment};
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::resource::AsResource;
@@ -27,8 +28,10 @@ type Registry = web::Data<RegistryHandle>;
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Work with routes of its own.
-pub trait Routed: WorkKind<Id: DeserializeOwned> + AsResource {
+pub trait Routed: WorkKind<Id: DeserializeOwned + Segment> + AsResource {
     const NOT_CANCELLABLE: Code;
+    /// Why it may not be started anew, where it can be.
+    const NOT_REPEATABLE: &[Code];
 
     /// The record, not behind anything that a reader of its stream has seen.
     async fn current(
@@ -42,14 +45,18 @@ pub trait Routed: WorkKind<Id: DeserializeOwned> + AsResource {
 
 impl Routed for Run {
     const NOT_CANCELLABLE: Code = Code::RunNotCancellable;
+    const NOT_REPEATABLE: &[Code] = &[Code::RunNotEnded, Code::InputRequired, Code::InputNotFound, Code::QueueFull];
 }
 
 impl Routed for Execution {
     const NOT_CANCELLABLE: Code = Code::ExecutionNotCancellable;
+    const NOT_REPEATABLE: &[Code] =
+        &[Code::ExecutionNotEnded, Code::ExecutionCompleted, Code::Gone, Code::InvalidInput];
 }
 
 impl Routed for Build {
     const NOT_CANCELLABLE: Code = Code::BuildNotCancellable;
+    const NOT_REPEATABLE: &[Code] = &[];
 
     async fn current(
         registry: &RegistryHandle,
@@ -61,19 +68,49 @@ impl Routed for Build {
 }
 
 /// `GET /{collection}/{id}` and `POST /{collection}/{id}/cancel`.
-pub fn mount<W: Routed>(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource(of_kind(W::KIND, "")).read(show::<W>))
-        .service(web::resource(of_kind(W::KIND, "/cancel")).route(web::post().to(cancel::<W>)));
+pub fn mount<W: Routed>(routes: &mut Routes) {
+    let kind = W::KIND;
+    routes
+        .at(of_kind(kind, ""), |at| {
+            at.read(show::<W>, move |op| {
+                op.named(format!("show_{kind}"), format!("Show the {kind}."))
+                    .notes("It is not behind anything that a reader of its stream has seen.")
+                    .answers::<W::Resource<'static>>(200, "As it stands.")
+            })
+        })
+        .at(of_kind(kind, "/cancel"), |at| {
+            at.post(cancel::<W>, move |op| {
+                op.named(format!("cancel_{kind}"), format!("Ask the {kind} to end."))
+                    .may_take::<CancelBody>()
+                    .answers::<W::Resource<'static>>(202, "It has been asked to end.")
+                    .answers::<W::Resource<'static>>(200, "It has been cancelled before.")
+                    .refuses(&[W::NOT_CANCELLABLE, Code::Draining])
+            })
+        });
 }
 
 /// `POST /{collection}/{id}/retry`
-pub fn mount_retry<W: Routed + Creatable>(config: &mut web::ServiceConfig)
+pub fn mount_retry<W: Routed + Creatable>(routes: &mut Routes)
 where
     Problem: From<RetryError<W>>,
 {
-    config.service(web::resource(of_kind(W::KIND, "/retry")).route(web::post().to(retry::<W>)));
+    let kind = W::KIND;
+    routes.at(of_kind(kind, "/retry"), |at| {
+        at.post(retry::<W>, move |op| {
+            op.named(format!("retry_{kind}"), format!("Start the {kind} anew, once it has ended."))
+                .may_take::<StreamBody>()
+                .creates::<W::Resource<'static>>("What was started.")
+                .or_its_stream()
+                .repeatable()
+                .refuses(CREATING)
+                .refuses(W::NOT_REPEATABLE)
+        })
+    });
 }
+
+/// What may keep work from being started.
+pub const CREATING: &[Code] =
+    &[Code::SafeModeEnabled, Code::Draining, Code::LogUnavailable, Code::IdempotencyKeyReused];
 
 fn of_kind(kind: StreamKind, rest: &str) -> String {
     format!("/{}/{{id}}{rest}", kind.facts().collection)
@@ -95,9 +132,11 @@ async fn show<W: Routed>(
     Ok(HttpResponse::Ok().json(find::<W>(&registry, &principal, *id).await?.as_resource()))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = Cancellation)]
 #[serde(deny_unknown_fields, default)]
 struct CancelBody {
+    #[schema(schema_with = contract::remark::<1000>)]
     reason: Option<String>,
 }
 
@@ -127,7 +166,8 @@ async fn cancel<W: Routed>(
 }
 
 /// A body that says nothing but how the answer is wanted.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = Repetition)]
 #[serde(deny_unknown_fields, default)]
 struct StreamBody {
     stream: bool,

@@ -5,19 +5,20 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::workspaces;
-use crate::domain::DocumentId;
 use crate::domain::list::{WORKFLOW_DOCUMENT_VERSIONS, WORKFLOW_DOCUMENTS, Within};
 use crate::domain::time;
 use crate::domain::workflow_document::{
     Chain, DocumentChange, DocumentDraft, DocumentStatus, WorkScope, WorkflowDocument,
 };
+use crate::domain::{DocumentId, WorkspaceId};
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{self, Routes};
 use crate::http::input::{self, Json};
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::workflow_document::WorkflowDocumentResource;
 use crate::http::{list as lists, paths};
@@ -31,34 +32,69 @@ pub(super) const MAX_SCOPE_ID: usize = 255;
 const MAX_TITLE: usize = 255;
 const MAX_SUMMARY: usize = 10_000;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(
-            web::resource("/documents")
-                .app_data(web::PayloadConfig::new(MAX_BODY))
-                .route(web::post().to(create))
-                .read(list),
-        )
-        .service(
-            web::resource("/documents/{document}")
-                .app_data(web::PayloadConfig::new(MAX_BODY))
-                .route(web::put().to(change))
-                .read(show),
-        )
-        .service(web::resource("/documents/{document}/versions").read(versions));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/documents", |at| {
+            at.body_limit(MAX_BODY)
+                .post(create, |op| {
+                    op.named("create_workflow_document", "Make a document, at its first version.")
+                        .takes::<NewDocument>()
+                        .creates::<WorkflowDocumentResource>("The document.")
+                        .tagged(201)
+                        .refuses(&[Code::DocumentExists, Code::InvalidId, Code::NotFound])
+                })
+                .read(list, |op| {
+                    op.named("list_workflow_documents", "List documents, every version of them.")
+                        .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                        .lists::<WorkflowDocument>(&WORKFLOW_DOCUMENTS)
+                })
+        })
+        .at("/documents/{document}", |at| {
+            at.body_limit(MAX_BODY)
+                .put(change, |op| {
+                    op.named("change_workflow_document", "Add a version. What is left out stays as it is.")
+                        .takes::<ChangedDocument>()
+                        .of_version()
+                        .answers::<WorkflowDocumentResource>(200, "The new version.")
+                        .tagged(200)
+                })
+                .read(show, |op| {
+                    op.named("show_workflow_document", "Show a document.")
+                        .query("version", contract::number(1, None), "Else the latest.")
+                        .answers::<WorkflowDocumentResource>(200, "The version.")
+                        .conditional()
+                })
+        })
+        .at("/documents/{document}/versions", |at| {
+            at.read(versions, |op| {
+                op.named("list_workflow_document_versions", "List the versions of a document, the newest first.")
+                    .lists::<WorkflowDocument>(&WORKFLOW_DOCUMENT_VERSIONS)
+            })
+        });
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewWorkflowDocument)]
 #[serde(deny_unknown_fields)]
 struct NewDocument {
+    /// Else the default workspace.
+    #[schema(value_type = Option<WorkspaceId>)]
     workspace_id: Option<String>,
+    #[schema(schema_with = contract::label::<64>)]
     scope_type: String,
+    #[schema(schema_with = contract::label::<255>)]
     scope_id: String,
+    #[schema(schema_with = contract::label::<64>)]
     document_type: String,
+    /// Else its type.
+    #[schema(schema_with = contract::optional_label::<255>)]
     title: Option<String>,
     #[serde(default)]
     status: DocumentStatus,
+    #[schema(max_length = 10_000)]
     summary: Option<String>,
+    /// Any JSON but null.
+    #[schema(schema_with = contract::something)]
     content: Value,
 }
 
@@ -92,14 +128,18 @@ async fn create(
     Ok(response.insert_header((header::ETAG, etag(&created))).json(WorkflowDocumentResource::of(&created)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WorkflowDocumentChange, min_properties = 1)]
 #[serde(deny_unknown_fields)]
 struct ChangedDocument {
+    #[schema(schema_with = contract::optional_label::<255>)]
     title: Option<String>,
     status: Option<DocumentStatus>,
     #[serde(default, deserialize_with = "input::given")]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
     summary: Option<Option<String>>,
     #[serde(default, deserialize_with = "input::given")]
+    #[schema(schema_with = contract::something)]
     content: Option<Value>,
 }
 

@@ -4,14 +4,15 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use super::workspaces;
 use crate::domain::WorkspaceId;
 use crate::domain::principal::Principal;
 use crate::domain::workflow::{NewWorkflow, StoredWorkflow};
 use crate::http::auth::{Operator, Viewer};
 use crate::http::call::Call;
+use crate::http::contract::{self, Operation, Routes};
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::resource::workflow::{WorkflowList, WorkflowResource};
@@ -21,17 +22,63 @@ use crate::workflow::written::checked;
 
 type Registry = web::Data<RegistryHandle>;
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/workflows").route(web::post().to(create)).read(list))
-        .service(
-            web::resource("/workflows/{workflow}")
-                .route(web::put().to(replace))
-                .route(web::delete().to(delete))
-                .read(show),
-        )
-        .service(web::resource("/workflows/{workflow}/schema/{step}").read(schema));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/workflows", |at| {
+            at.post(create, |op| {
+                defines(op.named("create_workflow", "Store a workflow."))
+                    .creates::<WorkflowResource>("The workflow.")
+                    .tagged(201)
+                    .refuses(&[Code::WorkflowExists])
+            })
+            .read(list, |op| {
+                op.named("list_workflows", "List the workflows of a workspace.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .answers::<WorkflowList>(200, "All of them.")
+            })
+        })
+        .at("/workflows/{workflow}", |at| {
+            at.put(replace, |op| {
+                defines(op.named("replace_workflow", "Store the next revision, if the caller knows the present one."))
+                    .of_version()
+                    .answers::<WorkflowResource>(200, "The new revision.")
+                    .tagged(200)
+            })
+            .delete(delete, |op| {
+                op.named("delete_workflow", "Delete a workflow that no execution is going through.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .empty(204, "It is gone.")
+                    .refuses(&[Code::WorkflowInUse])
+            })
+            .read(show, |op| {
+                op.named("show_workflow", "Show a workflow.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .answers::<WorkflowResource>(200, "The workflow.")
+                    .conditional()
+            })
+        })
+        .at("/workflows/{workflow}/schema/{step}", |at| {
+            at.read(schema, |op| {
+                op.named("show_step_schema", "What the output of a step must look like.")
+                    .query_id::<WorkspaceId>("workspace_id", "Else the default workspace.")
+                    .content(200, "application/schema+json", contract::anything(), "A JSON Schema.")
+            })
+        });
 }
+
+/// Takes a definition.
+fn defines(operation: Operation) -> Operation {
+    operation
+        .query_id::<WorkspaceId>("workspace_id", "Unless the body names it; else the default workspace.")
+        .takes::<WorkflowDefinition>()
+        .refuses(&[Code::InvalidWorkflow])
+}
+
+/// A workflow's definition, as docs/WORKFLOWS.md tells it.
+#[derive(ToSchema)]
+#[schema(value_type = Object)]
+#[allow(dead_code, reason = "the form of what is checked elsewhere")]
+struct WorkflowDefinition(Map<String, Value>);
 
 /// A definition as it was sent, without what the service says about it when it shows it.
 struct Sent {

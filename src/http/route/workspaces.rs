@@ -3,14 +3,15 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::read::Read as _;
 use crate::domain::WorkspaceId;
 use crate::domain::configuration::{DEFAULT_WORKSPACE, Workspace};
 use crate::domain::list::{WORKSPACES, Within};
 use crate::domain::principal::{Principal, Scope};
 use crate::domain::time;
 use crate::http::auth::{Admin, Operator, Viewer};
+use crate::http::contract::{self, Routes};
 use crate::http::errors;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
@@ -18,25 +19,52 @@ use crate::http::paths::API;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
+use crate::http::resource::workspace::WorkspaceResource;
 use crate::registry::RegistryHandle;
 use crate::store::{Deletable, InsertWorkspaceError};
 
-pub fn mount(config: &mut web::ServiceConfig) {
-    config
-        .service(web::resource("/workspaces").route(web::post().to(create)).read(list))
-        .service(
-            web::resource("/workspaces/{workspace}")
-                .route(web::patch().to(change))
-                .route(web::delete().to(delete))
-                .read(show),
-        )
-        .service(web::resource("/workspaces/{workspace}/default").route(web::put().to(choose)));
+pub fn mount(routes: &mut Routes) {
+    routes
+        .at("/workspaces", |at| {
+            at.post(create, |op| {
+                op.named("create_workspace", "Make a workspace.")
+                    .takes::<NewWorkspace>()
+                    .creates::<WorkspaceResource>("The workspace.")
+                    .refuses(&[Code::SlugTaken, Code::AllWorkspacesRequired])
+            })
+            .read(list, |op| op.named("list_workspaces", "List workspaces.").lists::<Workspace>(&WORKSPACES))
+        })
+        .at("/workspaces/{workspace}", |at| {
+            at.patch(change, |op| {
+                op.named("change_workspace", "Change a workspace. What is left out stays as it is.")
+                    .takes::<ChangedWorkspace>()
+                    .answers::<WorkspaceResource>(200, "The workspace.")
+                    .refuses(&[Code::SlugTaken, Code::WorkspaceIsDefault, Code::AllWorkspacesRequired])
+            })
+            .delete(delete, |op| {
+                op.named("delete_workspace", "Delete a workspace and all that is in it.")
+                    .empty(204, "It is gone.")
+                    .refuses(&[Code::WorkspaceInUse, Code::WorkspaceIsDefault])
+            })
+            .read(show, |op| {
+                op.named("show_workspace", "Show a workspace.").answers::<WorkspaceResource>(200, "The workspace.")
+            })
+        })
+        .at("/workspaces/{workspace}/default", |at| {
+            at.put(choose, |op| {
+                op.named("choose_workspace", "Make it the one that the caller means when it names none.")
+                    .answers::<ChosenWorkspace>(200, "It is.")
+            })
+        });
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewWorkspace {
+    #[schema(schema_with = contract::label::<255>)]
     name: String,
+    /// Made from the name unless given.
+    #[schema(schema_with = contract::optional_label::<255>)]
     slug: Option<String>,
 }
 
@@ -100,10 +128,13 @@ async fn find(registry: &RegistryHandle, principal: &Principal, id: WorkspaceId)
     found.ok_or_else(|| Problem::not_found("the workspace"))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = WorkspaceChange)]
 #[serde(deny_unknown_fields)]
 struct ChangedWorkspace {
+    #[schema(schema_with = contract::optional_label::<255>)]
     name: Option<String>,
+    #[schema(schema_with = contract::optional_label::<255>)]
     slug: Option<String>,
 }
 
@@ -159,7 +190,7 @@ fn keep_own(workspace: &Workspace) -> Result<(), Problem> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ChosenWorkspace {
     workspace_id: WorkspaceId,
     is_default: bool,

@@ -7,6 +7,7 @@ pub mod executions;
 pub mod index;
 pub mod tools;
 mod aftermath;
+mod contract;
 mod verbs;
 
 use std::collections::BTreeMap;
@@ -137,6 +138,7 @@ impl TestApp {
         let environment = environment(&ground, &settings);
         let loaded = Settings::load(&Sources { environment, ..Sources::default() });
         let mut loaded = loaded.map_err(|error| error.to_string())?;
+        http::observe(contract::check);
         loaded.launcher = env!("CARGO_BIN_EXE_ade").into();
         let (started, start) = mpsc::channel();
         let service = std::thread::spawn(move || serve(loaded, &started));

@@ -2,10 +2,21 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::TIMEOUT;
+
+/// Looks at a response that has been read to its end.
+pub type Observer = fn(&Request, &Response);
+
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+/// Every response of this program is looked at from now on.
+pub fn observe(observer: Observer) {
+    OBSERVER.get_or_init(|| observer);
+}
 
 /// Large, so that a benchmark that reads with this takes little of the machine that it measures.
 const BUFFER: usize = 256 << 10;
@@ -68,6 +79,14 @@ impl Request {
         }
         body.extend_from_slice(b"--frontier--\r\n");
         self.body("multipart/form-data; boundary=frontier", body)
+    }
+
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     fn bytes(&self, address: SocketAddr) -> Vec<u8> {
@@ -161,7 +180,8 @@ fn exchange<R: Socket>(mut reader: R, request: &Request, address: SocketAddr) ->
     let sent = reader.socket().write_all(&request.bytes(address));
     let head = Head::read(&mut reader).or_else(|error| sent.and(Err(error)))?;
     let framing = head.framing(&request.method);
-    Ok(Incoming { head, reader, framing })
+    let observed = OBSERVER.get().map(|observer| (*observer, request.clone()));
+    Ok(Incoming { head, reader, framing, observed })
 }
 
 #[derive(Debug, Clone)]
@@ -227,13 +247,18 @@ pub struct Incoming<R = BufReader<TcpStream>> {
     pub head: Head,
     reader: R,
     framing: Framing,
+    observed: Option<(Observer, Request)>,
 }
 
 impl<R: BufRead> Incoming<R> {
     pub fn read_all(mut self) -> io::Result<Response> {
         let mut body = Vec::new();
         self.read_to_end(&mut body)?;
-        Ok(Response { head: self.head, body })
+        let response = Response { head: self.head, body };
+        if let Some((observer, request)) = &self.observed {
+            observer(request, &response);
+        }
+        Ok(response)
     }
 
     /// Reads the head of the next chunk when one has been read to its end.
