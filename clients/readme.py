@@ -8,7 +8,6 @@ Law: what is run is what stands there, but for the address of the service and `p
 import argparse
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -102,20 +101,19 @@ def main() -> int:
     options.add_argument("page", nargs="*", default=["typescript", "python"])
     given = options.parse_args()
     failed = 0
-    root = Path(tempfile.mkdtemp(prefix="ade-readme-"))
-    service = Service(given.ade, root / "data")
-    try:
-        for name in given.page:
-            (root / name).mkdir()
+    for name in given.page:
+        with tempfile.TemporaryDirectory(prefix="ade-readme-") as root:
+            folder = Path(root, name)
+            folder.mkdir()
+            service = Service(given.ade, Path(root, "data"))
             try:
-                {"typescript": typescript, "python": python}[name](root / name, service)
+                {"typescript": typescript, "python": python}[name](folder, service)
                 print(f"  ok     {name}", flush=True)
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 failed += 1
                 print(f"  FAILED {name}: {error}", flush=True)
-    finally:
-        service.stop()
-        shutil.rmtree(root, ignore_errors=True)
+            finally:
+                service.stop()
     print(f"{len(given.page) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

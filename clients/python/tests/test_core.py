@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+
 from ade_client._core.backoff import Backoff, answer_of
 from ade_client._core.frames import Alive, Control, Event, Moved, Retry
 from ade_client._core.page import parse_page

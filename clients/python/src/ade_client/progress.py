@@ -7,6 +7,7 @@ watch(client.runs.follow(run["id"]))["payload"]["status"]
 from __future__ import annotations
 
 import html
+import importlib
 import sys
 import time
 from collections.abc import Mapping
@@ -118,10 +119,9 @@ class Notebook:
     """A bar in the output of the cell."""
 
     def __init__(self) -> None:
-        from IPython.display import HTML, display  # type: ignore[import-not-found,unused-ignore]
-
-        self._html = HTML
-        self._handle = display(HTML(""), display_id=True)
+        shown: Any = importlib.import_module("IPython.display")
+        self._html = shown.HTML
+        self._handle = shown.display(shown.HTML(""), display_id=True)
 
     def show(self, progress: Progress, state: str) -> None:
         note = f" ({state})" if state == "reconnecting" else ""
@@ -155,12 +155,9 @@ class _Bar:
 
 
 def _fitting() -> Display:
-    try:
-        from IPython import get_ipython  # type: ignore[import-not-found,unused-ignore]
-
-        shell = get_ipython()  # type: ignore[no-untyped-call,unused-ignore]
-    except ImportError:
-        shell = None
+    # Where there is a notebook, it is loaded already.
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
     return Notebook() if shell is not None and "IPKernelApp" in shell.config else Terminal()
 
 

@@ -160,7 +160,7 @@ class Follow(Generic[E]):
             response = self._http.client.send(request)
             if response.status_code == 200:
                 self._reader.expect(parse_page(response.text).last_sequence)
-        except httpx.TransportError:
+        except (httpx.TransportError, ValueError):
             # The stream itself will tell.
             return
         self._tell()
@@ -176,7 +176,11 @@ class Follow(Generic[E]):
             answer = self._reader.answered(response.status_code, dict(response.headers))
             if answer == "refused":
                 raise ProblemError.of(response)
-            yield self._reader.take_page(parse_page(response.text))
+            try:
+                page = parse_page(response.text)
+            except ValueError as error:
+                raise Lost("not a page of events") from error
+            yield self._reader.take_page(page)
             wait = WAIT
 
     def _request(self, wait: int) -> httpx.Request:
