@@ -34,6 +34,10 @@ test binary filter="":
 test-all:
     cargo test
 
+# The clients for TypeScript and Python
+clients:
+    clients/run-tests
+
 # Everything, as for a merge
 ci:
     .ci/run

@@ -17,6 +17,8 @@ export interface HttpOptions {
   fetch?: typeof fetch;
   /** How often a request that may be repeated is tried again. */
   retries?: number;
+  /** How long a request, streams aside, waits for the beginning of its answer; milliseconds, 60,000. */
+  timeout?: number;
 }
 
 export interface Sent {
@@ -32,15 +34,17 @@ export class Http {
   readonly auth: Auth | undefined;
   readonly #fetch: typeof fetch;
   readonly #retries: number;
+  readonly #timeout: number;
   #csrf: string | undefined;
 
-  constructor({ url, auth, fetch: given, retries = 6 }: HttpOptions = {}) {
+  constructor({ url, auth, fetch: given, retries = 6, timeout = 60_000 }: HttpOptions = {}) {
     const base = url ?? (globalThis.location as Location | undefined)?.origin;
     if (!base) throw new TypeError("`url` is needed outside of a page");
     this.base = base.replace(/\/+$/, "");
     this.auth = auth;
     this.#fetch = given ?? ((input, init) => globalThis.fetch(input, init));
     this.#retries = retries;
+    this.#timeout = timeout;
   }
 
   async json<T>(method: string, path: string, sent: Sent = {}): Promise<T> {
@@ -62,8 +66,16 @@ export class Http {
   }
 
   async #attempt(method: string, path: string, sent: Sent): Promise<Response | ProblemError | ConnectionError> {
+    const own = new AbortController();
+    const abort = () => own.abort(sent.signal?.reason);
+    const timer = setTimeout(() => own.abort(new Error(`no answer within ${this.#timeout} ms`)), this.#timeout);
+    // It stays: the signal also ends a download.
+    sent.signal?.addEventListener("abort", abort, { once: true });
+    if (sent.signal?.aborted) abort();
     try {
-      const response = await this.raw(method, path, { ...sent, headers: await this.#changes(method, path, sent) });
+      const headers = await this.#changes(method, path, sent);
+      const response = await this.raw(method, path, { ...sent, headers, signal: own.signal });
+      clearTimeout(timer);
       if (response.ok || response.status === 304) return response;
       const problem = await ProblemError.from(response);
       if (problem.code === "csrf_token_required") this.#csrf = undefined;
@@ -71,6 +83,8 @@ export class Http {
     } catch (error) {
       if (error instanceof ProblemError) return error;
       return new ConnectionError(`${method} ${path}: no answer`, { cause: error });
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -163,6 +163,23 @@ test("a ticket that has ended is asked for again", async (context) => {
   assert.deepEqual([taken, seen.length], [[1, 2, 3], 2]);
 });
 
+test("a server that gives no ticket at the moment is asked again, and one that refuses is not", async (context) => {
+  const { url } = await serve(context, (_, response) => {
+    stream(response, event(1, line(1)), event(2, line(2)), event(3, END)).end();
+  });
+  const answers = [new TypeError("fetch failed"), new ProblemError(503, "draining", "")];
+  const ticket = async () => {
+    if (answers.length > 0) throw answers.shift();
+    return "t";
+  };
+  const taken = [];
+  const options = { backoff: { base: 10 } };
+  for await (const { sequence } of new AdeClient({ url, auth: { ticket } }).runs.follow("run_1", options)) taken.push(sequence);
+  assert.deepEqual(taken, [1, 2, 3]);
+  answers.push(new ProblemError(403, "role_required", ""));
+  await assert.rejects(new AdeClient({ url, auth: { ticket } }).runs.follow("run_1").lines().next(), ProblemError);
+});
+
 test("a filtered reader resumes behind what was left out", async (context) => {
   const { url, seen } = await serve(context, (_, response, count) => {
     if (count === 0) stream(response, event(90, line(90)), "id: 5000\n\n").end();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AdeClient, ConnectionError, ProblemError } from "../src/index.js";
-import { json, serve } from "./server.js";
+import { json, serve, until } from "./server.js";
 
 test("a creation whose answer was lost is asked for again under the same key", async (context) => {
   const { url, seen } = await serve(context, (_, response, count) => {
@@ -76,4 +76,21 @@ test("a list is read part by part", async (context) => {
   assert.deepEqual(items, [1, 2, 3]);
   assert.equal(seen[1]?.query.get("sort"), "-created_at,id");
   assert.deepEqual(JSON.parse(seen[1]?.query.get("filters") ?? ""), filters);
+});
+
+test("an answer that does not begin is not waited for without end", async (context) => {
+  const { url, seen } = await serve(context, (_, response, count) => {
+    if (count > 0) json(response, 200, { id: "ws_1" });
+  });
+  assert.equal((await new AdeClient({ url, timeout: 200 }).workspaces.get("ws_1")).id, "ws_1");
+  assert.equal(seen.length, 2);
+});
+
+test("a signal ends a request and what would be tried again", async (context) => {
+  const { url, seen } = await serve(context, () => {});
+  const abort = new AbortController();
+  const asked = new AdeClient({ url }).request("GET", "/workspaces", { signal: abort.signal });
+  await until("a request", () => seen.length === 1);
+  abort.abort();
+  await assert.rejects(asked, { name: "AbortError" });
 });

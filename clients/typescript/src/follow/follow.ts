@@ -4,7 +4,7 @@ import type { AnyEvent } from "../events.js";
 import { ProblemError, ProtocolError } from "../errors.js";
 import type { Http, Query } from "../http.js";
 import { Pause } from "../timing.js";
-import type { BackoffOptions } from "./backoff.js";
+import { type BackoffOptions, isPassing } from "./backoff.js";
 import { Following, type Line } from "./following.js";
 import { type Frame, Lost, NotStreamed } from "./frames.js";
 import { persist } from "./persist.js";
@@ -116,7 +116,13 @@ export class Follow<E extends AnyEvent = AnyEvent> extends Following<E> {
 
   async #findTicket(): Promise<void> {
     const { auth } = this.#http;
-    if (auth && "ticket" in auth) this.#ticket ??= await auth.ticket(this.stream);
+    if (!auth || !("ticket" in auth) || this.#ticket !== undefined) return;
+    try {
+      this.#ticket = await auth.ticket(this.stream);
+    } catch (error) {
+      if (error instanceof ProblemError && !isPassing(error.status)) throw error;
+      throw new Lost("there is no ticket", 0, { cause: error });
+    }
   }
 
   /** Comes back where a line is missing before another; not a second time for the same one. */

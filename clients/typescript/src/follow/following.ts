@@ -37,7 +37,7 @@ export abstract class Following<E extends AnyEvent = AnyEvent> implements AsyncI
   protected degraded = false;
   #error: unknown;
   #taken = false;
-  #told: State | undefined;
+  #told: State = "connecting";
 
   constructor(readonly stream: string) {}
 

@@ -45,8 +45,6 @@ export class Tabs implements Source {
     this.#present = this.#hold(`${name} tab ${this.#tab}`);
     void this.#hold(name).then(() => this.#lead());
     document.addEventListener("visibilitychange", this.#wake, { signal: this.#closed.signal });
-    // A page that is kept for going back to must neither lead nor be waited for.
-    globalThis.addEventListener("pagehide", () => this.close(), { signal: this.#closed.signal });
   }
 
   get role(): "leader" | "follower" {

@@ -44,7 +44,7 @@ class Follow(Generic[E]):
         self._options = options
         self._reader = Reader(places, options.only, options.transport, options.ticket)
         self._listeners: list[Callable[[State], object]] = []
-        self._told: State | None = None
+        self._told: State = "connecting"
         self._lines: Generator[list[Line], None, None] | None = None
 
     @property
