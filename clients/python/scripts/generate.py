@@ -72,9 +72,13 @@ def definition(name: str, schema: dict, is_object: dict[str, bool]) -> str:
 
 
 def typed_dict(name: str, refs: list[str], properties: dict, total: str) -> str:
+    if any(keyword.iskeyword(key) or not key.isidentifier() for key in properties):
+        # No attribute can have such a name, so that it is written as a call; that takes nothing over.
+        assert not refs and not name.startswith("_"), name
+        members = ", ".join(f'"{key}": "{annotation(value)}"' for key, value in properties.items())
+        return f'{name} = TypedDict("{name}", {{{members}}}{total})\n'
     parents = ", ".join(refs) or "TypedDict"
     lines = [f"    {key}: {annotation(value)}" for key, value in properties.items()]
-    assert not any(keyword.iskeyword(key) or not key.isidentifier() for key in properties), name
     return "\n".join([f"class {name}({parents}{total}):", *(lines or ["    pass"])]) + "\n"
 
 
