@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &[]),
     ("assets", &[]),
+    ("console", &[]),
     ("files", &[]),
     ("sse", &[]),
     ("backoff", &[]),
@@ -84,7 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
-            "access", "stream", "registry", "blocking", "meter", "audit",
+            "access", "stream", "registry", "blocking", "meter", "audit", "console",
         ],
     ),
     (

@@ -21,4 +21,5 @@ pub mod audit;
 pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
+pub mod console;
 pub mod all;
