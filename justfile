@@ -38,6 +38,13 @@ test-all:
 clients:
     clients/run-tests
 
+# The console: its files, and its tests in a browser
+console:
+    npm ci --prefix console
+    npm run --prefix console check
+    npm run --prefix console build
+    npm test --prefix console
+
 # Everything, as for a merge
 ci:
     .ci/run
