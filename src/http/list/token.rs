@@ -119,7 +119,9 @@ mod tests {
             assert!(read(&RUNS, &own, nonsense).is_err(), "{nonsense}");
         }
         // A well-made digest over values that the order cannot have.
-        for values in [&b"[]"[..], b"[null,\"x\"]", b"[\"soon\",\"x\"]", b"[true,\"x\"]", b"{}"] {
+        for values in
+            [&b"[]"[..], b"[null,\"x\"]", b"[\"soon\",\"x\"]", b"[true,\"x\"]", b"{}", b"[\"2026-01-02\",\"a\\u0000\"]"]
+        {
             let token = BASE64.encode([&digest(&RUNS, &own, values)[..], values].concat());
             assert!(read(&RUNS, &own, &token).is_err());
         }

@@ -238,7 +238,7 @@ pub(super) async fn named_or_default(
     named: Option<&str>,
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
-        return workspace(registry, principal, input::id(text)?).await.map(Some);
+        return workspace(registry, principal, input::id_at("workspace_id", text)?).await.map(Some);
     }
     default_of(registry, principal).await
 }
