@@ -19,6 +19,8 @@ mod path;
 mod listing;
 mod edit;
 mod inspect;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};
