@@ -24,6 +24,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("list_queries", crate::http::list::fuzz::list_queries),
     ("model_replies", crate::workflow::fuzz::model_replies),
     ("provider_streams", crate::llm::fuzz::provider_streams),
+    ("proxies", crate::http::fuzz::proxies),
     ("request_targets", crate::http::fuzz::request_targets),
     ("schemas", crate::workflow::fuzz::schemas),
     ("settings", crate::config::fuzz::settings),

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::cursor::{EventsRequest, ManyRequest};
 use super::filter::Filter;
+use super::peer::{Client, TrustedProxies};
 use super::positions::Positions;
 use super::respond::disposition::{attachment, file_name};
 use super::{accept, body, conditional, form, respond, sign_in, target};
@@ -25,6 +26,8 @@ use crate::files::Location;
 use crate::fuzzing::{first_byte, first_line, scratch};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// A request whose query is the first line, and whose headers are the others, each after the byte that says which.
 fn request(bytes: &[u8], names: &[HeaderName]) -> Option<TestRequest> {
@@ -133,6 +136,19 @@ pub fn request_targets(bytes: &[u8]) {
             assert!(name.zip(host).is_none_or(is_same), "{uri} {hosts:?}");
         }
     }
+}
+
+/// What proxies say of a client. Of a peer that is no proxy of ours it counts for nothing.
+pub fn proxies(bytes: &[u8]) {
+    let names = [header::FORWARDED, FORWARDED_FOR, FORWARDED_PROTO];
+    let Some(request) = request(bytes, &names) else { return };
+    let request = request.to_srv_request();
+    let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().expect("a net")]);
+    let client = |peer: [u8; 4]| proxies.client(Some(peer.into()), false, request.headers());
+    let stranger = [198, 51, 100, 7];
+    assert_eq!(client(stranger), Client { address: Some(stranger.into()), is_encrypted: false });
+    assert!(client([10, 0, 0, 2]).address.is_some());
+    assert_eq!(proxies.client(None, true, request.headers()), Client { address: None, is_encrypted: true });
 }
 
 /// A name of a file, out of a header and into one: what comes out goes in again, and adds nothing to the header.

@@ -56,6 +56,7 @@ impl Site {
                 vec![&["stream", "last_event_id", "tail", "event_names", "types"]],
             ),
             (format!("builds/{build}/logs"), vec![&["after_id", "limit"]]),
+            ("audit".into(), vec![&["after_sequence", "limit"]]),
         ];
         paths.into_iter().map(|(path, names)| (format!("/api/v1/{path}"), names.concat())).collect()
     }
