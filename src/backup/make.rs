@@ -181,13 +181,20 @@ fn copy_configurations(source: &Source, staged: &mut Staged, workspace: Workspac
 }
 
 fn copy_configuration(from: &Location, to: &Location) -> Result<bool, TreeError> {
+    let mut outcome = Ok(false);
     for _ in 0..TRIES {
-        let before = content_digest(from)?;
-        if copy_package(from, to)? == before && content_digest(from)? == before {
-            return Ok(true);
+        // Of a package that is edited file by file, one may go between its name and its content. A fault that lasts is told.
+        outcome = copy_unchanged(from, to);
+        if matches!(outcome, Ok(true)) {
+            break;
         }
     }
-    Ok(false)
+    outcome
+}
+
+fn copy_unchanged(from: &Location, to: &Location) -> Result<bool, TreeError> {
+    let before = content_digest(from)?;
+    Ok(copy_package(from, to)? == before && content_digest(from)? == before)
 }
 
 /// Enters files in the list that are in their place already.
