@@ -186,10 +186,11 @@ async fn delete(
     at: Timestamp,
 ) -> Result<(), DeleteError> {
     match what {
-        Deletable::Document(id) => match delete_documents(transaction, workspace_id, is(id), at).await? {
-            0 => return Err(DeleteError::NotFound),
-            _ => {}
-        },
+        Deletable::Document(id) => {
+            if delete_documents(transaction, workspace_id, is(id), at).await? == 0 {
+                return Err(DeleteError::NotFound);
+            }
+        }
         Deletable::Configuration(id) => delete_configurations(transaction, workspace_id, Some(id), at).await?,
         Deletable::Workspace => delete_workspace(transaction, workspace_id, at).await?,
     }
