@@ -56,5 +56,6 @@ fn assert_readable(draft: &Draft) {
     assert_eq!(text.find(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']), Some(text.len() - 1));
     let again = codec::decode(&line[..line.len() - 1]).expect("an event");
     assert_eq!((again.sequence, again.kind.as_ref()), (7, draft.kind.as_ref()));
-    assert_eq!(codec::raw_type(&line), draft.kind.as_bytes());
+    let raw = [b"\"", codec::raw_type(&line), b"\""].concat();
+    assert_eq!(serde_json::from_slice::<String>(&raw).expect("a string").as_str(), draft.kind.as_ref());
 }

@@ -66,7 +66,10 @@ fn value(field: Field, json: Json) -> Option<Option<Value>> {
     match (field.kind(), json) {
         (_, Json::Null) => field.may_be_missing().then_some(None),
         (Kind::Time, Json::String(text)) => Some(Some(Value::Time(filters::time(&text)?))),
-        (Kind::Word | Kind::Id | Kind::Text, Json::String(text)) => Some(Some(Value::Text(text))),
+        // No text in a database has the character that PostgreSQL refuses.
+        (Kind::Word | Kind::Id | Kind::Text, Json::String(text)) if !text.contains('\0') => {
+            Some(Some(Value::Text(text)))
+        }
         _ => None,
     }
 }
