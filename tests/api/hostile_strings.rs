@@ -163,7 +163,7 @@ impl Site {
             format!("documents/{}", written.as_str().unwrap()),
             format!("api-keys/{key}"),
         ];
-        let shown = |path| {
+        let shown = |path: String| {
             let path = format!("/api/v1/{path}");
             (path.clone(), app.get(&path).expect(200).json())
         };

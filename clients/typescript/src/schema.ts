@@ -26,7 +26,7 @@ export interface components {
             work: components["schemas"]["WorkState"] | null;
         };
         /** @description What is running, and what each actor of the service is doing. */
-        Actors: components["schemas"]["Observed"] & {
+        Actors: components["schemas"]["WorkAndActors"] & {
             maintenance: components["schemas"]["MaintenanceState"] | null;
         };
         /** @enum {string} */
@@ -37,6 +37,67 @@ export interface components {
             clarification_id?: components["schemas"]["ClarificationId"] | null;
             /** @description Of a step that runs once for each. */
             item?: string | null;
+        };
+        ApiKey: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            id: components["schemas"]["KeyId"];
+            /** Format: date-time */
+            last_used_at: string | null;
+            name: string;
+            object: string;
+            /** Format: date-time */
+            revoked_at: string | null;
+            role: components["schemas"]["Role"];
+            /** @description Null for all. */
+            workspaces: components["schemas"]["WorkspaceId"][] | null;
+        };
+        ApiKeyList: {
+            items: components["schemas"]["ApiKey"][];
+            total: number;
+        };
+        ApiKeyToMake: {
+            /**
+             * Format: date-time
+             * @description In the future; null for never.
+             */
+            expires_at?: string | null;
+            name: string;
+            role: components["schemas"]["Role"];
+            /** @description Null for all. */
+            workspaces?: components["schemas"]["WorkspaceId"][] | null;
+        };
+        /** @description Who has asked. */
+        AuditActor: {
+            /** @description Of the API key; null where nobody signs in. */
+            key_id: string | null;
+            name: string;
+            role: string;
+        };
+        /** @description A record in its place. */
+        AuditEntry: components["schemas"]["AuditRecord"] & {
+            /** Format: int64 */
+            sequence: number;
+        };
+        /** @description A request that was to change something, and what came of it. */
+        AuditRecord: {
+            actor: components["schemas"]["AuditActor"];
+            /** @description Where the client is; null of a connection that had gone. */
+            address: string | null;
+            /** Format: date-time */
+            at: string;
+            method: string;
+            /** @description Without its query, which may carry secrets. */
+            path: string;
+            request_id: string;
+            /**
+             * Format: int32
+             * @description Of the answer: below 400 something has been changed.
+             */
+            status: number;
         };
         /** @description The build, as its row has it. */
         Build: {
@@ -149,12 +210,15 @@ export interface components {
             name: string;
         };
         Cancellation: {
-            /** @default null */
-            reason: string | null;
+            reason?: string | null;
         };
         Choice: {
             label: string;
             value: string;
+        };
+        ChosenWorkspace: {
+            is_default: boolean;
+            workspace_id: components["schemas"]["WorkspaceId"];
         };
         /** @description The last questions that it asked. */
         Clarification: {
@@ -198,23 +262,40 @@ export interface components {
             display_name: string;
             id: components["schemas"]["ConfigurationId"];
             object: string;
+            /** Format: date-time */
+            published_at: string | null;
             status: components["schemas"]["ConfigurationStatus"];
             /** Format: date-time */
             updated_at: string;
             workspace_id: components["schemas"]["WorkspaceId"];
         };
+        ConfigurationChange: {
+            display_name: string;
+        };
         ConfigurationId: string;
+        ConfigurationIssue: {
+            message: string;
+            path: string;
+        };
         ConfigurationSource: {
             template_id: string;
             /** @enum {string} */
             type: "template";
         } | {
-            configuration_id: string;
+            configuration_id: components["schemas"]["ConfigurationId"];
             /** @enum {string} */
             type: "clone";
         };
         /** @enum {string} */
-        ConfigurationStatus: "draft" | "active" | "inactive";
+        ConfigurationStatus: "draft" | "published" | "active" | "inactive";
+        /** @description What is wrong with a configuration. */
+        ConfigurationValidation: {
+            content_digest: string;
+            id: components["schemas"]["ConfigurationId"];
+            issues: components["schemas"]["ConfigurationIssue"][];
+            status: components["schemas"]["ConfigurationStatus"];
+            workspace_id: components["schemas"]["WorkspaceId"];
+        };
         ConsoleEntry: components["schemas"]["ConsoleLine"] & {
             /** Format: date-time */
             created_at: string;
@@ -234,24 +315,49 @@ export interface components {
             /** @description Of a step that runs once for each. */
             item?: string | null;
         };
+        DirectoryMade: {
+            created: boolean;
+            path: string;
+        };
         Document: {
             /** Format: int64 */
             byte_size: number;
             content_type: string;
             /** Format: date-time */
             created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
             id: components["schemas"]["DocumentId"];
+            last_run: components["schemas"]["LastRun"] | null;
+            /** Format: date-time */
+            last_run_at: string | null;
             links: components["schemas"]["DocumentLinks"];
             metadata: Record<string, unknown>;
             name: string;
             object: string;
             sha256: string;
+            /** @enum {string} */
+            status: "uploaded" | "processing" | "processed" | "failed";
+            tags: string[];
+            /** Format: date-time */
+            updated_at: string;
             workspace_id: components["schemas"]["WorkspaceId"];
+        };
+        DocumentChange: {
+            /**
+             * Format: date-time
+             * @description A time in the future; null for never.
+             */
+            expires_at?: string | null;
+            metadata?: Record<string, unknown> | null;
+            /** @description At most 50. */
+            tags?: string[] | null;
         };
         DocumentId: string;
         DocumentLinks: {
             download: string;
             self: string;
+            sheets: string;
         };
         /** @description A version of a document that a step has read or written. */
         DocumentRef: {
@@ -386,11 +492,104 @@ export interface components {
             label?: string | null;
             required?: boolean;
         };
+        FileCapabilities: {
+            can_create: boolean;
+            can_delete: boolean;
+            can_rename: boolean;
+            editable: boolean;
+        };
+        /** @description A file with its content, for clients that accept JSON rather than the bytes themselves. */
+        FileContent: {
+            content: string;
+            content_type: string;
+            /** @description `utf-8`, or `base64` for what is no text. */
+            encoding: string;
+            etag: string;
+            /** Format: date-time */
+            mtime: string;
+            path: string;
+            /** Format: int64 */
+            size: number;
+        };
+        /** @description Of all that was asked for, on whatever page. */
+        FileCounts: {
+            directories: number;
+            files: number;
+        };
+        FileEntry: {
+            content_type: string;
+            /** @description How many directories it is in. */
+            depth: number;
+            /** @description Null of a directory. */
+            etag: string | null;
+            has_children: boolean;
+            kind: string;
+            /** Format: date-time */
+            mtime: string;
+            name: string;
+            parent: string;
+            path: string;
+            /** Format: int64 */
+            size: number | null;
+        };
+        FileLimits: {
+            asset_max_bytes: number;
+            code_max_bytes: number;
+        };
+        FileListing: {
+            capabilities: components["schemas"]["FileCapabilities"];
+            configuration_id: components["schemas"]["ConfigurationId"];
+            /** @description How many entries there are here. */
+            count: number;
+            depth: string;
+            entries: components["schemas"]["FileEntry"][];
+            /** @description Of all paths and contents of the package, whatever part of it is listed; also the `ETag`. */
+            fileset_hash: string;
+            /** Format: date-time */
+            generated_at: string;
+            limits: components["schemas"]["FileLimits"];
+            next_token: string | null;
+            prefix: string;
+            /** @description Always empty: paths begin at the package. */
+            root: string;
+            status: components["schemas"]["ConfigurationStatus"];
+            summary: components["schemas"]["FileCounts"];
+            workspace_id: components["schemas"]["WorkspaceId"];
+        };
+        /** @description A file that has another path now. */
+        FileMoved: {
+            content_digest: string;
+            etag: string;
+            from: string;
+            /** Format: date-time */
+            mtime: string;
+            /** Format: int64 */
+            size: number;
+            to: string;
+        };
+        /** @description A file that was written. */
+        FileWritten: {
+            /** @description Of the configuration, as it is now. */
+            content_digest: string;
+            created: boolean;
+            etag: string;
+            /** Format: date-time */
+            mtime: string;
+            path: string;
+            /** Format: int64 */
+            size: number;
+        };
         /** @description What is wrong with a reply, or with a document: where (a JSON pointer, empty for the whole), what, and by which rule. */
         Finding: {
             code: string;
             message: string;
             path: string;
+        };
+        Health: {
+            components: components["schemas"]["Component"][];
+            status: string;
+            /** Format: date-time */
+            timestamp: string;
         };
         /** @description A step, or an item of one, that an earlier execution has completed. */
         Kept: {
@@ -402,6 +601,13 @@ export interface components {
         };
         KeyId: string;
         Label: string;
+        LastRun: {
+            message: string | null;
+            /** Format: date-time */
+            run_at: string;
+            run_id: components["schemas"]["RunId"];
+            status: components["schemas"]["RunStatus"];
+        };
         /** @description Paths that are not in a list of paths. */
         LeftOutPaths: {
             /** Format: int64 */
@@ -470,6 +676,10 @@ export interface components {
             working: boolean;
         };
         MicroUsd: string;
+        /** @description A key with its secret. */
+        NewApiKey: components["schemas"]["ApiKey"] & {
+            key: string;
+        };
         NewBuild: {
             /**
              * @default {
@@ -561,16 +771,9 @@ export interface components {
         };
         NewWorkspace: {
             name: string;
-            /** @description Made from the name unless given. */
             slug?: string | null;
         };
         NodeId: string;
-        /** @description The registry's observable state: what is running, and the state of each of its actors. */
-        Observed: {
-            actors: components["schemas"]["ActorState"][];
-        } & {
-            [key: string]: number;
-        };
         Output: {
             /** Format: int64 */
             byte_size: number;
@@ -645,6 +848,13 @@ export interface components {
             kind: string;
             ref: string;
         };
+        Rename: {
+            dest_if_match?: string | null;
+            /** @enum {string} */
+            op?: "move";
+            overwrite?: boolean;
+            to: string;
+        };
         /** @description A body that says nothing but how the answer is wanted. */
         Repetition: {
             /** @default false */
@@ -652,6 +862,8 @@ export interface components {
         };
         /** @enum {string} */
         RetryReason: "validation" | "provider" | "rejection";
+        /** @enum {string} */
+        Role: "viewer" | "operator" | "admin";
         /** @description The run, as its row has it. */
         Run: {
             /** Format: int32 */
@@ -821,7 +1033,6 @@ export interface components {
             enabled: boolean;
         };
         SafeModeSwitch: {
-            /** @description Why, for those who are refused. */
             detail?: string | null;
             enabled: boolean;
         };
@@ -830,6 +1041,39 @@ export interface components {
             health: string[];
             service: string;
             version: string;
+        };
+        Session: {
+            /** @description For `X-CSRF-Token`, of a session. */
+            csrf_token: string | null;
+            /**
+             * Format: int64
+             * @description Of a session: unused for so long, it ends.
+             */
+            idle_timeout_seconds: number | null;
+            key_id: components["schemas"]["KeyId"] | null;
+            name: string;
+            object: string;
+            role: components["schemas"]["Role"];
+            /** @description Whether the service asks for keys at all. */
+            sign_in: boolean;
+            /** @description `key`, `session`, or `none` where sign-in is off. */
+            via: string;
+            /** @description Null for all. */
+            workspaces: components["schemas"]["WorkspaceId"][] | null;
+        };
+        /** @description A sheet of a workbook, or the one that a text file is. */
+        Sheet: {
+            /** @description Its place among all sheets, from 0. */
+            index: number;
+            /** @description The one that is shown when the workbook is opened. */
+            is_active: boolean;
+            kind: string;
+            name: string;
+            state: string;
+        };
+        SignIn: {
+            /** @default null */
+            key: string | null;
         };
         /** @enum {string} */
         Source: "api" | "engine" | "builder" | "executor" | "scheduler";
@@ -920,6 +1164,24 @@ export interface components {
             /** Format: int64 */
             sequence: number;
             subscribers: number;
+        };
+        StreamTicket: {
+            /** @description Where the events are, the ticket included. */
+            events_stream: string;
+            /** Format: date-time */
+            expires_at: string;
+            /**
+             * Format: int64
+             * @description To be used for the first time within.
+             */
+            first_use_seconds: number;
+            object: string;
+            stream: string;
+            ticket: string;
+        };
+        StreamTicketToMake: {
+            /** @description The id of a run, a build, an execution or a workspace. */
+            stream: string;
         };
         /** @description One task of a round. */
         TaskReport: {
@@ -1025,6 +1287,16 @@ export interface components {
         };
         /** @enum {string} */
         WaitReason: "build" | "capacity" | "safe_mode";
+        /** @description The form of [`Observed`], whose kinds are data. */
+        WorkAndActors: {
+            actors: components["schemas"]["ActorState"][];
+            /** Format: int64 */
+            builds: number;
+            /** Format: int64 */
+            executions: number;
+            /** Format: int64 */
+            runs: number;
+        };
         /** @description The observable state of a piece of work. */
         WorkState: {
             /**
@@ -1136,9 +1408,15 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             id: components["schemas"]["WorkspaceId"];
+            /** @description Whether requests of this caller that name no workspace mean it. */
+            is_default: boolean;
             name: string;
             object: string;
             slug: string;
+        };
+        WorkspaceChange: {
+            name?: string | null;
+            slug?: string | null;
         };
         WorkspaceId: string;
         ConsolePage: {
@@ -1159,6 +1437,12 @@ export type ActorState = components['schemas']['ActorState'];
 export type Actors = components['schemas']['Actors'];
 export type AnswerType = components['schemas']['AnswerType'];
 export type Answers = components['schemas']['Answers'];
+export type ApiKey = components['schemas']['ApiKey'];
+export type ApiKeyList = components['schemas']['ApiKeyList'];
+export type ApiKeyToMake = components['schemas']['ApiKeyToMake'];
+export type AuditActor = components['schemas']['AuditActor'];
+export type AuditEntry = components['schemas']['AuditEntry'];
+export type AuditRecord = components['schemas']['AuditRecord'];
 export type Build = components['schemas']['Build'];
 export type BuildCompleted = components['schemas']['BuildCompleted'];
 export type BuildCreated = components['schemas']['BuildCreated'];
@@ -1177,19 +1461,25 @@ export type CallId = components['schemas']['CallId'];
 export type Caller = components['schemas']['Caller'];
 export type Cancellation = components['schemas']['Cancellation'];
 export type Choice = components['schemas']['Choice'];
+export type ChosenWorkspace = components['schemas']['ChosenWorkspace'];
 export type Clarification = components['schemas']['Clarification'];
 export type ClarificationAnswered = components['schemas']['ClarificationAnswered'];
 export type ClarificationId = components['schemas']['ClarificationId'];
 export type ClarificationNeeded = components['schemas']['ClarificationNeeded'];
 export type Component = components['schemas']['Component'];
 export type Configuration = components['schemas']['Configuration'];
+export type ConfigurationChange = components['schemas']['ConfigurationChange'];
 export type ConfigurationId = components['schemas']['ConfigurationId'];
+export type ConfigurationIssue = components['schemas']['ConfigurationIssue'];
 export type ConfigurationSource = components['schemas']['ConfigurationSource'];
 export type ConfigurationStatus = components['schemas']['ConfigurationStatus'];
+export type ConfigurationValidation = components['schemas']['ConfigurationValidation'];
 export type ConsoleEntry = components['schemas']['ConsoleEntry'];
 export type ConsoleLine = components['schemas']['ConsoleLine'];
 export type Decision = components['schemas']['Decision'];
+export type DirectoryMade = components['schemas']['DirectoryMade'];
 export type Document = components['schemas']['Document'];
+export type DocumentChange = components['schemas']['DocumentChange'];
 export type DocumentId = components['schemas']['DocumentId'];
 export type DocumentLinks = components['schemas']['DocumentLinks'];
 export type DocumentRef = components['schemas']['DocumentRef'];
@@ -1209,10 +1499,20 @@ export type ExecutionStarted = components['schemas']['ExecutionStarted'];
 export type ExecutionStatus = components['schemas']['ExecutionStatus'];
 export type FieldError = components['schemas']['FieldError'];
 export type FieldInfo = components['schemas']['FieldInfo'];
+export type FileCapabilities = components['schemas']['FileCapabilities'];
+export type FileContent = components['schemas']['FileContent'];
+export type FileCounts = components['schemas']['FileCounts'];
+export type FileEntry = components['schemas']['FileEntry'];
+export type FileLimits = components['schemas']['FileLimits'];
+export type FileListing = components['schemas']['FileListing'];
+export type FileMoved = components['schemas']['FileMoved'];
+export type FileWritten = components['schemas']['FileWritten'];
 export type Finding = components['schemas']['Finding'];
+export type Health = components['schemas']['Health'];
 export type Kept = components['schemas']['Kept'];
 export type KeyId = components['schemas']['KeyId'];
 export type Label = components['schemas']['Label'];
+export type LastRun = components['schemas']['LastRun'];
 export type LeftOutPaths = components['schemas']['LeftOutPaths'];
 export type Liveness = components['schemas']['Liveness'];
 export type LlmCall = components['schemas']['LlmCall'];
@@ -1221,6 +1521,7 @@ export type LogPosition = components['schemas']['LogPosition'];
 export type MaintenanceReport = components['schemas']['MaintenanceReport'];
 export type MaintenanceState = components['schemas']['MaintenanceState'];
 export type MicroUsd = components['schemas']['MicroUsd'];
+export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewBuild = components['schemas']['NewBuild'];
 export type NewBuildOptions = components['schemas']['NewBuildOptions'];
 export type NewConfiguration = components['schemas']['NewConfiguration'];
@@ -1230,7 +1531,6 @@ export type NewRunOptions = components['schemas']['NewRunOptions'];
 export type NewWorkflowDocument = components['schemas']['NewWorkflowDocument'];
 export type NewWorkspace = components['schemas']['NewWorkspace'];
 export type NodeId = components['schemas']['NodeId'];
-export type Observed = components['schemas']['Observed'];
 export type Output = components['schemas']['Output'];
 export type OutputList = components['schemas']['OutputList'];
 export type Pending = components['schemas']['Pending'];
@@ -1244,8 +1544,10 @@ export type ProgressKind = components['schemas']['ProgressKind'];
 export type Question = components['schemas']['Question'];
 export type Readiness = components['schemas']['Readiness'];
 export type Reference = components['schemas']['Reference'];
+export type Rename = components['schemas']['Rename'];
 export type Repetition = components['schemas']['Repetition'];
 export type RetryReason = components['schemas']['RetryReason'];
+export type Role = components['schemas']['Role'];
 export type Run = components['schemas']['Run'];
 export type RunArtifacts = components['schemas']['RunArtifacts'];
 export type RunCancelling = components['schemas']['RunCancelling'];
@@ -1266,6 +1568,9 @@ export type RunWaiting = components['schemas']['RunWaiting'];
 export type SafeMode = components['schemas']['SafeMode'];
 export type SafeModeSwitch = components['schemas']['SafeModeSwitch'];
 export type Service = components['schemas']['Service'];
+export type Session = components['schemas']['Session'];
+export type Sheet = components['schemas']['Sheet'];
+export type SignIn = components['schemas']['SignIn'];
 export type Source = components['schemas']['Source'];
 export type Step = components['schemas']['Step'];
 export type StepCompleted = components['schemas']['StepCompleted'];
@@ -1279,6 +1584,8 @@ export type StepRetrying = components['schemas']['StepRetrying'];
 export type StepStarted = components['schemas']['StepStarted'];
 export type StepStatus = components['schemas']['StepStatus'];
 export type StreamState = components['schemas']['StreamState'];
+export type StreamTicket = components['schemas']['StreamTicket'];
+export type StreamTicketToMake = components['schemas']['StreamTicketToMake'];
 export type TaskReport = components['schemas']['TaskReport'];
 export type Totals = components['schemas']['Totals'];
 export type Usage = components['schemas']['Usage'];
@@ -1291,6 +1598,7 @@ export type UsageSummary = components['schemas']['UsageSummary'];
 export type VenvChoice = components['schemas']['VenvChoice'];
 export type VenvMetadata = components['schemas']['VenvMetadata'];
 export type WaitReason = components['schemas']['WaitReason'];
+export type WorkAndActors = components['schemas']['WorkAndActors'];
 export type WorkState = components['schemas']['WorkState'];
 export type Workflow = components['schemas']['Workflow'];
 export type WorkflowDefinition = components['schemas']['WorkflowDefinition'];
@@ -1303,6 +1611,7 @@ export type WorkflowLinks = components['schemas']['WorkflowLinks'];
 export type WorkflowList = components['schemas']['WorkflowList'];
 export type WorkflowStats = components['schemas']['WorkflowStats'];
 export type Workspace = components['schemas']['Workspace'];
+export type WorkspaceChange = components['schemas']['WorkspaceChange'];
 export type WorkspaceId = components['schemas']['WorkspaceId'];
 export type ConsolePage = components['schemas']['ConsolePage'];
 export type $defs = Record<string, never>;

@@ -11,7 +11,7 @@ use crate::blocking::blocking;
 use crate::domain::time;
 use crate::files::Dir;
 use crate::http::auth::Viewer;
-use crate::http::contract::Routes;
+use crate::http::contract::{self, Routes};
 use crate::http::paths::API;
 use crate::registry::RegistryHandle;
 
@@ -19,7 +19,10 @@ pub fn mount(routes: &mut Routes) {
     routes
         .at("/", |at| {
             at.read(index, |op| {
-                op.named("show_service", "What this is.").answers::<ServiceResource>(200, "The service.")
+                op.named("show_service", "What this is.")
+                    .notes("Who prefers HTML is given the console.")
+                    .answers::<ServiceResource>(200, "The service.")
+                    .content(200, "text/html", contract::text(), "The service.")
             })
         })
         .at("/health/live", |at| {

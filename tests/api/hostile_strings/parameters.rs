@@ -25,6 +25,10 @@ const EVENTS: &[&str] = &[
     "ticket",
 ];
 
+fn all(groups: &[&[&'static str]]) -> Vec<&'static str> {
+    groups.concat()
+}
+
 impl Site {
     /// Every path that takes parameters, with them.
     fn asked(&self) -> Vec<(String, Vec<&'static str>)> {
@@ -33,32 +37,32 @@ impl Site {
         let build = self.app.build(&self.project, &json!({}))["id"].as_str().unwrap().to_owned();
         let written = self.bystanders.iter().map(|(path, _)| path).find(|path| path.starts_with("/api/v1/documents/"));
         let written = written.unwrap().trim_start_matches("/api/v1/");
-        let paths = [
-            ("workspaces".into(), vec![LIST]),
-            (format!("workspaces/{workspace}/configurations"), vec![LIST]),
-            (format!("workspaces/{workspace}/documents"), vec![LIST]),
-            (format!("workspaces/{workspace}/runs"), vec![LIST, WORK]),
-            (format!("configurations/{configuration}/runs"), vec![LIST, WORK]),
-            (format!("workspaces/{workspace}/configurations/{configuration}/builds"), vec![LIST, WORK]),
-            ("executions".into(), vec![LIST, WORK, SCOPED, &["workflow_id", "active"]]),
-            ("documents".into(), vec![LIST, WORK, SCOPED, &["document_type", "execution_id", "latest"]]),
-            (format!("{written}/versions"), vec![LIST]),
-            (written.to_owned(), vec![&["version"]]),
-            ("workflows".into(), vec![&["workspace_id"]]),
-            ("workflows/bystander".into(), vec![&["workspace_id"]]),
-            ("workflows/bystander/schema/only".into(), vec![&["workspace_id"]]),
-            ("telemetry/summary".into(), vec![&["workspace_id", "start", "end"]]),
-            ("telemetry/workflows/bystander/stats".into(), vec![&["workspace_id"]]),
-            (format!("executions/{execution}/events"), vec![EVENTS]),
-            (format!("workspaces/{workspace}/events"), vec![&["last_event_id", "types", "limit"]]),
+        let paths: [(String, Vec<&str>); 20] = [
+            ("workspaces".into(), all(&[LIST])),
+            (format!("workspaces/{workspace}/configurations"), all(&[LIST])),
+            (format!("workspaces/{workspace}/documents"), all(&[LIST])),
+            (format!("workspaces/{workspace}/runs"), all(&[LIST, WORK])),
+            (format!("configurations/{configuration}/runs"), all(&[LIST, WORK])),
+            (format!("workspaces/{workspace}/configurations/{configuration}/builds"), all(&[LIST, WORK])),
+            ("executions".into(), all(&[LIST, WORK, SCOPED, &["workflow_id", "active"]])),
+            ("documents".into(), all(&[LIST, WORK, SCOPED, &["document_type", "execution_id", "latest"]])),
+            (format!("{written}/versions"), all(&[LIST])),
+            (written.to_owned(), all(&[&["version"]])),
+            ("workflows".into(), all(&[&["workspace_id"]])),
+            ("workflows/bystander".into(), all(&[&["workspace_id"]])),
+            ("workflows/bystander/schema/only".into(), all(&[&["workspace_id"]])),
+            ("telemetry/summary".into(), all(&[&["workspace_id", "start", "end"]])),
+            ("telemetry/workflows/bystander/stats".into(), all(&[&["workspace_id"]])),
+            (format!("executions/{execution}/events"), all(&[EVENTS])),
+            (format!("workspaces/{workspace}/events"), all(&[&["last_event_id", "types", "limit"]])),
             (
                 format!("events/stream?stream={execution}"),
-                vec![&["stream", "last_event_id", "tail", "event_names", "types"]],
+                all(&[&["stream", "last_event_id", "tail", "event_names", "types"]]),
             ),
-            (format!("builds/{build}/logs"), vec![&["after_id", "limit"]]),
-            ("audit".into(), vec![&["after_sequence", "limit"]]),
+            (format!("builds/{build}/logs"), all(&[&["after_id", "limit"]])),
+            ("audit".into(), all(&[&["after_sequence", "limit"]])),
         ];
-        paths.into_iter().map(|(path, names)| (format!("/api/v1/{path}"), names.concat())).collect()
+        paths.into_iter().map(|(path, names)| (format!("/api/v1/{path}"), names)).collect()
     }
 }
 

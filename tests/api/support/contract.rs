@@ -41,6 +41,10 @@ impl Contract {
         if response.header("x-request-id").is_none() || request.method() == "OPTIONS" {
             return Ok(());
         }
+        // The console's files are no part of the interface.
+        if response.header("cross-origin-opener-policy").is_some() {
+            return Ok(());
+        }
         let (path, method) = (request.target().split('?').next().unwrap_or_default(), request.method());
         let name = if method == "HEAD" { "get".to_owned() } else { method.to_ascii_lowercase() };
         let Some(operation) = self.item(path).and_then(|item| item.get(name)) else { return refused(response) };

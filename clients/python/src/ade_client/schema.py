@@ -38,13 +38,16 @@ class ActorState(TypedDict):
     work: WorkState | None
 
 
-# The registry's observable state: what is running, and the state of each of its actors.
-class Observed(TypedDict):
+# The form of [`Observed`], whose kinds are data.
+class WorkAndActors(TypedDict):
     actors: list[ActorState]
+    builds: int
+    executions: int
+    runs: int
 
 
 # What is running, and what each actor of the service is doing.
-class Actors(Observed):
+class Actors(WorkAndActors):
     maintenance: MaintenanceState | None
 
 
@@ -58,6 +61,57 @@ class _Answers(TypedDict):
 class Answers(_Answers, total=False):
     clarification_id: ClarificationId | None
     item: str | None
+
+
+class ApiKey(TypedDict):
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    id: KeyId
+    last_used_at: str | None
+    name: str
+    object: str
+    revoked_at: str | None
+    role: Role
+    workspaces: list[WorkspaceId] | None
+
+
+class ApiKeyList(TypedDict):
+    items: list[ApiKey]
+    total: int
+
+
+class _ApiKeyToMake(TypedDict):
+    name: str
+    role: Role
+
+
+class ApiKeyToMake(_ApiKeyToMake, total=False):
+    expires_at: str | None
+    workspaces: list[WorkspaceId] | None
+
+
+# Who has asked.
+class AuditActor(TypedDict):
+    key_id: str | None
+    name: str
+    role: str
+
+
+# A request that was to change something, and what came of it.
+class AuditRecord(TypedDict):
+    actor: AuditActor
+    address: str | None
+    at: str
+    method: str
+    path: str
+    request_id: str
+    status: int
+
+
+# A record in its place.
+class AuditEntry(AuditRecord):
+    sequence: int
 
 
 # The build, as its row has it.
@@ -206,6 +260,11 @@ class Choice(TypedDict):
     value: str
 
 
+class ChosenWorkspace(TypedDict):
+    is_default: bool
+    workspace_id: WorkspaceId
+
+
 # The last questions that it asked.
 class Clarification(TypedDict):
     answers: dict[str, Any] | None
@@ -251,18 +310,37 @@ class Configuration(TypedDict):
     display_name: str
     id: ConfigurationId
     object: str
+    published_at: str | None
     status: ConfigurationStatus
     updated_at: str
     workspace_id: WorkspaceId
 
 
+class ConfigurationChange(TypedDict):
+    display_name: str
+
+
 ConfigurationId: TypeAlias = "str"
+
+
+class ConfigurationIssue(TypedDict):
+    message: str
+    path: str
 
 
 ConfigurationSource: TypeAlias = "dict[str, Any]"
 
 
-ConfigurationStatus: TypeAlias = "Literal['draft', 'active', 'inactive']"
+ConfigurationStatus: TypeAlias = "Literal['draft', 'published', 'active', 'inactive']"
+
+
+# What is wrong with a configuration.
+class ConfigurationValidation(TypedDict):
+    content_digest: str
+    id: ConfigurationId
+    issues: list[ConfigurationIssue]
+    status: ConfigurationStatus
+    workspace_id: WorkspaceId
 
 
 # An engine may send console lines of its own: whatever can be read of them is shown.
@@ -292,17 +370,34 @@ class Decision(_Decision, total=False):
     item: str | None
 
 
+class DirectoryMade(TypedDict):
+    created: bool
+    path: str
+
+
 class Document(TypedDict):
     byte_size: int
     content_type: str
     created_at: str
+    expires_at: str | None
     id: DocumentId
+    last_run: LastRun | None
+    last_run_at: str | None
     links: DocumentLinks
     metadata: dict[str, Any]
     name: str
     object: str
     sha256: str
+    status: Literal['uploaded', 'processing', 'processed', 'failed']
+    tags: list[str]
+    updated_at: str
     workspace_id: WorkspaceId
+
+
+class DocumentChange(TypedDict, total=False):
+    expires_at: str | None
+    metadata: dict[str, Any] | None
+    tags: list[str] | None
 
 
 DocumentId: TypeAlias = "str"
@@ -311,6 +406,7 @@ DocumentId: TypeAlias = "str"
 class DocumentLinks(TypedDict):
     download: str
     self: str
+    sheets: str
 
 
 DocumentStatus: TypeAlias = "Literal['draft', 'active', 'stale', 'archived']"
@@ -435,11 +531,90 @@ class FieldInfo(_FieldInfo, total=False):
     required: bool
 
 
+class FileCapabilities(TypedDict):
+    can_create: bool
+    can_delete: bool
+    can_rename: bool
+    editable: bool
+
+
+# A file with its content, for clients that accept JSON rather than the bytes themselves.
+class FileContent(TypedDict):
+    content: str
+    content_type: str
+    encoding: str
+    etag: str
+    mtime: str
+    path: str
+    size: int
+
+
+# Of all that was asked for, on whatever page.
+class FileCounts(TypedDict):
+    directories: int
+    files: int
+
+
+class FileEntry(TypedDict):
+    content_type: str
+    depth: int
+    etag: str | None
+    has_children: bool
+    kind: str
+    mtime: str
+    name: str
+    parent: str
+    path: str
+    size: int | None
+
+
+class FileLimits(TypedDict):
+    asset_max_bytes: int
+    code_max_bytes: int
+
+
+class FileListing(TypedDict):
+    capabilities: FileCapabilities
+    configuration_id: ConfigurationId
+    count: int
+    depth: str
+    entries: list[FileEntry]
+    fileset_hash: str
+    generated_at: str
+    limits: FileLimits
+    next_token: str | None
+    prefix: str
+    root: str
+    status: ConfigurationStatus
+    summary: FileCounts
+    workspace_id: WorkspaceId
+
+
+# A file that has another path now.
+FileMoved = TypedDict("FileMoved", {"content_digest": "str", "etag": "str", "from": "str", "mtime": "str", "size": "int", "to": "str"})
+
+
+# A file that was written.
+class FileWritten(TypedDict):
+    content_digest: str
+    created: bool
+    etag: str
+    mtime: str
+    path: str
+    size: int
+
+
 # What is wrong with a reply, or with a document: where (a JSON pointer, empty for the whole), what, and by which rule.
 class Finding(TypedDict):
     code: str
     message: str
     path: str
+
+
+class Health(TypedDict):
+    components: list[Component]
+    status: str
+    timestamp: str
 
 
 class _Kept(TypedDict):
@@ -457,6 +632,13 @@ KeyId: TypeAlias = "str"
 
 
 Label: TypeAlias = "str"
+
+
+class LastRun(TypedDict):
+    message: str | None
+    run_at: str
+    run_id: RunId
+    status: RunStatus
 
 
 # Paths that are not in a list of paths.
@@ -514,6 +696,11 @@ class MaintenanceState(TypedDict):
 
 
 MicroUsd: TypeAlias = "str"
+
+
+# A key with its secret.
+class NewApiKey(ApiKey):
+    key: str
 
 
 class NewBuild(TypedDict, total=False):
@@ -668,12 +855,25 @@ class Reference(TypedDict):
     ref: str
 
 
+class _Rename(TypedDict):
+    to: str
+
+
+class Rename(_Rename, total=False):
+    dest_if_match: str | None
+    op: Literal['move']
+    overwrite: bool
+
+
 # A body that says nothing but how the answer is wanted.
 class Repetition(TypedDict, total=False):
     stream: bool
 
 
 RetryReason: TypeAlias = "Literal['validation', 'provider', 'rejection']"
+
+
+Role: TypeAlias = "Literal['viewer', 'operator', 'admin']"
 
 
 # The run, as its row has it.
@@ -860,6 +1060,31 @@ class Service(TypedDict):
     version: str
 
 
+class Session(TypedDict):
+    csrf_token: str | None
+    idle_timeout_seconds: int | None
+    key_id: KeyId | None
+    name: str
+    object: str
+    role: Role
+    sign_in: bool
+    via: str
+    workspaces: list[WorkspaceId] | None
+
+
+# A sheet of a workbook, or the one that a text file is.
+class Sheet(TypedDict):
+    index: int
+    is_active: bool
+    kind: str
+    name: str
+    state: str
+
+
+class SignIn(TypedDict, total=False):
+    key: str | None
+
+
 Source: TypeAlias = "Literal['api', 'engine', 'builder', 'executor', 'scheduler']"
 
 
@@ -963,6 +1188,19 @@ class StreamState(TypedDict):
     is_closed: bool
     sequence: int
     subscribers: int
+
+
+class StreamTicket(TypedDict):
+    events_stream: str
+    expires_at: str
+    first_use_seconds: int
+    object: str
+    stream: str
+    ticket: str
+
+
+class StreamTicketToMake(TypedDict):
+    stream: str
 
 
 # One task of a round.
@@ -1139,9 +1377,15 @@ class WorkflowStats(TypedDict):
 class Workspace(TypedDict):
     created_at: str
     id: WorkspaceId
+    is_default: bool
     name: str
     object: str
     slug: str
+
+
+class WorkspaceChange(TypedDict, total=False):
+    name: str | None
+    slug: str | None
 
 
 WorkspaceId: TypeAlias = "str"
