@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use super::audited::{audited, write_entry};
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
-use super::contract::Document;
+use super::contract::{Document, SharedDocument};
 use super::cors::cors;
 use super::limits::{RateLimit, limit_rate};
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
@@ -71,6 +71,8 @@ pub enum BindError {
     Certificate(#[from] CertificateError),
 }
 
+static CONTRACT: LazyLock<Document> = LazyLock::new(|| Document::of(&route::all::describe()));
+
 /// What the handlers of all threads share.
 #[derive(Clone)]
 struct Shared {
@@ -79,7 +81,7 @@ struct Shared {
     requests: web::Data<RequestMeters>,
     access: web::Data<Access>,
     check: web::Data<LoopbackCheck>,
-    contract: web::Data<Document>,
+    contract: web::Data<SharedDocument>,
     origins: Vec<String>,
     proxies: web::Data<TrustedProxies>,
     time: RequestTime,
@@ -105,7 +107,7 @@ pub fn bind(
         requests: web::Data::new(RequestMeters::default()),
         access: web::Data::new(access),
         check: web::Data::new(check),
-        contract: web::Data::new(Document::of(&route::all::describe())),
+        contract: web::Data::new(&CONTRACT),
         origins,
         proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
         time: RequestTime(settings.server.request_timeout),

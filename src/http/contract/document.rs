@@ -1,6 +1,7 @@
 //! The document, made of what has been mounted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -20,6 +21,9 @@ pub struct Document {
     /// Of the JSON.
     pub etag: String,
 }
+
+/// Made when it is asked for first, once for the whole process.
+pub type SharedDocument = &'static LazyLock<Document>;
 
 impl Document {
     pub fn of(document: &Value) -> Self {

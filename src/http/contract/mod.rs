@@ -15,7 +15,7 @@ mod document;
 mod page;
 
 pub use describe::{Describe, Segment, Segments};
-pub use document::{Document, document, text as document_text};
+pub use document::{Document, SharedDocument, document, text as document_text};
 pub use events::Reads;
 pub use kinds::{
     any_of, anything, array, day, flag, label, number, optional_label, reference, remark, something, text, words,

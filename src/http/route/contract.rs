@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
-use crate::http::contract::{self, Document, Routes, STYLE};
+use crate::http::contract::{self, Routes, STYLE, SharedDocument};
 
 pub fn mount(routes: &mut Routes) {
     routes.at("/openapi.json", |at| {
@@ -40,13 +40,13 @@ pub fn mount_page(routes: &mut Routes) {
         });
 }
 
-async fn show(document: web::Data<Document>) -> HttpResponse {
+async fn show(document: web::Data<SharedDocument>) -> HttpResponse {
     let mut answer = HttpResponse::Ok();
     answer.content_type("application/json").insert_header((header::ETAG, document.etag.as_str()));
     answer.body(document.json.clone())
 }
 
-async fn page(document: web::Data<Document>) -> HttpResponse {
+async fn page(document: web::Data<SharedDocument>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(document.page.clone())
 }
 
