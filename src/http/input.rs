@@ -80,6 +80,11 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) ->
     T::deserialize(deserializer).map(Some)
 }
 
+/// A name without the spaces around it. Other characters that look like nothing are part of it.
+pub fn spaces_off(text: &str) -> &str {
+    text.trim_matches(' ')
+}
+
 /// A text of 1 to `most` characters, all of them visible or spaces.
 pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
     let is_label = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);

@@ -1,21 +1,32 @@
 //! Names of files in `Content-Disposition`: of downloads (RFC 6266) and of the parts of a form.
 
-use actix_web::http::header::{
-    Charset, ContentDisposition, DispositionParam, DispositionType, ExtendedValue, HeaderValue,
-};
+use actix_web::http::header::{Charset, ContentDisposition, ExtendedValue, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What stands for itself in `filename*` (`attr-char` of RFC 8187); actix-web lets more through, such as `=`.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 /// A file to be kept under that name. What is not plain text of one line follows as `filename*`, for all who know it.
 pub fn attachment(name: &str) -> HeaderValue {
     let plain = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect::<String>();
     let full = name.chars().map(|c| if c.is_control() || is_separator(c) { '_' } else { c }).collect::<String>();
-    let mut parameters = vec![DispositionParam::Filename(plain.clone())];
+    let mut header = format!("attachment; filename=\"{plain}\"");
     if full != plain {
-        let value =
-            ExtendedValue { charset: Charset::Ext("UTF-8".into()), language_tag: None, value: full.into_bytes() };
-        parameters.push(DispositionParam::FilenameExt(value));
+        header += &format!("; filename*=UTF-8''{}", utf8_percent_encode(&full, ENCODED));
     }
-    let disposition = ContentDisposition { disposition: DispositionType::Attachment, parameters };
-    HeaderValue::try_from(disposition.to_string()).unwrap_or(HeaderValue::from_static("attachment"))
+    HeaderValue::try_from(header).unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 /// Means the same to every reader, between quotes and as part of a path; some decode `%`.

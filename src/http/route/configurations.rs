@@ -355,7 +355,7 @@ fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration,
 }
 
 fn label(display_name: &str) -> Result<String, Problem> {
-    let display_name = display_name.trim().to_owned();
+    let display_name = input::spaces_off(display_name).to_owned();
     input::label("display_name", &display_name, 255)?;
     Ok(display_name)
 }

@@ -194,8 +194,8 @@ async fn change(
 fn tags(given: Vec<String>) -> Result<Vec<String>, Problem> {
     let mut tags = BTreeSet::new();
     for (index, tag) in given.iter().enumerate() {
-        input::label(&format!("tags[{index}]"), tag.trim(), MAX_TAG)?;
-        tags.insert(tag.trim().to_owned());
+        input::label(&format!("tags[{index}]"), input::spaces_off(tag), MAX_TAG)?;
+        tags.insert(input::spaces_off(tag).to_owned());
     }
     if tags.len() > MAX_TAGS {
         return Err(Problem::invalid("tags", format!("at most {MAX_TAGS} texts")));
