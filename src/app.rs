@@ -3,6 +3,7 @@
 mod lock;
 mod isolation;
 mod key_files;
+mod sign_in;
 pub mod doctor;
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use key_files::{ADMIN_KEY, LOCAL_KEY};
 pub use key_files::{FirstKeyError, key_in};
 use lock::LockError;
 pub use lock::{Owner, read_owner};
+use sign_in::OidcError;
 
 use crate::access::handle::SessionLimits;
 use crate::access::secret::NoEntropy;
@@ -72,6 +74,8 @@ pub enum StartError {
     Unrestored { path: PathBuf },
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -209,8 +213,9 @@ impl Application {
         let audit =
             AuditLog::open(data_dir).map_err(|source| StartError::DataDir { path: data_dir.join("audit"), source })?;
         let port = Arc::new(MaintenancePort(maintenance.clone()));
+        let oidc = sign_in::provider(&folder.settings.access)?;
         let HttpEnd { server, address, local, connections, certificates } =
-            server::bind(folder.registry.clone(), port, access.clone(), audit)?;
+            server::bind(folder.registry.clone(), port, access.clone(), audit, oidc)?;
         folder.announce(local)?;
         let is_encrypted = certificates.is_some();
         if let Some(certificates) = certificates {

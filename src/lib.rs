@@ -27,6 +27,8 @@ pub mod blocking;
 pub mod meter;
 pub mod isolation;
 pub mod audit;
+pub mod outbound;
+pub mod oidc;
 pub mod package;
 pub mod llm;
 pub mod event;

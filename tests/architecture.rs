@@ -22,8 +22,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("meter", &[]),
     ("isolation", &[]),
     ("audit", &["domain", "files", "blocking"]),
+    ("outbound", &[]),
+    ("oidc", &["domain", "outbound"]),
     ("package", &["domain", "assets", "files"]),
-    ("llm", &["domain", "sse", "backoff", "meter"]),
+    ("llm", &["domain", "sse", "backoff", "meter", "outbound"]),
     ("supervision", &[]),
     ("event", &["domain"]),
     ("log", &["domain", "event", "files", "meter"]),
@@ -82,7 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter", "audit",
+            "registry", "blocking", "meter", "audit", "oidc",
         ],
     ),
     (
@@ -104,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "blocking",
             "backup",
             "audit",
+            "oidc",
         ],
     ),
     (
@@ -136,7 +139,8 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     (
         "app",
         "domain",
-        "the data folder's node id is made where the folder is locked, and reports of maintenance pass through",
+        "the data folder's node id is made where the folder is locked, reports of maintenance pass through, and settings \
+         become roles and workspaces",
     ),
 ];
 
@@ -150,7 +154,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "actix*",
         &["supervision", "stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"],
     ),
-    ("hyper*", &["llm"]),
+    ("hyper*", &["llm", "outbound", "oidc"]),
+    ("openidconnect::", &["oidc"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),
     ("env::var_os", &["main"]),

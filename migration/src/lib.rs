@@ -20,6 +20,7 @@ mod m20261121_000012_create_executions;
 mod m20261121_000013_create_llm_calls;
 mod m20261126_000014_breaking_join_idempotency_keys;
 mod m20261127_000020_create_api_keys;
+mod m20261127_000050_create_people;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000013_create_llm_calls::Migration),
             Box::new(m20261126_000014_breaking_join_idempotency_keys::Migration),
             Box::new(m20261127_000020_create_api_keys::Migration),
+            Box::new(m20261127_000050_create_people::Migration),
         ]
     }
 }

@@ -8,8 +8,13 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     pub name: String,
-    /// Of the API key; null where nobody signs in.
+    /// Of the API key; null of a person, and where nobody signs in.
     pub key_id: Option<String>,
+    /// Of a person, as the provider knows them; not there for anybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     pub role: String,
 }
 

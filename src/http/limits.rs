@@ -1,6 +1,6 @@
 //! How often a caller may ask.
 //!
-//! Law: callers who have been let in are told apart by their key, all others by where they are; so nobody can use up what
+//! Law: callers who have been let in are told apart by their key or person, all others by where they are; so nobody can use up what
 //! is another's. What is remembered of a caller goes when it would be as if it had never asked.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,6 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use super::auth::Decision;
 use super::peer::Client;
 use super::problem::{Code, Problem};
+use crate::domain::principal::Who;
 
 /// How often what is known of callers is looked through, in requests.
 const SWEEP: u64 = 10_000;
@@ -25,8 +26,8 @@ const SWEEP: u64 = 10_000;
 /// Whom requests are counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// By the id of the key, which is no secret.
-    Key(String),
+    /// By the id of the key or the person, which is no secret.
+    Known(String),
     /// A machine, or a network of which a client has every address.
     Place(IpAddr),
     /// A connection that has gone.
@@ -64,8 +65,8 @@ pub async fn limit_rate(
 fn caller_of(request: &ServiceRequest) -> Caller {
     let extensions = request.extensions();
     let admitted = extensions.get::<Decision>().and_then(|Decision(outcome)| outcome.as_ref().ok());
-    match admitted.and_then(|admitted| admitted.principal.key_id) {
-        Some(key) => Caller::Key(key.to_string()),
+    match admitted.map(|admitted| &admitted.principal).filter(|principal| principal.who != Who::Local) {
+        Some(principal) => Caller::Known(principal.identity()),
         None => Caller::at(extensions.get::<Client>().and_then(|client| client.address)),
     }
 }
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn a_caller_has_its_burst_and_then_waits_and_others_do_not() {
         let limit = RateLimit::per_second(NonZeroU32::new(5).unwrap());
-        let [one, other] = ["key_1", "key_2"].map(|key| Caller::Key(key.to_owned()));
+        let [one, other] = ["key_1", "key_2"].map(|key| Caller::Known(key.to_owned()));
         let allowed = (0..100).filter(|_| limit.check(&one).is_ok()).count();
         assert!((10..20).contains(&allowed), "{allowed}");
         let wait = (0..100).find_map(|_| limit.check(&one).err()).unwrap();

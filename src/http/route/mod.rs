@@ -6,6 +6,7 @@ pub mod health;
 pub mod metrics;
 pub mod api_keys;
 pub mod session;
+pub mod oidc;
 pub mod workspaces;
 pub mod configurations;
 pub mod documents;
@@ -31,6 +32,7 @@ pub fn mount(config: &mut web::ServiceConfig) {
         web::scope(API)
             .configure(api_keys::mount)
             .configure(session::mount)
+            .configure(oidc::mount)
             .configure(workspaces::mount)
             .configure(configurations::mount)
             .configure(documents::mount)
