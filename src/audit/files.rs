@@ -23,7 +23,7 @@ fn name(first: u64) -> String {
 fn firsts(dir: &Dir) -> io::Result<Vec<u64>> {
     let files = dir.entries(MOST_FILES)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
     let first = |name: String| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok();
-    let mut firsts: Vec<u64> = files.filter_map(|(name, _)| first(name)).collect();
+    let mut firsts: Vec<u64> = files.filter_map(|(name, _)| first(name)).filter(|first| *first > 0).collect();
     firsts.sort_unstable();
     Ok(firsts)
 }
@@ -37,7 +37,8 @@ pub struct Newest {
 }
 
 impl Newest {
-    /// Cuts what a crash has left of an entry.
+    /// Cuts what a crash has left of an entry. Whole lines that are no entries are not of a crash alone: what is cut with
+    /// them is kept beside.
     pub fn open(dir: &Dir) -> io::Result<Self> {
         let first = firsts(dir)?.pop().unwrap_or(1);
         let file = dir.file_to_write(name(first), true)?;
@@ -46,6 +47,7 @@ impl Newest {
             (size, last) = (end, entry.sequence);
             true
         })?;
+        keep_damaged(dir, &file, size, first)?;
         file.set_len(size)?;
         file.sync_all()?;
         dir.sync()?;
@@ -75,7 +77,22 @@ impl Newest {
     }
 }
 
-/// At most `limit` entries behind a position, of those up to `last`.
+/// Keeps what is behind `size` under a name of its own, unless it is the beginning of one entry.
+fn keep_damaged(dir: &Dir, mut file: &File, size: u64, first: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(size))?;
+    let mut tail = Vec::new();
+    file.take(LARGE * 2).read_to_end(&mut tail)?;
+    if !tail.contains(&b'\n') {
+        return Ok(());
+    }
+    let kept = format!("damaged-{first:020}-{size}{SUFFIX}");
+    dir.replace_durably(&kept, &tail)?;
+    tracing::error!(bytes = tail.len(), %kept, "entries of the audit log cannot be read; what is there is kept");
+    Ok(())
+}
+
+/// At most `limit` entries behind a position, of those up to `last`. An entry that is there and cannot be read is an error:
+/// a page has no holes.
 pub fn page(dir: &Dir, after: u64, last: u64, limit: usize) -> io::Result<Vec<Entry>> {
     let firsts = firsts(dir)?;
     let begin = firsts.partition_point(|first| *first <= after + 1).saturating_sub(1);
@@ -91,7 +108,9 @@ pub fn page(dir: &Dir, after: u64, last: u64, limit: usize) -> io::Result<Vec<En
             found.len() < limit
         })?;
     }
-    Ok(found)
+    let wanted = last.saturating_sub(after).min(limit as u64);
+    let is_dense = found.iter().zip(after + 1..).all(|(entry, sequence)| entry.sequence == sequence);
+    if found.len() as u64 == wanted && is_dense { Ok(found) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// Calls `each` with every whole entry and where it ends, until it has had enough.

@@ -192,6 +192,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn entries_that_cannot_be_read_are_kept_aside_and_never_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(folder.path()).unwrap();
+        for n in 0..3 {
+            log.record(record(n)).await.unwrap();
+        }
+        let path = folder.path().join("audit/entries-00000000000000000001.ndjson");
+        let damaged = fs::read_to_string(&path).unwrap().replace("\"sequence\":2", "\"sequence\":x");
+        fs::write(&path, &damaged).unwrap();
+        assert!(log.page(0, 10).await.is_err(), "a page has no holes");
+        drop(log);
+        let log = AuditLog::open(folder.path()).unwrap();
+        assert_eq!(sequences(&log, 0, 10).await, [1]);
+        let names = fs::read_dir(folder.path().join("audit")).unwrap().map(|entry| entry.unwrap().path());
+        let kept = names.into_iter().find(|path| path.to_string_lossy().contains("damaged-")).unwrap();
+        assert!(damaged.ends_with(&fs::read_to_string(kept).unwrap()) && damaged.contains("req_2"));
+    }
+
+    #[tokio::test]
     async fn several_files_are_one_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = AuditLog::open(folder.path()).unwrap();

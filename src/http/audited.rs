@@ -7,21 +7,24 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, rt, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use chrono::Utc;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::auth::Decision;
 use super::middleware::RequestId;
 use super::peer::Client;
 use super::problem::{Code, Problem};
-use crate::audit::{Actor, AuditLog, Record};
+use crate::audit::{Actor, AuditError, AuditLog, Record};
 use crate::domain::principal::Principal;
 use crate::domain::time::micros;
 
 /// Of a request whose client had hung up before there was an answer.
 const GONE: u16 = 499;
 
-/// Refuses every change while entries cannot be written.
+/// Refuses every change while entries cannot be written. What came of one goes along with its answer, for
+/// [`write_entry`].
 pub async fn audited(
     log: web::Data<AuditLog>,
     request: ServiceRequest,
@@ -31,13 +34,35 @@ pub async fn audited(
     let Some(record) = record else { return Ok(next.call(request).await?.map_into_boxed_body()) };
     ready(&log).await?;
     let mut pending = Pending { log: log.get_ref().clone(), record: Some(record) };
-    let answer = next.call(request).await;
-    let status = match &answer {
-        Ok(response) => response.status(),
-        Err(error) => error.as_response_error().status_code(),
-    };
-    pending.finish(status.as_u16()).await;
-    Ok(answer?.map_into_boxed_body())
+    match next.call(request).await {
+        Ok(mut response) => {
+            pending.answered(response.status());
+            response.response_mut().extensions_mut().insert(pending);
+            Ok(response.map_into_boxed_body())
+        }
+        Err(error) => {
+            pending.answered(error.as_response_error().status_code());
+            written(pending).await;
+            Err(error)
+        }
+    }
+}
+
+/// Holds an answer back until its entry is on the disk. This is outside of what gives up a request whose key is revoked:
+/// who revokes its own is told so.
+pub async fn write_entry<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
+    let mut response = next.call(request).await?;
+    let pending = response.response_mut().extensions_mut().remove::<Pending>();
+    if let Some(pending) = pending {
+        written(pending).await;
+    }
+    Ok(response)
+}
+
+async fn written(mut pending: Pending) {
+    if let Some(writing) = pending.write() {
+        let _ = writing.await;
+    }
 }
 
 /// Of a sign-in that is a `GET`, since a provider sends browsers back by one. `ready` comes before it, as with others.
@@ -88,19 +113,73 @@ struct Pending {
 }
 
 impl Pending {
-    async fn finish(&mut self, status: u16) {
-        if let Some(record) = self.record.take() {
-            // What was changed is changed. The log has said that it failed, and with which entry.
-            let _ = self.log.record(Record { status, ..record }).await;
+    fn answered(&mut self, status: StatusCode) {
+        if let Some(record) = &mut self.record {
+            record.status = status.as_u16();
         }
+    }
+
+    /// Goes on when nobody waits for it any more. What was changed is changed: of a failure the log itself has said with
+    /// which entry. None when the process is at its end, as a request is that is dropped then.
+    fn write(&mut self) -> Option<JoinHandle<Result<(), AuditError>>> {
+        let (log, record) = (self.log.clone(), self.record.take()?);
+        Some(Handle::try_current().ok()?.spawn(async move { log.record(record).await }))
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            let log = self.log.clone();
-            rt::spawn(async move { log.record(record).await });
-        }
+        drop(self.write());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::dev::Service as _;
+    use actix_web::http::Method;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service};
+    use actix_web::{App, HttpResponse};
+
+    use super::*;
+    use crate::access::book::Admitted;
+
+    async fn entries(log: &AuditLog) -> Vec<(String, u16)> {
+        let page = log.page(0, 10).await.unwrap();
+        page.items.into_iter().map(|entry| (entry.record.path, entry.record.status)).collect()
+    }
+
+    fn request(method: Method, path: &str) -> actix_http::Request {
+        let request = TestRequest::default().method(method).uri(path).to_request();
+        request.extensions_mut().insert(Decision(Ok(Admitted::local())));
+        request
+    }
+
+    #[actix_web::test]
+    async fn a_change_is_on_the_disk_before_its_answer_and_also_when_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AuditLog::open(folder.path()).unwrap();
+        let app = App::new()
+            .app_data(web::Data::new(log.clone()))
+            .wrap(from_fn(audited))
+            .wrap(from_fn(write_entry))
+            .route("/made", web::post().to(HttpResponse::Created))
+            .route("/read", web::get().to(HttpResponse::Ok))
+            .route("/slow", web::post().to(std::future::pending::<HttpResponse>));
+        let app = init_service(app).await;
+        app.call(request(Method::POST, "/made")).await.unwrap();
+        assert_eq!(entries(&log).await, [("/made".to_owned(), 201)]);
+        app.call(request(Method::GET, "/read")).await.unwrap();
+        let mut slow = Box::pin(app.call(request(Method::POST, "/slow")));
+        assert!(futures_util::poll!(slow.as_mut()).is_pending());
+        drop(slow);
+        let both = [("/made".to_owned(), 201), ("/slow".to_owned(), GONE)];
+        tokio::time::timeout(std::time::Duration::from_secs(60), async {
+            while entries(&log).await != both {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .unwrap();
     }
 }

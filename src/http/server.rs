@@ -20,7 +20,7 @@ use actix_web::rt::{self, net::TcpStream};
 use actix_web::{App, Error, web};
 use tokio_rustls::TlsAcceptor;
 
-use super::audited::audited;
+use super::audited::{audited, write_entry};
 use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::cors::cors;
@@ -250,6 +250,7 @@ fn application(
         .wrap(from_fn(audited))
         .wrap(from_fn(limit_rate))
         .wrap(from_fn(sign_in))
+        .wrap(from_fn(write_entry))
         .wrap(from_fn(loopback_only))
         .wrap(cors(&shared.origins))
         .wrap(from_fn(request_context))

@@ -13,6 +13,7 @@ GET /api/v1/api-keys
 POST /api/v1/api-keys
 DELETE /api/v1/api-keys/{key}
 GET /api/v1/api-keys/{key}
+GET /api/v1/audit
 GET /api/v1/builds/{id}
 POST /api/v1/builds/{id}/cancel
 GET /api/v1/builds/{id}/events

@@ -138,7 +138,7 @@ fn under_load_a_stop_ends_every_run_and_every_stream_within_the_drain_time() {
     // Half of them end when they are let, the others never.
     let (gate, never) = (folder.path().join("gate"), folder.path().join("never"));
     let script = |n: usize| {
-        let wait = if n % 2 == 0 { &gate } else { &never };
+        let wait = if n.is_multiple_of(2) { &gate } else { &never };
         format!("print ready\nwait {}\nprint done\nemit 100", wait.display())
     };
     let runs: Vec<_> = (0..RUNS).map(|n| place.run(&server, &script(n))).collect();
