@@ -20,6 +20,7 @@
 pub mod domain;
 pub mod config;
 pub mod assets;
+pub mod console;
 pub mod files;
 pub mod sse;
 pub mod backoff;

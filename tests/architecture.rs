@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &[]),
     ("assets", &[]),
+    ("console", &[]),
     ("files", &[]),
     ("sse", &[]),
     ("backoff", &[]),
@@ -82,7 +83,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "package", "store", "access", "stream",
-            "registry", "blocking", "meter", "audit",
+            "registry", "blocking", "meter", "audit", "console",
         ],
     ),
     (

@@ -10,7 +10,11 @@ use actix_web::http::header::{Accept, Header as _, Quality};
 
 /// The form that the client prefers of these, each with its media type.
 pub fn preferred<F: Copy>(request: &HttpRequest, offers: &[(&str, F)]) -> Option<F> {
-    let accepted = Accept::parse(request).ok()?;
+    preferred_of(&Accept::parse(request).ok()?, offers)
+}
+
+/// The same of an `Accept` that was parsed before.
+pub fn preferred_of<F: Copy>(accepted: &Accept, offers: &[(&str, F)]) -> Option<F> {
     let accepted: Vec<_> = accepted.0.iter().map(|item| (item.item.essence_str(), item.quality)).collect();
     let liked = offers.iter().filter_map(|&(offer, form)| {
         // What fits most exactly counts; of equally liked ones that which is named more exactly, or earlier.

@@ -252,6 +252,7 @@ fn application(
         .wrap(from_fn(find_client))
         .wrap(from_fn(hand_over))
         .configure(configure_errors)
+        .configure(route::console::mount)
         .configure(route::mount)
 }
 

@@ -13,6 +13,7 @@ mod cancel;
 mod capacity;
 mod configuration_files;
 mod configurations;
+mod console;
 mod database;
 mod default_engine;
 mod documents;

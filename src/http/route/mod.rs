@@ -20,6 +20,7 @@ pub mod audit;
 pub mod workflow_documents;
 pub mod telemetry;
 pub mod workflows;
+pub mod console;
 
 use actix_web::web;
 
