@@ -1,0 +1,266 @@
+// What people do with the console, in a real browser against the real program.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { drop, FIXTURES, launch, open, Service, statusOf, until } from "./support.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(async () => browser?.close());
+
+test("a workbook that is dropped builds, runs to success, and its output is downloaded", async () => {
+  const service = await Service.start({ engine: "builtin" });
+  try {
+    const workspace = await service.workspace();
+    await service.configure(workspace);
+    const page = await open(browser, service);
+    await page.getByText("No runs yet").waitFor();
+    await drop(page, "roster.xlsx", readFileSync(join(FIXTURES, "roster.xlsx")));
+    await page.waitForURL("**/runs/run_*");
+    const run = new URL(page.url()).pathname.split("/")[2];
+    await until("the build is seen", async () => (await page.getByRole("list", { name: "Phases" }).innerText()).includes("Build"), 60);
+    await until("it has succeeded", async () => (await statusOf(page)) === "succeeded", 180);
+
+    // What the page says is what the interface says.
+    const resource = await service.get(`runs/${run}`);
+    await page.getByText(`${resource.row_count} rows in ${resource.table_count} table`).waitFor();
+    const outputs = await service.get(`runs/${run}/outputs`);
+    await page.getByRole("tab", { name: "Outputs" }).click();
+    await until("every output is listed", async () => (await page.getByRole("row").count()) === outputs.files.length + 1);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download", exact: true }).first().click()]);
+    const bytes = readFileSync(await download.path());
+    assert.equal(bytes.length, outputs.files[0].byte_size);
+
+    await page.getByRole("tab", { name: "Tables" }).click();
+    await page.getByText("member_id").first().waitFor();
+    await page.getByRole("tab", { name: "Preview" }).click();
+    await page.getByRole("table", { name: /Output, sheet/ }).waitFor();
+    assert.ok((await page.getByRole("table", { name: /Input, sheet/ }).innerText()).length > 20);
+    await page.getByRole("tab", { name: "Diagnostics" }).click();
+    await page.getByText("ade_engine").first().waitFor();
+
+    await page.getByRole("link", { name: "Runs", exact: true }).first().click();
+    await page.getByRole("link", { name: "roster.xlsx" }).waitFor();
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("a run is cancelled, and run again", async () => {
+  const service = await Service.start();
+  try {
+    const workspace = await service.workspace();
+    const configuration = await service.configure(workspace);
+    const run = await service.run(workspace, configuration, "print at work\nwait /nowhere\n");
+    const page = await open(browser, service, `/runs/${run}`);
+    await page.getByText("at work").waitFor({ timeout: 60_000 });
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await until("it is cancelled", async () => (await statusOf(page)) === "cancelled", 40);
+    assert.equal((await service.get(`runs/${run}`)).status, "cancelled");
+    await page.getByRole("button", { name: "Run again" }).click();
+    await page.waitForFunction((before) => !location.pathname.includes(before), run);
+    const next = new URL(page.url()).pathname.split("/")[2];
+    assert.equal((await service.get(`runs/${next}`)).retry_of_run_id, run);
+    await service.call("POST", `runs/${next}/cancel`, {});
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("the questions of a step are answered, and the execution goes on to its end", async () => {
+  const service = await Service.start();
+  try {
+    const workspace = await service.workspace();
+    const body = { workspace_id: workspace, workflow_id: "brief-to-plan", scope_type: "project", scope_id: "42", input: { brief: { goal: "grow" } } };
+    const execution = (await service.call("POST", "executions", body)).execution_id;
+    const page = await open(browser, service, `/executions/${execution}`);
+    const form = page.getByRole("region", { name: /Questions of/ });
+    await form.waitFor();
+    await form.getByRole("button", { name: "Answer" }).click();
+    await form.getByText("This needs an answer.").waitFor();
+    const [pending] = (await service.get(`executions/${execution}`)).pending;
+    assert.equal(await form.locator("[data-question]").count(), pending.questions.length);
+    for (const question of pending.questions.filter((it) => it.required)) {
+      await form.locator(`[data-question="${question.id}"] textarea`).fill("The people who read it");
+    }
+    await form.getByRole("radio").first().check();
+    await form.getByRole("button", { name: "Answer" }).click();
+    await until("it has completed", async () => (await statusOf(page)) === "completed", 60);
+
+    const resource = await until("the totals are final", async () => {
+      const found = await service.get(`executions/${execution}`);
+      return found.completed_at ? found : undefined;
+    });
+    await until("the page has the same cost", async () => (await page.locator("[data-cost]").getAttribute("data-cost")) === resource.totals.cost_usd);
+    const steps = await service.get(`executions/${execution}/steps`);
+    assert.equal(await page.locator("[data-step-row]").count(), steps.length);
+    await page.getByRole("tab", { name: "Costs" }).click();
+    const costs = await service.get(`telemetry/executions/${execution}/costs`);
+    await until("the sum is the ledger's", async () => (await page.locator("[data-total-cost]").getAttribute("data-total-cost")) === costs.total_cost_usd);
+    await page.getByRole("tab", { name: "Documents" }).click();
+    const documents = await service.get(`documents?workspace_id=${workspace}&execution_id=${execution}&perPage=200`);
+    await until("every document is listed", async () => (await page.locator("#panel tbody tr").count()) === documents.total);
+    await page.locator("#panel tbody a").first().click();
+    await page.getByRole("list", { name: "Content" }).getByRole("listitem").first().waitFor();
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("by keyboard alone: sign in, start a run, watch it, cancel it, answer a question, sign out", async () => {
+  const service = await Service.start({ auth: "on" });
+  try {
+    const workspace = await service.workspace();
+    await service.configure(workspace);
+    const page = await open(browser, service);
+    const focused = () => page.evaluate(() => {
+      const it = document.activeElement;
+      return `${it?.tagName} ${it?.getAttribute("aria-label") ?? it?.textContent?.trim().slice(0, 40) ?? ""}`;
+    });
+    /** Goes on to what has this name; whatever has the focus on the way can be seen to have it. */
+    const tabTo = async (wanted, key = "Tab") => {
+      for (let at = 0; at < 60; at += 1) {
+        if (wanted.test(await focused())) {
+          const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+          assert.notEqual(outline, "none", `the focus is seen on ${await focused()}`);
+          return;
+        }
+        await page.keyboard.press(key);
+      }
+      assert.fail(`no way to ${wanted}`);
+    };
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await until("the field has the focus", async () => /^INPUT/.test(await focused()));
+    await page.keyboard.type(service.key);
+    await page.keyboard.press("Enter");
+    await page.getByText("No runs yet").waitFor();
+
+    await page.keyboard.press("n");
+    await page.getByRole("dialog", { name: "Start a run" }).waitFor();
+    await tabTo(/^INPUT/);
+    const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+    await chooser.setFiles({ name: "script.txt", mimeType: "text/plain", buffer: Buffer.from("print at work\nsleep 600\n") });
+    await tabTo(/^BUTTON Start/);
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/runs/run_*");
+    await page.getByText("at work").waitFor({ timeout: 60_000 });
+    await page.keyboard.press("/");
+    await page.keyboard.type("at work");
+    await page.keyboard.press("Enter");
+    await page.locator('[data-lines="1"]').waitFor();
+    await page.keyboard.press("Escape");
+    await page.evaluate(() => document.activeElement.blur());
+    await tabTo(/^BUTTON Cancel/);
+    await page.keyboard.press("Enter");
+    await until("it is cancelled", async () => (await statusOf(page)) === "cancelled", 40);
+    await tabTo(/^BUTTON Console/);
+    await page.keyboard.press("ArrowRight");
+    await page.getByRole("tab", { name: "Tables", selected: true }).waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("r");
+    await page.locator("[data-run]").first().waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("k");
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/runs/run_*");
+
+    const body = { workspace_id: workspace, workflow_id: "brief-to-plan", scope_type: "project", scope_id: "42", input: { brief: { goal: "grow" } } };
+    await service.call("POST", "executions", body);
+    await page.keyboard.press("g");
+    await page.keyboard.press("e");
+    await page.locator("[data-execution]").first().waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByRole("region", { name: /Questions of/ }).waitFor();
+    await tabTo(/^TEXTAREA/);
+    await page.keyboard.type("The people who read it");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Space");
+    await tabTo(/^BUTTON Answer/);
+    await page.keyboard.press("Enter");
+    await until("it has completed", async () => (await statusOf(page)) === "completed", 60);
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await page.keyboard.press("Escape");
+    await tabTo(/^BUTTON Sign out/, "Shift+Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("versions of a document are compared", async () => {
+  const service = await Service.start();
+  try {
+    const workspace = await service.workspace();
+    const body = { workspace_id: workspace, scope_type: "project", scope_id: "1", document_type: "brief", content: { goal: "grow", by: 2030, list: [1, 2, 3] } };
+    const id = (await service.call("POST", "documents", body)).document_id;
+    await service.call("PUT", `documents/${id}`, { content: { by: 2031, goal: "grow", list: [1, 3] } }, { "If-Match": '"1"' });
+    const page = await open(browser, service, `/documents/${id}?against=1`);
+    // "by" and one entry of the list: two lines out, one in.
+    await page.locator('[data-changes="3"]').waitFor();
+    assert.deepEqual(await page.locator(".line.in").allInnerTexts().then((all) => all.map((text) => text.replace(/\s+/g, " ").trim())), ['2 + "by": 2031,']);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("somebody signs in and out, and a viewer sees nothing to write with", async () => {
+  const service = await Service.start({ auth: "on" });
+  try {
+    const workspace = await service.workspace();
+    const configuration = await service.configure(workspace);
+    const run = await service.run(workspace, configuration, "print done\n");
+    await service.finished(run);
+    const viewer = (await service.call("POST", "api-keys", { name: "watcher", role: "viewer", workspaces: [workspace] })).key;
+
+    const page = await open(browser, service, `/runs/${run}`);
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await page.getByLabel("API key").fill("ade_nonsense");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").filter({ hasText: /./ }).waitFor();
+    await page.getByLabel("API key").fill(service.key);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Run again" }).waitFor();
+    assert.equal(new URL(page.url()).pathname, `/runs/${run}`, "where somebody wanted to go is where they are");
+    const cookies = await page.context().cookies();
+    assert.ok(cookies.some((it) => it.name === "ade_session" && it.httpOnly && it.sameSite === "Strict"));
+    const stored = await page.evaluate(() => JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie);
+    assert.ok(!stored.includes(service.key), "the key is nowhere in the browser");
+    await page.getByRole("link", { name: "System" }).click();
+    await page.getByRole("tab", { name: "Keys" }).click();
+    await page.getByRole("cell", { name: /watcher/ }).waitFor();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    assert.equal(await page.evaluate(() => fetch("/api/v1/workspaces").then((it) => it.status)), 401);
+
+    await page.getByLabel("API key").fill(viewer);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("navigation", { name: "Sections" }).waitFor();
+    assert.equal(await page.getByRole("link", { name: "System" }).count(), 0);
+    for (const path of [`/workspaces/${workspace}/runs`, `/runs/${run}`, `/workspaces/${workspace}/configurations`, `/workspaces/${workspace}/configurations/${configuration}`, `/workspaces/${workspace}/builds`, `/workspaces/${workspace}/executions`]) {
+      await page.goto(service.url + path);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await until("nothing is being read any more", async () => (await page.getByText("Loading", { exact: true }).count()) === 0);
+      for (const name of ["Start a run", "Run again", "Cancel", "New configuration", "Activate", "Build anew", "Start an execution"]) {
+        assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, `${name} on ${path}`);
+      }
+    }
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
