@@ -34,6 +34,13 @@ test binary filter="":
 test-all:
     cargo test
 
+# The console: its files, and its tests in a browser
+console:
+    npm ci --prefix console
+    npm run --prefix console check
+    npm run --prefix console build
+    npm test --prefix console
+
 # Everything, as for a merge
 ci:
     .ci/run

@@ -93,7 +93,7 @@ async function picture(page, name) {
   if (!FOLDER) return;
   mkdirSync(FOLDER, { recursive: true });
   const session = await page.context().newCDPSession(page);
-  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 82 });
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 76 });
   await session.detach();
   writeFileSync(join(FOLDER, `${name}.webp`), Buffer.from(data, "base64"));
 }
@@ -116,7 +116,10 @@ for (const colorScheme of ["light", "dark"]) {
         await page.getByText(text).first().waitFor({ timeout: 15_000 }).catch((error) => problems.push(`${name}: ${error.message.split("\n")[0]} ${text}`));
         await until("nothing is being read any more", async () => (await page.getByText("Loading", { exact: true }).count()) === 0);
         for (const problem of await axe(page)) problems.push(`${name}: ${problem}`);
-        const width = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        const width = await page.evaluate(() => {
+          const main = document.querySelector("main");
+          return Math.max(document.documentElement.scrollWidth - innerWidth, main.scrollWidth - main.clientWidth);
+        });
         if (width > 0) problems.push(`${name} is ${width} pixels too wide`);
         problems.push(...page.faults.map((fault) => `${name}: ${fault}`));
         await picture(page, `${name}-${colorScheme}${size === "phone" ? "-phone" : ""}`);

@@ -58,13 +58,7 @@ impl ConsoleFile {
     fn new(path: &str, content: Cow<'static, [u8]>) -> Self {
         let compressed = compress(&content).ok().filter(|compressed| compressed.len() < content.len());
         let digest = format!("{:x}", Sha256::digest(&content));
-        Self {
-            compressed,
-            content_type: content_type(path),
-            digest,
-            never_changes: path.starts_with(HASHED),
-            content,
-        }
+        Self { compressed, content_type: content_type(path), digest, never_changes: path.starts_with(HASHED), content }
     }
 }
 
@@ -124,7 +118,9 @@ mod tests {
         for path in paths().filter(|path| path.ends_with(".js")) {
             let file = file(path).unwrap();
             assert!(file.content_type.starts_with("text/javascript"));
-            assert!(file.content.len() < 400 || file.compressed.as_ref().is_some_and(|it| it.len() < file.content.len()));
+            assert!(
+                file.content.len() < 400 || file.compressed.as_ref().is_some_and(|it| it.len() < file.content.len())
+            );
         }
     }
 

@@ -35,8 +35,8 @@ fn the_console_hides_no_route_of_the_service() {
         page(&app, path).problem(404, "not_found");
     }
     assert_eq!(page(&app, "/health/live").expect(200).json()["status"], "ok");
-    page(&app, "/metrics").problem(401, "unauthorized");
-    page(&app, "/api/v1/workspaces").problem(401, "unauthorized");
+    page(&app, "/metrics").problem(401, "sign_in_required");
+    page(&app, "/api/v1/workspaces").problem(401, "sign_in_required");
     let posted = Request::new("POST", "/runs").header("Accept", HTML).send(app.address).unwrap();
     assert_eq!(posted.status(), 404, "a page is read, and nothing else");
 }

@@ -29,7 +29,8 @@ pub fn mount(config: &mut web::ServiceConfig) {
 fn prefers_page(context: &GuardContext<'_>) -> bool {
     let is_read = guard::Get().check(context) || guard::Head().check(context);
     let accept = || context.header::<Accept>();
-    is_read && accept().and_then(|it| preferred_of(&it, &[("application/json", false), ("text/html", true)])) == Some(true)
+    is_read
+        && accept().and_then(|it| preferred_of(&it, &[("application/json", false), ("text/html", true)])) == Some(true)
 }
 
 async fn page(request: HttpRequest) -> HttpResponse {
