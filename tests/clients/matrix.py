@@ -59,6 +59,8 @@ def clients(python: str, go: Path | None) -> list[Client]:
     node += ["event-source-plus"]
     node += ["launchdarkly-eventsource", "fetch-event-source", "eventsource-client", "eventsource-parser", "fetch-event-stream"]
     found = [Client(f"node {name}", ["node", str(HERE / f"node/{name}.mjs")]) for name in node]
+    own = str(HERE / "node/ade.mjs")
+    found += [Client(f"ade node {kind}", ["node", own, kind]) for kind in ["sse", "poll"]]
     for kind in ["native", "polyfill", "reconnecting"]:
         found.append(Client(f"chromium {kind}", ["node", str(HERE / "node/chromium.mjs"), kind]))
     names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "aiosseclient", "curl", "ndjson"]
