@@ -44,6 +44,8 @@ PRINTED = "\n".join(f"print {text}" for text in AWKWARD)
 
 # Lines that are followed have no 204; the polyfill expects a body in Node; two never tell what the answer was.
 STOPS_AT_END = {"python ndjson", "python aiosseclient", "node event-source-polyfill", "chromium reconnecting"}
+# Several streams need a connection that stays.
+STOPS_AT_END |= {"ade python poll"}
 
 
 @dataclass
@@ -65,6 +67,8 @@ def clients(python: str, go: Path | None) -> list[Client]:
         found.append(Client(f"chromium {kind}", ["node", str(HERE / "node/chromium.mjs"), kind]))
     names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "aiosseclient", "curl", "ndjson"]
     found += [Client(f"python {name}", [python, str(HERE / f"python/{name}_client.py")]) for name in names]
+    own = str(HERE / "python/own_client.py")
+    found += [Client(f"ade python {kind}", [python, own, kind]) for kind in ["sync", "async", "poll"]]
     found.append(Client("java net.http", ["java", str(HERE / "java/Follow.java")]))
     if go:
         found.append(Client("go donovanhide", [str(go)]))
