@@ -63,6 +63,10 @@ def clients(python: str, go: Path | None) -> list[Client]:
     found = [Client(f"node {name}", ["node", str(HERE / f"node/{name}.mjs")]) for name in node]
     own = str(HERE / "node/ade.mjs")
     found += [Client(f"ade node {kind}", ["node", own, kind]) for kind in ["sse", "poll"]]
+    browser = str(HERE / "node/ade_chromium.mjs")
+    found += [Client(f"ade chromium {kind}", ["node", browser, kind]) for kind in ["page", "worker"]]
+    deno = HERE.parent.parent / "clients/typescript/node_modules/.bin/deno"
+    found.append(Client("ade deno", [str(deno), "run", "--allow-all", "--quiet", own]))
     for kind in ["native", "polyfill", "reconnecting"]:
         found.append(Client(f"chromium {kind}", ["node", str(HERE / "node/chromium.mjs"), kind]))
     names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "aiosseclient", "curl", "ndjson"]

@@ -83,7 +83,7 @@ async function* patiently<T>(promise: Promise<T>, silence: number): AsyncGenerat
   throw new Lost("silent");
 }
 
-function parser(): (chunk: string) => Frame[] {
+export function parser(): (chunk: string) => Frame[] {
   let frames: Frame[] = [];
   const { feed } = createParser({
     maxBufferSize: LONGEST_LINE,
