@@ -7,7 +7,7 @@ import { ApiKeys, Sessions } from "./api/sign_in.js";
 import { WorkflowDocuments, Workflows } from "./api/workflows.js";
 import { Configurations, Documents, Workspaces } from "./api/workspaces.js";
 import { Connection, type ConnectionOptions } from "./connection.js";
-import type { AnyEvent, EventOf } from "./events.js";
+import type { AnyEvent } from "./events.js";
 import { Follow, type FollowOptions } from "./follow/follow.js";
 import { Http, type HttpOptions, type Sent } from "./http.js";
 
@@ -39,8 +39,8 @@ export class AdeClient {
     this.apiKeys = new ApiKeys(http);
   }
 
-  /** Any stream by its id, on a connection of its own. */
-  follow<S extends string, E extends AnyEvent = EventOf<S>>(stream: S, options?: FollowOptions): Follow<E> {
+  /** Any stream by its id, on a connection of its own; where it is known what it is: `client.runs.follow` and so on. */
+  follow<E extends AnyEvent = AnyEvent>(stream: string, options?: FollowOptions): Follow<E> {
     return new Follow<E>(this.#http, stream, options);
   }
 

@@ -1,7 +1,7 @@
 // Many streams on one connection, for one page or for all tabs of a browser.
 
 import { identityOf } from "./auth.js";
-import type { AnyEvent, EventOf } from "./events.js";
+import type { AnyEvent, BuildEvent, ExecutionEvent, FeedEvent, RunEvent } from "./events.js";
 import { type Filter, filterQuery, type ReaderOptions, SILENCE } from "./follow/follow.js";
 import type { Following } from "./follow/following.js";
 import { Hub } from "./follow/hub.js";
@@ -20,7 +20,7 @@ export class Connection {
   readonly #query: Query;
   readonly #hub: Hub;
   readonly #tabs: Tabs | undefined;
-  readonly #open = new Set<Subscription>();
+  readonly #open = new Set<{ close(): void }>();
 
   constructor(http: Http, { tabs = false, silence = SILENCE, backoff, ...filter }: ConnectionOptions = {}) {
     if (http.auth && "ticket" in http.auth) throw new TypeError("a ticket is for one stream: use `follow`");
@@ -36,15 +36,31 @@ export class Connection {
   }
 
   /** A run, a build, an execution or the feed of a workspace. What is followed twice is carried once. */
-  follow<S extends string, E extends AnyEvent = EventOf<S>>(stream: S, options?: SubscriptionOptions): Following<E>;
-  follow(stream: string, options: SubscriptionOptions = {}): Following {
+  follow<E extends AnyEvent = AnyEvent>(stream: string, options: SubscriptionOptions = {}): Following<E> {
     const source: Source = this.#tabs ?? this.#hub;
-    const subscription = new Subscription(this.#http, source, this.#query, stream, options);
+    const subscription = new Subscription<E>(this.#http, source, this.#query, stream, options);
     this.#open.add(subscription);
     const off = subscription.onState(({ state }) => {
       if (state === "ended" && this.#open.delete(subscription)) off();
     });
     return subscription;
+  }
+
+  run(run: string, options?: SubscriptionOptions): Following<RunEvent> {
+    return this.follow(run, options);
+  }
+
+  build(build: string, options?: SubscriptionOptions): Following<BuildEvent> {
+    return this.follow(build, options);
+  }
+
+  execution(execution: string, options?: SubscriptionOptions): Following<ExecutionEvent> {
+    return this.follow(execution, options);
+  }
+
+  /** What becomes of everything in a workspace; it has no end. */
+  feed(workspace: string, options?: SubscriptionOptions): Following<FeedEvent> {
+    return this.follow(workspace, options);
   }
 
   close(): void {

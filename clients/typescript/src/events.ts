@@ -156,14 +156,3 @@ export type FeedEvent = Told<
 >;
 
 export type AnyEvent = RunEvent | ExecutionEvent | FeedEvent;
-
-/** The events of a stream by its id, as far as the compiler knows the id. */
-export type EventOf<S extends string> = S extends `run_${string}`
-  ? RunEvent
-  : S extends `build_${string}`
-    ? BuildEvent
-    : S extends `exec_${string}`
-      ? ExecutionEvent
-      : S extends `ws_${string}`
-        ? FeedEvent
-        : AnyEvent;

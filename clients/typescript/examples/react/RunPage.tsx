@@ -5,14 +5,14 @@ import { useStream } from "./useStream.js";
 
 const connection = new AdeClient({ auth: { session: true } }).connection({ tabs: true });
 
-export function RunPage({ run }: { run: `run_${string}` | `exec_${string}` }) {
-  const { events, state, error } = useStream(connection, run);
+export function RunPage({ run }: { run: string }) {
+  const { events, state, error } = useStream<RunEvent>(connection, run);
   return (
     <section>
       <p data-state={state}>{error ? String(error) : state}</p>
       <ol>
         {events.map((event) => (
-          <li key={event.sequence}>{textOf(event as RunEvent)}</li>
+          <li key={event.sequence}>{textOf(event)}</li>
         ))}
       </ol>
     </section>
@@ -30,7 +30,7 @@ function textOf(event: RunEvent): string {
   }
 }
 
-export function show(element: HTMLElement, run: `run_${string}` | `exec_${string}`): void {
+export function show(element: HTMLElement, run: string): void {
   createRoot(element).render(
     <StrictMode>
       <RunPage run={run} />

@@ -1,7 +1,7 @@
-// A stream in a React component: `const { events, state } = useStream(connection, run)`.
+// A stream in a React component: `const { events, state } = useStream<RunEvent>(connection, run)`.
 
 import { useEffect, useState } from "react";
-import type { AnyEvent, Connection, EventOf, State } from "@ade/client";
+import type { AnyEvent, Connection, State } from "@ade/client";
 
 export interface Streamed<E> {
   /** The last ones, in order. */
@@ -12,14 +12,14 @@ export interface Streamed<E> {
 }
 
 /** Follows while the component is there. Draws once for what has arrived together, and keeps `most` events. */
-export function useStream<S extends string, E extends AnyEvent = EventOf<S>>(
+export function useStream<E extends AnyEvent = AnyEvent>(
   connection: Connection,
-  stream: S,
+  stream: string,
   most = 1_000,
 ): Streamed<E> {
   const [shown, show] = useState<Streamed<E>>({ events: [], state: "connecting", error: undefined });
   useEffect(() => {
-    const follow = connection.follow<S, E>(stream);
+    const follow = connection.follow<E>(stream);
     show({ events: [], state: "connecting", error: undefined });
     follow.onState(({ state, error }) => show((before) => ({ ...before, state, error })));
     void (async () => {
