@@ -44,6 +44,8 @@ PRINTED = "\n".join(f"print {text}" for text in AWKWARD)
 
 # Lines that are followed have no 204; the polyfill expects a body in Node; two never tell what the answer was.
 STOPS_AT_END = {"python ndjson", "python aiosseclient", "node event-source-polyfill", "chromium reconnecting"}
+# Several streams need a connection that stays.
+STOPS_AT_END |= {"ade python poll"}
 
 
 @dataclass
@@ -59,10 +61,18 @@ def clients(python: str, go: Path | None) -> list[Client]:
     node += ["event-source-plus"]
     node += ["launchdarkly-eventsource", "fetch-event-source", "eventsource-client", "eventsource-parser", "fetch-event-stream"]
     found = [Client(f"node {name}", ["node", str(HERE / f"node/{name}.mjs")]) for name in node]
+    own = str(HERE / "node/ade.mjs")
+    found += [Client(f"ade node {kind}", ["node", own, kind]) for kind in ["sse", "poll"]]
+    browser = str(HERE / "node/ade_chromium.mjs")
+    found += [Client(f"ade chromium {kind}", ["node", browser, kind]) for kind in ["page", "worker"]]
+    deno = HERE.parent.parent / "clients/typescript/node_modules/.bin/deno"
+    found.append(Client("ade deno", [str(deno), "run", "--allow-all", "--quiet", own]))
     for kind in ["native", "polyfill", "reconnecting"]:
         found.append(Client(f"chromium {kind}", ["node", str(HERE / "node/chromium.mjs"), kind]))
     names = ["httpx_sse", "sseclient_py", "requests_sse", "aiohttp_sse", "aiosseclient", "curl", "ndjson"]
     found += [Client(f"python {name}", [python, str(HERE / f"python/{name}_client.py")]) for name in names]
+    own = str(HERE / "python/own_client.py")
+    found += [Client(f"ade python {kind}", [python, own, kind]) for kind in ["sync", "async", "poll"]]
     found.append(Client("java net.http", ["java", str(HERE / "java/Follow.java")]))
     if go:
         found.append(Client("go donovanhide", [str(go)]))

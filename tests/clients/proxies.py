@@ -21,6 +21,7 @@ from service import Place, Service, free_port
 
 PAGE = HERE.parent.parent / "docs/PROXIES.md"
 READERS = ["node eventsource", "python httpx_sse", "chromium native"]
+READERS += ["ade node sse", "ade node poll", "ade chromium page", "ade python sync", "ade python async"]
 # How long the service is away, so that readers come back while nobody is there.
 OUTAGE = 3.0
 UPLOAD = 25 << 20

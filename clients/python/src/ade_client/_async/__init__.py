@@ -1,0 +1,1 @@
+"""The client for asyncio and trio. `_sync` is made from this by scripts/unasync.py."""

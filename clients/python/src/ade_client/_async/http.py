@@ -1,0 +1,58 @@
+"""Requests: who sends them, what is tried again, and errors as `ProblemError`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+import httpx
+
+from .._core.backoff import Backoff
+from .._core.requests import API, credentials, is_repeatable, listed
+from ..errors import ConnectionFailed, ProblemError
+
+_TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+# Streams stay; they must not use up what requests need.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
+
+class AsyncHttp:
+    def __init__(self, url: str, key: str | None, retries: int, client: httpx.AsyncClient | None):
+        self._url = url.rstrip("/")
+        self._headers = credentials(key)
+        self._retries = retries
+        self._owns = client is None
+        self.client = client or httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS)
+
+    async def aclose(self) -> None:
+        if self._owns:
+            await self.client.aclose()
+
+    def build(self, method: str, path: str, query: Mapping[str, Any] | None = None, **sent: Any) -> httpx.Request:
+        headers = {**self._headers, **(sent.pop("headers", None) or {})}
+        url = f"{self._url}{'' if path.startswith('/health/') else API}{path}"
+        return self.client.build_request(method, url, params=listed(query or {}), headers=headers, **sent)
+
+    async def send(self, method: str, path: str, query: Mapping[str, Any] | None = None, **sent: Any) -> httpx.Response:
+        """An answer that is no error. Repeats what may be repeated while nobody answers or the service is busy."""
+        backoff = Backoff(0.25, 5.0)
+        for attempt in range(self._retries + 1):
+            error: ConnectionFailed | ProblemError
+            try:
+                response = await self.client.send(self.build(method, path, query, **sent))
+                if response.status_code < 400:
+                    return response
+                error = ProblemError.of(response)
+            except httpx.TransportError as cause:
+                error = ConnectionFailed(f"{method} {path}: no answer")
+                error.__cause__ = cause
+            problem = error if isinstance(error, ProblemError) else None
+            if attempt == self._retries or not is_repeatable(method, sent.get("headers"), problem):
+                raise error
+            await anyio.sleep(backoff.next(problem.retry_after if problem else 0.0))
+        raise AssertionError("the last attempt answers or raises")
+
+    async def json(self, method: str, path: str, query: Mapping[str, Any] | None = None, **sent: Any) -> Any:
+        response = await self.send(method, path, query, **sent)
+        return response.json() if response.content else None

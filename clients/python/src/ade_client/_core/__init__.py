@@ -1,0 +1,1 @@
+"""What a reader knows and decides. No input or output here: `_async` and `_sync` do that, and ask this."""

@@ -1,0 +1,80 @@
+# Made of _async/runs.py by scripts/unasync.py; changes belong there.
+"""Runs and builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, List, cast
+
+from .._core.requests import creation, given
+from ..events import BuildEvent, RunEvent
+from ..schema import Build, ConsolePage, Output, Run, RunDiagnostics, RunSummary
+from .common import Listing, Works
+
+
+class Runs(Works[Run, RunEvent]):
+    _collection = "runs"
+
+    def create(
+        self,
+        configuration: str,
+        document_ids: Sequence[str] = (),
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Run:
+        """Options: `dry_run`, `validate_only`, `force_rebuild`, `input_sheet_names`, `log_level`, `metadata`."""
+        body = creation({"options": {"document_ids": list(document_ids), **options}}, idempotency_key)
+        return cast(Run, self._http.json("POST", f"/configurations/{configuration}/runs", **body))
+
+    def retry(self, run: str, *, idempotency_key: str | None = None) -> Run:
+        """A new run with the options of one that has ended."""
+        return cast(Run, self._http.json("POST", f"/runs/{run}/retry", **creation({}, idempotency_key)))
+
+    def list(
+        self, *, workspace: str | None = None, configuration: str | None = None, **query: Any
+    ) -> Listing[Run]:
+        """Of a workspace or of a configuration; docs/LISTS.md has the parameters."""
+        owner = f"/workspaces/{workspace}" if workspace else f"/configurations/{configuration}"
+        return Listing(self._http, f"{owner}/runs", query)
+
+    def summary(self, run: str) -> RunSummary:
+        return cast(RunSummary, self._http.json("GET", f"/runs/{run}/summary"))
+
+    def diagnostics(self, run: str) -> RunDiagnostics:
+        return cast(RunDiagnostics, self._http.json("GET", f"/runs/{run}/diagnostics"))
+
+    def outputs(self, run: str) -> List[Output]:
+        return cast("List[Output]", (self._http.json("GET", f"/runs/{run}/outputs"))["files"])
+
+    def download(self, run: str, target: str | Path, output: str = "normalized.xlsx") -> Path:
+        """Writes an output into a file, or into a directory under its own name."""
+        path = Path(target)
+        path = path / Path(output).name if path.is_dir() else path
+        # In memory: an output is a workbook.
+        path.write_bytes((self._http.send("GET", f"/runs/{run}/outputs/{output}")).content)
+        return path
+
+    def console(self, run: str, after: int = 0, limit: int = 1000) -> ConsolePage:
+        """A page of console lines behind `after`."""
+        query = {"after_id": after, "limit": limit}
+        return cast(ConsolePage, self._http.json("GET", f"/runs/{run}/logs", query))
+
+
+class Builds(Works[Build, BuildEvent]):
+    _collection = "builds"
+
+    def create(
+        self, workspace: str, configuration: str, *, force: bool | None = None, wait: bool | None = None
+    ) -> Build:
+        """The build that a run would use: one that is there, one that is under way, or a new one."""
+        path = f"/workspaces/{workspace}/configurations/{configuration}/builds"
+        return cast(Build, self._http.json("POST", path, json={"options": given(force=force, wait=wait)}))
+
+    def list(self, workspace: str, configuration: str, **query: Any) -> Listing[Build]:
+        return Listing(self._http, f"/workspaces/{workspace}/configurations/{configuration}/builds", query)
+
+    def console(self, build: str, after: int = 0, limit: int = 1000) -> ConsolePage:
+        query = {"after_id": after, "limit": limit}
+        return cast(ConsolePage, self._http.json("GET", f"/builds/{build}/logs", query))

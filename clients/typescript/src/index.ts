@@ -1,0 +1,16 @@
+export { AdeClient } from "./client.js";
+export { Connection, type ConnectionOptions } from "./connection.js";
+export type { Auth } from "./auth.js";
+export { AdeError, ConnectionError, type FieldError, ProblemError, ProtocolError } from "./errors.js";
+export * from "./events.js";
+export { Follow, type Filter, type FollowOptions, type Level, type ReaderOptions } from "./follow/follow.js";
+export { Following, type Line, type Status } from "./follow/following.js";
+export type { State } from "./follow/phase.js";
+export type { BackoffOptions } from "./follow/backoff.js";
+export type { Start } from "./follow/place.js";
+export type { SubscriptionOptions } from "./follow/subscription.js";
+export type { HttpOptions, Query, Sent } from "./http.js";
+export { type CreateOptions, Listing, type Tagged } from "./api/common.js";
+export type { ExecutionQuery } from "./api/executions.js";
+export type { InWorkspace, WorkflowDocumentQuery } from "./api/workflows.js";
+export * from "./resources.js";
