@@ -109,8 +109,8 @@ export function watch(stream: string, after: number | undefined, watcher: Watche
   const all = watchers.get(stream) ?? new Set();
   watchers.set(stream, all);
   all.add(watcher);
-  // Somebody of this tab has it already: what it repeats is known by its number.
-  endpoint.postMessage({ do: "watch", stream, after });
+  // Whoever wants only what is new joins those of this tab who have the stream already.
+  if (all.size === 1 || after !== undefined) endpoint.postMessage({ do: "watch", stream, after });
   return () => {
     all.delete(watcher);
     if (all.size > 0) return;

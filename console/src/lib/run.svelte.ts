@@ -46,6 +46,8 @@ export class Work<R extends { status: string; last_sequence: number }> {
       // The end first: that is what somebody looks at.
       this.log.begin(this.log.filter, end.last_sequence);
       const reading = this.#readStates();
+      this.#stop?.();
+      this.#stop = undefined;
       if (!end.closed) {
         this.#stop = watch(this.#id, end.last_sequence, {
           events: (events, last) => this.#take(events, last),
