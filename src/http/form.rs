@@ -111,6 +111,7 @@ pub async fn read(mut multipart: Multipart, incoming: &Location, limit: u64, tex
         };
         Problem::new(code, format!("the form cannot be read: {error}"))
     };
+    let too_long = || format!("a text of at most {MAX_TEXT} bytes is expected");
     let mut form = Form::default();
     while let Some(mut field) = multipart.try_next().await.map_err(|error| broken(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
@@ -130,7 +131,7 @@ pub async fn read(mut multipart: Multipart, incoming: &Location, limit: u64, tex
         while let Some(chunk) = field.try_next().await.map_err(|error| broken(&error))? {
             text.extend_from_slice(&chunk);
             if text.len() > MAX_TEXT {
-                return Err(Problem::new(Code::PayloadTooLarge, format!("`{name}` is longer than {MAX_TEXT} bytes")));
+                return Err(Problem { code: Code::PayloadTooLarge, ..part_problem(&name, "too_long", &too_long()) });
             }
         }
         let text = String::from_utf8(text).map_err(|_| part_problem(&name, "invalid_value", "UTF-8 is expected"))?;

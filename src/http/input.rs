@@ -16,11 +16,26 @@ use super::query::RawQuery;
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::precondition::Expected;
+use crate::domain::text::clipped;
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
-    text.parse().map_err(|error: InvalidId| Problem::new(Code::InvalidId, format!("`{text}` is {error}")))
+    text.parse().map_err(|error: InvalidId| invalid_id(text, &error))
 }
+
+/// The id that a field of the body or a parameter of the query has: the problem names it.
+pub fn id_at<T: FromStr<Err = InvalidId>>(path: &str, text: &str) -> Result<T, Problem> {
+    let named =
+        |error: InvalidId| invalid_id(text, &error).error(FieldError::new(path, "invalid_id", error.to_string()));
+    text.parse().map_err(named)
+}
+
+fn invalid_id(text: &str, error: &InvalidId) -> Problem {
+    Problem::new(Code::InvalidId, format!("`{}` is {error}", clipped(text, SHOWN)))
+}
+
+/// Bytes of what is no id.
+const SHOWN: usize = 200;
 
 /// A JSON body. Any other type is refused, not guessed: a form could come from a foreign page.
 #[derive(Debug)]

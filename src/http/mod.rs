@@ -35,5 +35,6 @@ pub mod limits;
 pub mod audited;
 pub mod push;
 pub mod upgrade;
+pub mod target;
 pub mod conditional;
 pub mod server;

@@ -33,6 +33,7 @@ use super::push::hand_over;
 use super::requests::{RequestMeters, count_request};
 use super::route;
 use super::sign_in::sign_in;
+use super::target::one_host;
 use super::tls::{CertificateError, Certificates, Encrypted, Files, TlsConnection};
 use super::upgrade::without_upgrade;
 use crate::access::Access;
@@ -245,6 +246,7 @@ fn application(
         .wrap(from_fn(limit_rate))
         .wrap(from_fn(sign_in))
         .wrap(from_fn(write_entry))
+        .wrap(from_fn(one_host))
         .wrap(from_fn(loopback_only))
         .wrap(cors(&shared.origins))
         .wrap(from_fn(request_context))

@@ -115,7 +115,7 @@ const OF_EVERY_ROLE: [&str; 2] = ["/api/v1/session", "/api/v1/stream-tickets"];
 /// What is each caller's own, so that it has nothing of another's workspace in it.
 const OF_THE_CALLER: [&str; 1] = ["/api/v1/session"];
 
-fn operations() -> Vec<(String, String)> {
+pub fn operations() -> Vec<(String, String)> {
     let split = |line: &str| line.split_once(' ').map(|(method, path)| (method.to_owned(), path.to_owned()));
     OPERATIONS.lines().filter_map(split).collect()
 }

@@ -30,6 +30,7 @@ mod executions;
 mod feed;
 mod health;
 mod heartbeats;
+mod hostile_strings;
 mod http_semantics;
 mod idempotency;
 mod installers;

@@ -67,7 +67,8 @@ async fn create(
     let origin = match new.source {
         Source::Template { template_id } => Origin::Template(template_id),
         Source::Clone { configuration_id } => {
-            let original = find(&registry, &principal, workspace_id, input::id(&configuration_id)?).await?;
+            let id = input::id_at("source.configuration_id", &configuration_id)?;
+            let original = find(&registry, &principal, workspace_id, id).await?;
             Origin::copy_of(registry.work(), &original)
         }
     };

@@ -116,7 +116,8 @@ async fn answer(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let body: AnswersBody = body.required()?;
-    let clarification_id: Option<ClarificationId> = body.clarification_id.as_deref().map(input::id).transpose()?;
+    let clarification_id: Option<ClarificationId> =
+        body.clarification_id.as_deref().map(|text| input::id_at("clarification_id", text)).transpose()?;
     let to = StepRef { step_id: path.1.clone(), item: body.item, clarification_id };
     say(&registry, principal, path.0, to, UserInput::Answers(body.answers)).await
 }

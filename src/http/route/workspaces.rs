@@ -120,7 +120,7 @@ pub(super) async fn named_or_default(
     named: Option<&str>,
 ) -> Result<Option<WorkspaceId>, Problem> {
     if let Some(text) = named {
-        return workspace(registry, principal, input::id(text)?).await.map(Some);
+        return workspace(registry, principal, input::id_at("workspace_id", text)?).await.map(Some);
     }
     let found = registry.store().find_workspace_by_slug(&principal.workspaces, DEFAULT_WORKSPACE).await?;
     Ok(match (found, &principal.workspaces) {
