@@ -48,3 +48,5 @@ pub mod http;
 pub mod telemetry;
 pub mod app;
 pub mod cli;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

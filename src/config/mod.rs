@@ -7,6 +7,8 @@ pub mod value;
 mod sources;
 mod reader;
 mod sections;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -32,6 +32,8 @@ pub mod work;
 pub mod ledger;
 pub mod question;
 pub mod progress;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use id::{
     BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,

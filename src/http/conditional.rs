@@ -85,6 +85,15 @@ fn given<H: Header>(request: &ServiceRequest, reads: bool) -> Option<H> {
     (reads && request.headers().contains_key(H::name())).then(|| H::parse(request).ok()).flatten()
 }
 
+/// For [`super::fuzz`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn try_conditions(request: &ServiceRequest) {
+    let conditions = Conditions::of(request);
+    let verdict = conditions.judge(&EntityTag::new_strong("a-1".into()));
+    let is_asked = conditions.matching.is_some() || conditions.none_matching.is_some();
+    assert!(is_asked || verdict == Verdict::Send);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

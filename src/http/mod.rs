@@ -38,3 +38,5 @@ pub mod upgrade;
 pub mod target;
 pub mod conditional;
 pub mod server;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;

@@ -56,7 +56,7 @@ impl TrustedProxies {
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    fn client(&self, peer: Option<IpAddr>, encrypted: bool, headers: &HeaderMap) -> Client {
+    pub(super) fn client(&self, peer: Option<IpAddr>, encrypted: bool, headers: &HeaderMap) -> Client {
         let mut client = Client { address: peer.map(|peer| peer.to_canonical()), is_encrypted: encrypted };
         // From the nearest proxy outwards, as long as the next in line is one of ours.
         for hop in hops(headers).into_iter().rev() {

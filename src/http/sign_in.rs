@@ -61,7 +61,7 @@ fn ending_with(revocation: Revocation, response: ServiceResponse<BoxBody>) -> Se
 }
 
 /// What the request shows of its sender.
-fn shown(request: &ServiceRequest) -> Shown {
+pub(super) fn shown(request: &ServiceRequest) -> Shown {
     fn all(headers: &HeaderMap, name: impl header::AsHeaderName) -> Vec<Option<&str>> {
         headers.get_all(name).map(|value| value.to_str().ok()).collect()
     }

@@ -61,7 +61,7 @@ fn body(request: &Request) -> Value {
 }
 
 #[derive(Default)]
-struct Fold {
+pub(super) struct Fold {
     counts: Counts,
     stop: Option<StopReason>,
     has_started: bool,

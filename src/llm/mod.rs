@@ -21,6 +21,8 @@ pub mod pricing;
 mod providers;
 pub mod retry;
 mod text;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use call::{
     Call, Context, Limits, Message, Part, Provider, ProviderName, REPLY_BYTES, Reply, Request, Role, StopReason, Usage,

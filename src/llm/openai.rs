@@ -103,7 +103,7 @@ impl WireFormat for Chat {
 }
 
 #[derive(Default)]
-struct Fold {
+pub(super) struct Fold {
     counts: Counts,
     stop: Option<StopReason>,
     has_started: bool,
@@ -113,7 +113,7 @@ struct Fold {
 }
 
 impl Fold {
-    fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError> {
+    pub(super) fn apply(&mut self, name: &str, data: &str) -> Result<Vec<Signal>, ProviderError> {
         if data.trim() == "[DONE]" {
             return Ok(vec![Signal::End]);
         }
@@ -163,14 +163,14 @@ impl Fold {
     }
 
     /// `prompt_tokens` contains what was read from a cache, or written to one.
-    fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<Usage> {
         let reported = self.counts.usage()?;
         let cache_read = reported.cache_read.min(reported.input);
         let cache_write = reported.cache_write.min(reported.input - cache_read);
         Some(Usage { input: reported.input - cache_read - cache_write, cache_read, cache_write, ..reported })
     }
 
-    fn stop(&self) -> StopReason {
+    pub(super) fn stop(&self) -> StopReason {
         match &self.stop {
             _ if self.has_refused => StopReason::Refusal,
             Some(stop) => stop.clone(),

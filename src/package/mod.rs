@@ -14,6 +14,8 @@ mod check;
 mod archive;
 mod template;
 mod locks;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
 pub use check::{InvalidPackage, check_package};

@@ -19,6 +19,8 @@ pub mod reach;
 pub mod refusals;
 pub mod run;
 pub mod execution;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use context::WorkContext;
 pub use trash::Trash;

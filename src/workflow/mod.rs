@@ -18,5 +18,7 @@ pub mod step;
 pub mod written;
 #[cfg(test)]
 mod simulation;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 pub use definition::{Fault, Step, Workflow};

@@ -337,7 +337,7 @@ fn module_of(path: &Path) -> Vec<String> {
     module
 }
 
-/// Flattens trees into names, `::` and single signs, without literals, and without any item behind `#[cfg(test)]`. Modules
+/// Flattens trees into names, `::` and single signs, without literals, and without any item that only tests and fuzzers have. Modules
 /// among those that are files are reported by their names.
 fn flatten(trees: TokenStream, tokens: &mut Vec<Token>, file_of_tests: &mut impl FnMut(String)) {
     let trees: Vec<_> = trees.into_iter().collect();
@@ -382,10 +382,11 @@ fn is_double_colon(sign: &Punct, next: Option<&TokenTree>) -> bool {
     is_colon(sign) && sign.spacing() == Spacing::Joint && matches!(next, Some(TokenTree::Punct(next)) if is_colon(next))
 }
 
-/// Whether `#[cfg(test)]` stands here.
+/// Whether `#[cfg(test)]`, or the like of what fuzzers have too, stands here.
 fn is_test_mark(trees: &[TokenTree]) -> bool {
     let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = trees else { return false };
-    hash.as_char() == '#' && attribute.stream().to_string().replace(' ', "") == "cfg(test)"
+    hash.as_char() == '#'
+        && ["cfg(test)", "cfg(any(test,fuzzing))"].contains(&&*attribute.stream().to_string().replace(' ', ""))
 }
 
 /// Behind the `;` or the braces of the item that starts here, with its further attributes.

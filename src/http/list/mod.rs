@@ -5,6 +5,8 @@
 mod filters;
 mod parameters;
 mod token;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 use actix_web::HttpResponse;
 use serde::Serialize;

@@ -140,6 +140,15 @@ fn range(headers: &HeaderMap, length: u64, etag: &str) -> Asked {
     }
 }
 
+/// For fuzzing: first and last byte of the part that is sent, if it is a part.
+#[cfg(any(test, fuzzing))]
+pub fn part(headers: &HeaderMap, length: u64, etag: &str) -> Option<(u64, u64)> {
+    match range(headers, length, etag) {
+        Asked::Part(start, end) => Some((start, end)),
+        Asked::Whole | Asked::Beyond => None,
+    }
+}
+
 /// Reads the next part while the last one is sent.
 struct StoredBody {
     content: Arc<dyn Content>,
