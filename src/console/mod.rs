@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -34,11 +34,10 @@ pub struct ConsoleFile {
     pub never_changes: bool,
 }
 
-/// By their paths, without a slash at the beginning.
-static FILES: LazyLock<BTreeMap<String, ConsoleFile>> = LazyLock::new(|| {
-    let files = Dist::iter().filter_map(|path| Dist::get(&path).map(|file| (path, file.data)));
-    files.map(|(path, content)| (path.to_string(), ConsoleFile::new(&path, content))).collect()
-});
+/// By their paths, without a slash at the beginning. Each is made when it is asked for first: most runs of the program
+/// never show the console, and compressing all of it would delay every start.
+static FILES: LazyLock<BTreeMap<String, OnceLock<Option<ConsoleFile>>>> =
+    LazyLock::new(|| Dist::iter().map(|path| (path.into_owned(), OnceLock::new())).collect());
 
 /// The page that shows whatever its address says.
 pub fn index() -> Option<&'static ConsoleFile> {
@@ -46,7 +45,8 @@ pub fn index() -> Option<&'static ConsoleFile> {
 }
 
 pub fn file(path: &str) -> Option<&'static ConsoleFile> {
-    FILES.get(path)
+    let made = || Some(ConsoleFile::new(path, Dist::get(path)?.data));
+    FILES.get(path)?.get_or_init(made).as_ref()
 }
 
 /// Of every file beside the page itself.

@@ -27,9 +27,11 @@ pub fn preferred_of<F: Copy>(accepted: &Accept, offers: &[(&str, F)]) -> Option<
     liked.rev().max_by_key(|(liking, _)| *liking).map(|(_, form)| form)
 }
 
-/// Whether the client says that it takes this media type.
-pub fn accepts(request: &HttpRequest, media_type: &str) -> bool {
-    preferred(request, &[(media_type, ())]).is_some()
+/// Whether the client takes JSON, and does not say that it takes problems.
+pub fn takes_plain_json(request: &HttpRequest) -> bool {
+    let Ok(accepted) = Accept::parse(request) else { return false };
+    let takes = |media_type| preferred_of(&accepted, &[(media_type, ())]).is_some();
+    takes("application/json") && !takes("application/problem+json")
 }
 
 /// 0 when the range does not hold the type.

@@ -18,6 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use super::auth::Decision;
 use super::peer::Client;
 use super::problem::{Code, Problem};
+use crate::domain::KeyId;
 
 /// Paths that are asked by those who must know, and cost little.
 pub const UNLIMITED: &str = "/health/";
@@ -27,8 +28,7 @@ const SWEEP: u64 = 10_000;
 /// Whom requests are counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
-    /// By the id of the key, which is no secret.
-    Key(String),
+    Key(KeyId),
     /// A machine, or a network of which a client has every address.
     Place(IpAddr),
     /// A connection that has gone.
@@ -67,7 +67,7 @@ fn caller_of(request: &ServiceRequest) -> Caller {
     let extensions = request.extensions();
     let admitted = extensions.get::<Decision>().and_then(|Decision(outcome)| outcome.as_ref().ok());
     match admitted.and_then(|admitted| admitted.principal.key_id) {
-        Some(key) => Caller::Key(key.to_string()),
+        Some(key) => Caller::Key(key),
         None => Caller::at(extensions.get::<Client>().and_then(|client| client.address)),
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_caller_has_its_burst_and_then_waits_and_others_do_not() {
         let limit = RateLimit::per_second(NonZeroU32::new(5).unwrap());
-        let [one, other] = ["key_1", "key_2"].map(|key| Caller::Key(key.to_owned()));
+        let [one, other] = [(); 2].map(|()| Caller::Key(KeyId::generate()));
         let allowed = (0..100).filter(|_| limit.check(&one).is_ok()).count();
         assert!((10..20).contains(&allowed), "{allowed}");
         let wait = (0..100).find_map(|_| limit.check(&one).err()).unwrap();

@@ -18,7 +18,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseErro
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::accept::accepts;
+use super::accept::takes_plain_json;
 use super::problem::{Code, FieldError, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -116,8 +116,7 @@ impl Context {
             Some(id) => id.to_owned(),
             None => format!("req_{}", ulid::Ulid::generate()),
         };
-        let takes = |media_type| accepts(request.request(), media_type);
-        let takes_plain_json = takes("application/json") && !takes("application/problem+json");
+        let takes_plain_json = takes_plain_json(request.request());
         Self { request_id, path: request.path().to_owned(), takes_plain_json }
     }
 

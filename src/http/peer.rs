@@ -58,9 +58,12 @@ impl TrustedProxies {
 
     pub(super) fn client(&self, peer: Option<IpAddr>, encrypted: bool, headers: &HeaderMap) -> Client {
         let mut client = Client { address: peer.map(|peer| peer.to_canonical()), is_encrypted: encrypted };
+        let is_ours = |client: &Client| client.address.is_some_and(|address| self.trusts(address));
+        // What others say is not even read.
+        let said = if is_ours(&client) { hops(headers) } else { Vec::new() };
         // From the nearest proxy outwards, as long as the next in line is one of ours.
-        for hop in hops(headers).into_iter().rev() {
-            if !client.address.is_some_and(|address| self.trusts(address)) {
+        for hop in said.into_iter().rev() {
+            if !is_ours(&client) {
                 break;
             }
             client.is_encrypted = hop.is_encrypted.unwrap_or(client.is_encrypted);
