@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, linesOf, liveOf, open, Service, statusOf, until } from "./support.mjs";
+import { launch, linesOf, liveOf, open, python, Service, statusOf, until } from "./support.mjs";
 
 let browser;
 let service;
@@ -12,17 +12,13 @@ let configuration;
 before(async () => {
   browser = await launch();
   service = await Service.start();
-  workspace = await service.workspace();
-  configuration = await service.configure(workspace);
-  // So that the environment is there.
-  await service.finished(await service.run(workspace, configuration, "print ready\n"));
+  ({ workspace, configuration } = await service.furnish());
 });
 after(async () => {
   await browser?.close();
   await service?.end();
 });
 
-const python = (code) => `python exec(${JSON.stringify(code)})\n`;
 /** Lines at a rate, numbered. */
 const chatter = (count, perSecond, each = 20) => python(
   `import sys\nn = 0\nwhile n < ${count}:\n    sys.stdout.write("".join(f"line {n + k:07d} of ${count}\\n" for k in range(${each})))\n    sys.stdout.flush()\n    n += ${each}\n    time.sleep(${each} / ${perSecond})`,

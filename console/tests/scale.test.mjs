@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { launch, linesOf, open, Service, until } from "./support.mjs";
+import { launch, linesOf, open, python, Service, until } from "./support.mjs";
 
 const LINES = Number(process.env.LINES ?? 1_000_000);
 const RUNS = 10_000;
@@ -19,16 +19,13 @@ let configuration;
 before(async () => {
   browser = await launch();
   service = await Service.start();
-  workspace = await service.workspace();
-  configuration = await service.configure(workspace);
-  await service.finished(await service.run(workspace, configuration, "print ready\n"));
+  ({ workspace, configuration } = await service.furnish());
 });
 after(async () => {
   await browser?.close();
   await service?.end();
 });
 
-const python = (code) => `python exec(${JSON.stringify(code)})\n`;
 
 async function heap(page) {
   // The counters begin with the session.

@@ -157,6 +157,14 @@ export class Service {
       return found.completed_at ? found : undefined;
     }, seconds);
   }
+
+  /** A workspace, and a configuration in it that has its environment already. */
+  async furnish() {
+    const workspace = await this.workspace();
+    const configuration = await this.configure(workspace);
+    await this.finished(await this.run(workspace, configuration, "print ready\n"));
+    return { workspace, configuration };
+  }
 }
 
 // ---- browsers
@@ -212,3 +220,6 @@ export function liveOf(page) {
 }
 
 export const write = (path, content) => writeFileSync(path, content);
+
+/** What the scripted engine does, as Python. */
+export const python = (code) => `python exec(${JSON.stringify(code)})\n`;

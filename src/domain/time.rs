@@ -1,6 +1,6 @@
 //! One spelling of time: RFC 3339, UTC, microseconds, `Z`.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, Utc};
 
 pub type Timestamp = DateTime<Utc>;
 
@@ -12,6 +12,11 @@ pub fn format(time: Timestamp) -> String {
 /// Cut to the microsecond, the precision that logs and rows keep.
 pub fn micros(time: Timestamp) -> Timestamp {
     time.trunc_subsecs(6)
+}
+
+/// As [`micros`]; none of the years that, written as text, would not stand in their order.
+pub fn orderable(time: Timestamp) -> Option<Timestamp> {
+    (1..=9999).contains(&time.year()).then(|| micros(time))
 }
 
 /// Whole milliseconds from one moment to another, never negative.

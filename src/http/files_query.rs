@@ -134,7 +134,7 @@ fn short(hash: &str) -> &str {
 }
 
 fn name(entry: &PackageEntry) -> &str {
-    entry.path.rsplit_once('/').map_or(&entry.path, |(_, name)| name)
+    entry.parent_and_name().1
 }
 
 fn size(entry: &PackageEntry) -> u64 {

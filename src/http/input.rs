@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::Bytes;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -18,7 +18,7 @@ use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::precondition::{Conditions, Expected};
 use crate::domain::text::clipped;
-use crate::domain::time::{Timestamp, micros};
+use crate::domain::time::{Timestamp, orderable};
 
 /// An id of the path.
 pub fn id<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
@@ -80,9 +80,11 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) ->
     T::deserialize(deserializer).map(Some)
 }
 
-/// A name without the spaces around it. Other characters that look like nothing are part of it.
-pub fn spaces_off(text: &str) -> &str {
-    text.trim_matches(' ')
+/// A name, as [`label`] wants it, without the spaces around it. Other characters that look like nothing are part of it.
+pub fn name(path: &str, text: &str, most: usize) -> Result<String, Problem> {
+    let name = text.trim_matches(' ');
+    label(path, name, most)?;
+    Ok(name.to_owned())
 }
 
 /// A text of 1 to `most` characters, all of them visible or spaces.
@@ -94,9 +96,7 @@ pub fn label(path: &str, text: &str, most: usize) -> Result<(), Problem> {
 
 /// A moment, to the microsecond.
 pub fn time(path: &str, text: &str) -> Result<Timestamp, Problem> {
-    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| micros(time.with_timezone(&Utc)));
-    // As text, times of other years would not stand in their order.
-    let time = time.filter(|time| (1..=9999).contains(&time.year()));
+    let time = DateTime::parse_from_rfc3339(text).ok().and_then(|time| orderable(time.with_timezone(&Utc)));
     time.ok_or_else(|| Problem::invalid(path, "a time of RFC 3339, such as 2026-01-31T12:00:00Z"))
 }
 
@@ -110,10 +110,15 @@ pub fn remark(path: &str, text: Option<&str>, most: usize) -> Result<(), Problem
 
 /// The query of a create: `?stream=true` does the same as the body's `stream`.
 pub fn stream_flag(request: &HttpRequest) -> Result<bool, Problem> {
+    only_flag(request, "stream")
+}
+
+/// The one flag that may be in the query.
+pub fn only_flag(request: &HttpRequest, name: &str) -> Result<bool, Problem> {
     let mut query = RawQuery::read(request)?;
-    let stream = query.flag("stream")?;
-    query.finish("stream")?;
-    Ok(stream)
+    let flag = query.flag(name)?;
+    query.finish(name)?;
+    Ok(flag)
 }
 
 /// The one parameter that may be in the query.

@@ -21,6 +21,13 @@ pub struct PackageEntry {
     pub content: EntryContent,
 }
 
+impl PackageEntry {
+    /// The path of the directory that it is in, empty for the package itself, and its name there.
+    pub fn parent_and_name(&self) -> (&str, &str) {
+        self.path.rsplit_once('/').unwrap_or(("", &self.path))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryContent {
     Directory {

@@ -4,6 +4,8 @@
 //! ended name it for ever. Whoever stores work holds the rows that it is made from until its own is committed, and
 //! whoever deletes takes them first, so of a run and the deletion of its document one comes after the other.
 
+use std::str::FromStr;
+
 use entity::{configuration, document, run_document, workspace};
 use sea_orm::sea_query::Condition;
 use sea_orm::{
@@ -110,42 +112,33 @@ impl Store {
             .filter(ExpiresAt.lte(micros(by)))
             .filter(DeletedAt.is_null());
         let select = select.order_by_asc(ExpiresAt).order_by_asc(Id).limit(limit);
-        let rows: Vec<(String, String)> = select.into_tuple().all(self.read()).await?;
-        let record = |(of, id): (String, String)| {
-            let cells = Cells { table: "documents", id: &id };
-            Ok((cells.id("workspace_id", &of)?, cells.id("id", &id)?))
-        };
-        rows.into_iter().map(record).collect()
+        inputs("documents", select.into_tuple().all(self.read()).await?)
     }
 
     /// Documents and configurations that were deleted before this and whose files are still there, up to `limit` of
     /// each.
     pub async fn deleted_with_files(&self, before: Timestamp, limit: u64) -> Result<Vec<Deleted>, StoreError> {
-        let before = micros(before);
-        let documents = {
-            use document::Column::{DeletedAt, FilesRemovedAt, Id, WorkspaceId as Of};
-            let select = document::Entity::find().select_only().columns([Of, Id]).filter(DeletedAt.lt(before));
-            let select = select.filter(FilesRemovedAt.is_null()).order_by_asc(DeletedAt).limit(limit);
-            select.into_tuple::<(String, String)>().all(self.read()).await?
-        };
-        let configurations = {
-            use configuration::Column::{DeletedAt, FilesRemovedAt, Id, WorkspaceId as Of};
-            let select = configuration::Entity::find().select_only().columns([Of, Id]).filter(DeletedAt.lt(before));
-            let select = select.filter(FilesRemovedAt.is_null()).order_by_asc(DeletedAt).limit(limit);
-            select.into_tuple::<(String, String)>().all(self.read()).await?
-        };
-        let mut deleted = Vec::new();
-        for (of, id) in documents {
-            let cells = Cells { table: "documents", id: &id };
-            let what = Deletable::Document(cells.id("id", &id)?);
-            deleted.push(Deleted { workspace_id: cells.id("workspace_id", &of)?, what });
-        }
-        for (of, id) in configurations {
-            let cells = Cells { table: "configurations", id: &id };
-            let what = Deletable::Configuration(cells.id("id", &id)?);
-            deleted.push(Deleted { workspace_id: cells.id("workspace_id", &of)?, what });
-        }
-        Ok(deleted)
+        use {configuration::Column as C, document::Column as D};
+        let of = [D::WorkspaceId, D::Id, D::DeletedAt, D::FilesRemovedAt];
+        let documents = self.with_files::<document::Entity, _>("documents", of, before, limit).await?;
+        let of = [C::WorkspaceId, C::Id, C::DeletedAt, C::FilesRemovedAt];
+        let configurations = self.with_files::<configuration::Entity, _>("configurations", of, before, limit).await?;
+        let documents = documents.into_iter().map(|(of, id)| (of, Deletable::Document(id)));
+        let configurations = configurations.into_iter().map(|(of, id)| (of, Deletable::Configuration(id)));
+        let deleted = |(workspace_id, what)| Deleted { workspace_id, what };
+        Ok(documents.chain(configurations).map(deleted).collect())
+    }
+
+    async fn with_files<E: EntityTrait, T: FromStr>(
+        &self,
+        table: &'static str,
+        [of, id, deleted_at, files_removed_at]: [E::Column; 4],
+        before: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<(WorkspaceId, T)>, StoreError> {
+        let select = E::find().select_only().columns([of, id]).filter(deleted_at.lt(micros(before)));
+        let select = select.filter(files_removed_at.is_null()).order_by_asc(deleted_at).limit(limit);
+        inputs(table, select.into_tuple().all(self.read()).await?)
     }
 
     /// The files of something that was deleted are gone.
@@ -177,6 +170,15 @@ impl Store {
             .filter(configuration::Column::WorkspaceId.eq(workspace_id.to_string()));
         Ok(select.one(self.read()).await?.is_some_and(|row| row.deleted_at.is_some()))
     }
+}
+
+/// Of rows with their workspace and their id.
+fn inputs<T: FromStr>(table: &'static str, rows: Vec<(String, String)>) -> Result<Vec<(WorkspaceId, T)>, StoreError> {
+    let input = |(of, id): (String, String)| {
+        let cells = Cells { table, id: &id };
+        Ok((cells.id("workspace_id", &of)?, cells.id("id", &id)?))
+    };
+    rows.into_iter().map(input).collect()
 }
 
 async fn delete(

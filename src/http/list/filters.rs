@@ -1,11 +1,11 @@
 //! `filters`, `joinOperator` and `status`: which records.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::domain::list::{Comparison, Field, Filter, Kind, Operator, Pattern, Schema, Test, Value};
-use crate::domain::time::{Timestamp, micros};
+use crate::domain::time::{Timestamp, orderable};
 use crate::domain::{ConfigurationId, DocumentId, ExecutionId};
 use crate::http::problem::Problem;
 
@@ -203,8 +203,7 @@ pub fn time(text: &str) -> Option<Timestamp> {
     };
     let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(NaiveTime::MIN));
     let time = with_offset().or_else(|| plain().or_else(day).map(|time| time.and_utc()))?;
-    // As text, times of other years would not stand in their order.
-    (1..=9999).contains(&time.year()).then(|| micros(time))
+    orderable(time)
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ struct FileEntry<'a> {
 
 impl<'a> FileEntry<'a> {
     fn of(entry: &'a PackageEntry) -> Self {
-        let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+        let (parent, name) = entry.parent_and_name();
         let (kind, size, etag, has_children) = match &entry.content {
             EntryContent::Directory { has_children } => ("dir", None, None, *has_children),
             EntryContent::File { size, digest } => ("file", Some(*size), Some(digest.as_str()), false),

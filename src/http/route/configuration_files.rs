@@ -2,7 +2,7 @@
 //! `configurations`.)
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::Bytes;
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
@@ -147,6 +147,20 @@ enum Form {
     Json,
 }
 
+impl Form {
+    /// By the query, else by `Accept`, whatever type the file itself has: who names JSON gets what it gets of every
+    /// other file.
+    fn asked(request: &HttpRequest) -> Result<Self, Problem> {
+        const OFFERS: [(&str, Form); 2] = [("application/octet-stream", Form::Bytes), ("application/json", Form::Json)];
+        match input::only_parameter(request, "format")?.as_deref() {
+            Some("json") => Ok(Self::Json),
+            Some("raw") => Ok(Self::Bytes),
+            Some(_) => Err(Problem::invalid_query("format", "json or raw")),
+            None => Ok(accept::preferred(request, &OFFERS).unwrap_or(Self::Bytes)),
+        }
+    }
+}
+
 async fn read(
     Viewer(principal): Viewer,
     registry: Registry,
@@ -155,19 +169,9 @@ async fn read(
 ) -> Result<HttpResponse, Problem> {
     let (workspace_id, id, text) = path.into_inner();
     let configuration = configuration(&registry, &principal, (workspace_id, id)).await?;
-    let asked = input::only_parameter(&request, "format")?;
+    let form = Form::asked(&request)?;
     let path = PackagePath::of_file(&text)?;
     let own = content_type(path.name());
-    let form = match asked.as_deref() {
-        Some("json") => Form::Json,
-        Some("raw") => Form::Bytes,
-        Some(_) => return Err(Problem::invalid_query("format", "json or raw")),
-        // Whatever type the file itself has: who names JSON gets what it gets of every other file.
-        None => {
-            accept::preferred(&request, &[("application/octet-stream", Form::Bytes), ("application/json", Form::Json)])
-                .unwrap_or(Form::Bytes)
-        }
-    };
     let (entry, file) = registry.open_configuration_file(&configuration, path.clone()).await.map_err(unreadable)?;
     let EntryContent::File { size, digest } = &entry.content else { return Err(no_file()) };
     let etag = format!("\"{digest}\"");
@@ -203,24 +207,18 @@ async fn write(
     request: HttpRequest,
     body: Bytes,
 ) -> Result<HttpResponse, Problem> {
-    let (workspace_id, id, text) = path.into_inner();
-    let of = configuration(&registry, &principal, (workspace_id, id)).await?;
-    let mut query = RawQuery::read(&request)?;
-    let parents = query.flag("parents")?;
-    query.finish("parents")?;
+    let (of, text) = editable(&registry, &principal, path).await?;
+    let parents = input::only_flag(&request, "parents")?;
     let (path, conditions) = (PackagePath::of_file(&text)?, input::conditions(&request));
     let write =
         move |place: &Place| package::write_file(&place.directory, &place.incoming, &path, &body, &conditions, parents);
-    let (written, configuration) = registry.edit_configuration((of.workspace_id, of.id), write).await?;
-    let mut answer = if written.created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    if written.created {
-        answer.insert_header((header::LOCATION, request.path().to_owned()));
-    }
+    let (written, configuration) = registry.edit_configuration(of, write).await?;
+    let mut answer = put(&request, written.created);
     insert_etag(&mut answer, &written.entry);
     Ok(answer.json(FileWritten::of(&written.entry, written.created, &configuration)))
 }
 
-fn insert_etag(answer: &mut actix_web::HttpResponseBuilder, entry: &PackageEntry) {
+fn insert_etag(answer: &mut HttpResponseBuilder, entry: &PackageEntry) {
     if let EntryContent::File { digest, .. } = &entry.content {
         answer.insert_header((header::ETAG, format!("\"{digest}\"")));
     }
@@ -253,15 +251,14 @@ async fn rename(
     request: HttpRequest,
     body: Json,
 ) -> Result<HttpResponse, Problem> {
-    let (workspace_id, id, text) = path.into_inner();
-    let of = configuration(&registry, &principal, (workspace_id, id)).await?;
+    let (of, text) = editable(&registry, &principal, path).await?;
     let Rename { op: Change::Move, to, overwrite, dest_if_match } = body.required()?;
     let (from, to) = (PackagePath::of_file(&text)?, PackagePath::of_file(&to)?);
     let conditions = input::conditions(&request);
     let replacing = overwrite.then(|| Conditions::matching(dest_if_match.as_deref().map(input::tags)));
     let shown = from.to_string();
     let rename = move |place: &Place| package::move_file(&place.directory, &from, &to, &conditions, replacing.as_ref());
-    let (entry, configuration) = registry.edit_configuration((of.workspace_id, of.id), rename).await?;
+    let (entry, configuration) = registry.edit_configuration(of, rename).await?;
     let mut answer = HttpResponse::Ok();
     insert_etag(&mut answer, &entry);
     Ok(answer.json(FileMoved::of(&shown, &entry, &configuration)))
@@ -274,11 +271,10 @@ async fn delete(
     request: HttpRequest,
     _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
-    let (workspace_id, id, text) = path.into_inner();
-    let of = configuration(&registry, &principal, (workspace_id, id)).await?;
+    let (of, text) = editable(&registry, &principal, path).await?;
     let (path, conditions) = (PackagePath::of_file(&text)?, input::conditions(&request));
     let delete = move |place: &Place| package::remove_file(&place.directory, &path, &conditions);
-    registry.edit_configuration((of.workspace_id, of.id), delete).await?;
+    registry.edit_configuration(of, delete).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -289,17 +285,12 @@ async fn make_directory(
     request: HttpRequest,
     _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
-    let (workspace_id, id, text) = path.into_inner();
-    let of = configuration(&registry, &principal, (workspace_id, id)).await?;
+    let (of, text) = editable(&registry, &principal, path).await?;
     let path = PackagePath::of_directory(&text)?;
     let made = path.clone();
     let make = move |place: &Place| package::make_directory(&place.directory, &made);
-    let (created, _) = registry.edit_configuration((of.workspace_id, of.id), make).await?;
-    let mut answer = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    if created {
-        answer.insert_header((header::LOCATION, request.path().to_owned()));
-    }
-    Ok(answer.json(DirectoryMade { path: path.as_str(), created }))
+    let (created, _) = registry.edit_configuration(of, make).await?;
+    Ok(put(&request, created).json(DirectoryMade { path: path.as_str(), created }))
 }
 
 async fn delete_directory(
@@ -308,15 +299,33 @@ async fn delete_directory(
     path: FilePath,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let (workspace_id, id, text) = path.into_inner();
-    let of = configuration(&registry, &principal, (workspace_id, id)).await?;
-    let mut query = RawQuery::read(&request)?;
-    let recursive = query.flag("recursive")?;
-    query.finish("recursive")?;
+    let (of, text) = editable(&registry, &principal, path).await?;
+    let recursive = input::only_flag(&request, "recursive")?;
     let path = PackagePath::of_directory(&text)?;
     let delete = move |place: &Place| package::remove_directory(&place.directory, &place.trash, &path, recursive);
-    registry.edit_configuration((of.workspace_id, of.id), delete).await?;
+    registry.edit_configuration(of, delete).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// The configuration of the path, if the caller may see it, and what the path names in it.
+async fn editable(
+    registry: &RegistryHandle,
+    principal: &Principal,
+    path: FilePath,
+) -> Result<((WorkspaceId, ConfigurationId), String), Problem> {
+    let (workspace_id, id, text) = path.into_inner();
+    let found = configuration(registry, principal, (workspace_id, id)).await?;
+    Ok(((found.workspace_id, found.id), text))
+}
+
+/// Of what is at the path now: 201 where it is new.
+fn put(request: &HttpRequest, created: bool) -> HttpResponseBuilder {
+    if !created {
+        return HttpResponse::Ok();
+    }
+    let mut answer = HttpResponse::Created();
+    answer.insert_header((header::LOCATION, request.path().to_owned()));
+    answer
 }
 
 async fn configuration(

@@ -355,9 +355,7 @@ fn draft(workspace_id: WorkspaceId, display_name: &str) -> Result<Configuration,
 }
 
 fn label(display_name: &str) -> Result<String, Problem> {
-    let display_name = input::spaces_off(display_name).to_owned();
-    input::label("display_name", &display_name, 255)?;
-    Ok(display_name)
+    input::name("display_name", display_name, 255)
 }
 
 /// Where files are that are not in their place yet.

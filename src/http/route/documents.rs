@@ -194,8 +194,7 @@ async fn change(
 fn tags(given: Vec<String>) -> Result<Vec<String>, Problem> {
     let mut tags = BTreeSet::new();
     for (index, tag) in given.iter().enumerate() {
-        input::label(&format!("tags[{index}]"), input::spaces_off(tag), MAX_TAG)?;
-        tags.insert(input::spaces_off(tag).to_owned());
+        tags.insert(input::name(&format!("tags[{index}]"), tag, MAX_TAG)?);
     }
     if tags.len() > MAX_TAGS {
         return Err(Problem::invalid("tags", format!("at most {MAX_TAGS} texts")));

@@ -45,7 +45,7 @@ async fn switch(
     body: Json,
 ) -> Result<HttpResponse, Problem> {
     let Switch { enabled, detail } = body.required()?;
-    let detail = detail.map(|detail| input::spaces_off(&detail).to_owned()).filter(|detail| !detail.trim().is_empty());
+    let detail = detail.map(|detail| detail.trim_matches(' ').to_owned()).filter(|detail| !detail.trim().is_empty());
     input::remark("detail", detail.as_deref(), MAX_DETAIL)?;
     registry.set_safe_mode(principal, SafeMode { enabled, detail }).await?;
     Ok(HttpResponse::Ok().json(registry.safe_mode()))

@@ -282,9 +282,7 @@ const MAX_NAME: usize = 255;
 const MAX_SLUG: usize = 255;
 
 fn name(given: &str) -> Result<String, Problem> {
-    let name = input::spaces_off(given).to_owned();
-    input::label("name", &name, MAX_NAME)?;
-    Ok(name)
+    input::name("name", given, MAX_NAME)
 }
 
 fn given_slug(given: &str) -> Result<String, Problem> {
