@@ -1,7 +1,7 @@
 //! What part of a configuration's files a list is asked for.
 
 use super::problem::{Code, Problem};
-use super::query::RawQuery;
+use super::query::{RawQuery, digits};
 use crate::package::{EntryContent, PackageEntry};
 
 pub const MOST: u64 = 5000;
@@ -125,7 +125,7 @@ fn write(begin: usize, hash: &str) -> String {
 
 fn read(token: &str, hash: &str) -> Option<usize> {
     let (begin, of) = token.split_once('.')?;
-    begin.parse().ok().filter(|_| of == short(hash))
+    digits(begin)?.try_into().ok().filter(|_| of == short(hash))
 }
 
 fn short(hash: &str) -> &str {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::query::digits;
 use crate::domain::StreamId;
 
 /// The last sequence that a reader has of each stream.
@@ -14,7 +15,7 @@ impl Positions {
         let mut positions = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (id, sequence) = part.split_once(':')?;
-            positions.advance(StreamId::parse(id)?, sequence.parse().ok()?);
+            positions.advance(StreamId::parse(id)?, digits(sequence)?);
         }
         Some(positions)
     }

@@ -46,11 +46,7 @@ impl RawQuery {
     }
 
     pub fn flag(&mut self, name: &str) -> Result<bool, Problem> {
-        match self.take(name)?.as_deref() {
-            None | Some("false" | "0") => Ok(false),
-            Some("true" | "1" | "") => Ok(true),
-            Some(_) => Err(Problem::invalid_query(name, "true or false")),
-        }
+        self.take(name)?.map_or(Ok(false), |text| flag(name, &text))
     }
 
     /// What has not been read yet.
@@ -80,6 +76,60 @@ impl FromRequest for NoQuery {
     }
 }
 
+/// Digits and nothing else: what the contract calls an integer has no plus sign.
 pub fn number(name: &str, text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| Problem::invalid_query(name, "a whole number from 0"))
+    digits(text).ok_or_else(|| Problem::invalid_query(name, "a whole number from 0"))
+}
+
+pub fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+pub fn flag(name: &str, text: &str) -> Result<bool, Problem> {
+    flag_of(text).ok_or_else(|| Problem::invalid_query(name, "true or false"))
+}
+
+/// What `contract::flag` lists, and nothing else; a name alone, as in `?stream`, is true.
+pub fn flag_of(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" | "" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::http::contract;
+
+    fn forms() -> Vec<String> {
+        let schema = json!(contract::flag());
+        let form = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        schema["enum"].as_array().unwrap().iter().map(form).collect()
+    }
+
+    #[test]
+    fn a_flag_is_what_the_contract_lists_and_nothing_else() {
+        for form in forms() {
+            flag("stream", &form).unwrap_or_else(|_| panic!("{form:?}"));
+        }
+        for text in
+            ["", "0", "1", "2", "01", "true", "false", "True", "TRUE", "on", "off", "yes", "no", "null", " true", "t"]
+        {
+            assert_eq!(flag("stream", text).is_ok(), forms().iter().any(|form| form == text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_digits_and_nothing_else() {
+        for (text, number) in [("0", 0), ("10", 10), ("18446744073709551615", u64::MAX)] {
+            assert_eq!(digits(text), Some(number));
+        }
+        for text in ["", "+5", "-5", " 5", "5 ", "5.0", "1e3", "0x5", "1_000", "18446744073709551616", "٥"] {
+            assert_eq!(digits(text), None, "{text:?}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Schemas of parameters.
 
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
@@ -62,8 +63,11 @@ pub fn words(words: &[&str]) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).into()
 }
 
+/// In a query, where a name alone is true.
 pub fn flag() -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::Boolean).into()
+    let types = SchemaType::Array(vec![Type::Boolean, Type::Integer, Type::String]);
+    let forms = [json!(true), json!(false), json!(1), json!(0), json!("")];
+    ObjectBuilder::new().schema_type(types).enum_values(Some(forms)).into()
 }
 
 /// A whole number of 64 bits, both ends included.

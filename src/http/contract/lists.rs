@@ -168,7 +168,7 @@ fn value(field: Field, schema: &list::Schema) -> RefOr<Schema> {
         },
         Kind::Text => name.pattern(Some(r"^[^\u0000]+$")).into(),
         Kind::Time => time(),
-        Kind::Flag => flag(),
+        Kind::Flag => ObjectBuilder::new().schema_type(Type::Boolean).into(),
     }
 }
 

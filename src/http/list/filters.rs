@@ -8,6 +8,7 @@ use crate::domain::list::{Comparison, Field, Filter, Kind, Operator, Pattern, Sc
 use crate::domain::time::{Timestamp, orderable};
 use crate::domain::{ConfigurationId, DocumentId, ExecutionId};
 use crate::http::problem::Problem;
+use crate::http::query::flag_of;
 
 pub const MAX_ITEMS: usize = 25;
 const MAX_BYTES: usize = 8 << 10;
@@ -166,7 +167,7 @@ impl Place<'_> {
             Kind::Id => text.filter(|text| is_id(field, text)).map(|text| Value::Text(text.into())),
             Kind::Text => text.filter(|text| is_name(text)).map(|text| Value::Text(text.into())),
             Kind::Time => text.and_then(time).map(Value::Time),
-            Kind::Flag => value.as_bool().or_else(|| text?.parse().ok()).map(Value::Flag),
+            Kind::Flag => value.as_bool().or_else(|| flag_of(text?)).map(Value::Flag),
         }
     }
 

@@ -4,7 +4,7 @@ use super::filters;
 use super::token;
 use crate::domain::list::{Direction, Filter, Order, Place, Query, Schema, Sort, Within};
 use crate::http::problem::Problem;
-use crate::http::query::RawQuery;
+use crate::http::query::{RawQuery, digits, flag};
 
 pub const MAX_PAGE: u64 = 1_000_000;
 pub const MAX_PER_PAGE: u64 = 200;
@@ -48,17 +48,9 @@ impl ListRequest {
     }
 }
 
-/// Clients that know other lists ask for the total; here it is always told.
-fn told_total(text: &str) -> Result<(), Problem> {
-    match text {
-        "true" | "false" => Ok(()),
-        _ => Err(Problem::invalid_query("include_total", "true or false")),
-    }
-}
-
 fn number(name: &'static str, text: Option<&str>, default: u64, most: u64) -> Result<u64, Problem> {
     let Some(text) = text else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    let number = digits(text).filter(|number| (1..=most).contains(number));
     number.ok_or_else(|| Problem::invalid_query(name, format!("a whole number from 1 to {most}")))
 }
 
@@ -89,8 +81,9 @@ impl Raw {
                 raw.statuses.push(value);
                 continue;
             }
+            // Clients that know other lists ask for the total; here it is always told.
             if name == "include_total" {
-                told_total(&value)?;
+                flag(&name, &value)?;
                 continue;
             }
             if let Some(name) = SIZES.into_iter().find(|size| *size == name) {
@@ -285,11 +278,11 @@ mod tests {
 
     #[test]
     fn the_number_of_items_has_the_names_that_clients_know() {
-        for text in ["perPage=7", "page_size=7", "limit=7", "limit=7&include_total=true"] {
+        for text in ["perPage=7", "page_size=7", "limit=7", "limit=7&include_total=true", "limit=7&include_total=0"] {
             assert_eq!(parse(text).unwrap().per_page, 7, "{text}");
         }
         assert_eq!(parse("page_size=7&limit=7").unwrap_err().errors[0].path, "limit");
-        assert_eq!(parse("include_total=1").unwrap_err().errors[0].path, "include_total");
+        assert_eq!(parse("include_total=yes").unwrap_err().errors[0].path, "include_total");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::http::call::Call;
 use crate::http::contract::{self, Routes};
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
-use crate::http::query::RawQuery;
+use crate::http::query::{RawQuery, digits};
 use crate::http::resource::workflow_document::WorkflowDocumentResource;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
@@ -193,7 +193,7 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let id = id.into_inner();
     let asked = input::only_parameter(&request, "version")?;
-    let number = |text: &String| text.parse().ok().filter(|number| *number > 0);
+    let number = |text: &String| digits(text).filter(|number| *number > 0);
     let version = asked
         .as_ref()
         .map(|text| number(text).ok_or_else(|| Problem::invalid_query("version", "a whole number from 1")));
