@@ -103,7 +103,8 @@ pub async fn stall(options: &Options, target: &Target, tally: &RefCell<Tally>) {
         }
         let head = Head::read(&mut socket).await?;
         match head.status {
-            200 => Ok(socket),
+            // Off the runtime: one who does not read does nothing about what arrives either.
+            200 => socket.into_std(),
             status => Err(std::io::Error::other(format!("status {status}"))),
         }
     };

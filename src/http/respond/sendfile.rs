@@ -2,14 +2,15 @@
 //!
 //! Invariant: the bytes go from the file to the socket without passing through this program. The HTTP dispatcher writes
 //! the head and waits for a body that never yields; meanwhile, and only when all of the head has left, this writes to
-//! the socket beside it. What may wait for a disk is done on a thread that may block, and that thread never waits for
-//! the socket: a client that does not read holds a connection and nothing else.
+//! the socket beside it. What may wait for a disk is done on a thread that may block, and that thread waits for the socket
+//! for some milliseconds at most, and only for a client that has just taken much: a client that does not read holds a
+//! connection and nothing else.
 
 use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::sendfile::sendfile;
 use tokio::task::JoinHandle;
 
@@ -25,6 +27,9 @@ use crate::http::connection::ConnectionHandle;
 
 /// At most so much is sent at once, so that others have their turn, and a download that is given up ends soon.
 const TURN: u64 = 8 << 20;
+/// A client that has taken so much in this turn will soon take more: to wait for it costs less than to come back.
+const PROMPT: i64 = 128 << 10;
+const PROMPT_WAIT_MS: u8 = 3;
 
 /// A part of a file being sent. The response head must carry its length: the body reports none.
 pub struct SentFile {
@@ -99,20 +104,28 @@ impl SentFile {
     }
 }
 
-/// Sends until the socket takes no more; says how much. Blocks for the file, never for the socket.
+/// Sends until the socket takes no more; says how much. Blocks for the file, and hardly for the socket.
 fn send(socket: &OwnedFd, file: &File, start: u64, end: u64) -> io::Result<u64> {
     let offset = |place: u64| libc::off_t::try_from(place).map_err(|_| io::ErrorKind::InvalidInput);
-    let (mut at, end) = (offset(start)?, offset(end)?);
+    let (begin, end) = (offset(start)?, offset(end)?);
+    let mut at = begin;
     while at < end {
         let rest = (end - at) as usize;
         match sendfile(socket, file, Some(&mut at), rest) {
             Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than it was")),
             Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if at - begin >= PROMPT && takes_more(socket) => {}
             Err(Errno::EAGAIN) => break,
             Err(error) => return Err(error.into()),
         }
     }
     Ok(at as u64 - start)
+}
+
+/// An error counts as room: the next write reports it.
+fn takes_more(socket: &OwnedFd) -> bool {
+    let mut looked = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut looked, PollTimeout::from(PROMPT_WAIT_MS)) != Ok(0)
 }
 
 impl MessageBody for SentFile {
