@@ -26,9 +26,9 @@ const OF_THE_CALLER: [&str; 1] = ["/api/v1/session"];
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// An operation of the contract.
-struct Operation {
-    method: String,
-    path: String,
+pub struct Operation {
+    pub method: String,
+    pub path: String,
     /// None when the contract asks for nobody.
     role: Option<String>,
 }
@@ -48,7 +48,7 @@ impl Operation {
 }
 
 /// Every method of every path that the service says it has.
-fn operations(app: &TestApp) -> Vec<Operation> {
+pub fn operations(app: &TestApp) -> Vec<Operation> {
     let document = Request::get("/api/v1/openapi.json").send(app.address).unwrap().expect(200).json();
     let items = document["paths"].as_object().unwrap().clone();
     let described = items.iter().flat_map(|(path, item)| METHODS.map(|method| (path, method, &item[method])));

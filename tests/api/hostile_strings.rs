@@ -6,6 +6,8 @@
 mod fields;
 mod headers;
 mod parameters;
+mod said;
+mod targets;
 
 use crate::sign_in::{app, make_key};
 use crate::support::definitions::{step, workflow};
@@ -110,6 +112,9 @@ const CONTROLS: &[&str] = &[
     "a\u{85}b",
 ];
 
+/// Bytes of a text; in a longer one, percent-encoded, the HTTP machinery sees no request at all.
+const MOST_OF_A_PATH: usize = 6_000;
+
 /// All of them, and long ones.
 fn texts() -> Vec<String> {
     let long = [("x", 300), ("x", 100_000), ("\u{1f600}", 255), ("'", 5_000), ("%", 5_000)];
@@ -195,12 +200,14 @@ fn is_taken(answer: &Response, place: &str, text: &str) -> bool {
     false
 }
 
-/// What is not there, or not waiting, has no place that would be wrong; nor does a secret say what is wrong with it.
+/// What is not there, or not waiting, has no place that would be wrong; nor does a secret say what is wrong with it, and a
+/// path is named by the code itself.
 fn is_named(problem: &Value, place: &str) -> bool {
     let is_it = |path: &str| {
         path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with('['))
     };
     let errors = problem["errors"].as_array().expect("a list");
     errors.iter().any(|error| error["path"].as_str().is_some_and(is_it))
-        || ["not_found", "not_waiting", "credentials_refused"].contains(&problem["code"].as_str().unwrap())
+        || ["not_found", "not_waiting", "credentials_refused", "path_not_allowed"]
+            .contains(&problem["code"].as_str().unwrap())
 }

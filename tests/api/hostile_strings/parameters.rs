@@ -1,8 +1,9 @@
 //! Texts in queries and paths.
 
-use super::{PLAIN, Site, is_taken, percent, texts};
+use super::{CONTROLS, MOST_OF_A_PATH, PLAIN, Site, is_taken, percent, texts};
+use crate::every_route::{Operation, operations};
 use crate::support::executions::fresh_scope;
-use crate::support::{Request, Value, json};
+use crate::support::{Project, Request, Value, json};
 
 const LIST: &[&str] = &["page", "perPage", "cursor", "sort", "q"];
 const WORK: &[&str] = &["status", "filters", "joinOperator"];
@@ -153,5 +154,67 @@ fn a_filter_compares_every_character_with_itself() {
         let escaped: String = text.chars().flat_map(|c| ['\\', c]).collect();
         assert_eq!(ask("iLike", json!(escaped)), chosen(&|it| folded(it).contains(&folded(text))));
         assert_eq!(ask("notILike", json!(escaped)), chosen(&|it| !folded(it).contains(&folded(text))));
+    }
+}
+
+/// A path with the text in place of its last parameter, or of all of them.
+fn with_text(site: &Site, template: &str, text: &str, only_last: bool) -> String {
+    let (mut path, mut rest) = (String::new(), template);
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (name, behind) = behind.split_once('}').expect("a parameter has an end");
+        let own = match name {
+            "workspace" => site.project.workspace.as_str(),
+            "configuration" => site.project.configuration.as_str(),
+            "execution" => site.execution.as_str(),
+            "workflow" => "bystander",
+            _ => text,
+        };
+        let value = if only_last && behind.contains('{') { own } else { text };
+        path += &format!("{before}{}", percent(value));
+        rest = behind;
+    }
+    path + rest
+}
+
+#[test]
+fn a_path_leads_nowhere_else() {
+    let site = Site::new();
+    let makes = |it: &Operation| it.method == "PUT" && it.path.ends_with("/directories/{path}");
+    let others = operations(&site.app).into_iter().filter(|it| it.path.contains('{') && !makes(it));
+    for Operation { method, path: template, .. } in others {
+        for text in PLAIN.iter().chain(CONTROLS) {
+            for only_last in [true, false] {
+                let path = with_text(&site, &template, text, only_last);
+                let request = Request::new(&method, path.as_str()).header("If-Match", "*");
+                let request = if method == "GET" { request } else { request.json(&json!({})) };
+                let answer = site.app.send(&request);
+                assert!((400..500).contains(&answer.status()), "{method} {template} {text:?}: {answer}");
+                assert_eq!(
+                    answer.header("content-type"),
+                    Some("application/problem+json"),
+                    "{method} {path}: {answer}"
+                );
+                assert_eq!(answer.header("location"), None);
+            }
+        }
+    }
+    site.assert_untouched();
+}
+
+#[test]
+fn a_directory_is_called_what_its_maker_calls_it() {
+    let site = Site::new();
+    let Project { workspace, configuration, .. } = &site.project;
+    let package = format!("/api/v1/workspaces/{workspace}/configurations/{configuration}");
+    for text in texts().into_iter().filter(|text| text.len() < MOST_OF_A_PATH) {
+        let directory = format!("{package}/directories/{}", percent(&text));
+        let answer = site.app.send(&Request::new("PUT", directory.as_str()));
+        if is_taken(&answer, "path", &text) {
+            assert_eq!(answer.json(), json!({"path": text, "created": true}));
+            let listed = site.app.get(&format!("{package}/files?prefix={}", percent(&text))).expect(200).json();
+            let entries = listed["entries"].as_array().unwrap();
+            assert!(entries.iter().any(|entry| entry["path"] == text.as_str()), "{text:?}: {listed}");
+            site.app.send(&Request::new("DELETE", directory.as_str())).expect(204);
+        }
     }
 }

@@ -22,6 +22,13 @@ pub fn check(request: &Request, response: &Response) {
     }
 }
 
+/// Of a target of either form: a path, or what names the host too.
+fn path_of(target: &str) -> &str {
+    let behind_host = target.split_once("://").filter(|_| !target.starts_with('/')).map(|(_, rest)| rest);
+    let target = behind_host.map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]));
+    target.split('?').next().unwrap_or_default()
+}
+
 struct Contract {
     document: Value,
     /// Of the schemas that were needed so far, by their text.
@@ -45,7 +52,7 @@ impl Contract {
         if response.header("cross-origin-opener-policy").is_some() {
             return Ok(());
         }
-        let (path, method) = (request.target().split('?').next().unwrap_or_default(), request.method());
+        let (path, method) = (path_of(request.target()), request.method());
         let name = if method == "HEAD" { "get".to_owned() } else { method.to_ascii_lowercase() };
         let Some(operation) = self.item(path).and_then(|item| item.get(name)) else { return refused(response) };
         let answer = operation["responses"].get(response.status().to_string());
