@@ -6,6 +6,7 @@ mod key_files;
 mod models;
 mod start_error;
 mod data_dir;
+mod sign_in;
 pub mod doctor;
 
 use std::io;
@@ -102,8 +103,9 @@ impl Application {
         let audit =
             AuditLog::open(data_dir).map_err(|source| StartError::DataDir { path: data_dir.join("audit"), source })?;
         let port = Arc::new(MaintenancePort(maintenance.clone()));
+        let oidc = sign_in::provider(&data.settings.access)?;
         let HttpEnd { server, address, local, connections, certificates } =
-            server::bind(data.registry.clone(), port, access.clone(), audit)?;
+            server::bind(data.registry.clone(), port, access.clone(), audit, oidc)?;
         data.announce(local)?;
         let is_encrypted = certificates.is_some();
         if let Some(certificates) = certificates {

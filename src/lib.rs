@@ -30,6 +30,8 @@ pub mod isolation;
 pub mod unzip;
 pub mod workbook;
 pub mod audit;
+pub mod outbound;
+pub mod oidc;
 pub mod package;
 pub mod llm;
 pub mod event;

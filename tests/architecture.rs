@@ -25,8 +25,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("unzip", &[]),
     ("workbook", &["unzip"]),
     ("audit", &["domain", "files", "blocking"]),
+    ("outbound", &[]),
+    ("oidc", &["domain", "outbound"]),
     ("package", &["domain", "assets", "files", "unzip"]),
-    ("llm", &["domain", "sse", "backoff", "meter"]),
+    ("llm", &["domain", "sse", "backoff", "meter", "outbound"]),
     ("supervision", &[]),
     ("event", &["domain"]),
     ("log", &["domain", "event", "files", "meter"]),
@@ -85,7 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
-            "access", "stream", "registry", "blocking", "meter", "audit", "console",
+            "access", "stream", "registry", "blocking", "meter", "audit", "console", "oidc",
         ],
     ),
     (
@@ -107,6 +109,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "blocking",
             "backup",
             "audit",
+            "oidc",
         ],
     ),
     (
@@ -139,7 +142,8 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
     (
         "app",
         "domain",
-        "the data folder's node id is made where the folder is locked, and reports of maintenance pass through",
+        "the data folder's node id is made where the folder is locked, reports of maintenance pass through, and settings \
+         become roles and workspaces",
     ),
 ];
 
@@ -153,7 +157,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "actix*",
         &["supervision", "stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"],
     ),
-    ("hyper*", &["llm"]),
+    ("hyper*", &["llm", "outbound", "oidc"]),
+    ("openidconnect::", &["oidc"]),
     ("utoipa*", &["domain", "audit", "event", "worker", "registry", "http"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),

@@ -14,6 +14,8 @@ pub mod run_document;
 pub mod system_setting;
 pub mod api_key;
 pub mod access_grant;
+pub mod person;
+pub mod person_grant;
 pub mod idempotency_key;
 pub mod feed_origin;
 pub mod workflow;

@@ -22,6 +22,7 @@ mod m20261126_000014_breaking_join_idempotency_keys;
 mod m20261127_000020_create_api_keys;
 mod m20261127_000040_describe_documents;
 mod m20261127_000041_let_workspaces_go;
+mod m20261127_000050_create_people;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000020_create_api_keys::Migration),
             Box::new(m20261127_000040_describe_documents::Migration),
             Box::new(m20261127_000041_let_workspaces_go::Migration),
+            Box::new(m20261127_000050_create_people::Migration),
         ]
     }
 }

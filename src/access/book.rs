@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::revocation::Revocation;
 use super::secret;
 use super::shown::{Csrf, Shown};
-use crate::domain::access::{ApiKey, Grant, GrantKind, SecretDigest};
+use crate::domain::access::{ApiKey, Grant, GrantKind, Holder, Person, SecretDigest};
 use crate::domain::principal::{Principal, Role};
 use crate::domain::time::Timestamp;
-use crate::domain::{KeyId, StreamId};
+use crate::domain::{KeyId, PersonId, StreamId};
 
 /// Keys that are live at a time.
 pub const MAX_KEYS: usize = 1000;
 /// Sessions and tickets that are live at a time.
 pub const MAX_GRANTS: usize = 10_000;
-/// Of one key, so that no key takes all.
-pub const MAX_GRANTS_OF_KEY: usize = 2_000;
+/// Of one key or person, so that none takes all.
+pub const MAX_GRANTS_OF_HOLDER: usize = 2_000;
 /// A use is written down at most once in this time.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 
@@ -78,6 +78,8 @@ pub struct Uses {
 
 pub struct Book {
     keys: HashMap<KeyId, HeldKey>,
+    /// Those who hold a grant here.
+    people: HashMap<PersonId, Person>,
     grants: HashMap<SecretDigest, HeldGrant>,
     /// Of the program that embeds the service; nowhere but here.
     local: Option<(KeyId, SecretDigest)>,
@@ -101,7 +103,8 @@ struct HeldGrant {
 
 impl Book {
     pub fn new(session_idle: Duration) -> Self {
-        Self { keys: HashMap::new(), grants: HashMap::new(), local: None, ended: Vec::new(), session_idle }
+        let (keys, people, grants) = Default::default();
+        Self { keys, people, grants, local: None, ended: Vec::new(), session_idle }
     }
 
     pub fn set_local(&mut self, id: KeyId, digest: SecretDigest) {
@@ -147,7 +150,7 @@ impl Book {
         Ok(Admitted { principal, via: Via::Ticket(stream), revocation: held.revocation.clone() })
     }
 
-    /// A live grant of a live key. Looking a digest up takes a time that says nothing about the secret.
+    /// A live grant of a live key, or of a person. Looking a digest up takes a time that says nothing about the secret.
     fn granted(
         &mut self,
         digest: SecretDigest,
@@ -155,19 +158,22 @@ impl Book {
         now: Timestamp,
     ) -> Option<(Principal, &mut HeldGrant)> {
         let held = self.grants.get_mut(&digest)?;
-        let key = &self.keys.get(&held.grant.key_id).filter(|held| held.key.is_live(now))?.key;
-        (kind(held.grant.kind) && held.grant.is_live(self.session_idle, now)).then(|| (key.principal(), held))
+        let principal = match held.grant.holder {
+            Holder::Key(id) => self.keys.get(&id).filter(|held| held.key.is_live(now))?.key.principal(),
+            Holder::Person(id) => self.people.get(&id)?.principal(),
+        };
+        (kind(held.grant.kind) && held.grant.is_live(self.session_idle, now)).then_some((principal, held))
     }
 
     pub fn check_room_for_key(&self) -> Result<(), Full> {
         if self.keys.len() < MAX_KEYS { Ok(()) } else { Err(Full { limit: MAX_KEYS }) }
     }
 
-    pub fn check_room_for_grant(&self, key_id: KeyId) -> Result<(), Full> {
-        let of_key = self.grants.values().filter(|held| held.grant.key_id == key_id).count();
-        match (self.grants.len(), of_key) {
+    pub fn check_room_for_grant(&self, holder: Holder) -> Result<(), Full> {
+        let of_holder = self.grants.values().filter(|held| held.grant.holder == holder).count();
+        match (self.grants.len(), of_holder) {
             (MAX_GRANTS.., _) => Err(Full { limit: MAX_GRANTS }),
-            (_, MAX_GRANTS_OF_KEY..) => Err(Full { limit: MAX_GRANTS_OF_KEY }),
+            (_, MAX_GRANTS_OF_HOLDER..) => Err(Full { limit: MAX_GRANTS_OF_HOLDER }),
             _ => Ok(()),
         }
     }
@@ -177,10 +183,14 @@ impl Book {
         self.keys.insert(key.id, HeldKey { key, digest, revocation: Revocation::default(), noted });
     }
 
-    /// One whose key or session is not held is over before it begins.
+    /// One whose holder or session is not held is over before it begins.
     pub fn add_grant(&mut self, grant: Grant) {
         let has_session = grant.session.is_none_or(|session| self.grants.contains_key(&session));
-        if !has_session || !self.keys.contains_key(&grant.key_id) {
+        let has_holder = match grant.holder {
+            Holder::Key(id) => self.keys.contains_key(&id),
+            Holder::Person(id) => self.people.contains_key(&id),
+        };
+        if !has_session || !has_holder {
             self.ended.push(grant.digest);
             return;
         }
@@ -192,7 +202,39 @@ impl Book {
         if let Some(held) = self.keys.remove(&id) {
             held.revocation.revoke();
         }
-        self.end_grants(|grant| grant.key_id == id);
+        self.end_grants(|grant| grant.holder == Holder::Key(id));
+    }
+
+    /// As of now. When they may do something else than before, what goes on under their grants ends; the grants do not.
+    pub fn put_person(&mut self, person: Person) {
+        if !person.is_live() {
+            self.end_person(person.id);
+            return;
+        }
+        let (id, before) = (person.id, self.people.get(&person.id));
+        let is_changed = before.is_some_and(|before| !before.may_as(&person));
+        self.people.insert(id, person);
+        for held in self.grants.values_mut().filter(|held| is_changed && held.grant.holder == Holder::Person(id)) {
+            std::mem::take(&mut held.revocation).revoke();
+        }
+    }
+
+    pub fn end_person(&mut self, id: PersonId) {
+        if self.people.remove(&id).is_some() {
+            self.end_grants(|grant| grant.holder == Holder::Person(id));
+        }
+    }
+
+    pub fn held_people(&self) -> Vec<PersonId> {
+        self.people.keys().copied().collect()
+    }
+
+    /// Takes over what the database holds of the people that are held: another process may have signed them in, or denied
+    /// them.
+    pub fn take_over_people(&mut self, asked: &[PersonId], rows: Vec<Person>) {
+        let there: HashSet<PersonId> = rows.iter().map(|person| person.id).collect();
+        asked.iter().filter(|id| !there.contains(id)).for_each(|id| self.end_person(*id));
+        rows.into_iter().for_each(|person| self.put_person(person));
     }
 
     pub fn end_grant(&mut self, digest: SecretDigest) {
@@ -228,6 +270,8 @@ impl Book {
         keys.collect::<Vec<_>>().into_iter().for_each(|id| self.end_key(id));
         let idle = self.session_idle;
         self.end_grants(|grant| !grant.is_live(idle, now));
+        let holders: HashSet<_> = self.grants.values().map(|held| held.grant.holder).collect();
+        self.people.retain(|id, _| holders.contains(&Holder::Person(*id)));
     }
 
     /// What is not written down yet, and counts as written from now on. The first use of a ticket is not put off: without
@@ -265,7 +309,7 @@ mod tests {
     use chrono::{TimeDelta, TimeZone, Utc};
 
     use super::*;
-    use crate::domain::principal::Scope;
+    use crate::domain::principal::{Identity, Scope};
     use crate::domain::{RunId, WorkspaceId};
 
     fn at(seconds: i64) -> Timestamp {
@@ -295,7 +339,15 @@ mod tests {
 
     fn grant(kind: GrantKind, of: &ApiKey) -> Grant {
         let (created_at, expires_at) = (at(0), at(1000));
-        Grant { digest: OF_GRANT, kind, key_id: of.id, session: None, created_at, used_at: None, expires_at }
+        Grant {
+            digest: OF_GRANT,
+            kind,
+            holder: Holder::Key(of.id),
+            session: None,
+            created_at,
+            used_at: None,
+            expires_at,
+        }
     }
 
     fn session(csrf: Csrf) -> Shown {
@@ -427,20 +479,81 @@ mod tests {
         assert_eq!(noted, [1, 61, 121]);
     }
 
+    fn person(role: Role) -> Person {
+        Person {
+            id: PersonId::generate(),
+            identity: Identity { issuer: "https://login.example".into(), subject: "s".into() }.into(),
+            name: "Ada".into(),
+            role,
+            workspaces: Scope::All,
+            created_at: at(0),
+            signed_in_at: at(0),
+            denied_at: None,
+        }
+    }
+
+    fn grant_of(person: &Person) -> Grant {
+        Grant { holder: Holder::Person(person.id), ..grant(GrantKind::Session, &key(Role::Viewer)) }
+    }
+
+    #[test]
+    fn a_person_acts_as_it_may_at_the_last_sign_in_and_what_goes_on_under_another_role_ends() {
+        let (mut book, person) = (book(), person(Role::Admin));
+        book.put_person(person.clone());
+        book.add_grant(grant_of(&person));
+        let admitted = book.admit(&session(Csrf::Right), at(1)).unwrap();
+        assert_eq!(admitted.principal, person.principal());
+        book.put_person(Person { name: "Ada L.".into(), signed_in_at: at(2), ..person.clone() });
+        assert!(!admitted.revocation.is_revoked(), "it may do the same");
+        book.put_person(Person { role: Role::Viewer, ..person.clone() });
+        assert!(admitted.revocation.is_revoked());
+        let again = book.admit(&session(Csrf::Right), at(3)).unwrap();
+        assert_eq!((again.principal.role, again.revocation.is_revoked()), (Role::Viewer, false));
+        assert_eq!(book.take_ended(), []);
+    }
+
+    #[test]
+    fn a_person_who_is_denied_or_gone_is_let_in_no_more() {
+        let denied = |book: &mut Book, person: &Person| {
+            book.take_over_people(&[person.id], vec![Person { denied_at: Some(at(2)), ..person.clone() }]);
+        };
+        for end in [denied as fn(&mut Book, &Person), |book, person| book.take_over_people(&[person.id], vec![])] {
+            let (mut book, person) = (book(), person(Role::Operator));
+            book.put_person(person.clone());
+            book.add_grant(grant_of(&person));
+            let admitted = book.admit(&session(Csrf::Right), at(1)).unwrap();
+            end(&mut book, &person);
+            assert!(admitted.revocation.is_revoked());
+            assert_eq!(book.admit(&session(Csrf::Right), at(2)).unwrap_err(), Refused::NoSession);
+            assert_eq!((book.take_ended(), book.held_people()), (vec![OF_GRANT], vec![]));
+        }
+    }
+
+    #[test]
+    fn a_person_is_forgotten_with_its_last_grant() {
+        let (mut book, person) = (book(), person(Role::Viewer));
+        book.put_person(person.clone());
+        book.add_grant(grant_of(&person));
+        book.sweep(at(50));
+        assert_eq!(book.held_people(), [person.id]);
+        book.sweep(at(100));
+        assert_eq!((book.held_people(), book.take_ended()), (vec![], vec![OF_GRANT]));
+    }
+
     #[test]
     fn one_key_does_not_take_the_room_of_all() {
         let (mut book, one, other) = (book(), key(Role::Viewer), key(Role::Viewer));
         book.add_key(one.clone(), OF_KEY);
         book.add_key(other.clone(), OF_KEY);
-        for number in 0..MAX_GRANTS_OF_KEY as u64 {
-            assert_eq!(book.check_room_for_grant(one.id), Ok(()));
+        for number in 0..MAX_GRANTS_OF_HOLDER as u64 {
+            assert_eq!(book.check_room_for_grant(Holder::Key(one.id)), Ok(()));
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&number.to_le_bytes());
             book.add_grant(Grant { digest: SecretDigest(digest), ..grant(GrantKind::Session, &one) });
         }
-        assert_eq!(book.check_room_for_grant(one.id), Err(Full { limit: MAX_GRANTS_OF_KEY }));
-        assert_eq!(book.check_room_for_grant(other.id), Ok(()));
+        assert_eq!(book.check_room_for_grant(Holder::Key(one.id)), Err(Full { limit: MAX_GRANTS_OF_HOLDER }));
+        assert_eq!(book.check_room_for_grant(Holder::Key(other.id)), Ok(()));
         book.sweep(at(0) + TimeDelta::days(1));
-        assert_eq!(book.check_room_for_grant(one.id), Ok(()));
+        assert_eq!(book.check_room_for_grant(Holder::Key(one.id)), Ok(()));
     }
 }

@@ -9,12 +9,12 @@ use secrecy::SecretString;
 use super::book::{Admitted, Book, Full, Refused, Via};
 use super::secret::{Minted, NoEntropy};
 use super::shown::Shown;
-use crate::domain::access::{ApiKey, Grant, GrantKind, SecretDigest, TICKET_LIFE};
+use crate::domain::access::{ApiKey, Grant, GrantKind, Holder, Person, SecretDigest, TICKET_LIFE};
 use crate::domain::id::NodeId;
-use crate::domain::principal::{Principal, Role, Scope};
+use crate::domain::principal::{Identity, Principal, Role, Scope};
 use crate::domain::time::{Timestamp, micros};
 use crate::domain::{KeyId, StreamId};
-use crate::store::{Store, StoreError};
+use crate::store::{KnownPerson, Store, StoreError};
 
 /// How long browsers stay signed in.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ pub enum CreateKeyError {
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
     /// The caller has none, or it has just ended.
-    #[error("only a key can be traded")]
+    #[error("only a key or a session can be traded")]
     NoKey,
     #[error("too many sessions and tickets: {0}")]
     Full(#[from] Full),
@@ -120,6 +120,11 @@ impl Access {
         let mut book = Book::new(limits.idle);
         book.take_over(store.unrevoked_api_keys().await?, Utc::now());
         let mut grants = store.grants(node_id).await?;
+        let people = grants.iter().filter_map(|grant| match grant.holder {
+            Holder::Key(_) => None,
+            Holder::Person(id) => Some(id),
+        });
+        store.people(&people.collect::<Vec<_>>()).await?.into_iter().for_each(|person| book.put_person(person));
         // Tickets ask for their sessions.
         grants.sort_by_key(|grant| grant.session.is_some());
         grants.into_iter().for_each(|grant| book.add_grant(grant));
@@ -198,6 +203,31 @@ impl Access {
         self.grant(principal, Minted::session()?, (GrantKind::Session, None), self.0.limits.total).await
     }
 
+    /// A session for somebody whom a provider has signed in. From now on all their sessions act as this one.
+    pub async fn sign_in_person(
+        &self,
+        identity: &Identity,
+        known: &KnownPerson,
+        life: Duration,
+    ) -> Result<(SecretString, Grant, Principal), GrantError> {
+        let minted = Minted::session()?;
+        let _changes = self.0.changes.lock().await;
+        let person = self.0.store.sign_in_person(identity, known, Utc::now()).await?;
+        let (principal, life) = (person.principal(), life.min(self.0.limits.total));
+        let of = (Holder::Person(person.id), Some(person));
+        let (secret, grant) = self.insert(of, minted, (GrantKind::Session, None), life).await?;
+        Ok((secret, grant, principal))
+    }
+
+    /// Somebody whom no group allows anything any more: all their sessions end.
+    pub async fn deny_person(&self, identity: &Identity) -> Result<(), StoreError> {
+        let _changes = self.0.changes.lock().await;
+        if let Some(person) = self.0.store.deny_person(identity, Utc::now()).await? {
+            self.book().put_person(person);
+        }
+        Ok(())
+    }
+
     pub async fn sign_out(&self, session: SecretDigest) -> Result<(), StoreError> {
         // The database first: the request that asks for this goes on under the session.
         self.0.store.delete_grants(&[session]).await?;
@@ -221,14 +251,27 @@ impl Access {
         (kind, session): (GrantKind, Option<SecretDigest>),
         life: Duration,
     ) -> Result<(SecretString, Grant), GrantError> {
-        let key_id = principal.key_id.ok_or(GrantError::NoKey)?;
+        let holder = Holder::of(&principal.who).ok_or(GrantError::NoKey)?;
         let _changes = self.0.changes.lock().await;
-        self.book().check_room_for_grant(key_id)?;
+        self.insert((holder, None), minted, (kind, session), life).await
+    }
+
+    /// While changes are held. A person comes into the book together with the grant, or would be forgotten before it.
+    async fn insert(
+        &self,
+        (holder, person): (Holder, Option<Person>),
+        minted: Minted,
+        (kind, session): (GrantKind, Option<SecretDigest>),
+        life: Duration,
+    ) -> Result<(SecretString, Grant), GrantError> {
+        self.book().check_room_for_grant(holder)?;
         let now = micros(Utc::now());
         let Minted { text, digest } = minted;
-        let grant = Grant { digest, kind, key_id, session, created_at: now, used_at: None, expires_at: now + life };
+        let grant = Grant { digest, kind, holder, session, created_at: now, used_at: None, expires_at: now + life };
         self.0.store.insert_grant(self.0.node_id, &grant).await?;
-        self.book().add_grant(grant.clone());
+        let mut book = self.book();
+        person.into_iter().for_each(|person| book.put_person(person));
+        book.add_grant(grant.clone());
         Ok((text, grant))
     }
 
@@ -239,6 +282,9 @@ impl Access {
         let changes = self.0.changes.lock().await;
         let rows = self.0.store.unrevoked_api_keys().await?;
         self.book().take_over(rows, Utc::now());
+        let held = self.book().held_people();
+        let people = self.0.store.people(&held).await?;
+        self.book().take_over_people(&held, people);
         drop(changes);
         self.note_uses().await?;
         self.delete_ended().await

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::isolation;
 use super::lock::LockError;
+use super::sign_in::OidcError;
 use crate::access::secret::NoEntropy;
 use crate::catalogue::ReadDirectoryError;
 use crate::http::server::BindError;
@@ -43,4 +44,6 @@ pub enum StartError {
     Unrestored { path: PathBuf },
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
 }

@@ -10,8 +10,13 @@ use crate::domain::time::Timestamp;
 #[schema(as = AuditActor)]
 pub struct Actor {
     pub name: String,
-    /// Of the API key; null where nobody signs in.
+    /// Of the API key; null of a person, and where nobody signs in.
     pub key_id: Option<String>,
+    /// Of a person, as the provider knows them. Entries of older services do not have it.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    #[serde(default)]
+    pub subject: Option<String>,
     pub role: String,
 }
 

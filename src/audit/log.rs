@@ -131,7 +131,8 @@ mod tests {
     use crate::audit::Actor;
 
     fn record(n: u64) -> Record {
-        let actor = Actor { name: "someone".into(), key_id: None, role: "admin".into() };
+        let role = "admin".into();
+        let actor = Actor { name: "someone".into(), key_id: None, issuer: None, subject: None, role };
         Record {
             at: crate::domain::time::micros(chrono::Utc::now()),
             request_id: format!("req_{n}"),

@@ -6,6 +6,7 @@
 pub mod value;
 mod sources;
 mod reader;
+mod oidc;
 mod sections;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -15,13 +16,14 @@ use std::path::PathBuf;
 
 use reader::{Effective, Reader, settings_file};
 
+pub use oidc::{GroupSetting, OidcSettings};
 pub use reader::{SettingsError, url_path};
 pub use sections::{
     AccessSettings, BuildSettings, IsolationSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings,
     RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, TlsSettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
-pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, StreamOptions, TokenLimit};
+pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit};
 
 /// Every setting of the service, valid.
 #[derive(Debug, Clone)]
@@ -289,6 +291,29 @@ mod tests {
             let error = Settings::load(&environment(&[(name, "/x.pem")])).unwrap_err().to_string();
             assert!(error.contains(&format!("{missing} is not")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_provider_is_set_whole_or_not_at_all_and_its_secret_is_shown_nowhere() {
+        let whole = [
+            ("ADE_OIDC_ISSUER", "https://login.example/"),
+            ("ADE_OIDC_CLIENT_ID", "ade"),
+            ("ADE_OIDC_CLIENT_SECRET", "very-secret"),
+            ("ADE_PUBLIC_URL", "https://ade.example"),
+            ("ADE_OIDC_GROUPS", "staff=viewer"),
+        ];
+        let settings = Settings::load(&environment(&whole)).unwrap();
+        assert_eq!(settings.environment.len(), 4, "children do not see the secret");
+        assert!(!format!("{settings:?}{}", settings.effective()).contains("very-secret"));
+        let oidc = settings.access.oidc.unwrap();
+        assert_eq!((oidc.issuer.as_str(), oidc.groups.len()), ("https://login.example/", 1));
+        assert_eq!(oidc.name, "login.example");
+        for (at, missing) in [(0, "oidc_issuer"), (1, "oidc_client_id"), (3, "public_url"), (4, "oidc_groups")] {
+            let given: Vec<_> = whole.iter().enumerate().filter(|(n, _)| *n != at).map(|(_, pair)| *pair).collect();
+            let error = Settings::load(&environment(&given)).unwrap_err().to_string();
+            assert!(error.contains(&format!("{missing} is not")), "{error}");
+        }
+        assert!(Settings::load(&environment(&whole[3..4])).unwrap().access.oidc.is_none());
     }
 
     #[test]

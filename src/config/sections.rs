@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
+use super::oidc::OidcSettings;
 use super::reader::{Reader, SettingsError};
 use super::value::{
     BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
@@ -51,6 +52,8 @@ pub struct AccessSettings {
     pub session_total: Duration,
     /// `ADE_API_KEY`, unset. What commands show to a service.
     pub api_key: Option<SecretString>,
+    /// Who signs people in, beside keys.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// PEM files: a certificate with its chain, and its key.
@@ -259,6 +262,7 @@ impl AccessSettings {
             session_idle: reader.required::<Period>("session_idle_timeout")?.0,
             session_total: reader.required::<Period>("session_timeout")?.0,
             api_key: reader.optional::<Secret>("api_key")?.map(|key| key.0),
+            oidc: OidcSettings::read(reader)?,
         })
     }
 }

@@ -456,6 +456,9 @@ words! {
         MaxCompletionTokens = "max_completion_tokens",
     }
 
+    /// What a group of a provider of OpenID Connect allows.
+    MappedRole: "viewer, operator or admin" { Viewer = "viewer", Operator = "operator", Admin = "admin" }
+
     /// How the service's own log is written.
     LogFormat: "text or json" { Text = "text", Json = "json" }
 }

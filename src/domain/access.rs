@@ -1,13 +1,15 @@
-//! What lets a caller in: keys, and what a key is traded for. Pure: whoever asks says what time it is.
+//! What lets a caller in: keys, people whom a provider has signed in, and what both are given. Pure: whoever asks says what
+//! time it is.
 //!
 //! Invariant: no secret is in any of these, only its digest. What has been let in acts with the role and the workspaces
-//! of its key, as they are then; a ticket only reads.
+//! of its key or its person, as they are then; a ticket only reads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::principal::{Principal, Role, Scope};
+use super::principal::{Identity, Principal, Role, Scope, Who};
 use super::time::Timestamp;
-use super::{KeyId, StreamId};
+use super::{KeyId, PersonId, StreamId};
 
 /// The SHA-256 of a secret. A secret has 256 random bits, so that nothing slower is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +33,7 @@ pub struct ApiKey {
 impl ApiKey {
     pub fn principal(&self) -> Principal {
         let Self { id, name, role, workspaces, .. } = self.clone();
-        Principal { key_id: Some(id), name, role, workspaces }
+        Principal { who: Who::Key(id), name, role, workspaces }
     }
 
     pub fn is_live(&self, now: Timestamp) -> bool {
@@ -39,12 +41,60 @@ impl ApiKey {
     }
 }
 
-/// What somebody with a key was given in its place.
+/// Somebody whom a provider of OpenID Connect has signed in, with what its groups allowed when it did so last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub id: PersonId,
+    pub identity: Arc<Identity>,
+    pub name: String,
+    pub role: Role,
+    pub workspaces: Scope,
+    pub created_at: Timestamp,
+    pub signed_in_at: Timestamp,
+    /// Since when no group of theirs allows anything; until they sign in with one that does.
+    pub denied_at: Option<Timestamp>,
+}
+
+impl Person {
+    pub fn principal(&self) -> Principal {
+        let Self { id, identity, name, role, workspaces, .. } = self.clone();
+        Principal { who: Who::Person(id, identity), name, role, workspaces }
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.denied_at.is_none()
+    }
+
+    /// Whether it may do the same.
+    pub fn may_as(&self, other: &Self) -> bool {
+        (self.role, &self.workspaces) == (other.role, &other.workspaces)
+    }
+}
+
+/// Whose a grant is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    Key(KeyId),
+    Person(PersonId),
+}
+
+impl Holder {
+    /// None of nobody in particular.
+    pub fn of(who: &Who) -> Option<Self> {
+        match who {
+            Who::Local => None,
+            Who::Key(id) => Some(Self::Key(*id)),
+            Who::Person(id, _) => Some(Self::Person(*id)),
+        }
+    }
+}
+
+/// What somebody was given in place of a key, or for having been signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     pub digest: SecretDigest,
     pub kind: GrantKind,
-    pub key_id: KeyId,
+    pub holder: Holder,
     /// The session that asked for it, and with which it ends.
     pub session: Option<SecretDigest>,
     pub created_at: Timestamp,
@@ -55,7 +105,7 @@ pub struct Grant {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantKind {
-    /// Of a browser: all that the key may do, until it is idle for too long.
+    /// Of a browser: all that its holder may do, until it is idle for too long.
     Session,
     /// To read one stream.
     Ticket(StreamId),
@@ -91,8 +141,8 @@ mod tests {
 
     fn grant(kind: GrantKind, used_at: Option<Timestamp>) -> Grant {
         let digest = SecretDigest([0; 32]);
-        let (key_id, created_at, expires_at) = (KeyId::generate(), at(0), at(1000));
-        Grant { digest, kind, key_id, session: None, created_at, used_at, expires_at }
+        let (holder, created_at, expires_at) = (Holder::Key(KeyId::generate()), at(0), at(1000));
+        Grant { digest, kind, holder, session: None, created_at, used_at, expires_at }
     }
 
     #[test]

@@ -112,6 +112,7 @@ ids! {
     /// Given by a stream to an event; ascending within the stream.
     EventId = "evt_";
     KeyId = "key_";
+    PersonId = "psn_";
     /// One call of a language model.
     CallId = "call_";
     /// One set of questions to a person.

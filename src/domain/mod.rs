@@ -37,7 +37,8 @@ pub mod progress;
 pub mod fuzz;
 
 pub use id::{
-    BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, RunId, WorkspaceId,
+    BuildId, CallId, ClarificationId, ConfigurationId, DocumentId, EventId, ExecutionId, KeyId, PersonId, RunId,
+    WorkspaceId,
 };
 pub use stream_key::{StreamId, StreamKey};
 pub use stream_kind::StreamKind;

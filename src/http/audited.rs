@@ -7,7 +7,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 use chrono::Utc;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -32,7 +32,7 @@ pub async fn audited(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let record = if request.method().is_safe() { None } else { record_of(&request) };
     let Some(record) = record else { return Ok(next.call(request).await?.map_into_boxed_body()) };
-    log.ready().await.map_err(|error| Problem::new(Code::LogUnavailable, error.to_string()))?;
+    ready(&log).await?;
     let mut pending = Pending { log: log.get_ref().clone(), record: Some(record) };
     match next.call(request).await {
         Ok(mut response) => {
@@ -65,25 +65,43 @@ async fn written(mut pending: Pending) {
     }
 }
 
+/// Of a sign-in that is a `GET`, since a provider sends browsers back by one. `ready` comes before it, as with others.
+pub async fn audit_sign_in(log: &AuditLog, request: &HttpRequest, person: &Principal) {
+    // What was changed is changed. The log has said that it failed, and with which entry.
+    let _ = log.record(Record { status: StatusCode::SEE_OTHER.as_u16(), ..record(request, person) }).await;
+}
+
+/// Refuses a change while entries cannot be written.
+pub async fn ready(log: &AuditLog) -> Result<(), Problem> {
+    log.ready().await.map_err(|error| Problem::new(Code::LogUnavailable, error.to_string()))
+}
+
 fn record_of(request: &ServiceRequest) -> Option<Record> {
+    let decision = request.extensions().get::<Decision>().cloned()?;
+    Some(record(request.request(), &decision.0.ok()?.principal))
+}
+
+fn record(request: &HttpRequest, principal: &Principal) -> Record {
     let extensions = request.extensions();
-    let Decision(decision) = extensions.get()?;
     let address = extensions.get::<Client>().and_then(|client| client.address);
-    Some(Record {
+    Record {
         at: micros(Utc::now()),
         request_id: extensions.get::<RequestId>().map_or_else(String::new, |RequestId(id)| id.clone()),
-        actor: actor(&decision.as_ref().ok()?.principal),
+        actor: actor(principal),
         address: address.map(|address| address.to_string()),
         method: request.method().to_string(),
         path: request.path().to_owned(),
         status: GONE,
-    })
+    }
 }
 
 fn actor(principal: &Principal) -> Actor {
+    let (issuer, subject) = principal.person().cloned().map(|it| (it.issuer, it.subject)).unzip();
     Actor {
         name: principal.name.clone(),
-        key_id: principal.key_id.map(|id| id.to_string()),
+        key_id: principal.key_id().map(|id| id.to_string()),
+        issuer,
+        subject,
         role: principal.role.as_str().to_owned(),
     }
 }

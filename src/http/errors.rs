@@ -7,6 +7,7 @@ use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
+use crate::oidc::{BeginError, FinishError, ProviderFault};
 use crate::package::{EditError, ImportError, InvalidPath, TemplateError};
 use crate::registry::RetryError;
 use crate::registry::additions::OriginError;
@@ -68,6 +69,46 @@ impl From<GrantError> for Problem {
             GrantError::Store(error) => error.into(),
         }
     }
+}
+
+impl From<BeginError> for Problem {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Provider(fault) => fault.into(),
+            BeginError::Busy => Self::new(Code::ProviderUnavailable, error.to_string()),
+            BeginError::Entropy(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<FinishError> for Problem {
+    fn from(error: FinishError) -> Self {
+        match error {
+            FinishError::NotBegun(why) => Self::new(Code::SignInNotBegun, why),
+            FinishError::Refused(ref reason) => {
+                tracing::warn!(reason, "the provider has refused a sign-in");
+                Self::new(Code::SignInRefused, error.to_string()).with("reason", reason.as_str())
+            }
+            FinishError::Provider(fault) => fault.into(),
+            FinishError::Busy => Self::new(Code::ProviderUnavailable, error.to_string()),
+            FinishError::Untrusted(_) => untrusted(&error),
+        }
+    }
+}
+
+impl From<ProviderFault> for Problem {
+    fn from(fault: ProviderFault) -> Self {
+        match fault {
+            // Its reason names addresses inside, and is in the log.
+            ProviderFault::Unanswered(_) => Self::new(Code::ProviderUnavailable, Code::ProviderUnavailable.title()),
+            ProviderFault::Unusable(_) => untrusted(&fault),
+        }
+    }
+}
+
+fn untrusted(why: &dyn std::error::Error) -> Problem {
+    tracing::error!(error = %why, "nobody is signed in by this provider");
+    Problem::new(Code::ProviderUntrusted, Code::ProviderUntrusted.advice())
 }
 
 impl From<InsertWorkspaceError> for Problem {

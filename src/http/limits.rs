@@ -1,6 +1,6 @@
 //! How often a caller may ask.
 //!
-//! Law: callers who have been let in are told apart by their key, all others by where they are; so nobody can use up what
+//! Law: callers who have been let in are told apart by their key or person, all others by where they are; so nobody can use up what
 //! is another's. What is remembered of a caller goes when it would be as if it had never asked.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,7 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use super::auth::Decision;
 use super::peer::Client;
 use super::problem::{Code, Problem};
-use crate::domain::KeyId;
+use crate::domain::access::Holder;
 
 /// Paths that are asked by those who must know, and cost little.
 pub const UNLIMITED: &str = "/health/";
@@ -28,7 +28,8 @@ const SWEEP: u64 = 10_000;
 /// Whom requests are counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
-    Key(KeyId),
+    /// By the id of the key or the person, which is no secret.
+    Known(Holder),
     /// A machine, or a network of which a client has every address.
     Place(IpAddr),
     /// A connection that has gone.
@@ -66,8 +67,8 @@ pub async fn limit_rate(
 fn caller_of(request: &ServiceRequest) -> Caller {
     let extensions = request.extensions();
     let admitted = extensions.get::<Decision>().and_then(|Decision(outcome)| outcome.as_ref().ok());
-    match admitted.and_then(|admitted| admitted.principal.key_id) {
-        Some(key) => Caller::Key(key),
+    match admitted.and_then(|admitted| Holder::of(&admitted.principal.who)) {
+        Some(holder) => Caller::Known(holder),
         None => Caller::at(extensions.get::<Client>().and_then(|client| client.address)),
     }
 }
@@ -104,11 +105,12 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::KeyId;
 
     #[test]
     fn a_caller_has_its_burst_and_then_waits_and_others_do_not() {
         let limit = RateLimit::per_second(NonZeroU32::new(5).unwrap());
-        let [one, other] = [(); 2].map(|()| Caller::Key(KeyId::generate()));
+        let [one, other] = [(); 2].map(|()| Caller::Known(Holder::Key(KeyId::generate())));
         let allowed = (0..100).filter(|_| limit.check(&one).is_ok()).count();
         assert!((10..20).contains(&allowed), "{allowed}");
         let wait = (0..100).find_map(|_| limit.check(&one).err()).unwrap();

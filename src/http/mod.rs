@@ -21,6 +21,7 @@ pub mod body;
 pub mod input;
 pub mod form;
 pub mod accept;
+pub mod problem_page;
 pub mod positions;
 pub mod cursor;
 pub mod filter;

@@ -6,6 +6,11 @@ pub const API: &str = "/api/v1";
 
 pub const SESSION: &str = "/api/v1/session";
 
+pub const OIDC: &str = "/api/v1/session/oidc";
+
+/// Where a provider sends browsers back to, below the address that they know.
+pub const OIDC_CALLBACK: &str = "/api/v1/session/oidc/callback";
+
 pub fn api_key(id: KeyId) -> String {
     format!("{API}/api-keys/{id}")
 }

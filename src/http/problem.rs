@@ -57,6 +57,8 @@ codes! {
         "`errors` names the parameter and what is allowed.";
     PathNotAllowed = "path_not_allowed", 400, never, "The path is none of a file in a package",
         "Relative, without `..`, links or control characters, and nothing of version control, environments, caches or builds.";
+    SignInNotBegun = "sign_in_not_begun", 400, never, "This browser has no such sign-in on its way",
+        "Begin again: `GET /api/v1/session/oidc`. It takes at most ten minutes, in one browser, once.";
     SignInRequired = "sign_in_required", 401, never, "The request shows no key",
         "Send a key as `Authorization: Bearer ...`, or sign in with one by `POST /api/v1/session`.";
     CredentialsRefused = "credentials_refused", 401, never, "The key, session or ticket is not valid",
@@ -65,6 +67,10 @@ codes! {
         "Use `127.0.0.1`, `[::1]` or `localhost`; the service answers its own machine only.";
     OriginNotAllowed = "origin_not_allowed", 403, never, "The page's origin is not this service",
         "Call from the service's own console, or from a program that sends no `Origin`.";
+    SignInRefused = "sign_in_refused", 403, never, "The provider has refused the sign-in",
+        "`reason` is its word for it; ask whoever runs the provider.";
+    NoGroup = "no_group", 403, never, "None of the person's groups is let in",
+        "Ask an admin of this service: `ADE_OIDC_GROUPS` lists the groups that are.";
     RoleRequired = "role_required", 403, never, "The caller's role is not enough",
         "`required_role` names the role that is; an admin can make a key that has it.";
     AllWorkspacesRequired = "all_workspaces_required", 403, never, "The caller's key is bound to workspaces",
@@ -75,6 +81,8 @@ codes! {
         "`accepted_by` names the roles and keys that may; an admin may too.";
     TicketElsewhere = "ticket_elsewhere", 403, never, "The ticket is for another stream",
         "A ticket opens the events of the one stream that it was made for.";
+    OidcOff = "oidc_off", 404, never, "No provider signs people in here",
+        "Sign in with a key; `ADE_OIDC_ISSUER` and the settings beside it name a provider.";
     NotFound = "not_found", 404, never, "Resource not found",
         "Check the id and the path; lists show what exists.";
     NoOutput = "no_output", 404, never, "The run has no such output",
@@ -191,6 +199,10 @@ codes! {
         "Retry after `Retry-After` seconds, or raise `ADE_MAX_SUBSCRIBERS`.";
     Internal = "internal", 500, retry, "Internal error",
         "Retry once; then look up `request_id` in the service's log.";
+    ProviderUntrusted = "provider_untrusted", 502, never, "The provider's answer is not to be trusted",
+        "Look up `request_id` in the service's log: it says what is wrong with the token or the provider's description.";
+    ProviderUnavailable = "provider_unavailable", 503, retry, "The provider does not answer",
+        "Retry after `Retry-After` seconds, or sign in with a key.";
     Draining = "draining", 503, retry, "The service is shutting down",
         "Retry after `Retry-After` seconds.";
     BuildsUnavailable = "builds_unavailable", 503, never, "Builds are unavailable",

@@ -33,12 +33,14 @@ use super::ports::Maintenance;
 use super::push::hand_over;
 use super::requests::{RequestMeters, count_request};
 use super::route;
+use super::route::oidc::Provider;
 use super::sign_in::sign_in;
 use super::target::one_host;
 use super::tls::{CertificateError, Certificates, Encrypted, Files, TlsConnection};
 use super::upgrade::without_upgrade;
 use crate::access::Access;
 use crate::audit::AuditLog;
+use crate::oidc::Oidc;
 use crate::registry::RegistryHandle;
 
 /// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would
@@ -87,6 +89,7 @@ struct Shared {
     time: RequestTime,
     rate: web::Data<Option<RateLimit>>,
     audit: web::Data<AuditLog>,
+    oidc: Provider,
     connections: Connections,
 }
 
@@ -96,6 +99,7 @@ pub fn bind(
     maintenance: Arc<dyn Maintenance>,
     access: Access,
     audit: AuditLog,
+    oidc: Option<Oidc>,
 ) -> Result<HttpEnd, BindError> {
     let settings = registry.settings().clone();
     let connections = Connections::default();
@@ -112,6 +116,7 @@ pub fn bind(
         proxies: web::Data::new(TrustedProxies(settings.server.trusted_proxies.clone())),
         time: RequestTime(settings.server.request_timeout),
         audit: web::Data::new(audit),
+        oidc: web::Data::new(oidc),
         rate: web::Data::new(settings.server.rate_limit.map(RateLimit::per_second)),
         connections: connections.clone(),
     };
@@ -241,6 +246,7 @@ fn application(
         .app_data(web::Data::new(shared.time))
         .app_data(shared.rate.clone())
         .app_data(shared.audit.clone())
+        .app_data(shared.oidc.clone())
         .app_data(web::Data::new(shared.connections.clone()))
         .app_data(web::PayloadConfig::new(MAX_BODY))
         // A trailing slash changes nothing.

@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 
 use super::auth::Decision;
+use super::paths;
 use super::problem::Problem;
 use super::query::RawQuery;
 use super::revocable::Revocable;
@@ -37,7 +38,9 @@ pub async fn sign_in(
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let decision = access.admit(&shown(&request));
-    let revocation = decision.as_ref().ok().map(|admitted| admitted.revocation.clone());
+    // Somebody who signs in anew may end what let them in so far: that is no end of the sign-in.
+    let admitted = decision.as_ref().ok().filter(|_| request.path() != paths::OIDC_CALLBACK);
+    let revocation = admitted.map(|admitted| admitted.revocation.clone());
     request.extensions_mut().insert(Decision(decision));
     let Some(revocation) = revocation else { return Ok(next.call(request).await?.map_into_boxed_body()) };
     let mut response = tokio::select! {

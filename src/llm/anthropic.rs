@@ -6,12 +6,13 @@
 //! the documentation asks for; so are thinking and its signatures. A server that does not stream answers with one document
 //! of type `message`.
 
+use hyper::header::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::counts::Counts;
 use super::fault;
-use super::http::{Client, Outgoing, Signal, WireFormat, secret_header};
+use super::http::{Client, Signal, WireFormat, outgoing, secret_header};
 use super::members::Members;
 use super::{Call, Provider, ProviderError, ProviderName, Request, StopReason, Usage};
 
@@ -30,14 +31,9 @@ impl Provider for Anthropic {
     }
 
     fn call(&self, request: Request) -> Call {
-        let outgoing = Outgoing {
-            url: format!("{}/v1/messages", self.base_url),
-            headers: vec![
-                ("x-api-key", secret_header(&self.key, "")),
-                ("anthropic-version", hyper::header::HeaderValue::from_static(VERSION)),
-            ],
-            body: body(&request).to_string(),
-        };
+        let mut outgoing = outgoing(format!("{}/v1/messages", self.base_url), &body(&request));
+        outgoing.headers.push((HeaderName::from_static("x-api-key"), secret_header(&self.key, "")));
+        outgoing.headers.push((HeaderName::from_static("anthropic-version"), HeaderValue::from_static(VERSION)));
         self.client.call(outgoing, Fold::default(), request.timeout, Some(self.key.clone()))
     }
 }

@@ -5,26 +5,24 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use hyper::Method;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::body::{Body, Ending, Event};
-pub(super) use super::connection::Outgoing;
-use super::connection::{self, Answer};
 use super::error::sentence;
 use super::fault;
 use super::text::{Joiner, Text};
 use super::{Call, Limits, Part, ProviderError, Reply, StopReason, Usage, Wait};
+use crate::outbound::{self, Answer, CertificatesError, Outgoing, tls};
 use crate::sse::TooLong;
 
 /// The body of a refusal is read up to this.
@@ -63,14 +61,6 @@ pub(super) enum Signal {
     End,
 }
 
-/// Certificates to trust that could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("certificates {path}: {reason}")]
-pub struct CertificatesError {
-    path: PathBuf,
-    reason: String,
-}
-
 /// Makes calls over HTTP.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -80,18 +70,7 @@ pub(super) struct Client {
 
 impl Client {
     pub fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, CertificatesError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        if let Some(file) = ca_file {
-            trust(&mut roots, file).map_err(|reason| CertificatesError { path: file.to_owned(), reason })?;
-        }
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Arc::new(tls), limits })
+        Ok(Self { tls: tls::trusting(ca_file)?, limits })
     }
 
     /// A call; `timeout` shortens the limit of the whole.
@@ -123,16 +102,6 @@ impl Client {
     fn body(&self) -> Body {
         Body::new(self.limits.reply_bytes + EVENT_BYTES)
     }
-}
-
-fn trust(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
-    let mut count = 0;
-    for certificate in certificates {
-        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
-        count += 1;
-    }
-    if count == 0 { Err("there is none in the file".to_owned()) } else { Ok(()) }
 }
 
 enum Stage {
@@ -177,7 +146,7 @@ impl<W: WireFormat> Exchange<W> {
 
     async fn open(&mut self) -> Result<Stage, ProviderError> {
         self.started.get_or_insert_with(Instant::now);
-        let sent = self.within(connection::send(&self.client.tls, &self.outgoing)).await?;
+        let sent = self.within(outbound::send(&self.client.tls, &self.outgoing)).await?;
         let mut answer = sent.map_err(|reason| ProviderError::Transport { reason })?;
         if answer.status.is_success() {
             return match unreadable(&answer.headers) {
@@ -329,6 +298,14 @@ impl<W: WireFormat> Exchange<W> {
         }
         tokio::time::timeout(left.min(limits.idle), sign).await.map_err(|_| timeout)
     }
+}
+
+/// What is sent to a model, and what may come back.
+pub(super) fn outgoing(url: String, body: &Value) -> Outgoing {
+    let accepted = HeaderValue::from_static("text/event-stream, application/json");
+    let headers =
+        vec![(header::ACCEPT, accepted), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Outgoing { method: Method::POST, url, headers, body: body.to_string() }
 }
 
 /// A header whose value is not shown when the request is.

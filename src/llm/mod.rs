@@ -8,7 +8,6 @@ pub mod builtin;
 mod anthropic;
 mod body;
 mod call;
-mod connection;
 mod counts;
 mod error;
 mod fault;

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
+use hyper::header::AUTHORIZATION;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::counts::Counts;
 use super::fault;
-use super::http::{Client, Outgoing, Signal, WireFormat, secret_header};
+use super::http::{Client, Signal, WireFormat, outgoing, secret_header};
 use super::members::Members;
 use super::parameters::{Known, Sent, Trial};
 use super::text::Text;
@@ -34,11 +35,8 @@ impl Provider for OpenAi {
 
     fn call(&self, request: Request) -> Call {
         let trial = Trial::new(&self.known);
-        let outgoing = Outgoing {
-            url: format!("{}/chat/completions", self.base_url),
-            headers: self.key.iter().map(|key| ("authorization", secret_header(key, "Bearer "))).collect(),
-            body: body(&request, trial.sent).to_string(),
-        };
+        let mut outgoing = outgoing(format!("{}/chat/completions", self.base_url), &body(&request, trial.sent));
+        outgoing.headers.extend(self.key.iter().map(|key| (AUTHORIZATION, secret_header(key, "Bearer "))));
         let timeout = request.timeout;
         let chat = Chat { request, known: self.known.clone(), trial, fold: Fold::default() };
         self.client.call(outgoing, chat, timeout, self.key.clone())

@@ -7,13 +7,14 @@ use secrecy::SecretString;
 
 use super::anthropic::Anthropic;
 use super::builtin::Builtin;
-use super::http::{CertificatesError, Client};
+use super::http::Client;
 use super::meters::CallMeters;
 use super::openai::OpenAi;
 use super::parameters::{Fixed, Known};
 use super::pricing::{PriceTable, PricesError};
 use super::retry::Policy;
 use super::{Limits, Provider, ProviderName};
+use crate::outbound::CertificatesError;
 
 /// The address of OpenAI itself; any other is a compatible server.
 const OPENAI: &str = "https://api.openai.com/v1";

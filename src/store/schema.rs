@@ -173,6 +173,8 @@ mod tests {
         assert_same_columns(&store, entity::idempotency_key::Entity).await;
         assert_same_columns(&store, entity::api_key::Entity).await;
         assert_same_columns(&store, entity::access_grant::Entity).await;
+        assert_same_columns(&store, entity::person::Entity).await;
+        assert_same_columns(&store, entity::person_grant::Entity).await;
         assert_same_columns(&store, entity::run_document::Entity).await;
         assert_same_columns(&store, entity::feed_origin::Entity).await;
         assert_same_columns(&store, entity::workflow_document::Entity).await;

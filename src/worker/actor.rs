@@ -107,6 +107,7 @@ impl Handler<Cancel> for WorkActor {
     type Result = bool;
 
     fn handle(&mut self, Cancel { requested_by, reason }: Cancel, _: &mut Self::Context) -> bool {
+        let requested_by = requested_by.map(Box::new);
         self.control.stopper.stop(StopReason::Cancel { requested_by, reason })
     }
 }

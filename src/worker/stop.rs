@@ -7,7 +7,7 @@ use crate::event::payload::Caller;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
     /// It was asked for.
-    Cancel { requested_by: Option<Caller>, reason: Option<String> },
+    Cancel { requested_by: Option<Box<Caller>>, reason: Option<String> },
     /// The service is going down.
     Interrupt,
 }

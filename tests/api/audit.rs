@@ -33,7 +33,10 @@ fn every_change_leaves_an_entry_and_reading_leaves_none() {
     let found = entries(&app, after);
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!((&found[0]["status"], &found[0]["actor"]["role"]), (&json!(403), &json!("viewer")));
-    assert_eq!(found[1]["actor"], json!({"name": "pipeline", "key_id": operator_id, "role": "operator"}));
+    assert_eq!(
+        found[1]["actor"],
+        json!({"name": "pipeline", "key_id": operator_id, "issuer": null, "subject": null, "role": "operator"})
+    );
     assert_eq!((&found[1]["method"], &found[1]["path"]), (&json!("POST"), &json!(path)));
     assert_eq!((&found[1]["status"], &found[1]["address"]), (&json!(status), &json!("127.0.0.1")));
     assert_eq!(found[1]["request_id"], "req-of-mine");

@@ -73,11 +73,12 @@ fn a_session_says_who_it_is_until_it_ends() {
 
 #[test]
 fn a_cookie_is_for_https_where_the_browser_sees_https() {
-    let app = app();
-    let request =
-        Request::post("/api/v1/session").json(&json!({"key": app.key()})).header("X-Forwarded-Proto", "https");
-    let answer = request.send(app.address).unwrap().expect(201);
-    assert!(answer.header("set-cookie").unwrap().ends_with("; Secure"), "{answer}");
+    for (proxies, is_secure) in [("127.0.0.1", true), ("10.0.0.0/8", false)] {
+        let app = TestApp::with(&[("ADE_AUTH", "on"), ("ADE_TRUSTED_PROXIES", proxies)]);
+        let request = Request::post("/api/v1/session").json(&json!({"key": app.key()}));
+        let answer = request.header("X-Forwarded-Proto", "https").send(app.address).unwrap().expect(201);
+        assert_eq!(answer.header("set-cookie").unwrap().ends_with("; Secure"), is_secure, "{proxies}: {answer}");
+    }
 }
 
 #[test]

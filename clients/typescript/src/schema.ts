@@ -72,10 +72,13 @@ export interface components {
         };
         /** @description Who has asked. */
         AuditActor: {
-            /** @description Of the API key; null where nobody signs in. */
+            /** @description Of a person, as the provider knows them. Entries of older services do not have it. */
+            issuer: string | null;
+            /** @description Of the API key; null of a person, and where nobody signs in. */
             key_id: string | null;
             name: string;
             role: string;
+            subject: string | null;
         };
         /** @description A record in its place. */
         AuditEntry: components["schemas"]["AuditRecord"] & {
@@ -206,8 +209,11 @@ export interface components {
         CallId: string;
         /** @description Who asked for something. */
         Caller: {
+            /** @description Of a person, as the provider knows them; not there for anybody else. */
+            issuer?: string | null;
             key_id?: components["schemas"]["KeyId"] | null;
             name: string;
+            subject?: string | null;
         };
         Cancellation: {
             reason?: string | null;
@@ -826,6 +832,15 @@ export interface components {
         };
         /** @enum {string} */
         ProgressKind: "text_delta" | "note";
+        Provider: {
+            /** @description Where a browser goes to be signed in; `return_to` says where it goes then. */
+            begin: string;
+            /** @description What people call it. */
+            name: string;
+        };
+        Providers: {
+            items: components["schemas"]["Provider"][];
+        };
         /** @description One question of a set; `required` is what counts, the rest helps the person who answers. */
         Question: {
             answer_type: components["schemas"]["AnswerType"];
@@ -1050,12 +1065,15 @@ export interface components {
              * @description Of a session: unused for so long, it ends.
              */
             idle_timeout_seconds: number | null;
+            /** @description Of a person, as the provider knows them. */
+            issuer: string | null;
             key_id: components["schemas"]["KeyId"] | null;
             name: string;
             object: string;
             role: components["schemas"]["Role"];
             /** @description Whether the service asks for keys at all. */
             sign_in: boolean;
+            subject: string | null;
             /** @description `key`, `session`, or `none` where sign-in is off. */
             via: string;
             /** @description Null for all. */
@@ -1541,6 +1559,8 @@ export type Priority = components['schemas']['Priority'];
 export type ProcessTimes = components['schemas']['ProcessTimes'];
 export type Product = components['schemas']['Product'];
 export type ProgressKind = components['schemas']['ProgressKind'];
+export type Provider = components['schemas']['Provider'];
+export type Providers = components['schemas']['Providers'];
 export type Question = components['schemas']['Question'];
 export type Readiness = components['schemas']['Readiness'];
 export type Reference = components['schemas']['Reference'];

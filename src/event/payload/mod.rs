@@ -25,11 +25,24 @@ text_enum! {
 pub struct Caller {
     pub key_id: Option<KeyId>,
     pub name: String,
+    /// Of a person, as the provider knows them; not there for anybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+impl Caller {
+    /// Of whom nothing but the name is known any more.
+    pub fn named(name: String) -> Self {
+        Self { key_id: None, name, issuer: None, subject: None }
+    }
 }
 
 impl From<&Principal> for Caller {
     fn from(principal: &Principal) -> Self {
-        Self { key_id: principal.key_id, name: principal.name.clone() }
+        let (issuer, subject) = principal.person().cloned().map(|it| (it.issuer, it.subject)).unzip();
+        Self { key_id: principal.key_id(), name: principal.name.clone(), issuer, subject }
     }
 }
 

@@ -100,7 +100,7 @@ pub fn document(operations: Vec<Operation>) -> Value {
 fn described(operation: &Operation, shared: &mut BTreeMap<String, Value>) -> Value {
     let mut answers: BTreeMap<String, Value> =
         operation.answers.iter().map(|(status, answer)| (status.to_string(), json!(answer))).collect();
-    for problems::Answer { status, name, response } in problems::answers(&operation.codes) {
+    for problems::Answer { status, name, response } in problems::answers(&operation.codes, operation.shows_pages) {
         answers.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{name}")}));
         shared.insert(name, response);
     }

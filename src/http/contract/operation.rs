@@ -40,6 +40,8 @@ pub struct Operation {
     pub(super) role: Option<Role>,
     /// Whether a caller may be there where none is needed.
     pub(super) may_know_its_caller: bool,
+    /// Whether problems are pages for those who prefer HTML.
+    pub(super) shows_pages: bool,
     /// Whether a ticket for the stream is enough.
     pub(super) is_open_to_tickets: bool,
     pub(super) parameters: Vec<Parameter>,
@@ -62,6 +64,7 @@ impl Operation {
             deprecated: false,
             role: None,
             may_know_its_caller: false,
+            shows_pages: false,
             is_open_to_tickets: false,
             parameters: Vec::new(),
             body: None,
@@ -97,6 +100,10 @@ impl Operation {
 
     pub(super) fn takes_tickets(self) -> Self {
         Self { is_open_to_tickets: true, ..self }
+    }
+
+    pub(super) fn shows_pages(self) -> Self {
+        Self { shows_pages: true, ..self }
     }
 
     /// Beside those that its arguments tell.

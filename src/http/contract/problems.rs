@@ -70,6 +70,8 @@ fn members(code: Code) -> Vec<(&'static str, Value)> {
             vec![("current_version", number()), ("current_revision", number()), etag]
         }
         Code::RoleRequired => vec![("required_role", json!({"$ref": "#/components/schemas/Role"}))],
+        Code::SignInRefused => vec![("reason", json!({"type": "string"}))],
+        Code::NoGroup => vec![("subject", json!({"type": "string"}))],
         Code::NotAmongAccepters => vec![("accepted_by", json!({"type": "array", "items": {"type": "string"}}))],
         Code::DocumentInUse | Code::ConfigurationInUse | Code::WorkspaceInUse => vec![("live", number())],
         Code::WorkflowInUse => vec![("active_executions", number())],
@@ -84,12 +86,19 @@ pub struct Answer {
     pub response: Value,
 }
 
-/// The answers to what an operation refuses: one for each status.
-pub fn answers(codes: &[Code]) -> Vec<Answer> {
+/// The answers to what an operation refuses: one for each status; pages too, where it shows them.
+pub fn answers(codes: &[Code], as_pages: bool) -> Vec<Answer> {
     let mut codes: Vec<Code> = Code::ALL.iter().copied().filter(|code| codes.contains(code)).collect();
     codes.sort_by_key(|code| code.status_number());
     let of_status = codes.chunk_by(|one, other| one.status_number() == other.status_number());
-    of_status.map(|codes| answer(codes[0].status_number(), codes)).collect()
+    let answers = of_status.map(|codes| answer(codes[0].status_number(), codes));
+    answers.map(|answer| if as_pages { with_page(answer) } else { answer }).collect()
+}
+
+fn with_page(mut answer: Answer) -> Answer {
+    answer.name.push_str("AsPage");
+    answer.response["content"]["text/html"] = json!({"schema": {"type": "string"}});
+    answer
 }
 
 fn answer(status: u16, codes: &[Code]) -> Answer {

@@ -5,6 +5,7 @@ use actix_web::{FromRequest, Handler, Resource, Responder, web};
 
 use super::describe::Describe;
 use super::operation::Operation;
+use crate::http::problem::Code;
 
 type Description = Box<dyn Fn(Operation) -> Operation>;
 
@@ -98,6 +99,19 @@ impl At {
         let mut read = self.on(Method::GET, handler, describe);
         read.resource = read.resource.route(head);
         read
+    }
+
+    /// `GET` alone, for what a browser is sent to and what then does something.
+    pub fn visit<H, Args>(self, handler: H, describe: impl Fn(Operation) -> Operation + 'static) -> Self
+    where
+        H: Handler<Args>,
+        Args: FromRequest + Describe + 'static,
+        H::Output: Responder + 'static,
+    {
+        let notes = "Not `HEAD`: it does something.";
+        self.on(Method::GET, handler, move |op| {
+            describe(op).notes(notes).shows_pages().refuses(&[Code::MethodNotAllowed])
+        })
     }
 
     pub fn post<H, Args>(self, handler: H, describe: impl Fn(Operation) -> Operation + 'static) -> Self

@@ -22,6 +22,9 @@ pub struct SessionResource<'a> {
     /// `key`, `session`, or `none` where sign-in is off.
     via: &'static str,
     key_id: Option<KeyId>,
+    /// Of a person, as the provider knows them.
+    issuer: Option<&'a str>,
+    subject: Option<&'a str>,
     name: &'a str,
     role: Role,
     /// Null for all.
@@ -43,7 +46,9 @@ impl<'a> SessionResource<'a> {
             object: "ade.session",
             sign_in: access.is_on(),
             via,
-            key_id: admitted.principal.key_id,
+            key_id: admitted.principal.key_id(),
+            issuer: admitted.principal.person().map(|person| person.issuer.as_str()),
+            subject: admitted.principal.person().map(|person| person.subject.as_str()),
             name: &admitted.principal.name,
             role: admitted.principal.role,
             workspaces: workspaces(&admitted.principal.workspaces),

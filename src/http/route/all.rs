@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     api_keys, audit, builds, configuration_files, configurations, contract, documents, events, executions, health,
-    metrics, run_results, runs, safe_mode, session, system, telemetry, workflow_documents, workflows, workspaces,
+    metrics, oidc, run_results, runs, safe_mode, session, system, telemetry, workflow_documents, workflows, workspaces,
 };
 use crate::http::contract::{Operation, Routes, document};
 use crate::http::paths::API;
@@ -29,6 +29,7 @@ fn mount_and_tell(config: &mut web::ServiceConfig, mut operations: Option<&mut V
             .group("system", health::mount_in_api)
             .group("sign-in", api_keys::mount)
             .group("sign-in", session::mount)
+            .group("sign-in", oidc::mount)
             .group("workspaces", workspaces::mount)
             .group("configurations", configurations::mount)
             .group("configurations", configuration_files::mount)

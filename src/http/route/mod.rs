@@ -6,6 +6,7 @@ pub mod health;
 pub mod metrics;
 pub mod api_keys;
 pub mod session;
+pub mod oidc;
 pub mod workspaces;
 pub mod configurations;
 pub mod configuration_files;

@@ -88,9 +88,9 @@ async fn sign_in(
 
 async fn begin(admitted: Admitted, access: &Access, is_https: bool) -> Result<HttpResponse, Problem> {
     let (secret, grant) = access.sign_in(&admitted.principal).await?;
-    tracing::info!(key = ?admitted.principal.key_id, name = admitted.principal.name, "signed in");
+    tracing::info!(caller = admitted.principal.identity(), name = admitted.principal.name, "signed in");
     let admitted = Admitted { via: Via::Session(grant.digest), ..admitted };
-    let cookie = cookie(secret.expose_secret(), access.limits().total.as_secs(), is_https);
+    let cookie = session_cookie(secret.expose_secret(), access.limits().total.as_secs(), is_https);
     let csrf = csrf_token(secret.expose_secret());
     let mut response = HttpResponse::Created();
     response.insert_header((SET_COOKIE, cookie)).insert_header(("Location", paths::SESSION));
@@ -125,20 +125,19 @@ async fn sign_out(
 ) -> Result<HttpResponse, Problem> {
     let Via::Session(digest) = admitted.via else { return Err(Problem::not_found("the session")) };
     access.sign_out(digest).await?;
-    tracing::info!(key = ?admitted.principal.key_id, name = admitted.principal.name, "signed out");
-    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, cookie("", 0, is_https(&request)))).finish())
+    tracing::info!(caller = admitted.principal.identity(), name = admitted.principal.name, "signed out");
+    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, session_cookie("", 0, is_https(&request)))).finish())
 }
 
 /// Scripts do not see it, and no other site makes a browser send it.
-fn cookie(value: &str, seconds: u64, is_https: bool) -> String {
+pub(super) fn session_cookie(value: &str, seconds: u64, is_https: bool) -> String {
     let secure = if is_https { "; Secure" } else { "" };
     format!("{SESSION_COOKIE}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// By what the browser sees, a proxy in between included. Who lies about it keeps its own cookie from itself.
+/// By what the browser sees, a trusted proxy in between included.
 fn is_https(request: &HttpRequest) -> bool {
-    let client = request.extensions().get::<Client>().copied();
-    client.is_some_and(|client| client.is_encrypted) || request.connection_info().scheme() == "https"
+    request.extensions().get::<Client>().is_some_and(|client| client.is_encrypted)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -176,8 +175,11 @@ mod tests {
 
     #[test]
     fn a_cookie_is_seen_by_no_script_and_sent_by_no_other_site() {
-        assert_eq!(cookie("ades_x", 60, false), "ade_session=ades_x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict");
-        assert!(cookie("ades_x", 60, true).ends_with("; Secure"));
-        assert!(cookie("", 0, true).starts_with("ade_session=; Path=/; Max-Age=0;"));
+        assert_eq!(
+            session_cookie("ades_x", 60, false),
+            "ade_session=ades_x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict"
+        );
+        assert!(session_cookie("ades_x", 60, true).ends_with("; Secure"));
+        assert!(session_cookie("", 0, true).starts_with("ade_session=; Path=/; Max-Age=0;"));
     }
 }

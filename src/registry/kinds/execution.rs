@@ -138,7 +138,7 @@ impl WorkKind for Execution {
     }
 
     fn resumed_by(&self) -> Option<Caller> {
-        Some(Caller { key_id: None, name: self.created_by.clone() })
+        Some(Caller::named(self.created_by.clone()))
     }
 }
 

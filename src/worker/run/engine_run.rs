@@ -187,7 +187,8 @@ impl Session {
         let grace = self.job.context.settings.run.cancel_grace;
         match cause {
             Cause::Stopped(StopReason::Cancel { requested_by, .. }) => {
-                let cancelling = Cancelling { requested_by: requested_by.clone(), grace_seconds: grace.as_secs() };
+                let requested_by = requested_by.as_deref().cloned();
+                let cancelling = Cancelling { requested_by, grace_seconds: grace.as_secs() };
                 self.post(vec![Draft::new(RUN_CANCELLING, Source::Api, &cancelling)]).await;
                 grace
             }

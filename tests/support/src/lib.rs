@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod model;
 pub mod packages;
 pub mod process;
+pub mod provider;
 pub mod random;
 pub mod server;
 pub mod sse;

@@ -7,7 +7,14 @@ use std::sync::Arc;
 pub struct Received {
     pub method: String,
     pub target: String,
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Serves until the test program ends, with a thread for each connection; the address.
@@ -27,7 +34,7 @@ pub fn serve(connection: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 's
 
 /// The next request of a connection; none when the client has hung up.
 pub fn receive(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
-    let (mut first, mut length, mut line) = (String::new(), 0, String::new());
+    let (mut first, mut headers, mut line) = (String::new(), Vec::new(), String::new());
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 {
@@ -39,13 +46,15 @@ pub fn receive(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
         } else if text.is_empty() {
             break;
         }
-        if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length: ") {
-            length = value.parse().map_err(io::Error::other)?;
+        if let Some((name, value)) = text.split_once(':') {
+            headers.push((name.to_owned(), value.trim().to_owned()));
         }
     }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
     let mut words = first.split(' ').map(str::to_owned);
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    Ok(Some(Received { method, target, body }))
+    let mut received = Received { method, target, headers, body: Vec::new() };
+    let length = received.header("content-length").unwrap_or("0").parse().map_err(io::Error::other)?;
+    received.body = vec![0; length];
+    reader.read_exact(&mut received.body)?;
+    Ok(Some(received))
 }

@@ -93,9 +93,11 @@ class ApiKeyToMake(_ApiKeyToMake, total=False):
 
 # Who has asked.
 class AuditActor(TypedDict):
+    issuer: str | None
     key_id: str | None
     name: str
     role: str
+    subject: str | None
 
 
 # A request that was to change something, and what came of it.
@@ -248,7 +250,9 @@ class _Caller(TypedDict):
 
 # Who asked for something.
 class Caller(_Caller, total=False):
+    issuer: str | None
     key_id: KeyId | None
+    subject: str | None
 
 
 class Cancellation(TypedDict, total=False):
@@ -830,6 +834,15 @@ class Product(_Product, total=False):
 ProgressKind: TypeAlias = "Literal['text_delta', 'note']"
 
 
+class Provider(TypedDict):
+    begin: str
+    name: str
+
+
+class Providers(TypedDict):
+    items: list[Provider]
+
+
 # One question of a set; `required` is what counts, the rest helps the person who answers.
 class Question(TypedDict):
     answer_type: AnswerType
@@ -1063,11 +1076,13 @@ class Service(TypedDict):
 class Session(TypedDict):
     csrf_token: str | None
     idle_timeout_seconds: int | None
+    issuer: str | None
     key_id: KeyId | None
     name: str
     object: str
     role: Role
     sign_in: bool
+    subject: str | None
     via: str
     workspaces: list[WorkspaceId] | None
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -30,8 +30,9 @@ const AGENT: &str = concat!("ade/", env!("CARGO_PKG_VERSION"));
 /// A request, ready to be sent.
 #[derive(Clone)]
 pub struct Outgoing {
+    pub method: Method,
     pub url: String,
-    pub headers: Vec<(&'static str, HeaderValue)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: String,
 }
 
@@ -103,14 +104,14 @@ async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
 fn request(url: &Uri, outgoing: &Outgoing) -> Result<Request<String>, String> {
     let authority = url.authority().map(|authority| authority.as_str()).unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let mut request = Request::post(url.path_and_query().map_or("/", |target| target.as_str()))
+    let mut request = Request::builder()
+        .method(outgoing.method.clone())
+        .uri(url.path_and_query().map_or("/", |target| target.as_str()))
         .header(header::HOST, host)
         .header(header::USER_AGENT, AGENT)
-        .header(header::ACCEPT, "text/event-stream, application/json")
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::CONTENT_TYPE, "application/json");
+        .header(header::ACCEPT_ENCODING, "identity");
     for (name, value) in &outgoing.headers {
-        request = request.header(*name, value);
+        request = request.header(name, value);
     }
     request.body(outgoing.body.clone()).map_err(|error| error.to_string())
 }
