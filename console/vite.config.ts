@@ -1,4 +1,5 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 
 // The same sources always make the same files: names have digests of their content, and nothing has a time in it.
@@ -10,7 +11,12 @@ const names = {
 };
 const service = process.env.ADE_URL ?? "http://127.0.0.1:8000";
 
+// `@ade/client` is compiled in from its sources, so that neither needs to be built before the other.
+const client = fileURLToPath(new URL("../clients/typescript/src/index.ts", import.meta.url));
+const parser = fileURLToPath(new URL("node_modules/eventsource-parser", import.meta.url));
+
 export default defineConfig({
+  resolve: { alias: { "@ade/client": client, "eventsource-parser": parser } },
   plugins: [svelte()],
   build: {
     target: "es2022",

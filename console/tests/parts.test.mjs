@@ -49,25 +49,6 @@ test("a difference has every line of both, and as few changes as there are", asy
   }
 });
 
-test("a frame is what the service has sent, however it is cut", async () => {
-  const { readFrames } = await load("/src/lib/sse.ts");
-  const text = ': hello\n\nretry: 10\n\nevent: ade.event\ndata: {"a":"é"}\nid: run_1:2,ws_1:3\n\nid: 7\n\nevent: x\ndata: 1\ndata:2\n\ndata: cut off';
-  const bytes = new TextEncoder().encode(text);
-  for (const size of [1, 2, 3, 7, 1000]) {
-    const frames = [];
-    const body = new ReadableStream({
-      start(controller) {
-        for (let at = 0; at < bytes.length; at += size) controller.enqueue(bytes.slice(at, at + size));
-        controller.close();
-      },
-    });
-    await readFrames(body, (frame) => frames.push(frame), () => {});
-    assert.deepEqual(frames, [
-      { event: "ade.event", data: '{"a":"é"}', id: "run_1:2,ws_1:3" }, { event: "message", data: "", id: "7" }, { event: "x", data: "1\n2", id: undefined },
-    ]);
-  }
-});
-
 test("idle time is drawn short, and work in proportion", async () => {
   const { barsOf, draw } = await load("/src/lib/timeline.ts");
   const at = (ms) => new Date(Date.UTC(2026, 0, 1) + ms).toISOString();
@@ -109,20 +90,31 @@ test("of a CSV file the first rows are read, whatever separates its cells", asyn
 test("of a flood of lines a tab gets the last ones, and of everything else all", async () => {
   const { Hub } = await load("/src/lib/live-core.ts");
   const lines = Array.from({ length: 3000 }, (_, at) => ({ type: at % 100 === 0 ? "run.phase.started" : "console.line", sequence: at + 2, run_id: "run_1", payload: {} }));
-  const frames = [{ type: "run.queued", sequence: 1, run_id: "run_1", payload: {} }, ...lines].map((event) => `event: ade.event\ndata: ${JSON.stringify(event)}\nid: run_1:${event.sequence}\n\n`).join("");
+  const frames = [{ type: "run.queued", sequence: 1, run_id: "run_1", payload: {} }, ...lines].map((event) => `event: ade.event\ndata: ${JSON.stringify(event)}\nid: run_1:${event.sequence}\n\n`);
+  /** A thousand lines at a time, faster than they are told. */
+  const body = () => new ReadableStream({
+    async start(controller) {
+      for (let at = 0; at < frames.length; at += 1000) {
+        controller.enqueue(new TextEncoder().encode(frames.slice(at, at + 1000).join("")));
+        await new Promise((then) => setTimeout(then, 5));
+      }
+      controller.close();
+    },
+  });
   const asked = [];
   const real = globalThis.fetch;
-  globalThis.fetch = async (url) => {
-    asked.push(String(url));
+  globalThis.location = { origin: "http://127.0.0.1" };
+  globalThis.fetch = async (url, init) => {
+    asked.push([new URL(url).searchParams.getAll("stream"), new Headers(init?.headers).get("last-event-id")]);
     if (asked.length > 1) return new Response(null, { status: 204 });
-    return new Response(frames, { status: 200 });
+    return new Response(body(), { status: 200, headers: { "Content-Type": "text/event-stream" } });
   };
   try {
     const got = [];
     const hub = new Hub();
     hub.open("t", { postMessage: (message) => message.is === "events" && got.push(message) });
     hub.take("t", { do: "watch", stream: "run_1", after: 1 });
-    await new Promise((then) => setTimeout(then, 900));
+    await new Promise((then) => setTimeout(then, 600));
     hub.close("t");
     const events = got.flatMap((it) => it.events);
     const numbers = events.map((it) => it.sequence);
@@ -131,9 +123,41 @@ test("of a flood of lines a tab gets the last ones, and of everything else all",
     assert.equal(events.filter((it) => it.type === "run.phase.started").length, 30);
     assert.ok(events.filter((it) => it.type === "console.line").length < 1700);
     assert.equal(got.at(-1).last, 3001);
-    assert.equal(asked[0], "/api/v1/events/stream?stream=run_1&last_event_id=run_1:0");
-    assert.equal(asked[1], "/api/v1/events/stream?stream=run_1&last_event_id=run_1:3000");
+    assert.deepEqual(asked[0], [["run_1"], "run_1:0"], "the last event is asked for again, so that something comes at once");
   } finally {
+    globalThis.fetch = real;
+  }
+});
+
+test("a service that goes before it has answered is said to be away, and is live when it is back", async () => {
+  const { Hub } = await load("/src/lib/live-core.ts");
+  const real = globalThis.fetch;
+  globalThis.location = { origin: "http://127.0.0.1" };
+  let isThere = false;
+  globalThis.fetch = async (_, { signal }) => {
+    if (!isThere) throw new TypeError("nobody listens");
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode("retry: 10\n:\n"));
+        signal.addEventListener("abort", () => controller.error(signal.reason));
+      },
+    });
+    return new Response(body, { status: 200, headers: { "Content-Type": "text/event-stream" } });
+  };
+  const hub = new Hub();
+  try {
+    const states = [];
+    const told = async (state) => {
+      while (states.at(-1) !== state) await new Promise((then) => setTimeout(then, 5));
+    };
+    hub.open("t", { postMessage: (message) => message.is === "state" && states.push(message.state) });
+    hub.take("t", { do: "watch", stream: "run_1", after: 1 });
+    await told("reconnecting");
+    isThere = true;
+    hub.take("t", { do: "retry" });
+    await told("live");
+  } finally {
+    hub.close("t");
     globalThis.fetch = real;
   }
 });

@@ -63,6 +63,11 @@ export class Connection {
     return this.follow(workspace, options);
   }
 
+  /** Comes back now, if it waits: the network is back, or somebody has signed in. */
+  wake(): void {
+    (this.#tabs ?? this.#hub).wake();
+  }
+
   close(): void {
     for (const subscription of this.#open) subscription.close();
     this.#tabs?.close();

@@ -41,6 +41,26 @@ test("a stream that is added later joins by another connection, which goes on wh
   assert.equal(seen[1]?.headers["last-event-id"], "run_1:1,run_2:0");
 });
 
+test("a stream is live throughout while others come and go on its connection", async (context) => {
+  const { url, seen } = await serve(context, ({ query }, response) => {
+    const all = query.getAll("stream").map((stream) => `${stream}:1`).join(",");
+    stream(response, event(all, line(1)));
+  });
+  const connection = new AdeClient({ url }).connection();
+  context.after(() => connection.close());
+  const first = connection.follow("run_1", { after: 1 });
+  const states: string[] = [];
+  first.onState(({ state }) => states.push(state));
+  void taken(first);
+  await until("it is live", () => first.state === "live");
+  const second = connection.follow("run_2", { after: 1 });
+  void taken(second);
+  await until("so is the second", () => second.state === "live");
+  second.close();
+  await until("it has left", () => seen.length === 3);
+  assert.deepEqual([states, first.state], [["connecting", "catching up", "live"], "live"]);
+});
+
 test("who joins a stream that is carried reads what was before, and the stream is carried once", async (context) => {
   let response1: import("node:http").ServerResponse | undefined;
   const { url, seen } = await serve(context, ({ path, query }, response) => {
@@ -56,6 +76,25 @@ test("who joins a stream that is carried reads what was before, and the stream i
   response1?.end(event("run_1:6", end(6)));
   assert.deepEqual([await early, await late], [range(1, 6), range(3, 6)]);
   assert.equal(seen.filter(({ path }) => path.endsWith("/events/stream")).length, 1);
+});
+
+test("who joins a stream that is carried is as live as the connection, and learns of its loss", async (context) => {
+  let response1: import("node:http").ServerResponse | undefined;
+  const { url } = await serve(context, ({ path }, response, count) => {
+    if (path === "/api/v1/runs/run_1/events") return page(response, [], 1);
+    if (count > 0 && response1?.destroyed) return void response.destroy();
+    response1 = stream(response, event("run_1:1", line(1)));
+  });
+  const connection = new AdeClient({ url }).connection();
+  context.after(() => connection.close());
+  const follows = [connection.follow("run_1")];
+  void taken(follows[0]!);
+  await until("the first is live", () => follows[0]!.state === "live");
+  follows.push(connection.follow("run_1", { after: 1 }));
+  void taken(follows[1]!);
+  await until("so is the second", () => follows[1]!.state === "live");
+  response1!.destroy();
+  await until("both have lost it", () => follows.every(({ state }) => state === "reconnecting"));
 });
 
 test("a subscriber that takes slowly holds up nobody, and misses nothing", async (context) => {
@@ -149,4 +188,51 @@ test("closing the connection ends everybody", async (context) => {
   await until("an event", () => follows[0]!.position === 1);
   connection.close();
   assert.deepEqual(await all, [[1], []]);
+});
+
+test("who wakes a connection that waits has it at once", async (context) => {
+  const { url } = await serve(context, (_, response, count) => {
+    if (count === 0) return cut(stream(response, event("run_1:1", line(1)), "retry: 3600000\n\n"));
+    stream(response, event("run_1:2", end(2))).end();
+  });
+  const connection = new AdeClient({ url }).connection({ backoff: { longest: 3_600_000 } });
+  const follow = connection.follow("run_1");
+  const all = taken(follow);
+  await until("it is lost", () => follow.state === "reconnecting");
+  connection.wake();
+  assert.deepEqual(await all, [1, 2]);
+});
+
+test("a stream that has nothing is live, however busy another one on its connection is", async (context) => {
+  const { url } = await serve(context, (_, response) => {
+    stream(response);
+    let at = 0;
+    // Never quiet for long enough to say so; and each line is as old as any.
+    const timer = setInterval(() => response.write(event(`run_1:${++at},run_2:7`, line(at))), 20);
+    response.on("close", () => clearInterval(timer));
+  });
+  const connection = new AdeClient({ url }).connection();
+  context.after(() => connection.close());
+  const follows = [connection.follow("run_1"), connection.follow("run_2", { after: 7 })];
+  follows.forEach((follow) => void taken(follow));
+  await until("it is live", () => follows[1]!.state === "live");
+  assert.equal(follows[0]!.state, "catching up");
+});
+
+test("who has never been answered learns that nobody answers", async (context) => {
+  let isThere = false;
+  const { url } = await serve(context, (_, response) => {
+    if (!isThere) return void response.destroy();
+    stream(response, event("run_1:1", end(1))).end();
+  });
+  const connection = new AdeClient({ url }).connection({ backoff: { base: 10, longest: 20 } });
+  const follow = connection.follow("run_1");
+  const told: string[] = [];
+  follow.onState(({ state, failing }) => told.push(`${state} ${failing}`));
+  const all = taken(follow);
+  await until("it is told", () => told.length > 1);
+  isThere = true;
+  assert.deepEqual(await all, [1]);
+  assert.deepEqual(told.slice(0, 3), ["connecting false", "connecting true", "catching up false"]);
+  assert.equal(told.at(-1), "ended false");
 });

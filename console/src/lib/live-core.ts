@@ -1,364 +1,182 @@
-// The connections of all tabs of one browser. Runs, builds and feeds of every tab share one; an execution has one of
-// its own, since the service does not carry executions together.
+// What the tabs of one browser follow, on one connection of `@ade/client`.
 //
-// Invariant: a tab is given each event of a stream at most once and in order, whatever is connected anew or repeated
-// for another tab: its position only grows.
+// Invariant: a tab is given each event of a stream at most once and in order, whatever is connected anew. Of a flood of
+// lines it is given the last ones, and told how far the stream is; of everything that changes a state, all.
 
+import { AdeClient, type Following, type Line, ProblemError, type State } from "@ade/client";
 import type { FromWorker, LiveState, ToWorker } from "./protocol";
-import { readFrames, type Frame } from "./sse";
 import type { StreamEvent } from "./types";
 
-const SILENCE_MS = 40_000; // the service sends something every 15 s
 const BATCH_MS = 50;
 const LINES_KEPT = 400;
+/** Streams that one connection carries. */
+const CARRIED = 100;
+const AGAIN_MS = 5_000;
+/** What the service answers about a stream that cannot be read from there, or not any more. */
+const LOST = [404, 409, 410];
+/** The worst first: what the page says of all its streams. */
+const STATES: LiveState[] = ["signed out", "reconnecting", "connecting", "catching up", "live"];
 
 export interface Port { postMessage(message: FromWorker): void }
 
-interface Watch { after: number | undefined; batch: StreamEvent[]; last: number }
-interface Tab { port: Port; watches: Map<string, Watch> }
+/** A line of the log that no state depends on, or one that does. */
+interface Waiting { data: string; isBulk: boolean }
 
-/** What a page changes its state by; lines and issues are read by page when they are looked at. */
-const isBulk = (event: StreamEvent): boolean =>
-  event.type === "console.line" || event.type === "run.validation.issue" || event.type === "step_progress";
+/** The type is the first key of each line. Lines, issues and pieces of text are read by page when they are looked at. */
+const BULK = /^\{"type":"(?:console\.line|run\.validation\.issue|step_progress)"/;
+
+class Watch {
+  state: State | "signed out" = "connecting";
+  waiting: Waiting[] = [];
+  /** What the tab has; nothing when it wants what is new. */
+  last: number | undefined;
+  readonly closed = new AbortController();
+
+  constructor(readonly stream: string, after: number | undefined) {
+    this.last = after;
+  }
+
+  take(lines: Line[]): void {
+    for (const { sequence, data } of lines) {
+      if (sequence <= (this.last ?? 0)) continue;
+      this.last = sequence;
+      this.waiting.push({ data, isBulk: BULK.test(data) });
+    }
+    if (this.waiting.length > 4 * LINES_KEPT) this.waiting = thin(this.waiting);
+  }
+
+  flush(port: Port): void {
+    if (this.waiting.length === 0) return;
+    const events = thin(this.waiting).map(({ data }) => JSON.parse(data) as StreamEvent);
+    this.waiting = [];
+    port.postMessage({ is: "events", stream: this.stream, events, last: this.last ?? 0 });
+  }
+}
+
+interface Tab { port: Port; watches: Map<string, Watch> }
 
 export class Hub {
   readonly #tabs = new Map<string, Tab>();
-  readonly #connections = new Map<string, Connection>();
+  readonly #connection = new AdeClient({ auth: { session: true } }).connection({ backoff: { longest: 10_000 } });
+  readonly #hurry = new EventTarget();
   #state: LiveState = "idle";
   #since = Date.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   open(id: string, port: Port): void {
     this.#tabs.set(id, { port, watches: new Map() });
-    this.#tellState();
+    this.#judge();
   }
 
   close(id: string): void {
-    if (this.#tabs.delete(id)) this.#arrange();
-    this.#tellState();
+    for (const watch of this.#tabs.get(id)?.watches.values() ?? []) watch.closed.abort();
+    this.#tabs.delete(id);
+    this.#judge();
   }
 
   take(id: string, message: ToWorker): void {
     const tab = this.#tabs.get(id);
     if (!tab) return;
-    switch (message.do) {
-      case "watch":
-        tab.watches.set(message.stream, { after: message.after, batch: [], last: message.after ?? 0 });
-        this.#arrange(message.stream);
-        break;
-      case "unwatch":
-        tab.watches.delete(message.stream);
-        this.#arrange();
-        break;
-      case "retry":
-        for (const connection of this.#connections.values()) connection.hurry();
-        break;
+    if (message.do === "retry") this.#retry();
+    if (message.do === "unwatch" || message.do === "watch") {
+      tab.watches.get(message.stream)?.closed.abort();
+      tab.watches.delete(message.stream);
     }
-  }
-
-  /** Makes the connections carry what the tabs watch. */
-  #arrange(renewed?: string): void {
-    const wanted = new Map<string, Map<string, number | undefined>>();
-    for (const tab of this.#tabs.values()) {
-      for (const [stream, watch] of tab.watches) {
-        const key = stream.startsWith("exec_") ? stream : "shared";
-        const streams = wanted.get(key) ?? new Map<string, number | undefined>();
-        // Who is furthest behind says where it begins; the others leave out what they have had.
-        const before = streams.get(stream);
-        streams.set(stream, streams.has(stream) ? lower(before, watch.after) : watch.after);
-        wanted.set(key, streams);
-      }
-    }
-    for (const [key, connection] of this.#connections) {
-      if (!wanted.has(key)) {
-        connection.end();
-        this.#connections.delete(key);
-      }
-    }
-    for (const [key, streams] of wanted) {
-      let connection = this.#connections.get(key);
-      if (!connection) {
-        connection = new Connection(key, {
-          event: (stream, event) => this.#deliver(stream, event),
-          position: (stream, last) => this.#position(stream, last),
-          lost: (stream) => this.#lost(stream),
-          state: () => this.#judge(),
-        });
-        this.#connections.set(key, connection);
-      }
-      connection.carry(streams, renewed);
+    if (message.do === "watch") {
+      const watch = new Watch(message.stream, message.after);
+      tab.watches.set(message.stream, watch);
+      void this.#follow(tab, watch);
     }
     this.#judge();
   }
 
-  #deliver(stream: string, event: StreamEvent): void {
-    for (const tab of this.#tabs.values()) {
-      const watch = tab.watches.get(stream);
-      if (!watch || (watch.after !== undefined && event.sequence <= watch.after)) continue;
-      watch.after = event.sequence;
-      watch.last = event.sequence;
-      watch.batch.push(event);
-      if (watch.batch.length > 4 * LINES_KEPT) watch.batch = thin(watch.batch);
-    }
-    this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
+  #retry(): void {
+    this.#connection.wake();
+    this.#hurry.dispatchEvent(new Event("hurry"));
   }
 
-  #position(stream: string, last: number): void {
-    for (const tab of this.#tabs.values()) {
-      const watch = tab.watches.get(stream);
-      if (watch && last > (watch.after ?? 0)) watch.after = last;
+  async #follow(tab: Tab, watch: Watch): Promise<void> {
+    const { signal } = watch.closed;
+    while (!signal.aborted) {
+      try {
+        return await this.#read(watch);
+      } catch (error) {
+        if (signal.aborted) return;
+        const status = error instanceof ProblemError ? error.status : 0;
+        if (LOST.includes(status)) return this.#lost(tab, watch);
+        this.#become(watch, status === 401 ? "signed out" : "reconnecting");
+        await this.#pause(signal);
+      }
     }
+  }
+
+  async #read(watch: Watch): Promise<void> {
+    const following = this.#begin(watch);
+    const off = following.onState(({ state, failing, error }) => {
+      // A page is there to be watched: the service was, whether or not this stream has ever been answered.
+      if (error === undefined) this.#become(watch, failing ? "reconnecting" : state);
+    });
+    try {
+      for await (const lines of following.lineBatches()) {
+        watch.take(lines);
+        this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
+      }
+    } finally {
+      off();
+    }
+  }
+
+  /** From the last event that is known, once more: so something comes at once, and tells that the connection stands. */
+  #begin({ stream, last, closed: { signal } }: Watch): Following {
+    const start = last === undefined ? { tail: 0 } : { after: Math.max(0, last - 1) };
+    return this.#connection.follow(stream, { ...start, signal });
+  }
+
+  #lost(tab: Tab, watch: Watch): void {
+    tab.watches.delete(watch.stream);
+    tab.port.postMessage({ is: "reset", stream: watch.stream });
+    this.#judge();
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((then) => {
+      const timer = setTimeout(then, AGAIN_MS);
+      const now = (): void => {
+        clearTimeout(timer);
+        then();
+      };
+      this.#hurry.addEventListener("hurry", now, { once: true, signal });
+      signal.addEventListener("abort", now, { once: true });
+    });
   }
 
   #flush(): void {
     this.#timer = undefined;
-    for (const tab of this.#tabs.values()) {
-      for (const [stream, watch] of tab.watches) {
-        if (watch.batch.length === 0) continue;
-        tab.port.postMessage({ is: "events", stream, events: thin(watch.batch), last: watch.last });
-        watch.batch = [];
-      }
-    }
+    for (const { port, watches } of this.#tabs.values()) for (const watch of watches.values()) watch.flush(port);
   }
 
-  #lost(stream: string): void {
-    for (const tab of this.#tabs.values()) {
-      if (tab.watches.delete(stream)) tab.port.postMessage({ is: "reset", stream });
-    }
-    this.#arrange();
+  #become(watch: Watch, state: State | "signed out"): void {
+    watch.state = state;
+    this.#judge();
   }
 
   #judge(): void {
-    const states = [...this.#connections.values()].filter((it) => !it.hasEnded).map((it) => it.state);
-    const order: LiveState[] = ["signed out", "reconnecting", "connecting", "live"];
-    const state = order.find((it) => states.includes(it)) ?? "idle";
+    const watches = [...this.#tabs.values()].flatMap((tab) => [...tab.watches.values()]).filter((it) => it.state !== "ended");
+    const state = STATES.find((it) => watches.some((watch) => watch.state === it)) ?? "idle";
     if (state !== this.#state) {
       this.#state = state;
       this.#since = Date.now();
     }
-    this.#tellState();
-  }
-
-  #tellState(): void {
-    const connections = [...this.#connections.values()].filter((it) => !it.hasEnded).length;
-    for (const tab of this.#tabs.values()) {
-      const { size: tabs } = this.#tabs;
-      tab.port.postMessage({ is: "state", state: this.#state, since: this.#since, connections, tabs });
-    }
+    const connections = Math.ceil(new Set(watches.map((it) => it.stream)).size / CARRIED);
+    const { size: tabs } = this.#tabs;
+    for (const { port } of this.#tabs.values()) port.postMessage({ is: "state", state, since: this.#since, connections, tabs });
   }
 }
 
-function lower(a: number | undefined, b: number | undefined): number | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return Math.min(a, b);
-}
-
-/** Every event that changes a state, and of the others the last ones. */
-function thin(events: StreamEvent[]): StreamEvent[] {
-  const surplus = events.filter(isBulk).length - LINES_KEPT;
-  if (surplus <= 0) return events;
+/** Every line that changes a state, and of the others the last ones. */
+function thin(lines: Waiting[]): Waiting[] {
+  const surplus = lines.filter((line) => line.isBulk).length - LINES_KEPT;
+  if (surplus <= 0) return lines;
   let skipped = 0;
-  return events.filter((event) => !isBulk(event) || ++skipped > surplus);
+  return lines.filter((line) => !line.isBulk || ++skipped > surplus);
 }
-
-interface Listener {
-  event(stream: string, event: StreamEvent): void;
-  position(stream: string, last: number): void;
-  lost(stream: string): void;
-  state(): void;
-}
-
-class Connection {
-  state: LiveState = "connecting";
-  hasEnded = false;
-  readonly #key: string;
-  readonly #listener: Listener;
-  #streams: string[] = [];
-  #positions = new Map<string, number>();
-  #abort: AbortController | undefined;
-  #wake: (() => void) | undefined;
-  #attempts = 0;
-  #round = 0;
-  /** Streams whose last event has come. */
-  readonly #finished = new Set<string>();
-
-  constructor(key: string, listener: Listener) {
-    this.#key = key;
-    this.#listener = listener;
-  }
-
-  carry(wanted: Map<string, number | undefined>, renewed?: string): void {
-    const same = wanted.size === this.#streams.length && this.#streams.every((stream) => wanted.has(stream));
-    let behind = false;
-    for (const [stream, after] of wanted) {
-      const at = this.#positions.get(stream);
-      if (at === undefined && after !== undefined) this.#positions.set(stream, after);
-      if (at !== undefined && after !== undefined && after < at && stream === renewed) {
-        this.#positions.set(stream, after);
-        behind = true;
-      }
-    }
-    for (const stream of [...this.#positions.keys()]) {
-      if (wanted.has(stream)) continue;
-      this.#positions.delete(stream);
-      this.#finished.delete(stream);
-    }
-    this.#streams = [...wanted.keys()];
-    if (same && !behind) return;
-    this.hasEnded = false;
-    void this.#run(++this.#round);
-  }
-
-  hurry(): void {
-    this.#attempts = 0;
-    this.#wake?.();
-  }
-
-  end(): void {
-    this.#round += 1;
-    this.#abort?.abort();
-    this.#wake?.();
-  }
-
-  async #run(round: number): Promise<void> {
-    this.#abort?.abort();
-    this.#wake?.();
-    // Several changes of one moment become one connection.
-    await new Promise((then) => setTimeout(then, 15));
-    while (round === this.#round) {
-      const pause = await this.#connect(round);
-      if (round !== this.#round || pause === undefined) return;
-      await new Promise<void>((then) => {
-        this.#wake = then;
-        setTimeout(then, pause);
-      });
-    }
-  }
-
-  /** How long to wait before the next attempt; nothing when there is nothing more to come. */
-  async #connect(round: number): Promise<number | undefined> {
-    const abort = new AbortController();
-    this.#abort = abort;
-    let silence = setTimeout(() => abort.abort(), SILENCE_MS);
-    const alive = (): void => {
-      clearTimeout(silence);
-      silence = setTimeout(() => abort.abort(), SILENCE_MS);
-    };
-    try {
-      const answer = await fetch(this.#url(), {
-        headers: { Accept: "text/event-stream" }, credentials: "same-origin", cache: "no-store", signal: abort.signal,
-      });
-      if (round !== this.#round) return undefined;
-      if (answer.status === 204) return this.#finish();
-      if (!answer.ok || !answer.body) return await this.#refused(answer);
-      this.#attempts = 0;
-      this.#become("live");
-      await readFrames(answer.body, (frame) => round === this.#round && this.#take(frame), alive);
-    } catch {
-      // It has broken off, or was given up; the next one goes on where this one was.
-    } finally {
-      clearTimeout(silence);
-    }
-    if (round !== this.#round) return undefined;
-    if (this.#streams.every((stream) => this.#finished.has(stream))) return this.#finish();
-    this.#become("reconnecting");
-    return this.#pause();
-  }
-
-  #finish(): undefined {
-    this.hasEnded = true;
-    this.#listener.state();
-    return undefined;
-  }
-
-  #pause(): number {
-    const longest = Math.min(10_000, 250 * 2 ** this.#attempts++);
-    return longest / 2 + (Math.random() * longest) / 2;
-  }
-
-  async #refused(answer: Response): Promise<number | undefined> {
-    if (answer.status === 401) {
-      this.#become("signed out");
-      return 15_000;
-    }
-    const problem = (await answer.json().catch(() => ({}))) as { stream?: string };
-    if (answer.status === 404 || answer.status === 409 || answer.status === 410) {
-      // One of many is named; without a name it is the only one, or any: those that are left are asked for anew.
-      for (const stream of problem.stream ? [problem.stream] : this.#streams) {
-        this.#positions.delete(stream);
-        this.#listener.lost(stream);
-      }
-      return undefined;
-    }
-    this.#become("reconnecting");
-    const after = Number(answer.headers.get("retry-after"));
-    return after > 0 ? after * 1000 : this.#pause();
-  }
-
-  #become(state: LiveState): void {
-    this.state = state;
-    this.#listener.state();
-  }
-
-  /**
-   * The last event that is known is asked for once more: so something comes at once, which tells that the connection
-   * stands, and the service need not wait for news to say so. Who has it leaves it out.
-   */
-  #url(): string {
-    const before = (stream: string): number => Math.max(0, (this.#positions.get(stream) ?? 0) - 1);
-    if (this.#key !== "shared") {
-      const isKnown = this.#positions.has(this.#key);
-      return `/api/v1/executions/${this.#key}/events/stream?${isKnown ? `after_sequence=${before(this.#key)}` : "tail=1"}`;
-    }
-    const parts = this.#streams.map((stream) => `stream=${stream}`);
-    const known = this.#streams.filter((stream) => this.#positions.has(stream));
-    if (known.length > 0) parts.push(`last_event_id=${known.map((stream) => `${stream}:${before(stream)}`).join(",")}`);
-    // What nobody has a position in begins at its end.
-    if (known.length < this.#streams.length) parts.push("tail=1");
-    return `/api/v1/events/stream?${parts.join("&")}`;
-  }
-
-  #take(frame: Frame): void {
-    if (frame.id === undefined) return;
-    if (!frame.data) {
-      for (const [stream, at] of positionsOf(frame.id, this.#key)) {
-        this.#positions.set(stream, at);
-        this.#listener.position(stream, at);
-      }
-      return;
-    }
-    const event = JSON.parse(frame.data) as StreamEvent;
-    const stream = this.#key === "shared" ? this.#streamOf(event) : this.#key;
-    if (stream === undefined) return;
-    if (this.#positions.size < this.#streams.length) this.#learn(frame.id);
-    this.#positions.set(stream, event.sequence);
-    if (event.type === terminalOf(stream)) this.#finished.add(stream);
-    this.#listener.event(stream, event);
-  }
-
-  /** Entries of feeds say where they come from; a run's stream has its build's events too, with the run's id. */
-  #streamOf(event: StreamEvent): string | undefined {
-    const stream = event.payload.origin ? event.workspace_id : (event.run_id ?? event.build_id);
-    return stream && this.#streams.includes(stream) ? stream : undefined;
-  }
-
-  /** Streams that began at their end have no position until the first event, of any of them, tells it. */
-  #learn(id: string): void {
-    for (const [stream, at] of positionsOf(id, this.#key)) {
-      if (!this.#positions.has(stream) && this.#streams.includes(stream)) this.#positions.set(stream, at);
-    }
-  }
-}
-
-function positionsOf(id: string, key: string): [string, number][] {
-  if (key !== "shared") return [[key, Number(id)]];
-  return id.split(",").map((part) => {
-    const colon = part.lastIndexOf(":");
-    return [part.slice(0, colon), Number(part.slice(colon + 1))];
-  });
-}
-
-const terminalOf = (stream: string): string =>
-  stream.startsWith("run_") ? "run.completed"
-    : stream.startsWith("build_") ? "build.completed"
-      : stream.startsWith("exec_") ? "complete" : "";

@@ -2,7 +2,7 @@
 
 import type { StreamEvent } from "./types";
 
-export type LiveState = "idle" | "connecting" | "live" | "reconnecting" | "signed out";
+export type LiveState = "idle" | "connecting" | "catching up" | "live" | "reconnecting" | "signed out";
 
 export type ToWorker =
   | { do: "open"; tab: string }

@@ -9,21 +9,42 @@ import { Pause } from "../timing.js";
 import type { BackoffOptions } from "./backoff.js";
 import { type Frame, Lost } from "./frames.js";
 import { persist } from "./persist.js";
-import type { Carried, Sign, Sink } from "./source.js";
+import { type Carried, remembered, type Sign, type Sink } from "./source.js";
 import { type Request, sse } from "./sse.js";
 import { isTerminal, kindOf, parsePositions, printPositions } from "./streams.js";
 
 export const MOST_STREAMS = 100;
 /** Streams that are added one after the other share one new connection. */
 const SETTLE = 20;
+/** The service sends of one stream after the other: one of which nothing came for so long has nothing. */
+const SILENT = 1_000;
 
 class Lane {
   readonly sinks = new Set<Sink>();
+  /** For those who join. */
+  signs: Sign[] = [];
+  /** When the connection was opened, or something of it came. */
+  #heard = 0;
 
   constructor(
     readonly stream: string,
     public position: number | undefined,
   ) {}
+
+  hear(): void {
+    this.#heard = Date.now();
+  }
+
+  isSilent(): boolean {
+    return this.signs.at(-1)?.kind === "opened" && Date.now() - this.#heard > SILENT;
+  }
+
+  tell(sign: Sign): void {
+    if (sign.kind === "opened") this.hear();
+    else if (sign.kind === this.signs.at(-1)?.kind) return;
+    this.signs = remembered(this.signs, sign);
+    this.sinks.forEach((sink) => sink.sign(sign));
+  }
 }
 
 export interface CarrierOptions {
@@ -42,7 +63,6 @@ export class Carrier {
   #connection = new AbortController();
   #running = false;
   #stale = false;
-  #sign: Sign | undefined;
 
   constructor(http: Http, options: CarrierOptions) {
     this.#http = http;
@@ -68,7 +88,7 @@ export class Carrier {
     if (there) {
       there.sinks.add(sink);
       sink.attached(there.position);
-      if (this.#sign && !this.#stale) sink.sign(this.#sign);
+      there.signs.forEach((sign) => sink.sign(sign));
       return;
     }
     const lane = new Lane(stream, sink.position);
@@ -169,9 +189,7 @@ export class Carrier {
   }
 
   #tell(sign: Sign): void {
-    if (sign.kind !== "opened" && sign.kind === this.#sign?.kind) return;
-    this.#sign = sign;
-    for (const lane of this.#lanes.values()) lane.sinks.forEach((sink) => sink.sign(sign));
+    for (const lane of this.#lanes.values()) lane.tell(sign);
   }
 
   #take(frames: Frame[]): void {
@@ -182,7 +200,8 @@ export class Carrier {
       // Also what came before a fault: positions are behind it.
       this.#offer(carried);
     }
-    if (frames.some(({ kind }) => kind === "idle" || kind === "alive")) this.#tell({ kind: "quiet" });
+    const isQuiet = frames.some(({ kind }) => kind === "idle" || kind === "alive");
+    for (const lane of this.#lanes.values()) if (isQuiet || lane.isSilent()) lane.tell({ kind: "quiet" });
   }
 
   #takeOne(frame: Frame, carried: Map<Lane, Carried[]>): void {
@@ -200,6 +219,7 @@ export class Carrier {
     const previous = lane.position ?? sequence - 1;
     if (!this.#isFiltered && sequence !== previous + 1) throw new Lost("an event is missing");
     lane.position = sequence;
+    lane.hear();
     listed(carried, lane).push({ sequence, previous, data });
   }
 

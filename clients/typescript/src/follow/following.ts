@@ -15,6 +15,8 @@ export interface Line {
 
 export interface Status {
   state: State;
+  /** Nobody answers: also while `connecting`, where there is nothing to reconnect yet. */
+  failing: boolean;
   /** The last sequence that was taken. */
   position: number | undefined;
   /** The log could not be written to its end; what there is has been read. */
@@ -37,7 +39,7 @@ export abstract class Following<E extends AnyEvent = AnyEvent> implements AsyncI
   protected degraded = false;
   #error: unknown;
   #taken = false;
-  #told: State = "connecting";
+  #told = "connecting";
 
   constructor(readonly stream: string) {}
 
@@ -51,10 +53,10 @@ export abstract class Following<E extends AnyEvent = AnyEvent> implements AsyncI
   }
 
   get status(): Status {
-    return { state: this.state, position: this.position, degraded: this.degraded, error: this.#error };
+    return { state: this.state, failing: this.phase.failing, position: this.position, degraded: this.degraded, error: this.#error };
   }
 
-  /** Calls the listener now and at each change of the state; returns what takes it off. */
+  /** Calls the listener now and at each change of `state` or `failing`; returns what takes it off. */
   onState(listener: (status: Status) => void): () => void {
     this.#listeners.add(listener);
     listener(this.status);
@@ -90,10 +92,11 @@ export abstract class Following<E extends AnyEvent = AnyEvent> implements AsyncI
     }
   }
 
-  /** Tells listeners when the state is another one. */
+  /** Tells listeners when the state is another one, or nobody answers any more. */
   protected changed(): void {
-    if (this.#told === this.state) return;
-    this.#told = this.state;
+    const now = this.phase.failing ? `${this.state}, failing` : this.state;
+    if (this.#told === now) return;
+    this.#told = now;
     for (const listener of this.#listeners) listener(this.status);
   }
 }

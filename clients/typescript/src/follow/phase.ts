@@ -8,6 +8,12 @@ const PRECISION = 1_500;
 export class Phase {
   #state: State = "connecting";
   #opened: number | undefined;
+  #failing = false;
+
+  /** The last attempt has come to nothing, also where there never was a connection. */
+  get failing(): boolean {
+    return this.#failing;
+  }
 
   get state(): State {
     return this.#state;
@@ -16,6 +22,9 @@ export class Phase {
   /** `at`: the moment of the answer by the server's clock. */
   opened(at?: number): void {
     if (this.#state === "ended") return;
+    this.#failing = false;
+    // Other streams have come or gone, for which there is another connection: of this one nothing was lost.
+    if (this.#state === "live") return;
     this.#opened = at;
     this.#state = "catching up";
   }
@@ -33,10 +42,13 @@ export class Phase {
   }
 
   lost(): void {
-    if (this.#state !== "ended" && this.#state !== "connecting") this.#state = "reconnecting";
+    if (this.#state === "ended") return;
+    this.#failing = true;
+    if (this.#state !== "connecting") this.#state = "reconnecting";
   }
 
   end(): void {
+    this.#failing = false;
     this.#state = "ended";
   }
 }

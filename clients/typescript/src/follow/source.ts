@@ -11,6 +11,11 @@ export interface Carried {
 /** What is known of the connection: it is there (`at` by the server's clock), has nothing more for now, or is lost. */
 export type Sign = { kind: "opened"; at?: number | undefined } | { kind: "quiet" } | { kind: "lost" };
 
+/** What one who joins is to be told: that the connection is there, and what is the newest. Without the first, no state follows. */
+export function remembered(signs: readonly Sign[], sign: Sign): Sign[] {
+  return sign.kind === "opened" ? [sign] : [...signs.filter(({ kind }) => kind === "opened"), sign];
+}
+
 /** A subscriber of one stream. */
 export interface Sink {
   readonly position: number | undefined;

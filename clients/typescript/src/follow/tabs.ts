@@ -6,14 +6,14 @@
 
 import { ProblemError } from "../errors.js";
 import { Hub } from "./hub.js";
-import type { Carried, Sign, Sink, Source } from "./source.js";
+import { type Carried, remembered, type Sign, type Sink, type Source } from "./source.js";
 
 type Message =
   | { kind: "want"; tab: string; stream: string; position: number | undefined }
   | { kind: "unwanted"; tab: string; stream: string }
   | { kind: "leader" }
   | { kind: "wake" }
-  | { kind: "attached"; tab: string; stream: string; position: number | undefined; sign: Sign | undefined }
+  | { kind: "attached"; tab: string; stream: string; position: number | undefined; signs: Sign[] }
   | { kind: "offer"; stream: string; lines: readonly Carried[] }
   | { kind: "sign"; stream: string; sign: Sign }
   | { kind: "end"; stream: string }
@@ -66,6 +66,12 @@ export class Tabs implements Source {
     else this.#post({ kind: "unwanted", tab: this.#tab, stream });
   }
 
+  /** Whoever leads comes back now. */
+  wake(): void {
+    this.#hub.wake();
+    this.#post({ kind: "wake" });
+  }
+
   close(): void {
     this.#leads = false;
     this.#closed.abort();
@@ -107,9 +113,7 @@ export class Tabs implements Source {
 
   /** A hidden tab's timers are slow: one that is looked at tells the leader not to wait. */
   readonly #wake = () => {
-    if (document.visibilityState !== "visible") return;
-    this.#hub.wake();
-    this.#post({ kind: "wake" });
+    if (document.visibilityState === "visible") this.wake();
   };
 
   #hear(message: Message): void {
@@ -135,7 +139,7 @@ export class Tabs implements Source {
       relay.tabs.add(tab);
       this.#hub.attach(stream, relay);
     } else relay.tabs.add(tab);
-    this.#pass({ kind: "attached", tab, stream, position: relay.position, sign: relay.last });
+    this.#pass({ kind: "attached", tab, stream, position: relay.position, signs: relay.signs });
   }
 
   #unwanted(tab: string, stream: string): void {
@@ -168,7 +172,7 @@ export class Tabs implements Source {
     for (const sink of this.#sinks.get(message.stream) ?? []) {
       if (message.kind === "attached" && message.tab === this.#tab) {
         sink.attached(message.position);
-        if (message.sign) sink.sign(message.sign);
+        message.signs.forEach((sign) => sink.sign(sign));
       }
       if (message.kind === "offer") sink.offer(message.lines);
       if (message.kind === "sign") sink.sign(message.sign);
@@ -181,7 +185,7 @@ export class Tabs implements Source {
 /** What the leader's connection has of one stream, on its way to all tabs. */
 class Relay implements Sink {
   readonly tabs = new Set<string>();
-  last: Sign | undefined;
+  signs: Sign[] = [];
 
   constructor(
     private readonly stream: string,
@@ -197,7 +201,7 @@ class Relay implements Sink {
   }
 
   sign(sign: Sign): void {
-    this.last = sign;
+    this.signs = remembered(this.signs, sign);
     this.pass({ kind: "sign", stream: this.stream, sign });
   }
 
