@@ -1437,6 +1437,17 @@ export interface components {
             slug?: string | null;
         };
         WorkspaceId: string;
+        /** @description Entries behind a position. */
+        AuditPage: {
+            items: components["schemas"]["AuditEntry"][];
+            /** Format: int64 */
+            last_sequence: number;
+            /**
+             * Format: int64
+             * @description The position of the next page.
+             */
+            next_after_sequence: number;
+        };
         ConsolePage: {
             entries: components["schemas"]["ConsoleEntry"][];
             /** Format: int64 */
@@ -1633,6 +1644,7 @@ export type WorkflowStats = components['schemas']['WorkflowStats'];
 export type Workspace = components['schemas']['Workspace'];
 export type WorkspaceChange = components['schemas']['WorkspaceChange'];
 export type WorkspaceId = components['schemas']['WorkspaceId'];
+export type AuditPage = components['schemas']['AuditPage'];
 export type ConsolePage = components['schemas']['ConsolePage'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;

@@ -1,7 +1,7 @@
 // What all pages share: the time, where the reader is, who they are, and what is told to them.
 
 import { get, Problem, request, useToken, whenSignedOut } from "./api";
-import type { Role, Workspace } from "./types";
+import type { Role, Session as SessionResource, Workspace } from "./types";
 
 /** The present second, while somebody looks. */
 export const clock = $state({ now: Date.now() });
@@ -67,10 +67,6 @@ export function followLinks(event: MouseEvent): void {
 }
 
 // ---- who
-
-interface SessionResource {
-  sign_in: boolean; name: string; role: Role; csrf_token: string | null;
-}
 
 class Session {
   state = $state<"unknown" | "in" | "out" | "offline">("unknown");
