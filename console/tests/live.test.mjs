@@ -48,6 +48,11 @@ async function wholeLog(page) {
   return seen;
 }
 
+const isState = (page, state) => async () => {
+  assert.equal((await liveOf(page)).state, state);
+  return true;
+};
+
 async function storedLines(run) {
   const lines = new Map();
   for (let after = 0; ;) {
@@ -72,7 +77,7 @@ test("the service is killed in the middle of a run, and the page has every line 
   const page = await open(browser, service, `/runs/${run}`);
   await until("lines come", async () => Number(await page.locator("[data-lines]").getAttribute("data-lines")) > 400, 60);
   await service.kill();
-  await until("the page says that it is away", async () => (await liveOf(page)).state === "reconnecting");
+  await until("the page says that it is away", isState(page, "reconnecting"));
   await service.up();
   await until("the run is known to have been interrupted", async () => (await statusOf(page)) === "failed", 40);
   await page.getByText("interrupted").first().waitFor();
@@ -83,6 +88,28 @@ test("the service is killed in the middle of a run, and the page has every line 
   await page.context().close();
 });
 
+test("a service that goes before the page has its worker is said to be away, and followed when it is back", async () => {
+  const run = await service.run(workspace, configuration, "print before\nsleep 600\n");
+  await until("it has begun", async () => (await service.get(`runs/${run}`)).status === "running", 60);
+  const context = await browser.newContext();
+  await context.exposeFunction("killService", () => service.kill());
+  await context.addInitScript(() => {
+    const Real = window.SharedWorker;
+    window.SharedWorker = function first(...given) {
+      window.SharedWorker = Real;
+      const late = { port: { postMessage() {} } };
+      window.killService().then(() => (new Real(...given).onerror = (event) => late.onerror(event)));
+      return late;
+    };
+  });
+  const page = await open(browser, service, `/runs/${run}`, { context });
+  await until("the page says that it is away", isState(page, "reconnecting"));
+  await service.up();
+  await until("the run is known to have been interrupted", async () => (await statusOf(page)) === "failed", 40);
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
 test("a list that nobody touches follows what happens, also after the service was away", async () => {
   const page = await open(browser, service, `/workspaces/${workspace}/runs`);
   await page.locator("[data-run]").first().waitFor();
@@ -91,12 +118,12 @@ test("a list that nobody touches follows what happens, also after the service wa
   await until("the new run is in the list", async () => (await page.locator(`[data-run="${run}"]`).count()) === 1, 15);
   await until("it succeeds there", async () => (await status(run)) === "succeeded", 30);
   await service.stop();
-  await until("the page says that it is away", async () => (await liveOf(page)).state === "reconnecting");
+  await until("the page says that it is away", isState(page, "reconnecting"));
   await service.up();
   const next = await service.run(workspace, configuration, "print x\n", "second.txt");
   await until("what happened meanwhile is there", async () => (await page.locator(`[data-run="${next}"]`).count()) === 1, 30);
   await until("and how it ended", async () => (await status(next)) === "succeeded", 30);
-  await until("it is live again", async () => (await liveOf(page)).state === "live");
+  await until("it is live again", isState(page, "live"));
   // Every row is as the interface has it.
   const found = await service.get(`workspaces/${workspace}/runs?perPage=100`);
   assert.equal(Number(await page.locator("[data-total]").getAttribute("data-total")), found.total);

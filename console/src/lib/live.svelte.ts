@@ -13,6 +13,8 @@ export interface Watcher {
 
 export const live = $state({ state: "idle" as LiveState, since: Date.now(), connections: 0, tabs: 1 });
 
+const AGAIN_MS = 2_000;
+
 interface Endpoint { postMessage(message: ToWorker): void }
 
 const watchers = new Map<string, Set<Watcher>>();
@@ -20,41 +22,61 @@ const waiting = new Map<string, { events: StreamEvent[]; last: number }>();
 let endpoint: Endpoint | undefined;
 let isScheduled = false;
 
+type Hear = (message: MessageEvent<FromWorker>) => void;
+
+function worker(hear: Hear, fail: () => void): Endpoint {
+  if (typeof SharedWorker === "function") {
+    const shared = new SharedWorker(new URL("./live.worker.ts", import.meta.url), { type: "module", name: "ade" });
+    shared.port.onmessage = hear;
+    shared.onerror = fail;
+    return shared.port;
+  }
+  const own = new Worker(new URL("./live.worker.ts", import.meta.url), { type: "module", name: "ade" });
+  own.onmessage = hear;
+  own.onerror = fail;
+  return own;
+}
+
+/** What is said before the worker has answered waits for that: its script comes from a service that may be away. */
 function connect(): Endpoint {
   const tab = crypto.randomUUID();
-  let made: Endpoint;
-  if (typeof SharedWorker === "function") {
-    const worker = new SharedWorker(new URL("./live.worker.ts", import.meta.url), { type: "module", name: "ade" });
-    worker.port.onmessage = receive;
-    made = worker.port;
-  } else {
-    const worker = new Worker(new URL("./live.worker.ts", import.meta.url), { type: "module", name: "ade" });
-    worker.onmessage = receive;
-    made = worker;
-  }
-  // What is said before the worker knows the tab waits for that.
   const said: ToWorker[] = [];
+  let made: Endpoint | undefined;
   let isOpen = false;
-  const say = (message: ToWorker): void => void (isOpen ? made.postMessage(message) : said.push(message));
-  const open = (): void => {
-    made.postMessage({ do: "open", tab });
+  const say = (message: ToWorker): void => void (isOpen ? made?.postMessage(message) : said.push(message));
+  const hear: Hear = (message) => {
     isOpen = true;
-    for (const message of said) made.postMessage(message);
+    for (const message of said.splice(0)) made?.postMessage(message);
+    receive(message);
+  };
+  const begin = (): void => {
+    made = worker(hear, () => {
+      if (isOpen) return;
+      beAway();
+      setTimeout(begin, AGAIN_MS);
+    });
+    made.postMessage({ do: "open", tab });
   };
   // Held until the tab is gone; the worker learns of that by getting it.
   if (navigator.locks) {
     void navigator.locks.request(`ade.tab.${tab}`, () => {
-      open();
+      begin();
       return new Promise(() => {});
     });
   } else {
-    open();
+    begin();
   }
   window.addEventListener("online", () => say({ do: "retry" }));
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && live.state !== "live") say({ do: "retry" });
   });
   return { postMessage: say };
+}
+
+function beAway(): void {
+  if (live.state === "reconnecting") return;
+  live.state = "reconnecting";
+  live.since = Date.now();
 }
 
 function receive({ data }: MessageEvent<FromWorker>): void {
