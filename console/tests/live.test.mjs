@@ -211,10 +211,11 @@ test("lines are found in the whole log, filtered, linked to, and shown among the
   const page = await open(browser, service, `/runs/${run}`);
   await page.locator(".ansi-red", { hasText: "red" }).waitFor();
   await page.keyboard.press("/");
-  await page.keyboard.type("needle");
+  await page.keyboard.type("NEEDLE");
   await page.keyboard.press("Enter");
   await page.locator('[data-lines="5"]').waitFor();
-  assert.match(page.url(), /find=needle/);
+  assert.match(page.url(), /find=NEEDLE/);
+  assert.deepEqual([...new Set(asked)], ["NEEDLE"], "the service has looked for it");
   const lines = await linesOf(page);
   assert.deepEqual(lines.map(([, text]) => text), [7, 1007, 2007, 3007, 4007].map((n) => `row ${n} needle`));
   // The number of a line that was found leads to it among the others.

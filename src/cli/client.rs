@@ -11,7 +11,7 @@ use futures_util::stream::LocalBoxStream;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::text::printable;
+use crate::domain::text::printable;
 use crate::workflow::Fault;
 
 const BODY_MAX: usize = 256 << 20;

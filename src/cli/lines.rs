@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::exec;
-use super::text::{printable, seconds};
+use super::text::seconds;
+use crate::domain::text::printable;
 
 /// Name of the phase, and whether it starts.
 pub fn phase_of(event: &Value) -> Option<(String, bool)> {

@@ -14,9 +14,9 @@ use super::progress::Progress;
 use super::report::Report;
 use super::service::attach_or_start;
 use super::signals::Signals;
-use super::text::printable;
 use crate::config::Settings;
 use crate::domain::configuration::DEFAULT_WORKSPACE;
+use crate::domain::text::printable;
 use crate::files::Dir;
 use crate::telemetry;
 

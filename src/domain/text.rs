@@ -20,6 +20,27 @@ pub fn json_length(text: &str) -> usize {
     text.bytes().map(escaped).sum::<usize>() + 2
 }
 
+/// Without escape sequences and other controls: what a child wrote must not steer the terminal.
+pub fn printable(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            // A sequence ends with its first byte from `@` to `~`, the `[` of the introducer aside.
+            '\u{1b}' => {
+                let introduced = characters.next() == Some('[');
+                if introduced {
+                    characters.by_ref().find(|character| ('@'..='~').contains(character));
+                }
+            }
+            '\t' => plain.push(' '),
+            control if control.is_control() => {}
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
 /// A word that programs compare, such as an error's code: a letter, then letters, digits, `_`, `-` or `.`, at most 64.
 pub fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
@@ -52,6 +73,12 @@ mod tests {
         assert_eq!(clipped("short", 5), "short");
         assert_eq!(clipped("longer", 5), "lo\u{2026}");
         assert_eq!(clipped("\u{e4}\u{e4}\u{e4}\u{e4}", 6), "\u{e4}\u{2026}");
+    }
+
+    #[test]
+    fn a_childs_line_cannot_steer_the_terminal() {
+        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m\u{7}\tx\u{1b}[2J"), "red x");
+        assert_eq!(printable("cut \u{1b}["), "cut ");
     }
 
     #[test]

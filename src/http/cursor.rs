@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 
 use super::accept::preferred;
-use super::filter::Filter;
+use super::filter::{Asked, Filter};
 use super::positions::Positions;
 use super::problem::{Code, FieldError, Problem};
 use super::query::{RawQuery, number};
@@ -79,7 +79,7 @@ impl EventsRequest {
             follow: query.flag("follow")?,
         };
         query.finish(
-            "after_sequence, from_sequence, last_event_id, tail, stream, format, event_names, types, scope, level, limit, wait, follow",
+            "after_sequence, from_sequence, last_event_id, tail, stream, format, event_names, types, scope, level, contains, limit, wait, follow",
         )?;
         Ok(parsed)
     }
@@ -110,7 +110,7 @@ impl ManyRequest {
             names: event_names(&mut query)?,
             filter: filter(&mut query)?,
         };
-        query.finish("stream, last_event_id, tail, event_names, types, scope, level")?;
+        query.finish("stream, last_event_id, tail, event_names, types, scope, level, contains")?;
         Ok(parsed)
     }
 
@@ -181,7 +181,12 @@ fn positions(said: &[(String, String)]) -> Result<Positions, Problem> {
 }
 
 fn filter(query: &mut RawQuery) -> Result<Option<Filter>, Problem> {
-    Filter::parse(query.take("types")?, query.take("scope")?, query.take("level")?)
+    Filter::parse(Asked {
+        types: query.take("types")?,
+        scope: query.take("scope")?,
+        level: query.take("level")?,
+        contains: query.take("contains")?,
+    })
 }
 
 fn chosen_form(request: &HttpRequest, query: &mut RawQuery, fixed: Option<Form>) -> Result<Form, Problem> {
@@ -306,6 +311,7 @@ mod tests {
             ("/?limit=0", "limit"),
             ("/?foo=1", "foo"),
             ("/?level=loud", "level"),
+            ("/?contains=", "contains"),
             ("/?tail=1&tail=2", "tail"),
             ("/?format=sse&format=sse", "format"),
         ] {

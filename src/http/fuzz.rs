@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
 
 use super::cursor::{EventsRequest, ManyRequest};
-use super::filter::Filter;
+use super::filter::{Asked, Filter};
 use super::peer::{Client, TrustedProxies};
 use super::positions::Positions;
 use super::respond::disposition::{attachment, file_name};
@@ -66,7 +66,7 @@ pub fn start_positions(bytes: &[u8]) {
     }
 }
 
-/// Types, scope and level, each a line, and then the line of an event. The end of a stream passes every filter.
+/// Types, scope and level, each a line, and then the line of an event; the types are looked for as a text, too. The end of a stream passes every filter.
 pub fn event_filters(bytes: &[u8]) {
     let (types, rest) = first_line(bytes);
     let (scope, rest) = first_line(rest);
@@ -74,9 +74,12 @@ pub fn event_filters(bytes: &[u8]) {
     let text = |bytes: &[u8]| Some(String::from_utf8_lossy(bytes).into_owned()).filter(|text| !text.is_empty());
     let name = codec::raw_type(event);
     let _ = codec::decode(event);
-    let Ok(Some(filter)) = Filter::parse(text(types), text(scope), text(level)) else { return };
-    for kind in [StreamKind::RUN, StreamKind::BUILD, StreamKind::EXECUTION, StreamKind::FEED] {
-        assert!(filter.passes(kind, event) || !kind.is_terminal(name));
+    let labels = Asked { types: text(types), scope: text(scope), level: text(level), contains: None };
+    let search = Asked { contains: text(types), ..Asked::default() };
+    for filter in [labels, search].into_iter().filter_map(|asked| Filter::parse(asked).ok().flatten()) {
+        for kind in [StreamKind::RUN, StreamKind::BUILD, StreamKind::EXECUTION, StreamKind::FEED] {
+            assert!(filter.passes(kind, event) || !kind.is_terminal(name));
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Chunk {
     }
 
     /// How many bytes of lines.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Live { batch, from, to } => {
                 let start = if *from == 0 { 0 } else { batch.ends[from - 1] };

@@ -395,6 +395,11 @@ fn builds_are_listed_and_belong_to_their_configuration() {
     let build = app.build(&one, &json!({}));
     assert_eq!(app.list_builds(&one), std::slice::from_ref(&build));
     assert_eq!(app.list_builds(&two).len(), 0);
+    let all = |workspace: &str, query: &str| {
+        app.get(&format!("/api/v1/workspaces/{workspace}/builds?{query}")).expect(200).json()["items"].clone()
+    };
+    assert_eq!(all(&one.workspace, ""), json!([build]));
+    assert_eq!((all(&one.workspace, "status=failed"), all(&two.workspace, "")), (json!([]), json!([])));
     assert_eq!(app.get(&format!("{}?status=failed", one.builds())).expect(200).json()["total"], 0);
     let crossed = format!("/api/v1/workspaces/{}/configurations/{}/builds", two.workspace, one.configuration);
     app.get(&crossed).problem(404, "not_found");

@@ -126,3 +126,55 @@ fn no_frame_lacks_data_where_an_event_can_carry_the_position() {
         assert!(end.ends_with(&last.to_string()), "{target}: {end}");
     }
 }
+
+#[test]
+fn a_text_is_found_on_every_transport_whatever_its_case_and_its_colours() {
+    let app = TestApp::start();
+    let project = app.project();
+    let script = json!([
+        ["say", "\u{1b}[1mThe NEE\u{1b}[0mDLE is red"], ["complain", "a needle"], ["say", "nothing"],
+        ["event", {"type": "run.note", "payload": {"message": "needle"}}], ["say", "50% needles & \u{c4}\"s"],
+    ]);
+    let run = app.run(&project, &script);
+    let target = format!("/api/v1/runs/{}/events", run["id"].as_str().unwrap());
+    let found = |filter: &str| -> Vec<String> {
+        let events = on_every_transport(&app, &target, filter);
+        let (end, lines) = events.split_last().unwrap();
+        assert_eq!(kind(end), "run.completed", "{filter}");
+        assert!(lines.iter().all(|event| kind(event) == "console.line"), "{filter}: {lines:?}");
+        lines.iter().map(|event| event["payload"]["message"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut all = found("contains=Needle");
+    // Two pipes.
+    all.sort();
+    assert_eq!(all, ["\u{1b}[1mThe NEE\u{1b}[0mDLE is red", "50% needles & \u{c4}\"s", "a needle"]);
+    assert_eq!(found("contains=needle&level=warn"), ["a needle"]);
+    assert_eq!(found("contains=needle&scope=build"), [""; 0]);
+    assert_eq!(found("contains=50%25%20needles%20%26%20%C3%A4%22"), ["50% needles & \u{c4}\"s"]);
+    assert_eq!(found("contains=run.note"), [""; 0], "only texts are looked at");
+    for refused in ["contains=", &format!("contains={}", "x".repeat(501)), "contains=a&contains=b"] {
+        app.get(&format!("{target}?{refused}")).expect(400);
+    }
+}
+
+/// A page that looks for what is nowhere ends all the same, and says where the next one begins.
+#[test]
+fn a_search_through_a_long_log_is_cut_into_pages() {
+    let app = TestApp::start();
+    let project = app.project();
+    let run =
+        app.run(&project, &json!([["say", "the first needle"], ["emit", 20_000, 1000], ["say", "the last needle"]]));
+    let (id, last) = (run["id"].as_str().unwrap(), run["last_sequence"].as_u64().unwrap());
+    let (mut after, mut found, mut pages) = (0, Vec::new(), 0);
+    while after < last {
+        let target = format!("/api/v1/runs/{id}/events?contains=NEEDLE&after_sequence={after}&wait=30");
+        let page = app.get(&target).expect(200).json();
+        let next = page["next_after_sequence"].as_u64().unwrap();
+        assert!(next > after && page["last_sequence"] == last, "{page}");
+        after = next;
+        found.extend(page["items"].as_array().unwrap().iter().map(|event| event["payload"]["message"].clone()));
+        pages += 1;
+    }
+    assert_eq!(found, [json!("the first needle"), json!("the last needle"), Value::Null]);
+    assert!((3..6).contains(&pages), "{pages} pages of some 24 MB");
+}

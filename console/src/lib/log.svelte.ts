@@ -6,7 +6,6 @@
 // (four bytes each), and the rows are read by page all the same.
 
 import { get, Problem, query } from "./api";
-import { stripAnsi } from "./ansi";
 import type { EventPage, StreamEvent } from "./types";
 
 export const PAGE = 250;
@@ -141,12 +140,9 @@ export class Log {
     const mine = new AbortController();
     this.#loading.set(page, mine);
     try {
-      // With a text one answer may have few of the page's rows, since the service passes more than the page shows.
-      for (let round = 0; round < 40 && !this.#isWhole(page, this.#pages.get(page)); round += 1) {
-        await this.#read(page, mine.signal);
-        if (mine.signal.aborted) return;
-        if (!this.filter.text) break;
-      }
+      // One answer of a search may end before the page does: the service looks through so much of a log for each.
+      while (!mine.signal.aborted && (await this.#read(page, mine.signal)));
+      if (mine.signal.aborted) return;
       this.error = undefined;
       this.#forget();
       this.version += 1;
@@ -161,21 +157,22 @@ export class Log {
     }
   }
 
-  /** Reads from the first row that a page lacks. */
-  async #read(page: number, signal: AbortSignal): Promise<void> {
+  /** Reads from the first row that a page lacks; says whether there is more to read. */
+  async #read(page: number, signal: AbortSignal): Promise<boolean> {
     const rows = this.#pages.get(page);
     const length = Math.min(PAGE, this.count - page * PAGE);
     let lacking = 0;
-    while (rows && lacking < length - 1 && rows[lacking]) lacking += 1;
+    while (rows && lacking < length && rows[lacking]) lacking += 1;
+    if (lacking === length) return false;
     const first = page * PAGE + lacking;
-    const at = { from_sequence: this.sequenceOf(first), limit: this.filter.text ? SCAN : length - lacking };
-    const path = `${this.path}/events${query({ ...at, ...this.#parameters() })}`;
-    const found = await get<EventPage>(path, signal);
-    if (signal.aborted) return;
+    const at = { from_sequence: this.sequenceOf(first), limit: length - lacking };
+    const found = await get<EventPage>(`${this.path}/events${query({ ...at, ...this.#parameters() })}`, signal);
+    if (signal.aborted) return false;
     for (const event of found.items) {
       const index = this.indexOf(event.sequence);
       if (Math.floor(index / PAGE) === page) this.#put(index, rowOf(event));
     }
+    return this.row(first) !== undefined && !this.#isWhole(page, this.#pages.get(page));
   }
 
   #put(index: number, row: Row): void {
@@ -197,17 +194,16 @@ export class Log {
 
   #parameters(): Record<string, string | undefined> {
     if (!isFiltered(this.filter)) return {};
-    const { level, scope } = this.filter;
-    return { types: "console.line", level: level || undefined, scope: scope || undefined };
+    const { level, scope, text } = this.filter;
+    return { types: "console.line", level, scope, contains: text };
   }
 
-  /** Looks through what the filter has not seen. */
+  /** Has the service look through what the filter has not seen. */
   async #scanOn(): Promise<void> {
     if (this.#scan) return;
     const mine = new AbortController();
     this.#scan = mine;
     this.isScanning = true;
-    const wanted = this.filter.text.toLowerCase();
     try {
       while (this.scanned < this.last && !mine.signal.aborted) {
         const at = { after_sequence: this.scanned, limit: SCAN };
@@ -216,9 +212,7 @@ export class Log {
         if (mine.signal.aborted) return;
         for (const event of found.items) {
           if (event.type !== "console.line") continue;
-          if (wanted && !stripAnsi(textOf(event)).toLowerCase().includes(wanted)) continue;
           const index = this.#numbers.push(event.sequence);
-          // The rows of a search without a parameter of the service's are only here.
           if (index < PAGES * PAGE) this.#put(index, rowOf(event));
         }
         this.scanned = Math.max(found.next_after_sequence, this.scanned + 1);

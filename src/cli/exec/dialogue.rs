@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::typed::{self, keys, yes_or_no};
-use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::question::{AnswerType, Question};
+use crate::domain::text::printable;
 use crate::workflow::Fault;
 
 /// What is asked, and how far the answer has come.

@@ -16,9 +16,9 @@ use crate::cli::follow::{Follower, Received, Target};
 use crate::cli::output::{print_line, prompt};
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
-use crate::cli::text::printable;
 use crate::domain::progress::{Pending, PendingKind};
 use crate::domain::status::ExecutionStatus;
+use crate::domain::text::printable;
 use crate::event::codec;
 use crate::summary::{ExecutionFold, Fact};
 

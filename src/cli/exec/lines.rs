@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::cli::text::printable;
 use crate::cli::text::seconds;
+use crate::domain::text::printable;
 
 /// Which step an event is of: `plan`, or `plan R-1` for an item.
 pub fn step_of(event: &Value) -> Option<String> {

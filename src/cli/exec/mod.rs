@@ -17,11 +17,11 @@ use super::client::{ApiClient, percent_encoded};
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
 use super::service::attach;
-use super::text::printable;
 use super::workflows::Place;
 use crate::config::Settings;
 use crate::domain::ExecutionId;
 use crate::domain::status::ExecutionStatus;
+use crate::domain::text::printable;
 use crate::telemetry;
 
 pub use lines::{line_of, phase_of};

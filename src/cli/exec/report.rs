@@ -4,9 +4,9 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::dialogue::{name, question_lines, questions};
-use crate::cli::text::printable;
 use crate::cli::text::seconds;
 use crate::domain::progress::{DocumentRef, Pending, PendingKind, Product, Progress, StepKey};
+use crate::domain::text::printable;
 
 pub fn table(progress: &Progress) -> String {
     let mut table = Table::new();

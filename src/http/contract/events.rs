@@ -5,11 +5,12 @@ use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Ref, Schema, Type};
 
-use super::kinds::{flag, number, text, words};
+use super::kinds::{flag, number, text, text_of, words};
 use super::operation::{Named, Operation};
 use crate::domain::{BuildId, ConfigurationId, EventId, ExecutionId, RunId, StreamKind, WorkspaceId};
 use crate::event::Source;
 use crate::event::payload::{build, execution, run};
+use crate::http::filter::MAX_TEXT;
 use crate::http::problem::Code;
 use crate::http::respond::ndjson;
 
@@ -268,6 +269,11 @@ impl Operation {
         self.query("types", text(), "Types with commas between them; one that ends in `*` is a prefix.")
             .query("scope", words(&["build", "run"]), "Of console lines, and of types by their first part.")
             .query("level", words(&["debug", "info", "warn", "error"]), "Of console lines, at least.")
+            .query(
+                "contains",
+                text_of(1, MAX_TEXT),
+                "Console lines whose text, as a terminal shows it, has this, whatever its case.",
+            )
             .query("event_names", words(&["constant", "typed"]), "Of frames: what `event:` says.")
     }
 

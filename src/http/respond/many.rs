@@ -215,6 +215,7 @@ mod tests {
     fn body(positions: &[u64], filter: Option<Filter>) -> ManyBody {
         let lane =
             |&position| Lane { id: StreamId::from(RunId::generate()), kind: StreamKind::RUN, position, follow: None };
+    use crate::http::filter::Asked;
         ManyBody::new(positions.iter().map(lane).collect(), EventNames::Constant, filter)
     }
 
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_filtered_out_moves_the_position() {
-        let filter = Filter::parse(Some("run.*".into()), None, None).unwrap();
+        let filter = Filter::parse(Asked { types: Some("run.*".into()), ..Asked::default() }).unwrap();
         let mut body = body(&[0, 5], filter);
         body.rest = Some(Rest { lane: 0, lines: line(1).into() });
         assert_eq!(body.frames(), None);

@@ -9,6 +9,7 @@ use super::work::{self, respond_created};
 use super::workspaces::workspace;
 use crate::domain::build::Build;
 use crate::domain::list::{BUILDS, Within};
+use crate::domain::principal::Principal;
 use crate::domain::sequence::Start;
 use crate::domain::work::Work as _;
 use crate::domain::{ConfigurationId, WorkspaceId};
@@ -35,7 +36,14 @@ pub fn mount(routes: &mut Routes) {
                     .or_its_stream()
                     .refuses(&[Code::SafeModeEnabled, Code::Draining, Code::LogUnavailable, Code::BuildsUnavailable])
             })
-            .read(list, |op| op.named("list_builds", "List the builds of a configuration.").lists::<Build>(&BUILDS))
+            .read(list_of_configuration, |op| {
+                op.named("list_builds", "List the builds of a configuration.").lists::<Build>(&BUILDS)
+            })
+        })
+        .at("/workspaces/{workspace}/builds", |at| {
+            at.read(list_of_workspace, |op| {
+                op.named("list_workspace_builds", "List the builds of a workspace.").lists::<Build>(&BUILDS)
+            })
         })
         .with(work::mount::<Build>);
 }
@@ -85,7 +93,7 @@ async fn ended(registry: &RegistryHandle, build: &Build) {
 }
 
 async fn configuration(
-    principal: &crate::domain::principal::Principal,
+    principal: &Principal,
     registry: &RegistryHandle,
     (workspace_id, id): (WorkspaceId, ConfigurationId),
 ) -> Result<ConfigurationId, Problem> {
@@ -95,7 +103,7 @@ async fn configuration(
     found.map(|found| found.id).ok_or_else(|| Problem::not_found("the configuration"))
 }
 
-async fn list(
+async fn list_of_configuration(
     Viewer(principal): Viewer,
     registry: Registry,
     path: web::Path<(WorkspaceId, ConfigurationId)>,
@@ -103,7 +111,27 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let configuration_id = configuration(&principal, &registry, *path).await?;
     let within = Within { configuration_id: Some(configuration_id), ..Within::default() };
-    let (store, query) = (registry.store(), RawQuery::read(&request)?);
+    list(&principal, &registry, within, &request).await
+}
+
+async fn list_of_workspace(
+    Viewer(principal): Viewer,
+    registry: Registry,
+    id: web::Path<WorkspaceId>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let workspace_id = workspace(&registry, &principal, *id).await?;
+    let within = Within { workspace_id: Some(workspace_id), ..Within::default() };
+    list(&principal, &registry, within, &request).await
+}
+
+async fn list(
+    principal: &Principal,
+    registry: &RegistryHandle,
+    within: Within,
+    request: &HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let (store, query) = (registry.store(), RawQuery::read(request)?);
     let refresh = async |builds: &mut [Build]| registry.look_at_venvs(builds).await;
     lists::respond_refreshed::<Build>(store, &principal.workspaces, &BUILDS, within, query, refresh).await
 }
