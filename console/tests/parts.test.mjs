@@ -114,7 +114,7 @@ test("of a flood of lines a tab gets the last ones, and of everything else all",
     const hub = new Hub();
     hub.open("t", { postMessage: (message) => message.is === "events" && got.push(message) });
     hub.take("t", { do: "watch", stream: "run_1", after: 1 });
-    await new Promise((then) => setTimeout(then, 600));
+    while (got.at(-1)?.last !== 3001) await new Promise((then) => setTimeout(then, 5));
     hub.close("t");
     const events = got.flatMap((it) => it.events);
     const numbers = events.map((it) => it.sequence);
@@ -123,7 +123,7 @@ test("of a flood of lines a tab gets the last ones, and of everything else all",
     assert.equal(events.filter((it) => it.type === "run.phase.started").length, 30);
     assert.ok(events.filter((it) => it.type === "console.line").length < 1700);
     assert.equal(got.at(-1).last, 3001);
-    assert.deepEqual(asked[0], [["run_1"], "run_1:0"], "the last event is asked for again, so that something comes at once");
+    assert.deepEqual(asked[0], [["run_1"], "run_1:1"]);
   } finally {
     globalThis.fetch = real;
   }

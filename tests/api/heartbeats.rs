@@ -104,3 +104,28 @@ fn the_first_frame_of_an_initially_silent_stream_is_its_first_event() {
     assert!(frames[0].retry.is_some() && frames[0].data.is_some() && frames[0].id == Some(last + 1), "{:?}", frames[0]);
     assert!(frames[1..].iter().all(|frame| frame.retry.is_none()));
 }
+
+/// There is no heartbeat for ten minutes.
+#[test]
+fn a_reader_for_whom_there_is_nothing_yet_is_told_so_at_once() {
+    let app = TestApp::with(&[("ADE_SSE_HEARTBEAT", "600s")]);
+    let project = app.project();
+    let run = app.held_run(&project);
+    let last = app.show_run(&run)["last_sequence"].as_u64().unwrap();
+    for target in [
+        format!("/api/v1/runs/{run}/events/stream?after_sequence={last}"),
+        format!("/api/v1/runs/{run}/events/stream?types=nothing"),
+        format!("/api/v1/events/stream?stream={run}&last_event_id={run}:{last}"),
+        format!("/api/v1/events/stream?stream={run}&types=nothing"),
+        format!("/api/v1/workspaces/{}/events?format=sse&tail=0", project.workspace),
+    ] {
+        let beat = app.stream(&Request::get(&target)).frame().unwrap();
+        assert!(beat.is_comment && beat.id.is_none() && beat.data.is_none(), "{target}: {beat:?}");
+    }
+    // Whoever is told something needs no more.
+    let mut told = app.stream(&Request::get(format!("/api/v1/runs/{run}/events/stream")));
+    assert!((1..=last).all(|sequence| told.frame().unwrap().id == Some(sequence)));
+    app.touch("go");
+    app.finish_run(&run);
+    assert!(told.frames().iter().all(|frame| !frame.is_comment));
+}

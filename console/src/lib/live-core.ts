@@ -126,9 +126,8 @@ export class Hub {
     }
   }
 
-  /** From the last event that is known, once more: so something comes at once, and tells that the connection stands. */
   #begin({ stream, last, closed: { signal } }: Watch): Following {
-    const start = last === undefined ? { tail: 0 } : { after: Math.max(0, last - 1) };
+    const start = last === undefined ? { tail: 0 } : { after: last };
     return this.#connection.follow(stream, { ...start, signal });
   }
 

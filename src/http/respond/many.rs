@@ -66,6 +66,8 @@ struct ManyBody {
     filter: Option<Filter>,
     /// Events since the client last received its position.
     untold: u64,
+    /// Something has been sent.
+    is_answered: bool,
     /// The first block has been sent.
     is_open: bool,
     ended: bool,
@@ -81,6 +83,7 @@ impl MessageBody for ManyBody {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         let body = self.get_mut();
         let bytes = ready!(body.poll_open(context));
+        body.is_answered = true;
         // What is sent of one stream breaks the silence of all.
         body.lanes.iter_mut().filter_map(|lane| lane.follow.as_mut()).for_each(Follow::sent);
         Poll::Ready(bytes.map(Ok))
@@ -89,7 +92,7 @@ impl MessageBody for ManyBody {
 
 impl ManyBody {
     fn new(lanes: Vec<Lane>, names: EventNames, filter: Option<Filter>) -> Self {
-        Self { lanes, next: 0, rest: None, names, filter, untold: 0, is_open: false, ended: false }
+        Self { lanes, next: 0, rest: None, names, filter, untold: 0, is_answered: false, is_open: false, ended: false }
     }
 
     fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -105,6 +108,7 @@ impl ManyBody {
                     Poll::Ready((_, Item::Heartbeat)) => return Poll::Ready(Some(COMMENT)),
                     Poll::Ready((lane, Item::End(end))) => self.end(lane, end),
                     Poll::Pending if self.untold >= SILENT_EVENTS && self.is_caught_up() => Some(self.bare_id()),
+                    Poll::Pending if !self.is_answered && self.is_caught_up() => return Poll::Ready(Some(COMMENT)),
                     Poll::Pending => return Poll::Pending,
                 },
             };
@@ -211,11 +215,11 @@ impl ManyBody {
 mod tests {
     use super::*;
     use crate::domain::{RunId, WorkspaceId};
+    use crate::http::filter::Asked;
 
     fn body(positions: &[u64], filter: Option<Filter>) -> ManyBody {
         let lane =
             |&position| Lane { id: StreamId::from(RunId::generate()), kind: StreamKind::RUN, position, follow: None };
-    use crate::http::filter::Asked;
         ManyBody::new(positions.iter().map(lane).collect(), EventNames::Constant, filter)
     }
 

@@ -4,6 +4,9 @@
 //! `Last-Event-ID` is exactly what it has; control frames and comments carry none. A block without data is not sent
 //! where an event can say the same: some clients take it for an event. What is left is a bare `id`, for a reader who
 //! has everything and has been shown none of many events.
+//!
+//! A reader for whom there is nothing yet gets a comment at once: it tells that nothing is left to be read, and whatever
+//! is between that keeps a head until something comes behind it lets the head go.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -29,7 +32,16 @@ pub fn respond(follow: Follow, kind: StreamKind, names: EventNames, filter: Opti
     if follow.is_finished() {
         return HttpResponse::NoContent().finish();
     }
-    response(SseBody { sent: follow.position(), follow, kind, names, filter, is_open: false, ended: false })
+    response(SseBody {
+        sent: follow.position(),
+        follow,
+        kind,
+        names,
+        filter,
+        is_answered: false,
+        is_open: false,
+        ended: false,
+    })
 }
 
 /// An event stream with this body.
@@ -42,7 +54,8 @@ pub(super) fn response(body: impl MessageBody + 'static) -> HttpResponse {
         .body(body)
 }
 
-/// A heartbeat. It is a line and no block: to some clients a blank line behind a comment is an event without data.
+/// A heartbeat, and the beginning of an answer that has nothing to say yet. It is a line and no block: to some clients a
+/// blank line behind a comment is an event without data.
 pub(super) const COMMENT: Bytes = Bytes::from_static(b":\n");
 
 struct SseBody {
@@ -52,6 +65,8 @@ struct SseBody {
     filter: Option<Filter>,
     /// The last position that the client received.
     sent: u64,
+    /// Something has been sent.
+    is_answered: bool,
     /// The first block has been sent.
     is_open: bool,
     ended: bool,
@@ -70,6 +85,7 @@ impl MessageBody for SseBody {
             return Poll::Ready(None);
         }
         let bytes = ready!(body.poll_open(context));
+        body.is_answered = true;
         body.follow.sent();
         Poll::Ready(bytes.map(Ok))
     }
@@ -97,6 +113,7 @@ impl SseBody {
                     control_frame(End::Halted(Halt::Degraded)).map(Bytes::from_static)
                 }
                 Poll::Pending if self.is_untold() && self.follow.is_caught_up() => Some(self.bare_id()),
+                Poll::Pending if !self.is_answered && self.follow.is_caught_up() => return Poll::Ready(Some(COMMENT)),
                 Poll::Pending => return Poll::Pending,
             };
             if let Some(block) = block {
