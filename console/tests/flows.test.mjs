@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { drop, FIXTURES, launch, open, Service, statusOf, until } from "./support.mjs";
+import { drop, FIXTURES, launch, open, ROOT, Service, statusOf, until } from "./support.mjs";
 
 let browser;
 before(async () => (browser = await launch()));
@@ -103,11 +103,89 @@ test("the questions of a step are answered, and the execution goes on to its end
     await page.getByRole("tab", { name: "Costs" }).click();
     const costs = await service.get(`telemetry/executions/${execution}/costs`);
     await until("the sum is the ledger's", async () => (await page.locator("[data-total-cost]").getAttribute("data-total-cost")) === costs.total_cost_usd);
+    // What a call was told is shown on demand.
+    const workflow = await service.get(`workflows/brief-to-plan?workspace_id=${workspace}`);
+    await page.getByRole("region", { name: "Calls" }).getByRole("button", { name: "summary" }).first().click();
+    const call = page.getByRole("dialog", { name: "A call for summary" });
+    assert.equal(await call.getByRole("region", { name: "Role" }).locator("pre").innerText(), workflow.prompts.roles.editor);
+    assert.equal(await call.getByRole("region", { name: "Task" }).locator("pre").innerText(), workflow.prompts.tasks.summary);
+    await page.keyboard.press("Escape");
+    await call.waitFor({ state: "detached" });
     await page.getByRole("tab", { name: "Documents" }).click();
     const documents = await service.get(`documents?workspace_id=${workspace}&execution_id=${execution}&perPage=200`);
     await until("every document is listed", async () => (await page.locator("#panel tbody tr").count()) === documents.total);
     await page.locator("#panel tbody a").first().click();
     await page.getByRole("list", { name: "Content" }).getByRole("listitem").first().waitFor();
+    await page.goto(`${service.url}/workspaces/${workspace}/costs`);
+    await page.getByRole("button", { name: "brief-to-plan" }).click();
+    const stats = await service.get(`telemetry/workflows/brief-to-plan/stats?workspace_id=${workspace}`);
+    const rates = page.getByRole("region", { name: "Executions of brief-to-plan" });
+    assert.equal(await rates.locator("[data-executions]").getAttribute("data-executions"), String(stats.executions.total));
+    assert.equal(await rates.locator("[data-clarification-rate]").innerText(), "100.0 %");
+    assert.equal(await rates.locator("[data-retry-rate]").innerText(), "0.0 %");
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("a step's document is sent back with a comment, written anew, and accepted", async () => {
+  const service = await Service.start();
+  try {
+    const workspace = await service.workspace();
+    const definition = JSON.parse(readFileSync(join(ROOT, "src/assets/workflows/brief-to-plan.json"), "utf8"));
+    const [step] = definition.steps;
+    const steps = [{ ...step, allow_clarification: false, is_final: true, acceptance: { required: true } }];
+    definition.prompts.tasks.requirements = "Write the requirements that follow from the brief.";
+    await service.call("POST", `workflows?workspace_id=${workspace}`, { ...definition, workflow_id: "accepted", steps });
+    const body = { workspace_id: workspace, workflow_id: "accepted", scope_type: "project", scope_id: "7", input: { brief: { goal: "grow" } } };
+    const execution = (await service.call("POST", "executions", body)).execution_id;
+    const page = await open(browser, service, `/executions/${execution}`);
+    const decision = page.getByRole("region", { name: `Decision on ${step.step_id}` });
+    await decision.getByRole("link", { name: "Read requirements, version 1" }).waitFor();
+    await decision.getByLabel("Comment").fill("It says nothing of the costs.");
+    await decision.getByRole("button", { name: "Reject" }).click();
+    const second = decision.getByRole("link", { name: "Read requirements, version 2" });
+    await second.waitFor({ timeout: 30_000 });
+    const href = await second.getAttribute("href");
+    const [pending] = (await service.get(`executions/${execution}`)).pending;
+    assert.equal(href, `/documents/${pending.document.document_id}?version=2`);
+    await decision.getByRole("button", { name: "Accept" }).click();
+    await until("it has completed", async () => (await statusOf(page)) === "completed", 30);
+    const { items } = await service.get(`executions/${execution}/events?types=acceptance_given`);
+    const given = items.filter((it) => it.type === "acceptance_given").map(({ payload }) => [payload.accepted, payload.comment ?? null, payload.version]);
+    assert.deepEqual(given, [[false, "It says nothing of the costs.", 1], [true, null, 2]]);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  } finally {
+    await service.end();
+  }
+});
+
+test("a draft is published, and the builds of all configurations stand in one list", async () => {
+  const service = await Service.start();
+  try {
+    const { workspace, configuration } = await service.furnish();
+    const base = `workspaces/${workspace}/configurations`;
+    const draft = (await service.call("POST", base, { display_name: "Next", source: { type: "clone", configuration_id: configuration } })).id;
+    const page = await open(browser, service, `/${base}/${draft}`);
+    page.on("dialog", (dialog) => dialog.accept());
+    await page.getByRole("button", { name: "Publish" }).click();
+    await until("it is published", async () => (await statusOf(page)) === "published");
+    assert.equal((await service.get(`${base}/${draft}`)).status, "published");
+    assert.equal(await page.getByRole("button", { name: "Publish" }).count(), 0);
+
+    const other = (await service.call("POST", `${base}/${draft}/builds`, { options: { wait: true } })).id;
+    await page.goto(`${service.url}/workspaces/${workspace}/builds`);
+    await page.locator(`[data-build="${other}"]`).waitFor();
+    const all = await service.get(`workspaces/${workspace}/builds`);
+    const shown = () => page.locator("[data-build]").evaluateAll((links) => links.map((link) => link.dataset.build));
+    assert.deepEqual(await shown(), all.items.map((it) => it.id));
+    assert.equal(new Set(all.items.map((it) => it.configuration_id)).size, 2);
+    await page.getByLabel("Configuration").selectOption(configuration);
+    await until("only its own are left", async () => (await page.locator(`[data-build="${other}"]`).count()) === 0);
+    assert.deepEqual(await shown(), (await service.get(`${base}/${configuration}/builds`)).items.map((it) => it.id));
     assert.deepEqual(page.faults, []);
     await page.context().close();
   } finally {
@@ -254,7 +332,7 @@ test("somebody signs in and out, and a viewer sees nothing to write with", async
       await page.goto(service.url + path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       await until("nothing is being read any more", async () => (await page.getByText("Loading", { exact: true }).count()) === 0);
-      for (const name of ["Start a run", "Run again", "Cancel", "New configuration", "Activate", "Build anew", "Start an execution"]) {
+      for (const name of ["Start a run", "Run again", "Cancel", "New configuration", "Publish", "Activate", "Build anew", "Start an execution"]) {
         assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, `${name} on ${path}`);
       }
     }

@@ -49,7 +49,9 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   const body = options.body !== undefined ? JSON.stringify(options.body) : (options.form ?? options.text);
   const url = path.startsWith("/") ? path : `${API}/${path}`;
-  const answer = await fetch(url, { method, headers, body, signal: options.signal, credentials: "same-origin" }).catch(
+  // Nothing from a cache: what a browser keeps of a resource is as old as its `ETag`, which may stand for a part of it.
+  const asked: RequestInit = { method, headers, body, signal: options.signal, credentials: "same-origin", cache: "no-store" };
+  const answer = await fetch(url, asked).catch(
     (error: unknown) => {
       if (options.signal?.aborted) throw error;
       throw new Problem({ code: "offline", title: "Offline", status: 0, detail: "The service does not answer." });

@@ -69,3 +69,8 @@ export function shortId(id: string): string {
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${number(n)} ${n === 1 ? one : many}`;
 }
+
+/** Of a share between 0 and 1. */
+export function percent(share: number | null | undefined): string {
+  return share == null ? "–" : `${(share * 100).toFixed(1)} %`;
+}

@@ -7,9 +7,9 @@ import type { RunDiagnostics } from "@ade/client/schema";
 export type { Page };
 export type {
   ActorState, Actors, ApiKey, ApiKeyList, AuditPage, Build, Configuration, ConfigurationValidation,
-  Document as InputDocument, Execution, ExecutionCosts, ExecutionStatus, FileContent, FileListing, MaintenanceReport,
-  OutputList, Pending, Question, Readiness, Role, Run, RunStatus, SafeMode, Session, Step, UsageOfExecutions,
-  UsageSummary, WorkflowDocument, WorkflowDocumentItem, WorkflowItem, WorkflowList, Workspace,
+  Document as InputDocument, Execution, ExecutionCosts, ExecutionStatus, FileContent, FileListing, LlmCall,
+  MaintenanceReport, OutputList, Pending, Question, Readiness, Role, Run, RunStatus, SafeMode, Session, Step, UsageOfExecutions,
+  UsageSummary, WorkflowDocument, WorkflowDocumentItem, WorkflowItem, WorkflowList, WorkflowStats, Workspace,
 } from "@ade/client/schema";
 
 /** An event of any stream, before its type has been looked at. */
@@ -31,8 +31,11 @@ export interface Diagnostics extends Omit<RunDiagnostics, "engine" | "last_lines
 /** docs/WORKFLOWS.md */
 export interface StepDefinition {
   step_id: string; name?: string; description?: string; inputs?: string[]; optional_inputs?: string[]; output: string;
-  model?: string; is_final?: boolean;
+  model?: string; is_final?: boolean; role?: string; task_prompt?: string;
 }
+/** Texts by name, to which steps refer. */
+export interface WorkflowPrompts { roles?: Record<string, string>; tasks?: Record<string, string> }
+export interface WorkflowShown { name: string; revision: number; steps: StepDefinition[]; prompts?: WorkflowPrompts }
 
 export interface MappedColumn {
   field: string; header: string; source_column_index: number; score: number; is_required: boolean;
