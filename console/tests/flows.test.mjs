@@ -306,6 +306,15 @@ test("somebody signs in and out, and a viewer sees nothing to write with", async
 
     const page = await open(browser, service, `/runs/${run}`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    assert.equal(await page.getByRole("link", { name: /Sign in with/ }).count(), 0, "nobody else signs people in");
+    // As a service with a provider answers.
+    const provider = { name: "Acme <b>", begin: "/api/v1/session/oidc" };
+    await page.route("**/api/v1/session/providers", (route) => route.fulfill({ json: { items: [provider] } }));
+    await page.goto(`${service.url}/runs/${run}?tab=tables#L3`);
+    const link = page.getByRole("link", { name: "Sign in with Acme <b>" });
+    assert.equal(await link.getAttribute("href"), `/api/v1/session/oidc?return_to=${encodeURIComponent(`/runs/${run}?tab=tables#L3`)}`);
+    await page.unrouteAll();
+    await page.goto(`${service.url}/runs/${run}`);
     await page.getByLabel("API key").fill("ade_nonsense");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("alert").filter({ hasText: /./ }).waitFor();
