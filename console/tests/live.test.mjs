@@ -163,13 +163,17 @@ test("two tabs share one connection, and the one that is left keeps it", async (
   await second.context().close();
 });
 
-test("the service is away for a minute and comes back, and nothing has to be loaded anew", async () => {
+/** Seconds. */
+const AWAY = Number(process.env.AWAY ?? 60);
+
+test("the service is away for a while and comes back, and nothing has to be loaded anew", async () => {
   const run = await service.run(workspace, configuration, "print before\nsleep 600\n");
   const page = await open(browser, service, `/runs/${run}`);
   await page.getByText("before").waitFor({ timeout: 30_000 });
   await page.evaluate(() => (window.isTheSame = true));
   await service.kill();
-  await until("it is told, with how long", async () => /Reconnecting, [5-9]\d s/.test(await page.locator("[data-live]").innerText()), 75);
+  const told = async () => Number(/Reconnecting, (\d+) s/.exec(await page.locator("[data-live]").innerText())?.[1]);
+  await until("it is told, with how long", async () => (await told()) >= AWAY, AWAY + 20);
   await page.getByText("before").waitFor();
   await service.up();
   await until("it is found again", async () => (await statusOf(page)) === "failed", 30);
@@ -210,6 +214,8 @@ test("lines are found in the whole log, filtered, linked to, and shown among the
   const { last_sequence: last } = await service.finished(run);
   const page = await open(browser, service, `/runs/${run}`);
   await page.locator(".ansi-red", { hasText: "red" }).waitFor();
+  const asked = [];
+  page.on("request", (request) => request.url().includes("/events?") && asked.push(new URL(request.url()).searchParams.get("contains")));
   await page.keyboard.press("/");
   await page.keyboard.type("NEEDLE");
   await page.keyboard.press("Enter");

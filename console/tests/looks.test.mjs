@@ -73,6 +73,7 @@ const PAGES = [
   ["execution-costs", () => `/executions/${ids.execution}?tab=costs`, "By call"],
   ["document", () => `/documents/${ids.document}?against=1`, "differ"],
   ["costs", () => `/workspaces/${ids.workspace}/costs`, "By day"],
+  ["costs-rates", () => `/workspaces/${ids.workspace}/costs?workflow=brief-to-plan`, "Asked a person"],
   ["configurations", () => `/workspaces/${ids.workspace}/configurations`, "Roster"],
   ["configuration", () => `/workspaces/${ids.workspace}/configurations/${ids.configuration}`, "Export"],
   ["system", () => "/system", "Health"],
@@ -170,7 +171,7 @@ test("numbers and lists on the pages are the interface's", async () => {
   assert.deepEqual(await executions.locator("[data-execution]").evaluateAll((all) => all.map((it) => it.dataset.execution)), found.items.map((it) => it.execution_id));
 
   const builds = await at(`/workspaces/${ids.workspace}/builds`, "cache miss");
-  const made = await service.get(`workspaces/${ids.workspace}/configurations/${ids.configuration}/builds`);
+  const made = await service.get(`workspaces/${ids.workspace}/builds`);
   assert.deepEqual(await builds.locator("[data-build]").evaluateAll((all) => all.map((it) => it.dataset.build)), made.items.map((it) => it.id));
   await context.close();
 });
@@ -187,6 +188,18 @@ test("dialogs and the help are found nothing wrong with either", async () => {
   await page.keyboard.press("n");
   await page.getByRole("dialog", { name: "Start a run" }).waitFor();
   assert.deepEqual(await axe(page), []);
+  await page.goto(`${service.url}/executions/${ids.execution}?tab=costs`);
+  await page.getByRole("region", { name: "Calls" }).getByRole("button").first().click();
+  await page.getByRole("dialog", { name: /A call for/ }).waitFor();
+  assert.deepEqual(await axe(page), []);
+  for (const colorScheme of ["light", "dark"]) {
+    const nobody = await browser.newContext({ colorScheme });
+    await nobody.route("**/api/v1/session/providers", (route) => route.fulfill({ json: { items: [{ name: "Acme", begin: "/api/v1/session/oidc" }] } }));
+    const out = await open(browser, service, "/sign-in", { context: nobody });
+    await out.getByRole("link", { name: "Sign in with Acme" }).waitFor();
+    assert.deepEqual(await axe(out), []);
+    await nobody.close();
+  }
   await context.close();
 });
 
