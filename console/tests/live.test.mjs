@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, linesOf, liveOf, open, python, Service, statusOf, until } from "./support.mjs";
+import { drop, launch, linesOf, liveOf, open, python, Service, statusOf, until } from "./support.mjs";
 
 let browser;
 let service;
@@ -106,6 +106,21 @@ test("a service that goes before the page has its worker is said to be away, and
   await until("the page says that it is away", isState(page, "reconnecting"));
   await service.up();
   await until("the run is known to have been interrupted", async () => (await statusOf(page)) === "failed", 40);
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
+test("a page that came without TLS, where browsers leave out a part of what they have, is live too and starts runs", async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => {
+    delete Crypto.prototype.randomUUID;
+    delete Navigator.prototype.locks;
+  });
+  const page = await open(browser, service, `/workspaces/${workspace}/runs`, { context });
+  await until("it is live", isState(page, "live"));
+  await drop(page, "script.txt", "print hello\n");
+  await page.waitForURL("**/runs/run_*");
+  await until("it has succeeded", async () => (await statusOf(page)) === "succeeded", 40);
   assert.deepEqual(page.faults, []);
   await context.close();
 });

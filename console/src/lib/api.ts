@@ -1,5 +1,7 @@
 // Requests to the service. Whatever it refuses arrives as a `Problem`, and every change carries the session's token.
 
+import { randomId } from "./browser";
+
 export interface ProblemBody {
   code: string; title: string; status: number; detail: string; request_id?: string;
   errors?: { path: string; message: string; code: string }[];
@@ -99,5 +101,5 @@ export function query(values: Record<string, string | number | boolean | undefin
 
 /** A key that makes a repeated creation the same one. */
 export function idempotencyKey(): string {
-  return crypto.randomUUID();
+  return randomId();
 }

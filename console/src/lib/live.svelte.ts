@@ -2,6 +2,7 @@
 //
 // Whatever arrives is applied once in a frame, so that a flood of events costs a page no more than a frame's work.
 
+import { randomId } from "./browser";
 import type { FromWorker, LiveState, ToWorker } from "./protocol";
 import type { StreamEvent } from "./types";
 
@@ -25,7 +26,8 @@ let isScheduled = false;
 type Hear = (message: MessageEvent<FromWorker>) => void;
 
 function worker(hear: Hear, fail: () => void): Endpoint {
-  if (typeof SharedWorker === "function") {
+  // Without locks a worker of many tabs would not learn that one is gone.
+  if (typeof SharedWorker === "function" && navigator.locks) {
     const shared = new SharedWorker(new URL("./live.worker.ts", import.meta.url), { type: "module", name: "ade" });
     shared.port.onmessage = hear;
     shared.onerror = fail;
@@ -39,7 +41,7 @@ function worker(hear: Hear, fail: () => void): Endpoint {
 
 /** What is said before the worker has answered waits for that: its script comes from a service that may be away. */
 function connect(): Endpoint {
-  const tab = crypto.randomUUID();
+  const tab = randomId();
   const said: ToWorker[] = [];
   let made: Endpoint | undefined;
   let isOpen = false;
