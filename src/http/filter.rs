@@ -192,8 +192,9 @@ mod tests {
 
     #[test]
     fn a_text_is_looked_for_in_console_lines_as_they_are_shown() {
-        let line =
-            |message: &str| serde_json::json!({"type": "console.line", "payload": {"message": message}}).to_string();
+        let line = |message: &str| {
+            format!(r#"{{"type":"console.line","payload":{{"message":{}}}}}"#, serde_json::Value::from(message))
+        };
         assert!(contains("needle", &line("a NEEDLE in it")) && contains("NEEDLE", &line("needle")));
         assert!(contains("ÄÖ \"x\"", &line("äö \"x\"")), "escaped in the log, and not ASCII");
         assert!(contains("one word", &line("\u{1b}[1mone\u{1b}[0m word")) && !contains("[1m", &line("\u{1b}[1mone")));
