@@ -112,6 +112,12 @@ const CONTROLS: &[&str] = &[
     "a\u{85}b",
 ];
 
+/// Every text at every place, with `ADE_HOSTILE_FULL=1`. Otherwise each at a quarter of them, and each place with a quarter of
+/// the texts: `number` is the sum of what counts both.
+fn is_tried(number: usize) -> bool {
+    number.is_multiple_of(4) || std::env::var_os("ADE_HOSTILE_FULL").is_some()
+}
+
 /// Bytes of a text; in a longer one, percent-encoded, the HTTP machinery sees no request at all.
 const MOST_OF_A_PATH: usize = 6_000;
 

@@ -1,6 +1,6 @@
 //! Texts in headers.
 
-use super::{Site, texts};
+use super::{Site, is_tried, texts};
 use crate::support::{Request, json};
 
 const NAMES: &[&str] = &[
@@ -52,9 +52,10 @@ fn no_header_of_a_request_is_one_of_its_answer() {
     ];
     // Ends of lines end a header, and nothing longer is a head.
     let is_value = |text: &&String| !text.contains(['\r', '\n']) && text.len() < 6_000;
-    for text in texts().iter().filter(is_value) {
-        for name in NAMES {
-            for request in &requests {
+    for (count, text) in texts().iter().filter(is_value).enumerate() {
+        for (index, name) in NAMES.iter().enumerate() {
+            let tried = requests.iter().enumerate().filter(|(number, _)| is_tried(count + index + number));
+            for (_, request) in tried {
                 let answer = site.app.send(&request.clone().header(name, text));
                 assert!(answer.status() < 500, "{name} {text:?}: {answer}");
                 let told =
