@@ -166,7 +166,7 @@ impl<W: WireFormat> Exchange<W> {
         if !may_be_gone_around || !self.content.is_empty() {
             return Err(error);
         }
-        self.outgoing.body = self.wire.alternative(said).ok_or(error)?;
+        self.outgoing.body = self.wire.alternative(said).ok_or(error)?.into();
         self.body = self.client.body();
         Ok(())
     }
@@ -305,7 +305,7 @@ pub(super) fn outgoing(url: String, body: &Value) -> Outgoing {
     let accepted = HeaderValue::from_static("text/event-stream, application/json");
     let headers =
         vec![(header::ACCEPT, accepted), (header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Outgoing { method: Method::POST, url, headers, body: body.to_string() }
+    Outgoing { method: Method::POST, url, headers, body: body.to_string().into() }
 }
 
 /// A header whose value is not shown when the request is.

@@ -4,14 +4,16 @@
 //! nothing is pooled, which would only save a handshake out of seconds. The head of an answer is bounded; interim answers
 //! (1xx) are skipped.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
@@ -33,7 +35,7 @@ pub struct Outgoing {
     pub method: Method,
     pub url: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: String,
+    pub body: Bytes,
 }
 
 /// An answer, and the connection on which the rest of it comes.
@@ -43,7 +45,28 @@ pub struct Answer {
     body: Incoming,
     driver: Driver,
     /// While it exists, hyper keeps the connection open.
-    _sender: http1::SendRequest<String>,
+    _sender: http1::SendRequest<Whole>,
+}
+
+/// The body of a request, which is there before it is sent.
+struct Whole(Bytes);
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = std::mem::take(&mut self.get_mut().0);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
 }
 
 /// None when the connection has ended.
@@ -101,7 +124,7 @@ async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     .await
 }
 
-fn request(url: &Uri, outgoing: &Outgoing) -> Result<Request<String>, String> {
+fn request(url: &Uri, outgoing: &Outgoing) -> Result<Request<Whole>, String> {
     let authority = url.authority().map(|authority| authority.as_str()).unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let mut request = Request::builder()
@@ -113,7 +136,7 @@ fn request(url: &Uri, outgoing: &Outgoing) -> Result<Request<String>, String> {
     for (name, value) in &outgoing.headers {
         request = request.header(name, value);
     }
-    request.body(outgoing.body.clone()).map_err(|error| error.to_string())
+    request.body(Whole(outgoing.body.clone())).map_err(|error| error.to_string())
 }
 
 async fn connect(tls: &Arc<rustls::ClientConfig>, url: &Uri) -> Result<Box<dyn Io>, String> {
