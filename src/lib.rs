@@ -26,6 +26,7 @@ pub mod sse;
 pub mod backoff;
 pub mod blocking;
 pub mod meter;
+pub mod trace;
 pub mod isolation;
 pub mod unzip;
 pub mod workbook;

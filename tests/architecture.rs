@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &[]),
     ("blocking", &[]),
     ("meter", &[]),
+    ("trace", &[]),
     ("isolation", &[]),
     ("unzip", &[]),
     ("workbook", &["unzip"]),
@@ -35,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stream", &["domain", "event", "log", "supervision", "meter"]),
     ("summary", &["domain", "event"]),
     ("workflow", &["domain"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "trace", "outbound", "backoff"]),
     ("store", &["domain", "summary", "workflow"]),
     ("access", &["domain", "store"]),
     ("catalogue", &["domain", "assets", "workflow", "store"]),
@@ -59,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "backoff",
             "blocking",
             "meter",
+            "trace",
         ],
     ),
     (
@@ -80,6 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "worker",
             "blocking",
             "meter",
+            "trace",
         ],
     ),
     ("maintenance", &["domain", "config", "log", "store", "registry", "supervision", "blocking"]),
@@ -87,7 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
-            "access", "stream", "registry", "blocking", "meter", "audit", "console", "oidc",
+            "access", "stream", "registry", "blocking", "meter", "trace", "audit", "console", "oidc",
         ],
     ),
     (
@@ -157,8 +160,12 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "actix*",
         &["supervision", "stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"],
     ),
-    ("hyper*", &["llm", "outbound", "oidc"]),
+    ("hyper*", &["llm", "outbound", "oidc", "telemetry"]),
     ("openidconnect::", &["oidc"]),
+    ("opentelemetry*", &["trace", "telemetry"]),
+    ("tracing_opentelemetry::", &["trace", "telemetry"]),
+    // A span is entered with each look at what it is around: not on the way of an event.
+    ("Instrument", &["http"]),
     ("utoipa*", &["domain", "audit", "event", "worker", "registry", "http"]),
     ("env::var", &["main"]),
     ("env::vars", &["main"]),
@@ -261,7 +268,8 @@ fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
 fn every_dependency_has_a_licence_that_is_allowed() {
     let rules: toml::Table = include_str!("../deny.toml").parse().unwrap();
     let allowed: Vec<_> = rules["licenses"]["allow"].as_array().unwrap().iter().filter_map(|id| id.as_str()).collect();
-    let arguments = ["tree", "--workspace", "--edges", "no-dev", "--prefix", "none", "--locked", "--offline"];
+    let arguments =
+        ["tree", "--workspace", "--all-features", "--edges", "no-dev", "--prefix", "none", "--locked", "--offline"];
     let tree =
         std::process::Command::new(env!("CARGO")).args(arguments).args(["--format", "{p}|{l}"]).output().unwrap();
     let packages = String::from_utf8(tree.stdout).unwrap();

@@ -1,5 +1,7 @@
 //! `ade serve`: the service, until a signal ends it.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use secrecy::ExposeSecret as _;
@@ -20,11 +22,18 @@ pub struct ServeArgs {
 
 /// The first signal asks for a graceful end, a second one for an end at once.
 pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
-    telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
+    let traces = telemetry::init_service(&settings).map_err(CommandError::failed)?;
     for variable in &settings.unknown {
         tracing::warn!(variable, "not a setting");
     }
     raise_open_files();
+    let mut end = End::of(&settings);
+    let outcome = run(settings, &mut end).await;
+    traces.flush(end.left()).await;
+    outcome
+}
+
+async fn run(settings: Settings, end: &mut End) -> Result<Exit, CommandError> {
     let mut signals = Signals::new().map_err(CommandError::failed)?;
     let application = Application::build(settings).await.map_err(CommandError::failed)?;
     let first_key = application.first_key().await.map_err(CommandError::failed)?;
@@ -42,10 +51,38 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
             ended = &mut running => return ended.map(|()| Exit::Succeeded).map_err(CommandError::failed),
             () = signals.next() => {
                 tracing::info!(graceful, "stop asked for by a signal");
+                end.asked_for(graceful);
                 stop.stop(graceful);
                 graceful = false;
             }
         }
+    }
+}
+
+/// What is left of the time that the service has to end.
+struct End {
+    drain_timeout: Duration,
+    flush_timeout: Duration,
+    until: Option<Instant>,
+}
+
+impl End {
+    /// For the last spans, when work has taken all of the time: a collector that is near takes no longer.
+    const LEAST: Duration = Duration::from_secs(1);
+
+    fn of(settings: &Settings) -> Self {
+        Self { drain_timeout: settings.server.drain_timeout, flush_timeout: settings.otel.timeout, until: None }
+    }
+
+    /// Who asks again has no time.
+    fn asked_for(&mut self, graceful: bool) {
+        let now = Instant::now();
+        self.until = Some(if graceful { now + self.drain_timeout } else { now });
+    }
+
+    fn left(&self) -> Duration {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        left.unwrap_or(self.flush_timeout).clamp(Self::LEAST, self.flush_timeout.max(Self::LEAST))
     }
 }
 
@@ -57,5 +94,29 @@ fn raise_open_files() {
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
     {
         tracing::warn!(soft, hard, error = %error, "the limit of open files could not be raised");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_spans_have_what_is_left_of_the_time() {
+        let end = |drain: u64, flush: u64| End {
+            drain_timeout: Duration::from_secs(drain),
+            flush_timeout: Duration::from_secs(flush),
+            until: None,
+        };
+        let asked = |mut end: End, signals: &[bool]| {
+            signals.iter().for_each(|graceful| end.asked_for(*graceful));
+            end.left()
+        };
+        assert_eq!(asked(end(30, 10), &[]), Duration::from_secs(10), "it has ended by itself");
+        assert_eq!(asked(end(1800, 10), &[true]), Duration::from_secs(10));
+        let left = asked(end(1800, 3600), &[true]);
+        assert!(left > Duration::from_secs(60) && left <= Duration::from_secs(1800), "{left:?}");
+        assert_eq!(asked(end(0, 10), &[true]), End::LEAST);
+        assert_eq!(asked(end(1800, 10), &[true, false]), End::LEAST, "who asks again has no time");
     }
 }

@@ -8,6 +8,7 @@ mod sources;
 mod reader;
 mod oidc;
 mod sections;
+mod otel;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use reader::{Effective, Reader, settings_file};
 
 pub use oidc::{GroupSetting, OidcSettings};
+pub use otel::OtelSettings;
 pub use reader::{SettingsError, url_path};
 pub use sections::{
     AccessSettings, BuildSettings, IsolationSettings, LimitSettings, LlmSettings, LogSettings, MaintenanceSettings,
@@ -41,6 +43,7 @@ pub struct Settings {
     pub workflows: WorkflowSettings,
     pub llm: LlmSettings,
     pub telemetry: TelemetrySettings,
+    pub otel: OtelSettings,
     /// The environment of this process, for the allow-lists of children; without secret settings.
     pub environment: Environment,
     /// The program that children are started with: this one, unless a test says otherwise.
@@ -72,6 +75,7 @@ impl Settings {
             workflows: WorkflowSettings::read(&mut reader)?,
             llm: LlmSettings::read(&mut reader)?,
             telemetry: TelemetrySettings::read(&mut reader)?,
+            otel: OtelSettings::read(&mut reader)?,
             environment: Environment::new(),
             // Not a path that another release may be put under meanwhile.
             launcher: "/proc/self/exe".into(),
@@ -269,6 +273,41 @@ mod tests {
             let error = Settings::load(&environment(&[(name, text)])).unwrap_err().to_string();
             assert!(error.starts_with(key) && error.contains(name), "{error}");
         }
+    }
+
+    #[cfg(feature = "otel")]
+    #[test]
+    fn headers_for_the_collector_are_shown_nowhere() {
+        let sources = environment(&[("ADE_OTEL_HEADERS", "api-key=very-secret"), ("PATH", "/bin")]);
+        let settings = Settings::load(&sources).unwrap();
+        assert_eq!(settings.otel.headers.len(), 1);
+        for shown in [format!("{settings:?}"), settings.effective()] {
+            assert!(!shown.contains("very-secret"), "{shown}");
+        }
+        assert_eq!(settings.environment.keys().collect::<Vec<_>>(), ["PATH"]);
+        let error = Settings::load(&environment(&[("ADE_OTEL_HEADERS", "very-secret")])).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("very-secret"), "{error}");
+    }
+
+    #[cfg(not(feature = "otel"))]
+    #[test]
+    fn a_program_without_the_feature_refuses_its_settings() {
+        for (name, text, key) in [
+            ("ADE_OTEL_ENDPOINT", "http://127.0.0.1:4318", "otel_endpoint"),
+            ("ADE_OTEL_HEADERS", "api-key=very-secret", "otel_headers"),
+            ("ADE_OTEL_SAMPLE_RATIO", "0.1", "otel_sample_ratio"),
+            ("ADE_OTEL__SERVICE_NAME", "mine", "otel_service_name"),
+        ] {
+            let error = Settings::load(&environment(&[(name, text)])).unwrap_err().to_string();
+            let expected =
+                format!("{key} is given (variable {name}), and this program was built without the feature otel");
+            assert_eq!(error, expected);
+        }
+        // What is so by default changes nothing.
+        let unset = environment(&[("ADE_OTEL_ENDPOINT", ""), ("ADE_OTEL_TIMEOUT", "10s")]);
+        assert!(Settings::load(&unset).is_ok());
+        let error = with_file("[otel]\nendpoint = \"http://h\"\n", Sources::default()).1.unwrap_err().to_string();
+        assert!(error.starts_with("otel_endpoint is given (file "), "{error}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum SettingsError {
     Twice { key: String, origin: String },
     #[error("{key} is set and {missing} is not: both, or none of them")]
     Alone { key: &'static str, missing: &'static str },
+    #[error("{key} is given ({origin}), and this program was built without the feature {feature}")]
+    NotBuilt { key: String, origin: String, feature: &'static str },
     #[error("settings file {path}: {reason}")]
     File { path: PathBuf, reason: String },
     #[error("layers of settings: {0}")]
@@ -74,6 +76,19 @@ impl Reader {
             secrets: BTreeSet::new(),
             effective: Vec::new(),
         })
+    }
+
+    /// Settings of a feature that this program was built without: none of them may be other than by default.
+    pub fn refuse_given(&self, prefix: &str, feature: &'static str) -> Result<(), SettingsError> {
+        let defaults = Layer::defaults()?.0;
+        let is_default = |key: &str, value: &Value| {
+            text_of(value).unwrap_or_default() == defaults.get(key).and_then(text_of).unwrap_or_default()
+        };
+        let of_feature = self.values.iter().filter(|(key, _)| key.starts_with(prefix)).collect::<BTreeMap<_, _>>();
+        match of_feature.into_iter().find(|(key, value)| !is_default(key, value)) {
+            Some((key, value)) => Err(SettingsError::NotBuilt { key: key.clone(), origin: origin_of(value), feature }),
+            None => Ok(()),
+        }
     }
 
     /// A setting that has a default.

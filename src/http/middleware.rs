@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 
 use super::accept::takes_plain_json;
 use super::problem::{Code, FieldError, Problem};
+use crate::trace::{self, Given};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_MAX: usize = 128;
@@ -50,9 +51,10 @@ pub async fn request_context(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let context = Context::of(&request);
     request.extensions_mut().insert(RequestId(context.request_id.clone()));
-    let span = context.span(&request);
+    let (span, traced) = (context.span(&request), context.traced(&request));
     let started = Instant::now();
-    let result = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
+    let result = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(traced.clone());
+    let result = result.instrument(span.clone()).await;
     let _entered = span.enter();
     let answer = match result {
         Ok(Ok(response)) => Ok(context.finish(response.map_into_boxed_body())),
@@ -63,6 +65,7 @@ pub async fn request_context(
         Ok(response) => response.status(),
         Err(sealed) => sealed.status_code(),
     };
+    trace::answered(&traced, status.as_u16());
     tracing::debug!(status = status.as_u16(), duration_ms = started.elapsed().as_millis() as u64, "request answered");
     Ok(answer?)
 }
@@ -123,6 +126,14 @@ impl Context {
     fn span(&self, request: &ServiceRequest) -> tracing::Span {
         // The query is left out: it may carry tokens.
         tracing::info_span!("http.request", method = %request.method(), path = self.path, request_id = self.request_id)
+    }
+
+    /// Its path is left out too: only which route it has taken is told.
+    fn traced(&self, request: &ServiceRequest) -> tracing::Span {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let given = Given { traceparent: header("traceparent"), tracestate: header("tracestate") };
+        let route = || request.resource_map().match_pattern(self.path.trim_end_matches('/'));
+        trace::request(request.method().as_str(), route, &self.request_id, given)
     }
 
     fn finish(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {

@@ -42,10 +42,9 @@ impl Client {
 
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
         let (head, body) = request.into_parts();
-        let body = String::from_utf8(body).map_err(|_| Unanswered::Transport("a form that is no text".to_owned()))?;
         let headers = head.headers.into_iter();
         let headers = headers.filter_map(|(name, value)| Some((name?, value))).collect::<Vec<(HeaderName, _)>>();
-        let outgoing = Outgoing { method: head.method, url: head.uri.to_string(), headers, body };
+        let outgoing = Outgoing { method: head.method, url: head.uri.to_string(), headers, body: body.into() };
         let mut answer = outbound::send(&self.tls, &outgoing).await.map_err(Unanswered::Transport)?;
         // Whatever its body says, it is for later.
         if answer.status.is_server_error() {

@@ -26,6 +26,7 @@ use crate::domain::sequence::Start;
 use crate::domain::work::kinds;
 use crate::domain::{ExecutionId, StreamKey, StreamKind};
 use crate::stream;
+use crate::trace::Origin;
 use crate::worker::actor as work;
 use crate::worker::inbox::Answer;
 
@@ -50,6 +51,7 @@ pub struct Create<W: Creatable> {
     pub principal: Principal,
     pub new: W::New,
     pub key: Option<IdempotencyKey>,
+    pub origin: Origin,
 }
 
 impl<W: Creatable> Message for Create<W> {
@@ -59,8 +61,9 @@ impl<W: Creatable> Message for Create<W> {
 impl<W: Creatable> Handler<Create<W>> for Registry {
     type Result = ResponseFuture<<Create<W> as Message>::Result>;
 
-    fn handle(&mut self, Create { principal, new, key }: Create<W>, context: &mut Self::Context) -> Self::Result {
-        self.detached(context, move |core| creation::create(core, principal, new, key))
+    fn handle(&mut self, create: Create<W>, context: &mut Self::Context) -> Self::Result {
+        let Create { principal, new, key, origin } = create;
+        self.detached(context, move |core| creation::create(core, principal, new, key, origin))
     }
 }
 
@@ -69,6 +72,7 @@ pub struct Retry<W: Creatable> {
     pub principal: Principal,
     pub id: W::Id,
     pub key: Option<IdempotencyKey>,
+    pub origin: Origin,
 }
 
 impl<W: Creatable> Message for Retry<W> {
@@ -78,8 +82,9 @@ impl<W: Creatable> Message for Retry<W> {
 impl<W: Creatable> Handler<Retry<W>> for Registry {
     type Result = ResponseFuture<<Retry<W> as Message>::Result>;
 
-    fn handle(&mut self, Retry { principal, id, key }: Retry<W>, context: &mut Self::Context) -> Self::Result {
-        self.detached(context, move |core| creation::retry(core, principal, id, key))
+    fn handle(&mut self, retry: Retry<W>, context: &mut Self::Context) -> Self::Result {
+        let Retry { principal, id, key, origin } = retry;
+        self.detached(context, move |core| creation::retry(core, principal, id, key, origin))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::domain::principal::Scope;
 use crate::domain::time::micros;
 use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 use crate::stream::StreamHandle;
+use crate::trace::Origin;
 use crate::worker::actor::Cancel;
 use crate::worker::run::{EnsuredBuild, Progress};
 use crate::worker::venv::python::Interpreter;
@@ -36,11 +37,12 @@ pub struct BuildRequest {
     /// Asked for by itself rather than for a run: it has a row of its own even when it reuses, and goes on
     /// when nothing waits for it.
     pub manual: bool,
+    pub origin: Origin,
 }
 
 impl BuildRequest {
-    pub fn of_run(workspace_id: WorkspaceId, configuration_id: ConfigurationId, force: bool) -> Self {
-        Self { scope: Scope::Only(vec![workspace_id]), configuration_id, force, manual: false }
+    pub fn of_run(workspace_id: WorkspaceId, configuration_id: ConfigurationId, force: bool, origin: Origin) -> Self {
+        Self { scope: Scope::Only(vec![workspace_id]), configuration_id, force, manual: false, origin }
     }
 }
 
@@ -110,7 +112,7 @@ async fn decide(
         }
     }
     let build = new_build(core, configuration, reason, inputs);
-    start(core, build, engine, builds, request.manual).await
+    start(core, build, engine, builds, request).await
 }
 
 /// A build that has ended is not joined but found, so its row must say that it has ended.
@@ -232,12 +234,12 @@ async fn start(
     build: Build,
     engine: EngineId,
     builds: BuildsOf,
-    manual: bool,
+    request: &BuildRequest,
 ) -> Result<(Build, Way), EnsureBuildError> {
     insert(core, &build, None).await?;
     let (interest, lost) = BuildInterest::new();
     let start = BuildStart { engine, place: builds.queue.join(), interest: Arc::downgrade(&interest) };
-    let entry = match launch(core, build.clone(), start, None).await {
+    let entry = match launch(core, build.clone(), start, None, request.origin.clone()).await {
         Ok(entry) => entry,
         Err(error) => {
             roll_back(core, &build).await;
@@ -245,7 +247,7 @@ async fn start(
         }
     };
     actix::spawn(cancel_when_unwanted(entry.clone(), lost));
-    if manual {
+    if request.manual {
         actix::spawn(keep(interest.clone(), entry.clone()));
     }
     Ok((build, Way::UnderWay { stream: entry.stream, interest }))

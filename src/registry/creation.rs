@@ -18,6 +18,7 @@ use crate::domain::principal::Principal;
 use crate::domain::time::micros;
 use crate::event::payload::Caller;
 use crate::store::InsertError;
+use crate::trace::Origin;
 
 /// Work as it was when it had been created.
 #[derive(Debug, Clone)]
@@ -48,9 +49,10 @@ pub async fn create<W: Creatable>(
     principal: Principal,
     new: W::New,
     key: Option<IdempotencyKey>,
+    origin: Origin,
 ) -> Outcome<W> {
     let (wanted, request) = W::wanted(&core, &principal, new).await?;
-    once(&core, &principal, wanted, key.map(|key| claim(&principal, key, &request))).await
+    once(&core, &principal, wanted, key.map(|key| claim(&principal, key, &request)), origin).await
 }
 
 /// New work with the options of work that has ended.
@@ -59,6 +61,7 @@ pub async fn retry<W: Creatable>(
     principal: Principal,
     id: W::Id,
     key: Option<IdempotencyKey>,
+    origin: Origin,
 ) -> Result<Created<W>, RetryError<W>> {
     let found = reading::settled::<W>(&core, &principal.workspaces, id).await.map_err(CreateError::from)?;
     let of = found.ok_or(RetryError::NotFound)?;
@@ -67,7 +70,7 @@ pub async fn retry<W: Creatable>(
     }
     let wanted = of.wanted_again(&core).await.map_err(RetryError::Refused)?;
     let claim = key.map(|key| claim(&principal, key, &json!({"retry": id.to_string()})));
-    Ok(once(&core, &principal, wanted, claim).await?)
+    Ok(once(&core, &principal, wanted, claim, origin).await?)
 }
 
 fn claim(principal: &Principal, key: IdempotencyKey, request: &Value) -> Claim {
@@ -75,14 +78,20 @@ fn claim(principal: &Principal, key: IdempotencyKey, request: &Value) -> Claim {
     Claim { caller: principal.identity(), key, request_digest }
 }
 
-async fn once<W: Creatable>(core: &Core, principal: &Principal, wanted: W::Wanted, claim: Option<Claim>) -> Outcome<W> {
+async fn once<W: Creatable>(
+    core: &Core,
+    principal: &Principal,
+    wanted: W::Wanted,
+    claim: Option<Claim>,
+    origin: Origin,
+) -> Outcome<W> {
     let created = |work| Created { work, replayed: false };
-    let Some(claim) = claim else { return start(core, principal, wanted, None).await.map(created) };
+    let Some(claim) = claim else { return start(core, principal, wanted, None, origin).await.map(created) };
     let _locked = core.services.idempotency_locks.lock((&claim.caller, &claim.key)).await;
     if let Some(created) = replay(core, principal, &claim).await? {
         return Ok(created);
     }
-    match start(core, principal, wanted, Some(&claim)).await {
+    match start(core, principal, wanted, Some(&claim), origin).await {
         // Another service on this database was quicker.
         Err(CreateError::KeyReused) => replay(core, principal, &claim).await?.ok_or(CreateError::KeyReused),
         started => started.map(created),
@@ -110,6 +119,7 @@ async fn start<W: Creatable>(
     principal: &Principal,
     wanted: W::Wanted,
     claim: Option<&Claim>,
+    origin: Origin,
 ) -> Result<W, CreateError<W::Refusal>> {
     let checked = W::check(core, &wanted).await?;
     let _admitted = admit(core).await?;
@@ -122,7 +132,7 @@ async fn start<W: Creatable>(
         Err(InsertError::DocumentGone(id)) => return Err(CreateError::Refused(W::origin_gone(Some(id)))),
         Err(InsertError::Store(error)) => return Err(error.into()),
     }
-    match launch(core, work.clone(), start, Some(Caller::from(principal))).await {
+    match launch(core, work.clone(), start, Some(Caller::from(principal)), origin).await {
         Ok(_) => Ok(work.into_created()),
         Err(error) => {
             roll_back(core, &work).await;

@@ -40,6 +40,7 @@ use crate::log::Expired;
 use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
+use crate::trace::Origin;
 use crate::worker::inbox::Answer;
 use crate::worker::{WorkContext, actor as work};
 use crate::workflow::user_input::{StepRef, UserInput};
@@ -132,7 +133,7 @@ impl RegistryHandle {
         new: W::New,
         key: Option<IdempotencyKey>,
     ) -> Result<Created<W>, CreateError<W::Refusal>> {
-        self.send(Create::<W> { principal, new, key }).await
+        self.send(Create::<W> { principal, new, key, origin: Origin::current() }).await
     }
 
     /// New work with the options of work that has ended; what an execution has completed is kept.
@@ -142,7 +143,7 @@ impl RegistryHandle {
         id: W::Id,
         key: Option<IdempotencyKey>,
     ) -> Result<Created<W>, RetryError<W>> {
-        self.send(Retry::<W> { principal, id, key }).await
+        self.send(Retry::<W> { principal, id, key, origin: Origin::current() }).await
     }
 
     /// True when this made it end; false when it was cancelled or being cancelled already.
@@ -194,7 +195,8 @@ impl RegistryHandle {
         configuration_id: ConfigurationId,
         force: bool,
     ) -> Result<Build, EnsureBuildError> {
-        let request = BuildRequest { scope: principal.workspaces, configuration_id, force, manual: true };
+        let (scope, origin) = (principal.workspaces, Origin::current());
+        let request = BuildRequest { scope, configuration_id, force, manual: true, origin };
         self.send(EnsureBuild(request)).await
     }
 

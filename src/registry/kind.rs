@@ -18,6 +18,7 @@ use crate::event::{Draft, Identity};
 use crate::projection::Projected;
 use crate::stream::StreamHandle;
 use crate::supervision::Policy;
+use crate::trace::WorkSpan;
 use crate::worker::actor::Session;
 use crate::worker::inbox::Submitted;
 use crate::worker::stage::Stage;
@@ -34,6 +35,7 @@ pub struct Assignment<W> {
     pub stage: Stage,
     /// Who asked for it; none when it is taken up again after a crash.
     pub by: Option<Caller>,
+    pub span: WorkSpan,
 }
 
 /// Why work is ended by something other than its session.

@@ -12,12 +12,14 @@ use super::slot::Entry;
 use crate::domain::StreamKey;
 use crate::domain::idempotency::Claim;
 use crate::domain::principal::Scope;
+use crate::domain::work::Status as _;
 use crate::event::payload::Caller;
 use crate::projection;
 use crate::store::{InsertError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{self, StreamHandle};
 use crate::supervision::{Supervised, Verdict};
+use crate::trace::{Origin, WorkSpan};
 use crate::worker::actor::{Control, Outcome, WorkActor};
 use crate::worker::stage::Stage;
 use crate::worker::stop::Stopper;
@@ -50,6 +52,7 @@ pub async fn launch<W: WorkKind>(
     work: W,
     start: W::Start,
     by: Option<Caller>,
+    origin: Origin,
 ) -> Result<Entry, LaunchError> {
     let stream = open(core, &work).await?;
     if stream.tail().sequence == 0
@@ -57,11 +60,12 @@ pub async fn launch<W: WorkKind>(
     {
         stream.append_one(opening).await?;
     }
+    let span = WorkSpan::begin(W::KIND.as_str(), &work.id(), &work.workspace_id(), origin);
     let joinable = work.joinable(&stream, &start);
     let (stopper, signal) = Stopper::new();
     let control = Control { stopper, stage: Stage::default(), outcome: Rc::new(Cell::new(Outcome::Ended)) };
     let stage = control.stage.clone();
-    let assignment = Assignment { work: work.clone(), stream: stream.clone(), signal, stage, by };
+    let assignment = Assignment { work: work.clone(), stream: stream.clone(), signal, stage, by, span: span.clone() };
     let mut sessions = W::sessions(core, assignment, start);
     let outcome = control.outcome.clone();
     let meters = core.services.meters.clone();
@@ -82,10 +86,13 @@ pub async fn launch<W: WorkKind>(
             work.conclude(&core, &attended.stream, Cause::Orchestration, &message).await;
         }
         match outcome.get() {
-            Outcome::Suspended => suspend(&core, &attended).await,
+            Outcome::Suspended => {
+                span.end("suspended", None);
+                suspend(&core, &attended).await;
+            }
             Outcome::Ended => {
                 settle(&core, &work, &attended).await;
-                count_end(&core, &work).await;
+                note_end(&core, &work, &span).await;
                 work.finished(&core).await;
                 core.deregister(attended.key()).await;
             }
@@ -95,13 +102,16 @@ pub async fn launch<W: WorkKind>(
 }
 
 /// By the final row, which is the only place that knows every kind's end. Without a database nothing is counted.
-async fn count_end<W: WorkKind>(core: &Core, work: &W) {
+async fn note_end<W: WorkKind>(core: &Core, work: &W, span: &WorkSpan) {
     let scope = Scope::Only(vec![work.workspace_id()]);
-    if let Ok(Some(ended)) = core.services.store.find::<W>(&scope, work.id()).await
-        && let Some(meters) = core.services.meters.of(W::KIND)
-    {
+    let Ok(Some(ended)) = core.services.store.find::<W>(&scope, work.id()).await else {
+        return span.end("unknown", None);
+    };
+    if let Some(meters) = core.services.meters.of(W::KIND) {
         meters.count_end(&ended);
     }
+    let failure = ended.failure_code().filter(|_| ended.status() != W::Status::CANCELLED);
+    span.end(ended.status().as_str(), failure.as_deref());
 }
 
 /// Opens the stream of work, creating its log if that is new.

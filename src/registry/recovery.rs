@@ -19,6 +19,7 @@ use crate::projection::{self, RetryPolicy, Target};
 use crate::store::StoreError;
 use crate::stream::{Follow, OpenStreamError, StreamHandle, SubscribeError};
 use crate::supervision::Policy;
+use crate::trace::Origin;
 use crate::worker::process::{Marker, adopt_orphans, kill_marked};
 
 /// What was found and done.
@@ -161,7 +162,7 @@ async fn recover_one<W: WorkKind>(core: &Core, work: &W, place: W::Place) -> Res
     let last_line = log.and_then(|log| log.last_line);
     let done = match work.after_crash(core, last_line.as_deref(), place).await? {
         Next::GoOn(start) => {
-            launch(core, work.clone(), start, work.resumed_by()).await?;
+            launch(core, work.clone(), start, work.resumed_by(), Origin::default()).await?;
             Done::GoesOn
         }
         Next::End { cause, message } => {

@@ -100,6 +100,17 @@ fn misuse_ends_with_two_and_says_why() {
     assert_eq!(done(program(folder.path()).arg("--version")).0, Some(0));
 }
 
+#[cfg(not(feature = "otel"))]
+#[test]
+fn a_service_that_cannot_send_traces_does_not_start_where_it_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(folder.path());
+    let (code, out, err) = done(command.arg("serve").env("ADE_OTEL_ENDPOINT", "http://127.0.0.1:4318"));
+    assert_eq!((code, &*out), (Some(2), ""), "{err}");
+    assert!(err.contains("otel_endpoint is given (variable ADE_OTEL_ENDPOINT)"), "{err}");
+    assert!(err.contains("built without the feature otel"), "{err}");
+}
+
 #[test]
 fn an_invalid_server_url_is_a_usage_error_that_names_the_form() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use ade::registry::core::Core;
 use ade::registry::launch::launch;
 use ade::registry::slots::Registry;
 use ade::supervision::Gone;
+use ade::trace::Origin;
 use ade::worker::actor::Panic;
 
 use crate::support::embedded::{configuration, services};
@@ -34,7 +35,7 @@ async fn a_run_whose_actor_panics_has_one_end_and_no_processes() {
     let (core, started) = (Core::new(services.clone(), Registry::new(services.clone()).start()), run.clone());
     let launched = services.arbiters.run(move || async move {
         let place = core.services.capacity.enlist_again(started.workspace_id);
-        launch(&core, started, place, None).await
+        launch(&core, started, place, None, Origin::default()).await
     });
     let entry = launched.await.unwrap();
     let worker = entry.worker.clone().unwrap();

@@ -45,13 +45,14 @@ impl WorkKind for Build {
     }
 
     fn sessions(core: &Core, assignment: Assignment<Self>, start: BuildStart) -> Sessions {
-        let Assignment { work, stream, signal, stage, .. } = assignment;
+        let Assignment { work, stream, signal, stage, span, .. } = assignment;
         let mut job = Some(BuildJob {
             build: work,
             engine: start.engine,
             stream,
             signal,
             stage,
+            span,
             place: start.place,
             gate: core.services.capacity.gate().clone(),
             ports: Arc::new(Ports(core.clone())),

@@ -85,13 +85,14 @@ impl WorkKind for Execution {
     }
 
     fn sessions(core: &Core, assignment: Assignment<Self>, start: ExecutionStart) -> Sessions {
-        let Assignment { work, stream, signal, stage, by } = assignment;
+        let Assignment { work, stream, signal, stage, by, span } = assignment;
         let job = ExecutionJob {
             execution: Arc::new(work),
             workflow: start.workflow,
             stream,
             signal,
             stage,
+            span,
             closing: core.services.admission.watch(),
             ports: Arc::new(Ports(core.clone())),
             models: core.services.models.clone(),

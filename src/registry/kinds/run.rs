@@ -27,6 +27,7 @@ use crate::registry::error::{CreateError, LaunchError, RunRefusal};
 use crate::registry::kind::{Assignment, Cause, Creatable, Next, Sessions, WorkKind};
 use crate::stream::{StreamHandle, Tail};
 use crate::supervision::Policy;
+use crate::trace::Origin;
 use crate::worker::run::{EnsuredBuild, Place, RunJob, RunPorts, Unavailable, conclude_run, drive, end_of_run};
 
 /// A run that a caller asks for.
@@ -65,12 +66,13 @@ impl WorkKind for Run {
     }
 
     fn sessions(core: &Core, assignment: Assignment<Self>, place: Place) -> Sessions {
-        let Assignment { work, stream, signal, stage, .. } = assignment;
+        let Assignment { work, stream, signal, stage, span, .. } = assignment;
         let job = RunJob {
             run: work,
             stream,
             signal,
             stage,
+            span,
             ports: Arc::new(Ports(core.clone())),
             capacity: core.services.capacity.clone(),
             place: Arc::new(place),
@@ -197,9 +199,10 @@ impl RunPorts for Ports {
         workspace_id: WorkspaceId,
         configuration_id: ConfigurationId,
         force: bool,
+        origin: Origin,
     ) -> BoxFuture<'static, Result<EnsuredBuild, Unavailable>> {
         let core = self.0.clone();
-        let request = BuildRequest::of_run(workspace_id, configuration_id, force);
+        let request = BuildRequest::of_run(workspace_id, configuration_id, force, origin);
         Box::pin(async move {
             let arbiters = core.services.arbiters.clone();
             let ensured = arbiters.run(move || async move { builds::ensure(&core, request).await }).await;

@@ -17,6 +17,7 @@ use crate::domain::progress::{RetryReason, StepError, StepErrorCode, StepState};
 use crate::event::payload::execution::{LLM_CALL, LlmCall, STEP_RETRYING, StepRetrying};
 use crate::llm::retry::Decision;
 use crate::llm::{Context, ErrorKind, Message, Provider, ProviderError, Request, Usage, estimated_tokens};
+use crate::trace::{CallSpan, Used};
 use crate::workflow::plan::affords;
 use crate::workflow::prompt::{self, Material, Prompt};
 use crate::workflow::step::may_ask;
@@ -160,8 +161,10 @@ async fn one(
     if let Err(error) = at.work.replies.store(&stored).await {
         return Ok(Err(CallError::Stored(not_stored(&error))));
     }
+    let span = span(at, &stored.call, request.max_tokens);
     let outcome = exchange(provider.call(request), &at.work.writer, &at.key, at.stop.clone()).await;
     describe(&at.work, provider, &mut stored.call, &outcome);
+    span.end(outcome.usage.map(used), stored.call.error.as_deref());
     count(&at.work, provider, &stored.call, &outcome);
     let failed = match outcome.result {
         Ok(reply) => {
@@ -183,6 +186,15 @@ async fn one(
             Ok(Err(error))
         }
     }
+}
+
+fn span(at: &StepWork, call: &LlmCall, max_tokens: u32) -> CallSpan {
+    at.work.job.span.call(&call.provider, &call.model, max_tokens, &at.key.step_id, &call.call_id)
+}
+
+fn used(usage: Usage) -> Used {
+    let Usage { output, cache_read, cache_write, .. } = usage;
+    Used { input: usage.prompt(), output, cache_read, cache_write }
 }
 
 /// A call of which nothing has come yet.

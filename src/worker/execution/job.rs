@@ -10,6 +10,7 @@ use crate::event::payload::Caller;
 use crate::event::payload::execution::Kept;
 use crate::llm::Models;
 use crate::stream::StreamHandle;
+use crate::trace::WorkSpan;
 use crate::worker::WorkContext;
 use crate::worker::stage::Stage;
 use crate::worker::stop::StopSignal;
@@ -23,6 +24,7 @@ pub struct ExecutionJob {
     pub stream: StreamHandle,
     pub signal: StopSignal,
     pub stage: Stage,
+    pub span: WorkSpan,
     /// True when nothing new is to be started: the service goes down.
     pub closing: watch::Receiver<bool>,
     pub ports: Arc<dyn ExecutionPorts>,

@@ -57,12 +57,14 @@ impl Session {
         let spec = self.command(build, &staged, (&directory, &output), (&policy, temporary.as_deref()));
         let names = Names::new([directory.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
+        let span = self.job.span.process("engine");
         let process = Process::spawn(&self.job.context.launcher, &spec).await.map_err(|error| {
             failed(RunFailureCode::EngineNotFound, Stage::Run, format!("the engine could not be started: {error}"))
         })?;
         let tail =
             Tail::new(self.job.context.data_dir.clone(), self.job.run.stream_key().directory().join(ENGINE_LOGS));
         let (outcome, parser, cause) = self.watch(process, tail, EngineParser::new(names)).await;
+        span.exited(outcome.exit.status());
         self.report_leftovers(&outcome).await;
         self.write_diagnostics(&spec, &outcome, &parser).await;
         if mode == RunMode::DryRun {

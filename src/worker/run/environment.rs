@@ -27,8 +27,9 @@ pub struct ReadyBuild {
 impl Session {
     /// Returns when the venv is there, or ends the run.
     pub async fn environment(&mut self) -> Result<ReadyBuild, Early> {
-        let run = &self.job.run;
-        let ensuring = self.job.ports.ensure_build(run.workspace_id, run.configuration_id, run.options.force_rebuild);
+        let (run, force) = (&self.job.run, self.job.run.options.force_rebuild);
+        let origin = self.job.span.origin();
+        let ensuring = self.job.ports.ensure_build(run.workspace_id, run.configuration_id, force, origin);
         let ensured = self.unless_stopped(ensuring).await?;
         let EnsuredBuild { build, progress, lease } = match ensured {
             Ok(ensured) => ensured,

@@ -8,6 +8,7 @@ use crate::domain::run::Run;
 use crate::domain::work::Work as _;
 use crate::files::Location;
 use crate::stream::StreamHandle;
+use crate::trace::WorkSpan;
 use crate::worker::WorkContext;
 use crate::worker::stage::Stage;
 use crate::worker::stop::StopSignal;
@@ -19,6 +20,7 @@ pub struct RunJob {
     pub stream: StreamHandle,
     pub signal: StopSignal,
     pub stage: Stage,
+    pub span: WorkSpan,
     pub ports: Arc<dyn RunPorts>,
     pub capacity: Capacity,
     /// Among the queued since the run was admitted.

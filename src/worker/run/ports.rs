@@ -10,6 +10,7 @@ use crate::domain::configuration::Document;
 use crate::domain::run::{Run, RunState};
 use crate::domain::{ConfigurationId, DocumentId, WorkspaceId};
 use crate::stream::{StreamHandle, Tail};
+use crate::trace::Origin;
 
 /// A venv for a configuration, there or being made.
 pub struct EnsuredBuild {
@@ -42,6 +43,7 @@ pub trait RunPorts: Send + Sync + 'static {
         workspace_id: WorkspaceId,
         configuration_id: ConfigurationId,
         force: bool,
+        origin: Origin,
     ) -> BoxFuture<'static, Result<EnsuredBuild, Unavailable>>;
 
     /// The documents in the order asked for; one that is gone is missing from the answer.

@@ -7,6 +7,7 @@ use super::ports::BuildPorts;
 use super::queue::QueuePlace;
 use crate::domain::build::Build;
 use crate::stream::StreamHandle;
+use crate::trace::WorkSpan;
 use crate::worker::WorkContext;
 use crate::worker::gate::Gate;
 use crate::worker::stage::Stage;
@@ -20,6 +21,7 @@ pub struct BuildJob {
     pub stream: StreamHandle,
     pub signal: StopSignal,
     pub stage: Stage,
+    pub span: WorkSpan,
     /// Among the builds of its configuration.
     pub place: QueuePlace,
     /// Passed before the build begins.

@@ -50,13 +50,14 @@ struct Session {
 
 /// Does a build. When this returns, its stream has its terminal event, or its log has failed.
 pub async fn drive(job: BuildJob) -> Outcome {
-    let BuildJob { build, engine, stream, signal, stage, place, gate, ports, context } = job;
+    let BuildJob { build, engine, stream, signal, stage, span, place, gate, ports, context } = job;
     let directory = context.build_directory(&build);
     let began = Instant::now();
     let steps = StepRunner {
         build_id: build.id,
         emitter: Emitter::new(stream.clone()),
         signal,
+        span,
         context: context.clone(),
         deadline: began,
         last_lines: VecDeque::new(),

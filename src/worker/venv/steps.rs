@@ -22,6 +22,7 @@ use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Sco
 use crate::event::{Draft, Source};
 use crate::files::{self, Dir, Location};
 use crate::isolation::Strictness;
+use crate::trace::WorkSpan;
 use crate::worker::emitter::Emitter;
 use crate::worker::process::{ChildSpec, LineBatch, Process};
 use crate::worker::refusals;
@@ -38,6 +39,7 @@ pub struct StepRunner {
     pub build_id: BuildId,
     pub emitter: Emitter,
     pub signal: StopSignal,
+    pub span: WorkSpan,
     pub context: Arc<WorkContext>,
     pub deadline: Instant,
     pub last_lines: VecDeque<String>,
@@ -103,7 +105,7 @@ impl StepRunner {
     pub async fn take(&mut self, step: Step) -> Result<String, Failure> {
         let Step { phase, message, work, error } = step;
         self.post(vec![self.draft(BUILD_PHASE_STARTED, &PhaseStarted { phase, message: message.clone() })]).await;
-        let started = Instant::now();
+        let (started, span) = (Instant::now(), self.span.phase(phase.as_str()));
         let outcome = match work {
             Work::Run(spec) => self.run(&spec, phase, Speaker::of(phase)).await,
             Work::Wheel(wheel) => self.install_wheel(*wheel, phase).await,
@@ -125,9 +127,11 @@ impl StepRunner {
         let status = if outcome.is_ok() { PhaseStatus::Succeeded } else { PhaseStatus::Failed };
         let why = outcome.as_ref().err().map(|failure| failure.message.clone());
         self.completed(phase, status, started.elapsed(), exit_code, why).await;
-        outcome.map_err(
-            |failure| if failure.code == BuildErrorCode::OrchestrationError { failure.code(error) } else { failure },
-        )
+        let outcome = outcome.map_err(|failure| {
+            if failure.code == BuildErrorCode::OrchestrationError { failure.code(error) } else { failure }
+        });
+        span.end(exit_code, outcome.as_ref().err().map(|failure| failure.code.as_str()));
+        outcome
     }
 
     async fn completed(
