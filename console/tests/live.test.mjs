@@ -216,6 +216,14 @@ test("the console follows its end until somebody scrolls up, and again when they
   assert.equal(later, before, "what is read stays where it is");
   await page.keyboard.press("Shift+G");
   await until("it is at its end again", isAtEnd);
+  // What a browser still has to say of a list that is gone.
+  const gone = await log.elementHandle();
+  await page.getByRole("tab", { name: "Tables" }).click();
+  await log.waitFor({ state: "detached" });
+  await gone.evaluate((list) => list.dispatchEvent(new Event("scroll")));
+  assert.deepEqual(page.faults, []);
+  await page.getByRole("tab", { name: "Console" }).click();
+  await until("it is at its end when it is back", isAtEnd);
   await new Promise((then) => setTimeout(then, 500));
   assert.ok(await isAtEnd());
   await service.call("POST", `runs/${run}/cancel`, {}).catch(() => {});
