@@ -203,6 +203,8 @@ test("by keyboard alone: sign in, start a run, watch it, cancel it, answer a que
     }
     assert.fail(`no way to ${wanted}`);
   };
+  // The browser is to know long before the key is pressed that its choosers are told of and not shown.
+  page.on("filechooser", () => {});
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   await until("the field has the focus", async () => /^INPUT/.test(await focused()));
   await page.keyboard.type(secured.key);
