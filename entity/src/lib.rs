@@ -14,6 +14,7 @@ pub mod run_document;
 pub mod system_setting;
 pub mod api_key;
 pub mod access_grant;
+pub mod member;
 pub mod person;
 pub mod person_grant;
 pub mod idempotency_key;

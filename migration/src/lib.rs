@@ -23,6 +23,7 @@ mod m20261127_000020_create_api_keys;
 mod m20261127_000040_describe_documents;
 mod m20261127_000041_let_workspaces_go;
 mod m20261127_000050_create_people;
+mod m20261127_000051_create_members;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000040_describe_documents::Migration),
             Box::new(m20261127_000041_let_workspaces_go::Migration),
             Box::new(m20261127_000050_create_people::Migration),
+            Box::new(m20261127_000051_create_members::Migration),
         ]
     }
 }

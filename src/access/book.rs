@@ -1,12 +1,14 @@
 //! Who is let in, as memory has it. Pure: told what time it is, it waits for nothing.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::revocation::Revocation;
 use super::secret;
 use super::shown::{Csrf, Shown};
 use crate::domain::access::{ApiKey, Grant, GrantKind, Holder, Person, SecretDigest};
+use crate::domain::member::{Membership, acting_as, takes_away};
 use crate::domain::principal::{Principal, Role};
 use crate::domain::time::Timestamp;
 use crate::domain::{KeyId, PersonId, StreamId};
@@ -23,7 +25,10 @@ const NOTED_EVERY: Duration = Duration::from_secs(60);
 /// A caller that is let in.
 #[derive(Debug, Clone)]
 pub struct Admitted {
+    /// By its key or its groups.
     pub principal: Principal,
+    /// What it may do besides.
+    pub memberships: Arc<[Membership]>,
     pub via: Via,
     /// When this is told, what goes on for the caller must end.
     pub revocation: Revocation,
@@ -32,7 +37,18 @@ pub struct Admitted {
 impl Admitted {
     /// The local caller, whom nobody can revoke.
     pub fn local() -> Self {
-        Self { principal: Principal::local(), via: Via::Key, revocation: Revocation::default() }
+        let (memberships, revocation) = Default::default();
+        Self { principal: Principal::local(), memberships, via: Via::Key, revocation }
+    }
+
+    /// For a handler that needs this role, in the workspaces where the caller has it.
+    pub fn acting_as(&self, needed: Role) -> Option<Principal> {
+        acting_as(&self.principal, &self.memberships, needed)
+    }
+
+    /// For who reads only: that everybody may who is let in.
+    pub fn reader(&self) -> Principal {
+        self.acting_as(Role::Viewer).unwrap_or_else(|| self.principal.clone())
     }
 }
 
@@ -81,6 +97,8 @@ pub struct Book {
     /// Those who hold a grant here.
     people: HashMap<PersonId, Person>,
     grants: HashMap<SecretDigest, HeldGrant>,
+    /// In the order of their workspaces.
+    members: HashMap<Holder, Arc<[Membership]>>,
     /// Of the program that embeds the service; nowhere but here.
     local: Option<(KeyId, SecretDigest)>,
     /// To be deleted.
@@ -103,8 +121,8 @@ struct HeldGrant {
 
 impl Book {
     pub fn new(session_idle: Duration) -> Self {
-        let (keys, people, grants) = Default::default();
-        Self { keys, people, grants, local: None, ended: Vec::new(), session_idle }
+        let (keys, people, grants, members) = Default::default();
+        Self { keys, people, grants, members, local: None, ended: Vec::new(), session_idle }
     }
 
     pub fn set_local(&mut self, id: KeyId, digest: SecretDigest) {
@@ -125,10 +143,12 @@ impl Book {
         if let Some((_, local)) = self.local.filter(|(local, _)| *local == id) {
             return secret::is_same(local, digest).then(Admitted::local).ok_or(Refused::Unknown);
         }
+        let memberships = self.memberships(Holder::Key(id));
         let held = self.keys.get_mut(&id).filter(|held| secret::is_same(held.digest, digest));
         let held = held.filter(|held| held.key.is_live(now)).ok_or(Refused::Unknown)?;
         held.key.last_used_at = Some(now);
-        Ok(Admitted { principal: held.key.principal(), via: Via::Key, revocation: held.revocation.clone() })
+        let (principal, revocation) = (held.key.principal(), held.revocation.clone());
+        Ok(Admitted { principal, memberships, via: Via::Key, revocation })
     }
 
     fn by_session(&mut self, digest: SecretDigest, csrf: Csrf, now: Timestamp) -> Result<Admitted, Refused> {
@@ -138,7 +158,8 @@ impl Book {
             return Err(Refused::Csrf);
         }
         held.grant.used_at = Some(now);
-        Ok(Admitted { principal, via: Via::Session(digest), revocation: held.revocation.clone() })
+        let (holder, revocation) = (held.grant.holder, held.revocation.clone());
+        Ok(Admitted { principal, memberships: self.memberships(holder), via: Via::Session(digest), revocation })
     }
 
     fn by_ticket(&mut self, digest: SecretDigest, now: Timestamp) -> Result<Admitted, Refused> {
@@ -147,7 +168,8 @@ impl Book {
         let GrantKind::Ticket(stream) = held.grant.kind else { return Err(Refused::NoTicket) };
         held.grant.used_at = Some(now);
         let principal = Principal { role: Role::Viewer, ..principal };
-        Ok(Admitted { principal, via: Via::Ticket(stream), revocation: held.revocation.clone() })
+        let (holder, revocation) = (held.grant.holder, held.revocation.clone());
+        Ok(Admitted { principal, memberships: self.memberships(holder), via: Via::Ticket(stream), revocation })
     }
 
     /// A live grant of a live key, or of a person. Looking a digest up takes a time that says nothing about the secret.
@@ -163,6 +185,10 @@ impl Book {
             Holder::Person(id) => self.people.get(&id)?.principal(),
         };
         (kind(held.grant.kind) && held.grant.is_live(self.session_idle, now)).then_some((principal, held))
+    }
+
+    fn memberships(&self, holder: Holder) -> Arc<[Membership]> {
+        self.members.get(&holder).cloned().unwrap_or_default()
     }
 
     pub fn check_room_for_key(&self) -> Result<(), Full> {
@@ -214,8 +240,33 @@ impl Book {
         let (id, before) = (person.id, self.people.get(&person.id));
         let is_changed = before.is_some_and(|before| !before.may_as(&person));
         self.people.insert(id, person);
-        for held in self.grants.values_mut().filter(|held| is_changed && held.grant.holder == Holder::Person(id)) {
+        if is_changed {
+            self.cut_off(Holder::Person(id));
+        }
+    }
+
+    /// Ends what goes on for a caller, which is let in as before.
+    fn cut_off(&mut self, holder: Holder) {
+        if let Holder::Key(id) = holder
+            && let Some(held) = self.keys.get_mut(&id)
+        {
             std::mem::take(&mut held.revocation).revoke();
+        }
+        for held in self.grants.values_mut().filter(|held| held.grant.holder == holder) {
+            std::mem::take(&mut held.revocation).revoke();
+        }
+    }
+
+    /// As the database has them. When somebody may less than before, what goes on for it ends.
+    pub fn take_over_members(&mut self, rows: Vec<(Holder, Membership)>) {
+        let mut now: HashMap<Holder, Vec<Membership>> = HashMap::new();
+        rows.into_iter().for_each(|(holder, membership)| now.entry(holder).or_default().push(membership));
+        let now = now.into_iter().map(|(holder, memberships)| (holder, memberships.into())).collect();
+        let before = std::mem::replace(&mut self.members, now);
+        for (holder, memberships) in before {
+            if takes_away(&memberships, &self.memberships(holder)) {
+                self.cut_off(holder);
+            }
         }
     }
 
@@ -527,6 +578,34 @@ mod tests {
             assert_eq!(book.admit(&session(Csrf::Right), at(2)).unwrap_err(), Refused::NoSession);
             assert_eq!((book.take_ended(), book.held_people()), (vec![OF_GRANT], vec![]));
         }
+    }
+
+    #[test]
+    fn a_member_may_more_at_once_and_less_only_after_what_goes_on_is_cut_off() {
+        use crate::domain::member::MemberRole::{Operator, Viewer};
+        let (mut book, key) = (book(), key(Role::Viewer));
+        let (id, workspace_id) = (Holder::Key(key.id), WorkspaceId::generate());
+        book.add_key(key.clone(), OF_KEY);
+        book.add_grant(grant(GrantKind::Session, &key));
+        let let_in = |book: &mut Book| {
+            let by_key = book.admit(&Shown::Key(key.id, OF_KEY), at(1)).unwrap();
+            [by_key, book.admit(&session(Csrf::Right), at(1)).unwrap()]
+        };
+        let before = let_in(&mut book);
+        for role in [Viewer, Operator] {
+            book.take_over_members(vec![(id, Membership { workspace_id, role })]);
+            assert!(before.iter().all(|admitted| !admitted.revocation.is_revoked()), "{role}");
+            for admitted in let_in(&mut book) {
+                assert!(admitted.reader().workspaces.allows(workspace_id));
+                assert_eq!(admitted.acting_as(Role::Operator).is_some(), role == Operator);
+            }
+        }
+        book.take_over_members(vec![]);
+        assert!(before.iter().all(|admitted| admitted.revocation.is_revoked()));
+        for admitted in let_in(&mut book) {
+            assert!(!admitted.revocation.is_revoked() && !admitted.reader().workspaces.allows(workspace_id));
+        }
+        assert_eq!(book.take_ended(), [], "nobody is thrown out");
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Access {
     pub async fn open(store: Store, node_id: NodeId, is_on: bool, limits: SessionLimits) -> Result<Self, StoreError> {
         let mut book = Book::new(limits.idle);
         book.take_over(store.unrevoked_api_keys().await?, Utc::now());
+        book.take_over_members(store.memberships().await?);
         let mut grants = store.grants(node_id).await?;
         let people = grants.iter().filter_map(|grant| match grant.holder {
             Holder::Key(_) => None,
@@ -219,10 +220,10 @@ impl Access {
         Ok((secret, grant, principal))
     }
 
-    /// Somebody whom no group allows anything any more: all their sessions end.
-    pub async fn deny_person(&self, identity: &Identity) -> Result<(), StoreError> {
+    /// Somebody whom nothing allows anything any more: all their sessions end.
+    pub async fn deny_person(&self, identity: &Identity, name: &str) -> Result<(), StoreError> {
         let _changes = self.0.changes.lock().await;
-        if let Some(person) = self.0.store.deny_person(identity, Utc::now()).await? {
+        if let Some(person) = self.0.store.deny_person(identity, name, Utc::now()).await? {
             self.book().put_person(person);
         }
         Ok(())
@@ -285,6 +286,7 @@ impl Access {
         let held = self.book().held_people();
         let people = self.0.store.people(&held).await?;
         self.book().take_over_people(&held, people);
+        self.read_members().await?;
         drop(changes);
         self.note_uses().await?;
         self.delete_ended().await
@@ -314,8 +316,16 @@ impl Access {
     }
 
     /// Nothing in it can be half done: each change is one call that does not panic.
-    fn book(&self) -> MutexGuard<'_, Book> {
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) async fn changes(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.changes.lock().await
     }
 
     /// The caller of a service without sign-in.

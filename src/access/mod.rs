@@ -11,6 +11,7 @@ pub mod shown;
 pub mod revocation;
 pub mod book;
 pub mod handle;
+mod members;
 pub mod keeper;
 
 pub use handle::{Access, CreateKeyError, GrantError, NewKey};

@@ -4,12 +4,20 @@
 //! Invariant: no secret is in any of these, only its digest. What has been let in acts with the role and the workspaces
 //! of its key or its person, as they are then; a ticket only reads.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+use super::id::InvalidId;
 use super::principal::{Identity, Principal, Role, Scope, Who};
 use super::time::Timestamp;
-use super::{KeyId, PersonId, StreamId};
+use super::{KeyId, PersonId, StreamId, schema};
 
 /// The SHA-256 of a secret. A secret has 256 random bits, so that nothing slower is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +94,50 @@ impl Holder {
             Who::Key(id) => Some(Self::Key(*id)),
             Who::Person(id, _) => Some(Self::Person(*id)),
         }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::Person(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Holder {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let key = KeyId::parse(text).map(Self::Key);
+        let either = key.or_else(|_| PersonId::parse(text).map(Self::Person));
+        either.map_err(|_| InvalidId::of("key_<26 characters> or psn_"))
+    }
+}
+
+impl Serialize for Holder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Holder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(|error| serde::de::Error::custom(format_args!("`{text}` is {error}")))
+    }
+}
+
+impl PartialSchema for Holder {
+    fn schema() -> RefOr<Schema> {
+        schema::id("(key_|psn_)")
+    }
+}
+
+impl ToSchema for Holder {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "HolderId".into()
     }
 }
 

@@ -15,6 +15,13 @@ pub struct InvalidId {
     prefix: &'static str,
 }
 
+impl InvalidId {
+    /// Of a text that is none of several.
+    pub(crate) fn of(prefix: &'static str) -> Self {
+        Self { prefix }
+    }
+}
+
 pub(crate) fn parse_ulid(text: &str, prefix: &'static str) -> Result<Ulid, InvalidId> {
     let invalid = InvalidId { prefix };
     let body = text.strip_prefix(prefix).ok_or(invalid.clone())?;

@@ -19,6 +19,7 @@ pub mod build;
 pub mod configuration;
 pub mod principal;
 pub mod access;
+pub mod member;
 pub mod idempotency;
 pub mod safe_mode;
 pub mod list;

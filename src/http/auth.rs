@@ -1,7 +1,8 @@
 //! Who is calling, and what a handler takes for granted of its caller.
 //!
-//! Invariant: a handler that has a caller at all has one of at least the role that its extractor names, and who is let in
-//! by a ticket gets no further than the ticket's stream; anybody else is answered before it runs. A handler without one of these can see nothing.
+//! Invariant: a handler that has a caller at all has one of at least the role that its extractor names, limited to the
+//! workspaces in which it has it; and who is let in by a ticket gets no further than the ticket's stream. Anybody else is
+//! answered before it runs. A handler without one of these can see nothing.
 
 use std::future::{Ready, ready};
 
@@ -10,8 +11,8 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
 use super::problem::{Code, Problem};
 use crate::access::book::{Admitted, Refused, Via};
-use crate::domain::StreamId;
 use crate::domain::principal::{Principal, Role, Scope};
+use crate::domain::{StreamId, WorkspaceId};
 
 /// What sign-in has decided about a request; in its extensions.
 #[derive(Clone)]
@@ -28,8 +29,8 @@ macro_rules! callers {
             type Future = Ready<Result<Self, Problem>>;
 
             fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                let caller = KeyHolder::of(request).map(|KeyHolder(admitted)| admitted.principal);
-                ready(caller.and_then(|principal| permitted(principal, Role::$role)).map(Self))
+                let caller = KeyHolder::of(request);
+                ready(caller.and_then(|KeyHolder(admitted)| permitted(&admitted, Role::$role, request)).map(Self))
             }
         }
     )*};
@@ -57,7 +58,7 @@ impl FromRequest for StreamReader {
         let wanted = request.match_info().get("id").and_then(StreamId::parse);
         ready(admitted(request).and_then(|admitted| match admitted.via {
             Via::Ticket(stream) if wanted != Some(stream) => Err(elsewhere()),
-            Via::Ticket(_) | Via::Key | Via::Session(_) => Ok(Self(admitted.principal)),
+            Via::Ticket(_) | Via::Key | Via::Session(_) => Ok(Self(admitted.reader())),
         }))
     }
 }
@@ -111,26 +112,38 @@ fn admitted(request: &HttpRequest) -> Result<Admitted, Problem> {
     decision.map_or(Err(Refused::NothingShown), |Decision(outcome)| outcome).map_err(Problem::from)
 }
 
-fn permitted(principal: Principal, needed: Role) -> Result<Principal, Problem> {
-    if principal.role >= needed {
-        return Ok(principal);
+/// The caller, limited to the workspaces in which it has the role. Where the path names one that it sees, and has not the role
+/// in, it is told so.
+fn permitted(admitted: &Admitted, needed: Role, request: &HttpRequest) -> Result<Principal, Problem> {
+    let Some(principal) = admitted.acting_as(needed) else { return Err(too_low(admitted.principal.role, needed)) };
+    let named = request.match_info().get("workspace").and_then(|id| WorkspaceId::parse(id).ok());
+    let is_only_seen = |id| !principal.workspaces.allows(id) && admitted.reader().workspaces.allows(id);
+    match named {
+        Some(id) if is_only_seen(id) => Err(too_low(Role::Viewer, needed)),
+        _ => Ok(principal),
     }
-    let detail = format!("this needs the role `{needed}`; the caller's is `{}`", principal.role);
-    Err(Problem::new(Code::RoleRequired, detail).with("required_role", needed.as_str()))
+}
+
+fn too_low(own: Role, needed: Role) -> Problem {
+    let detail = format!("this needs the role `{needed}`; the caller's is `{own}`");
+    Problem::new(Code::RoleRequired, detail).with("required_role", needed.as_str())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use actix_web::test::TestRequest;
 
     use super::*;
     use crate::access::revocation::Revocation;
     use crate::domain::RunId;
+    use crate::domain::member::{MemberRole, Membership};
 
     fn request(via: Via, role: Role, id: &str) -> HttpRequest {
         let principal = Principal { role, ..Principal::local() };
         let request = TestRequest::get().param("id", id.to_owned()).to_http_request();
-        let admitted = Admitted { principal, via, revocation: Revocation::default() };
+        let admitted = Admitted { principal, memberships: Arc::default(), via, revocation: Revocation::default() };
         request.extensions_mut().insert(Decision(Ok(admitted)));
         request
     }
@@ -148,7 +161,8 @@ mod tests {
             (Role::Viewer, Role::Operator, false),
             (Role::Operator, Role::Admin, false),
         ] {
-            let outcome = permitted(Principal { role: has, ..Principal::local() }, needs);
+            let caller = Admitted { principal: Principal { role: has, ..Principal::local() }, ..Admitted::local() };
+            let outcome = permitted(&caller, needs, &TestRequest::get().to_http_request());
             assert_eq!(outcome.is_ok(), is_enough, "{has} {needs}");
             if let Err(problem) = outcome {
                 assert_eq!(
@@ -157,6 +171,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_role_is_had_in_some_workspaces_and_the_path_may_name_another() {
+        let [read, written, foreign] = [(); 3].map(|()| WorkspaceId::generate());
+        let principal = Principal { role: Role::Viewer, workspaces: Scope::Only(vec![read]), ..Principal::local() };
+        let memberships = [Membership { workspace_id: written, role: MemberRole::Operator }].into();
+        let caller = Admitted { principal, memberships, ..Admitted::local() };
+        let at = |id: WorkspaceId| TestRequest::get().param("workspace", id.to_string()).to_http_request();
+        let may = |needed, id| permitted(&caller, needed, &at(id)).map(|principal| principal.workspaces);
+        let all = Scope::Only(vec![read, written]);
+        assert_eq!(may(Role::Viewer, foreign).unwrap(), all, "a finder says that it is not there");
+        for id in [written, foreign] {
+            assert_eq!(may(Role::Operator, id).unwrap(), Scope::Only(vec![written]));
+        }
+        assert_eq!(may(Role::Operator, read).unwrap_err().code, Code::RoleRequired);
+        assert_eq!(may(Role::Admin, written).unwrap_err().code, Code::RoleRequired);
     }
 
     #[test]

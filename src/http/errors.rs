@@ -18,7 +18,7 @@ use crate::registry::error::{
     LaunchError, ReadError, RunRefusal,
 };
 use crate::store::{
-    ChangeDocumentError, ChangeWorkspaceError, CreateDocumentError, DeleteError, DeleteWorkflowError,
+    AddMemberError, ChangeDocumentError, ChangeWorkspaceError, CreateDocumentError, DeleteError, DeleteWorkflowError,
     InsertWorkflowError, InsertWorkspaceError, ReplaceWorkflowError, StoreError,
 };
 use crate::stream::{AppendError, SubscribeError};
@@ -56,6 +56,19 @@ impl From<CreateKeyError> for Problem {
             CreateKeyError::Full(_) => Self::new(Code::TooManyKeys, error.to_string()),
             CreateKeyError::Entropy(error) => Self::internal(error),
             CreateKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AddMemberError> for Problem {
+    fn from(error: AddMemberError) -> Self {
+        match error {
+            AddMemberError::WorkspaceGone => Self::not_found("the workspace"),
+            AddMemberError::AlreadyMember => Self::new(Code::AlreadyMember, error.to_string()),
+            AddMemberError::TooManyOfHolder | AddMemberError::TooMany => {
+                Self::new(Code::TooManyMembers, error.to_string())
+            }
+            AddMemberError::Store(error) => error.into(),
         }
     }
 }

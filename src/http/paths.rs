@@ -1,5 +1,6 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
+use crate::domain::access::Holder;
 use crate::domain::{DocumentId, ExecutionId, KeyId, StreamId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
@@ -10,6 +11,10 @@ pub const OIDC: &str = "/api/v1/session/oidc";
 
 /// Where a provider sends browsers back to, below the address that they know.
 pub const OIDC_CALLBACK: &str = "/api/v1/session/oidc/callback";
+
+pub fn member(workspace: WorkspaceId, holder: Holder) -> String {
+    format!("{API}/workspaces/{workspace}/members/{holder}")
+}
 
 pub fn api_key(id: KeyId) -> String {
     format!("{API}/api-keys/{id}")

@@ -70,7 +70,7 @@ codes! {
     SignInRefused = "sign_in_refused", 403, never, "The provider has refused the sign-in",
         "`reason` is its word for it; ask whoever runs the provider.";
     NoGroup = "no_group", 403, never, "None of the person's groups is let in",
-        "Ask an admin of this service: `ADE_OIDC_GROUPS` lists the groups that are.";
+        "Ask an admin of this service: `ADE_OIDC_GROUPS` lists the groups that are, and a member of a workspace needs none.";
     RoleRequired = "role_required", 403, never, "The caller's role is not enough",
         "`required_role` names the role that is; an admin can make a key that has it.";
     AllWorkspacesRequired = "all_workspaces_required", 403, never, "The caller's key is bound to workspaces",
@@ -101,6 +101,10 @@ codes! {
         "Where sign-in is off nobody needs a session or a ticket.";
     TooManyKeys = "too_many_keys", 409, never, "There are as many keys as there may be",
         "Revoke those that are not used any more.";
+    AlreadyMember = "already_member", 409, never, "It is a member of the workspace already",
+        "`PUT` at its own path gives it another role.";
+    TooManyMembers = "too_many_members", 409, never, "There are as many members as there may be",
+        "One caller is a member of at most 100 workspaces, and there are at most 5,000 members: remove some, or make a key for all workspaces.";
     WorkflowInUse = "workflow_in_use", 409, never, "Executions of the workflow are still running",
         "Wait until they have finished, or cancel them. A new revision needs neither: they keep theirs.";
     DocumentInUse = "document_in_use", 409, never, "Runs of the document have not finished",

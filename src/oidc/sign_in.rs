@@ -143,6 +143,10 @@ impl Oidc {
         })))
     }
 
+    pub fn issuer(&self) -> &str {
+        self.0.provider.issuer()
+    }
+
     pub fn name(&self) -> &str {
         &self.0.name
     }

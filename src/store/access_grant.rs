@@ -79,13 +79,9 @@ fn row(node_id: NodeId, grant: &Grant) -> Row {
         GrantKind::Session => None,
         GrantKind::Ticket(stream) => Some(stream.to_string()),
     };
-    let holder = match grant.holder {
-        Holder::Key(id) => id.to_string(),
-        Holder::Person(id) => id.to_string(),
-    };
     Row {
         secret_digest: hex(grant.digest),
-        holder,
+        holder: grant.holder.to_string(),
         session_digest: grant.session.map(hex),
         node_id: node_id.to_string(),
         stream,

@@ -1,6 +1,7 @@
 //! Keys of the interface. They belong to no workspace: only admins see them.
 
 use entity::api_key::{ActiveModel, Column, Entity, Model};
+use entity::member;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set};
 
 use super::cells::{Cells, json, storable};
@@ -38,12 +39,18 @@ impl Store {
         Ok(Entity::find().count(self.read()).await? > 0)
     }
 
-    /// False when there is none, or it was revoked before.
+    /// False when there is none, or it was revoked before. It is no member of anything any more.
     pub async fn revoke_api_key(&self, id: KeyId, at: Timestamp) -> Result<bool, StoreError> {
         let change = ActiveModel { revoked_at: Set(Some(micros(at))), ..Default::default() };
         let update = Entity::update_many().set(change).filter(Column::Id.eq(id.to_string()));
         let update = update.filter(Column::RevokedAt.is_null());
-        Ok(update.exec(&*self.write().await).await?.rows_affected > 0)
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        let is_revoked = update.exec(&transaction).await?.rows_affected > 0;
+        let memberships = member::Entity::delete_many().filter(member::Column::Holder.eq(id.to_string()));
+        memberships.exec(&transaction).await?;
+        transaction.commit().await?;
+        Ok(is_revoked)
     }
 
     pub async fn note_use_of_api_key(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {

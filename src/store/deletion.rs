@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use entity::{configuration, document, run_document, workspace};
+use entity::{configuration, document, member, run_document, workspace};
 use sea_orm::sea_query::Condition;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -279,6 +279,9 @@ async fn delete_workspace(
     update.filter(workspace::Column::Id.eq(workspace_id.to_string())).exec(transaction).await?;
     delete_configurations(transaction, workspace_id, None, at).await?;
     delete_documents(transaction, workspace_id, Condition::all(), at).await?;
+    // Of nothing that is there: they would only count.
+    let members = member::Entity::delete_many().filter(member::Column::WorkspaceId.eq(workspace_id.to_string()));
+    members.exec(transaction).await?;
     Ok(())
 }
 

@@ -175,6 +175,7 @@ mod tests {
         assert_same_columns(&store, entity::access_grant::Entity).await;
         assert_same_columns(&store, entity::person::Entity).await;
         assert_same_columns(&store, entity::person_grant::Entity).await;
+        assert_same_columns(&store, entity::member::Entity).await;
         assert_same_columns(&store, entity::run_document::Entity).await;
         assert_same_columns(&store, entity::feed_origin::Entity).await;
         assert_same_columns(&store, entity::workflow_document::Entity).await;

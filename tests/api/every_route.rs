@@ -89,6 +89,9 @@ impl World {
         let body = json!({"workspace_id": workspace, "scope_type": "s", "scope_id": "2", "document_type": "d",
                           "content": {}});
         let written = app.post("/api/v1/documents", &body).expect(201).json()["document_id"].clone();
+        let member = make_key(app, &json!({"name": "member", "role": "viewer"})).0;
+        let body = json!({"member": member, "role": "viewer"});
+        app.post(&format!("/api/v1/workspaces/{workspace}/members"), &body).expect(201);
         let ids = BTreeMap::from([
             ("workspace", workspace),
             ("configuration", project.configuration.clone()),
@@ -102,6 +105,7 @@ impl World {
             ("output", "normalized.xlsx".to_owned()),
             ("file", "pyproject.toml".to_owned()),
             ("directory", "src".to_owned()),
+            ("member", member),
             ("key", make_key(app, &json!({"name": "walked", "role": "viewer"})).0),
         ]);
         Self { project, ids }
@@ -220,7 +224,8 @@ fn a_viewer_changes_nothing_and_an_operator_nothing_of_the_service() {
             assert_eq!(told, operation.role, "{} {}", operation.method, operation.path);
         }
         let is_of_the_service = operation.path.starts_with("/api/v1/system/") && operation.is_write()
-            || ["/api/v1/api-keys", "/api/v1/audit", "/api/v1/system/actors"]
+            || operation.path.contains("/members") && operation.is_write()
+            || ["/api/v1/api-keys", "/api/v1/audit", "/api/v1/people", "/api/v1/system/actors"]
                 .iter()
                 .any(|path| operation.path.starts_with(path))
             || operation.is(("DELETE", "/api/v1/workspaces/{workspace}"));

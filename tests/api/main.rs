@@ -42,6 +42,7 @@ mod lists;
 mod llm_telemetry;
 mod model_replies;
 mod many_streams;
+mod members;
 mod oidc;
 mod rate_limit;
 mod retention;

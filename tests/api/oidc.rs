@@ -14,7 +14,7 @@ const BEGIN: &str = "/api/v1/session/oidc";
 const DESCRIPTION: &str = "/.well-known/openid-configuration";
 
 /// A service whose people are signed in by this provider.
-fn app(provider: &Provider, groups: &str, more: &[(&str, &str)]) -> TestApp {
+pub fn app(provider: &Provider, groups: &str, more: &[(&str, &str)]) -> TestApp {
     let issuer = provider.issuer();
     let settings = [
         ("ADE_AUTH", "on"),
@@ -29,13 +29,13 @@ fn app(provider: &Provider, groups: &str, more: &[(&str, &str)]) -> TestApp {
 
 /// What a browser keeps of cookies. It shows a name that begins with `__Host-` as any other.
 #[derive(Default)]
-struct Browser {
+pub struct Browser {
     cookies: RefCell<BTreeMap<String, String>>,
 }
 
 impl Browser {
     #[track_caller]
-    fn send(&self, app: &TestApp, request: Request) -> Response {
+    pub fn send(&self, app: &TestApp, request: Request) -> Response {
         let cookies: Vec<_> = self.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = if cookies.is_empty() { request } else { request.header("Cookie", cookies.join("; ")) };
         let answer = request.send(app.address).unwrap();
@@ -71,19 +71,19 @@ impl Browser {
 
     /// The whole way.
     #[track_caller]
-    fn sign_in(&self, app: &TestApp, provider: &Provider) -> Response {
+    pub fn sign_in(&self, app: &TestApp, provider: &Provider) -> Response {
         let back = self.visit(app, provider, "");
         self.get(app, &back)
     }
 
     #[track_caller]
-    fn shown(&self, app: &TestApp) -> Value {
+    pub fn shown(&self, app: &TestApp) -> Value {
         self.get(app, "/api/v1/session").expect(200).json()
     }
 }
 
 #[track_caller]
-fn signed_in(app: &TestApp, provider: &Provider) -> Browser {
+pub fn signed_in(app: &TestApp, provider: &Provider) -> Browser {
     let browser = Browser::default();
     browser.sign_in(app, provider).expect(303);
     browser

@@ -597,6 +597,7 @@ export interface components {
             /** Format: date-time */
             timestamp: string;
         };
+        HolderId: string;
         /** @description A step, or an item of one, that an earlier execution has completed. */
         Kept: {
             document?: components["schemas"]["Product"] | null;
@@ -680,6 +681,37 @@ export interface components {
             waiting: number;
             /** @description A round is in progress. */
             working: boolean;
+        };
+        Member: {
+            /** Format: date-time */
+            added_at: string;
+            added_by: string;
+            /** @description Of the key or the person. */
+            id: components["schemas"]["HolderId"];
+            kind: string;
+            name: string;
+            object: string;
+            role: components["schemas"]["MemberRole"];
+        };
+        MemberChange: {
+            role: components["schemas"]["MemberRole"];
+        };
+        MemberList: {
+            items: components["schemas"]["Member"][];
+            total: number;
+        };
+        /** @enum {string} */
+        MemberRole: "viewer" | "operator";
+        MemberToAdd: {
+            member?: components["schemas"]["HolderId"] | null;
+            role: components["schemas"]["MemberRole"];
+            /** @description Of a person, as the provider names them; they have tried to sign in at least once. */
+            subject?: string | null;
+        };
+        /** @description What a caller may do in one workspace. */
+        Membership: {
+            role: components["schemas"]["MemberRole"];
+            workspace_id: components["schemas"]["WorkspaceId"];
         };
         MicroUsd: string;
         /** @description A key with its secret. */
@@ -807,6 +839,32 @@ export interface components {
         };
         /** @enum {string} */
         PendingKind: "clarification" | "acceptance";
+        Person: {
+            /**
+             * Format: date-time
+             * @description Since when they have not been let in.
+             */
+            denied_at: string | null;
+            id: components["schemas"]["PersonId"];
+            issuer: string;
+            /** @description What they call themselves. */
+            name: string;
+            object: string;
+            /** @description By their groups. */
+            role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description When they came last, let in or not.
+             */
+            signed_in_at: string;
+            subject: string;
+            /** @description Null for all. */
+            workspaces: components["schemas"]["WorkspaceId"][] | null;
+        };
+        PersonId: string;
+        PersonList: {
+            items: components["schemas"]["Person"][];
+        };
         /** @enum {string} */
         Phase: "create_venv" | "upgrade_pip" | "install_engine" | "install_config" | "verify_imports" | "collect_metadata";
         /** @enum {string} */
@@ -1068,6 +1126,8 @@ export interface components {
             /** @description Of a person, as the provider knows them. */
             issuer: string | null;
             key_id: components["schemas"]["KeyId"] | null;
+            /** @description What the caller may do in single workspaces besides. */
+            memberships: components["schemas"]["Membership"][];
             name: string;
             object: string;
             role: components["schemas"]["Role"];
@@ -1538,6 +1598,7 @@ export type FileMoved = components['schemas']['FileMoved'];
 export type FileWritten = components['schemas']['FileWritten'];
 export type Finding = components['schemas']['Finding'];
 export type Health = components['schemas']['Health'];
+export type HolderId = components['schemas']['HolderId'];
 export type Kept = components['schemas']['Kept'];
 export type KeyId = components['schemas']['KeyId'];
 export type Label = components['schemas']['Label'];
@@ -1549,6 +1610,12 @@ export type LogLevel = components['schemas']['LogLevel'];
 export type LogPosition = components['schemas']['LogPosition'];
 export type MaintenanceReport = components['schemas']['MaintenanceReport'];
 export type MaintenanceState = components['schemas']['MaintenanceState'];
+export type Member = components['schemas']['Member'];
+export type MemberChange = components['schemas']['MemberChange'];
+export type MemberList = components['schemas']['MemberList'];
+export type MemberRole = components['schemas']['MemberRole'];
+export type MemberToAdd = components['schemas']['MemberToAdd'];
+export type Membership = components['schemas']['Membership'];
 export type MicroUsd = components['schemas']['MicroUsd'];
 export type NewApiKey = components['schemas']['NewApiKey'];
 export type NewBuild = components['schemas']['NewBuild'];
@@ -1564,6 +1631,9 @@ export type Output = components['schemas']['Output'];
 export type OutputList = components['schemas']['OutputList'];
 export type Pending = components['schemas']['Pending'];
 export type PendingKind = components['schemas']['PendingKind'];
+export type Person = components['schemas']['Person'];
+export type PersonId = components['schemas']['PersonId'];
+export type PersonList = components['schemas']['PersonList'];
 export type Phase = components['schemas']['Phase'];
 export type PhaseStatus = components['schemas']['PhaseStatus'];
 export type Priority = components['schemas']['Priority'];

@@ -8,6 +8,7 @@ use utoipa::openapi::schema::Schema;
 
 use super::kinds::text;
 use super::operation::Operation;
+use crate::domain::access::Holder;
 use crate::domain::principal::Role;
 use crate::domain::{BuildId, ConfigurationId, DocumentId, ExecutionId, KeyId, RunId, WorkspaceId};
 use crate::http::auth::{Admin, KeyHolder, Operator, Overseer, StreamReader, Viewer};
@@ -132,7 +133,7 @@ macro_rules! ids {
     )*};
 }
 
-ids!(WorkspaceId, ConfigurationId, RunId, BuildId, ExecutionId, DocumentId, KeyId);
+ids!(WorkspaceId, ConfigurationId, RunId, BuildId, ExecutionId, DocumentId, KeyId, Holder);
 
 // The kind of work that only tests have.
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod telemetry;
 pub mod workflow;
 pub mod workflow_document;
 pub mod workspace;
+pub mod member;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -8,6 +8,7 @@ use super::api_key::workspaces;
 use crate::access::Access;
 use crate::access::book::{Admitted, Via};
 use crate::domain::access::{Grant, TICKET_FIRST_USE};
+use crate::domain::member::Membership;
 use crate::domain::principal::Role;
 use crate::domain::{KeyId, StreamId, WorkspaceId, time};
 use crate::http::paths;
@@ -29,6 +30,8 @@ pub struct SessionResource<'a> {
     role: Role,
     /// Null for all.
     workspaces: Option<&'a [WorkspaceId]>,
+    /// What the caller may do in single workspaces besides.
+    memberships: &'a [Membership],
     /// For `X-CSRF-Token`, of a session.
     csrf_token: Option<String>,
     /// Of a session: unused for so long, it ends.
@@ -52,6 +55,7 @@ impl<'a> SessionResource<'a> {
             name: &admitted.principal.name,
             role: admitted.principal.role,
             workspaces: workspaces(&admitted.principal.workspaces),
+            memberships: &admitted.memberships,
             csrf_token,
             idle_timeout_seconds: idle,
         }

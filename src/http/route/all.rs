@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{
     api_keys, audit, builds, configuration_files, configurations, contract, documents, events, executions, health,
-    metrics, oidc, run_results, runs, safe_mode, session, system, telemetry, workflow_documents, workflows, workspaces,
+    members, metrics, oidc, run_results, runs, safe_mode, session, system, telemetry, workflow_documents, workflows,
+    workspaces,
 };
 use crate::http::contract::{Operation, Routes, document};
 use crate::http::paths::API;
@@ -31,6 +32,7 @@ fn mount_and_tell(config: &mut web::ServiceConfig, mut operations: Option<&mut V
             .group("sign-in", session::mount)
             .group("sign-in", oidc::mount)
             .group("workspaces", workspaces::mount)
+            .group("workspaces", members::mount)
             .group("configurations", configurations::mount)
             .group("configurations", configuration_files::mount)
             .group("documents", documents::mount)

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod session;
 pub mod oidc;
 pub mod workspaces;
+pub mod members;
 pub mod configurations;
 pub mod configuration_files;
 pub mod documents;

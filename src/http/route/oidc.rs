@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::session::session_cookie;
 use crate::access::Access;
 use crate::audit::AuditLog;
+use crate::domain::principal::{Identity, Role, Scope};
 use crate::http::audited::{self, audit_sign_in};
 use crate::http::contract::{self, Routes};
 use crate::http::paths;
@@ -131,15 +132,12 @@ async fn finished(
     audited::ready(log).await?;
     let attempt = attempt_of(oidc, request);
     let Finished { identity, name, allowed, return_to } = oidc.finish(attempt.as_deref(), callback).await?;
+    let allowed = match allowed {
+        None => of_member(access, &identity).await?,
+        by_groups => by_groups,
+    };
     let Some((role, workspaces)) = allowed else {
-        access.deny_person(&identity).await?;
-        tracing::info!(
-            issuer = identity.issuer,
-            subject = identity.subject,
-            "signed in by the provider, and in no group"
-        );
-        let detail = format!("{name} is in no group that is let in here");
-        return Err(Problem::new(Code::NoGroup, detail).with("subject", identity.subject));
+        return Err(denied(access, &identity, &name).await?);
     };
     let known = KnownPerson { name, role, workspaces };
     let (secret, grant, principal) = access.sign_in_person(&identity, &known, oidc.session_life()).await?;
@@ -148,6 +146,19 @@ async fn finished(
     let seconds = (grant.expires_at - grant.created_at).num_seconds().unsigned_abs();
     let cookie = session_cookie(secret.expose_secret(), seconds, oidc.is_https());
     Ok(away(return_to.as_str()).append_header((header::SET_COOKIE, cookie)).finish())
+}
+
+/// Who is in no group may be a member of something, and has nothing but that.
+async fn of_member(access: &Access, identity: &Identity) -> Result<Option<(Role, Scope)>, Problem> {
+    Ok(access.is_member(identity).await?.then(|| (Role::Viewer, Scope::Only(Vec::new()))))
+}
+
+async fn denied(access: &Access, identity: &Identity, name: &str) -> Result<Problem, Problem> {
+    access.deny_person(identity, name).await?;
+    let Identity { issuer, subject } = identity;
+    tracing::info!(issuer, subject, "signed in by the provider, and in no group");
+    let detail = format!("{name} is in no group that is let in here, and a member of nothing");
+    Ok(Problem::new(Code::NoGroup, detail).with("subject", subject.as_str()))
 }
 
 /// What else the provider sends is its own affair.

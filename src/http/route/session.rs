@@ -161,7 +161,7 @@ async fn ticket(
     let TicketBody { stream } = body.required()?;
     let stream = StreamId::parse(&stream)
         .ok_or_else(|| Problem::invalid("stream", "the id of a run, build, execution or workspace"))?;
-    let found = events::find(&admitted.principal, &registry, stream).await?;
+    let found = events::find(&admitted.reader(), &registry, stream).await?;
     found.ok_or_else(|| Problem::not_found(format_args!("the stream {stream}")))?;
     let (secret, grant) = access.ticket(&admitted, stream).await?;
     let mut response = HttpResponse::Created();

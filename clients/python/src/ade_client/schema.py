@@ -621,6 +621,9 @@ class Health(TypedDict):
     timestamp: str
 
 
+HolderId: TypeAlias = "str"
+
+
 class _Kept(TypedDict):
     step_id: str
 
@@ -697,6 +700,43 @@ class MaintenanceState(TypedDict):
     generation: int
     waiting: int
     working: bool
+
+
+class Member(TypedDict):
+    added_at: str
+    added_by: str
+    id: HolderId
+    kind: str
+    name: str
+    object: str
+    role: MemberRole
+
+
+class MemberChange(TypedDict):
+    role: MemberRole
+
+
+class MemberList(TypedDict):
+    items: list[Member]
+    total: int
+
+
+MemberRole: TypeAlias = "Literal['viewer', 'operator']"
+
+
+class _MemberToAdd(TypedDict):
+    role: MemberRole
+
+
+class MemberToAdd(_MemberToAdd, total=False):
+    member: HolderId | None
+    subject: str | None
+
+
+# What a caller may do in one workspace.
+class Membership(TypedDict):
+    role: MemberRole
+    workspace_id: WorkspaceId
 
 
 MicroUsd: TypeAlias = "str"
@@ -802,6 +842,25 @@ class Pending(TypedDict):
 
 
 PendingKind: TypeAlias = "Literal['clarification', 'acceptance']"
+
+
+class Person(TypedDict):
+    denied_at: str | None
+    id: PersonId
+    issuer: str
+    name: str
+    object: str
+    role: Role
+    signed_in_at: str
+    subject: str
+    workspaces: list[WorkspaceId] | None
+
+
+PersonId: TypeAlias = "str"
+
+
+class PersonList(TypedDict):
+    items: list[Person]
 
 
 Phase: TypeAlias = "Literal['create_venv', 'upgrade_pip', 'install_engine', 'install_config', 'verify_imports', 'collect_metadata']"
@@ -1078,6 +1137,7 @@ class Session(TypedDict):
     idle_timeout_seconds: int | None
     issuer: str | None
     key_id: KeyId | None
+    memberships: list[Membership]
     name: str
     object: str
     role: Role
