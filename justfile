@@ -19,7 +19,7 @@ check:
 # Format, and fail on any warning
 lint:
     cargo fmt --all
-    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --features ade/otel -- -D warnings
 
 # Tests next to the code, and the rules of the tree; `just unit log::` for one module
 unit filter="":
