@@ -36,7 +36,7 @@ test("a workbook that is dropped builds, runs to success, and its output is down
     await drop(page, "roster.xlsx", readFileSync(join(FIXTURES, "roster.xlsx")));
     await page.waitForURL("**/runs/run_*");
     const run = new URL(page.url()).pathname.split("/")[2];
-    await until("the build is seen", async () => (await page.getByRole("list", { name: "Phases" }).innerText()).includes("Build"), 60);
+    await until("the build is seen", async () => (await page.getByRole("list", { name: "Phases" }).innerText()).includes("Build"));
     await until("it has succeeded", async () => (await statusOf(page)) === "succeeded", 180);
 
     // What the page says is what the interface says.
@@ -69,9 +69,9 @@ test("a workbook that is dropped builds, runs to success, and its output is down
 test("a run is cancelled, and run again", async () => {
   const run = await service.run(workspace, configuration, "print at work\nwait /nowhere\n");
   const page = await open(browser, service, `/runs/${run}`);
-  await page.getByText("at work").waitFor({ timeout: 60_000 });
+  await page.getByText("at work").waitFor({ timeout: 240_000 });
   await page.getByRole("button", { name: "Cancel" }).click();
-  await until("it is cancelled", async () => (await statusOf(page)) === "cancelled", 40);
+  await until("it is cancelled", async () => (await statusOf(page)) === "cancelled");
   assert.equal((await service.get(`runs/${run}`)).status, "cancelled");
   await page.getByRole("button", { name: "Run again" }).click();
   await page.waitForFunction((before) => !location.pathname.includes(before), run);
@@ -97,7 +97,7 @@ test("the questions of a step are answered, and the execution goes on to its end
   }
   await form.getByRole("radio").first().check();
   await form.getByRole("button", { name: "Answer" }).click();
-  await until("it has completed", async () => (await statusOf(page)) === "completed", 60);
+  await until("it has completed", async () => (await statusOf(page)) === "completed");
 
   const resource = await until("the totals are final", async () => {
     const found = await service.get(`executions/${execution}`);
@@ -147,12 +147,12 @@ test("a step's document is sent back with a comment, written anew, and accepted"
   await decision.getByLabel("Comment").fill("It says nothing of the costs.");
   await decision.getByRole("button", { name: "Reject" }).click();
   const second = decision.getByRole("link", { name: "Read requirements, version 2" });
-  await second.waitFor({ timeout: 30_000 });
+  await second.waitFor({ timeout: 120_000 });
   const href = await second.getAttribute("href");
   const [pending] = (await service.get(`executions/${execution}`)).pending;
   assert.equal(href, `/documents/${pending.document.document_id}?version=2`);
   await decision.getByRole("button", { name: "Accept" }).click();
-  await until("it has completed", async () => (await statusOf(page)) === "completed", 30);
+  await until("it has completed", async () => (await statusOf(page)) === "completed");
   const { items } = await service.get(`executions/${execution}/events?types=acceptance_given`);
   const given = items.filter((it) => it.type === "acceptance_given").map(({ payload }) => [payload.accepted, payload.comment ?? null, payload.version]);
   assert.deepEqual(given, [[false, "It says nothing of the costs.", 1], [true, null, 2]]);
@@ -219,7 +219,7 @@ test("by keyboard alone: sign in, start a run, watch it, cancel it, answer a que
   await tabTo(/^BUTTON Start/);
   await page.keyboard.press("Enter");
   await page.waitForURL("**/runs/run_*");
-  await page.getByText("at work").waitFor({ timeout: 60_000 });
+  await page.getByText("at work").waitFor({ timeout: 240_000 });
   await page.keyboard.press("/");
   await page.keyboard.type("at work");
   await page.keyboard.press("Enter");
@@ -228,7 +228,7 @@ test("by keyboard alone: sign in, start a run, watch it, cancel it, answer a que
   await page.evaluate(() => document.activeElement.blur());
   await tabTo(/^BUTTON Cancel/);
   await page.keyboard.press("Enter");
-  await until("it is cancelled", async () => (await statusOf(page)) === "cancelled", 40);
+  await until("it is cancelled", async () => (await statusOf(page)) === "cancelled");
   await tabTo(/^BUTTON Console/);
   await page.keyboard.press("ArrowRight");
   await page.getByRole("tab", { name: "Tables", selected: true }).waitFor();
@@ -253,7 +253,7 @@ test("by keyboard alone: sign in, start a run, watch it, cancel it, answer a que
   await page.keyboard.press("Space");
   await tabTo(/^BUTTON Answer/);
   await page.keyboard.press("Enter");
-  await until("it has completed", async () => (await statusOf(page)) === "completed", 60);
+  await until("it has completed", async () => (await statusOf(page)) === "completed");
   await page.keyboard.press("?");
   await page.getByRole("dialog", { name: "Keys" }).waitFor();
   await page.keyboard.press("Escape");

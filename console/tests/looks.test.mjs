@@ -35,11 +35,11 @@ before(async () => {
   })).execution_id;
   ids.waiting = await start("spring");
   ids.execution = await start("autumn");
-  const pending = await until("it asks", async () => (await service.get(`executions/${ids.execution}`)).pending[0], 30);
+  const pending = await until("it asks", async () => (await service.get(`executions/${ids.execution}`)).pending[0]);
   const answers = Object.fromEntries(pending.questions.filter((it) => it.required).map((it) => [it.id, "Everybody"]));
   await service.call("POST", `executions/${ids.execution}/steps/${pending.step_id}/clarification`, { answers });
-  await until("it has completed", async () => (await service.get(`executions/${ids.execution}`)).completed_at, 60);
-  await until("the other one asks", async () => (await service.get(`executions/${ids.waiting}`)).pending[0], 30);
+  await until("it has completed", async () => (await service.get(`executions/${ids.execution}`)).completed_at);
+  await until("the other one asks", async () => (await service.get(`executions/${ids.waiting}`)).pending[0]);
   const written = await service.call("POST", "documents", {
     workspace_id: workspace, scope_type: "project", scope_id: "spring", document_type: "notes", title: "Notes",
     content: { goal: "A report", audience: ["board"], pages: 12 },

@@ -14,7 +14,7 @@ const PROGRAM = resolve(process.env.ADE ?? join(ROOT, "target/debug/ade"));
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** Waits until something is so, and says what it last was when it never is. */
-export async function until(what, holds, seconds = 20) {
+export async function until(what, holds, seconds = 120) {
   const end = Date.now() + seconds * 1000;
   let last;
   for (;;) {
@@ -176,6 +176,7 @@ export async function launch() {
 /** A page that fails its test when something goes wrong in it. */
 export async function open(browser, service, path = "/", { context, ...options } = {}) {
   const own = context ?? (await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true, ...options }));
+  own.setDefaultTimeout(120_000);
   const page = await own.newPage();
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(`error: ${error.message}`));
