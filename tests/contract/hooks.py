@@ -35,16 +35,25 @@ def stay_open(case):
 
 def end_soon(query):
     """The tool reads frames one by one, and lines and pages as a whole: these are not to wait for what comes."""
-    if str(query.get("follow")).lower() == "true":
+    if str(query.get("follow")).lower() in ("true", "1", ""):
         query["follow"] = "false"
     if str(query.get("wait")).isdigit() and 1 < int(query["wait"]) <= 30:
         query["wait"] = 1
 
 
 def as_a_list(query):
-    """A page and a cursor at once, two names of one thing, and a cursor of another list are refused."""
+    """A page and a cursor at once, two names of one thing, and a cursor of another list are refused. What is to be refused
+    for what it is stays."""
     if query.get("cursor") is not None:
         query["cursor"] = ""
-        query.pop("page", None)
-    for name in [name for name in ("perPage", "page_size", "limit") if name in query][1:]:
-        del query[name]
+    if query.get("cursor") is not None and "page" in query:
+        del query["page" if is_number(query["page"], 1_000_000) else "cursor"]
+    sizes = [name for name in ("perPage", "page_size", "limit") if name in query]
+    kept = next((name for name in sizes if not is_number(query[name], 200)), sizes[0] if sizes else None)
+    for name in sizes:
+        if name != kept:
+            del query[name]
+
+
+def is_number(value, most):
+    return str(value).isdigit() and 1 <= int(value) <= most
