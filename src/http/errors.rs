@@ -1,13 +1,10 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
-use crate::access::book::Refused;
-use crate::access::{CreateKeyError, GrantError};
 use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
-use crate::oidc::{BeginError, FinishError, ProviderFault};
 use crate::package::{EditError, ImportError, InvalidPath, TemplateError};
 use crate::registry::RetryError;
 use crate::registry::additions::OriginError;
@@ -18,7 +15,7 @@ use crate::registry::error::{
     LaunchError, ReadError, RunRefusal,
 };
 use crate::store::{
-    AddMemberError, ChangeDocumentError, ChangeWorkspaceError, CreateDocumentError, DeleteError, DeleteWorkflowError,
+    ChangeDocumentError, ChangeWorkspaceError, CreateDocumentError, DeleteError, DeleteWorkflowError,
     InsertWorkflowError, InsertWorkspaceError, ReplaceWorkflowError, StoreError,
 };
 use crate::stream::{AppendError, SubscribeError};
@@ -34,94 +31,6 @@ impl From<StoreError> for Problem {
         }
         Self::internal(error)
     }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let code = match refused {
-            Refused::NothingShown => Code::SignInRequired,
-            Refused::Csrf => Code::CsrfTokenRequired,
-            Refused::Malformed(_) | Refused::Unknown | Refused::NoSession | Refused::NoTicket => {
-                Code::CredentialsRefused
-            }
-        };
-        Self::new(code, refused.to_string())
-    }
-}
-
-impl From<CreateKeyError> for Problem {
-    fn from(error: CreateKeyError) -> Self {
-        match error {
-            CreateKeyError::Fault(fault) => Self::invalid(fault.member, fault.allowed),
-            CreateKeyError::Full(_) => Self::new(Code::TooManyKeys, error.to_string()),
-            CreateKeyError::Entropy(error) => Self::internal(error),
-            CreateKeyError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<AddMemberError> for Problem {
-    fn from(error: AddMemberError) -> Self {
-        match error {
-            AddMemberError::WorkspaceGone => Self::not_found("the workspace"),
-            AddMemberError::AlreadyMember => Self::new(Code::AlreadyMember, error.to_string()),
-            AddMemberError::TooManyOfHolder | AddMemberError::TooMany => {
-                Self::new(Code::TooManyMembers, error.to_string())
-            }
-            AddMemberError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<GrantError> for Problem {
-    fn from(error: GrantError) -> Self {
-        match error {
-            GrantError::NoKey => Self::new(Code::NothingToTrade, error.to_string()),
-            GrantError::Full(_) => Self::new(Code::TooManySessions, error.to_string()),
-            GrantError::Entropy(error) => Self::internal(error),
-            GrantError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<BeginError> for Problem {
-    fn from(error: BeginError) -> Self {
-        match error {
-            BeginError::Provider(fault) => fault.into(),
-            BeginError::Busy => Self::new(Code::ProviderUnavailable, error.to_string()),
-            BeginError::Entropy(error) => Self::internal(error),
-        }
-    }
-}
-
-impl From<FinishError> for Problem {
-    fn from(error: FinishError) -> Self {
-        match error {
-            FinishError::NotBegun(why) => Self::new(Code::SignInNotBegun, why),
-            FinishError::Refused(ref reason) => {
-                tracing::warn!(reason, "the provider has refused a sign-in");
-                Self::new(Code::SignInRefused, error.to_string()).with("reason", reason.as_str())
-            }
-            FinishError::Provider(fault) => fault.into(),
-            FinishError::Busy => Self::new(Code::ProviderUnavailable, error.to_string()),
-            FinishError::Untrusted(_) => untrusted(&error),
-        }
-    }
-}
-
-impl From<ProviderFault> for Problem {
-    fn from(fault: ProviderFault) -> Self {
-        match fault {
-            // Its reason names addresses inside, and is in the log.
-            ProviderFault::Unanswered(_) => Self::new(Code::ProviderUnavailable, Code::ProviderUnavailable.title()),
-            ProviderFault::Unusable(_) => untrusted(&fault),
-        }
-    }
-}
-
-fn untrusted(why: &dyn std::error::Error) -> Problem {
-    tracing::error!(error = %why, "nobody is signed in by this provider");
-    Problem::new(Code::ProviderUntrusted, Code::ProviderUntrusted.advice())
 }
 
 impl From<InsertWorkspaceError> for Problem {
@@ -512,6 +421,7 @@ mod tests {
     use sea_orm::error::ConnAcquireErr;
 
     use super::*;
+    use crate::access::{CreateKeyError, GrantError};
     use crate::domain::status::RunStatus;
 
     fn away<E: From<StoreError>>() -> E {

@@ -7,6 +7,7 @@ pub mod problem;
 pub mod query;
 pub mod ports;
 pub mod errors;
+mod access_errors;
 pub mod middleware;
 pub mod requests;
 pub mod exposition;

@@ -46,8 +46,8 @@ def as_a_list(query):
     for what it is stays."""
     if query.get("cursor") is not None:
         query["cursor"] = ""
-    if query.get("cursor") is not None and "page" in query:
-        del query["page" if is_number(query["page"], 1_000_000) else "cursor"]
+        if "page" in query:
+            del query["page" if is_number(query["page"], 1_000_000) else "cursor"]
     sizes = [name for name in ("perPage", "page_size", "limit") if name in query]
     kept = next((name for name in sizes if not is_number(query[name], 200)), sizes[0] if sizes else None)
     for name in sizes:
