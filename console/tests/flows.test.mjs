@@ -326,3 +326,54 @@ test("somebody signs in and out, and a viewer sees nothing to write with", async
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });
+
+test("a role in one workspace counts in that workspace, and in no other", async () => {
+  const read = await secured.workspace();
+  const done = await secured.run(read, securedConfiguration, "print done\n");
+  await secured.finished(done);
+  const written = (await secured.call("POST", "workspaces", { name: "Written" })).id;
+  const configuration = await secured.configure(written, "Of members");
+  const own = await secured.run(written, configuration, "print done\n");
+  await secured.finished(own);
+  const { id, key } = await secured.call("POST", "api-keys", { name: "editor", role: "viewer", workspaces: [read] });
+  await secured.call("POST", `workspaces/${written}/members`, { member: id, role: "operator" });
+
+  const page = await open(browser, secured, `/workspaces/${written}/runs`);
+  await page.getByLabel("API key").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  const buttons = async (path, names) => {
+    await page.goto(secured.url + path);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await until("nothing is being read any more", async () => (await page.getByText("Loading", { exact: true }).count()) === 0);
+    return Promise.all(names.map((name) => page.getByRole("button", { name, exact: true }).count()));
+  };
+  for (const [workspace, run, configured, expected] of [[written, own, configuration, 1], [read, done, securedConfiguration, 0]]) {
+    for (const [path, ...names] of [
+      [`/workspaces/${workspace}/runs`, "Start a run"], [`/runs/${run}`, "Run again"],
+      [`/workspaces/${workspace}/configurations`, "New configuration"],
+      [`/workspaces/${workspace}/configurations/${configured}`, "Validate"],
+      [`/workspaces/${workspace}/builds?configuration=${configured}`, "Build anew"],
+    ]) {
+      await until(`${names} on ${path}: ${expected}`, async () => (await buttons(path, names)).every((count) => count === expected), 20);
+    }
+    const role = expected ? "operator" : "viewer";
+    await page.getByText(`editor · ${role}`, { exact: true }).waitFor();
+  }
+
+  // What is about all workspaces is not for them, wherever they come from.
+  assert.deepEqual(await buttons("/workspaces", ["New workspace"]), [0]);
+  assert.equal(await page.getByRole("link", { name: "System" }).count(), 0);
+
+  // A file is taken where they may start runs, and nowhere else.
+  await page.goto(`${secured.url}/workspaces/${read}/runs`);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  await drop(page, "roster.txt", "print dropped\n");
+  assert.equal(await page.getByText("Drop to start a run").count(), 0);
+  await page.goto(`${secured.url}/workspaces/${written}/runs`);
+  await page.getByRole("button", { name: "Start a run" }).waitFor();
+  await drop(page, "roster.txt", "print dropped\n");
+  await page.waitForURL("**/runs/run_*");
+  await page.getByRole("button", { name: /Cancel|Run again/ }).waitFor();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});

@@ -78,6 +78,25 @@ test("money is never rounded, and sizes are short", async () => {
   assert.deepEqual([0, 999, 1500, 59_999, 61_000, 3_600_000, 200_000_000].map(duration), ["0 ms", "999 ms", "1.5 s", "59 s", "1m 01s", "1h 00m", "2d 7h"]);
 });
 
+test("a role is what the key has where it is for, and what a membership adds in its own workspace", async () => {
+  const { roleIn, canWriteIn, canMakeWorkspaces } = await load("/src/lib/rights.ts");
+  const member = (workspace_id, role) => ({ workspace_id, role });
+  for (const [rights, roles, makes] of [
+    [{ role: "admin", workspaces: null, memberships: [] }, ["admin", "admin", "admin"], true],
+    [{ role: "operator", workspaces: null, memberships: [member("b", "viewer")] }, ["operator", "operator", "operator"], true],
+    [{ role: "operator", workspaces: ["a"], memberships: [member("b", "viewer")] }, ["operator", "viewer", undefined], false],
+    [{ role: "viewer", workspaces: ["a"], memberships: [member("b", "operator")] }, ["viewer", "operator", undefined], false],
+    [{ role: "viewer", workspaces: null, memberships: [member("b", "operator")] }, ["viewer", "operator", "viewer"], false],
+    [{ role: "viewer", workspaces: ["a"], memberships: [member("a", "operator")] }, ["operator", undefined, undefined], false],
+    [{ role: "viewer", workspaces: [], memberships: [] }, [undefined, undefined, undefined], false],
+  ]) {
+    assert.deepEqual(["a", "b", "c"].map((id) => roleIn(rights, id)), roles, JSON.stringify(rights));
+    assert.deepEqual(["a", "b", "c"].map((id) => canWriteIn(rights, id)), roles.map((role) => role === "admin" || role === "operator"));
+    assert.equal(canWriteIn(rights, undefined), false, "a page that does not know its workspace yet offers nothing");
+    assert.equal(canMakeWorkspaces(rights), makes);
+  }
+});
+
 test("of a CSV file the first rows are read, whatever separates its cells", async () => {
   const { sheetsOf } = await load("/src/lib/sheets.ts");
   const read = async (text) => (await sheetsOf("a.csv", new TextEncoder().encode(text).buffer))[0];

@@ -1,6 +1,7 @@
 // What all pages share: the time, where the reader is, who they are, and what is told to them.
 
 import { get, Problem, request, useToken, whenSignedOut } from "./api";
+import { canMakeWorkspaces, canWriteIn, NONE, roleIn, type Rights } from "./rights";
 import type { Role, Session as SessionResource, Workspace } from "./types";
 
 /** The present second, while somebody looks. */
@@ -72,10 +73,20 @@ class Session {
   state = $state<"unknown" | "in" | "out" | "offline">("unknown");
   signIn = $state(true);
   name = $state("");
-  role = $state<Role>("viewer");
-  isAdmin = $derived(this.role === "admin");
-  /** May create, change, cancel, retry and answer. */
-  canWrite = $derived(this.role !== "viewer");
+  #rights = $state.raw<Rights>(NONE);
+  /** For what is about no single workspace. */
+  isAdmin = $derived(this.#rights.role === "admin");
+  canMakeWorkspaces = $derived(canMakeWorkspaces(this.#rights));
+
+  /** Of what the page is about: a workspace, or all of them. */
+  roleIn(workspace: string | undefined): Role {
+    return (workspace && roleIn(this.#rights, workspace)) || this.#rights.role;
+  }
+
+  /** May create, change, cancel, retry and answer in that workspace; in none that is not known yet. */
+  canWriteIn(workspace: string | undefined): boolean {
+    return canWriteIn(this.#rights, workspace);
+  }
 
   async load(): Promise<void> {
     try {
@@ -104,7 +115,7 @@ class Session {
   #take(session: SessionResource): void {
     this.signIn = session.sign_in;
     this.name = session.name;
-    this.role = session.role;
+    this.#rights = session;
     useToken(session.csrf_token ?? undefined);
     this.state = "in";
   }
