@@ -87,6 +87,18 @@ impl Store {
         rows.into_iter().map(|row| record(row, &names)).collect()
     }
 
+    pub async fn find_member(
+        &self,
+        scope: &Scope,
+        workspace_id: WorkspaceId,
+        holder: Holder,
+    ) -> Result<Option<Member>, StoreError> {
+        let select = Entity::find().filter(one(workspace_id, holder)).filter(visible(scope, Column::WorkspaceId));
+        let Some(row) = select.one(self.read()).await? else { return Ok(None) };
+        let names = self.names(vec![row.holder.clone()]).await?;
+        record(row, &names).map(Some)
+    }
+
     /// What each key and each person may do besides, in the order of their ids.
     pub async fn memberships(&self) -> Result<Vec<(Holder, Membership)>, StoreError> {
         let rows =
@@ -190,6 +202,14 @@ mod tests {
         assert_eq!(store.members(&Scope::Only(vec![acme.id]), acme.id).await.unwrap(), [ci.clone(), ada.clone()]);
         assert_eq!(store.members(&Scope::Only(vec![other.id]), acme.id).await.unwrap(), []);
         assert_eq!(store.members(&Scope::All, other.id).await.unwrap(), []);
+        let find = async |scope: Scope, workspace: WorkspaceId, holder: Holder| {
+            store.find_member(&scope, workspace, holder).await.unwrap()
+        };
+        for member in [&ci, &ada] {
+            assert_eq!(find(Scope::Only(vec![acme.id]), acme.id, member.holder).await.as_ref(), Some(member));
+        }
+        assert_eq!(find(Scope::Only(vec![other.id]), acme.id, key).await, None, "of a workspace that is not seen");
+        assert_eq!(find(Scope::All, other.id, key).await, None);
 
         assert!(store.change_member(acme.id, key, MemberRole::Operator).await.unwrap());
         assert!(!store.change_member(other.id, key, MemberRole::Operator).await.unwrap());

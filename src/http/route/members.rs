@@ -158,9 +158,8 @@ async fn shown(
     principal: &Principal,
     (id, holder): (WorkspaceId, Holder),
 ) -> Result<HttpResponse, Problem> {
-    let members = registry.store().members(&principal.workspaces, id).await?;
-    let member = members.iter().find(|member| member.holder == holder).ok_or_else(no_member)?;
-    Ok(HttpResponse::Ok().json(MemberResource::of(member)))
+    let found = registry.store().find_member(&principal.workspaces, id, holder).await?;
+    Ok(HttpResponse::Ok().json(MemberResource::of(&found.ok_or_else(no_member)?)))
 }
 
 fn no_member() -> Problem {
