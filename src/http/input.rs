@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use super::body;
 use super::problem::{Code, FieldError, Problem};
 use super::query::RawQuery;
+use super::respond::tagged::known;
 use crate::domain::id::InvalidId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::precondition::{Conditions, Expected};
@@ -159,7 +160,7 @@ pub fn idempotency_key(request: &HttpRequest) -> Result<Option<IdempotencyKey>, 
     }
 }
 
-/// `If-Match`: what an `ETag` says, with or without quotes. What no `ETag` can say matches nothing.
+/// `If-Match`: what an `ETag` says of what a change must know, with or without quotes. What no `ETag` can say matches nothing.
 pub fn expected<T: FromStr>(request: &HttpRequest) -> Result<Expected<T>, Problem> {
     let detail = "`If-Match` must name the version to change";
     given_tags(request, header::IF_MATCH).ok_or_else(|| Problem::new(Code::PreconditionRequired, detail))
@@ -183,7 +184,7 @@ pub fn tags<T: FromStr>(text: &str) -> Expected<T> {
     let tags: Vec<&str> = text.split(',').map(str::trim).collect();
     match tags.contains(&"*") {
         true => Expected::Any,
-        false => Expected::OneOf(tags.iter().filter_map(|tag| tag.trim_matches('"').parse().ok()).collect()),
+        false => Expected::OneOf(tags.iter().filter_map(|tag| known(tag.trim_matches('"')).parse().ok()).collect()),
     }
 }
 
@@ -204,6 +205,7 @@ mod tests {
             (&["\"3\""][..], &[3][..]),
             (&["3"], &[3]),
             (&["\"3\", \"4\"", "5"], &[3, 4, 5]),
+            (&["\"3.1f2e3d4c5b6a7988\""], &[3]),
             (&["W/\"3\""], &[]),
             (&["\"three\""], &[]),
         ] {

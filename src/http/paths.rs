@@ -1,7 +1,9 @@
 //! Where everything is. Links in resources and routes are made from the same words.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
 use crate::domain::access::Holder;
-use crate::domain::{DocumentId, ExecutionId, KeyId, StreamId, WorkspaceId};
+use crate::domain::{ConfigurationId, DocumentId, ExecutionId, KeyId, StreamId, WorkspaceId};
 
 pub const API: &str = "/api/v1";
 
@@ -18,6 +20,22 @@ pub fn member(workspace: WorkspaceId, holder: Holder) -> String {
 
 pub fn api_key(id: KeyId) -> String {
     format!("{API}/api-keys/{id}")
+}
+
+pub fn configuration(workspace_id: WorkspaceId, id: ConfigurationId) -> String {
+    format!("{API}/workspaces/{workspace_id}/configurations/{id}")
+}
+
+pub fn workspace(id: WorkspaceId) -> String {
+    format!("{API}/workspaces/{id}")
+}
+
+/// What of a path of files stays as it is in a link.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// The names of a path of files, for the end of a link: written in one way, however somebody else has written them.
+pub fn encoded(path: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(path, PLAIN)
 }
 
 /// Below the configurations of a workspace, under both names that these have.

@@ -26,7 +26,8 @@ fn replacing_a_package_requires_its_current_etag() {
     let project = app.project();
     let before = app.get(&target(&project, "")).expect(200);
     let etag = before.header("etag").unwrap().to_owned();
-    assert_eq!(etag, format!("\"{}\"", before.json()["content_digest"].as_str().unwrap()));
+    let digest = before.json()["content_digest"].as_str().unwrap().to_owned();
+    assert!(etag.starts_with(&format!("\"{digest}.")), "{etag}");
     let zip = zip_of(&changed("x = 1\n"));
     replace(&app, &project, None, &zip).problem(428, "precondition_required");
     replace(&app, &project, Some("\"sha256:00\""), &zip).problem(412, "precondition_failed");
@@ -131,7 +132,8 @@ fn an_exported_package_can_be_imported_unchanged() {
     assert_eq!(zip.header("content-type"), Some("application/zip"));
     let name = format!("attachment; filename=\"{}.zip\"", project.configuration);
     assert_eq!(zip.header("content-disposition"), Some(name.as_str()));
-    assert_eq!(zip.header("etag"), shown.header("etag"));
+    let digest = format!("\"{}\"", shown.json()["content_digest"].as_str().unwrap());
+    assert_eq!(zip.header("etag"), Some(digest.as_str()));
     let again = app.import(&project.workspace, &zip.body).expect(201).json();
     assert_eq!(again["content_digest"], shown.json()["content_digest"]);
     assert_eq!(app.get(&target(&project, "/export")).body, zip.body, "the same files give the same bytes");
@@ -253,6 +255,25 @@ fn a_file_is_written_read_and_deleted_by_its_etag() {
     delete(&app, &path, Some("*")).problem(404, "not_found");
     assert_eq!(app.show_configuration(&project)["content_digest"], before["content_digest"], "as it was before");
     assert!(std::fs::read_dir(app.data_dir().join("incoming")).unwrap().next().is_none());
+}
+
+#[test]
+fn what_is_made_is_located_in_one_way_however_its_path_was_sent() {
+    let app = TestApp::start();
+    let project = app.project();
+    for (sent, canonical) in [
+        ("/files/src%2Fade_config%2F%61.py", "/files/src/ade_config/a.py"),
+        ("/files/%C3%A4%20b%25c%2B~.py", "/files/%C3%A4%20b%25c%2B~.py"),
+        ("/files/a(1)+b.py", "/files/a%281%29%2Bb.py"),
+        ("/directories/src%2Fade_config/%6dore", "/directories/src/ade_config/more"),
+    ] {
+        let path = target(&project, sent).replace("/configurations/", "/configs/");
+        let made = put(&app, &path, None, "").expect(201);
+        assert_eq!(made.header("location"), Some(target(&project, canonical).as_str()), "{sent}");
+        if sent.starts_with("/files") {
+            assert_eq!(app.get(&target(&project, canonical)).expect(200).text(), "", "{canonical}");
+        }
+    }
 }
 
 #[test]

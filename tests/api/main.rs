@@ -24,6 +24,7 @@ mod errors;
 mod events;
 mod events_filtered;
 mod events_live;
+mod etags;
 mod every_route;
 mod execution_answers;
 mod execution_crowd;

@@ -46,7 +46,9 @@ fn a_document_is_created_and_returned() {
     let created = app.post("/api/v1/documents/", &new("plan", more)).expect(201);
     let document = created.json();
     let target = path(&document);
-    assert_eq!((created.header("location"), created.header("etag")), (Some(target.as_str()), Some("\"1\"")));
+    assert_eq!(created.header("location"), Some(target.as_str()));
+    let etag = created.header("etag").unwrap();
+    assert!(etag.starts_with("\"1."), "{etag}");
     let expected = json!({
         "document_id": document["document_id"], "object": "ade.workflow_document",
         "workspace_id": document["workspace_id"], "scope_type": "project", "scope_id": "42", "document_type": "plan",
@@ -62,7 +64,7 @@ fn a_document_is_created_and_returned() {
     assert!(document["content_digest"].as_str().unwrap().starts_with("sha256:"));
     for target in [target.clone(), format!("{target}/"), format!("{target}?version=1")] {
         let shown = app.get(&target).expect(200);
-        assert_eq!((shown.json(), shown.header("etag")), (expected.clone(), Some("\"1\"")), "{target}");
+        assert_eq!((shown.json(), shown.header("etag")), (expected.clone(), Some(etag)), "{target}");
     }
     let mut item = expected;
     item.as_object_mut().unwrap().remove("content");
@@ -94,7 +96,7 @@ fn a_change_creates_the_next_version_and_keeps_the_old_ones() {
     let app = TestApp::start();
     let first = create(&app, "plan", json!({"title": "T", "summary": "s"}));
     let second = change(&app, &first, "\"1\"", json!({"content": {"text": "second"}, "summary": null})).expect(200);
-    assert_eq!(second.header("etag"), Some("\"2\""));
+    assert!(second.header("etag").unwrap().starts_with("\"2."));
     let second = second.json();
     let told = (&second["version"], &second["title"], &second["summary"], &second["content"]);
     assert_eq!(told, (&json!(2), &json!("T"), &Value::Null, &json!({"text": "second"})));

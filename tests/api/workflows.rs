@@ -45,7 +45,9 @@ fn a_workflow_is_created_and_returned() {
     let created = app.post("/api/v1/workflows/", &definition("plan")).expect(201);
     let workflow = created.json();
     let target = format!("{WORKFLOWS}/plan?workspace_id={}", workflow["workspace_id"].as_str().unwrap());
-    assert_eq!((created.header("location"), created.header("etag")), (Some(target.as_str()), Some("\"1\"")));
+    assert_eq!(created.header("location"), Some(target.as_str()));
+    let etag = created.header("etag").unwrap();
+    assert!(etag.starts_with("\"1."), "{etag}");
     let mut expected = definition("plan");
     expected.as_object_mut().unwrap().extend(
         json!({
@@ -59,7 +61,7 @@ fn a_workflow_is_created_and_returned() {
     assert_eq!(workflow, expected);
     for target in [target.as_str(), "/api/v1/workflows/plan", "/api/v1/workflows/plan/"] {
         let shown = app.get(target).expect(200);
-        assert_eq!((shown.json(), shown.header("etag")), (expected.clone(), Some("\"1\"")), "{target}");
+        assert_eq!((shown.json(), shown.header("etag")), (expected.clone(), Some(etag)), "{target}");
     }
     let listed = app.get(WORKFLOWS).expect(200).json();
     let ids: Vec<_> = listed["workflows"].as_array().unwrap().iter().map(|item| &item["workflow_id"]).collect();
@@ -79,7 +81,8 @@ fn a_change_creates_the_next_revision() {
     let shown = create(&app, &definition("plan"));
     // What was shown can be sent back.
     let second = put(&app, "plan", "\"1\"", &with(shown.clone(), "name", json!("Better"))).expect(200);
-    assert_eq!((second.header("etag"), &second.json()["revision"]), (Some("\"2\""), &json!(2)));
+    assert_eq!(second.json()["revision"], 2);
+    assert!(second.header("etag").unwrap().starts_with("\"2."));
     assert_eq!(second.json()["name"], "Better");
     assert_eq!(app.get("/api/v1/workflows/plan").expect(200).json(), second.json());
     let problem = put(&app, "plan", "\"1\"", &shown).problem(412, "precondition_failed");

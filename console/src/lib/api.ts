@@ -51,7 +51,7 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   const body = options.body !== undefined ? JSON.stringify(options.body) : (options.form ?? options.text);
   const url = path.startsWith("/") ? path : `${API}/${path}`;
-  // Nothing from a cache: what a browser keeps of a resource is as old as its `ETag`, which may stand for a part of it.
+  // Nothing from a cache: what is asked for again is asked for because it may have changed.
   const asked: RequestInit = { method, headers, body, signal: options.signal, credentials: "same-origin", cache: "no-store" };
   const answer = await fetch(url, asked).catch(
     (error: unknown) => {

@@ -263,8 +263,13 @@ impl Operation {
 
     /// A change of a version that has to be named.
     pub fn of_version(self) -> Self {
-        self.header("If-Match", text(), true, "The `ETag` of the version that is to be changed, or `*` for any.")
-            .refuses(&[Code::PreconditionRequired, Code::PreconditionFailed])
+        self.header(
+            "If-Match",
+            text(),
+            true,
+            "The `ETag` of the version that is to be changed, what of it stands before the dot, or `*` for any.",
+        )
+        .refuses(&[Code::PreconditionRequired, Code::PreconditionFailed])
     }
 
     /// A create that may be sent twice under one key.

@@ -20,7 +20,7 @@ pub struct FileListing<'a> {
     depth: &'a str,
     #[schema(format = DateTime)]
     generated_at: String,
-    /// Of all paths and contents of the package, whatever part of it is listed; also the `ETag`.
+    /// Of all paths and contents of the package, whatever part of it is listed.
     fileset_hash: &'a str,
     summary: FileCounts,
     limits: FileLimits,
@@ -61,7 +61,6 @@ pub struct Listed<'a> {
     /// Those of them that are on this page.
     pub page: &'a [&'a PackageEntry],
     pub next_token: Option<String>,
-    pub now: Timestamp,
 }
 
 impl<'a> FileListing<'a> {
@@ -81,7 +80,7 @@ impl<'a> FileListing<'a> {
             root: "",
             prefix: listed.prefix,
             depth: listed.depth,
-            generated_at: time::format(listed.now),
+            generated_at: String::new(),
             fileset_hash: listed.hash,
             summary: FileCounts { files: listed.found.len() - directories, directories },
             limits: FileLimits { code_max_bytes: MAX_FILE, asset_max_bytes: MAX_FILE },
@@ -89,6 +88,12 @@ impl<'a> FileListing<'a> {
             next_token: listed.next_token,
             entries: listed.page.iter().map(|entry| FileEntry::of(entry)).collect(),
         }
+    }
+
+    /// As it is sent. Until then it has no time, which is all that differs between two listings of the same files.
+    pub fn generated(mut self, at: Timestamp) -> Self {
+        self.generated_at = time::format(at);
+        self
     }
 }
 

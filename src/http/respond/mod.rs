@@ -1,4 +1,4 @@
-//! A followed stream as bytes on a connection, one file per form.
+//! Answers as bytes on a connection, one file per form.
 
 pub mod sse;
 pub mod many;
@@ -6,5 +6,6 @@ pub mod ndjson;
 pub mod page;
 pub mod disposition;
 pub mod content;
+pub mod tagged;
 pub mod file;
 pub mod sendfile;

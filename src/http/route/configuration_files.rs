@@ -28,6 +28,7 @@ use crate::http::resource::configuration_file::{
     DirectoryMade, FileContent, FileListing, FileMoved, FileWritten, Listed, content_type,
 };
 use crate::http::respond::file::{self, Stored};
+use crate::http::respond::tagged::{tagged, weak};
 use crate::package::{self, EditError, EntryContent, MAX_FILE, PackageEntry, PackagePath};
 use crate::registry::RegistryHandle;
 use crate::registry::configuration_edits::Place;
@@ -134,10 +135,10 @@ async fn list(
         page: &found[page],
         found: &found,
         next_token,
-        now: time::micros(Utc::now()),
     };
-    let etag = format!("W/\"{}\"", listing.digest);
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).json(FileListing::of(&configuration, listed)))
+    let shown = FileListing::of(&configuration, listed);
+    let etag = weak(&listing.digest, &shown)?;
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).json(shown.generated(time::micros(Utc::now()))))
 }
 
 /// The forms of a file: its bytes, or JSON with them in it.
@@ -174,9 +175,8 @@ async fn read(
     let own = content_type(path.name());
     let (entry, file) = registry.open_configuration_file(&configuration, path.clone()).await.map_err(unreadable)?;
     let EntryContent::File { size, digest } = &entry.content else { return Err(no_file()) };
-    let etag = format!("\"{digest}\"");
     if form == Form::Bytes {
-        let stored = Stored { content: std::sync::Arc::new(file), length: *size, etag };
+        let stored = Stored { content: std::sync::Arc::new(file), length: *size, etag: format!("\"{digest}\"") };
         return Ok(file::send(&request, stored, own, path.name()));
     }
     if *size > MAX_FILE as u64 {
@@ -184,7 +184,7 @@ async fn read(
         return Err(Problem::new(Code::PayloadTooLarge, detail));
     }
     let content = blocking(move || content_of(file)).await.map_err(Problem::internal)?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).json(FileContent::of(&entry, content)))
+    tagged(HttpResponse::Ok(), digest, &FileContent::of(&entry, content))
 }
 
 fn content_of(file: std::fs::File) -> std::io::Result<Vec<u8>> {
@@ -213,7 +213,7 @@ async fn write(
     let write =
         move |place: &Place| package::write_file(&place.directory, &place.incoming, &path, &body, &conditions, parents);
     let (written, configuration) = registry.edit_configuration(of, write).await?;
-    let mut answer = put(&request, written.created);
+    let mut answer = put(written.created, || located(of, "files", &written.entry.path));
     insert_etag(&mut answer, &written.entry);
     Ok(answer.json(FileWritten::of(&written.entry, written.created, &configuration)))
 }
@@ -282,7 +282,6 @@ async fn make_directory(
     Operator(principal): Operator,
     registry: Registry,
     path: FilePath,
-    request: HttpRequest,
     _: NoQuery,
 ) -> Result<HttpResponse, Problem> {
     let (of, text) = editable(&registry, &principal, path).await?;
@@ -290,7 +289,8 @@ async fn make_directory(
     let made = path.clone();
     let make = move |place: &Place| package::make_directory(&place.directory, &made);
     let (created, _) = registry.edit_configuration(of, make).await?;
-    Ok(put(&request, created).json(DirectoryMade { path: path.as_str(), created }))
+    let mut answer = put(created, || located(of, "directories", path.as_str()));
+    Ok(answer.json(DirectoryMade { path: path.as_str(), created }))
 }
 
 async fn delete_directory(
@@ -319,13 +319,17 @@ async fn editable(
 }
 
 /// Of what is at the path now: 201 where it is new.
-fn put(request: &HttpRequest, created: bool) -> HttpResponseBuilder {
+fn put(created: bool, location: impl FnOnce() -> String) -> HttpResponseBuilder {
     if !created {
         return HttpResponse::Ok();
     }
     let mut answer = HttpResponse::Created();
-    answer.insert_header((header::LOCATION, request.path().to_owned()));
+    answer.insert_header((header::LOCATION, location()));
     answer
+}
+
+fn located((workspace_id, id): (WorkspaceId, ConfigurationId), what: &str, path: &str) -> String {
+    format!("{}/{what}/{}", paths::configuration(workspace_id, id), paths::encoded(path))
 }
 
 async fn configuration(

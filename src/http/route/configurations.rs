@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix_multipart::Multipart;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
@@ -24,13 +23,14 @@ use crate::http::errors;
 use crate::http::form;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
-use crate::http::paths::{self, API};
+use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
 use crate::http::resource::configuration::ConfigurationResource;
 use crate::http::resource::configuration_file::ValidationResource;
 use crate::http::respond::file;
+use crate::http::respond::tagged::tagged;
 use crate::package::Limits;
 use crate::registry::additions::Origin;
 use crate::registry::configuration_edits::Transition;
@@ -209,7 +209,7 @@ async fn replace(
     let upload = form.take_file()?;
     let zip = blocking(move || upload.open()).await.map_err(Problem::internal)?;
     let replaced = registry.replace_configuration(principal, (workspace_id, id), expected, zip).await?;
-    Ok(shown(&replaced))
+    shown(&replaced)
 }
 
 /// Makes it the one that its workspace works with; the one before becomes inactive.
@@ -247,7 +247,7 @@ async fn change_status(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(registry, principal, path.0).await?;
     let id = find(registry, principal, workspace_id, path.1).await?.id;
-    Ok(shown(&registry.change_configuration_status((workspace_id, id), transition).await?))
+    shown(&registry.change_configuration_status((workspace_id, id), transition).await?)
 }
 
 /// What is wrong with it, as far as that can be seen without an engine; a run with `validate_only` asks one.
@@ -281,7 +281,7 @@ async fn change(
     let ChangedConfiguration { display_name } = body.required()?;
     let display_name = label(&display_name)?;
     registry.store().name_configuration(workspace_id, id, &display_name, time::micros(Utc::now())).await?;
-    Ok(shown(&find(&registry, &principal, workspace_id, id).await?))
+    shown(&find(&registry, &principal, workspace_id, id).await?)
 }
 
 /// It is not found any more. Its runs and builds keep what they tell.
@@ -330,14 +330,12 @@ async fn show(
     path: web::Path<(WorkspaceId, ConfigurationId)>,
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, path.0).await?;
-    let found = find(&registry, &principal, workspace_id, path.1).await?;
-    Ok(shown(&found))
+    shown(&find(&registry, &principal, workspace_id, path.1).await?)
 }
 
-/// The resource; its `ETag` is that of its content, which is all that can be exchanged.
-fn shown(configuration: &Configuration) -> HttpResponse {
-    let etag = format!("\"{}\"", configuration.content_digest);
-    HttpResponse::Ok().insert_header((header::ETAG, etag)).json(configuration.as_resource())
+/// Its content is all that can be exchanged, and what a change of it must know.
+fn shown(configuration: &Configuration) -> Result<HttpResponse, Problem> {
+    tagged(HttpResponse::Ok(), &configuration.content_digest, &configuration.as_resource())
 }
 
 pub(super) async fn find(
@@ -371,9 +369,8 @@ async fn add(registry: &RegistryHandle, configuration: Configuration, origin: Or
         AddError::WorkspaceGone => Problem::not_found("the workspace"),
         AddError::Store(error) => error.into(),
     })?;
-    let location = format!("{API}/workspaces/{}/configurations/{}", configuration.workspace_id, configuration.id);
-    let etag = format!("\"{}\"", configuration.content_digest);
+    let location = paths::configuration(configuration.workspace_id, configuration.id);
     let mut created = HttpResponse::Created();
-    created.insert_header(("Location", location)).insert_header((header::ETAG, etag));
-    Ok(created.json(configuration.as_resource()))
+    created.insert_header(("Location", location));
+    tagged(created, &configuration.content_digest, &configuration.as_resource())
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::path::{Component, Path};
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -145,7 +144,7 @@ fn entry(run: &Run, directory: &Dir, path: &str) -> Option<OutputResource> {
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
-    let download_url = format!("{}/outputs/{}", paths::work(run.id), utf8_percent_encode(name, LINK));
+    let download_url = format!("{}/outputs/{}", paths::work(run.id), paths::encoded(name));
     Some(OutputResource { name: name.to_owned(), kind, content_type, byte_size, download_url })
 }
 
@@ -163,9 +162,6 @@ fn content_type(name: &str) -> &'static str {
         _ => "application/octet-stream",
     }
 }
-
-/// What of a path stays as it is in a link.
-const LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 async fn output(
     Viewer(principal): Viewer,

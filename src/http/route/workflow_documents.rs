@@ -1,6 +1,5 @@
 //! Documents of workflows, version by version. (Uploaded input files of runs are in `documents`.)
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde::Deserialize;
@@ -21,6 +20,7 @@ use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::query::{RawQuery, digits};
 use crate::http::resource::workflow_document::WorkflowDocumentResource;
+use crate::http::respond::tagged::tagged;
 use crate::http::{list as lists, paths};
 use crate::registry::RegistryHandle;
 
@@ -125,7 +125,7 @@ async fn create(
     let created = registry.store().create_workflow_document(&chain, &draft).await?;
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", paths::workflow_document(created.id)));
-    Ok(response.insert_header((header::ETAG, etag(&created))).json(WorkflowDocumentResource::of(&created)))
+    tagged(response, created.version, &WorkflowDocumentResource::of(&created))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -159,7 +159,7 @@ async fn change(
     let (created_by, created_at) = (principal.name, time::micros(Utc::now()));
     let change = DocumentChange { title, status, summary, content, created_by, created_at };
     let changed = registry.store().change_workflow_document(&principal.workspaces, id, &expected, change).await?;
-    Ok(shown(&changed))
+    shown(&changed)
 }
 
 fn check(title: Option<&str>, summary: Option<&str>, content: Option<&Value>) -> Result<(), Problem> {
@@ -199,7 +199,7 @@ async fn show(
         .map(|text| number(text).ok_or_else(|| Problem::invalid_query("version", "a whole number from 1")));
     let found = registry.store().find_workflow_document(&principal.workspaces, id, version.transpose()?).await?;
     let what = if asked.is_some() { "the version of the document" } else { "the document" };
-    found.map(|document| shown(&document)).ok_or_else(|| Problem::not_found(what))
+    shown(&found.ok_or_else(|| Problem::not_found(what))?)
 }
 
 /// Newest first.
@@ -218,11 +218,7 @@ async fn versions(
         .await
 }
 
-/// Its `ETag` is its version: what a change must know.
-fn shown(document: &WorkflowDocument) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(document))).json(WorkflowDocumentResource::of(document))
-}
-
-fn etag(document: &WorkflowDocument) -> String {
-    format!("\"{}\"", document.version)
+/// Its version is what a change must know.
+fn shown(document: &WorkflowDocument) -> Result<HttpResponse, Problem> {
+    tagged(HttpResponse::Ok(), document.version, &WorkflowDocumentResource::of(document))
 }

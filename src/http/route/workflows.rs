@@ -1,6 +1,5 @@
 //! Workflows: definitions in, revisions out.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use crate::http::contract::{self, Operation, Routes};
 use crate::http::input::{self, Json};
 use crate::http::problem::{Code, Problem};
 use crate::http::resource::workflow::{WorkflowList, WorkflowResource};
+use crate::http::respond::tagged::tagged;
 use crate::http::{errors, paths};
 use crate::registry::RegistryHandle;
 use crate::workflow::written::checked;
@@ -116,7 +116,7 @@ async fn create(
     let workflow = registry.store().insert_workflow(workspace_id, &new, Utc::now()).await?;
     let mut response = HttpResponse::Created();
     response.insert_header(("Location", paths::workflow(workspace_id, &workflow.workflow_id)));
-    Ok(response.insert_header((header::ETAG, etag(&workflow))).json(WorkflowResource::of(&workflow, new.definition)))
+    tagged(response, workflow.revision, &WorkflowResource::of(&workflow, new.definition))
 }
 
 /// The next revision, if the caller knows the present one. Executions keep the one that they began with.
@@ -134,7 +134,7 @@ async fn replace(
     let new = sent.check()?;
     let workspace_id = workspace(&registry, &principal, named.as_deref()).await?;
     let workflow = registry.store().replace_workflow(workspace_id, &expected, &new, Utc::now()).await?;
-    Ok(shown(&workflow, new.definition))
+    shown(&workflow, new.definition)
 }
 
 async fn delete(
@@ -163,7 +163,7 @@ async fn show(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, workspaces::named(&request)?.as_deref()).await?;
     let (workflow, definition) = find(&registry, workspace_id, &path).await?;
-    Ok(shown(&workflow, definition))
+    shown(&workflow, definition)
 }
 
 /// What the output of a step must look like.
@@ -204,11 +204,7 @@ async fn workspace(
     workspaces::holding("the workflow", registry, principal, named).await
 }
 
-/// Its `ETag` is its revision: what a change must know.
-fn shown(workflow: &StoredWorkflow, definition: Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::ETAG, etag(workflow))).json(WorkflowResource::of(workflow, definition))
-}
-
-fn etag(workflow: &StoredWorkflow) -> String {
-    format!("\"{}\"", workflow.revision)
+/// Its revision is what a change must know.
+fn shown(workflow: &StoredWorkflow, definition: Value) -> Result<HttpResponse, Problem> {
+    tagged(HttpResponse::Ok(), workflow.revision, &WorkflowResource::of(workflow, definition))
 }

@@ -15,7 +15,7 @@ use crate::http::contract::{self, Routes};
 use crate::http::errors;
 use crate::http::input::{self, Json};
 use crate::http::list as lists;
-use crate::http::paths::API;
+use crate::http::paths;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::RawQuery;
 use crate::http::resource::AsResource as _;
@@ -91,7 +91,7 @@ async fn create(
         }
         (outcome, _) => outcome?,
     }
-    let location = format!("{API}/workspaces/{}", workspace.id);
+    let location = paths::workspace(workspace.id);
     Ok(HttpResponse::Created().insert_header(("Location", location)).json(workspace.as_resource()))
 }
 
