@@ -113,6 +113,29 @@ test("the questions of a step are answered, and the execution goes on to its end
   const workflow = await service.get(`workflows/brief-to-plan?workspace_id=${workspace}`);
   await page.getByRole("region", { name: "Calls" }).getByRole("button", { name: "summary" }).first().click();
   const call = page.getByRole("dialog", { name: "A call for summary" });
+  const id = await call.getByText(/^call_/).innerText();
+  const prompt = await service.get(`executions/${execution}/calls/${id}/prompt`);
+  assert.deepEqual(prompt.messages.map((it) => it.role), ["system", "user"]);
+  for (const { role, text } of prompt.messages) {
+    const shown = call.getByRole("region", { name: role }).locator("pre");
+    await shown.waitFor();
+    assert.equal(await shown.evaluate((it) => it.textContent), text);
+  }
+  assert.ok(prompt.messages[1].text.includes(workflow.prompts.tasks.summary));
+  await page.keyboard.press("Escape");
+  await call.waitFor({ state: "detached" });
+  // Of a long one there is a part; of one that is not kept, what it was made of.
+  const long = { ...prompt, left_out_bytes: 7, messages: [{ role: "user", text: "x".repeat(300_000) }] };
+  await page.route("**/prompt", (route) => route.fulfill({ json: long }));
+  await page.getByRole("region", { name: "Calls" }).getByRole("button", { name: "summary" }).first().click();
+  await call.getByText("260,000 characters more are not shown.").waitFor();
+  assert.equal((await call.locator("pre").evaluate((it) => it.textContent)).length, 40_000);
+  await page.keyboard.press("Escape");
+  await page.unrouteAll();
+  await page.route("**/prompt", (route) => route.fulfill({ status: 404, json: { code: "not_found", title: "Not found", status: 404, detail: "no" } }));
+  await page.getByRole("region", { name: "Calls" }).getByRole("button", { name: "summary" }).first().click();
+  await call.getByRole("region", { name: "Role" }).waitFor();
+  await page.unrouteAll();
   assert.equal(await call.getByRole("region", { name: "Role" }).locator("pre").innerText(), workflow.prompts.roles.editor);
   assert.equal(await call.getByRole("region", { name: "Task" }).locator("pre").innerText(), workflow.prompts.tasks.summary);
   await page.keyboard.press("Escape");

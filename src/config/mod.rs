@@ -268,6 +268,7 @@ mod tests {
             ("ADE_LLM_RETRY_DELAY", "-1", "llm_retry_delay"),
             ("ADE_LLM_RETRY_MAX_DELAY", "x", "llm_retry_max_delay"),
             ("ADE_LLM_MAX_PROMPT", "much", "llm_max_prompt"),
+            ("ADE_LLM_KEEP_PROMPTS", "perhaps", "llm_keep_prompts"),
             ("ADE_CLARIFICATION_TIMEOUT", "0", "clarification_timeout"),
         ] {
             let error = Settings::load(&environment(&[(name, text)])).unwrap_err().to_string();

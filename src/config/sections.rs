@@ -209,6 +209,8 @@ pub struct LlmSettings {
     pub retry_max_delay: Duration,
     /// `ADE_LLM_MAX_PROMPT`, `600KiB`. A step whose prompt is larger fails; nothing is ever cut.
     pub max_prompt: u64,
+    /// `ADE_LLM_KEEP_PROMPTS`, `on`. What each call has asked is kept beside its reply.
+    pub keep_prompts: bool,
     /// `ADE_CLARIFICATION_TIMEOUT`, unset. A step whose questions no one answers for this long fails.
     pub clarification_timeout: Option<Duration>,
     /// `ADE_LLM_CA_FILE`, unset. Certificates that are trusted besides the public ones.
@@ -387,6 +389,7 @@ impl LlmSettings {
             retry_delay: reader.required("llm_retry_delay")?,
             retry_max_delay: reader.required("llm_retry_max_delay")?,
             max_prompt: reader.required::<Size>("llm_max_prompt")?.0,
+            keep_prompts: reader.required("llm_keep_prompts")?,
             clarification_timeout: reader.optional::<Period>("clarification_timeout")?.map(|period| period.0),
             ca_file: reader.optional("llm_ca_file")?,
             prices: reader.optional("llm_prices")?,

@@ -33,6 +33,7 @@ pub mod execution;
 pub mod work;
 pub mod ledger;
 pub mod question;
+pub mod call_prompt;
 pub mod progress;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

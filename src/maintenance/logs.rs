@@ -5,11 +5,11 @@ use std::io;
 use super::due::{Due, Policy, deadline, due};
 use super::round::Round;
 use crate::blocking::blocking;
-use crate::domain::StreamKind;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::status::LogState;
 use crate::domain::time::Timestamp;
 use crate::domain::work;
+use crate::domain::{StreamKey, StreamKind};
 use crate::log::{CompressError, DeleteError};
 use crate::store::{FinishedLog, FinishedQuery, StoreError};
 
@@ -27,6 +27,8 @@ enum StepError {
     Compress(#[from] CompressError),
     #[error(transparent)]
     Delete(#[from] DeleteError),
+    #[error("what its calls have left cannot be moved; the service's own log tells why")]
+    Calls,
     #[error("the task for the log panicked: {0}")]
     Died(#[from] io::Error),
 }
@@ -159,9 +161,18 @@ async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> 
     let (store, root) = (&round.services.store, round.services.log.clone());
     let deletable = blocking(move || Ok(root.deletable(log.key))).await??;
     store.set_log_state(log.key, LogState::Expiring).await?;
+    discard_calls(round, log.key).await?;
     let freed = blocking(move || Ok(deletable.delete())).await??;
     store.set_log_state(log.key, LogState::Deleted).await?;
     Ok(Step::Done { bytes: freed, freed })
+}
+
+/// What was said in the calls of an execution goes with the log that tells of them: nothing leads to it any more.
+async fn discard_calls(round: &Round, key: StreamKey) -> Result<(), StepError> {
+    if key.kind() != StreamKind::EXECUTION {
+        return Ok(());
+    }
+    if round.registry.discard_calls(key).await { Ok(()) } else { Err(StepError::Calls) }
 }
 
 #[cfg(test)]
@@ -205,6 +216,9 @@ mod tests {
         let path = folder.path().join(key.log_path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, log_of(&ended)).unwrap();
+        let calls = folder.path().join(key.directory()).join("calls");
+        std::fs::create_dir(&calls).unwrap();
+        std::fs::write(calls.join("call_1.json"), "what was said").unwrap();
 
         let state_after_a_round = async || {
             let report = run_once(service.clone()).await;
@@ -212,9 +226,9 @@ mod tests {
             store.log_facts(key).await.unwrap().unwrap().state
         };
         assert_eq!(state_after_a_round().await, LogState::Compressed);
-        assert!(log.reader(key).unwrap().is_compressed());
+        assert!(log.reader(key).unwrap().is_compressed() && calls.exists());
         store.set_log_state(key, LogState::Expiring).await.unwrap();
         assert_eq!(state_after_a_round().await, LogState::Deleted);
-        assert!(log.reader(key).is_err());
+        assert!(log.reader(key).is_err() && !calls.exists(), "what was said goes with the log");
     }
 }

@@ -22,8 +22,10 @@ use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
 use super::{drain, reading, recovery};
+use crate::blocking::blocking;
 use crate::config::Settings;
 use crate::domain::build::Build;
+use crate::domain::call_prompt::CallPrompt;
 use crate::domain::configuration::{Configuration, Document};
 use crate::domain::execution::Execution;
 use crate::domain::idempotency::IdempotencyKey;
@@ -32,7 +34,8 @@ use crate::domain::progress::Progress;
 use crate::domain::safe_mode::SafeMode;
 use crate::domain::sequence::Start;
 use crate::domain::time::Timestamp;
-use crate::domain::{BuildId, ConfigurationId, ExecutionId, StreamKey, WorkspaceId};
+use crate::domain::work::Work as _;
+use crate::domain::{BuildId, CallId, ConfigurationId, ExecutionId, StreamKey, WorkspaceId};
 use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::files::Location;
@@ -41,6 +44,8 @@ use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
 use crate::trace::Origin;
+use crate::worker::execution::prompts;
+use crate::worker::execution::replies::CALLS;
 use crate::worker::inbox::Answer;
 use crate::worker::{WorkContext, actor as work};
 use crate::workflow::user_input::{StepRef, UserInput};
@@ -177,6 +182,18 @@ impl RegistryHandle {
     /// How far an execution has come, by its log.
     pub async fn execution_progress(&self, execution: &Execution) -> Result<Progress, ReadError> {
         execution::progress(&self.core, execution).await
+    }
+
+    /// What a model was asked in a call; none when it was not kept.
+    pub async fn call_prompt(&self, execution: &Execution, id: CallId) -> std::io::Result<Option<CallPrompt>> {
+        prompts::load(&self.work().location(execution.stream_key().directory()), id).await
+    }
+
+    /// What was said in an execution's calls is gone; false when it could not be moved.
+    pub async fn discard_calls(&self, execution: StreamKey) -> bool {
+        let work = self.work().clone();
+        let calls = execution.directory().join(CALLS);
+        blocking(move || Ok(work.trash.discard(&work.location(calls).path()))).await.unwrap_or(false)
     }
 
     pub fn safe_mode(&self) -> SafeMode {

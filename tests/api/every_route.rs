@@ -86,6 +86,8 @@ impl World {
         let execution = id_of(&app.post("/api/v1/executions", &body).expect(201).json());
         let stream = Request::get(format!("/api/v1/executions/{execution}/events/stream"));
         app.stream(&stream).until_type("complete");
+        let calls = app.get(&format!("/api/v1/executions/{execution}/events?types=llm_call")).expect(200).json();
+        let call = calls["items"][0]["payload"]["call_id"].as_str().unwrap().to_owned();
         let body = json!({"workspace_id": workspace, "scope_type": "s", "scope_id": "2", "document_type": "d",
                           "content": {}});
         let written = app.post("/api/v1/documents", &body).expect(201).json()["document_id"].clone();
@@ -100,6 +102,7 @@ impl World {
             ("run", run),
             ("build", build),
             ("execution", execution),
+            ("call", call),
             ("workflow", "walk".to_owned()),
             ("step", "only".to_owned()),
             ("output", "normalized.xlsx".to_owned()),

@@ -45,6 +45,7 @@ mod model_replies;
 mod many_streams;
 mod members;
 mod oidc;
+mod prompts;
 mod rate_limit;
 mod retention;
 mod revocation;

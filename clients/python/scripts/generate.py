@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias, TypedDict
 '''
 # No errors (they are `ProblemError`), and no parameters of lists.
-LEFT_OUT = re.compile(r"Problem$|_filters$|^Event$|(?<!Console)Page$|Slice$")
+LEFT_OUT = re.compile(r"Problem$|_filters$|^Event$|(?<!Console)(?<!Audit)Page$|Slice$")
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 

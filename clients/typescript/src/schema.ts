@@ -207,6 +207,31 @@ export interface components {
         /** @enum {string} */
         BuildStatus: "queued" | "building" | "active" | "failed" | "cancelled";
         CallId: string;
+        /** @description A call's request, without what only its connection needs: keys and addresses are in none. */
+        CallPrompt: {
+            /**
+             * Format: int32
+             * @description Of the step, from 1.
+             */
+            attempt: number;
+            call_id: components["schemas"]["CallId"];
+            /** @description Of a step that runs once for each. */
+            item: string | null;
+            /**
+             * Format: int64
+             * @description What is not kept of the texts, from their end; 0 of nearly all.
+             */
+            left_out_bytes: number;
+            /** Format: int32 */
+            max_tokens: number;
+            /** @description In the order in which they were sent. */
+            messages: components["schemas"]["PromptMessage"][];
+            model: string;
+            provider: string;
+            step_id: string;
+            /** Format: double */
+            temperature: number | null;
+        };
         /** @description Who asked for something. */
         Caller: {
             /** @description Of a person, as the provider knows them; not there for anybody else. */
@@ -549,7 +574,7 @@ export interface components {
             count: number;
             depth: string;
             entries: components["schemas"]["FileEntry"][];
-            /** @description Of all paths and contents of the package, whatever part of it is listed; also the `ETag`. */
+            /** @description Of all paths and contents of the package, whatever part of it is listed. */
             fileset_hash: string;
             /** Format: date-time */
             generated_at: string;
@@ -890,6 +915,12 @@ export interface components {
         };
         /** @enum {string} */
         ProgressKind: "text_delta" | "note";
+        PromptMessage: {
+            role: components["schemas"]["PromptRole"];
+            text: string;
+        };
+        /** @enum {string} */
+        PromptRole: "system" | "user" | "assistant";
         Provider: {
             /** @description Where a browser goes to be signed in; `return_to` says where it goes then. */
             begin: string;
@@ -1547,6 +1578,7 @@ export type BuildReason = components['schemas']['BuildReason'];
 export type BuildStarted = components['schemas']['BuildStarted'];
 export type BuildStatus = components['schemas']['BuildStatus'];
 export type CallId = components['schemas']['CallId'];
+export type CallPrompt = components['schemas']['CallPrompt'];
 export type Caller = components['schemas']['Caller'];
 export type Cancellation = components['schemas']['Cancellation'];
 export type Choice = components['schemas']['Choice'];
@@ -1640,6 +1672,8 @@ export type Priority = components['schemas']['Priority'];
 export type ProcessTimes = components['schemas']['ProcessTimes'];
 export type Product = components['schemas']['Product'];
 export type ProgressKind = components['schemas']['ProgressKind'];
+export type PromptMessage = components['schemas']['PromptMessage'];
+export type PromptRole = components['schemas']['PromptRole'];
 export type Provider = components['schemas']['Provider'];
 export type Providers = components['schemas']['Providers'];
 export type Question = components['schemas']['Question'];

@@ -6,7 +6,7 @@ import type { RunDiagnostics } from "@ade/client/schema";
 
 export type { Page };
 export type {
-  ActorState, Actors, ApiKey, ApiKeyList, AuditPage, Build, Configuration, ConfigurationValidation,
+  ActorState, Actors, ApiKey, ApiKeyList, AuditPage, Build, CallPrompt, Configuration, ConfigurationValidation,
   Document as InputDocument, Execution, ExecutionCosts, ExecutionStatus, FileContent, FileListing, LlmCall,
   MaintenanceReport, OutputList, Pending, Question, Readiness, Role, Run, RunStatus, SafeMode, Session, Step, UsageOfExecutions,
   UsageSummary, WorkflowDocument, WorkflowDocumentItem, WorkflowItem, WorkflowList, WorkflowStats, Workspace,

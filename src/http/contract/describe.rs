@@ -10,7 +10,7 @@ use super::kinds::text;
 use super::operation::Operation;
 use crate::domain::access::Holder;
 use crate::domain::principal::Role;
-use crate::domain::{BuildId, ConfigurationId, DocumentId, ExecutionId, KeyId, RunId, WorkspaceId};
+use crate::domain::{BuildId, CallId, ConfigurationId, DocumentId, ExecutionId, KeyId, RunId, WorkspaceId};
 use crate::http::auth::{Admin, KeyHolder, Operator, Overseer, StreamReader, Viewer};
 use crate::http::call::Call;
 use crate::http::input::Json;
@@ -133,7 +133,7 @@ macro_rules! ids {
     )*};
 }
 
-ids!(WorkspaceId, ConfigurationId, RunId, BuildId, ExecutionId, DocumentId, KeyId, Holder);
+ids!(WorkspaceId, ConfigurationId, RunId, BuildId, ExecutionId, CallId, DocumentId, KeyId, Holder);
 
 // The kind of work that only tests have.
 #[cfg(test)]

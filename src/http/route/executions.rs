@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 
 use super::work::{self, find, respond_created};
 use super::workspaces;
+use crate::domain::call_prompt::CallPrompt;
 use crate::domain::execution::Execution;
 use crate::domain::list::{EXECUTIONS, Within};
 use crate::domain::principal::Principal;
 use crate::domain::progress::Decision;
 use crate::domain::workflow_document::WorkScope;
-use crate::domain::{ClarificationId, ExecutionId, WorkspaceId};
+use crate::domain::{CallId, ClarificationId, ExecutionId, WorkspaceId};
 use crate::http::auth::{Operator, Viewer};
 use crate::http::contract::{self, Operation, Routes};
 use crate::http::input::{self, Json};
@@ -53,6 +54,13 @@ pub fn mount(routes: &mut Routes) {
                 op.named("list_steps", "List the steps of an execution, each followed by its items.")
                     .answers_all::<StepResource>("In the order of the definition.")
                     .refuses(&[Code::Gone, Code::LogUnavailable])
+            })
+        })
+        .at("/executions/{execution}/calls/{call}/prompt", |at| {
+            at.read(prompt, |op| {
+                op.named("show_call_prompt", "Show what a model was asked in a call.")
+                    .notes("Of a call whose prompt is not kept there is none: of an earlier release, with `ADE_LLM_KEEP_PROMPTS=off`, or when its log is gone.")
+                    .answers::<CallPrompt>(200, "The prompt, as it was sent.")
             })
         })
         .at("/executions/{execution}/steps/{step}/clarification", |at| {
@@ -146,6 +154,18 @@ async fn steps(
     let ids = definition.as_ref().and_then(|definition| definition["steps"].as_array()).into_iter().flatten();
     let ids: Vec<&str> = ids.filter_map(|step| step["step_id"].as_str()).collect();
     Ok(HttpResponse::Ok().json(steps_of(&ids, &progress)))
+}
+
+/// As long as the execution's log is there.
+async fn prompt(
+    Viewer(principal): Viewer,
+    _: NoQuery,
+    registry: Registry,
+    path: web::Path<(ExecutionId, CallId)>,
+) -> Result<HttpResponse, Problem> {
+    let execution = find::<Execution>(&registry, &principal, path.0).await?;
+    let kept = registry.call_prompt(&execution, path.1).await.map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok().json(kept.ok_or_else(|| Problem::not_found("the prompt of the call"))?))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -161,6 +161,7 @@ async fn one(
     if let Err(error) = at.work.replies.store(&stored).await {
         return Ok(Err(CallError::Stored(not_stored(&error))));
     }
+    at.work.prompts.keep(&at.key, &stored.call, &request).await;
     let span = span(at, &stored.call, request.max_tokens);
     let outcome = exchange(provider.call(request), &at.work.writer, &at.key, at.stop.clone()).await;
     describe(&at.work, provider, &mut stored.call, &outcome);

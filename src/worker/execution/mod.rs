@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod call;
 pub mod exchange;
 pub mod replies;
+pub mod prompts;
 pub mod ending;
 
 pub use ending::{conclude_execution, end_of_execution};

@@ -24,6 +24,8 @@ pub struct StoredCall {
     pub content: Option<String>,
 }
 
+/// Within an execution's directory; what is in it goes with the execution's log.
+pub const CALLS: &str = "calls";
 /// A reply is bounded where it comes in; this is what it may have become as JSON.
 const LARGEST: u64 = 256 * 1024 * 1024;
 /// So many names in a directory of calls are looked at.
@@ -35,7 +37,7 @@ pub struct Replies(Location);
 
 impl Replies {
     pub fn of(execution_folder: impl Into<Location>) -> Self {
-        Self(execution_folder.into().join("calls"))
+        Self(execution_folder.into().join(CALLS))
     }
 
     pub async fn store(&self, stored: &StoredCall) -> io::Result<()> {

@@ -18,6 +18,7 @@ use super::event_writer::{EventWriter, LogFailed};
 use super::inputs;
 use super::job::ExecutionJob;
 use super::ports::Unavailable;
+use super::prompts::Prompts;
 use super::replies::Replies;
 use super::step;
 use super::work::{Interruption, StepWork, Work};
@@ -70,7 +71,8 @@ pub async fn drive(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Out
 async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<Session, LogFailed> {
     let writer = EventWriter::open(job.stream.clone()).await?;
     let directory = job.context.location(job.execution.stream_key().directory());
-    let work = Work { job, writer, replies: Replies::of(directory), reserved: Cell::default() };
+    let prompts = Prompts::of(directory.clone(), job.context.settings.llm.keep_prompts);
+    let work = Work { job, writer, replies: Replies::of(directory), prompts, reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
         answers,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::event_writer::{EventWriter, LogFailed};
 use super::exchange::StopWatch;
 use super::job::ExecutionJob;
+use super::prompts::Prompts;
 use super::replies::Replies;
 use crate::domain::money::MicroUsd;
 use crate::domain::progress::StepKey;
@@ -17,6 +18,7 @@ pub struct Work {
     pub job: ExecutionJob,
     pub writer: EventWriter,
     pub replies: Replies,
+    pub prompts: Prompts,
     /// What calls in progress may cost.
     pub reserved: Cell<MicroUsd>,
 }

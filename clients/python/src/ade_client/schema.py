@@ -116,6 +116,13 @@ class AuditEntry(AuditRecord):
     sequence: int
 
 
+# Entries behind a position.
+class AuditPage(TypedDict):
+    items: list[AuditEntry]
+    last_sequence: int
+    next_after_sequence: int
+
+
 # The build, as its row has it.
 class Build(TypedDict):
     completed_at: str | None
@@ -242,6 +249,20 @@ BuildStatus: TypeAlias = "Literal['queued', 'building', 'active', 'failed', 'can
 
 
 CallId: TypeAlias = "str"
+
+
+# A call's request, without what only its connection needs: keys and addresses are in none.
+class CallPrompt(TypedDict):
+    attempt: int
+    call_id: CallId
+    item: str | None
+    left_out_bytes: int
+    max_tokens: int
+    messages: list[PromptMessage]
+    model: str
+    provider: str
+    step_id: str
+    temperature: float | None
 
 
 class _Caller(TypedDict):
@@ -891,6 +912,14 @@ class Product(_Product, total=False):
 
 
 ProgressKind: TypeAlias = "Literal['text_delta', 'note']"
+
+
+class PromptMessage(TypedDict):
+    role: PromptRole
+    text: str
+
+
+PromptRole: TypeAlias = "Literal['system', 'user', 'assistant']"
 
 
 class Provider(TypedDict):
