@@ -17,7 +17,7 @@ use crate::feed::origin;
 use crate::files::{Dir, Kind, Location, is_absent, walk};
 use crate::log::{LogReader, OpenReaderError};
 use crate::package::{TreeError, content_digest, copy_package};
-use crate::store::{ConnectError, Store, StoreError};
+use crate::store::{ConnectError, CopyError, Store, StoreError};
 
 /// More files than a piece of work ever has.
 const MOST_FILES: usize = 1_000_000;
@@ -41,6 +41,8 @@ pub enum BackupError {
     Store(#[from] StoreError),
     #[error("the copy of the database: {0}")]
     Connect(#[from] ConnectError),
+    #[error("the copy of the rows: {0}")]
+    Rows(#[from] CopyError),
 }
 
 /// What is backed up.
@@ -53,12 +55,23 @@ pub struct Source {
 /// Copies everything. The database in `staged` is closed afterwards.
 pub async fn make(source: &Source, staged: &mut Staged) -> Result<(), BackupError> {
     let marks = note(source).await?;
-    source.store.snapshot(&staged.database()).await?;
-    let snapshot = Store::connect(&format!("sqlite://{}", url_path(&staged.database())), 1).await?;
+    let snapshot = copy_rows(source, staged).await?;
     let copied = copy_all(source, &snapshot, &marks, staged).await;
     let closed = snapshot.close().await;
     copied?;
     Ok(closed?)
+}
+
+/// The rows as of one moment, in a file: of SQLite's the file, of another database what is in it.
+async fn copy_rows(source: &Source, staged: &Staged) -> Result<Store, BackupError> {
+    let file = format!("sqlite://{}", url_path(&staged.database()));
+    if source.store.is_file() {
+        source.store.snapshot(&staged.database()).await?;
+        return Ok(Store::connect(&file, 1).await?);
+    }
+    let copy = Store::connect(&file, 1).await?;
+    source.store.copy_into(&copy).await?;
+    Ok(copy)
 }
 
 /// Feeds first: what they have, their origins have too.

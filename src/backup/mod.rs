@@ -8,7 +8,7 @@
 //! takes for granted that the documents that its log names are in the database. So the order is ([`make`]):
 //!
 //! 1. it is noted how far each feed has come, then how far the log of each piece of work that has not ended;
-//! 2. the database is copied, at one moment;
+//! 2. the database is copied, at one moment: SQLite's as a file, the rows of PostgreSQL into such a file;
 //! 3. the logs of what the copy has are copied: whole where the row has ended, else up to what was noted or to where the row
 //!    stands, whichever is further. Both were there when the database was copied, and so was all that they speak of;
 //! 4. feeds are copied up to what was noted. Origins that have gone on in them since are entered in the copy's outbox
@@ -25,5 +25,5 @@ mod restore;
 
 pub use make::{BackupError, Source, make};
 pub use manifest::Manifest;
-pub use restore::{RestoreError, Target, UNFINISHED, restore};
+pub use restore::{RestoreError, Rows, Target, UNFINISHED, collect, restore};
 pub use staged::Staged;

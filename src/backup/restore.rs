@@ -23,8 +23,25 @@ const SMALL: u64 = 64 << 10;
 pub struct Target {
     /// Missing, or empty.
     pub data_dir: PathBuf,
-    /// The SQLite file; missing.
-    pub database: PathBuf,
+    pub rows: Rows,
+}
+
+/// Where the rows are to go.
+pub enum Rows {
+    /// Into a SQLite file; missing.
+    File(PathBuf),
+    /// Into another database, which its caller fills from [`Collected::database`].
+    Elsewhere,
+}
+
+impl Target {
+    /// The file of the database, or of what another one is filled from.
+    fn database(&self) -> PathBuf {
+        match &self.rows {
+            Rows::File(path) => path.clone(),
+            Rows::Elsewhere => self.data_dir.join(DATABASE),
+        }
+    }
 }
 
 /// Why nothing was restored.
@@ -48,8 +65,33 @@ pub enum RestoreError {
     Target { path: PathBuf, source: io::Error },
 }
 
-/// Blocks.
+/// A backup that was checked and copied, and in which no service starts yet.
+pub struct Collected<'a> {
+    place: Place<'a>,
+    manifest: Manifest,
+}
+
+impl Collected<'_> {
+    /// The file with the rows.
+    pub fn database(&self) -> PathBuf {
+        let database = self.place.target.database();
+        database.with_file_name(with(&self.place.database.1, FRESH))
+    }
+
+    /// From now on a service may start in it. Blocks.
+    pub fn finish(self) -> Result<Manifest, RestoreError> {
+        self.place.finish()?;
+        Ok(self.manifest)
+    }
+}
+
+/// Of a backup whose rows go into a file. Blocks.
 pub fn restore(from: &Path, target: &Target) -> Result<Manifest, RestoreError> {
+    collect(from, target)?.finish()
+}
+
+/// Blocks.
+pub fn collect<'a>(from: &Path, target: &'a Target) -> Result<Collected<'a>, RestoreError> {
     let no_backup = |source| RestoreError::NoBackup { path: from.to_owned(), source };
     let backup = Dir::root(from).map_err(no_backup)?;
     let manifest = page(&backup).map_err(no_backup)?;
@@ -58,8 +100,7 @@ pub fn restore(from: &Path, target: &Target) -> Result<Manifest, RestoreError> {
     }
     let place = Place::prepare(target)?;
     place.fill(&backup, &manifest)?;
-    place.finish()?;
-    Ok(manifest)
+    Ok(Collected { place, manifest })
 }
 
 fn page(backup: &Dir) -> io::Result<Manifest> {
@@ -80,15 +121,16 @@ impl<'a> Place<'a> {
             move |source| RestoreError::Target { path, source }
         };
         let data = Location::from(&target.data_dir).make().map_err(at(&target.data_dir))?;
-        let database = Location::from(&target.database).make_parent().map_err(at(&target.database))?;
-        let fresh = with(&database.1, FRESH);
-        let names = data.entries(3).map_err(at(&target.data_dir))?;
-        if names.iter().any(|(name, _)| name != UNFINISHED && **name != *fresh) {
+        let path = target.database();
+        let database = Location::from(&path).make_parent().map_err(at(&path))?;
+        let fresh = collected(&database.1);
+        let names = data.entries(2 + fresh.len()).map_err(at(&target.data_dir))?;
+        if names.iter().any(|(name, _)| name != UNFINISHED && fresh.iter().all(|fresh| **name != **fresh)) {
             return Err(RestoreError::NotEmpty(target.data_dir.clone()));
         }
-        let there = |name: &OsStr| database.0.has(name).map_err(at(&target.database));
+        let there = |name: &OsStr| database.0.has(name).map_err(at(&path));
         if there(&database.1)? || there(&with(&database.1, "-wal"))? {
-            return Err(RestoreError::DatabaseExists(target.database.clone()));
+            return Err(RestoreError::DatabaseExists(path));
         }
         if data.has(UNFINISHED).map_err(at(&target.data_dir))? {
             // Of an attempt that was broken off.
@@ -121,9 +163,8 @@ impl<'a> Place<'a> {
         let at = |source| RestoreError::Copy { path: entry.path.clone(), source };
         let (collected, path) = match entry.path.as_str() {
             DATABASE => {
-                let fresh = with(&self.database.1, FRESH);
-                let _ = self.database.0.remove_file(&fresh);
-                (self.database.0.open("").map_err(at)?, PathBuf::from(fresh))
+                self.remove_collected();
+                (self.database.0.open("").map_err(at)?, PathBuf::from(with(&self.database.1, FRESH)))
             }
             path => (self.data.open(UNFINISHED).map_err(at)?, PathBuf::from(path)),
         };
@@ -131,6 +172,13 @@ impl<'a> Place<'a> {
         let copied = copy(&mut from, &collected, &path).map_err(at)?;
         let is_same = (copied.size, &copied.sha256) == (entry.size, &entry.sha256);
         if is_same { Ok(()) } else { Err(RestoreError::Damaged(entry.path.clone())) }
+    }
+
+    /// The rows of this attempt or of one before. A journal that was left would be taken for that of another file.
+    fn remove_collected(&self) {
+        for name in collected(&self.database.1) {
+            let _ = self.database.0.remove_file(&name);
+        }
     }
 
     /// Everything is there: it gets its names, the database last, and only then may a service start.
@@ -142,11 +190,19 @@ impl<'a> Place<'a> {
             collected.rename(&name, &self.data, &name).map_err(at)?;
         }
         let (dir, name) = &self.database;
-        dir.rename(with(name, FRESH), dir, name).map_err(at)?;
+        match self.target.rows {
+            Rows::File(_) => dir.rename(with(name, FRESH), dir, name).map_err(at)?,
+            Rows::Elsewhere => self.remove_collected(),
+        }
         dir.sync_file_system().map_err(at)?;
         remove_within(&self.data, UNFINISHED.as_ref()).map_err(at)?;
         self.data.sync().map_err(at)
     }
+}
+
+/// What a database is called until it is whole, with the files that SQLite puts beside it.
+fn collected(database: &OsStr) -> [OsString; 3] {
+    ["", "-wal", "-shm"].map(|of| with(&with(database, FRESH), of))
 }
 
 fn with(name: &OsStr, suffix: &str) -> OsString {
@@ -188,7 +244,7 @@ mod tests {
 
         fn target(&self) -> Target {
             let data_dir = self.folder.path().join("data");
-            Target { database: data_dir.join("ade.db"), data_dir }
+            Target { rows: Rows::File(data_dir.join("ade.db")), data_dir }
         }
 
         fn restore(&self) -> Result<Manifest, RestoreError> {
@@ -216,13 +272,31 @@ mod tests {
     #[test]
     fn a_database_elsewhere_is_put_there_and_never_overwritten() {
         let world = World::new();
-        let target = Target { database: world.folder.path().join("db/rows.db"), ..world.target() };
+        let file = world.folder.path().join("db/rows.db");
+        let target = Target { rows: Rows::File(file.clone()), ..world.target() };
         restore(&world.backup(), &target).unwrap();
-        assert_eq!(fs::read_to_string(&target.database).unwrap(), "rows");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "rows");
         assert_eq!(names(&target.data_dir), ["node_id", "workspaces"]);
         let again = Target { data_dir: world.folder.path().join("other"), ..target };
         assert!(matches!(restore(&world.backup(), &again), Err(RestoreError::DatabaseExists(_))));
         assert_eq!(names(&again.data_dir), [""; 0]);
+    }
+
+    #[test]
+    fn rows_for_another_database_are_there_until_it_has_them() {
+        let world = World::new();
+        let target = Target { rows: Rows::Elsewhere, ..world.target() };
+        let broken_off = collect(&world.backup(), &target).unwrap().database();
+        fs::write(broken_off.with_file_name("ade.db.restore-wal"), "of another attempt").unwrap();
+        let collected = collect(&world.backup(), &target).unwrap();
+        assert_eq!(fs::read_to_string(collected.database()).unwrap(), "rows");
+        assert_eq!(
+            names(&target.data_dir),
+            [UNFINISHED, "ade.db.restore"],
+            "no service starts in it, nor is a journal left"
+        );
+        collected.finish().unwrap();
+        assert_eq!(names(&target.data_dir), ["node_id", "workspaces"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::exit::{CommandError, Exit};
 use super::output::print_line;
 use super::verify::{Report, verify_data_dir};
 use crate::app;
-use crate::backup::{self, Manifest, Source, Staged, Target};
+use crate::backup::{self, Manifest, Rows, Source, Staged, Target};
 use crate::config::{Settings, url_path};
 use crate::domain::time::micros;
 use crate::store::{Store, sqlite_file};
@@ -26,15 +26,9 @@ pub struct RestoreArgs {
     backup: PathBuf,
 }
 
-const POSTGRES: &str = "the rows are in PostgreSQL, and only SQLite is backed up so: \
-     stop the service, then take a pg_dump and a copy of the data directory of the same moment";
-
 /// With violations that the backup has, since the data directory has them, it is made all the same, and has failed.
 pub async fn backup(arguments: &BackupArgs, settings: Settings) -> Result<Exit, CommandError> {
     telemetry::init(&settings.telemetry).map_err(CommandError::failed)?;
-    if sqlite_file(&settings.storage.database_url).is_none() {
-        return Err(CommandError::failed(POSTGRES));
-    }
     // Without a service the journal may hold what the logs do not have yet, and none may start meanwhile.
     let at_rest = app::hold_at_rest(&settings).await.map_err(CommandError::failed)?;
     let source = source(&settings).await?;
@@ -91,12 +85,40 @@ async fn attempt(
     Ok((staged, begun, report.map_err(CommandError::failed)?))
 }
 
-pub fn restore(arguments: &RestoreArgs, settings: &Settings) -> Result<Exit, CommandError> {
-    let database = sqlite_file(&settings.storage.database_url).ok_or_else(|| CommandError::failed(POSTGRES))?;
-    let target = Target { data_dir: settings.storage.data_dir.clone(), database };
-    let manifest = backup::restore(&arguments.backup, &target).map_err(CommandError::failed)?;
+/// Whichever database the rows came from.
+pub async fn restore(arguments: &RestoreArgs, settings: &Settings) -> Result<Exit, CommandError> {
+    let (data_dir, url) = (settings.storage.data_dir.clone(), &settings.storage.database_url);
+    let rows = sqlite_file(url).map_or(Rows::Elsewhere, Rows::File);
+    let target = Target { data_dir, rows };
+    let manifest = match target.rows {
+        Rows::File(_) => backup::restore(&arguments.backup, &target).map_err(CommandError::failed)?,
+        Rows::Elsewhere => {
+            let store = Store::connect(url, 2).await.map_err(CommandError::failed)?;
+            let restored = restore_into(&store, &arguments.backup, &target).await;
+            store.close().await.map_err(CommandError::failed)?;
+            restored?
+        }
+    };
     show(&manifest, &target.data_dir);
     Ok(Exit::Succeeded)
+}
+
+/// The rows last, all at once: until they are there no service starts, and the same command may be given again.
+async fn restore_into(store: &Store, from: &Path, target: &Target) -> Result<Manifest, CommandError> {
+    store.prepare_empty().await.map_err(CommandError::failed)?;
+    let collected = backup::collect(from, target).map_err(CommandError::failed)?;
+    let url = format!("sqlite://{}", url_path(&collected.database()));
+    let rows = Store::connect(&url, 2).await.map_err(CommandError::failed)?;
+    let copied = copy(&rows, store).await;
+    rows.close().await.map_err(CommandError::failed)?;
+    copied?;
+    collected.finish().map_err(CommandError::failed)
+}
+
+/// Those of an older release get the schema of this one first.
+async fn copy(rows: &Store, into: &Store) -> Result<(), CommandError> {
+    rows.migrate().await.map_err(CommandError::failed)?;
+    rows.copy_into(into).await.map(drop).map_err(CommandError::failed)
 }
 
 fn show(manifest: &Manifest, place: &Path) {

@@ -212,7 +212,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Keys(command) => keys::keys(command, settings()?, server).await,
         Command::Maintenance => maintenance::maintenance(settings()?, server).await,
         Command::Backup(arguments) => backup::backup(arguments, settings()?).await,
-        Command::Restore(arguments) => backup::restore(arguments, &settings()?),
+        Command::Restore(arguments) => backup::restore(arguments, &settings()?).await,
         Command::Serve(_) => serve::serve(settings()?).await,
         Command::Run(arguments) => run::run(arguments, settings()?, server).await,
         Command::Tail(arguments) => tail::tail(arguments, settings()?, server).await,

@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -89,6 +89,19 @@ impl Store {
 
     pub(super) fn read(&self) -> &DatabaseConnection {
         &self.database
+    }
+
+    /// A transaction that only reads, and sees what was there when it read first. PostgreSQL keeps older
+    /// rows meanwhile, and nobody waits.
+    pub(super) async fn moment(&self) -> Result<DatabaseTransaction, DbErr> {
+        match self.dialect() {
+            DbBackend::Postgres => {
+                let (level, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
+                self.read().begin_with_config(Some(level), Some(access)).await
+            }
+            // Every transaction of SQLite is like that.
+            _ => self.read().begin().await,
+        }
     }
 
     /// For what is nowhere but here: once it is committed it survives the loss of power.

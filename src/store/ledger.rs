@@ -5,8 +5,8 @@ use entity::execution;
 use entity::llm_call::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{CaseStatement, Condition, Expr, Func, OnConflict};
 use sea_orm::{
-    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoSimpleExpr,
-    IsolationLevel, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Set, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QueryResult,
+    QuerySelect, QueryTrait, Select, Set,
 };
 
 use super::cells::{Cells, plain, storable, stored};
@@ -94,18 +94,6 @@ impl Store {
         moment.commit().await?;
         let is_known = stats.executions() > 0 || self.find_workflow(workspace_id, workflow_id).await?.is_some();
         Ok(is_known.then_some(stats))
-    }
-
-    /// A transaction that only reads, and sees what was there when it read first.
-    async fn moment(&self) -> Result<DatabaseTransaction, DbErr> {
-        match self.dialect() {
-            DbBackend::Postgres => {
-                let (level, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
-                self.read().begin_with_config(Some(level), Some(access)).await
-            }
-            // Every transaction of SQLite is like that.
-            _ => self.read().begin().await,
-        }
     }
 }
 

@@ -31,6 +31,7 @@ mod workflow_document;
 mod workflow;
 mod execution;
 mod ledger;
+mod transfer;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -47,6 +48,7 @@ pub use person::KnownPerson;
 pub use retention::{FinishedLog, FinishedQuery};
 pub use rows::{InsertError, StoredWork};
 pub use schema::SchemaStatus;
+pub use transfer::CopyError;
 pub use workflow::{DeleteWorkflowError, InsertWorkflowError, ReplaceWorkflowError};
 pub use workflow_document::{ChangeDocumentError, CreateDocumentError};
 pub use workspace::{AddInputError, ChangeWorkspaceError, InsertWorkspaceError};

@@ -1,27 +1,63 @@
-//! Backups that are made while the service is under load, and what is restored from them.
+//! Backups that are made while the service is under load, and what is restored from them. On PostgreSQL where
+//! `ADE_TEST_DATABASE_URL` names one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ade_test_support::database::TestDatabase;
 use serde_json::{Value, json};
 
 use crate::support::definitions::{step, workflow};
 use crate::support::eventually;
-use crate::support::server::{Server, ade, settings};
+use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::work::{Place, Run};
 
-fn run(data_dir: &Path, arguments: &[&str]) -> Output {
-    ade(data_dir, &settings()).args(arguments).output().expect("the program starts")
+/// Rows in the data directory, or in a database of their own.
+struct Rows(Option<TestDatabase>);
+
+impl Rows {
+    fn here() -> Self {
+        Self(None)
+    }
+
+    /// What the tests are run on.
+    fn tested() -> Self {
+        Self(is_elsewhere().then(TestDatabase::create))
+    }
+
+    fn settings(&self) -> Settings {
+        let url = self.0.iter().map(|database| ("ADE_DATABASE_URL", database.url().to_owned()));
+        settings().into_iter().chain(url).collect()
+    }
+
+    fn run(&self, data_dir: &Path, arguments: &[&str]) -> Output {
+        ade(data_dir, &self.settings()).args(arguments).output().expect("the program starts")
+    }
+
+    #[track_caller]
+    fn succeeds(&self, data_dir: &Path, arguments: &[&str]) -> String {
+        let output = self.run(data_dir, arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    #[track_caller]
+    fn refuses(&self, data_dir: &Path, arguments: &[&str], why: &str) {
+        let output = self.run(data_dir, arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(why), "{arguments:?}: {text}");
+    }
+
+    fn start(&self, data_dir: &Path) -> Server {
+        Server::start_with(data_dir, &self.settings())
+    }
 }
 
-#[track_caller]
-fn succeeds(data_dir: &Path, arguments: &[&str]) -> String {
-    let output = run(data_dir, arguments);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
+fn is_elsewhere() -> bool {
+    std::env::var_os("ADE_TEST_DATABASE_URL").is_some()
 }
 
 /// The lines of a stream, by their sequences, as far as they are acknowledged now.
@@ -72,7 +108,8 @@ fn execute(server: &Server, scope: usize) -> String {
 #[test]
 fn a_backup_under_load_has_everything_that_was_acknowledged_and_a_service_goes_on_from_it() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let server = Server::start_with(folder.path(), &settings());
+    let rows = Rows::tested();
+    let server = rows.start(folder.path());
     let place = Place::make(&server);
     place.warm_up(&server);
     let definition = workflow(
@@ -117,7 +154,7 @@ fn a_backup_under_load_has_everything_that_was_acknowledged_and_a_service_goes_o
         });
         let streams: Vec<_> = streams.into_iter().chain(active).collect();
         let before = seen(server, &streams);
-        let output = run(folder.path(), &["backup", backup.to_str().unwrap()]);
+        let output = rows.run(folder.path(), &["backup", backup.to_str().unwrap()]);
         done.store(true, Ordering::Relaxed);
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && text.contains("0 violations"), "{text}");
@@ -128,14 +165,25 @@ fn a_backup_under_load_has_everything_that_was_acknowledged_and_a_service_goes_o
     assert!(before.values().any(|events| !events.is_empty()));
     let names: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["backup"], "nothing half made is left");
-    assert!(!run(folder.path(), &["restore", backup.to_str().unwrap()]).status.success(), "the directory is not empty");
+    let restore = ["restore", backup.to_str().unwrap()];
+    let restored = elsewhere.path().join("restored");
+    if is_elsewhere() {
+        rows.refuses(&restored, &restore, "the database has rows already");
+        assert!(!restored.exists(), "nothing was begun");
+    } else {
+        rows.refuses(folder.path(), &restore, "is not empty");
+    }
     server.stop();
 
-    let restored = elsewhere.path().join("restored");
-    succeeds(&restored, &["restore", backup.to_str().unwrap()]);
-    assert!(succeeds(&restored, &["verify"]).contains("0 violations"));
+    let into = Rows::tested();
+    if is_elsewhere() {
+        into.refuses(folder.path(), &restore, "is not empty");
+    }
+    into.succeeds(&restored, &restore);
+    assert!(into.succeeds(&restored, &["verify"]).contains("0 violations"));
     assert!(!restored.join("venvs").exists(), "environments are made again");
-    let server = Server::start_with(&restored, &settings());
+    assert!(!is_elsewhere() || !restored.join("ade.db").exists(), "the rows are in one place");
+    let server = into.start(&restored);
     for (path, events) in &before {
         let now = lines(&server, path);
         assert!(dense(&now), "{path}");
@@ -167,13 +215,46 @@ fn a_backup_under_load_has_everything_that_was_acknowledged_and_a_service_goes_o
     assert_eq!(run["status"], "succeeded", "{run}");
     let data_dir = server.data_dir.clone();
     server.stop();
-    assert!(succeeds(&data_dir, &["verify"]).contains("0 violations"));
+    assert!(into.succeeds(&data_dir, &["verify"]).contains("0 violations"));
+}
+
+#[test]
+fn a_backup_is_restored_into_either_database() {
+    if !is_elsewhere() {
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = |name: &str| elsewhere.path().join(name);
+    let text = |name: &str| at(name).to_str().unwrap().to_owned();
+    let (first, moved) = (Rows::here(), Rows::tested());
+    std::fs::create_dir(at("first")).unwrap();
+    let server = first.start(&at("first"));
+    let place = Place::make(&server);
+    let run = place.run(&server, "print a\nprint \u{1f980}");
+    let ended = run.ended(&server);
+    let events = lines(&server, &run.path());
+    server.stop();
+
+    first.succeeds(&at("first"), &["backup", &text("backup")]);
+    moved.succeeds(&at("moved"), &["restore", &text("backup")]);
+    let server = moved.start(&at("moved"));
+    assert_eq!((run.show(&server), lines(&server, &run.path())), (ended.clone(), events.clone()));
+    let another = place.run(&server, "print b");
+    assert_eq!(another.ended(&server)["status"], "succeeded");
+    server.stop();
+
+    moved.succeeds(&at("moved"), &["backup", &text("again")]);
+    first.succeeds(&at("back"), &["restore", &text("again")]);
+    let server = first.start(&at("back"));
+    assert_eq!((run.show(&server), lines(&server, &run.path())), (ended, events));
+    assert_eq!(another.ended(&server)["status"], "succeeded");
 }
 
 #[test]
 fn a_backup_without_a_service_has_what_only_the_journal_has() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let server = Server::start_with(folder.path(), &settings());
+    let rows = Rows::tested();
+    let server = rows.start(folder.path());
     let place = Place::make(&server);
     let run = place.run(&server, "print a\nprint b");
     run.ended(&server);
@@ -184,10 +265,10 @@ fn a_backup_without_a_service_has_what_only_the_journal_has() {
     let whole = std::fs::read(&log).unwrap();
     std::fs::write(&log, &whole[..whole.len() / 2]).unwrap();
     let backup = elsewhere.path().join("backup");
-    succeeds(folder.path(), &["backup", backup.to_str().unwrap()]);
-    let restored = elsewhere.path().join("restored");
-    succeeds(&restored, &["restore", backup.to_str().unwrap()]);
-    let server = Server::start_with(&restored, &settings());
+    rows.succeeds(folder.path(), &["backup", backup.to_str().unwrap()]);
+    let (restored, into) = (elsewhere.path().join("restored"), Rows::tested());
+    into.succeeds(&restored, &["restore", backup.to_str().unwrap()]);
+    let server = into.start(&restored);
     assert_eq!(lines(&server, &run.path()), events);
 }
 

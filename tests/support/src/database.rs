@@ -80,6 +80,14 @@ impl Drop for Locked {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Place::Schema { name, server } = &self.place {
+            // A transaction that was given up rolls back when its runtime comes to it, which waits for this: it would keep
+            // its tables for ever.
+            let holders = format!(
+                "SELECT pg_terminate_backend(pid) FROM (SELECT DISTINCT locks.pid FROM pg_locks AS locks \
+                 JOIN pg_class ON pg_class.oid = locks.relation JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+                 WHERE nspname = '{name}' AND locks.pid <> pg_backend_pid()) AS holders"
+            );
+            execute(server, holders);
             execute(server, format!("DROP SCHEMA {name} CASCADE"));
         }
     }
