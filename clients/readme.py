@@ -79,6 +79,7 @@ def typescript(folder: Path, service: Service) -> None:
     output = call(["node", "program.js"], folder, service)
     expect(output, "ended: succeeded", r"output: \d+ bytes", "ended at", r"run.completed run_\w+", "completed 0")
     expect(output, "409 run_not_cancellable", "the first event, on the same connection", r"run_\w+ succeeded")
+    expect(output, r"notes.md 6", "editor: operator")
     browser = HERE / "typescript/test/system/readme.mjs"
     expect(call(["node", str(browser), str(folder / "browser.js"), service.url], folder, service), r"ws_\w+ live", "run.completed")
 
@@ -93,6 +94,7 @@ def python(folder: Path, service: Service) -> None:
     output = call(["venv/bin/python", "program.py"], folder, service)
     expect(output, "ended: succeeded", "roster-normalized.xlsx", "ended at", r"run.completed run_\w+", "completed 0")
     expect(output, "409 run_not_cancellable", r"run_\w+ succeeded", "live|ended", r"\d+ run.completed")
+    expect(output, r"notes.md 6", "editor: operator")
 
 
 def main() -> int:

@@ -199,3 +199,16 @@ def test_a_list_is_read_part_by_part():
     with serve(handler) as faults, AdeClient(faults.url) as client:
         assert list(client.runs.list(workspace="ws_1", sort=["-created_at", "id"])) == [1, 2, 3]
     assert faults.seen[1].query["sort"] == "-created_at,id"
+
+
+def test_what_is_looked_for_is_looked_for_by_the_service_with_whatever_way_it_is_read(taken):
+    def handler(answer, seen, _):
+        if seen.path.endswith("/stream"):
+            answer.stream(event(5001, line(5001, "run.completed")))
+        else:
+            answer.page(5001, 5001, closed=True)
+
+    with serve(handler) as faults:
+        for transport in ("sse", "poll"):
+            assert taken(faults.url, contains="a & b", transport=transport) == [5001]
+        assert [seen.query["contains"] for seen in faults.seen] == ["a & b", "a & b"]

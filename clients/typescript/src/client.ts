@@ -2,8 +2,11 @@
 
 import { Builds } from "./api/builds.js";
 import { Executions } from "./api/executions.js";
+import { ConfigurationFiles } from "./api/files.js";
+import { Members } from "./api/members.js";
 import { Runs } from "./api/runs.js";
 import { ApiKeys, Sessions } from "./api/sign_in.js";
+import { System } from "./api/system.js";
 import { WorkflowDocuments, Workflows } from "./api/workflows.js";
 import { Configurations, Documents, Workspaces } from "./api/workspaces.js";
 import { Connection, type ConnectionOptions } from "./connection.js";
@@ -15,6 +18,7 @@ export class AdeClient {
   readonly #http: Http;
   readonly workspaces: Workspaces;
   readonly configurations: Configurations;
+  readonly configurationFiles: ConfigurationFiles;
   readonly documents: Documents;
   readonly runs: Runs;
   readonly builds: Builds;
@@ -23,12 +27,15 @@ export class AdeClient {
   readonly workflowDocuments: WorkflowDocuments;
   readonly session: Sessions;
   readonly apiKeys: ApiKeys;
+  readonly members: Members;
+  readonly system: System;
 
   constructor(options: HttpOptions = {}) {
     const http = new Http(options);
     this.#http = http;
     this.workspaces = new Workspaces(http);
     this.configurations = new Configurations(http);
+    this.configurationFiles = new ConfigurationFiles(http);
     this.documents = new Documents(http);
     this.runs = new Runs(http);
     this.builds = new Builds(http);
@@ -37,6 +44,8 @@ export class AdeClient {
     this.workflowDocuments = new WorkflowDocuments(http);
     this.session = new Sessions(http);
     this.apiKeys = new ApiKeys(http);
+    this.members = new Members(http);
+    this.system = new System(http);
   }
 
   /** Any stream by its id, on a connection of its own; where it is known what it is: `client.runs.follow` and so on. */

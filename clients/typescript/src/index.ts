@@ -11,6 +11,7 @@ export type { Start } from "./follow/place.js";
 export type { SubscriptionOptions } from "./follow/subscription.js";
 export type { HttpOptions, Query, Sent } from "./http.js";
 export { type CreateOptions, Listing, type Tagged } from "./api/common.js";
+export type { FilesQuery, Known } from "./api/files.js";
 export type { ExecutionQuery } from "./api/executions.js";
 export type { InWorkspace, WorkflowDocumentQuery } from "./api/workflows.js";
 export * from "./resources.js";

@@ -3,16 +3,40 @@
 import type * as schema from "./schema.js";
 
 export type {
+  Actors,
+  ApiKey,
+  AuditPage,
   Build,
+  CallPrompt,
   Configuration,
+  ConfigurationValidation,
   ConsoleEntry,
+  DirectoryMade,
   Document,
+  DocumentChange,
   Execution,
   ExecutionCosts,
+  FileContent,
+  FileEntry,
+  FileListing,
+  FileMoved,
+  FileWritten,
+  Health,
+  MaintenanceReport,
+  Member,
+  MemberRole,
+  MemberToAdd,
+  NewApiKey,
+  Person,
   Question,
+  Role,
   Run,
   RunDiagnostics,
   RunSummary,
+  SafeMode,
+  SafeModeSwitch,
+  Session,
+  Sheet,
   Step,
   UsageSummary,
   Workflow,
@@ -22,6 +46,7 @@ export type {
   WorkflowItem,
   WorkflowStats,
   Workspace,
+  WorkspaceChange,
 } from "./schema.js";
 
 export type NewRunOptions = Partial<schema.NewRunOptions>;
@@ -75,40 +100,5 @@ export interface ListQuery {
   status?: string | readonly string[];
 }
 
-export type Role = "viewer" | "operator" | "admin";
-
-export interface Session {
-  object: "ade.session";
-  /** Whether the service asks for keys at all. */
-  sign_in: boolean;
-  via: "key" | "session" | "none";
-  key_id: string | null;
-  name: string;
-  role: Role;
-  /** Null for all. */
-  workspaces: string[] | null;
-  csrf_token: string | null;
-  idle_timeout_seconds: number | null;
-}
-
-export interface Ticket {
-  object: "ade.stream_ticket";
-  ticket: string;
-  stream: string;
-  first_use_seconds: number;
-  expires_at: string;
-  events_stream: string;
-}
-
-export interface ApiKey {
-  id: string;
-  object: "ade.api_key";
-  name: string;
-  role: Role;
-  workspaces: string[] | null;
-  created_by: string;
-  created_at: string;
-  expires_at: string | null;
-  last_used_at: string | null;
-  revoked_at: string | null;
-}
+/** Who is let in to the events of one stream. */
+export type Ticket = schema.StreamTicket;

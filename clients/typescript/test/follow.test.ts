@@ -189,6 +189,17 @@ test("a filtered reader resumes behind what was left out", async (context) => {
   assert.deepEqual([seen[0]?.query.get("types"), seen[1]?.query.get("after_sequence")], ["run.*", "5000"]);
 });
 
+test("what is looked for is looked for by the service, with whatever way it is read", async (context) => {
+  const { url, seen } = await serve(context, ({ path }, response) => {
+    if (path.endsWith("/stream")) stream(response, event(5001, line(5001, "run.completed"))).end();
+    else page(response, [5001], 5001, true, "run.completed");
+  });
+  for (const transport of ["sse", "poll"] as const) {
+    assert.deepEqual(await sequences(url, { contains: "a & b", transport }), [5001]);
+  }
+  assert.deepEqual(seen.map(({ query }) => query.get("contains")), ["a & b", "a & b"]);
+});
+
 function blind<T extends { write: unknown }>(response: T): T {
   return Object.assign(response, { writeHead: () => response, write: () => true });
 }

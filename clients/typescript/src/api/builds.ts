@@ -11,8 +11,10 @@ export class Builds extends Works<Build, BuildEvent> {
     return this.http.json("POST", ofConfiguration(workspace, configuration), { json: { options } });
   }
 
-  list(workspace: string, configuration: string, query: ListQuery = {}): Listing<Build> {
-    return new Listing(this.http, ofConfiguration(workspace, configuration), { ...query });
+  /** Of one configuration, or of the whole workspace. */
+  list(workspace: string, configuration?: string, query: ListQuery = {}): Listing<Build> {
+    const path = configuration ? ofConfiguration(workspace, configuration) : at("workspaces", workspace, "builds");
+    return new Listing(this.http, path, { ...query });
   }
 
   /** A page of console lines behind `after`. */

@@ -67,6 +67,11 @@ function randomId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** A path of files, with `/` between its names. */
+export function below(path: string): string {
+  return at(...path.split("/"));
+}
+
 /** A name or several parts of a path. */
 export function at(...parts: string[]): string {
   return parts.map((part) => `/${encodeURIComponent(part)}`).join("");
@@ -92,6 +97,11 @@ export abstract class Works<T, E extends AnyEvent> {
   /** What has ended as cancelled before is answered as it is; what ended otherwise is a `ProblemError`. */
   cancel(id: string, reason?: string): Promise<T> {
     return this.http.json("POST", at(this.collection, id, "cancel"), { json: { reason } });
+  }
+
+  /** The stored lines of its log (NDJSON), as they are. */
+  log(id: string, signal?: AbortSignal): Promise<Response> {
+    return this.http.send("GET", at(this.collection, id, "events", "download"), signal ? { signal } : {});
   }
 
   /** On a connection of its own. For many streams on one: `client.connection()`. */

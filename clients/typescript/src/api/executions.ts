@@ -1,5 +1,5 @@
 import type { ExecutionEvent } from "../events.js";
-import type { Execution, ExecutionCosts, ListQuery, NewExecution, Step } from "../resources.js";
+import type { CallPrompt, Execution, ExecutionCosts, ListQuery, NewExecution, Step } from "../resources.js";
 import { at, type CreateOptions, creation, Listing, Works } from "./common.js";
 
 export interface ExecutionQuery extends ListQuery {
@@ -50,6 +50,11 @@ export class Executions extends Works<Execution, ExecutionEvent> {
   ): Promise<unknown> {
     const path = at("executions", execution, "steps", step, "acceptance");
     return this.http.json("POST", path, { json: { accepted, ...more } });
+  }
+
+  /** What a model was asked in a call, by the id of its `llm_call`; 404 where that is not kept. */
+  prompt(execution: string, call: string): Promise<CallPrompt> {
+    return this.http.json("GET", at("executions", execution, "calls", call, "prompt"));
   }
 
   costs(execution: string): Promise<ExecutionCosts> {

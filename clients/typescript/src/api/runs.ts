@@ -1,7 +1,7 @@
 import type { RunEvent } from "../events.js";
 import type { ConsoleEntry, ListQuery, NewRunOptions, Run, RunDiagnostics, RunSummary } from "../resources.js";
 import type { ConsolePage, Output, OutputList } from "../schema.js";
-import { at, type CreateOptions, creation, Listing, Works } from "./common.js";
+import { at, below, type CreateOptions, creation, Listing, Works } from "./common.js";
 
 export class Runs extends Works<Run, RunEvent> {
   protected readonly collection = "runs";
@@ -34,8 +34,7 @@ export class Runs extends Works<Run, RunEvent> {
 
   /** One output, as it is read. */
   download(run: string, output = "normalized.xlsx", signal?: AbortSignal): Promise<Response> {
-    // Outputs have names with directories in them.
-    const path = `${at("runs", run, "outputs")}${at(...output.split("/"))}`;
+    const path = `${at("runs", run, "outputs")}${below(output)}`;
     return this.http.send("GET", path, signal ? { signal } : {});
   }
 

@@ -1,5 +1,6 @@
 import type { Http } from "../http.js";
-import type { ApiKey, Role, Session, Ticket } from "../resources.js";
+import type { ApiKey, NewApiKey, Role, Session, Ticket } from "../resources.js";
+import type { Provider, Providers } from "../schema.js";
 import { at } from "./common.js";
 
 /** The session of a browser: made with a key, kept in a cookie that no script can read. */
@@ -24,6 +25,11 @@ export class Sessions {
     this.http.csrfToken = undefined;
   }
 
+  /** Who else signs people in; a browser is sent to `begin`. */
+  async providers(): Promise<Provider[]> {
+    return (await this.http.json<Providers>("GET", "/session/providers")).items;
+  }
+
   /** Lets somebody read the events of one stream; to be used within a minute, then good for twelve hours. */
   ticket(stream: string): Promise<Ticket> {
     return this.http.json("POST", "/stream-tickets", { json: { stream } });
@@ -39,12 +45,16 @@ export class ApiKeys {
     role: Role;
     workspaces?: string[];
     expires_at?: string;
-  }): Promise<ApiKey & { key: string }> {
+  }): Promise<NewApiKey> {
     return this.http.json("POST", "/api-keys", { json: key });
   }
 
   async list(): Promise<ApiKey[]> {
     return (await this.http.json<{ items: ApiKey[] }>("GET", "/api-keys")).items;
+  }
+
+  get(key: string): Promise<ApiKey> {
+    return this.http.json("GET", at("api-keys", key));
   }
 
   revoke(key: string): Promise<void> {

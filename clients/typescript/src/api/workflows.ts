@@ -46,6 +46,11 @@ export class Workflows {
     return this.http.json("DELETE", at("workflows", workflow), { query: { ...where } });
   }
 
+  /** What the output of a step must look like, as JSON Schema. */
+  schema(workflow: string, step: string, where: InWorkspace = {}): Promise<unknown> {
+    return this.http.json("GET", at("workflows", workflow, "schema", step), { query: { ...where } });
+  }
+
   stats(workflow: string, where: InWorkspace = {}): Promise<WorkflowStats> {
     return this.http.json("GET", at("telemetry", "workflows", workflow, "stats"), { query: { ...where } });
   }

@@ -1,7 +1,17 @@
 import type { FeedEvent } from "../events.js";
 import { Follow, type FollowOptions } from "../follow/follow.js";
 import type { Http } from "../http.js";
-import type { Configuration, Document, ListQuery, Workspace } from "../resources.js";
+import type {
+  Configuration,
+  ConfigurationValidation,
+  Document,
+  DocumentChange,
+  ListQuery,
+  Sheet,
+  Workspace,
+  WorkspaceChange,
+} from "../resources.js";
+import type { ChosenWorkspace } from "../schema.js";
 import { at, form, Listing } from "./common.js";
 
 export class Workspaces {
@@ -17,6 +27,26 @@ export class Workspaces {
 
   list(query: ListQuery = {}): Listing<Workspace> {
     return new Listing(this.http, "/workspaces", { ...query });
+  }
+
+  /** What is left out stays as it is. */
+  change(workspace: string, change: WorkspaceChange): Promise<Workspace> {
+    return this.http.json("PATCH", at("workspaces", workspace), { json: change });
+  }
+
+  /** With everything in it, unless something there is still at work. */
+  delete(workspace: string): Promise<void> {
+    return this.http.json("DELETE", at("workspaces", workspace));
+  }
+
+  /** The one that this caller means from now on when it names none. */
+  choose(workspace: string): Promise<ChosenWorkspace> {
+    return this.http.json("PUT", at("workspaces", workspace, "default"));
+  }
+
+  /** The stored lines of the feed (NDJSON), as they are. */
+  log(workspace: string, signal?: AbortSignal): Promise<Response> {
+    return this.http.send("GET", at("workspaces", workspace, "events", "download"), signal ? { signal } : {});
   }
 
   /** The feed: what becomes of every run and build of the workspace. It has no end. */
@@ -48,9 +78,33 @@ export class Configurations {
     return new Listing(this.http, at("workspaces", workspace, "configurations"), { ...query });
   }
 
+  rename(workspace: string, configuration: string, display_name: string): Promise<Configuration> {
+    return this.http.json("PATCH", at("workspaces", workspace, "configurations", configuration), { json: { display_name } });
+  }
+
+  /** Its runs and builds stay. */
+  delete(workspace: string, configuration: string): Promise<void> {
+    return this.http.json("DELETE", at("workspaces", workspace, "configurations", configuration));
+  }
+
+  /** From now on it is not edited any more; a clone of it can be. */
+  publish(workspace: string, configuration: string): Promise<Configuration> {
+    return this.http.json("POST", at("workspaces", workspace, "configurations", configuration, "publish"));
+  }
+
   /** The configuration that the workspace uses from now on. */
   activate(workspace: string, configuration: string): Promise<Configuration> {
     return this.http.json("POST", at("workspaces", workspace, "configurations", configuration, "activate"));
+  }
+
+  /** The workspace has no active one any more. */
+  deactivate(workspace: string, configuration: string): Promise<Configuration> {
+    return this.http.json("POST", at("workspaces", workspace, "configurations", configuration, "deactivate"));
+  }
+
+  /** What is wrong with its files, as far as that can be seen without running them. */
+  validate(workspace: string, configuration: string): Promise<ConfigurationValidation> {
+    return this.http.json("POST", at("workspaces", workspace, "configurations", configuration, "validate"));
   }
 
   /** The zip archive; its `ETag` is what `replace` needs. */
@@ -76,6 +130,21 @@ export class Documents {
 
   get(workspace: string, document: string): Promise<Document> {
     return this.http.json("GET", at("workspaces", workspace, "documents", document));
+  }
+
+  /** What is left out stays as it is. */
+  change(workspace: string, document: string, change: DocumentChange): Promise<Document> {
+    return this.http.json("PATCH", at("workspaces", workspace, "documents", document), { json: change });
+  }
+
+  /** Runs that have finished show it as before. */
+  delete(workspace: string, document: string): Promise<void> {
+    return this.http.json("DELETE", at("workspaces", workspace, "documents", document));
+  }
+
+  /** Of a workbook its sheets, of a text file one. */
+  sheets(workspace: string, document: string): Promise<Sheet[]> {
+    return this.http.json("GET", at("workspaces", workspace, "documents", document, "sheets"));
   }
 
   list(workspace: string, query: ListQuery = {}): Listing<Document> {

@@ -21,6 +21,8 @@ export interface Filter {
   scope?: "build" | "run";
   /** Console lines of at least this level. */
   level?: Level;
+  /** Console lines in which this stands, in letters of any case; 1 to 500 bytes. */
+  contains?: string;
 }
 
 export interface ReaderOptions {
@@ -37,8 +39,8 @@ export interface FollowOptions extends Start, Filter, ReaderOptions {
 
 export const SILENCE = 45_000;
 
-export function filterQuery({ types, scope, level }: Filter): Query {
-  return { types: types?.join(","), scope, level };
+export function filterQuery({ types, scope, level, contains }: Filter): Query {
+  return { types: types?.join(","), scope, level, contains };
 }
 
 export class Follow<E extends AnyEvent = AnyEvent> extends Following<E> {

@@ -55,12 +55,13 @@ def following(
     types: Sequence[str] | None = None,
     scope: Literal["build", "run"] | None = None,
     level: Literal["debug", "info", "warn", "error"] | None = None,
+    contains: str | None = None,
     transport: Transport = "auto",
     silence: float = SILENCE,
     ticket: str | None = None,
 ) -> AsyncFollow[Any]:
     places = [Place(stream, after, tail) for stream in streams]
-    return AsyncFollow(http, places, Options(Filter(types, scope, level), transport, silence, ticket))
+    return AsyncFollow(http, places, Options(Filter(types, scope, level, contains), transport, silence, ticket))
 
 
 class AsyncWorks(Generic[T, E]):
@@ -78,6 +79,10 @@ class AsyncWorks(Generic[T, E]):
         """What has ended as cancelled before is answered as it is; what ended otherwise is a `ProblemError`."""
         body = given(reason=reason)
         return cast(T, await self._http.json("POST", f"/{self._collection}/{id}/cancel", json=body))
+
+    async def log(self, id: str) -> bytes:
+        """The stored lines of its log (NDJSON), as they are."""
+        return (await self._http.send("GET", f"/{self._collection}/{id}/events/download")).content
 
     def follow(self, id: str, **options: Any) -> AsyncFollow[E]:
         """Its events; options as for `follow` of the client."""

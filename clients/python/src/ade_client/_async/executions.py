@@ -8,6 +8,7 @@ from typing import Any, List, cast
 from .._core.requests import creation, given
 from ..events import ExecutionEvent
 from ..schema import (
+    CallPrompt,
     Execution,
     ExecutionCosts,
     Step,
@@ -73,6 +74,10 @@ class AsyncExecutions(AsyncWorks[Execution, ExecutionEvent]):
         body = given(accepted=accepted, comment=comment, item=item)
         return await self._http.json("POST", f"/executions/{execution}/steps/{step}/acceptance", json=body)
 
+    async def prompt(self, execution: str, call: str) -> CallPrompt:
+        """What a model was asked in a call, by the id of its `llm_call`; 404 where that is not kept."""
+        return cast(CallPrompt, await self._http.json("GET", f"/executions/{execution}/calls/{call}/prompt"))
+
     async def costs(self, execution: str) -> ExecutionCosts:
         return cast(ExecutionCosts, await self._http.json("GET", f"/telemetry/executions/{execution}/costs"))
 
@@ -99,6 +104,10 @@ class AsyncWorkflows:
 
     async def delete(self, workflow: str, **query: Any) -> None:
         await self._http.json("DELETE", f"/workflows/{workflow}", query)
+
+    async def schema(self, workflow: str, step: str, **query: Any) -> Any:
+        """What the output of a step must look like, as JSON Schema."""
+        return await self._http.json("GET", f"/workflows/{workflow}/schema/{step}", query)
 
     async def stats(self, workflow: str, **query: Any) -> WorkflowStats:
         return cast(WorkflowStats, await self._http.json("GET", f"/telemetry/workflows/{workflow}/stats", query))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, List, cast
 
-from .._core.requests import creation, given
+from .._core.requests import creation, encoded, given
 from ..events import BuildEvent, RunEvent
 from ..schema import Build, ConsolePage, Output, Run, RunDiagnostics, RunSummary
 from .common import AsyncListing, AsyncWorks
@@ -52,7 +52,7 @@ class AsyncRuns(AsyncWorks[Run, RunEvent]):
         path = Path(target)
         path = path / Path(output).name if path.is_dir() else path
         # In memory: an output is a workbook.
-        path.write_bytes((await self._http.send("GET", f"/runs/{run}/outputs/{output}")).content)
+        path.write_bytes((await self._http.send("GET", f"/runs/{run}/outputs/{encoded(output)}")).content)
         return path
 
     async def console(self, run: str, after: int = 0, limit: int = 1000) -> ConsolePage:
@@ -71,8 +71,10 @@ class AsyncBuilds(AsyncWorks[Build, BuildEvent]):
         path = f"/workspaces/{workspace}/configurations/{configuration}/builds"
         return cast(Build, await self._http.json("POST", path, json={"options": given(force=force, wait=wait)}))
 
-    def list(self, workspace: str, configuration: str, **query: Any) -> AsyncListing[Build]:
-        return AsyncListing(self._http, f"/workspaces/{workspace}/configurations/{configuration}/builds", query)
+    def list(self, workspace: str, configuration: str | None = None, **query: Any) -> AsyncListing[Build]:
+        """Of one configuration, or of the whole workspace."""
+        of = f"/configurations/{configuration}" if configuration else ""
+        return AsyncListing(self._http, f"/workspaces/{workspace}{of}/builds", query)
 
     async def console(self, build: str, after: int = 0, limit: int = 1000) -> ConsolePage:
         query = {"after_id": after, "limit": limit}

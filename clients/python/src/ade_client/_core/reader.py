@@ -48,9 +48,12 @@ class Filter:
     scope: Literal["build", "run"] | None = None
     # Console lines of at least this level.
     level: Literal["debug", "info", "warn", "error"] | None = None
+    # Console lines in which this stands, in letters of any case; 1 to 500 bytes.
+    contains: str | None = None
 
     def query(self) -> dict[str, str]:
-        pairs = {"types": ",".join(self.types or ()), "scope": self.scope, "level": self.level}
+        types = ",".join(self.types or ())
+        pairs = {"types": types, "scope": self.scope, "level": self.level, "contains": self.contains}
         return {name: value for name, value in pairs.items() if value}
 
 

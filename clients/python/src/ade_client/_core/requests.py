@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import ProblemError
 from .backoff import is_passing
@@ -35,6 +36,16 @@ def listed(query: Mapping[str, Any]) -> dict[str, Any]:
 def creation(body: Any, idempotency_key: str | None) -> dict[str, Any]:
     """Under one key there is one piece of work, so that a lost answer can be asked for again."""
     return {"json": body, "headers": {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}}
+
+
+def encoded(path: str) -> str:
+    """A path of files, for the end of a URL."""
+    return quote(path, safe="/")
+
+
+def matching(etag: str | None) -> dict[str, str]:
+    """Of what is changed: the content that is known of it."""
+    return {} if etag is None else {"If-Match": etag}
 
 
 def given(**members: Any) -> dict[str, Any]:

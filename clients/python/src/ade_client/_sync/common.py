@@ -56,12 +56,13 @@ def following(
     types: Sequence[str] | None = None,
     scope: Literal["build", "run"] | None = None,
     level: Literal["debug", "info", "warn", "error"] | None = None,
+    contains: str | None = None,
     transport: Transport = "auto",
     silence: float = SILENCE,
     ticket: str | None = None,
 ) -> Follow[Any]:
     places = [Place(stream, after, tail) for stream in streams]
-    return Follow(http, places, Options(Filter(types, scope, level), transport, silence, ticket))
+    return Follow(http, places, Options(Filter(types, scope, level, contains), transport, silence, ticket))
 
 
 class Works(Generic[T, E]):
@@ -79,6 +80,10 @@ class Works(Generic[T, E]):
         """What has ended as cancelled before is answered as it is; what ended otherwise is a `ProblemError`."""
         body = given(reason=reason)
         return cast(T, self._http.json("POST", f"/{self._collection}/{id}/cancel", json=body))
+
+    def log(self, id: str) -> bytes:
+        """The stored lines of its log (NDJSON), as they are."""
+        return (self._http.send("GET", f"/{self._collection}/{id}/events/download")).content
 
     def follow(self, id: str, **options: Any) -> Follow[E]:
         """Its events; options as for `follow` of the client."""

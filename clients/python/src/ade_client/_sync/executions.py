@@ -9,6 +9,7 @@ from typing import Any, List, cast
 from .._core.requests import creation, given
 from ..events import ExecutionEvent
 from ..schema import (
+    CallPrompt,
     Execution,
     ExecutionCosts,
     Step,
@@ -74,6 +75,10 @@ class Executions(Works[Execution, ExecutionEvent]):
         body = given(accepted=accepted, comment=comment, item=item)
         return self._http.json("POST", f"/executions/{execution}/steps/{step}/acceptance", json=body)
 
+    def prompt(self, execution: str, call: str) -> CallPrompt:
+        """What a model was asked in a call, by the id of its `llm_call`; 404 where that is not kept."""
+        return cast(CallPrompt, self._http.json("GET", f"/executions/{execution}/calls/{call}/prompt"))
+
     def costs(self, execution: str) -> ExecutionCosts:
         return cast(ExecutionCosts, self._http.json("GET", f"/telemetry/executions/{execution}/costs"))
 
@@ -100,6 +105,10 @@ class Workflows:
 
     def delete(self, workflow: str, **query: Any) -> None:
         self._http.json("DELETE", f"/workflows/{workflow}", query)
+
+    def schema(self, workflow: str, step: str, **query: Any) -> Any:
+        """What the output of a step must look like, as JSON Schema."""
+        return self._http.json("GET", f"/workflows/{workflow}/schema/{step}", query)
 
     def stats(self, workflow: str, **query: Any) -> WorkflowStats:
         return cast(WorkflowStats, self._http.json("GET", f"/telemetry/workflows/{workflow}/stats", query))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, List, cast
 
-from .._core.requests import creation, given
+from .._core.requests import creation, encoded, given
 from ..events import BuildEvent, RunEvent
 from ..schema import Build, ConsolePage, Output, Run, RunDiagnostics, RunSummary
 from .common import Listing, Works
@@ -53,7 +53,7 @@ class Runs(Works[Run, RunEvent]):
         path = Path(target)
         path = path / Path(output).name if path.is_dir() else path
         # In memory: an output is a workbook.
-        path.write_bytes((self._http.send("GET", f"/runs/{run}/outputs/{output}")).content)
+        path.write_bytes((self._http.send("GET", f"/runs/{run}/outputs/{encoded(output)}")).content)
         return path
 
     def console(self, run: str, after: int = 0, limit: int = 1000) -> ConsolePage:
@@ -72,8 +72,10 @@ class Builds(Works[Build, BuildEvent]):
         path = f"/workspaces/{workspace}/configurations/{configuration}/builds"
         return cast(Build, self._http.json("POST", path, json={"options": given(force=force, wait=wait)}))
 
-    def list(self, workspace: str, configuration: str, **query: Any) -> Listing[Build]:
-        return Listing(self._http, f"/workspaces/{workspace}/configurations/{configuration}/builds", query)
+    def list(self, workspace: str, configuration: str | None = None, **query: Any) -> Listing[Build]:
+        """Of one configuration, or of the whole workspace."""
+        of = f"/configurations/{configuration}" if configuration else ""
+        return Listing(self._http, f"/workspaces/{workspace}{of}/builds", query)
 
     def console(self, build: str, after: int = 0, limit: int = 1000) -> ConsolePage:
         query = {"after_id": after, "limit": limit}

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, List, cast
 
 from .._core.requests import given
 from .._core.upload import Archive, Content, archive, upload
 from ..events import FeedEvent
-from ..schema import Configuration, Document, Workspace
+from ..schema import ChosenWorkspace, Configuration, ConfigurationValidation, Document, Sheet, Workspace
 from .common import Listing, following
 from .follow import Follow
 from .http import Http
@@ -27,6 +27,23 @@ class Workspaces:
 
     def list(self, **query: Any) -> Listing[Workspace]:
         return Listing(self._http, "/workspaces", query)
+
+    def change(self, workspace: str, *, name: str | None = None, slug: str | None = None) -> Workspace:
+        """What is left out stays as it is."""
+        body = given(name=name, slug=slug)
+        return cast(Workspace, self._http.json("PATCH", f"/workspaces/{workspace}", json=body))
+
+    def delete(self, workspace: str) -> None:
+        """With everything in it, unless something there is still at work."""
+        self._http.json("DELETE", f"/workspaces/{workspace}")
+
+    def choose(self, workspace: str) -> ChosenWorkspace:
+        """The one that this caller means from now on when it names none."""
+        return cast(ChosenWorkspace, self._http.json("PUT", f"/workspaces/{workspace}/default"))
+
+    def log(self, workspace: str) -> bytes:
+        """The stored lines of the feed (NDJSON), as they are."""
+        return (self._http.send("GET", f"/workspaces/{workspace}/events/download")).content
 
     def follow(self, workspace: str, **options: Any) -> Follow[FeedEvent]:
         """The feed: what becomes of every run and build of the workspace. It has no end."""
@@ -56,9 +73,30 @@ class Configurations:
     def list(self, workspace: str, **query: Any) -> Listing[Configuration]:
         return Listing(self._http, _path(workspace), query)
 
+    def rename(self, workspace: str, configuration: str, display_name: str) -> Configuration:
+        body = {"display_name": display_name}
+        return cast(Configuration, self._http.json("PATCH", _path(workspace, configuration), json=body))
+
+    def delete(self, workspace: str, configuration: str) -> None:
+        """Its runs and builds stay."""
+        self._http.json("DELETE", _path(workspace, configuration))
+
+    def publish(self, workspace: str, configuration: str) -> Configuration:
+        """From now on it is not edited any more; a clone of it can be."""
+        return cast(Configuration, self._http.json("POST", f"{_path(workspace, configuration)}/publish"))
+
     def activate(self, workspace: str, configuration: str) -> Configuration:
         """The configuration that the workspace uses from now on."""
         return cast(Configuration, self._http.json("POST", f"{_path(workspace, configuration)}/activate"))
+
+    def deactivate(self, workspace: str, configuration: str) -> Configuration:
+        """The workspace has no active one any more."""
+        return cast(Configuration, self._http.json("POST", f"{_path(workspace, configuration)}/deactivate"))
+
+    def validate(self, workspace: str, configuration: str) -> ConfigurationValidation:
+        """What is wrong with its files, as far as that can be seen without running them."""
+        path = f"{_path(workspace, configuration)}/validate"
+        return cast(ConfigurationValidation, self._http.json("POST", path))
 
     def export(self, workspace: str, configuration: str) -> tuple[bytes, str]:
         """The zip archive, and its `ETag`, which `replace` needs."""
@@ -87,6 +125,20 @@ class Documents:
 
     def list(self, workspace: str, **query: Any) -> Listing[Document]:
         return Listing(self._http, f"/workspaces/{workspace}/documents", query)
+
+    def change(self, workspace: str, document: str, **change: Any) -> Document:
+        """`tags`, `metadata`, `expires_at`: what is left out stays as it is."""
+        path = f"/workspaces/{workspace}/documents/{document}"
+        return cast(Document, self._http.json("PATCH", path, json=change))
+
+    def delete(self, workspace: str, document: str) -> None:
+        """Runs that have finished show it as before."""
+        self._http.json("DELETE", f"/workspaces/{workspace}/documents/{document}")
+
+    def sheets(self, workspace: str, document: str) -> List[Sheet]:
+        """Of a workbook its sheets, of a text file one."""
+        path = f"/workspaces/{workspace}/documents/{document}/sheets"
+        return cast("List[Sheet]", self._http.json("GET", path))
 
     def download(self, workspace: str, document: str, target: str | Path) -> Path:
         response = self._http.send("GET", f"/workspaces/{workspace}/documents/{document}/download")

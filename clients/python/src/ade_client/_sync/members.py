@@ -1,0 +1,39 @@
+# Made of _async/members.py by scripts/unasync.py; changes belong there.
+"""What keys and people may do in single workspaces, besides what they may anyway."""
+
+from __future__ import annotations
+
+from typing import List, cast
+
+from .._core.requests import given
+from ..schema import Member, MemberRole, Person
+from .http import Http
+
+
+class Members:
+    def __init__(self, http: Http):
+        self._http = http
+
+    def list(self, workspace: str) -> List[Member]:
+        return cast("List[Member]", (self._http.json("GET", f"/workspaces/{workspace}/members"))["items"])
+
+    def get(self, workspace: str, member: str) -> Member:
+        return cast(Member, self._http.json("GET", f"/workspaces/{workspace}/members/{member}"))
+
+    def add(
+        self, workspace: str, role: MemberRole, *, member: str | None = None, subject: str | None = None
+    ) -> Member:
+        """A key or a person by its id, or a person by its `subject`."""
+        body = given(role=role, member=member, subject=subject)
+        return cast(Member, self._http.json("POST", f"/workspaces/{workspace}/members", json=body))
+
+    def change(self, workspace: str, member: str, role: MemberRole) -> Member:
+        path = f"/workspaces/{workspace}/members/{member}"
+        return cast(Member, self._http.json("PUT", path, json={"role": role}))
+
+    def remove(self, workspace: str, member: str) -> None:
+        self._http.json("DELETE", f"/workspaces/{workspace}/members/{member}")
+
+    def people(self) -> List[Person]:
+        """Whom a provider of OpenID Connect has named, who came last first."""
+        return cast("List[Person]", (self._http.json("GET", "/people"))["items"])
