@@ -38,6 +38,8 @@ pub mod pace;
 pub mod limits;
 pub mod audited;
 pub mod push;
+mod reading;
+mod turns;
 pub mod upgrade;
 pub mod target;
 pub mod conditional;

@@ -12,6 +12,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::connection::{ConnectionHandle, Socket, WIDE_BUFFER};
+use super::turns::Turns;
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -139,6 +141,7 @@ struct Push {
     interrupted: bool,
     /// Bytes that the socket has taken, as long as that is of interest.
     taken: usize,
+    turns: Turns,
 }
 
 impl Future for Push {
@@ -166,7 +169,8 @@ impl Push {
         if end == End::OfConnection {
             socket.reset_when_dropped(true);
         }
-        Self { socket: Some(socket), body, end, piece: None, over: false, interrupted: false, taken: 0 }
+        let turns = Turns::new(socket.stream.as_fd());
+        Self { socket: Some(socket), body, end, piece: None, over: false, interrupted: false, taken: 0, turns }
     }
 
     /// The whole response has been written.
@@ -178,21 +182,33 @@ impl Push {
         }
     }
 
+    /// Writes a piece in each turn. A turn is not kept while there is nothing to write, or no room.
     fn poll_write(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            if let Some(piece) = &mut self.piece {
-                ready!(piece.poll_write(socket, context))?;
-                if piece.is_written() {
-                    let length = piece.bytes.len();
-                    self.piece = None;
-                    self.earn(socket, length);
-                }
-            } else if self.over {
-                return Poll::Ready(Ok(()));
-            } else {
-                self.piece = ready!(self.poll_piece(context))?;
+        while !(self.over && self.piece.is_none()) {
+            let most = ready!(self.turns.poll_turn(context));
+            let polled = self.poll_step(socket, most, context);
+            if polled.is_pending() {
+                self.turns.give_back();
             }
+            ready!(polled)?;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gets the next piece, or writes what there is of it, at most so many bytes.
+    fn poll_step(&mut self, socket: &Socket, most: usize, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(piece) = &mut self.piece else {
+            self.piece = ready!(self.poll_piece(context))?;
+            return Poll::Ready(Ok(()));
+        };
+        let count = ready!(piece.poll_write(socket, most, context))?;
+        self.turns.took(socket.stream.as_fd(), count);
+        if piece.is_written() {
+            let length = piece.bytes.len();
+            self.piece = None;
+            self.earn(socket, length);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn earn(&mut self, socket: &Socket, length: usize) {
@@ -271,21 +287,31 @@ impl Piece {
         [&self.head[..usize::from(self.head_length)], &self.bytes, self.tail]
     }
 
+    /// Of what is not written yet, at most so many bytes.
+    fn rest(&self, most: usize) -> [&[u8]; 3] {
+        let (mut skip, mut most) = (self.written, most);
+        self.parts().map(|part| {
+            let from = skip.min(part.len());
+            let to = part.len().min(from.saturating_add(most));
+            skip -= from;
+            most -= to - from;
+            &part[from..to]
+        })
+    }
+
     fn is_written(&self) -> bool {
         self.written == self.parts().map(<[u8]>::len).iter().sum::<usize>()
     }
 
-    fn poll_write(&mut self, socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes at most so many bytes, and says how many.
+    fn poll_write(&mut self, socket: &Socket, most: usize, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(socket.stream.poll_write_ready(context))?;
-            let mut slices = self.parts().map(IoSlice::new);
-            let mut rest = &mut slices[..];
-            IoSlice::advance_slices(&mut rest, self.written);
-            match socket.stream.try_write_vectored(rest) {
+            match socket.stream.try_write_vectored(&self.rest(most).map(IoSlice::new)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
                     self.written += count;
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(count));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -306,5 +332,19 @@ mod tests {
             assert_eq!((head, bytes.len(), tail), (format!("{size:x}\r\n").as_bytes(), size, LINE_END));
         }
         assert_eq!(Piece::plain(Bytes::new(), LAST_CHUNK).parts().concat(), LAST_CHUNK);
+    }
+
+    #[test]
+    fn a_piece_is_written_in_parts_of_any_size() {
+        for most in [1, 2, 5, 7, usize::MAX] {
+            let (mut piece, mut seen) = (Piece::chunk("hello world".into()), Vec::new());
+            while !piece.is_written() {
+                let part = piece.rest(most).concat();
+                assert!(!part.is_empty() && part.len() <= most);
+                piece.written += part.len();
+                seen.extend(part);
+            }
+            assert_eq!(seen, b"b\r\nhello world\r\n", "{most} bytes at a time");
+        }
     }
 }
