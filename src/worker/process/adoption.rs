@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -16,6 +15,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::report::{Exit, Usage};
+use super::spawn::Spawned;
 
 /// The children of this process that it has started as launchers and not yet reaped.
 static LAUNCHERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -30,11 +30,11 @@ pub fn adopt_orphans() -> io::Result<()> {
 }
 
 /// Starts a launcher.
-pub(super) fn start(command: &mut Command) -> io::Result<Child> {
+pub(super) fn start(spawn: impl FnOnce() -> io::Result<Spawned>) -> io::Result<Spawned> {
     let mut launchers = launchers();
-    let child = command.spawn()?;
-    launchers.insert(child.id() as i32);
-    Ok(child)
+    let started = spawn()?;
+    launchers.insert(started.pid);
+    Ok(started)
 }
 
 pub(super) fn is_launcher(pid: i32) -> bool {

@@ -1,11 +1,11 @@
 //! Starting a launcher: what it inherits, and the gate at which its child waits.
 
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr};
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +15,7 @@ use super::adoption;
 use super::child::{Child, SpawnError};
 use super::launcher::ARGUMENT;
 use super::report::{Refusal, message};
+use super::spawn::{Spawned, spawn, variable, word};
 use super::spec::{ChildSpec, Marker};
 use crate::meter::{Counter, Gauge};
 
@@ -60,45 +61,44 @@ impl Launcher {
     /// Must be called within a runtime.
     pub(super) fn start(&self, spec: &ChildSpec) -> Result<Started, SpawnError> {
         let io = |source| SpawnError::Io { program: spec.program.clone(), source };
+        if !spec.cwd.is_dir() {
+            return Err(SpawnError::NoFolder(spec.cwd.clone()));
+        }
         let (control, its_control) = sockets(&message(&spec.policy.encode())).map_err(io)?;
         let (gate, its_gate) = sockets(&[]).map_err(io)?;
-        let mut command = self.command(spec, [its_control.as_raw_fd(), its_gate.as_raw_fd()]);
-        let mut started = adoption::start(&mut command).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound if !spec.cwd.is_dir() => SpawnError::NoFolder(spec.cwd.clone()),
-            _ => SpawnError::Launcher { program: self.program.clone(), source },
-        })?;
+        let Spawned { pid, stdout, stderr } = self
+            .spawn(spec, &[its_control.as_fd(), its_gate.as_fd()])
+            .map_err(|source| SpawnError::Launcher { program: self.program.clone(), source })?;
         self.meters.started.add(1);
         let running = self.meters.running.hold();
-        let child = Child::new(started.id() as i32, spec.marker.clone(), control, running).map_err(io)?;
-        let pipe = |pipe: Option<OwnedFd>| pipe.ok_or_else(|| io(io::Error::other("a pipe is missing")));
-        let stdout = pipe(started.stdout.take().map(OwnedFd::from))?;
-        let stderr = pipe(started.stderr.take().map(OwnedFd::from))?;
+        let child = Child::new(pid, spec.marker.clone(), control, running).map_err(io)?;
         Ok(Started { child, gate: Gate(gate), stdout, stderr })
     }
 
-    fn command(&self, spec: &ChildSpec, sockets: [RawFd; 2]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.arg0("ade").arg(ARGUMENT).args(sockets.map(|socket| socket.to_string()));
-        command.arg(spec.limits.to_argument()).arg(&spec.program).args(&spec.args).current_dir(&spec.cwd);
-        let markers = [&spec.marker, &self.node].map(|marker| (marker.name, &marker.value));
-        command.env_clear().envs(&spec.env).envs(markers);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // SAFETY: between fork and exec only system calls are made; nothing allocates or locks.
-        unsafe {
-            command.pre_exec(move || {
-                if libc::setsid() == -1 {
-                    return Err(io::Error::last_os_error());
-                }
-                // Rust opens everything close-on-exec; this is for descriptors that others have opened or left to us.
-                libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-                sockets.into_iter().try_for_each(|socket| match libc::fcntl(socket, libc::F_SETFD, 0) {
-                    -1 => Err(io::Error::last_os_error()),
-                    _ => Ok(()),
-                })
-            });
-        }
-        command
+    fn spawn(&self, spec: &ChildSpec, sockets: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
+        let (arguments, environment) = (arguments(spec, sockets)?, self.environment(spec)?);
+        adoption::start(|| spawn(&self.program, &arguments, &environment, sockets))
     }
+
+    /// What the child is given and nothing else; its markers cannot be overridden.
+    fn environment(&self, spec: &ChildSpec) -> io::Result<Vec<CString>> {
+        let mut variables: BTreeMap<&OsStr, &OsStr> =
+            spec.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())).collect();
+        let markers = [&spec.marker, &self.node];
+        variables.extend(markers.map(|marker| (OsStr::new(marker.name), OsStr::new(&marker.value))));
+        variables.into_iter().map(|(name, value)| variable(name, value)).collect()
+    }
+}
+
+/// As the launcher reads them.
+fn arguments(spec: &ChildSpec, sockets: &[BorrowedFd<'_>]) -> io::Result<Vec<CString>> {
+    let mut arguments = vec![word("ade")?, word(ARGUMENT)?];
+    for socket in sockets {
+        arguments.push(word(socket.as_raw_fd().to_string())?);
+    }
+    arguments.extend([word(spec.limits.to_argument())?, word(&spec.cwd)?, word(&spec.program)?]);
+    arguments.extend(spec.args.iter().map(word).collect::<io::Result<Vec<_>>>()?);
+    Ok(arguments)
 }
 
 /// Ours and the launcher's, which finds this in it.

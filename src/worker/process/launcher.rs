@@ -44,12 +44,14 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(launch(arguments).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
 }
 
-/// The arguments: two descriptors, the limits, the program and its own arguments. What the child may reach comes by the
-/// first descriptor: as arguments it would be what people see in a list of processes.
+/// The arguments: two descriptors, the limits, the working directory, the program and its own arguments. What the child
+/// may reach comes by the first descriptor: as arguments it would be what people see in a list of processes.
 fn launch(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let mut text = || arguments.next().and_then(|text| text.into_string().ok()).unwrap_or_default();
     let (control, gate) = (descriptor(&text())?, descriptor(&text())?);
+    close_all_but([control.as_raw_fd(), gate.as_raw_fd()])?;
     let limits = ResourceLimits::from_argument(&text()).ok_or(io::ErrorKind::InvalidInput)?;
+    std::env::set_current_dir(arguments.next().ok_or(io::ErrorKind::InvalidInput)?)?;
     let command: Vec<CString> = arguments.map(|text| CString::new(text.into_vec())).collect::<Result<_, _>>()?;
     let mut control = UnixStream::from(control);
     let policy = Policy::decode(&read_message(&mut control)?).ok_or(io::ErrorKind::InvalidInput)?;
@@ -74,6 +76,19 @@ fn descriptor(number: &str) -> io::Result<OwnedFd> {
     }
     // SAFETY: it is open, as just seen, and nothing else in this process holds it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The service opens everything close-on-exec; this is for descriptors that others have opened in it or left to it.
+fn close_all_but(mut kept: [RawFd; 2]) -> io::Result<()> {
+    kept.sort_unstable();
+    let [first, second] = kept.map(RawFd::cast_unsigned);
+    for (from, to) in [(3, first - 1), (first + 1, second.saturating_sub(1)), (second + 1, libc::c_uint::MAX)] {
+        // SAFETY: takes no pointers, and nothing here owns what is closed.
+        if from <= to && unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// The end of a child is read from a descriptor; what asks a process to end is not for the launcher.

@@ -12,6 +12,7 @@ pub mod spec;
 pub mod lines;
 pub mod reader;
 pub mod report;
+mod spawn;
 pub mod adoption;
 pub mod table;
 pub mod kill;
