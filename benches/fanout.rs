@@ -1,7 +1,8 @@
-//! One run and many readers: the time from the engine's write to the reader's receipt at 50 events a second, and
-//! deliveries a second when the engine prints as fast as it can.
+//! One run and many readers: the time from the engine's write to the reader's receipt at 50 events a second, in turns
+//! with two other servers where they are installed, and deliveries a second when the engine prints as fast as it can.
 //!
-//! `cargo bench --bench fanout -- [--quick]`, after `cargo build --release --example sse_load`.
+//! `cargo bench --bench fanout -- [--quick]`, after `cargo build --release --example sse_load`. The others are Nchan
+//! (`apt-get install nginx-light libnginx-mod-nchan`) and durable-streams-server (see `rival`).
 
 mod support;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::load::{Load, number};
+use support::rival::{DurableStreams, Nchan, Pace};
 use support::service::Site;
 use support::{Bench, Outcome};
 
@@ -22,16 +24,21 @@ fn main() -> ExitCode {
 
 fn measure(bench: &mut Bench) -> Outcome {
     let site = Site::scripted(bench, &[])?;
-    let seconds = bench.pick(20, 4);
+    let rivals = (Nchan::start(bench)?, DurableStreams::start(bench)?);
     for readers in [1, 100, 1000] {
+        let pace = Pace { readers, rate: RATE, seconds: bench.pick(20, 4) };
         let name = format!("{readers} reader{}, {RATE} events/s", if readers == 1 { "" } else { "s" });
         for _ in 0..if bench.wants(&name) { bench.runs(3) } else { 0 } {
-            let orders = [("mode", "paced".into()), ("rate", RATE.to_string()), ("seconds", seconds.to_string())];
+            let orders = [("mode", "paced".into()), ("rate", RATE.to_string()), ("seconds", pace.seconds.to_string())];
             let result = run(bench, &site, readers, &orders)?;
-            expect_marks(&result, readers * RATE * seconds)?;
-            for quantile in ["p50", "p99"] {
-                let latency = number(&result, &format!("/latency_us/{quantile}"))? / 1000.0;
-                bench.report.add(&format!("{name}, {quantile}"), "ms", latency);
+            tell(bench, &name, pace, &result)?;
+            if let Some(nchan) = &rivals.0 {
+                let result = nchan.paced(bench, pace)?;
+                tell(bench, &format!("{name}, Nchan"), pace, &result)?;
+            }
+            if let Some(durable_streams) = &rivals.1 {
+                let result = durable_streams.paced(bench, pace)?;
+                tell(bench, &format!("{name}, durable-streams"), pace, &result)?;
             }
         }
     }
@@ -63,8 +70,15 @@ fn run(bench: &Bench, site: &Site, readers: u64, orders: &[(&str, String)]) -> O
     Ok(result)
 }
 
-/// Every event came to every reader with its mark.
-fn expect_marks(result: &Value, expected: u64) -> Outcome {
-    let marks = number(result, "/marks")? as u64;
-    if marks == expected { Ok(()) } else { Err(format!("{marks} of {expected} events arrived").into()) }
+/// Latencies, if every event came to every reader with its mark.
+fn tell(bench: &mut Bench, name: &str, pace: Pace, result: &Value) -> Outcome {
+    let (marks, expected) = (number(result, "/marks")? as u64, pace.readers * pace.events());
+    if marks != expected {
+        return Err(format!("{name}: {marks} of {expected} events arrived").into());
+    }
+    for quantile in ["p50", "p99"] {
+        let latency = number(result, &format!("/latency_us/{quantile}"))? / 1000.0;
+        bench.report.add(&format!("{name}, {quantile}"), "ms", latency);
+    }
+    Ok(())
 }

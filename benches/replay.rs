@@ -8,9 +8,9 @@ mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +22,9 @@ use ade::event::{Draft, Identity, Source, codec};
 use ade::log::{LogOptions, LogRoot, RealDisk};
 use ade::stream::sequencer::Sequencer;
 use serde_json::json;
-use support::child::{Owned, poll};
 use support::http::Client;
 use support::load::{Load, number};
+use support::nginx::{Nginx, Settings};
 use support::records::Records;
 use support::service::Service;
 use support::{Bench, Outcome};
@@ -40,6 +40,7 @@ fn measure(bench: &mut Bench) -> Outcome {
     let (short, long) = (bench.pick(1_000_000, 100_000), bench.pick(10_000_000, 300_000));
     let mut library = Library::open(&data)?;
     let runs = [library.add(short, &|_| "x".repeat(105))?, library.add(long, &|_| "x".repeat(105))?];
+    let small = [library.add(1000, &|_| "x".repeat(105))?, library.add(100_000, &|_| "x".repeat(105))?];
     let packed = library.add(short, &varied)?;
     library.close()?;
     compress(bench, &data, &packed, short)?;
@@ -51,7 +52,7 @@ fn measure(bench: &mut Bench) -> Outcome {
         bench.report.add(&format!("replay of {short} events"), "events/s", number(&result, "/deliveries_per_second")?);
     }
     if bench.wants("download") {
-        downloads(bench, &service, &data, &runs[0])?;
+        downloads(bench, &service, &data, &[&small[0], &small[1], &runs[0]])?;
     }
     for (run, events) in [(&runs[0], short), (&runs[1], long)] {
         if bench.wants("page") {
@@ -96,36 +97,44 @@ fn compressed(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> O
     pages(bench, service, run, &format!("{events} events, compressed"))
 }
 
-/// The same file from the service and from nginx, in turns.
-fn downloads(bench: &mut Bench, service: &Service, data: &Path, run: &Run) -> Outcome {
-    let (path, length) =
-        (run.stream_key().log_path(), std::fs::metadata(data.join(run.stream_key().log_path()))?.len());
-    let nginx = Nginx::start(bench, data)?;
+/// The same files from the service and from nginx, in turns.
+fn downloads(bench: &mut Bench, service: &Service, data: &Path, runs: &[&Run]) -> Outcome {
+    let settings = Settings {
+        main: "",
+        http: "keepalive_requests 1000000; sendfile on; tcp_nopush on; default_type application/x-ndjson;",
+        server: &format!("root {};", data.display()),
+    };
+    let nginx = Nginx::start(bench, &settings)?;
     if nginx.is_none() {
         eprintln!("  there is no nginx");
     }
-    for _ in 0..bench.runs(5) {
-        let rate = rate(service.address, &format!("/api/v1/runs/{}/events/download", run.id), length)?;
-        bench.report.add("download", "MB/s", rate);
-        if let Some(nginx) = &nginx {
-            bench.report.add(
-                "download from nginx",
-                "MB/s",
-                self::rate(nginx.address, &format!("/{}", path.display()), length)?,
-            );
+    for run in runs {
+        let (path, name) = (run.stream_key().log_path(), format!("download, {} events", run.last_sequence));
+        let length = std::fs::metadata(data.join(&path))?.len();
+        for _ in 0..bench.runs(5) {
+            let ours = rate(service.address, &format!("/api/v1/runs/{}/events/download", run.id), length)?;
+            bench.report.add(&name, "MB/s", ours);
+            if let Some(nginx) = &nginx {
+                let theirs = rate(nginx.address, &format!("/{}", path.display()), length)?;
+                bench.report.add(&format!("{name}, nginx"), "MB/s", theirs);
+            }
         }
     }
     Ok(())
 }
 
+/// Of a file that is asked for again, over one connection, until the time is long enough to be measured.
 fn rate(address: SocketAddr, path: &str, length: u64) -> Outcome<f64> {
-    let mut client = Client::connect(address)?;
+    const ENOUGH: u64 = 500_000_000;
+    let (mut client, times) = (Client::connect(address)?, (ENOUGH / length).clamp(1, 1000));
     let begin = Instant::now();
-    let bytes = client.download(path)?;
-    if bytes != length {
-        return Err(format!("{bytes} of {length} bytes came").into());
+    for _ in 0..times {
+        let bytes = client.download(path)?;
+        if bytes != length {
+            return Err(format!("{bytes} of {length} bytes came").into());
+        }
     }
-    Ok(bytes as f64 / 1e6 / begin.elapsed().as_secs_f64())
+    Ok((times * length) as f64 / 1e6 / begin.elapsed().as_secs_f64())
 }
 
 /// Pages at the end of a log and within it, over one connection.
@@ -204,42 +213,4 @@ fn write_log(path: &Path, run: &Run, events: u64, text: &dyn Fn(u64) -> String) 
         file.write_all(&line)?;
     }
     Ok(file.into_inner()?.sync_all()?)
-}
-
-/// Serves the data folder, with a configuration of its own.
-struct Nginx {
-    address: SocketAddr,
-    _process: Owned,
-}
-
-impl Nginx {
-    fn start(bench: &Bench, data: &Path) -> Outcome<Option<Self>> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let folder = bench.folder("nginx")?;
-        let settings = folder.join("nginx.conf");
-        std::fs::write(&settings, nginx_settings(&folder, data, address))?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(&folder).arg("-c").arg(&settings).arg("-e").arg(folder.join("error.log"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = Owned::spawn(&mut command, Duration::from_secs(5)) else { return Ok(None) };
-        let connect = || Ok(Client::connect(address).ok());
-        poll("the start of nginx", Duration::from_secs(10), connect).map_err(|error| {
-            let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-            format!("{error}: {log}")
-        })?;
-        Ok(Some(Self { address, _process: process }))
-    }
-}
-
-fn nginx_settings(folder: &Path, data: &Path, address: SocketAddr) -> String {
-    let (folder, data) = (folder.display(), data.display());
-    // One process, which ends with the one that started it.
-    format!(
-        "daemon off; master_process off; pid {folder}/pid;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{ access_log off; sendfile on; tcp_nopush on; default_type application/x-ndjson;\n\
-         client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;\n\
-         uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;\n\
-         server {{ listen {address}; root {data}; }} }}\n"
-    )
 }

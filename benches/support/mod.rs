@@ -13,5 +13,7 @@ pub mod service;
 pub mod records;
 pub mod load;
 pub mod memory;
+pub mod nginx;
+pub mod rival;
 
 pub use bench::{Bench, Outcome, run};
