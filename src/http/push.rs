@@ -27,7 +27,9 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::connection::{ConnectionHandle, Socket, WIDE_BUFFER};
+use super::revocable::{Cutoff, Revocable, Revoked};
 use super::turns::Turns;
+use crate::access::revocation::Revocation;
 
 const LINE_END: &[u8] = b"\r\n";
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -55,14 +57,16 @@ pub async fn hand_over(
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
-    Ok(match connection {
-        _ if is_head => response.map_body(|_, body| BoxBody::new(BodyLess(body.size()))),
-        _ if !is_stream => response,
-        Some(connection) => {
-            response.map_body(|_, body| BoxBody::new(Handover { connection, body: Some(body), end, asked: false }))
+    let revocation = response.response_mut().extensions_mut().remove::<Revocation>();
+    Ok(response.map_body(|_, body| match (connection, revocation) {
+        _ if is_head => BoxBody::new(BodyLess(body.size())),
+        (Some(connection), revocation) if is_stream => {
+            let stream = Stream { body, end, cutoff: revocation.map(Cutoff::new) };
+            BoxBody::new(Handover { connection, stream: Some(stream), asked: false })
         }
-        None => response,
-    })
+        (_, Some(revocation)) => BoxBody::new(Revocable::new(body, revocation)),
+        (_, None) => body,
+    }))
 }
 
 /// What `HEAD` gets of a body: what its head says of it.
@@ -98,11 +102,17 @@ impl End {
     }
 }
 
+/// What goes on by itself.
+struct Stream {
+    body: BoxBody,
+    end: End,
+    cutoff: Option<Cutoff>,
+}
+
 /// Stands for a body until the head has been written.
 struct Handover {
     connection: ConnectionHandle,
-    body: Option<BoxBody>,
-    end: End,
+    stream: Option<Stream>,
     asked: bool,
 }
 
@@ -120,8 +130,8 @@ impl MessageBody for Handover {
             handover.connection.begin_flush();
         }
         ready!(handover.connection.poll_flushed(context));
-        if let Some((socket, body)) = handover.connection.take().zip(handover.body.take()) {
-            rt::spawn(Push::new(socket, body, handover.end));
+        if let Some((socket, stream)) = handover.connection.take().zip(handover.stream.take()) {
+            rt::spawn(Push::new(socket, stream));
         }
         Poll::Ready(None)
     }
@@ -131,8 +141,7 @@ impl MessageBody for Handover {
 struct Push {
     /// Taken at the end.
     socket: Option<Socket>,
-    body: BoxBody,
-    end: End,
+    stream: Stream,
     /// What is being written.
     piece: Option<Piece>,
     /// Nothing comes after `piece`.
@@ -153,8 +162,10 @@ impl Future for Push {
         match push.poll_write(&socket, context) {
             Poll::Ready(Ok(())) => push.finish(socket),
             Poll::Ready(Err(error)) => tracing::debug!(error = %error, "stream was cut off"),
-            // A client that has gone must not be kept until the next event.
+            // A client that has gone must not be kept until the next event, nor one that is not let in any more until it
+            // reads again.
             Poll::Pending if push.poll_gone(&socket, context).is_ready() => {}
+            Poll::Pending if push.poll_revoked(context).is_ready() => socket.reset_when_dropped(true),
             Poll::Pending => {
                 push.socket = Some(socket);
                 return Poll::Pending;
@@ -165,17 +176,17 @@ impl Future for Push {
 }
 
 impl Push {
-    fn new(socket: Socket, body: BoxBody, end: End) -> Self {
-        if end == End::OfConnection {
+    fn new(socket: Socket, stream: Stream) -> Self {
+        if stream.end == End::OfConnection {
             socket.reset_when_dropped(true);
         }
         let turns = Turns::new(socket.stream.as_fd());
-        Self { socket: Some(socket), body, end, piece: None, over: false, interrupted: false, taken: 0, turns }
+        Self { socket: Some(socket), stream, piece: None, over: false, interrupted: false, taken: 0, turns }
     }
 
     /// The whole response has been written.
     fn finish(&self, socket: Socket) {
-        match self.end {
+        match self.stream.end {
             End::LastChunk { keep: true } if !self.interrupted => drop(rt::spawn(await_next(socket))),
             End::LastChunk { .. } => {}
             End::OfConnection => socket.reset_when_dropped(false),
@@ -220,8 +231,9 @@ impl Push {
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Piece>>> {
-        let chunked = self.end != End::OfConnection;
-        match ready!(Pin::new(&mut self.body).poll_next(context)) {
+        let chunked = self.stream.end != End::OfConnection;
+        self.stream.cutoff.as_ref().map_or(Ok(()), Cutoff::check).map_err(io::Error::other)?;
+        match ready!(Pin::new(&mut self.stream.body).poll_next(context)) {
             // An empty chunk would be the last.
             Some(Ok(bytes)) if bytes.is_empty() => Poll::Ready(Ok(None)),
             Some(Ok(bytes)) if chunked => Poll::Ready(Ok(Some(Piece::chunk(bytes)))),
@@ -231,6 +243,15 @@ impl Push {
                 self.over = true;
                 Poll::Ready(Ok(chunked.then(|| Piece::plain(Bytes::new(), LAST_CHUNK))))
             }
+        }
+    }
+
+    /// Ready when the client is not let in any more.
+    fn poll_revoked(&mut self, context: &mut Context<'_>) -> Poll<Revoked> {
+        match &mut self.stream.cutoff {
+            Some(cutoff) if cutoff.check().is_err() => Poll::Ready(Revoked),
+            Some(cutoff) => cutoff.poll(context),
+            None => Poll::Pending,
         }
     }
 

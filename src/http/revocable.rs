@@ -12,8 +12,8 @@ use tokio::sync::futures::OwnedNotified;
 
 use crate::access::revocation::Revocation;
 
-pub struct Revocable {
-    body: BoxBody,
+/// Listens for the end of what a caller was let in by, on behalf of one task.
+pub struct Cutoff {
     revocation: Revocation,
     told: Pin<Box<OwnedNotified>>,
     /// Who is woken when it is told.
@@ -23,20 +23,35 @@ pub struct Revocable {
 /// It is cut off, so that nobody takes it for a whole one.
 #[derive(Debug, thiserror::Error)]
 #[error("the caller is not let in any more")]
-struct Revoked;
+pub struct Revoked;
 
-impl Revocable {
-    pub fn new(body: BoxBody, revocation: Revocation) -> Self {
-        Self { body, told: Box::pin(revocation.told()), revocation, waker: None }
+impl Cutoff {
+    pub fn new(revocation: Revocation) -> Self {
+        Self { told: Box::pin(revocation.told()), revocation, waker: None }
     }
 
-    /// Sees to it that this task is woken.
-    fn listen(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn check(&self) -> Result<(), Revoked> {
+        if self.revocation.is_revoked() { Err(Revoked) } else { Ok(()) }
+    }
+
+    /// Pending until it is told; sees to it that this task is woken then.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Revoked> {
         if self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             return Poll::Pending;
         }
         self.waker = Some(context.waker().clone());
-        Future::poll(self.told.as_mut(), context)
+        Future::poll(self.told.as_mut(), context).map(|()| Revoked)
+    }
+}
+
+pub struct Revocable {
+    body: BoxBody,
+    cutoff: Cutoff,
+}
+
+impl Revocable {
+    pub fn new(body: BoxBody, revocation: Revocation) -> Self {
+        Self { body, cutoff: Cutoff::new(revocation) }
     }
 }
 
@@ -49,12 +64,12 @@ impl MessageBody for Revocable {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let response = self.get_mut();
-        if response.revocation.is_revoked() {
-            return Poll::Ready(Some(Err(Revoked.into())));
+        if let Err(revoked) = response.cutoff.check() {
+            return Poll::Ready(Some(Err(revoked.into())));
         }
         match Pin::new(&mut response.body).poll_next(context) {
-            Poll::Pending if response.listen(context).is_ready() => Poll::Ready(Some(Err(Revoked.into()))),
-            polled => polled,
+            Poll::Pending => response.cutoff.poll(context).map(|revoked| Some(Err(revoked.into()))),
+            polled => polled.map_err(Into::into),
         }
     }
 }

@@ -53,14 +53,18 @@ pub async fn sign_in(
     Ok(ending_with(revocation, response))
 }
 
-/// A response that may take a while ends when this is told.
-fn ending_with(revocation: Revocation, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    let is_long = match response.response().body().size() {
-        BodySize::Stream => true,
-        BodySize::Sized(length) => length > LONG,
-        BodySize::None => false,
-    };
-    if is_long { response.map_body(|_, body| BoxBody::new(Revocable::new(body, revocation))) } else { response }
+/// A response that may take a while ends when this is told. Streams find it in the response: they go on by themselves.
+fn ending_with(revocation: Revocation, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    match response.response().body().size() {
+        BodySize::Sized(length) if length > LONG => {
+            response.map_body(|_, body| BoxBody::new(Revocable::new(body, revocation)))
+        }
+        BodySize::Stream => {
+            response.response_mut().extensions_mut().insert(revocation);
+            response
+        }
+        BodySize::Sized(_) | BodySize::None => response,
+    }
 }
 
 /// What the request shows of its sender.

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use ade_test_support::http::Incoming;
+use ade_test_support::metrics::Metrics;
+use ade_test_support::wait::wait_until;
 
 use crate::sign_in::{app, make_key, with_key};
 use crate::support::{Request, TestApp, json};
@@ -58,6 +60,27 @@ fn streams_of_every_form_end_with_their_key_and_others_go_on() {
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     app.touch("go");
     admins.until_type("run.completed");
+}
+
+#[test]
+fn streams_of_clients_that_have_stopped_reading_end_with_their_key() {
+    let app = app();
+    let project = app.project();
+    let run = app.run(&project, &json!([["emit", 3000, 1000]]));
+    let run = run["id"].as_str().unwrap();
+    let (id, key) = make_key(&app, &json!({"name": "k", "role": "viewer"}));
+    let open_ones: Vec<_> = ["events/stream", "events/download?follow=true"]
+        .map(|form| open(&app, &with_key(Request::get(format!("/api/v1/runs/{run}/{form}")), &key)))
+        .into();
+    let connections = || Metrics::parse(app.get("/metrics").expect(200).text()).sum("ade_http_connections", &[]);
+    assert_eq!(connections(), 3.0, "these and the one that asks");
+    let began = Instant::now();
+    revoke(&app, &id);
+    wait_until("the connections are closed", || connections() == 1.0);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    for incoming in open_ones {
+        assert!(is_cut_off(incoming), "nobody takes it for a whole one");
+    }
 }
 
 #[test]
