@@ -20,11 +20,12 @@ pub struct Evidence {
     doubted: Option<Instant>,
     /// Where the stream begins, in the bytes of the connection.
     begin: Option<u64>,
-    /// Up to where it took bytes when it was last looked at. The first bytes of the stream open the window, whoever
-    /// reads them, so what was seen before they had arrived says nothing.
+    /// Up to where it took bytes when it was last looked at. What was seen before the first had arrived says nothing.
     took_up_to: Option<u64>,
     /// Bytes since then.
     given: usize,
+    /// The largest that its window was.
+    largest: u64,
 }
 
 impl Evidence {
@@ -50,18 +51,24 @@ impl Evidence {
         self.took_up_to.is_none() || self.given >= if self.reads { LOOK_AFTER.1 } else { LOOK_AFTER.0 }
     }
 
-    /// A client reads if its window has moved by at least half of what it was given meanwhile. Without reading it moves
-    /// by less than a quarter, as the kernel learns how much its memory holds. What was given a moment ago may not have
-    /// been read yet, so one that reads is trusted for a while.
+    /// A client reads if its window has moved by nearly as much as it was given meanwhile. Without reading it moves by
+    /// less than half of that, but for the times when the kernel makes it larger: it does so for whoever gets the first
+    /// segments, so then nothing is known. What was given a moment ago may not have been read yet, so one that reads is
+    /// trusted for a while.
     fn look(&mut self, seen: Option<Window>, now: Instant) {
-        let takes_up_to = seen.filter(|seen| self.begin.is_some_and(|begin| seen.arrived > begin)).map(|seen| seen.end);
-        let moved = takes_up_to.zip(self.took_up_to).map(|(now, before)| now.saturating_sub(before));
-        let has_read = moved.is_some_and(|moved| moved >= self.given as u64 / 2);
-        if self.reads && !has_read && now.duration_since(*self.doubted.get_or_insert(now)) < TRUSTED {
-            // The next look compares with all that was given since it was last seen to read.
-            return;
+        let seen = seen.filter(|seen| self.begin.is_some_and(|begin| seen.arrived > begin));
+        let is_larger = seen.is_some_and(|seen| seen.size > self.largest);
+        self.largest = seen.map_or(self.largest, |seen| seen.size.max(self.largest));
+        let takes_up_to = seen.map(|seen| seen.arrived + seen.size);
+        if !is_larger {
+            let moved = takes_up_to.zip(self.took_up_to).map(|(now, before)| now.saturating_sub(before));
+            let has_read = moved.is_some_and(|moved| moved >= self.given as u64 / 4 * 3);
+            if self.reads && !has_read && now.duration_since(*self.doubted.get_or_insert(now)) < TRUSTED {
+                // The next look compares with all that was given since it was last seen to read.
+                return;
+            }
+            (self.reads, self.doubted) = (has_read, None);
         }
-        (self.reads, self.doubted) = (has_read, None);
         (self.took_up_to, self.given) = (takes_up_to, 0);
     }
 }
@@ -71,8 +78,8 @@ impl Evidence {
 struct Window {
     sent: u64,
     arrived: u64,
-    /// The last that the other side is ready to take.
-    end: u64,
+    /// How much more the other side is ready to take.
+    size: u64,
 }
 
 impl Window {
@@ -94,7 +101,7 @@ impl Window {
         // Older kernels know fewer members, and the window is one of the last.
         let is_whole = length as usize >= std::mem::offset_of!(libc::tcp_info, tcpi_snd_wnd) + size_of::<u32>();
         let (sent, arrived) = (info.tcpi_bytes_sent, info.tcpi_bytes_acked);
-        (outcome == 0 && is_whole).then(|| Self { sent, arrived, end: arrived + u64::from(info.tcpi_snd_wnd) })
+        (outcome == 0 && is_whole).then(|| Self { sent, arrived, size: u64::from(info.tcpi_snd_wnd) })
     }
 }
 
@@ -117,40 +124,54 @@ mod tests {
     }
 
     fn window(arrived: u64, size: u64) -> Window {
-        Window { sent: arrived, arrived, end: arrived + size }
+        Window { sent: arrived, arrived, size }
     }
 
+    /// What streams begin with: a comment or nothing, and then events of this size.
+    const BEGINNINGS: [&[usize]; 6] = [&[], &[3], &[300; 8], &[3, 1300, 1300], &[3, 200, 3], &[3, 3, PIECE]];
+
     /// Gives the client pieces, and says whether it is known to read at the end.
-    fn is_found_reading(pieces: usize, reads: bool) -> bool {
+    fn is_found_reading(beginning: &[usize], pieces: usize, reads: bool) -> bool {
         let (mut server, mut client) = pair();
         let mut evidence = Evidence::of(server.as_fd());
-        for _ in 0..pieces {
-            server.write_all(&[b'x'; PIECE]).unwrap();
+        for size in beginning.iter().copied().chain(std::iter::repeat_n(PIECE, pieces)) {
+            server.write_all(&vec![b'x'; size]).unwrap();
             if reads {
-                client.read_exact(&mut [0; PIECE]).unwrap();
+                client.read_exact(&mut vec![0; size]).unwrap();
             }
-            evidence.took(server.as_fd(), PIECE);
+            evidence.took(server.as_fd(), size);
         }
         evidence.reads()
     }
 
     #[test]
     fn one_that_reads_is_known_after_a_few_pieces() {
-        assert!(is_found_reading(8, true));
-        assert!(is_found_reading(64, true));
+        for beginning in BEGINNINGS {
+            for pieces in [8, 16, 64] {
+                assert!(is_found_reading(beginning, pieces, true), "{beginning:?} and {pieces} pieces");
+            }
+        }
     }
 
     #[test]
     fn one_that_does_not_read_never_is() {
-        for pieces in 1..=14 {
-            assert!(!is_found_reading(pieces, false), "after {pieces} pieces");
+        for beginning in BEGINNINGS {
+            for pieces in 1..=14 {
+                assert!(!is_found_reading(beginning, pieces, false), "{beginning:?} and {pieces} pieces");
+            }
         }
     }
 
     #[test]
     fn one_that_stops_reading_is_found_out() {
         let begin = Instant::now();
-        let mut evidence = Evidence { reads: true, begin: Some(0), took_up_to: Some(1 << 20), ..Evidence::default() };
+        let mut evidence = Evidence {
+            reads: true,
+            begin: Some(0),
+            took_up_to: Some(1 << 20),
+            largest: 16 << 10,
+            ..Evidence::default()
+        };
         assert!(!evidence.is_due(32 << 10) && evidence.is_due(32 << 10));
         // It may not have had the time.
         evidence.look(Some(window(1 << 20, 16 << 10)), begin);

@@ -6,15 +6,14 @@
 //! `posix_spawn` has no words for, the working directory for one, is left to the program.
 
 use std::ffi::{CString, OsStr};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::fcntl::OFlag;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::stat::Mode;
 
 /// A process, with what it will write. Nothing reaps it but whoever has started it.
 pub(super) struct Spawned {
@@ -33,10 +32,11 @@ pub(super) fn spawn(
 ) -> io::Result<Spawned> {
     let (stdout, its_stdout) = io::pipe()?;
     let (stderr, its_stderr) = io::pipe()?;
+    let nothing = File::open("/dev/null")?;
     let mut actions = PosixSpawnFileActions::init()?;
-    actions.add_open(0, c"/dev/null", OFlag::O_RDONLY, Mode::empty())?;
-    actions.add_dup2(its_stdout.as_raw_fd(), 1)?;
-    actions.add_dup2(its_stderr.as_raw_fd(), 2)?;
+    for (standard, its) in [(0, nothing.as_raw_fd()), (1, its_stdout.as_raw_fd()), (2, its_stderr.as_raw_fd())] {
+        actions.add_dup2(its, standard)?;
+    }
     for descriptor in inherited {
         // Onto itself: all it does is that the descriptor stays open (POSIX.1-2024, posix_spawn_file_actions_adddup2).
         actions.add_dup2(descriptor.as_raw_fd(), descriptor.as_raw_fd())?;
