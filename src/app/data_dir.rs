@@ -12,10 +12,10 @@ use super::lock::{self, LockError, Owner};
 use super::models::models;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
-use crate::config::{Durability, Settings};
+use crate::config::{ClusterSettings, ClusterSignIn, Durability, Settings};
 use crate::domain::id::NodeId;
 use crate::files::Dir;
-use crate::log::{self, LogOptions, LogRoot, RealDisk};
+use crate::log::{self, ClusterOptions, LogOptions, LogRoot, NatsCredentials, RealDisk};
 use crate::maintenance;
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{MigrateError, Store};
@@ -51,7 +51,7 @@ impl DataDir {
             .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
         let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
-        let log = open_log(&settings)?;
+        let log = open_log(&settings, node_id).await?;
         let services = Services::new(settings.clone(), store, log, node_id, models);
         let registry = RegistryHandle::start(services.clone());
         Ok(Self { registry, services, settings, owner, lock })
@@ -88,7 +88,7 @@ pub async fn hold_at_rest(settings: &Settings) -> Result<Option<AtRest>, StartEr
         Err(LockError::Io(source)) => return Err(unusable(source)),
         Ok(lock) => lock,
     };
-    let log = open_log(settings)?;
+    let log = open_log(settings, node_id(data_dir).map_err(unusable)?).await?;
     let closed = tokio::task::spawn_blocking(move || log.close()).await;
     closed.map_err(|error| unusable(io::Error::other(error)))?;
     Ok(Some(AtRest(lock)))
@@ -135,14 +135,41 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     Ok(store)
 }
 
-fn open_log(settings: &Settings) -> Result<LogRoot, StartError> {
+/// On a thread of its own: a journal in a cluster is waited for.
+async fn open_log(settings: &Settings, node_id: NodeId) -> Result<LogRoot, StartError> {
     let durability = match settings.log.durability {
         Durability::Fsync => log::Durability::Fsync,
         Durability::Write => log::Durability::Write,
     };
     let options = LogOptions { durability, ..LogOptions::default() };
-    let data_dir = &settings.storage.data_dir;
-    let (root, replayed) = LogRoot::open(data_dir, Arc::new(RealDisk::within(data_dir)), options)?;
+    let data_dir = settings.storage.data_dir.clone();
+    let cluster = settings.cluster.as_ref().map(|cluster| cluster_options(cluster, node_id));
+    let disk = Arc::new(RealDisk::within(&data_dir));
+    let unusable = |source| StartError::DataDir { path: settings.storage.data_dir.clone(), source };
+    let opened = tokio::task::spawn_blocking(move || match cluster {
+        Some(cluster) => LogRoot::open_in_cluster(&data_dir, disk, options, &cluster),
+        None => LogRoot::open(&data_dir, disk, options),
+    });
+    let (root, replayed) = opened.await.map_err(|error| unusable(io::Error::other(error)))??;
     tracing::info!(?replayed, "journal replayed");
     Ok(root)
+}
+
+fn cluster_options(settings: &ClusterSettings, node_id: NodeId) -> ClusterOptions {
+    ClusterOptions {
+        servers: settings.servers.clone(),
+        cluster: settings.name.clone(),
+        node: settings.node.clone().unwrap_or_else(|| node_id.to_string()),
+        credentials: match &settings.sign_in {
+            ClusterSignIn::None => NatsCredentials::None,
+            ClusterSignIn::Password { user, password } => {
+                NatsCredentials::Password { user: user.clone(), password: password.clone() }
+            }
+            ClusterSignIn::Token(token) => NatsCredentials::Token(token.clone()),
+            ClusterSignIn::File(path) => NatsCredentials::File(path.clone()),
+        },
+        ca_file: settings.ca_file.clone(),
+        certificate: settings.certificate.clone(),
+        keep_bytes: settings.keep_bytes,
+    }
 }

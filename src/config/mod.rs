@@ -7,6 +7,7 @@ pub mod value;
 mod sources;
 mod reader;
 mod oidc;
+mod cluster;
 mod sections;
 mod otel;
 #[cfg(any(test, fuzzing))]
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use reader::{Effective, Reader, settings_file};
 
+pub use cluster::{ClusterSettings, ClusterSignIn};
 pub use oidc::{GroupSetting, OidcSettings};
 pub use otel::OtelSettings;
 pub use reader::{SettingsError, url_path};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     pub stream: StreamSettings,
     pub log: LogSettings,
+    /// None: the journal is on the disk.
+    pub cluster: Option<ClusterSettings>,
     pub maintenance: MaintenanceSettings,
     pub workflows: WorkflowSettings,
     pub llm: LlmSettings,
@@ -61,6 +65,7 @@ impl Settings {
         // The storage comes first: what follows may speak of <data_dir>.
         let storage = StorageSettings::read(&mut reader)?;
         let server = ServerSettings::read(&mut reader)?;
+        let log = LogSettings::read(&mut reader)?;
         let mut settings = Self {
             storage,
             access: AccessSettings::read(&mut reader, server.bind)?,
@@ -70,7 +75,8 @@ impl Settings {
             isolation: IsolationSettings::read(&mut reader)?,
             limits: LimitSettings::read(&mut reader)?,
             stream: StreamSettings::read(&mut reader)?,
-            log: LogSettings::read(&mut reader)?,
+            cluster: ClusterSettings::read(&mut reader, log.durability)?,
+            log,
             maintenance: MaintenanceSettings::read(&mut reader)?,
             workflows: WorkflowSettings::read(&mut reader)?,
             llm: LlmSettings::read(&mut reader)?,

@@ -2,8 +2,9 @@
 //! writes them into their files and acknowledges them. Batches that arrive meanwhile join the next round.
 //!
 //! Law: a batch is acknowledged only when it is durable under the policy. A batch whose write or sync failed is never
-//! retried, and its log accepts no more. A failure of the journal is not a failure of the logs: the round takes the
-//! direct path instead, where each log is synced by itself, and so does everything after it.
+//! retried, and its log accepts no more. A failure of a journal on this disk is not a failure of the logs: the round takes
+//! the direct path instead, where each log is synced by itself, and so does everything after it. A journal that other
+//! machines keep has no such path: what they do not have is not acknowledged.
 
 use std::io;
 use std::sync::Arc;
@@ -101,6 +102,10 @@ impl<J: Journal> Committer<J> {
                 round.drain(..).for_each(|request| self.settle(request));
                 self.appender.settled();
             }
+            Err(error) if !self.journal.allows_direct() => {
+                let error = Arc::new(error);
+                round.drain(..).for_each(|request| self.give_up(request, &error));
+            }
             Err(error) => {
                 Counters::add(&self.counters.journal_failures, 1);
                 tracing::error!(%error, "the journal has failed; from now on each batch is synced in its own file");
@@ -124,6 +129,14 @@ impl<J: Journal> Committer<J> {
         match request {
             Request::Append(append) => direct::send(&self.direct, append),
             Request::Cut { reply, .. } => drop(reply.send(Err(io::Error::new(error.kind(), error.to_string())))),
+        }
+    }
+
+    /// Nothing but the journal could make the round durable.
+    fn give_up(&self, request: Request, error: &Arc<io::Error>) {
+        match request {
+            Request::Append(append) => append.finish_counted(Err(CommitError::Halted(error.clone())), &self.counters),
+            Request::Cut { reply, .. } => drop(reply.send(Err(io::Error::other(error.clone())))),
         }
     }
 

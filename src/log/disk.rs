@@ -66,6 +66,14 @@ pub trait DiskFile: ReadAt {
     fn sync_data(&self) -> io::Result<()>;
 }
 
+/// What the name of a compressed log ends with.
+pub(super) const COMPRESSED: &str = "zst";
+
+/// Where the compressed form of a log is, beside the other.
+pub(super) fn compressed_path(path: &Path) -> PathBuf {
+    path.with_added_extension(COMPRESSED)
+}
+
 /// Reads until the buffer is full or the file ends; says how much that was.
 pub(super) fn read_full(file: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;

@@ -15,6 +15,41 @@ pub enum OpenRootError {
     Reset(#[source] io::Error),
     #[error("cannot start the threads of the log: {0}")]
     Threads(#[source] io::Error),
+    #[error("the journal in the cluster: {0}")]
+    Cluster(#[from] OpenClusterError),
+}
+
+/// Why a node cannot take over its journal, which other machines keep.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenClusterError {
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("its stream cannot be relied on: {0}")]
+    Unfit(String),
+    #[error("the servers take messages of at most {bytes} bytes, and a round may have 512 KiB and its headers")]
+    SmallMessages { bytes: usize },
+    /// To a node, a stream that was emptied and made again is another one.
+    #[error(
+        "the stream is not the one that this data directory knows ({stream}, up to message {synced}); to go on with what \
+         both have, remove journal/stream.json"
+    )]
+    Another { stream: String, synced: u64 },
+    #[error(
+        "messages {from} to {to} are gone, and the logs of this data directory may not have what was in them; to go on \
+         with what there is, remove journal/stream.json"
+    )]
+    Missing { from: u64, to: u64 },
+    #[error("message {sequence} cannot be read: {why}")]
+    Unreadable { sequence: u64, why: &'static str },
+    #[error(
+        "the durability write is not that of a cluster, where a batch counts when other machines have it on their disks"
+    )]
+    Durability,
+    #[error(
+        "the journal of this data directory is in a cluster and may have what the logs do not; start it once with its \
+         cluster_nats, and stop it cleanly"
+    )]
+    LeftInCluster,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +89,9 @@ pub enum CommitError {
     Sync(Arc<io::Error>),
     #[error("the log has failed")]
     Failed,
+    /// The journal takes nothing more from this process, and the log cannot do without it. What the log has is right.
+    #[error("the journal is over: {0}")]
+    Halted(Arc<io::Error>),
     #[error("the log is closed")]
     Closed,
     /// The caller's mistake; the log is as it was.

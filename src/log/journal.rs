@@ -23,6 +23,11 @@ pub trait Journal: Send + Sync + 'static {
     /// A round could not be made durable. There will be no other in this process: each log syncs its own file instead.
     fn has_failed(&self) -> bool;
 
+    /// Whether a log may be made durable in its own file instead: large batches, and all once the journal has failed.
+    fn allows_direct(&self) -> bool {
+        true
+    }
+
     /// The bytes that one round may hold.
     fn round_limit(&self) -> u64;
 
@@ -39,8 +44,30 @@ pub trait Journal: Send + Sync + 'static {
     /// [`Journal::end`].
     fn checkpoint_loop(&self);
 
+    /// No more is queued. A round that is on its way to something that does not answer is given up within a bound.
+    fn closing(&self) {}
+
+    /// For those who ask whether anything can be appended.
+    fn state(&self) -> JournalState {
+        JournalState::default()
+    }
+
     /// Called when the appender is gone. With `checkpoint`, every log is synced and the journal left empty.
     fn end(&self, checkpoint: bool);
+}
+
+/// What is known of a journal from outside. By default it is a local one, in which nothing is in the way of a round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JournalState {
+    /// Other machines keep it.
+    pub is_replicated: bool,
+    /// It does not answer: producers wait. Why.
+    pub unreachable: Option<String>,
+    /// It takes nothing more from this process. Why.
+    pub halted: Option<String>,
+    /// Rounds that other machines have stored, and tries beyond the first of each.
+    pub rounds: u64,
+    pub retries: u64,
 }
 
 /// The writing side of a journal, owned by the one thread that makes rounds.

@@ -78,6 +78,18 @@ impl LocalJournal {
         Ok(Opened { journal, appender, replayed })
     }
 
+    /// Brings what is left in the journal into the logs and removes it: from now on there is another.
+    pub fn replay_rest(disk: &Arc<dyn Disk>, data_dir: &Path) -> Result<(), OpenRootError> {
+        let folder = data_dir.join("journal");
+        let names = disk.list(&folder).map_err(OpenRootError::Journal)?;
+        if !SEGMENTS.iter().any(|segment| names.iter().any(|name| name == segment)) {
+            return Ok(());
+        }
+        let Opened { journal, replayed, .. } = Self::open(disk, data_dir, 2 * PAGE)?;
+        tracing::info!(?replayed, "the journal on this disk was replayed and is no longer used");
+        journal.remove_segments().map_err(OpenRootError::Reset)
+    }
+
     /// Starts on the two segments. Their records, which have been replayed, are void from here on; `replayed` are the
     /// epochs that they had, if any.
     fn start(

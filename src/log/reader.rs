@@ -5,14 +5,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memrchr;
 
 use super::compressed::{CompressedFile, FrameCache};
-use super::disk::{Disk, Mode, ReadAt, RealDisk};
+use super::disk::{COMPRESSED, Disk, Mode, ReadAt, RealDisk, compressed_path};
 use super::error::OpenReaderError;
 use super::lines::{Chunk, fill, read_lines};
 use super::scan::{scan_end, scan_segment};
@@ -45,14 +45,6 @@ struct Origin {
 impl Origin {
     /// Of a log in one file.
     const WHOLE: Self = Self { first: 1, newest: 0 };
-}
-
-/// What the name of a compressed log ends with.
-const COMPRESSED: &str = "zst";
-
-/// Where the compressed form of a log is, beside the other.
-pub(super) fn compressed_path(path: &Path) -> PathBuf {
-    path.with_added_extension(COMPRESSED)
 }
 
 /// The end of a log.

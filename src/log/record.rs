@@ -13,6 +13,7 @@ const ROUND_HEADER: usize = 20;
 const RECORD_HEADER: usize = 15;
 const KIND_BYTES: u8 = 1;
 const KIND_CUT: u8 = 2;
+const KIND_FENCE: u8 = 3;
 
 /// The header of a segment: which use of it counts.
 pub(super) fn segment_header(epoch: u64) -> [u8; 20] {
@@ -67,6 +68,11 @@ impl Round {
         self.push(KIND_CUT, path, length, b"");
     }
 
+    /// From here on the journal is written by this process, under this epoch, and by no earlier one.
+    pub(super) fn push_fence(&mut self, epoch: u64, by: &str) {
+        self.push(KIND_FENCE, by, epoch, b"");
+    }
+
     fn push(&mut self, kind: u8, path: &str, offset: u64, bytes: &[u8]) {
         let path_size = u16::try_from(path.len()).expect("log paths are made of ids and short");
         let size = u32::try_from(bytes.len()).expect("what goes through the journal is small");
@@ -100,6 +106,12 @@ pub(super) struct RoundHeader {
 impl RoundHeader {
     pub(super) const SIZE: u64 = ROUND_HEADER as u64;
 
+    /// The epoch that a round says it is of; none if these are not the first bytes of one.
+    pub(super) fn epoch_of(bytes: &[u8; ROUND_HEADER]) -> Option<u64> {
+        let is_round = bytes[..4] == ROUND_MAGIC.to_le_bytes();
+        is_round.then(|| u64::from_le_bytes(bytes[8..16].try_into().expect("8 bytes")))
+    }
+
     /// None if no round of this epoch begins with these bytes.
     pub(super) fn parse(bytes: [u8; ROUND_HEADER], epoch: u64) -> Option<Self> {
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
@@ -130,9 +142,13 @@ pub(super) enum Record<'a> {
         path: &'a str,
         length: u64,
     },
+    Fence {
+        epoch: u64,
+        by: &'a str,
+    },
 }
 
-/// The records of a body; none if it is not made of whole ones.
+/// The records of a body; none if it is not made of whole ones of known kinds.
 pub(super) fn parse_body(body: &[u8]) -> Option<Vec<Record<'_>>> {
     let mut records = Vec::new();
     let mut at = 0;
@@ -148,6 +164,7 @@ pub(super) fn parse_body(body: &[u8]) -> Option<Vec<Record<'_>>> {
         records.push(match header[0] {
             KIND_BYTES => Record::Bytes { path, offset, at, size },
             KIND_CUT => Record::Cut { path, length: offset },
+            KIND_FENCE => Record::Fence { epoch: offset, by: path },
             _ => return None,
         });
         at += size;
@@ -181,6 +198,22 @@ mod tests {
         assert_eq!(&bytes[ROUND_HEADER + at..][..6], b"hello\n");
         assert_eq!(records[1], Record::Cut { path: "a/c", length: 99 });
         assert!(open(&bytes, 2).is_none() && open(&bytes, 4).is_none());
+    }
+
+    #[test]
+    fn a_fence_reads_back_and_an_unknown_kind_of_record_does_not() {
+        let mut round = Round::new();
+        round.push_fence(7, "a/b");
+        let bytes = round.seal(7).to_vec();
+        let (header, body) = bytes.split_first_chunk::<ROUND_HEADER>().unwrap();
+        assert_eq!(RoundHeader::epoch_of(header), Some(7));
+        assert_eq!(parse_body(body).unwrap(), [Record::Fence { epoch: 7, by: "a/b" }]);
+        let mut newer = body.to_vec();
+        newer[0] = 200;
+        assert_eq!(parse_body(&newer), None);
+        let mut other = *header;
+        other[0] ^= 1;
+        assert_eq!(RoundHeader::epoch_of(&other), None);
     }
 
     #[test]

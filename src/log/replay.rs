@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::disk::{Disk, Mode, ReadAt, read_range};
+use super::disk::{Disk, DiskFile, Mode, ReadAt, compressed_path, read_range};
 use super::record::{Record, parse_body};
 use super::threads::in_parallel;
 use crate::files::is_absent;
@@ -43,9 +44,25 @@ type Plan = BTreeMap<String, Vec<Piece>>;
 pub(super) struct Replay {
     plan: Plan,
     rounds: u64,
+    logs: Absent,
+}
+
+/// What it means that a log is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Absent {
+    /// Its name was durable before the first record of it, so it has been deleted since.
+    #[default]
+    Deleted,
+    /// The disk is a new one: the log is made again.
+    Lost,
 }
 
 impl Replay {
+    /// Onto a disk that has lost its logs.
+    pub(super) fn of_lost_logs() -> Self {
+        Self { logs: Absent::Lost, ..Self::default() }
+    }
+
     /// Adds the body of a round that begins at `start` of a source; false if it is not made of whole records.
     pub(super) fn add(&mut self, source: usize, start: u64, body: &[u8]) -> bool {
         let Some(records) = parse_body(body) else { return false };
@@ -57,7 +74,7 @@ impl Replay {
     /// Writes and syncs everything; the records may be voided after that.
     pub(super) fn apply(self, disk: &dyn Disk, root: &Path, sources: &[&dyn ReadAt]) -> io::Result<ReplayReport> {
         let mut report = ReplayReport { rounds: self.rounds, ..ReplayReport::default() };
-        apply(&self.plan, disk, root, sources, &mut report)?;
+        apply(&self.plan, self.logs, disk, root, sources, &mut report)?;
         Ok(report)
     }
 }
@@ -73,11 +90,13 @@ fn add(plan: &mut Plan, source: usize, start: u64, record: Record<'_>) {
             pieces.retain(|piece| piece.offset < length);
             pieces.iter_mut().for_each(|piece| piece.size = piece.size.min(length - piece.offset));
         }
+        Record::Fence { .. } => {}
     }
 }
 
 fn apply(
     plan: &Plan,
+    logs_absent: Absent,
     disk: &dyn Disk,
     root: &Path,
     sources: &[&dyn ReadAt],
@@ -86,7 +105,7 @@ fn apply(
     let [logs, bytes, gone, refused, gaps] = [const { AtomicU64::new(0) }; 5];
     let entries: Vec<_> = plan.iter().filter(|(_, pieces)| !pieces.is_empty()).collect();
     in_parallel(&entries, |(path, pieces)| {
-        let restored = restore(disk, root, path, pieces, sources)
+        let restored = restore(logs_absent, disk, root, path, pieces, sources)
             .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
         match restored {
             Restored::Whole(size) => {
@@ -98,7 +117,10 @@ fn apply(
                 tracing::error!(log = %path, "something else is in the place of this log; its last events are lost");
                 refused.fetch_add(1, Ordering::Relaxed);
             }
-            Restored::Gap => drop(gaps.fetch_add(1, Ordering::Relaxed)),
+            Restored::Gap => {
+                tracing::error!(log = %path, "this log lacks bytes in front of those that the journal has; it ends before them");
+                gaps.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Ok(())
     })?;
@@ -115,6 +137,7 @@ enum Restored {
 }
 
 fn restore(
+    absent: Absent,
     disk: &dyn Disk,
     root: &Path,
     path: &str,
@@ -126,7 +149,12 @@ fn restore(
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not the path of a log"));
     }
     let file = match disk.open(&root.join(path), Mode::Write) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Restored::Gone),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match absent {
+            Absent::Deleted => return Ok(Restored::Gone),
+            Absent::Lost if is_compressed(disk, &root.join(path)) => return Ok(Restored::Gone),
+            Absent::Lost if pieces[0].offset > 0 => return Ok(Restored::Gap),
+            Absent::Lost => make(disk, root, path)?,
+        },
         Err(error) if is_absent(&error) => return Ok(Restored::Refused),
         opened => opened?,
     };
@@ -143,4 +171,24 @@ fn restore(
     }
     file.sync_data()?;
     Ok(if gap { Restored::Gap } else { Restored::Whole(written) })
+}
+
+fn is_compressed(disk: &dyn Disk, path: &Path) -> bool {
+    disk.open(&compressed_path(path), Mode::Read).is_ok()
+}
+
+/// Makes a log anew, with the directories above it, durably.
+fn make(disk: &dyn Disk, root: &Path, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    if path.file_name().is_none_or(|name| name != "events.ndjson") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not the path of a log"));
+    }
+    let folders: Vec<_> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    for folder in folders.iter().rev().map(|folder| root.join(folder)) {
+        disk.create_dir(&folder)?;
+        disk.sync_dir(folder.parent().unwrap_or(root))?;
+    }
+    let path = root.join(path);
+    let file = disk.open(&path, Mode::Create)?;
+    disk.sync_dir(path.parent().unwrap_or(root))?;
+    Ok(file)
 }

@@ -14,12 +14,12 @@ use memchr::memchr_iter;
 
 use super::compressed::FrameCache;
 use super::counters::Counters;
-use super::disk::{Disk, DiskFile, Mode, read_full};
+use super::disk::{Disk, DiskFile, Mode, compressed_path, read_full};
 use super::error::OpenReaderError;
 use super::frames::{FRAME_BYTES, Packer};
 use super::journal::Journal;
 use super::local_journal::LocalJournal;
-use super::reader::{LogReader, compressed_path};
+use super::reader::LogReader;
 use super::root::LogRoot;
 use super::shared::Shared;
 use super::stream_file::Claim;

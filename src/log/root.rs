@@ -11,10 +11,11 @@ use super::compressed::FrameCache;
 use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
-use super::error::{OpenLogError, OpenReaderError, OpenRootError};
-use super::journal::{Journal, Opened};
-use super::local_journal::LocalJournal;
-use super::options::LogOptions;
+use super::error::{OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
+use super::jetstream::ClusterOptions;
+use super::journal::{Journal, JournalState, Opened};
+use super::node_journal::NodeJournal;
+use super::options::{Durability, LogOptions};
 use super::queue::Queue;
 use super::reader::LogReader;
 use super::recovery::{Recovered, recover, recover_segment};
@@ -34,7 +35,7 @@ pub struct Expired {
 }
 
 /// All logs of a data directory. Clones share it; when the last one is dropped, the threads stop.
-pub struct LogRoot<J: Journal = LocalJournal> {
+pub struct LogRoot<J: Journal = NodeJournal> {
     pub(super) shared: Arc<Shared<J>>,
     threads: Arc<Threads<J>>,
 }
@@ -55,7 +56,22 @@ impl LogRoot {
         disk: Arc<dyn Disk>,
         options: LogOptions,
     ) -> Result<(Self, ReplayReport), OpenRootError> {
-        let opened = LocalJournal::open(&disk, data_dir, options.segment_bytes)?;
+        let opened = NodeJournal::open_local(&disk, data_dir, options.segment_bytes)?;
+        Self::with_journal(data_dir, disk, options, opened)
+    }
+
+    /// As [`LogRoot::open`], with a journal that a cluster keeps. Not to be called on a thread that drives asynchronous
+    /// tasks.
+    pub fn open_in_cluster(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        cluster: &ClusterOptions,
+    ) -> Result<(Self, ReplayReport), OpenRootError> {
+        if options.durability != Durability::Fsync {
+            return Err(OpenClusterError::Durability.into());
+        }
+        let opened = NodeJournal::open_in_cluster(&disk, data_dir, cluster, options.segment_bytes)?;
         Self::with_journal(data_dir, disk, options, opened)
     }
 }
@@ -174,6 +190,11 @@ impl<J: Journal> LogRoot<J> {
         }
     }
 
+    /// Whether anything can be appended.
+    pub fn journal_state(&self) -> JournalState {
+        self.shared.journal.state()
+    }
+
     pub fn metrics(&self) -> LogMetrics {
         let frames_unpacked = self.shared.frames.unpacked.load(Ordering::Relaxed);
         LogMetrics { frames_unpacked, ..self.shared.counters.read() }
@@ -213,6 +234,7 @@ impl<J: Journal> Threads<J> {
     /// may be waiting for the checkpointer, which stops last.
     fn stop(&self, checkpoint: bool) {
         self.shared.queue.close();
+        self.shared.journal.closing();
         let mut writing = std::mem::take(&mut *lock(&self.writing)).into_iter();
         writing.next().map(JoinHandle::join);
         self.shared.direct.close();

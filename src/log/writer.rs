@@ -13,7 +13,7 @@ use super::direct::{self, Direct};
 use super::disk::DiskFile;
 use super::error::{CommitError, OpenLogError};
 use super::journal::Journal;
-use super::local_journal::LocalJournal;
+use super::node_journal::NodeJournal;
 use super::options::Durability;
 use super::shared::Shared;
 use super::stream_file::{Claim, StreamFile};
@@ -24,7 +24,7 @@ use super::stream_file::{Claim, StreamFile};
 /// log waits for that.
 ///
 /// [`LogRoot::writer`]: super::LogRoot::writer
-pub struct LogWriter<J: Journal = LocalJournal> {
+pub struct LogWriter<J: Journal = NodeJournal> {
     shared: Arc<Shared<J>>,
     stream: Arc<StreamFile>,
     /// Where the file begins in the log.
@@ -113,7 +113,9 @@ impl<J: Journal> LogWriter<J> {
     /// The journal holds only what is appended to durable bytes: after bytes that are written but not synced, the file
     /// itself must be synced.
     fn goes_direct(&self, size: usize) -> bool {
-        size >= self.shared.direct_bytes() || self.stream.is_unsynced() || self.shared.journal.has_failed()
+        let journal = &self.shared.journal;
+        journal.allows_direct()
+            && (size >= self.shared.direct_bytes() || self.stream.is_unsynced() || journal.has_failed())
     }
 }
 

@@ -8,6 +8,7 @@ pub mod laws;
 pub mod log;
 pub mod metrics;
 pub mod model;
+pub mod nats;
 pub mod packages;
 pub mod process;
 pub mod provider;

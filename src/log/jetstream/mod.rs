@@ -1,0 +1,22 @@
+//! The journal of a node, kept by a cluster of NATS servers: `docs/CLUSTER.md` and `docs/adr/0019-journal-in-a-cluster.md`.
+//!
+//! ```text
+//! open: read the stream --> fence --> logs        append: cut --> publish --> (resolve) --> acknowledged
+//! ```
+//!
+//! Decisions are in `answer`, `cut`, `retained` and `marker`, which know neither the network nor a clock; `link` is the
+//! connection; `journal` and `open` put them together. Files are in the order of their imports.
+
+mod options;
+mod answer;
+mod protocol;
+mod link;
+mod cut;
+mod retained;
+mod marker;
+mod state;
+mod journal;
+mod open;
+
+pub use journal::{JetStreamAppender, JetStreamJournal};
+pub use options::{ClusterOptions, NatsCredentials};
