@@ -41,10 +41,16 @@ use crate::http::server::{self, HttpEnd};
 use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services};
 use crate::store::StoreError;
+use crate::worker::process::kill_marked;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the server failed: {0}")]
-pub struct RunError(#[from] io::Error);
+pub enum RunError {
+    #[error("the server failed: {0}")]
+    Server(#[from] io::Error),
+    /// What runs here must not be recorded by this process any more.
+    #[error("the journal of this node is over: {0}")]
+    Halted(String),
+}
 
 /// A service that is bound and recovered, and not yet serving.
 pub struct Application {
@@ -170,6 +176,7 @@ impl Application {
         let Self { server, connections, stop, data, maintenance, access, .. } = self;
         let keeper = actix::spawn(keeper::keep(access));
         let (handle, registry, settings) = (server.handle(), data.registry.clone(), data.settings.clone());
+        let stop_now = handle.clone();
         prepare(&data.services);
         let draining = actix::spawn(async move {
             drain(stop, &registry, &maintenance, settings).await;
@@ -178,7 +185,17 @@ impl Application {
             let _ = tokio::time::timeout(LAST_WORDS, connections.none()).await;
             handle.stop(false).await;
         });
-        server.await?;
+        tokio::select! {
+            served = server => served?,
+            why = halted(&data.services) => {
+                // As a crash would leave it, but for its children: another process is at work in its place.
+                draining.abort();
+                keeper.abort();
+                stop_now.stop(false).await;
+                kill_marked(vec![data.services.work.launcher.node().clone()]).await;
+                return Err(RunError::Halted(why));
+            }
+        }
         draining.abort();
         keeper.abort();
         key_files::remove_local(&data.settings.storage.data_dir);
@@ -219,6 +236,23 @@ impl ports::Maintenance for MaintenancePort {
     fn observe(&self) -> BoxFuture<'static, Option<MaintenanceState>> {
         let maintenance = self.0.clone();
         Box::pin(async move { maintenance.observe().await })
+    }
+}
+
+/// How often the journal is asked whether it is over.
+const HALT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Why the journal takes nothing more from this process, once it does. A journal on this disk never says so.
+async fn halted(services: &Services) -> String {
+    if !services.log.journal_state().is_replicated {
+        return std::future::pending().await;
+    }
+    loop {
+        if let Some(why) = services.log.journal_state().halted {
+            tracing::error!(%why, "the service ends at once");
+            return why;
+        }
+        tokio::time::sleep(HALT_INTERVAL).await;
     }
 }
 

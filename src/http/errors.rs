@@ -124,6 +124,7 @@ where
         match error {
             CreateError::Refused(refusal) => refusal.into(),
             CreateError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
+            CreateError::Journal(_) => Self::new(Code::JournalUnavailable, error.to_string()),
             CreateError::KeyReused => Self::new(Code::IdempotencyKeyReused, error.to_string()),
             CreateError::Draining => Self::new(Code::Draining, "the service is stopping"),
             CreateError::Launch(error) => error.into(),
@@ -234,6 +235,7 @@ impl From<EnsureBuildError> for Problem {
         match error {
             EnsureBuildError::ConfigurationNotFound => Self::not_found("the configuration"),
             EnsureBuildError::SafeMode(_) => Self::new(Code::SafeModeEnabled, error.to_string()),
+            EnsureBuildError::Journal(_) => Self::new(Code::JournalUnavailable, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
             EnsureBuildError::Digest(DigestError::Store(error)) => error.into(),
             EnsureBuildError::Digest(error) => Self::internal(error),

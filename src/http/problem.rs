@@ -215,6 +215,8 @@ codes! {
         "Retry after `Retry-After` seconds; streams and running work continue without it.";
     LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
         "Check the disk; the log is opened again at the next start.";
+    JournalUnavailable = "journal_unavailable", 503, retry, "The cluster that keeps the journal does not answer",
+        "Retry after `Retry-After` seconds; reading continues, and running work waits.";
 }
 
 impl Code {

@@ -103,8 +103,10 @@ impl<J: Journal> Committer<J> {
                 self.appender.settled();
             }
             Err(error) if !self.journal.allows_direct() => {
+                Counters::add(&self.counters.journal_failures, 1);
+                let is_halted = self.journal.state().halted.is_some();
                 let error = Arc::new(error);
-                round.drain(..).for_each(|request| self.give_up(request, &error));
+                round.drain(..).for_each(|request| self.give_up(request, is_halted, &error));
             }
             Err(error) => {
                 Counters::add(&self.counters.journal_failures, 1);
@@ -133,9 +135,10 @@ impl<J: Journal> Committer<J> {
     }
 
     /// Nothing but the journal could make the round durable.
-    fn give_up(&self, request: Request, error: &Arc<io::Error>) {
+    fn give_up(&self, request: Request, is_halted: bool, error: &Arc<io::Error>) {
+        let why = if is_halted { CommitError::Halted } else { CommitError::Unanswered };
         match request {
-            Request::Append(append) => append.finish_counted(Err(CommitError::Halted(error.clone())), &self.counters),
+            Request::Append(append) => append.finish_counted(Err(why(error.clone())), &self.counters),
             Request::Cut { reply, .. } => drop(reply.send(Err(io::Error::other(error.clone())))),
         }
     }

@@ -89,7 +89,11 @@ pub enum CommitError {
     Sync(Arc<io::Error>),
     #[error("the log has failed")]
     Failed,
-    /// The journal takes nothing more from this process, and the log cannot do without it. What the log has is right.
+    /// The service stops, and the machines that keep the journal have not answered.
+    #[error("the journal has not answered: {0}")]
+    Unanswered(Arc<io::Error>),
+    /// The journal takes nothing more from this process, which must not say anything more about this log, not even that it
+    /// failed: another process may be writing it.
     #[error("the journal is over: {0}")]
     Halted(Arc<io::Error>),
     #[error("the log is closed")]

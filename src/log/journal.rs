@@ -70,6 +70,13 @@ pub struct JournalState {
     pub retries: u64,
 }
 
+impl JournalState {
+    /// Why nothing can be recorded at the moment, or ever.
+    pub fn trouble(self) -> Option<String> {
+        self.halted.or(self.unreachable)
+    }
+}
+
 /// The writing side of a journal, owned by the one thread that makes rounds.
 pub trait Appender: Send + 'static {
     /// Makes the items durable with one sync; after an error nothing is known about them, and the journal has failed.

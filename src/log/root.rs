@@ -204,6 +204,11 @@ impl<J: Journal> LogRoot<J> {
         self.shared.counters.distributions()
     }
 
+    /// The service stops: batches that wait for a journal that does not answer are given up within a few seconds.
+    pub fn stop_waiting(&self) {
+        self.shared.journal.closing();
+    }
+
     /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
         self.threads.stop(true);

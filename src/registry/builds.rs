@@ -77,6 +77,9 @@ pub async fn ensure(core: &Core, request: BuildRequest) -> Result<Ensured, Ensur
     if let Some(safe_mode) = core.services.safe_mode.refusal().filter(|_| request.manual) {
         return Err(EnsureBuildError::SafeMode(safe_mode));
     }
+    if let Some(why) = core.services.log.journal_state().trouble().filter(|_| request.manual) {
+        return Err(EnsureBuildError::Journal(why));
+    }
     let python = interpreter(core).await?;
     let builds = core.builds_of(configuration.id).await?;
     let _deciding = builds.decision.clone().lock_owned().await;

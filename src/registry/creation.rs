@@ -145,5 +145,8 @@ async fn admit<R: std::error::Error>(core: &Core) -> Result<Admitted, CreateErro
     if let Some(safe_mode) = core.services.safe_mode.refusal() {
         return Err(CreateError::SafeMode(safe_mode));
     }
+    if let Some(why) = core.services.log.journal_state().trouble() {
+        return Err(CreateError::Journal(why));
+    }
     core.services.admission.enter().await.ok_or(CreateError::Draining)
 }

@@ -24,7 +24,9 @@ pub async fn drain(core: &Core, within: Duration) {
     services.admission.close().await;
     let entries = core.entries().await;
     let all_settled = join_all(entries.iter().map(|entry| entry.settled()));
-    if tokio::time::timeout(within, all_settled).await.is_err() {
+    let settled = tokio::time::timeout(within, all_settled).await;
+    services.log.stop_waiting();
+    if settled.is_err() {
         interrupt(core).await;
     }
     for entry in core.entries().await {

@@ -31,6 +31,9 @@ pub enum CreateError<Refusal: std::error::Error> {
     Refused(Refusal),
     #[error("{}", .0.reason())]
     SafeMode(SafeMode),
+    /// The machines that keep the journal do not answer.
+    #[error("nothing can be recorded: {0}")]
+    Journal(String),
     #[error("the key was used for another request")]
     KeyReused,
     #[error("the service is stopping and takes no new work")]
@@ -76,6 +79,9 @@ pub enum EnsureBuildError {
     ConfigurationNotFound,
     #[error("{}", .0.reason())]
     SafeMode(SafeMode),
+    /// The machines that keep the journal do not answer.
+    #[error("nothing can be recorded: {0}")]
+    Journal(String),
     #[error("the service is stopping and takes no new work")]
     Draining,
     #[error(transparent)]

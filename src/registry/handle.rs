@@ -40,6 +40,7 @@ use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::files::Location;
 use crate::log::Expired;
+use crate::log::JournalState;
 use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
@@ -194,6 +195,11 @@ impl RegistryHandle {
         let work = self.work().clone();
         let calls = execution.directory().join(CALLS);
         blocking(move || Ok(work.trash.discard(&work.location(calls).path()))).await.unwrap_or(false)
+    }
+
+    /// Whether anything can be recorded.
+    pub fn journal_state(&self) -> JournalState {
+        self.core.services.log.journal_state()
     }
 
     pub fn safe_mode(&self) -> SafeMode {

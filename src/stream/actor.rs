@@ -145,7 +145,14 @@ impl StreamActor {
         let (settled, done) = oneshot::channel();
         // A task of its own, not the actor's: if the actor panics, the outcome is still published and acknowledged.
         actix::spawn(async move {
-            let outcome = in_flight.settle(commit.await, &hub);
+            let committed = commit.await;
+            if let Err(CommitError::Halted(_)) = committed {
+                // Another process may own this stream by now. Nothing is said of it here, and nobody who waits concludes
+                // anything: the service ends.
+                hub.set_halt(Halt::Draining);
+                return std::future::pending().await;
+            }
+            let outcome = in_flight.settle(committed, &hub);
             drop(pipeline);
             let _ = settled.send(outcome);
         });

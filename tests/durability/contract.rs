@@ -48,7 +48,7 @@ trait Medium {
 }
 
 /// Small enough for checkpoints and for batches that go past the journal.
-fn options() -> LogOptions {
+pub fn options() -> LogOptions {
     LogOptions { segment_bytes: 64 << 10, direct_bytes: 8 << 10, direct_threads: 2, ..LogOptions::default() }
 }
 
@@ -227,7 +227,7 @@ fn tear_segment(disk: &dyn Disk, data_dir: &Path) {
     file.write_all_at(&[0; 8], end as u64 - 8).unwrap();
 }
 
-fn key() -> StreamKey {
+pub fn key() -> StreamKey {
     StreamKey::of(WorkspaceId::generate(), RunId::generate())
 }
 
@@ -241,17 +241,17 @@ fn event(key: StreamKey, kind: &'static str, sequence: u64, padding: usize) -> V
     line
 }
 
-fn lines(key: StreamKey, sequences: RangeInclusive<u64>, padding: usize) -> Bytes {
+pub fn lines(key: StreamKey, sequences: RangeInclusive<u64>, padding: usize) -> Bytes {
     sequences.flat_map(|sequence| event(key, "console.line", sequence, padding)).collect::<Vec<_>>().into()
 }
 
-fn content(reader: &LogReader) -> Vec<u8> {
+pub fn content(reader: &LogReader) -> Vec<u8> {
     let mut bytes = vec![0; reader.tail().unwrap().bytes as usize];
     reader.read_exact_at(&mut bytes, 0).unwrap();
     bytes
 }
 
-fn commit<J: Journal>(writer: &mut LogWriter<J>, batch: &Bytes) -> u64 {
+pub fn commit<J: Journal>(writer: &mut LogWriter<J>, batch: &Bytes) -> u64 {
     writer.commit(batch.clone(), false).wait().unwrap()
 }
 

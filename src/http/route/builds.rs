@@ -34,7 +34,13 @@ pub fn mount(routes: &mut Routes) {
                     .may_take::<NewBuildBody>()
                     .creates::<BuildResource>("The build; one that is at work already, or that can be used again.")
                     .or_its_stream()
-                    .refuses(&[Code::SafeModeEnabled, Code::Draining, Code::LogUnavailable, Code::BuildsUnavailable])
+                    .refuses(&[
+                        Code::SafeModeEnabled,
+                        Code::Draining,
+                        Code::LogUnavailable,
+                        Code::JournalUnavailable,
+                        Code::BuildsUnavailable,
+                    ])
             })
             .read(list_of_configuration, |op| {
                 op.named("list_builds", "List the builds of a configuration.").lists::<Build>(&BUILDS)

@@ -13,6 +13,7 @@ use crate::files::Dir;
 use crate::http::auth::Viewer;
 use crate::http::contract::{self, Routes};
 use crate::http::paths::API;
+use crate::log::JournalState;
 use crate::registry::RegistryHandle;
 
 pub fn mount(routes: &mut Routes) {
@@ -115,7 +116,7 @@ struct HealthResource {
 
 /// As `/health/ready`, in other words.
 async fn health(caller: Option<Viewer>, registry: web::Data<RegistryHandle>) -> HttpResponse {
-    let mut components = components(caller.is_some(), &registry).await.to_vec();
+    let mut components = components(caller.is_some(), &registry).await;
     let status = worst(&components);
     for component in components.iter_mut().filter(|component| component.status == "ok") {
         component.status = "available";
@@ -133,7 +134,7 @@ fn answer(status: &str, body: impl Serialize) -> HttpResponse {
     if status == "unavailable" { HttpResponse::ServiceUnavailable().json(body) } else { HttpResponse::Ok().json(body) }
 }
 
-async fn components(is_let_in: bool, registry: &RegistryHandle) -> [ComponentResource; 5] {
+async fn components(is_let_in: bool, registry: &RegistryHandle) -> Vec<ComponentResource> {
     let settings = registry.settings();
     let database = match registry.store().ping().await {
         Ok(()) => component("database", "ok", None),
@@ -147,17 +148,28 @@ async fn components(is_let_in: bool, registry: &RegistryHandle) -> [ComponentRes
         true => component("work", "ok", None),
         false => component("work", "unavailable", Some("the registry does not answer")),
     };
-    let mut components = [
+    let mut components = vec![
         database,
         directory("data_dir", &settings.storage.data_dir, settings.storage.disk_min_free).await,
         directory("venvs_dir", &settings.build.venvs_dir, settings.storage.disk_min_free).await,
         work,
         safe_mode(registry),
     ];
+    components.extend(journal(registry.journal_state()));
     if !is_let_in {
         components.iter_mut().for_each(|component| component.detail = None);
     }
     components
+}
+
+/// Only of one that other machines keep: one on this disk is part of the data directory.
+fn journal(state: JournalState) -> Option<ComponentResource> {
+    let is_replicated = state.is_replicated;
+    let found = match state.trouble() {
+        Some(why) => component("journal", "unavailable", Some(&why)),
+        None => component("journal", "ok", None),
+    };
+    is_replicated.then_some(found)
 }
 
 /// On purpose: the service answers, and takes no new work.

@@ -12,6 +12,7 @@ use crate::http::exposition::{Exposition, Labels, exposition};
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
 use crate::http::requests::RequestMeters;
+use crate::log::JournalState;
 use crate::registry::{RegistryHandle, Services};
 
 /// OpenMetrics; Prometheus takes it as it is.
@@ -101,6 +102,7 @@ fn of_log(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
         "Batches that one sync of the journal made durable",
         [(none(), found.round_batches)],
     )?;
+    of_cluster(to, &services.log.journal_state())?;
     for (name, help, count) in [
         ("log_batches", "Batches that have become durable", totals.batches),
         ("log_written_bytes", "Bytes of lines that have become durable", totals.bytes),
@@ -118,6 +120,20 @@ fn of_log(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
         to.counter(name, help, [(none(), count)])?;
     }
     Ok(())
+}
+
+/// Only of a journal that other machines keep.
+fn of_cluster(to: &mut Exposition<'_>, state: &JournalState) -> fmt::Result {
+    if !state.is_replicated {
+        return Ok(());
+    }
+    let is_reachable = i64::from(state.unreachable.is_none());
+    to.gauge("log_cluster_reachable", "1 while the cluster takes rounds of the journal", [(none(), is_reachable)])?;
+    let help = "1 once the journal takes nothing more from this process";
+    to.gauge("log_cluster_halted", help, [(none(), i64::from(state.halted.is_some()))])?;
+    to.counter("log_cluster_rounds", "Rounds that the cluster has stored", [(none(), state.rounds)])?;
+    let help = "Tries to store a round that were not answered by its storage";
+    to.counter("log_cluster_retries", help, [(none(), state.retries)])
 }
 
 fn of_work(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {

@@ -109,8 +109,13 @@ where
 }
 
 /// What may keep work from being started.
-pub const CREATING: &[Code] =
-    &[Code::SafeModeEnabled, Code::Draining, Code::LogUnavailable, Code::IdempotencyKeyReused];
+pub const CREATING: &[Code] = &[
+    Code::SafeModeEnabled,
+    Code::Draining,
+    Code::LogUnavailable,
+    Code::JournalUnavailable,
+    Code::IdempotencyKeyReused,
+];
 
 fn of_kind(kind: StreamKind, rest: &str) -> String {
     format!("/{}/{{id}}{rest}", kind.facts().collection)

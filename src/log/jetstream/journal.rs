@@ -280,7 +280,8 @@ impl Journal for JetStreamJournal {
     fn state(&self) -> JournalState {
         let is_connected = self.link.is_connected();
         let state = self.lock();
-        let halted = state.halt.as_ref().map(ToString::to_string);
+        // A stop is no reason for anybody to act.
+        let halted = state.halt.as_ref().filter(|why| **why != Halt::Stopped).map(ToString::to_string);
         let away = (!is_connected).then(|| "no server is connected".to_owned());
         JournalState {
             is_replicated: true,

@@ -1,0 +1,387 @@
+//! A journal in a cluster, while its servers and its owners die: what was acknowledged is there once and in order, and
+//! nothing is acknowledged that the cluster does not have. Real servers; left out, loudly, where they cannot be installed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+
+use ade::domain::StreamKey;
+use ade::log::verify::verify_log;
+use ade::log::{
+    ClusterOptions, CommitError, Durability, LogOptions, LogRoot, NatsCredentials, OpenClusterError, OpenRootError,
+    RealDisk, ReplayReport,
+};
+use ade_test_support::nats::{self, Nats};
+use ade_test_support::{eventually, wait_until};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::contract::{commit, content, key, lines, options};
+
+/// A node of a cluster.
+struct Node {
+    folder: tempfile::TempDir,
+    options: ClusterOptions,
+}
+
+impl Node {
+    fn new(nats: &Nats) -> Self {
+        let options = ClusterOptions {
+            servers: nats.urls().split(',').map(str::to_owned).collect(),
+            cluster: "test".to_owned(),
+            node: ulid::Ulid::generate().to_string(),
+            credentials: NatsCredentials::None,
+            ca_file: None,
+            certificate: None,
+            keep_bytes: 64 << 20,
+        };
+        Self { folder: tempfile::tempdir().unwrap(), options }
+    }
+
+    /// The same node on a disk that has nothing.
+    fn on_another_disk(&self) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), options: self.options.clone() }
+    }
+
+    fn open(&self) -> Result<(LogRoot, ReplayReport), OpenRootError> {
+        self.open_with(options())
+    }
+
+    fn open_with(&self, options: LogOptions) -> Result<(LogRoot, ReplayReport), OpenRootError> {
+        let folder = self.folder.path();
+        LogRoot::open_in_cluster(folder, Arc::new(RealDisk::within(folder)), options, &self.options)
+    }
+
+    fn refusal(&self) -> OpenClusterError {
+        match self.open() {
+            Err(OpenRootError::Cluster(error)) => error,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it was opened"),
+        }
+    }
+
+    fn stream(&self) -> String {
+        self.options.stream()
+    }
+}
+
+/// What writers were told: each log and its acknowledged bytes.
+type Acknowledged = HashMap<StreamKey, Vec<u8>>;
+
+/// Streams that write event by event for as long as `meanwhile` takes. Each is given another batch only when the last is
+/// acknowledged, so of each there is at most one more than is told.
+fn under_load(root: &LogRoot, streams: usize, meanwhile: impl FnOnce()) -> Acknowledged {
+    let (over, told) = (AtomicBool::new(false), Mutex::new(Acknowledged::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..streams {
+            scope.spawn(|| {
+                let (key, mut bytes) = (key(), Vec::new());
+                let mut writer = root.writer(key, None).unwrap().0;
+                for sequence in 1.. {
+                    let batch = lines(key, sequence..=sequence, 200);
+                    if over.load(Ordering::Acquire) || writer.commit(batch.clone(), true).wait().is_err() {
+                        break;
+                    }
+                    bytes.extend_from_slice(&batch);
+                    told.lock().unwrap().insert(key, bytes.clone());
+                }
+            });
+        }
+        meanwhile();
+        over.store(true, Ordering::Release);
+    });
+    told.into_inner().unwrap()
+}
+
+/// What was acknowledged is there, once and in order, and at most one batch more of each log.
+fn assert_there(root: &LogRoot, acknowledged: &Acknowledged) {
+    for (key, bytes) in acknowledged {
+        let reader = root.reader(*key).unwrap();
+        let found = content(&reader);
+        assert!(found.starts_with(bytes), "{key}: {} bytes of {}", found.len(), bytes.len());
+        let report = verify_log(&reader, *key, false).unwrap();
+        assert_eq!(report.violations, [], "{key}");
+        let told = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert!(report.events <= told + 1, "{key}: {} events, {told} acknowledged", report.events);
+    }
+}
+
+/// Waits until the journal has stored this many rounds more.
+fn rounds_more(root: &LogRoot, more: u64) {
+    let before = root.journal_state().rounds;
+    wait_until("rounds are stored", || root.journal_state().rounds >= before + more);
+}
+
+#[test]
+fn leaders_die_under_load_and_no_round_is_lost_or_doubled() {
+    if !nats::is_there() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let acknowledged = under_load(&root, 6, || {
+        for _ in 0..3 {
+            rounds_more(&root, 20);
+            nats.kill(nats.leader(&node.stream()));
+            rounds_more(&root, 20);
+            nats.revive();
+        }
+    });
+    assert!(acknowledged.len() == 6 && root.journal_state().retries > 0);
+    assert_there(&root, &acknowledged);
+    drop(root);
+    let other = node.on_another_disk();
+    let (root, report) = other.open().unwrap();
+    assert_eq!((report.logs, report.gaps), (6, 0));
+    assert_there(&root, &acknowledged);
+}
+
+#[test]
+fn nothing_is_acknowledged_without_a_majority_and_all_of_it_is_there_afterwards() {
+    if !nats::is_there() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let acknowledged = under_load(&root, 4, || {
+        for killed in [vec![0, 1], vec![0, 1, 2]] {
+            rounds_more(&root, 20);
+            killed.into_iter().for_each(|server| nats.kill(server));
+            wait_until("the trouble is seen", || root.journal_state().unreachable.is_some());
+            let before = root.journal_state().rounds;
+            // Long enough for the tries that it makes every second.
+            let tries = root.journal_state().retries;
+            wait_until("it is tried again", || root.journal_state().retries >= tries + 3);
+            assert_eq!(root.journal_state().rounds, before, "a round was stored by a minority");
+            nats.revive();
+            rounds_more(&root, 20);
+            wait_until("it is over", || root.journal_state().trouble().is_none());
+        }
+    });
+    assert_there(&root, &acknowledged);
+    drop(root);
+    let other = node.on_another_disk();
+    let (root, _) = other.open().unwrap();
+    assert_there(&root, &acknowledged);
+}
+
+#[test]
+fn a_later_process_takes_over_and_the_earlier_one_acknowledges_nothing_more() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let (first, _) = node.open().unwrap();
+    let mut second = None;
+    let acknowledged = under_load(&first, 4, || {
+        rounds_more(&first, 50);
+        let other = node.on_another_disk();
+        second = Some((other.open().unwrap(), other));
+        wait_until("the first one is halted", || first.journal_state().halted.is_some());
+    });
+    let ((second, report), _other) = second.unwrap();
+    assert_eq!(report.gaps, 0);
+    // Everything that the first one acknowledged is in front of the fence.
+    assert_there(&second, &acknowledged);
+    let halted = first.writer(key(), None).unwrap().0.commit(lines(key(), 1..=1, 10), true).wait();
+    assert!(matches!(halted, Err(CommitError::Halted(_))), "{halted:?}");
+    let (key, before) = (key(), nats.info(&node.stream())["state"]["last_seq"].clone());
+    commit(&mut second.writer(key, None).unwrap().0, &lines(key, 1..=1, 10));
+    assert_eq!(nats.info(&node.stream())["state"]["last_seq"], before.as_u64().unwrap() + 1);
+}
+
+#[test]
+fn an_idle_process_notices_that_it_was_taken_over() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let (first, _) = node.open().unwrap();
+    let other = node.on_another_disk();
+    let (_second, _) = other.open().unwrap();
+    let why = eventually("the first one is halted", || first.journal_state().halted);
+    assert!(why.contains("epoch 2"), "{why}");
+}
+
+#[test]
+fn of_processes_that_start_at_once_one_is_left() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let barrier = Barrier::new(4);
+    let nodes: Vec<_> = (0..4).map(|_| node.on_another_disk()).collect();
+    let roots: Vec<_> = std::thread::scope(|scope| {
+        let open = |node: &Node| {
+            barrier.wait();
+            node.open().unwrap().0
+        };
+        let threads: Vec<_> = nodes.iter().map(|node| scope.spawn(move || open(node))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let outcome = |root: &LogRoot| {
+        let key = key();
+        root.writer(key, None).unwrap().0.commit(lines(key, 1..=1, 10), true).wait().is_ok()
+    };
+    assert_eq!(roots.iter().filter(|root| outcome(root)).count(), 1);
+    assert_eq!(roots.iter().filter(|root| root.journal_state().halted.is_none()).count(), 1);
+}
+
+#[test]
+fn a_message_of_somebody_else_halts_the_journal() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    let mut writer = root.writer(key, None).unwrap().0;
+    commit(&mut writer, &lines(key, 1..=1, 10));
+    nats.publish(&node.stream(), b"hello");
+    let refused = writer.commit(lines(key, 2..=2, 10), true).wait();
+    assert!(matches!(refused, Err(CommitError::Halted(_))), "{refused:?}");
+    drop((writer, root));
+    // Nor does the next start pass it over.
+    let OpenClusterError::Unreadable { sequence: 3, .. } = node.refusal() else { panic!("it was passed over") };
+}
+
+#[test]
+fn a_batch_of_many_messages_is_whole_and_behind_a_stop_nothing_waits() {
+    if !nats::is_there() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    let mut writer = root.writer(key, None).unwrap().0;
+    // 3 MiB of lines, and one line that no message could carry.
+    let large = Bytes::from([&lines(key, 1..=6, 500_000)[..], &lines(key, 7..=7, 1_500_000)].concat());
+    commit(&mut writer, &large);
+    assert_eq!((root.metrics().direct_batches, content(&root.reader(key).unwrap())), (0, large.to_vec()));
+    (0..3).for_each(|server| nats.kill(server));
+    let waiting = writer.commit(lines(key, 8..=8, 10), true);
+    wait_until("the trouble is seen", || root.journal_state().unreachable.is_some());
+    root.close();
+    assert!(matches!(waiting.wait(), Err(CommitError::Unanswered(_))));
+    drop((writer, root));
+    nats.revive();
+    let other = node.on_another_disk();
+    let (root, _) = other.open().unwrap();
+    assert!(content(&root.reader(key).unwrap()).starts_with(&large));
+}
+
+#[test]
+fn a_stream_that_cannot_be_relied_on_is_refused_and_told_why() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let made = |change: &dyn Fn(&mut Value)| {
+        let node = Node::new(&nats);
+        let stream = node.stream();
+        let mut config = json!({
+            "name": stream, "subjects": [stream], "storage": "file", "num_replicas": 3, "retention": "limits",
+            "discard": "new", "allow_direct": true
+        });
+        change(&mut config);
+        let made = nats.ask(&format!("$JS.API.STREAM.CREATE.{stream}"), &config);
+        assert!(made["error"].is_null(), "{made}");
+        node
+    };
+    assert!(made(&|_| {}).open().is_ok());
+    let unfit: [(&str, fn(&mut Value)); 5] = [
+        ("1 replicas", |config| config["num_replicas"] = 1.into()),
+        ("memory", |config| config["storage"] = "memory".into()),
+        ("discards old", |config| config["discard"] = "old".into()),
+        ("max_age", |config| config["max_age"] = 1_000_000_000_000_u64.into()),
+        ("workqueue", |config| config["retention"] = "workqueue".into()),
+    ];
+    for (word, change) in unfit {
+        let error = made(&change).refusal().to_string();
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    let written = Node::new(&nats).open_with(LogOptions { durability: Durability::Write, ..options() });
+    assert!(matches!(written, Err(OpenRootError::Cluster(OpenClusterError::Durability))));
+}
+
+#[test]
+fn what_the_stream_has_lost_is_told_and_what_a_newer_version_wrote_is_refused() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let (early, late) = (key(), key());
+    for (key, sequences) in [(early, 1..=1), (early, 2..=2), (late, 1..=1)] {
+        commit(&mut root.writer(key, None).unwrap().0, &lines(key, sequences, 50));
+    }
+    drop(root);
+    // Messages 2 to 4 are behind the fence; without the first, the log that it begins is not whole.
+    nats.ask(&format!("$JS.API.STREAM.MSG.DELETE.{}", node.stream()), &json!({ "seq": 2 }));
+    assert!(matches!(node.refusal(), OpenClusterError::Missing { from: 2, to: 2 }));
+    let lost = node.on_another_disk();
+    let (root, report) = lost.open().unwrap();
+    assert_eq!((report.logs, report.gaps), (1, 2), "the hole, and the log in it");
+    assert!(root.reader(early).is_err(), "a log without its beginning is not shown as if it were whole");
+    assert_eq!(root.reader(late).unwrap().tail().unwrap().last_sequence, 1);
+    root.close();
+    drop(root);
+    let newer = newer_round(&nats.messages(&node.stream()));
+    nats.publish(&node.stream(), &newer);
+    let error = lost.refusal().to_string();
+    assert!(error.contains("newer version"), "{error}");
+}
+
+/// The last round, as a version would make it that knows another kind of record.
+fn newer_round(messages: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut round = messages.iter().flatten().next_back().unwrap().clone();
+    round[20] = 200;
+    let sum = crc32(&round[8..]);
+    round[4..8].copy_from_slice(&sum.to_le_bytes());
+    round
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn the_stream_keeps_what_it_may_and_a_local_start_does_not_pass_it_over() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Node::new(&nats);
+    node.options.keep_bytes = 128 << 10;
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    let mut writer = root.writer(key, None).unwrap().0;
+    // 64 KiB between two checkpoints.
+    for sequence in 1..=200 {
+        commit(&mut writer, &lines(key, sequence..=sequence, 4000));
+    }
+    let stored = |nats: &Nats| nats.info(&node.stream())["state"]["bytes"].as_u64().unwrap();
+    wait_until("what is durable here was purged", || stored(&nats) < 400 << 10);
+    assert!(stored(&nats) >= 128 << 10, "more was purged than may be");
+    drop((writer, root));
+    let local = |folder: &Path| LogRoot::open(folder, Arc::new(RealDisk::within(folder)), options());
+    let refused = local(node.folder.path()).err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|error| error.contains("cluster_nats")), "a journal in a cluster was passed over");
+    let (root, report) = node.open().unwrap();
+    assert!(report.rounds > 0 && report.gaps == 0, "{report:?}");
+    root.close();
+    drop(root);
+    let (root, _) = local(node.folder.path()).unwrap();
+    assert_eq!(verify_log(&root.reader(key).unwrap(), key, false).unwrap().events, 200);
+}
