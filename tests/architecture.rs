@@ -160,6 +160,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "actix*",
         &["supervision", "stream", "projection", "feed", "worker", "registry", "maintenance", "http", "app", "cli"],
     ),
+    ("async_nats*", &["log"]),
     ("hyper*", &["llm", "outbound", "oidc", "telemetry"]),
     ("openidconnect::", &["oidc"]),
     ("opentelemetry*", &["trace", "telemetry"]),

@@ -2,6 +2,9 @@
 
 use super::{Environment, Settings, Sources};
 
+const SECRETS: [&str; 4] =
+    ["ADE_ANTHROPIC_API_KEY", "ADE_OPENAI_API_KEY", "ADE_CLUSTER_NATS_PASSWORD", "ADE_CLUSTER_NATS_TOKEN"];
+
 /// Each line is `name=value`, of a variable that begins with `ADE_`. What is accepted is told as TOML.
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -17,8 +20,7 @@ pub fn settings(bytes: &[u8]) {
     let effective = settings.effective();
     assert!(toml::de::DeTable::parse(&effective).is_ok(), "{effective}");
     let told = format!("{effective}{settings:?}");
-    let is_secret =
-        |(name, _): &(&String, &String)| ["ADE_ANTHROPIC_API_KEY", "ADE_OPENAI_API_KEY"].contains(&name.as_str());
+    let is_secret = |(name, _): &(&String, &String)| SECRETS.contains(&name.as_str());
     for (secret, value) in sources.environment.iter().filter(is_secret) {
         // Short ones, and those that are the value of another setting too, are told for another reason.
         let is_elsewhere =

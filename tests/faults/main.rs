@@ -3,6 +3,7 @@
 mod backup;
 mod burden;
 mod cancel;
+mod cluster;
 mod crash;
 mod cut;
 mod degraded;

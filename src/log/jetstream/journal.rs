@@ -142,7 +142,9 @@ impl JetStreamJournal {
             if let Some(why) = &state.halt {
                 return Err(io::Error::other(why.clone()));
             }
-            if state.retained.fresh_bytes() <= 2 * self.segment_bytes || state.settled_bytes == 0 {
+            // Without a checkpoint that is due or being made, nobody would end the wait: a batch may be larger than the room.
+            let is_due = state.settled_bytes >= self.segment_bytes;
+            if !is_due || state.retained.fresh_bytes() <= 2 * self.segment_bytes {
                 return Ok(());
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

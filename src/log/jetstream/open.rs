@@ -142,7 +142,8 @@ fn take_over(link: &Link, reading: &mut Reading, options: &ClusterOptions) -> Re
     let by = format!("{}/{}", options.node, ulid::Ulid::generate());
     let begun = Instant::now();
     for _ in 0..FENCE_TRIES {
-        let end = patiently(begun, || look(link, &[]))?.sequence;
+        let info = patiently(begun, || link.info()?.ok_or_else(|| LinkError::Unreachable("it is gone".to_owned())))?;
+        let end = info.state.last_seq;
         reading.read_to(link, end)?;
         let epoch = reading.epoch + 1;
         let mut round = Round::new();
@@ -214,7 +215,11 @@ impl Reading {
                     std::thread::sleep(PAUSE);
                     continue;
                 }
-                Ok(_) => return Err(OpenClusterError::Missing { from: self.next, to: end }.into()),
+                Ok(_) => {
+                    self.miss(end)?;
+                    self.next = end + 1;
+                    break;
+                }
                 Err(error) => return Err(OpenClusterError::Unreachable(error.to_string()).into()),
             };
             heard = Instant::now();
