@@ -262,10 +262,14 @@ fn a_batch_of_many_messages_is_whole_and_behind_a_stop_nothing_waits() {
     let (root, _) = node.open().unwrap();
     let key = key();
     let mut writer = root.writer(key, None).unwrap().0;
-    // 3 MiB of lines, and one line that no message could carry.
-    let large = Bytes::from([&lines(key, 1..=6, 500_000)[..], &lines(key, 7..=7, 1_500_000)].concat());
+    // Less than a checkpoint is made for; then far more than the room until one, in lines of which no message could carry
+    // the last.
+    let small = lines(key, 1..=1, 10);
+    commit(&mut writer, &small);
+    let large = Bytes::from([&lines(key, 2..=6, 500_000)[..], &lines(key, 7..=7, 1_500_000)].concat());
     commit(&mut writer, &large);
-    assert_eq!((root.metrics().direct_batches, content(&root.reader(key).unwrap())), (0, large.to_vec()));
+    let both = [small, large].concat();
+    assert_eq!((root.metrics().direct_batches, content(&root.reader(key).unwrap())), (0, both.clone()));
     (0..3).for_each(|server| nats.kill(server));
     let waiting = writer.commit(lines(key, 8..=8, 10), true);
     wait_until("the trouble is seen", || root.journal_state().unreachable.is_some());
@@ -275,7 +279,7 @@ fn a_batch_of_many_messages_is_whole_and_behind_a_stop_nothing_waits() {
     nats.revive();
     let other = node.on_another_disk();
     let (root, _) = other.open().unwrap();
-    assert!(content(&root.reader(key).unwrap()).starts_with(&large));
+    assert!(content(&root.reader(key).unwrap()).starts_with(&both));
 }
 
 #[test]

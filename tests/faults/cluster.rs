@@ -121,9 +121,9 @@ fn while_the_servers_are_away_nothing_begins_readers_go_on_and_nothing_is_lost()
         (status == 503).then_some(journal)
     });
     assert!(told["status"] == "unavailable" && told["detail"].is_string(), "{told}");
-    for path in ["runs", "builds"] {
-        let path = format!("/api/v1/configurations/{}/{path}", place.configuration);
-        let (status, problem) = server.post(&path, &json!({"options": {"validate_only": true}}));
+    let runs = format!("/api/v1/configurations/{}/runs", place.configuration);
+    for (path, body) in [(runs, json!({"options": {"validate_only": true}})), (place.builds_path(), json!({}))] {
+        let (status, problem) = server.post(&path, &body);
         assert_eq!((status, &problem["code"]), (503, &json!("journal_unavailable")), "{path}: {problem}");
     }
     // What was durable is read as ever, and nothing of what was not is shown.

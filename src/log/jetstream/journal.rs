@@ -81,7 +81,7 @@ impl JetStreamJournal {
             }
             self.retries.fetch_add(1, Ordering::Relaxed);
             let stuck = match look(&self.link, round) {
-                Err(error) => Some(format!("{}; {error}", answer.why())),
+                Err(error) => Some(error.to_string()),
                 Ok(last) => match verdict(self.epoch, expected, last) {
                     Verdict::Stored => break,
                     Verdict::Again => (!answer.is_wrong_sequence()).then(|| answer.why()),
