@@ -22,7 +22,7 @@ pub enum OpenRootError {
 /// Why a node cannot take over its journal, which other machines keep.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenClusterError {
-    #[error("it cannot be reached: {0}")]
+    #[error("it cannot be used: {0}")]
     Unreachable(String),
     #[error("its stream cannot be relied on: {0}")]
     Unfit(String),

@@ -2,6 +2,8 @@
 //! nothing is acknowledged that the cluster does not have. Real servers; left out, loudly, where they cannot be installed.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -64,6 +66,80 @@ impl Node {
     fn stream(&self) -> String {
         self.options.stream()
     }
+}
+
+/// Between a node and a server: passes everything on, or keeps what the server says to itself.
+struct Proxy {
+    port: u16,
+    keeps_answers: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Proxy {
+    fn before(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (keeps_answers, connections) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let (server, keeps, opened) = (server.replace("nats://", ""), keeps_answers.clone(), connections.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let upstream = TcpStream::connect(&server).unwrap();
+                let of = |stream: &TcpStream| stream.try_clone().unwrap();
+                opened.lock().unwrap().extend([of(&client), of(&upstream)]);
+                let (asking, asked) = (of(&client), of(&upstream));
+                std::thread::spawn(move || pass_on(asking, asked, &AtomicBool::new(false)));
+                let keeps = keeps.clone();
+                std::thread::spawn(move || pass_on(upstream, client, &keeps));
+            }
+        });
+        Self { port, keeps_answers, connections }
+    }
+
+    fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    fn cut(&self) {
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, keeps: &AtomicBool) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(size @ 1..) = from.read(&mut buffer) {
+        if !keeps.load(Ordering::Acquire) && to.write_all(&buffer[..size]).is_err() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_round_whose_answer_is_lost_is_looked_up_and_not_stored_again() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Node::new(&nats);
+    let proxy = Proxy::before(nats.urls().split(',').next().unwrap());
+    node.options.servers = vec![proxy.url()];
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    let mut writer = root.writer(key, None).unwrap().0;
+    commit(&mut writer, &lines(key, 1..=1, 10));
+    let last = || nats.info(&node.stream())["state"]["last_seq"].as_u64().unwrap();
+    let before = last();
+    proxy.keeps_answers.store(true, Ordering::Release);
+    let waiting = writer.commit(lines(key, 2..=2, 10), true);
+    wait_until("the round is stored", || last() == before + 1);
+    // Not once: it is published again, and its refusal is lost too.
+    wait_until("it is tried again", || root.journal_state().retries >= 2);
+    proxy.keeps_answers.store(false, Ordering::Release);
+    proxy.cut();
+    waiting.wait().unwrap();
+    commit(&mut writer, &lines(key, 3..=3, 10));
+    assert_eq!(last(), before + 2);
 }
 
 /// What writers were told: each log and its acknowledged bytes.
@@ -301,7 +377,8 @@ fn a_stream_that_cannot_be_relied_on_is_refused_and_told_why() {
         node
     };
     assert!(made(&|_| {}).open().is_ok());
-    let unfit: [(&str, fn(&mut Value)); 5] = [
+    type Change = fn(&mut Value);
+    let unfit: [(&str, Change); 5] = [
         ("1 replicas", |config| config["num_replicas"] = 1.into()),
         ("memory", |config| config["storage"] = "memory".into()),
         ("discards old", |config| config["discard"] = "old".into()),
