@@ -22,7 +22,7 @@ use super::journal::{JetStreamAppender, JetStreamJournal, look};
 use super::link::{Link, LinkError, Stored};
 use super::marker::Marker;
 use super::options::{ClusterOptions, ROUND_BYTES};
-use super::protocol::{StreamConfig, StreamInfo};
+use super::protocol::{NO_REPLICAS, StreamConfig, StreamInfo};
 use super::retained::Retained;
 use super::state::State;
 
@@ -115,7 +115,7 @@ fn patiently<T>(begun: Instant, ask: impl Fn() -> Result<T, LinkError>) -> Resul
 fn is_passing(error: &LinkError) -> bool {
     match error {
         LinkError::Unreachable(_) => true,
-        LinkError::Refused(error) => error.code >= 500,
+        LinkError::Refused(error) => error.code >= 500 && error.err_code != NO_REPLICAS,
     }
 }
 

@@ -6,6 +6,8 @@ use super::answer::ApiError;
 use super::options::{ClusterOptions, REPLICAS};
 
 pub(super) const STREAM_NOT_FOUND: u32 = 10059;
+/// A server that is in no cluster.
+pub(super) const NO_REPLICAS: u32 = 10074;
 pub(super) const NO_MESSAGE: u32 = 10037;
 
 /// The header by which a publish is refused unless the stream ends there.
