@@ -9,19 +9,24 @@ use sea_orm::{
     PrimaryKeyToColumn, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::{MigrateError, Store, StoreError};
+use super::{MigrateError, SchemaStatus, Store, StoreError};
 
 /// Rows that are in memory at a time.
 const AT_ONCE: u64 = 200;
 /// Of tables in which a row may have megabytes.
 const FEW_AT_ONCE: u64 = 8;
-const LARGE: [&str; 3] = ["executions", "workflow_document_versions", "workflow_revisions"];
+const LARGE: [&str; 5] = ["documents", "executions", "runs", "workflow_document_versions", "workflow_revisions"];
 
 /// Rows were not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     #[error("the database has rows already; they are restored into one that has none")]
     NotEmpty,
+    #[error("the schema is that of an older release; rows are restored into a database in which nothing was ever made")]
+    Older,
+    /// What this release does not know it would leave out.
+    #[error("the schema has {0}, which this release does not know: use the release that made it")]
+    Unknown(String),
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     #[error(transparent)]
@@ -53,8 +58,13 @@ impl Store {
         self.dialect() == DbBackend::Sqlite
     }
 
-    /// Brings the schema up, and refuses a database in which there is anything.
+    /// Refuses a database in which there is anything. One in which nothing was ever made gets the schema; that of
+    /// another release is not touched, since somebody may be using it.
     pub async fn prepare_empty(&self) -> Result<(), CopyError> {
+        let status = self.known_schema().await?;
+        if !status.applied.is_empty() && !status.pending.is_empty() {
+            return Err(CopyError::Older);
+        }
         self.migrate().await?;
         let moment = self.moment().await?;
         let has_rows = has_rows(&moment).await?;
@@ -62,10 +72,20 @@ impl Store {
         if has_rows { Err(CopyError::NotEmpty) } else { Ok(()) }
     }
 
+    /// Only what this binary knows is copied, so nothing may be there that it does not know.
+    async fn known_schema(&self) -> Result<SchemaStatus, CopyError> {
+        let status = self.migration_status().await?;
+        match status.unknown.first() {
+            Some(name) => Err(CopyError::Unknown(name.clone())),
+            None => Ok(status),
+        }
+    }
+
     /// Copies all rows into a database that has none. Both have the schema of this binary afterwards; this one has it
     /// before, too. Gives the number of rows.
     pub async fn copy_into(&self, to: &Self) -> Result<u64, CopyError> {
-        to.migrate().await?;
+        self.known_schema().await?;
+        to.prepare_empty().await?;
         let from = self.moment().await?;
         let writer = to.write().await;
         let into = writer.begin().await?;
@@ -164,6 +184,23 @@ mod tests {
         again.prepare_empty().await.unwrap();
         copy.copy_into(&again).await.unwrap();
         assert_eq!(contents(&again).await, before);
+    }
+
+    #[tokio::test]
+    async fn the_schema_of_another_release_is_neither_changed_nor_copied_in_part() {
+        let older = TestStore::blank().await;
+        older.migrate_up(Some(3)).await.unwrap();
+        let before = older.migration_status().await.unwrap();
+        assert!(matches!(older.prepare_empty().await, Err(CopyError::Older)));
+        assert_eq!(older.migration_status().await.unwrap().applied, before.applied);
+
+        let (newer, _) = TestStore::furnished().await;
+        let sql = "insert into seaql_migrations (version, applied_at) values ('m20990101_000001_add_wings', 0)";
+        newer.write().await.execute_unprepared(sql).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let copy = file(&folder, "copy.db").await;
+        assert!(matches!(newer.copy_into(&copy).await, Err(CopyError::Unknown(name)) if name.ends_with("add_wings")));
+        assert_eq!(copy.migration_status().await.unwrap().applied, [""; 0]);
     }
 
     #[tokio::test]
