@@ -49,7 +49,7 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 fn launch(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let mut text = || arguments.next().and_then(|text| text.into_string().ok()).unwrap_or_default();
     let (control, gate) = (descriptor(&text())?, descriptor(&text())?);
-    close_all_but([control.as_raw_fd(), gate.as_raw_fd()])?;
+    close_all_but([control.as_raw_fd(), gate.as_raw_fd()]);
     let limits = ResourceLimits::from_argument(&text()).ok_or(io::ErrorKind::InvalidInput)?;
     std::env::set_current_dir(arguments.next().ok_or(io::ErrorKind::InvalidInput)?)?;
     let command: Vec<CString> = arguments.map(|text| CString::new(text.into_vec())).collect::<Result<_, _>>()?;
@@ -78,17 +78,17 @@ fn descriptor(number: &str) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// The service opens everything close-on-exec; this is for descriptors that others have opened in it or left to it.
-fn close_all_but(mut kept: [RawFd; 2]) -> io::Result<()> {
+/// The service opens everything close-on-exec; this is for descriptors that others have opened in it or left to it. Some
+/// containers do not allow the call: then they stay open, which harms nobody else.
+fn close_all_but(mut kept: [RawFd; 2]) {
     kept.sort_unstable();
     let [first, second] = kept.map(RawFd::cast_unsigned);
     for (from, to) in [(3, first - 1), (first + 1, second.saturating_sub(1)), (second + 1, libc::c_uint::MAX)] {
-        // SAFETY: takes no pointers, and nothing here owns what is closed.
-        if from <= to && unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) } == -1 {
-            return Err(io::Error::last_os_error());
+        if from <= to {
+            // SAFETY: takes no pointers, and nothing here owns what is closed.
+            unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
         }
     }
-    Ok(())
 }
 
 /// The end of a child is read from a descriptor; what asks a process to end is not for the launcher.
