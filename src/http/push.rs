@@ -132,6 +132,9 @@ impl MessageBody for Handover {
         ready!(handover.connection.poll_flushed(context));
         if let Some((socket, stream)) = handover.connection.take().zip(handover.stream.take()) {
             rt::spawn(Push::new(socket, stream));
+            // The dispatcher has read before this. It reads again now, finds the end and goes; else it would keep its buffers
+            // until the time of a connection that is kept alive is over.
+            context.waker().wake_by_ref();
         }
         Poll::Ready(None)
     }

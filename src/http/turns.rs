@@ -116,11 +116,19 @@ impl Gate {
 
 /// Yields between calls, which lets the runtime look at what has been woken from elsewhere: its own wakes come first.
 async fn keep(gate: Rc<Gate>) {
-    loop {
+    let kept = Kept(gate);
+    tokio::task::yield_now().await;
+    while kept.0.call() {
         tokio::task::yield_now().await;
-        if !gate.call() {
-            break gate.is_kept.set(false);
-        }
+    }
+}
+
+/// Held by the task that calls. A runtime that ends drops it early, and the thread may have another one later.
+struct Kept(Rc<Gate>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.is_kept.set(false);
     }
 }
 
