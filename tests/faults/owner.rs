@@ -56,7 +56,9 @@ fn a_lock_that_a_dead_owners_child_still_holds_is_waited_for() {
     holder.kill().unwrap();
     holder.wait().unwrap();
     let mut line = String::new();
-    BufReader::new(starting.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Held, since it has more to say, and a write into a closed pipe would end it.
+    let mut said = BufReader::new(starting.stdout.take().unwrap());
+    said.read_line(&mut line).unwrap();
     process::signal(starting.id(), libc::SIGTERM);
     assert!(line.starts_with("listening on "), "{line:?}");
     assert!(starting.wait().unwrap().success());
