@@ -14,7 +14,6 @@ use super::auth::Decision;
 use super::paths;
 use super::problem::Problem;
 use super::query::RawQuery;
-use super::revocable::Revocable;
 use crate::access::Access;
 use crate::access::book::Refused;
 use crate::access::revocation::Revocation;
@@ -53,18 +52,17 @@ pub async fn sign_in(
     Ok(ending_with(revocation, response))
 }
 
-/// A response that may take a while ends when this is told. Streams find it in the response: they go on by themselves.
+/// A response that may take a while ends when this is told: it carries it to whoever sends its body (`push::hand_over`).
 fn ending_with(revocation: Revocation, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-    match response.response().body().size() {
-        BodySize::Sized(length) if length > LONG => {
-            response.map_body(|_, body| BoxBody::new(Revocable::new(body, revocation)))
-        }
-        BodySize::Stream => {
-            response.response_mut().extensions_mut().insert(revocation);
-            response
-        }
-        BodySize::Sized(_) | BodySize::None => response,
+    let is_long = match response.response().body().size() {
+        BodySize::Stream => true,
+        BodySize::Sized(length) => length > LONG,
+        BodySize::None => false,
+    };
+    if is_long {
+        response.response_mut().extensions_mut().insert(revocation);
     }
+    response
 }
 
 /// What the request shows of its sender.

@@ -58,18 +58,24 @@ impl Store {
         self.dialect() == DbBackend::Sqlite
     }
 
-    /// Refuses a database in which there is anything. One in which nothing was ever made gets the schema; that of
-    /// another release is not touched, since somebody may be using it.
+    /// Refuses a database in which there is anything, before rows are brought for it.
     pub async fn prepare_empty(&self) -> Result<(), CopyError> {
+        self.prepare().await?;
+        let moment = self.moment().await?;
+        let has_rows = has_rows(&moment).await?;
+        moment.rollback().await?;
+        if has_rows { Err(CopyError::NotEmpty) } else { Ok(()) }
+    }
+
+    /// A database in which nothing was ever made gets the schema; that of another release is not touched, since somebody
+    /// may be using it.
+    async fn prepare(&self) -> Result<(), CopyError> {
         let status = self.known_schema().await?;
         if !status.applied.is_empty() && !status.pending.is_empty() {
             return Err(CopyError::Older);
         }
         self.migrate().await?;
-        let moment = self.moment().await?;
-        let has_rows = has_rows(&moment).await?;
-        moment.rollback().await?;
-        if has_rows { Err(CopyError::NotEmpty) } else { Ok(()) }
+        Ok(())
     }
 
     /// Only what this binary knows is copied, so nothing may be there that it does not know.
@@ -85,7 +91,7 @@ impl Store {
     /// before, too. Gives the number of rows.
     pub async fn copy_into(&self, to: &Self) -> Result<u64, CopyError> {
         self.known_schema().await?;
-        to.prepare_empty().await?;
+        to.prepare().await?;
         let from = self.moment().await?;
         let writer = to.write().await;
         let into = writer.begin().await?;
