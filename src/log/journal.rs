@@ -65,6 +65,8 @@ pub struct JournalState {
     pub unreachable: Option<String>,
     /// It takes nothing more from this process. Why.
     pub halted: Option<String>,
+    /// It is halted, or was given up at a stop: what it has of any log is not known here any more.
+    pub is_over: bool,
     /// Rounds that other machines have stored, and tries beyond the first of each.
     pub rounds: u64,
     pub retries: u64,

@@ -55,8 +55,18 @@ impl Core {
         let _ = self.registry.send(Deregister(key)).await;
     }
 
+    /// The journal is over, and may have more of every log than this process knows, or another process may be writing
+    /// them: a row that says how far a log is good would have the next owner cut what was acknowledged. As after a crash,
+    /// rows stay as they are.
+    pub fn is_log_unknown(&self) -> bool {
+        self.services.log.journal_state().is_over
+    }
+
     /// Saves the end of work whose log takes nothing more beyond `log`.
     pub async fn record_end<W: StoredWork>(&self, workspace_id: WorkspaceId, id: W::Id, state: W::State, log: Tail) {
+        if self.is_log_unknown() {
+            return tracing::warn!(kind = W::KIND.as_str(), %id, "the journal is over; the next start ends this work");
+        }
         let store = &self.services.store;
         // First what the next start needs to end the log: a row that has ended is not looked at without it.
         let marked = store.set_degraded::<W>(workspace_id, id, Some(log.bytes)).await;

@@ -139,7 +139,7 @@ async fn suspend(core: &Core, entry: &Entry) {
 pub async fn settle<W: WorkKind>(core: &Core, work: &W, entry: &Entry) {
     entry.stream.ended().await;
     entry.settled().await;
-    if entry.stream.hub().halt() == Some(Halt::Degraded) {
+    if entry.stream.hub().halt() == Some(Halt::Degraded) && !core.is_log_unknown() {
         mark_degraded(core, work, entry).await;
     }
 }

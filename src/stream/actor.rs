@@ -169,7 +169,11 @@ impl StreamActor {
                 self.stop_if_retired(context);
             }
             Settled::Ended => context.stop(),
-            Settled::Failed => self.fail(context),
+            Settled::Failed => {
+                let durable_bytes = self.log.durable_bytes();
+                self.fail(AppendError::Degraded { durable_bytes }, context);
+            }
+            Settled::Unknown => self.fail(AppendError::Gone, context),
         }
     }
 
@@ -183,10 +187,9 @@ impl StreamActor {
 
     /// Fail-stop: what could not be made durable is never acknowledged, and never written again. After a failed sync the
     /// kernel may report success for pages that it has dropped.
-    fn fail(&mut self, context: &mut Context<Self>) {
-        let durable_bytes = self.log.durable_bytes();
+    fn fail(&mut self, answer: AppendError, context: &mut Context<Self>) {
         for (ack, _) in std::mem::take(&mut self.waiting).acks {
-            let _ = ack.send(Err(AppendError::Degraded { durable_bytes }));
+            let _ = ack.send(Err(answer.clone()));
         }
         context.stop();
     }
@@ -202,6 +205,11 @@ impl InFlight {
                 hub.publish(Arc::new(batch), closes);
                 Ok(())
             }
+            // As a crash would leave it: the machines that keep the journal may have the batch, and the next start reads it there.
+            Err(CommitError::Unanswered(_)) => {
+                hub.set_halt(Halt::Draining);
+                Err(AppendError::Gone)
+            }
             Err(error) => {
                 tracing::error!(durable_bytes = batch.offset, error = %error, "log failed, stream is degraded");
                 hub.meters().degraded.add(1);
@@ -216,6 +224,7 @@ impl InFlight {
         match answer {
             Ok(()) if closes => Settled::Ended,
             Ok(()) => Settled::Durable,
+            Err(AppendError::Gone) => Settled::Unknown,
             Err(_) => Settled::Failed,
         }
     }
@@ -235,6 +244,8 @@ enum Settled {
     /// The terminal event is durable.
     Ended,
     Failed,
+    /// The service stops before the journal has said.
+    Unknown,
 }
 
 /// Lifecycle events are always synced; output of a child process follows the configured policy.

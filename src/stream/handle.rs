@@ -205,7 +205,9 @@ impl Stream {
     /// the stream, and then the stream is closed, not degraded.
     async fn finish(&self, verdict: &Verdict<OpenStreamError>) {
         let settled = self.hub.pipeline().lock_owned().await;
-        let retired = matches!(verdict, Verdict::Stopped) && self.hub.halt() == Some(Halt::Draining);
+        let is_draining = self.hub.halt() == Some(Halt::Draining);
+        // A log that cannot be opened because the journal is over has not failed.
+        let retired = is_draining && (matches!(verdict, Verdict::Stopped) || self.log.journal_state().is_over);
         if !self.hub.tail().closed && !retired {
             tracing::error!(stream = %self.identity.key(), ?verdict, "stream degraded: its actor is not restarted");
             self.hub.set_halt(Halt::Degraded);

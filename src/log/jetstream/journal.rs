@@ -289,6 +289,7 @@ impl Journal for JetStreamJournal {
             is_replicated: true,
             unreachable: away.or_else(|| state.stuck.clone()).or_else(|| state.silent.clone()),
             halted,
+            is_over: state.halt.is_some(),
             rounds: self.rounds.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
         }
