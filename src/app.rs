@@ -69,7 +69,10 @@ pub struct Application {
 /// system.
 pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
     let data = DataDir::open(settings).await?;
-    let report = maintenance::run_once(data.maintained()).await;
+    let report = tokio::select! {
+        report = maintenance::run_once(data.maintained()) => report,
+        why = halted(&data.services) => return Err(StartError::Halted(why)),
+    };
     data.close().await;
     Ok(report)
 }
@@ -95,13 +98,28 @@ impl Application {
     /// Locks the data directory, opens everything in it, recovers what the previous process left behind, and binds.
     /// Must be called within an actix system.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
+        Self::build_unless(settings, std::future::pending()).await
+    }
+
+    /// As [`Application::build`]; ends with [`StartError::Stopped`] if it is asked to while it recovers, which takes as long
+    /// as a journal in a cluster does not answer.
+    pub async fn build_unless(settings: Settings, stop: impl Future<Output = ()>) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         isolation::hide();
         let mut data = DataDir::open(settings).await?;
         key_files::remove_local(&data.settings.storage.data_dir);
         isolation::check(&data.services, &data.settings.storage.data_dir.join(lock::FILE)).await?;
-        let report = data.registry.recover().await?;
-        tracing::info!(?report, "recovered");
+        let stopped = tokio::select! {
+            report = data.registry.recover() => {
+                tracing::info!(report = ?report?, "recovered");
+                None
+            }
+            why = halted(&data.services) => Some(StartError::Halted(why)),
+            () = stop => Some(StartError::Stopped),
+        };
+        if let Some(why) = stopped {
+            return Err(abandon(data, why).await);
+        }
         catalogue::offer(data.registry.store(), workflows.unwrap_or_default()).await?;
         let maintenance = maintenance::start(data.maintained());
         let access = open_access(&data).await?;
@@ -202,6 +220,18 @@ impl Application {
         data.close().await;
         Ok(())
     }
+}
+
+/// Ends a start whose recovery was broken off. What that has begun goes on until the process ends, but for its children.
+async fn abandon(data: DataDir, why: StartError) -> StartError {
+    let node = data.services.work.launcher.node().clone();
+    if matches!(why, StartError::Stopped) {
+        tracing::info!("stop asked for during the start");
+        data.registry.drain(Duration::ZERO).await;
+        data.close().await;
+    }
+    kill_marked(vec![node]).await;
+    why
 }
 
 async fn open_access(data: &DataDir) -> Result<Access, StoreError> {

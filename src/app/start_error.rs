@@ -42,6 +42,11 @@ pub enum StartError {
     Isolation(#[from] isolation::NotIsolated),
     #[error("a restore into the data directory {path} was broken off; run `ade restore` again")]
     Unrestored { path: PathBuf },
+    #[error("the journal of this node is over: {0}")]
+    Halted(String),
+    /// No failure: it has ended as it was asked to.
+    #[error("it was asked to stop while it started")]
+    Stopped,
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(transparent)]

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
 use super::signals::Signals;
-use crate::app::Application;
+use crate::app::{Application, StartError};
 use crate::config::Settings;
 use crate::telemetry;
 
@@ -35,7 +35,13 @@ pub async fn serve(settings: Settings) -> Result<Exit, CommandError> {
 
 async fn run(settings: Settings, end: &mut End) -> Result<Exit, CommandError> {
     let mut signals = Signals::new().map_err(CommandError::failed)?;
-    let application = Application::build(settings).await.map_err(CommandError::failed)?;
+    let application = match Application::build_unless(settings, signals.next()).await {
+        Err(StartError::Stopped) => {
+            end.asked_for(false);
+            return Ok(Exit::Succeeded);
+        }
+        built => built.map_err(CommandError::failed)?,
+    };
     let first_key = application.first_key().await.map_err(CommandError::failed)?;
     let stop = application.stop_handle();
     let url = application.url();
