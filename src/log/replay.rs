@@ -1,7 +1,8 @@
 //! Replay: brings the rounds of a journal into the logs that they belong to, when the service starts.
 //!
 //! Law: a replay can be repeated any number of times, because a record says which bytes stand at which offset. Only a cut
-//! makes older bytes wrong, so a cut is a record too, and trims the records before it.
+//! makes older bytes wrong, so a cut is a record too, and trims the records before it. Onto a disk that is taken for lost
+//! nothing is written over: a log that stands there comes from a backup, whose offsets need not be those of the records.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +24,8 @@ pub struct ReplayReport {
     pub bytes: u64,
     /// Logs that no longer exist.
     pub gone: u64,
-    /// Logs in whose place there is something else: a link, a pipe, a directory.
+    /// Logs in whose place there is something else: a link, a pipe, a directory, or, where the disk was taken for lost, a log
+    /// that the records do not continue.
     pub refused: u64,
     /// Logs that are shorter than where the record belongs: something other than this service has cut them.
     pub gaps: u64,
@@ -117,6 +119,10 @@ fn apply(
                 tracing::error!(log = %path, "something else is in the place of this log; its last events are lost");
                 refused.fetch_add(1, Ordering::Relaxed);
             }
+            Restored::Differs => {
+                tracing::error!(log = %path, "the journal does not continue this log, which is not from this disk; it is left as it is");
+                refused.fetch_add(1, Ordering::Relaxed);
+            }
             Restored::Gap => {
                 tracing::error!(log = %path, "this log lacks bytes in front of those that the journal has; it ends before them");
                 gaps.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +139,8 @@ enum Restored {
     Whole(u64),
     Gone,
     Refused,
+    /// Another log of the same name is there.
+    Differs,
     Gap,
 }
 
@@ -159,6 +167,9 @@ fn restore(
         opened => opened?,
     };
     let (mut size, mut written, mut gap) = (file.size()?, 0, false);
+    if absent == Absent::Lost && size > 0 && !continues(&*file, size, pieces, sources)? {
+        return Ok(Restored::Differs);
+    }
     for piece in pieces {
         gap = gap || piece.offset > size;
         if gap {
@@ -171,6 +182,23 @@ fn restore(
     }
     file.sync_data()?;
     Ok(if gap { Restored::Gap } else { Restored::Whole(written) })
+}
+
+/// Whether the pieces say the same as the file where both say something, and go on where it ends.
+fn continues(file: &dyn DiskFile, size: u64, pieces: &[Piece], sources: &[&dyn ReadAt]) -> io::Result<bool> {
+    let mut end = size;
+    for piece in pieces {
+        if piece.offset > end {
+            return Ok(false);
+        }
+        let common = size.saturating_sub(piece.offset).min(piece.size);
+        let there = read_range(file, piece.offset, piece.offset + common)?;
+        if there != read_range(sources[piece.source], piece.at, piece.at + common)? {
+            return Ok(false);
+        }
+        end = end.max(piece.offset + piece.size);
+    }
+    Ok(true)
 }
 
 fn is_compressed(disk: &dyn Disk, path: &Path) -> bool {
@@ -191,4 +219,58 @@ fn make(disk: &dyn Disk, root: &Path, path: &Path) -> io::Result<Arc<dyn DiskFil
     let file = disk.open(&path, Mode::Create)?;
     disk.sync_dir(path.parent().unwrap_or(root))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::MemoryDisk;
+    use super::super::record::{Round, RoundHeader};
+    use super::*;
+
+    const LOG: &str = "feed/events.ndjson";
+
+    /// What becomes of a log that holds `there`, when the journal of a disk that is taken for lost has `pieces` of it.
+    fn onto(there: &[u8], pieces: &[(u64, &[u8])]) -> (Vec<u8>, ReplayReport) {
+        let (disk, root) = (MemoryDisk::default(), Path::new("/data"));
+        let file = disk.open(&root.join(LOG), Mode::Create).unwrap();
+        file.write_all_at(there, 0).unwrap();
+        let spool = disk.open(Path::new("/spool"), Mode::Create).unwrap();
+        let (mut replay, mut spooled, mut round) = (Replay::of_lost_logs(), 0, Round::new());
+        for (offset, bytes) in pieces {
+            round.clear();
+            round.push_bytes(LOG, *offset, bytes);
+            let body = &round.seal(1)[RoundHeader::SIZE as usize..];
+            spool.write_all_at(body, spooled).unwrap();
+            assert!(replay.add(0, spooled, body));
+            spooled += body.len() as u64;
+        }
+        let report = replay.apply(&disk, root, &[&*spool]).unwrap();
+        (read_range(&*file, 0, file.size().unwrap()).unwrap(), report)
+    }
+
+    #[test]
+    fn a_log_from_a_backup_is_continued_where_the_journal_says_the_same() {
+        let pieces: [(u64, &[u8]); 2] = [(0, b"one\ntwo\n"), (8, b"three\n")];
+        for there in [&b""[..], b"one\n", b"one\ntwo\n", b"one\ntwo\nthree\n", b"one\ntwo\nthree\nfour\n"] {
+            let (content, report) = onto(there, &pieces);
+            let whole = &b"one\ntwo\nthree\nfour\n"[..there.len().max(14)];
+            assert_eq!((&content[..], report.logs, report.refused), (whole, 1, 0), "{}", there.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_log_from_a_backup_that_the_journal_does_not_continue_is_left_alone_and_told() {
+        // One file of what were segments: the journal counts from the newest.
+        let there = b"one\ntwo\nthree\n";
+        let cases: [&[(u64, &[u8])]; 4] = [
+            &[(0, b"three\n")],
+            &[(4, b"four\nfive\n")],
+            &[(14, b"four\n"), (20, b"six\n")],
+            &[(0, b"one\n"), (8, b"THREE\n")],
+        ];
+        for pieces in cases {
+            let (content, report) = onto(there, pieces);
+            assert_eq!((&content[..], report.logs, report.refused), (&there[..], 0, 1), "{pieces:?}");
+        }
+    }
 }
