@@ -17,6 +17,8 @@ pub(super) struct Retained {
     blocks: VecDeque<Block>,
     /// Of the messages behind them.
     fresh_bytes: u64,
+    /// Of the logs, those with a file to sync: asked for by every writer that ends.
+    held: usize,
 }
 
 struct Entry {
@@ -57,7 +59,7 @@ impl Retained {
             let entry = self.logs.entry(stream.path().clone()).or_insert(Entry { stream: None, end: 0, last: 0 });
             entry.last = sequence;
             entry.end = entry.end.max(item.end());
-            entry.stream = Some(stream.clone());
+            self.held += usize::from(entry.stream.replace(stream.clone()).is_none());
         }
     }
 
@@ -91,7 +93,7 @@ impl Retained {
     }
 
     pub(super) fn held_files(&self) -> usize {
-        self.logs.values().filter(|entry| entry.stream.is_some()).count()
+        self.held
     }
 
     /// Whether this very file, not a later one of the same log, is to be synced.
@@ -105,6 +107,7 @@ impl Retained {
             && let Some(entry) = self.logs.get_mut(stream.path())
         {
             entry.stream = None;
+            self.held -= 1;
         }
     }
 
@@ -112,8 +115,14 @@ impl Retained {
     /// last time.
     pub(super) fn synced(&mut self, last: u64, bytes: u64) {
         self.fresh_bytes = self.fresh_bytes.saturating_sub(bytes);
-        self.blocks.push_back(Block { last, bytes });
-        self.logs.values_mut().filter(|entry| entry.last <= last).for_each(|entry| entry.stream = None);
+        match self.blocks.back_mut() {
+            // Nothing was stored meanwhile; a block of its own would let the last message of the stream go.
+            Some(block) if block.last == last => block.bytes += bytes,
+            _ => self.blocks.push_back(Block { last, bytes }),
+        }
+        for entry in self.logs.values_mut().filter(|entry| entry.last <= last) {
+            self.held -= usize::from(entry.stream.take().is_some());
+        }
     }
 
     /// Up to which message the stream may be purged, so that `keep` bytes or more of it stay if there are so many.
@@ -137,11 +146,17 @@ impl Retained {
             self.blocks.pop_front();
         }
         self.logs.retain(|_, entry| entry.last > last);
+        self.held = self.logs.values().filter(|entry| entry.stream.is_some()).count();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::super::disk::{Disk, Mode};
+    use super::super::super::memory::MemoryDisk;
+    use super::super::super::stream_file::Streams;
     use super::*;
 
     fn bytes(path: &str, offset: u64, size: usize) -> Record<'_> {
@@ -179,5 +194,39 @@ mod tests {
         assert_eq!(retained.surplus(0), Some(30), "the newest stays");
         retained.purged(20);
         assert_eq!(retained.surplus(0), Some(30));
+    }
+
+    #[test]
+    fn a_checkpoint_of_nothing_new_lets_the_newest_message_stay() {
+        let mut retained = Retained::default();
+        retained.add_bytes(100);
+        retained.synced(7, 100);
+        retained.synced(7, 0);
+        assert_eq!(retained.surplus(0), None);
+        retained.add_bytes(100);
+        retained.synced(8, 100);
+        assert_eq!(retained.surplus(0), Some(7));
+    }
+
+    #[test]
+    fn a_file_is_held_until_it_is_synced() {
+        let streams = Arc::<Streams>::default();
+        let file = |log: &str| {
+            let file = MemoryDisk::default().open(Path::new("/log"), Mode::Create).unwrap();
+            streams.claim(log).unwrap().stream(file, 0)
+        };
+        let (mut retained, a, b) = (Retained::default(), file("a"), file("b"));
+        let cut = |stream| Item::Cut { stream, length: 0 };
+        retained.enter(1, &[cut(&a), cut(&a)]);
+        retained.enter(2, &[cut(&b)]);
+        assert_eq!(retained.held_files(), 2);
+        retained.let_go(&b);
+        retained.let_go(&b);
+        assert_eq!(retained.held_files(), 1);
+        retained.enter(3, &[cut(&b)]);
+        retained.synced(2, 0);
+        assert_eq!((retained.held_files(), retained.unsynced().len()), (1, 1));
+        retained.synced(3, 0);
+        assert_eq!((retained.held_files(), retained.unsynced().len()), (0, 0));
     }
 }
