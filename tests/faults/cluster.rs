@@ -1,17 +1,26 @@
 //! The program with its journal in a cluster of real servers, while it, they or its disk are lost. Left out, loudly, where
 //! the servers cannot be installed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use ade::domain::principal::Scope;
+use ade::domain::run::Run as RunRow;
 use ade_test_support::nats::{self, Nats};
+use ade_test_support::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::http::Request;
 use crate::support::log::Log;
 use crate::support::server::{Server, Settings, ade, log_path, settings};
 use crate::support::work::{Place, Run};
-use crate::support::{eventually, process};
+use crate::support::{embedded, eventually, process};
 
 fn in_cluster(nats: &Nats) -> Settings {
     let mut settings = settings();
@@ -159,6 +168,10 @@ fn a_stop_does_not_wait_for_servers_that_are_away() {
     let left = process::of_run(&run.id);
     assert!(left.is_empty(), "{}", process::describe(&left));
     drop(server);
+    // As after a crash: where this process thinks that the log ends, another one that has gone on from the servers would cut it.
+    let row = stored(folder.path(), &run);
+    assert!(!row.log_degraded && row.durable_bytes.is_none(), "{row:?}");
+    assert!(row.state.completed_at.is_none(), "{row:?}");
     nats.revive();
     let server = Server::start_with(folder.path(), &settings);
     assert_whole(&server, &run);
@@ -184,5 +197,139 @@ fn a_process_whose_node_was_taken_over_ends_with_its_children() {
     assert!(said.contains("taken the journal of this node over"), "{said}");
     eventually("its children are dead", || process::of_run(&run.id).is_empty().then_some(()));
     assert_eq!(ready(&second).0, 200);
+    second.stop();
+}
+
+/// The row of a run, while no service is there.
+fn stored(data_dir: &Path, run: &Run) -> RunRow {
+    actix_web::rt::System::new().block_on(async {
+        let store = embedded::store(data_dir).await;
+        let found = store.find::<RunRow>(&Scope::All, run.id.parse().unwrap()).await.unwrap();
+        store.close().await.unwrap();
+        found.expect("a row of the run")
+    })
+}
+
+/// Before the servers: lets the first publish of a process, its fence, pass, and holds everything from the second on.
+#[derive(Default)]
+struct Gate {
+    published: AtomicUsize,
+    is_open: AtomicBool,
+}
+
+impl Gate {
+    /// Also where it listens, for the setting.
+    fn before(nats: &Nats) -> (Arc<Self>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let server = nats.urls().split(',').next().unwrap().replace("nats://", "");
+        let gate = Arc::<Self>::default();
+        let shared = gate.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(upstream) = TcpStream::connect(&server) else { continue };
+                let (asking, asked) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+                let gate = shared.clone();
+                std::thread::spawn(move || pass_on(asking, asked, |bytes| gate.pass(bytes)));
+                std::thread::spawn(move || pass_on(upstream, client, |_| {}));
+            }
+        });
+        (gate, url)
+    }
+
+    fn pass(&self, bytes: &[u8]) {
+        let publishes = bytes.windows(8).filter(|window| window == b"PUB ade-").count();
+        self.published.fetch_add(publishes, Ordering::AcqRel);
+        while self.is_shut() && !self.is_open.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn is_shut(&self) -> bool {
+        self.published.load(Ordering::Acquire) > 1
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {
+    let mut buffer = [0; 64 << 10];
+    while let Ok(size @ 1..) = from.read(&mut buffer) {
+        before(&buffer[..size]);
+        if to.write_all(&buffer[..size]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+/// A service that does not listen yet; killed when dropped.
+struct Starting(Child);
+
+impl Starting {
+    fn spawn(data_dir: &Path, settings: &Settings) -> Self {
+        let log = File::options().append(true).open(log_path(data_dir)).unwrap();
+        let mut command = ade(data_dir, settings);
+        Self(command.env("ADE_AUTH", "off").arg("serve").stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn has_succeeded(&mut self) -> bool {
+        eventually("end of the start", || self.0.try_wait().unwrap()).success()
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        let _ = (self.0.kill(), self.0.wait());
+    }
+}
+
+/// A start whose recovery has a run to end, and cannot: the journal has taken its fence, and does not answer any more.
+fn stuck_in_recovery(nats: &Nats, folder: &Path, settings: &Settings) -> (Starting, Arc<Gate>, Run) {
+    let server = Server::start_with(folder, settings);
+    let place = Place::make(&server);
+    place.warm_up(&server);
+    let run = place.run(&server, "print ready\nsleep 1000");
+    run.await_line(&server, "ready");
+    server.kill();
+    let (gate, url) = Gate::before(nats);
+    let mut behind = settings.clone();
+    behind.insert("ADE_CLUSTER_NATS", url);
+    let starting = Starting::spawn(folder, &behind);
+    wait_until("the recovery writes", || gate.is_shut());
+    (starting, gate, run)
+}
+
+#[test]
+fn a_start_whose_journal_does_not_answer_ends_by_a_signal() {
+    if !nats::is_there() {
+        return;
+    }
+    let (nats, folder) = (Nats::start(), tempfile::tempdir().unwrap());
+    let settings = in_cluster(&nats);
+    let (mut starting, _gate, run) = stuck_in_recovery(&nats, folder.path(), &settings);
+    process::signal(starting.0.id(), libc::SIGTERM);
+    assert!(starting.has_succeeded());
+    let row = stored(folder.path(), &run);
+    assert!(!row.log_degraded && row.state.completed_at.is_none(), "{row:?}");
+    let server = Server::start_with(folder.path(), &settings);
+    assert_whole(&server, &run);
+    server.stop();
+    assert_verified(folder.path(), &settings);
+}
+
+#[test]
+fn a_start_whose_node_is_taken_over_while_it_recovers_ends_with_an_error() {
+    if !nats::is_there() {
+        return;
+    }
+    let (nats, folder, other) = (Nats::start(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = in_cluster(&nats);
+    let (mut starting, gate, run) = stuck_in_recovery(&nats, folder.path(), &settings);
+    let second = Server::start_with(other.path(), &settings);
+    gate.is_open.store(true, Ordering::Release);
+    assert!(!starting.has_succeeded(), "it ended as if nothing had happened");
+    let said = fs::read_to_string(log_path(folder.path())).unwrap();
+    assert!(said.contains("taken the journal of this node over"), "{said}");
+    let row = stored(folder.path(), &run);
+    assert!(!row.log_degraded && row.state.completed_at.is_none(), "{row:?}");
     second.stop();
 }

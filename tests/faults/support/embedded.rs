@@ -23,6 +23,13 @@ pub async fn services(data_dir: &Path) -> Services {
     Services::on(Arbiters::start(1), settings, store, log, NodeId::generate(), models)
 }
 
+/// The rows of a service that has ended. Must be called within an actix system.
+pub async fn store(data_dir: &Path) -> Store {
+    let flags = vec![Flag { name: "--data-dir", key: "data_dir", value: data_dir.display().to_string() }];
+    let settings = Settings::load(&Sources { flags, ..Sources::default() }).unwrap();
+    Store::connect(&settings.storage.database_url, 2).await.unwrap()
+}
+
 /// A configuration in a workspace of its own.
 pub async fn configuration(services: &Services) -> Configuration {
     let now = micros(chrono::Utc::now());
