@@ -303,11 +303,14 @@ fn a_start_whose_journal_does_not_answer_ends_by_a_signal() {
     if !nats::is_there() {
         return;
     }
-    let (nats, folder) = (Nats::start(), tempfile::tempdir().unwrap());
+    let (mut nats, folder) = (Nats::start(), tempfile::tempdir().unwrap());
     let settings = in_cluster(&nats);
     let (mut starting, _gate, run) = stuck_in_recovery(&nats, folder.path(), &settings);
+    // The client would look for them beside the gate in time.
+    (0..3).for_each(|server| nats.kill(server));
     process::signal(starting.0.id(), libc::SIGTERM);
     assert!(starting.has_succeeded());
+    nats.revive();
     let row = stored(folder.path(), &run);
     assert!(!row.log_degraded && row.state.completed_at.is_none(), "{row:?}");
     let server = Server::start_with(folder.path(), &settings);
@@ -329,7 +332,6 @@ fn a_start_whose_node_is_taken_over_while_it_recovers_ends_with_an_error() {
     assert!(!starting.has_succeeded(), "it ended as if nothing had happened");
     let said = fs::read_to_string(log_path(folder.path())).unwrap();
     assert!(said.contains("taken the journal of this node over"), "{said}");
-    let row = stored(folder.path(), &run);
-    assert!(!row.log_degraded && row.state.completed_at.is_none(), "{row:?}");
+    assert!(!stored(folder.path(), &run).log_degraded);
     second.stop();
 }

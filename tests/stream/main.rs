@@ -12,3 +12,4 @@ mod readers;
 mod recovery;
 mod supervision;
 mod support;
+mod unanswered;
