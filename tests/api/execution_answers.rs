@@ -46,7 +46,7 @@ fn every_invalid_answer_is_named_and_none_is_stored() {
     for body in [json!({}), json!({"answers": []}), json!({"answers": "x"})] {
         assert_eq!(it.answer("note", &body).status(), 422, "{body}");
     }
-    assert_eq!(it.show()["pending"][0]["clarification_id"], asked["payload"]["clarification_id"]);
+    it.shows_pending("clarification_id", &asked["payload"]["clarification_id"]);
     let right = json!({
         "Q_1": "this", "Q_2": "red", "Q_3": ["south", "north"], "Q_4": false, "Q_5": 2.5, "Q_6": "2024-02-29",
         "Q_7": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "Q_8": {"a": []},
@@ -133,7 +133,7 @@ fn all_answers_go_into_the_next_call_and_a_step_asks_three_times_at_most() {
         if round == 1 {
             // Who is late repeats what was said to the first set, and it is not taken for an answer to the second.
             it.answer("note", &json!({"answers": {"Q_1": "a walnut"}, "clarification_id": first})).expect(200);
-            assert_eq!(it.show()["pending"][0]["clarification_id"], id);
+            it.shows_pending("clarification_id", &id);
         }
         first = if round == 0 { id.clone() } else { first };
         it.answer("note", &json!({"answers": {"Q_1": answer}, "clarification_id": id})).expect(200);

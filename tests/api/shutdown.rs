@@ -29,8 +29,8 @@ fn a_run_can_finish_while_the_service_drains() {
     app.begin_stop();
     wait_until("the service drains", || app.get("/health/ready").status() == 503);
     app.get("/health/live").expect(200);
-    // Reading goes on, new work is refused.
-    assert_eq!(app.show_run(&run)["status"], "running");
+    // New work is refused.
+    wait_until("reading goes on", || app.show_run(&run)["status"] == "running");
     let refused = app.post(&project.runs(), &json!({"options": {"validate_only": true}}));
     assert!(refused.header("retry-after").is_some());
     refused.problem(503, "draining");

@@ -137,7 +137,7 @@ fn while_the_servers_are_away_nothing_begins_readers_go_on_and_nothing_is_lost()
     }
     // What was durable is read as ever, and nothing of what was not is shown.
     assert_eq!(events(&server, &run), before);
-    assert_eq!(run.show(&server)["status"], "running");
+    eventually("the row follows", || (run.show(&server)["status"] == "running").then_some(()));
     nats.revive();
     let log = assert_whole(&server, &run);
     assert_eq!(run.show(&server)["status"], "succeeded");

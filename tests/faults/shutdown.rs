@@ -58,7 +58,7 @@ fn a_run_in_flight_is_finished_and_its_readers_see_its_end() {
     let body = json!({"options": {"validate_only": true}});
     let path = format!("/api/v1/configurations/{}/runs", place.configuration);
     assert_eq!(server.post(&path, &body).0, 503, "new work is refused");
-    assert_eq!(run.show(&server)["status"], "running", "reading goes on");
+    eventually("reading goes on", || (run.show(&server)["status"] == "running").then_some(()));
     std::fs::write(gate, "").unwrap();
     assert!(server.wait().success());
     let seen = subscriber.finish();

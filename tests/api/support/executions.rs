@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{EventStream, Request, Response, TestApp, Value, json, laws};
+use super::{EventStream, Request, Response, TestApp, Value, json, laws, wait_until};
 
 pub const EXECUTIONS: &str = "/api/v1/executions";
 
@@ -71,6 +71,12 @@ impl<'a> Watched<'a> {
     #[track_caller]
     pub fn show(&self) -> Value {
         self.app.get(&format!("{EXECUTIONS}/{}", self.id)).expect(200).json()
+    }
+
+    /// Waits until the first thing that it waits for has this: what is shown follows what is streamed.
+    #[track_caller]
+    pub fn shows_pending(&self, name: &str, value: &Value) {
+        wait_until("the execution shows what it waits for", || self.show()["pending"][0][name] == *value);
     }
 
     /// The list of the steps.
