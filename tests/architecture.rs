@@ -269,8 +269,7 @@ fn every_documented_error_is_provoked_by_a_test_of_the_interface() {
 fn every_dependency_has_a_licence_that_is_allowed() {
     let rules: toml::Table = include_str!("../deny.toml").parse().unwrap();
     let allowed: Vec<_> = rules["licenses"]["allow"].as_array().unwrap().iter().filter_map(|id| id.as_str()).collect();
-    let arguments =
-        ["tree", "--workspace", "--all-features", "--edges", "no-dev", "--prefix", "none", "--locked", "--offline"];
+    let arguments = ["tree", "--workspace", "--all-features", "--edges", "no-dev", "--prefix", "none", "--locked"];
     let tree =
         std::process::Command::new(env!("CARGO")).args(arguments).args(["--format", "{p}|{l}"]).output().unwrap();
     let packages = String::from_utf8(tree.stdout).unwrap();

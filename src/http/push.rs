@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 use super::connection::{ConnectionHandle, Socket, WIDE_BUFFER};
 use super::revocable::{Cutoff, Revocable, Revoked};
+use super::tls::Encrypted;
 use super::turns::Turns;
 use crate::access::revocation::Revocation;
 
@@ -47,6 +48,7 @@ pub async fn hand_over(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let connection = request.conn_data::<ConnectionHandle>().cloned();
+    let encrypted = request.conn_data::<Encrypted>().cloned();
     let end = End::of(&request);
     let is_head = request.method() == Method::HEAD;
     let mut response = next.call(request).await?.map_into_boxed_body();
@@ -58,6 +60,9 @@ pub async fn hand_over(
         head.set_connection_type(ConnectionType::Close);
     }
     let revocation = response.response_mut().extensions_mut().remove::<Revocation>();
+    if let Some(Encrypted { cutoff }) = encrypted {
+        cutoff.set(revocation.clone());
+    }
     Ok(response.map_body(|_, body| match (connection, revocation) {
         _ if is_head => BoxBody::new(BodyLess(body.size())),
         (Some(connection), revocation) if is_stream => {

@@ -3,7 +3,10 @@
 //! Invariant: after that not a byte is asked for. Until then it costs each piece a load, and a response that waits one
 //! entry in a list.
 
+use std::cell::RefCell;
+use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -41,6 +44,29 @@ impl Cutoff {
         }
         self.waker = Some(context.waker().clone());
         Future::poll(self.told.as_mut(), context).map(|()| Revoked)
+    }
+}
+
+/// Ends a connection whose client does not take what it was sent: while the HTTP dispatcher waits for that, it asks no
+/// body for anything.
+#[derive(Clone, Default)]
+pub struct WriteCutoff(Rc<RefCell<Option<Cutoff>>>);
+
+impl WriteCutoff {
+    /// The response that begins is the caller's whom this ends.
+    pub fn set(&self, revocation: Option<Revocation>) {
+        self.0.replace(revocation.map(Cutoff::new));
+    }
+
+    /// What a write has come to, or an error if it has to wait and nobody may wait for it any more.
+    pub fn bound<T>(&self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        match &mut *self.0.borrow_mut() {
+            Some(cutoff) if written.is_pending() => match cutoff.check() {
+                Ok(()) => cutoff.poll(context).map(|revoked| Err(io::Error::other(revoked))),
+                Err(revoked) => Poll::Ready(Err(io::Error::other(revoked))),
+            },
+            _ => written,
+        }
     }
 }
 

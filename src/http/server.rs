@@ -36,7 +36,7 @@ use super::route;
 use super::route::oidc::Provider;
 use super::sign_in::sign_in;
 use super::target::one_host;
-use super::tls::{CertificateError, Certificates, Encrypted, Files, TlsConnection};
+use super::tls::{CertificateError, Certificates, Files, TlsConnection};
 use super::upgrade::without_upgrade;
 use crate::access::Access;
 use crate::audit::AuditLog;
@@ -188,8 +188,8 @@ fn listen_tls(
 ) -> io::Result<ServerBuilder> {
     builder.listen("https", listener, move || {
         let http = http_service(shared.time)
-            .on_connect_ext(|_: &TlsConnection, extensions| {
-                extensions.insert(Encrypted);
+            .on_connect_ext(|connection: &TlsConnection, extensions| {
+                extensions.insert(connection.encrypted());
             })
             .h1(map_config(application(&shared), |()| AppConfig::default()));
         let (counted, acceptor) = (shared.connections.clone(), acceptor.clone());

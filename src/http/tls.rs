@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::ConnectionPermit;
+use super::revocable::WriteCutoff;
 use crate::blocking::blocking;
 
 /// A client that has not finished its handshake by then has gone, or wants to be a burden.
@@ -150,17 +151,25 @@ impl Certificates {
 /// A connection that has been accepted; encrypted from here on. In the extensions of its requests there is [`Encrypted`].
 pub struct TlsConnection {
     stream: TlsStream<TcpStream>,
+    encrypted: Encrypted,
     _permit: ConnectionPermit,
 }
 
 /// Of a request that came over TLS to this process.
-#[derive(Debug, Clone, Copy)]
-pub struct Encrypted;
+#[derive(Clone, Default)]
+pub struct Encrypted {
+    /// What ends the connection while it waits for its client.
+    pub cutoff: WriteCutoff,
+}
 
 impl TlsConnection {
     pub async fn accept(acceptor: &TlsAcceptor, stream: TcpStream, permit: ConnectionPermit) -> io::Result<Self> {
         let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok(Self { stream, _permit: permit })
+        Ok(Self { stream, encrypted: Encrypted::default(), _permit: permit })
+    }
+
+    pub fn encrypted(&self) -> Encrypted {
+        self.encrypted.clone()
     }
 
     pub fn peer(&self) -> Option<SocketAddr> {
@@ -180,11 +189,13 @@ impl AsyncRead for TlsConnection {
 
 impl AsyncWrite for TlsConnection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.encrypted.cutoff.bound(written, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.encrypted.cutoff.bound(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

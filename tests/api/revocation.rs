@@ -63,17 +63,21 @@ fn streams_of_every_form_end_with_their_key_and_others_go_on() {
 }
 
 #[test]
-fn streams_of_clients_that_have_stopped_reading_end_with_their_key() {
+fn responses_to_clients_that_have_stopped_reading_end_with_their_key() {
     let app = app();
     let project = app.project();
     let run = app.run(&project, &json!([["emit", 3000, 1000]]));
     let run = run["id"].as_str().unwrap();
     let (id, key) = make_key(&app, &json!({"name": "k", "role": "viewer"}));
-    let open_ones: Vec<_> = ["events/stream", "events/download?follow=true"]
-        .map(|form| open(&app, &with_key(Request::get(format!("/api/v1/runs/{run}/{form}")), &key)))
-        .into();
+    let document = app.upload(&project, "large.csv", &vec![b'x'; 24 << 20]);
+    let paths = [
+        format!("/api/v1/runs/{run}/events/stream"),
+        format!("/api/v1/runs/{run}/events/download?follow=true"),
+        format!("{}/{document}/download", project.documents()),
+    ];
+    let open_ones: Vec<_> = paths.into_iter().map(|path| open(&app, &with_key(Request::get(path), &key))).collect();
     let connections = || Metrics::parse(app.get("/metrics").expect(200).text()).sum("ade_http_connections", &[]);
-    assert_eq!(connections(), 3.0, "these and the one that asks");
+    assert_eq!(connections(), 4.0, "these and the one that asks");
     let began = Instant::now();
     revoke(&app, &id);
     wait_until("the connections are closed", || connections() == 1.0);

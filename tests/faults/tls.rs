@@ -11,7 +11,7 @@ use crate::support::http::Request;
 use crate::support::metrics::Metrics;
 use crate::support::server::{Server, Settings, ade, settings};
 use crate::support::work::{Place, parse};
-use crate::support::{TIMEOUT, eventually};
+use crate::support::{NEVER, TIMEOUT, eventually};
 
 /// A certificate for this machine, which is also what a client has to trust; and its key.
 fn certify(certificate: &Path, key: &Path) {
@@ -168,6 +168,54 @@ fn bytes_go_both_ways_and_readers_that_vanish_are_let_go() {
     eventually("nobody reads any more", || (count() == 0.0).then_some(()));
     run.cancel(&server);
     run.ended(&server);
+    server.stop();
+}
+
+#[test]
+fn responses_to_clients_that_have_stopped_reading_end_with_their_key() {
+    let world = World::new();
+    let server = world.start();
+    let place = Place::make(&server);
+    let run = place.run(&server, "emit 50000");
+    run.ended(&server);
+    let documents = format!("/api/v1/workspaces/{}/documents", place.workspace);
+    let document = server.upload(&documents, &[], "large.csv", &vec![b'x'; 24 << 20]);
+    server.stop();
+
+    let more = [("ADE_AUTH", "on".to_owned()), ("ADE_SSE_STALL_TIMEOUT", NEVER.to_owned())];
+    let settings = world.settings.clone().into_iter().chain(more).collect();
+    let key = |role: &str, name: &str| {
+        let made = ade(world.folder.path(), &settings).args(["keys", "create", "--role", role, name]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    };
+    let (admin, viewer) = (key("admin", "its"), key("viewer", "theirs"));
+    let server = Server::start_with(world.folder.path(), &settings);
+    let by_admin = |request: Request| server.send(&request.header("X-API-Key", &admin)).unwrap();
+    let header = format!("X-API-Key: {viewer}");
+    let mut stalled: Vec<_> = [run.events_path(), format!("{documents}/{}/download", document["id"].as_str().unwrap())]
+        .iter()
+        .map(|path| {
+            // Nobody takes what it writes, so that it stops reading.
+            let mut curl = world.curl(&server, &world.certificate(), &["-H", &header], path).spawn().unwrap();
+            curl.stdout.as_mut().unwrap().read_exact(&mut [0; 4096]).expect("it has begun");
+            curl
+        })
+        .collect();
+    let connections = || {
+        let text = by_admin(Request::get("/metrics")).expect(200).body;
+        Metrics::parse(&String::from_utf8(text).unwrap()).sum("ade_http_connections", &[])
+    };
+    assert_eq!(connections(), 3.0, "these and the one that asks");
+    let keys = by_admin(Request::get("/api/v1/api-keys")).expect(200).json_or_null();
+    let id = keys["items"].as_array().unwrap().iter().find(|key| key["name"] == "theirs").unwrap()["id"].clone();
+    by_admin(Request::new("DELETE", format!("/api/v1/api-keys/{}", id.as_str().unwrap()))).expect(204);
+    eventually("the connections are closed", || (connections() == 1.0).then_some(()));
+    for curl in &mut stalled {
+        let mut rest = Vec::new();
+        curl.stdout.take().unwrap().read_to_end(&mut rest).unwrap();
+        assert!(!curl.wait().unwrap().success(), "nobody takes it for a whole one");
+    }
     server.stop();
 }
 
