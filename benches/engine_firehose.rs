@@ -41,7 +41,7 @@ fn flood(bench: &Bench, site: &Site, events: u64) -> Outcome<(f64, f64)> {
         ("gate", gate.display().to_string()),
         ("report", told.display().to_string()),
     ])?;
-    let mut load = Load::start(bench, &site.stream_url(&run)?, &[("readers", 1), ("buffer", 256 << 10)])?;
+    let mut load = Load::start(bench, &site.service.stream_url(&run)?, &[("readers", 1), ("buffer", 256 << 10)])?;
     load.await_ready()?;
     std::fs::write(&gate, "")?;
     let result = load.finish(LIMIT)?;

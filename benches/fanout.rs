@@ -62,7 +62,7 @@ fn run(bench: &Bench, site: &Site, readers: u64, orders: &[(&str, String)]) -> O
     let mut orders = orders.to_vec();
     orders.push(("gate", gate.display().to_string()));
     let run = site.start_run(&orders)?;
-    let mut load = Load::start(bench, &site.stream_url(&run)?, &[("readers", readers)])?;
+    let mut load = Load::start(bench, &site.service.stream_url(&run)?, &[("readers", readers)])?;
     load.await_ready()?;
     std::fs::write(&gate, "")?;
     let result = load.finish(LIMIT)?;

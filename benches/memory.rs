@@ -60,7 +60,7 @@ fn measure(bench: &mut Bench) -> Outcome {
 fn idle_ours(bench: &Bench, site: &Site, connections: u64) -> Outcome<f64> {
     let gate = bench.fresh_path("gate");
     let run = site.start_run(&[("gate", gate.display().to_string())])?;
-    let each = idle(bench, site.service.pid(), &site.stream_url(&run)?, connections)?;
+    let each = idle(bench, site.service.pid(), &site.service.stream_url(&run)?, connections)?;
     std::fs::write(&gate, "")?;
     site.finished_run(&run, LIMIT)?;
     Ok(each)
@@ -107,7 +107,7 @@ fn stalled(bench: &mut Bench, site: &Site, connections: u64) -> Outcome {
         ("size", "930".into()),
         ("seconds", seconds.to_string()),
     ])?;
-    let (url, pid) = (site.stream_url(&run)?, site.service.pid());
+    let (url, pid) = (site.service.stream_url(&run)?, site.service.pid());
     let stalled = if connections > 0 { Some(held(bench, &url, connections)?) } else { None };
     let mut fast = Load::start(bench, &url, &[("readers", 1), ("buffer", 65536), ("settle", SETTLE)])?;
     fast.await_ready()?;

@@ -8,7 +8,6 @@ mod support;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use support::http::Client;
 use support::load::{Load, number};
 use support::nginx::{Nginx, Settings};
 use support::records::Records;
-use support::service::Service;
+use support::service::{SIGN_IN, Service};
 use support::{Bench, Outcome};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -44,9 +43,10 @@ fn measure(bench: &mut Bench) -> Outcome {
     let packed = library.add(short, &varied)?;
     library.close()?;
     compress(bench, &data, &packed, short)?;
-    let service = Service::start(&data, &[])?;
+    let settings: Vec<_> = bench.options.sign_in.then_some(SIGN_IN).into_iter().collect();
+    let service = Service::start(&data, &settings)?;
     for _ in 0..if bench.wants("replay") { bench.runs(5) } else { 0 } {
-        let url = service.url(&format!("/api/v1/runs/{}/events/stream", runs[0].id));
+        let url = service.stream_url(&runs[0].id.to_string())?;
         let arguments = [("readers", 1), ("buffer", 256 << 10), ("last-id", short)];
         let result = Load::start(bench, &url, &arguments)?.finish(LIMIT)?;
         bench.report.add(&format!("replay of {short} events"), "events/s", number(&result, "/deliveries_per_second")?);
@@ -85,11 +85,11 @@ fn compress(bench: &mut Bench, data: &Path, run: &Run, events: u64) -> Outcome {
 fn compressed(bench: &mut Bench, service: &Service, run: &Run, events: u64) -> Outcome {
     let length = run.last_sequence;
     for _ in 0..bench.runs(5) {
-        let url = service.url(&format!("/api/v1/runs/{}/events/stream", run.id));
+        let url = service.stream_url(&run.id.to_string())?;
         let arguments = [("readers", 1), ("buffer", 256 << 10), ("last-id", length)];
         let result = Load::start(bench, &url, &arguments)?.finish(LIMIT)?;
         bench.report.add("replay, compressed", "events/s", number(&result, "/deliveries_per_second")?);
-        let mut client = Client::connect(service.address)?;
+        let mut client = service.client()?;
         let begin = Instant::now();
         let bytes = client.download(&format!("/api/v1/runs/{}/events/download", run.id))?;
         bench.report.add("download, compressed", "MB/s", bytes as f64 / 1e6 / begin.elapsed().as_secs_f64());
@@ -112,10 +112,10 @@ fn downloads(bench: &mut Bench, service: &Service, data: &Path, runs: &[&Run]) -
         let (path, name) = (run.stream_key().log_path(), format!("download, {} events", run.last_sequence));
         let length = std::fs::metadata(data.join(&path))?.len();
         for _ in 0..bench.runs(5) {
-            let ours = rate(service.address, &format!("/api/v1/runs/{}/events/download", run.id), length)?;
+            let ours = rate(service.client()?, &format!("/api/v1/runs/{}/events/download", run.id), length)?;
             bench.report.add(&name, "MB/s", ours);
             if let Some(nginx) = &nginx {
-                let theirs = rate(nginx.address, &format!("/{}", path.display()), length)?;
+                let theirs = rate(Client::connect(nginx.address)?, &format!("/{}", path.display()), length)?;
                 bench.report.add(&format!("{name}, nginx"), "MB/s", theirs);
             }
         }
@@ -124,9 +124,9 @@ fn downloads(bench: &mut Bench, service: &Service, data: &Path, runs: &[&Run]) -
 }
 
 /// Of a file that is asked for again, over one connection, until the time is long enough to be measured.
-fn rate(address: SocketAddr, path: &str, length: u64) -> Outcome<f64> {
+fn rate(mut client: Client, path: &str, length: u64) -> Outcome<f64> {
     const ENOUGH: u64 = 500_000_000;
-    let (mut client, times) = (Client::connect(address)?, (ENOUGH / length).clamp(1, 1000));
+    let times = (ENOUGH / length).clamp(1, 1000);
     let begin = Instant::now();
     for _ in 0..times {
         let bytes = client.download(path)?;

@@ -58,7 +58,7 @@ impl Service {
         Ok(Client::connect(self.address)?.with_key(self.key.clone()))
     }
 
-    pub fn url(&self, path: &str) -> String {
+    fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -75,6 +75,16 @@ impl Service {
             }
         }
         Ok(latency)
+    }
+
+    /// With a ticket, where there is sign-in.
+    pub fn stream_url(&self, run: &str) -> Outcome<String> {
+        let path = format!("/api/v1/runs/{run}/events/stream");
+        if self.key.is_none() {
+            return Ok(self.url(&path));
+        }
+        let made = self.client()?.post("/api/v1/stream-tickets", &json!({"stream": run}))?;
+        Ok(self.url(made["events_stream"].as_str().unwrap_or(&path)))
     }
 
     pub fn data(&self) -> &Path {
@@ -101,7 +111,7 @@ fn address(data: &Path, process: &mut Owned) -> Outcome<std::net::SocketAddr> {
     })
 }
 
-const SIGN_IN: (&str, &str) = ("ADE_AUTH", "on");
+pub const SIGN_IN: (&str, &str) = ("ADE_AUTH", "on");
 
 fn first_key(data: &Path) -> Option<String> {
     let text = std::fs::read_to_string(data.join("admin.key")).ok()?;
@@ -179,16 +189,6 @@ impl Site {
         let body = json!({"options": {"document_ids": [self.document], "metadata": metadata}});
         let path = format!("/api/v1/configurations/{}/runs", self.configuration);
         id(&self.service.client()?.post(&path, &body)?)
-    }
-
-    /// With a ticket, where there is sign-in.
-    pub fn stream_url(&self, run: &str) -> Outcome<String> {
-        let path = format!("/api/v1/runs/{run}/events/stream");
-        if self.service.key.is_none() {
-            return Ok(self.service.url(&path));
-        }
-        let made = self.service.client()?.post("/api/v1/stream-tickets", &json!({"stream": run}))?;
-        Ok(self.service.url(made["events_stream"].as_str().unwrap_or(&path)))
     }
 
     /// Waits for the end of a run and for its success; the run.
