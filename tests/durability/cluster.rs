@@ -422,6 +422,34 @@ fn what_the_stream_has_lost_is_told_and_what_a_newer_version_wrote_is_refused() 
     assert!(error.contains("newer version"), "{error}");
 }
 
+#[test]
+fn a_blank_disk_gets_what_one_server_has_damaged_from_the_others() {
+    if !nats::is_there() {
+        return;
+    }
+    let mut nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let keys: Vec<_> = (0..5).map(|_| key()).collect();
+    for key in &keys {
+        commit(&mut root.writer(*key, None).unwrap().0, &lines(*key, 1..=1, 500));
+    }
+    drop(root);
+    let damaged = (nats.leader(&node.stream()) + 1) % 3;
+    nats.stop(damaged);
+    nats.damage(damaged, &node.stream(), keys[2].log_path().to_str().unwrap().as_bytes());
+    nats.revive();
+    wait_until("the server is back", || nats.answers(damaged));
+    let mut other = node.on_another_disk();
+    // It answers what is read through it.
+    other.options.servers = vec![nats.urls().split(',').nth(damaged).unwrap().to_owned()];
+    let (root, report) = other.open().unwrap();
+    assert_eq!((report.logs, report.gaps), (5, 0));
+    for key in keys {
+        assert_eq!(root.reader(key).unwrap().tail().unwrap().last_sequence, 1, "{key}");
+    }
+}
+
 /// The last round, as a version would make it that knows another kind of record.
 fn newer_round(messages: &[Option<Vec<u8>>]) -> Vec<u8> {
     let mut round = messages.iter().flatten().next_back().unwrap().clone();

@@ -18,8 +18,8 @@ use tokio::runtime::Runtime;
 use super::answer::{Answer, ApiError};
 use super::options::{ClusterOptions, NatsCredentials};
 use super::protocol::{
-    Batch, EXPECTED_SEQUENCE, EXPECTED_STREAM, Envelope, LastOf, NO_MESSAGE, OneMessage, PurgeBelow, Purged, SEQUENCE,
-    STREAM_NOT_FOUND, StreamConfig, StreamInfo,
+    Batch, EXPECTED_SEQUENCE, EXPECTED_STREAM, Envelope, LastOf, NO_MESSAGE, NextOf, OneMessage, PurgeBelow, Purged,
+    SEQUENCE, STREAM_NOT_FOUND, StreamConfig, StreamInfo,
 };
 
 /// For a server to accept a connection.
@@ -100,10 +100,18 @@ impl Link {
 
     /// The last message, as the leader of the stream has it; none if it has none.
     pub(super) fn last(&self) -> Result<Option<Stored>, LinkError> {
-        let asked = self.ask::<OneMessage>("STREAM.MSG.GET", &LastOf { last_by_subj: &self.stream });
-        let message = match asked {
+        self.one(&LastOf { last_by_subj: &self.stream })
+    }
+
+    /// The first message from this one on, as the leader of the stream has it; none if it has none.
+    pub(super) fn next(&self, from: u64) -> Result<Option<Stored>, LinkError> {
+        self.one(&NextOf { seq: from, next_by_subj: &self.stream })
+    }
+
+    fn one(&self, which: &impl Serialize) -> Result<Option<Stored>, LinkError> {
+        let message = match self.ask::<OneMessage>("STREAM.MSG.GET", which) {
             Err(LinkError::Refused(error)) if error.err_code == NO_MESSAGE => return Ok(None),
-            asked => asked?.message,
+            answer => answer?.message,
         };
         let payload = STANDARD.decode(&message.data).map_err(|error| LinkError::Unreachable(error.to_string()))?;
         Ok(Some(Stored { sequence: message.seq, payload: payload.into() }))

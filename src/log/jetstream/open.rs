@@ -24,6 +24,7 @@ use super::marker::Marker;
 use super::options::{ClusterOptions, ROUND_BYTES};
 use super::protocol::{NO_REPLICAS, StreamConfig, StreamInfo};
 use super::retained::Retained;
+use super::sources::{Sources, is_whole};
 use super::state::State;
 
 /// For servers that are starting too, and elect a leader.
@@ -141,10 +142,11 @@ fn check(info: &StreamInfo, marker: Option<&Marker>) -> Result<(), OpenClusterEr
 fn take_over(link: &Link, reading: &mut Reading, options: &ClusterOptions) -> Result<(u64, u64), OpenRootError> {
     let by = format!("{}/{}", options.node, ulid::Ulid::generate());
     let begun = Instant::now();
+    let mut sources = Sources::new(link, options);
     for _ in 0..FENCE_TRIES {
         let info = patiently(begun, || link.info()?.ok_or_else(|| LinkError::Unreachable("it is gone".to_owned())))?;
         let end = info.state.last_seq;
-        reading.read_to(link, end)?;
+        reading.read_to(link, &mut sources, end)?;
         let epoch = reading.epoch + 1;
         let mut round = Round::new();
         round.push_fence(epoch, &by);
@@ -161,6 +163,10 @@ fn take_over(link: &Link, reading: &mut Reading, options: &ClusterOptions) -> Re
         std::thread::sleep(PAUSE / 50);
     }
     Err(OpenClusterError::Unreachable("another process keeps writing the journal of this node".to_owned()).into())
+}
+
+fn unreachable(error: LinkError) -> OpenClusterError {
+    OpenClusterError::Unreachable(error.to_string())
 }
 
 /// The messages of a stream, on their way into the logs.
@@ -205,26 +211,45 @@ impl Reading {
     }
 
     /// Takes in every message up to `end`, which there is.
-    fn read_to(&mut self, link: &Link, end: u64) -> Result<(), OpenRootError> {
+    fn read_to(&mut self, link: &Link, sources: &mut Sources<'_>, end: u64) -> Result<(), OpenRootError> {
         let mut heard = Instant::now();
         while self.next <= end {
             let found = match link.read(self.next) {
                 Ok(found) if !found.is_empty() => found,
-                // A member that is not up to date yet, or has just gone.
-                _ if heard.elapsed() < PATIENCE => {
-                    std::thread::sleep(PAUSE);
-                    continue;
-                }
-                Ok(_) => {
-                    self.miss(end)?;
-                    self.next = end + 1;
-                    break;
-                }
-                Err(error) => return Err(OpenClusterError::Unreachable(error.to_string()).into()),
+                // A member that is not up to date yet, or has damaged what comes next.
+                Ok(_) => sources.first(self.next).map_err(unreachable)?.into_iter().collect(),
+                Err(_) if heard.elapsed() < PATIENCE => Vec::new(),
+                Err(error) => return Err(unreachable(error).into()),
             };
-            heard = Instant::now();
+            if found.is_empty() && heard.elapsed() < PATIENCE {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            if found.first().is_none_or(|message| message.sequence > end) {
+                self.search(sources, end)?;
+            }
             for message in found.iter().filter(|message| message.sequence <= end) {
-                self.take(message)?;
+                self.search(sources, message.sequence - 1)?;
+                match is_whole(&message.payload) {
+                    true => self.take(message)?,
+                    false => self.search(sources, message.sequence)?,
+                }
+            }
+            heard = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Takes in what stands before `last` and was not read, or read damaged, from whoever has it.
+    fn search(&mut self, sources: &mut Sources<'_>, last: u64) -> Result<(), OpenRootError> {
+        while self.next <= last {
+            let found = sources.first(self.next).map_err(unreachable)?;
+            match found.filter(|message| message.sequence <= last) {
+                Some(message) => self.take(&message)?,
+                None => {
+                    self.miss(last)?;
+                    self.next = last + 1;
+                }
             }
         }
         Ok(())
@@ -238,9 +263,7 @@ impl Reading {
         let unreadable = |why| OpenClusterError::Unreadable { sequence, why };
         let (header, body) = payload.split_first_chunk().ok_or(unreadable("it is no round"))?;
         let epoch = RoundHeader::epoch_of(header).ok_or(unreadable("it is no round of a known format"))?;
-        let is_whole = RoundHeader::parse(*header, epoch)
-            .is_some_and(|header| header.body_size == body.len() as u64 && header.covers(body));
-        if !is_whole {
+        if !is_whole(payload) {
             return Err(unreadable("it is damaged").into());
         }
         let newer = unreadable("it has a record of a kind that a newer version has made");

@@ -152,6 +152,13 @@ pub(super) struct LastOf<'a> {
     pub(super) last_by_subj: &'a str,
 }
 
+/// What is asked for the first message from one on.
+#[derive(Serialize)]
+pub(super) struct NextOf<'a> {
+    pub(super) seq: u64,
+    pub(super) next_by_subj: &'a str,
+}
+
 #[derive(Deserialize)]
 pub(super) struct OneMessage {
     pub(super) message: StoredMessage,

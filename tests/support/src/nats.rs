@@ -106,6 +106,15 @@ impl Nats {
         }
     }
 
+    /// What `kill` does: the server ends in order, and trusts its disk at the next start.
+    pub fn stop(&mut self, server: usize) {
+        if let Some(mut child) = self.servers[server].take() {
+            // SAFETY: `kill` is one system call, on a child that is not waited for yet.
+            unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+            child.wait().unwrap();
+        }
+    }
+
     /// Those that are at work.
     pub fn alive(&self) -> Vec<usize> {
         (0..3).filter(|server| self.servers[*server].is_some()).collect()
@@ -119,9 +128,12 @@ impl Nats {
     }
 
     fn await_all(&self) {
-        wait_until("the servers have a leader", || {
-            (0..3).all(|server| self.ask_of(server, "$JS.API.INFO", &json!({})).is_some_and(|it| it["error"].is_null()))
-        });
+        wait_until("the servers have a leader", || (0..3).all(|server| self.answers(server)));
+    }
+
+    /// Whether this server takes part in the cluster.
+    pub fn answers(&self, server: usize) -> bool {
+        self.ask_of(server, "$JS.API.INFO", &json!({})).is_some_and(|it| it["error"].is_null())
     }
 
     /// Asks any server that is there, until there is an answer.
@@ -139,6 +151,21 @@ impl Nats {
 
     pub fn info(&self, stream: &str) -> Value {
         self.ask(&format!("$JS.API.STREAM.INFO.{stream}"), &json!({}))
+    }
+
+    /// Flips a bit of what a server, which is not at work, has stored: within the first place that has this text.
+    pub fn damage(&self, server: usize, stream: &str, text: &[u8]) {
+        assert!(self.servers[server].is_none(), "it is at work");
+        let folder = self.folder.join(format!("n{server}/jetstream/$G/streams/{stream}/msgs"));
+        let blocks = std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+        for block in blocks.filter(|path| path.extension().is_some_and(|name| name == "blk")) {
+            let mut bytes = std::fs::read(&block).unwrap();
+            if let Some(at) = bytes.windows(text.len()).position(|window| window == text) {
+                bytes[at] ^= 1;
+                return std::fs::write(block, bytes).unwrap();
+            }
+        }
+        panic!("no block of server {server} has it");
     }
 
     /// Who leads the stream, once somebody does.
