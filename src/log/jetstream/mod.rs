@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Decisions are in `answer`, `cut`, `retained` and `marker`, which know neither the network nor a clock; `link` is the
-//! connection; `sources` asks all servers for what one lacks; `journal` and `open` put them together. Files are in the order of their imports.
+//! connection; `sources` asks all servers for what one lacks; `journal` and `open` put them together. Files are in the
+//! order of their imports.
 
 mod options;
 mod answer;
