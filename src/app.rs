@@ -101,8 +101,8 @@ impl Application {
         Self::build_unless(settings, std::future::pending()).await
     }
 
-    /// As [`Application::build`]; ends with [`StartError::Stopped`] if it is asked to while it recovers, which takes as long
-    /// as a journal in a cluster does not answer.
+    /// As [`Application::build`]; ends with [`StartError::Stopped`] if it is asked to while it recovers with a journal in a
+    /// cluster, which takes as long as that does not answer. With one on the disk, which answers, recovery is finished.
     pub async fn build_unless(settings: Settings, stop: impl Future<Output = ()>) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         isolation::hide();
@@ -115,7 +115,7 @@ impl Application {
                 None
             }
             why = halted(&data.services) => Some(StartError::Halted(why)),
-            () = stop => Some(StartError::Stopped),
+            () = stop, if data.settings.cluster.is_some() => Some(StartError::Stopped),
         };
         if let Some(why) = stopped {
             return Err(abandon(data, why).await);
@@ -222,15 +222,12 @@ impl Application {
     }
 }
 
-/// Ends a start whose recovery was broken off. What that has begun goes on until the process ends, but for its children.
+/// Ends a start whose recovery was broken off, as a crash would, but for its children. Recovery goes on until the process
+/// ends, so that nothing is closed below it: with rows that cannot be read it would end work that only waits. Who starts next
+/// has the same children's mark, and may not have the data directory before these are gone.
 async fn abandon(data: DataDir, why: StartError) -> StartError {
-    let node = data.services.work.launcher.node().clone();
-    if matches!(why, StartError::Stopped) {
-        tracing::info!("stop asked for during the start");
-        data.registry.drain(Duration::ZERO).await;
-        data.close().await;
-    }
-    kill_marked(vec![node]).await;
+    tracing::info!(%why, "the start is broken off");
+    kill_marked(vec![data.services.work.launcher.node().clone()]).await;
     why
 }
 

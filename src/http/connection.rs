@@ -20,6 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::sync::watch;
 
+use super::revocable::WriteCutoff;
+
 /// What a connection's kernel buffer holds for a reader that does not read.
 const SEND_BUFFER: usize = 24 << 10;
 /// The same for a client that takes much and takes it: with the small one each side waits for the other's every move.
@@ -117,6 +119,8 @@ struct Shared {
     waiting: RefCell<Option<Waker>>,
     /// Whether the kernel's buffer is larger than it was.
     widened: Cell<bool>,
+    /// What ends the connection while the HTTP dispatcher waits for its client.
+    cutoff: WriteCutoff,
 }
 
 impl Connection {
@@ -133,6 +137,7 @@ impl Connection {
             flushed: Cell::new(false),
             waiting: RefCell::default(),
             widened: Cell::new(false),
+            cutoff: WriteCutoff::default(),
         })))
     }
 
@@ -154,6 +159,10 @@ impl Connection {
 }
 
 impl ConnectionHandle {
+    pub fn cutoff(&self) -> &WriteCutoff {
+        &self.0.cutoff
+    }
+
     /// Waits until the HTTP dispatcher has written what it has now. It must be in a position to go on meanwhile.
     pub fn begin_flush(&self) {
         self.0.flushed.set(false);
@@ -225,7 +234,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.with(Poll::Ready(Ok(bytes.len())), |stream| stream.poll_write(context, bytes))
+        let written = self.with(Poll::Ready(Ok(bytes.len())), |stream| stream.poll_write(context, bytes));
+        self.0.0.cutoff.bound(written, context)
     }
 
     /// Called when every byte has been accepted by the socket.

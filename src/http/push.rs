@@ -60,8 +60,11 @@ pub async fn hand_over(
         head.set_connection_type(ConnectionType::Close);
     }
     let revocation = response.response_mut().extensions_mut().remove::<Revocation>();
-    if let Some(Encrypted { cutoff }) = encrypted {
-        cutoff.set(revocation.clone());
+    let cutoff = encrypted.as_ref().map(|it| &it.cutoff).or(connection.as_ref().map(ConnectionHandle::cutoff));
+    if let Some(cutoff) = cutoff {
+        // One that goes on by itself is cut off there.
+        let stays = !(is_stream && connection.is_some());
+        cutoff.set(revocation.clone().filter(|_| stays));
     }
     Ok(response.map_body(|_, body| match (connection, revocation) {
         _ if is_head => BoxBody::new(BodyLess(body.size())),
