@@ -260,7 +260,6 @@ impl Push {
     /// Ready when the client is not let in any more.
     fn poll_revoked(&mut self, context: &mut Context<'_>) -> Poll<Revoked> {
         match &mut self.stream.cutoff {
-            Some(cutoff) if cutoff.check().is_err() => Poll::Ready(Revoked),
             Some(cutoff) => cutoff.poll(context),
             None => Poll::Pending,
         }

@@ -39,6 +39,9 @@ impl Cutoff {
 
     /// Pending until it is told; sees to it that this task is woken then.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Revoked> {
+        if let Err(revoked) = self.check() {
+            return Poll::Ready(revoked);
+        }
         if self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             return Poll::Pending;
         }
@@ -61,10 +64,7 @@ impl WriteCutoff {
     /// What a write has come to, or an error if it has to wait and nobody may wait for it any more.
     pub fn bound<T>(&self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         match &mut *self.0.borrow_mut() {
-            Some(cutoff) if written.is_pending() => match cutoff.check() {
-                Ok(()) => cutoff.poll(context).map(|revoked| Err(io::Error::other(revoked))),
-                Err(revoked) => Poll::Ready(Err(io::Error::other(revoked))),
-            },
+            Some(cutoff) if written.is_pending() => cutoff.poll(context).map(|revoked| Err(io::Error::other(revoked))),
             _ => written,
         }
     }
