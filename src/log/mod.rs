@@ -40,6 +40,7 @@ mod frames;
 mod compressed;
 mod segments;
 pub mod reader;
+mod at_rest;
 mod recovery;
 pub mod verify;
 mod shared;
@@ -49,6 +50,7 @@ mod retention;
 #[cfg(test)]
 mod sample;
 
+pub use at_rest::AtRest;
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};

@@ -25,6 +25,8 @@ use crate::domain::StreamKey;
 pub struct LogReader {
     form: Form,
     origin: Origin,
+    /// Of a log that has ended, where it is known already.
+    end: Option<Arc<Tail>>,
 }
 
 #[derive(Clone)]
@@ -81,7 +83,7 @@ impl LogReader {
 
     pub(super) fn open_plain(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
-        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE })
+        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None })
     }
 
     pub(super) fn open_compressed(
@@ -91,7 +93,7 @@ impl LogReader {
     ) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
         let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
-        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE })
+        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE, end: None })
     }
 
     /// All segments of a log, as one. They are never compressed.
@@ -111,7 +113,7 @@ impl LogReader {
         };
         let joined = Joined::new(disk, sealed, newest);
         let origin = Origin { first, newest: joined.newest_start() };
-        Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
+        Ok(Self { form: Form::Plain(Arc::new(joined)), origin, end: None })
     }
 
     /// Opens the log of this key by itself, even while it is being written. Blocks.
@@ -126,7 +128,7 @@ impl LogReader {
 
     #[cfg(test)]
     pub(super) fn of_file(file: Arc<dyn ReadAt>) -> Self {
-        Self { form: Form::Plain(file), origin: Origin::WHOLE }
+        Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None }
     }
 
     /// The lines, whatever form they are in.
@@ -151,12 +153,25 @@ impl LogReader {
         self.origin.newest
     }
 
+    /// The end of a log that nothing is appended to any more, so that it need not be looked for again.
+    pub(super) fn ending_with(self, end: Tail) -> Self {
+        Self { end: Some(Arc::new(end)), ..self }
+    }
+
+    /// The end, if it is known without looking.
+    pub fn known_tail(&self) -> Option<&Tail> {
+        self.end.as_deref()
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
         self.tail_within(u64::MAX)
     }
 
     /// As if there were at most so many bytes.
     pub fn tail_within(&self, limit: u64) -> io::Result<Tail> {
+        if let Some(end) = self.end.as_ref().filter(|end| end.bytes <= limit) {
+            return Ok(Tail::clone(end));
+        }
         let scan = if self.origin == Origin::WHOLE { scan_end } else { scan_segment };
         let end = scan(self.lines(), self.size()?.min(limit))?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);

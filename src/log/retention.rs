@@ -119,13 +119,6 @@ impl<J: Journal> Deletable<J> {
     }
 }
 
-impl<J: Journal> Shared<J> {
-    fn claim(&self, key: StreamKey) -> Option<Claim> {
-        let path = key.log_path();
-        self.streams.claim(path.to_str().expect("log paths are made of ids"))
-    }
-}
-
 /// The last event is the terminal one, and nothing stands behind it.
 fn has_ended(reader: &LogReader, key: StreamKey) -> io::Result<bool> {
     let tail = reader.tail()?;
@@ -446,6 +439,24 @@ mod tests {
         assert!(matches!(world.root.writer(world.sample.key, None), Err(OpenLogError::InUse)));
         drop(deletable);
         world.compress().unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_remembered_is_forgotten_when_it_is_compressed_or_deleted() {
+        let world = World::with(10);
+        let key = world.sample.key;
+        let found = || world.root.remembered(key).map(|log| log.reader.is_compressed());
+        assert_eq!(found(), None);
+        let opened = world.root.at_rest(key, None).unwrap();
+        assert!(opened.has_ended && found() == Some(false));
+        world.compress().unwrap();
+        assert_eq!(found(), None);
+        world.root.at_rest(key, None).unwrap();
+        assert_eq!(found(), Some(true));
+        let deletable = world.root.deletable(key).unwrap();
+        assert!(world.root.at_rest(key, None).is_ok() && found().is_none(), "it may be deleted at any moment");
+        deletable.delete().unwrap();
+        assert!(matches!(world.root.at_rest(key, None), Err(OpenReaderError::NotFound)));
     }
 
     #[test]

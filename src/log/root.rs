@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use super::at_rest::{AtRest, EndedLogs};
 use super::commit::Committer;
 use super::compressed::FrameCache;
 use super::counters::{Counters, LogDistributions, LogMetrics};
@@ -93,6 +94,7 @@ impl<J: Journal> LogRoot<J> {
             disk,
             data_dir: data_dir.to_owned(),
             frames: FrameCache::new(FRAME_CACHE),
+            ended: EndedLogs::default(),
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
@@ -107,9 +109,7 @@ impl<J: Journal> LogRoot<J> {
     ///
     /// With `limit`, what is beyond that many bytes is cut off first.
     pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter<J>, Recovered), OpenLogError> {
-        let path = key.log_path();
-        let path = path.to_str().expect("log paths are made of ids");
-        let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
+        let claim = self.shared.claim(key).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
         self.shared.refuse_compressed(&key)?;
         let file = self.shared.open_durably(&key)?;
@@ -188,6 +188,21 @@ impl<J: Journal> LogRoot<J> {
             true => LogReader::of_segments(self.shared.disk.clone(), &path),
             false => LogReader::from_disk(&*self.shared.disk, &path, &self.shared.frames),
         }
+    }
+
+    /// Opens a log that nothing appends to, and finds its end; with `limit`, as if there were at most so many bytes. Blocks.
+    pub fn at_rest(&self, key: StreamKey, limit: Option<u64>) -> Result<AtRest, OpenReaderError> {
+        let (now, is_at_rest) = (self.shared.ended.now(), self.shared.is_at_rest(key));
+        let log = AtRest::of(self.reader(key)?, key, limit).map_err(OpenReaderError::Io)?;
+        if limit.is_none() && is_at_rest {
+            self.shared.ended.remember(key, &log, now);
+        }
+        Ok(log)
+    }
+
+    /// A log that has ended, if it was opened not long ago.
+    pub fn remembered(&self, key: StreamKey) -> Option<Arc<AtRest>> {
+        self.shared.ended.find(key)
     }
 
     /// Whether anything can be appended.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
+use super::at_rest::EndedLogs;
 use super::commit::Request;
 use super::compressed::FrameCache;
 use super::counters::Counters;
@@ -30,6 +31,7 @@ pub struct Shared<J> {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) data_dir: PathBuf,
     pub(super) frames: Arc<FrameCache>,
+    pub(super) ended: EndedLogs,
     /// Directories shared by many streams that are known to be durable.
     pub(super) folders: Mutex<HashSet<PathBuf>>,
     pub(super) streams: Arc<Streams>,
@@ -37,6 +39,18 @@ pub struct Shared<J> {
 }
 
 impl<J: Journal> Shared<J> {
+    /// The right to change a log; none if it is taken.
+    pub(super) fn claim(&self, key: StreamKey) -> Option<Claim> {
+        let claim = self.streams.claim(&claimed_path(key))?;
+        self.ended.forget(key);
+        Some(claim)
+    }
+
+    /// Nobody may be changing the log, and it has not failed.
+    pub(super) fn is_at_rest(&self, key: StreamKey) -> bool {
+        self.streams.is_at_rest(&claimed_path(key))
+    }
+
     /// Batches of at least this size take the direct path; what does not fit into a round does in any case.
     pub(super) fn direct_bytes(&self) -> usize {
         self.options.direct_bytes.min((self.journal.round_limit() as usize / 2).saturating_sub(1024))
@@ -133,4 +147,8 @@ impl<J: Journal> Shared<J> {
         // A journal that has failed may have been removed meanwhile, and then there is nothing left to void.
         if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
     }
+}
+
+fn claimed_path(key: StreamKey) -> String {
+    key.log_path().into_os_string().into_string().expect("log paths are made of ids")
 }

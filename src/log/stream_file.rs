@@ -190,6 +190,11 @@ impl Streams {
         }
         Some(claim)
     }
+
+    /// Nobody may be changing the log, and it has not failed.
+    pub(super) fn is_at_rest(&self, path: &str) -> bool {
+        !lock(&self.claimed).contains(path) && !lock(&self.failed).contains_key(path)
+    }
 }
 
 /// The right to write a log; given back on drop.

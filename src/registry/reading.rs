@@ -9,8 +9,7 @@ use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
-use crate::event::codec;
-use crate::log::LogRoot;
+use crate::log::{AtRest, LogRoot};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, StreamMeters, Tail};
@@ -22,6 +21,10 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     }
     if let Some(entry) = core.find(key).await {
         return Ok(entry.stream.hub().clone());
+    }
+    // A log that has ended has not failed, and is forgotten before it is deleted: its row need not be asked.
+    if let Some(log) = core.services.log.remembered(key) {
+        return Ok(hub_of(&log, core.services.streams.of(key.kind())));
     }
     let facts = core.services.store.log_facts(key).await?;
     if facts.is_some_and(|facts| facts.state.is_expired()) {
@@ -55,12 +58,13 @@ fn open_sealed(
     limit: Option<u64>,
     meters: Arc<StreamMeters>,
 ) -> Result<Sealed, ReadError> {
-    let reader = log.reader(key)?;
-    let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
-    let last = end.last_line.as_deref().and_then(|line| codec::decode(line).ok());
-    let closed = last.is_some_and(|event| event.is_terminal(key));
-    let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }, meters);
-    Ok(Sealed { hub, last_line: end.last_line })
+    let log = log.at_rest(key, limit)?;
+    Ok(Sealed { hub: hub_of(&log, meters), last_line: log.tail.last_line })
+}
+
+fn hub_of(log: &AtRest, meters: Arc<StreamMeters>) -> Arc<Hub> {
+    let tail = Tail { sequence: log.tail.last_sequence, bytes: log.tail.bytes, closed: log.has_ended };
+    Hub::new(log.reader.clone(), tail, meters)
 }
 
 pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
