@@ -52,7 +52,7 @@ mod sample;
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-pub use jetstream::{ClusterOptions, NatsCredentials};
+pub use jetstream::{ClusterOptions, NatsCredentials, Stop};
 pub use journal::{Journal, JournalState};
 pub use lines::Chunk;
 pub use local_journal::LocalJournal;
