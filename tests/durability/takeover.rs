@@ -270,7 +270,8 @@ fn what_the_stream_had_before_the_logs_went_on_without_it_is_void() {
     let state = nats.info(&node.stream())["state"].clone();
     assert_eq!(state["messages"], 3, "the fence and what is behind it: {state}");
     drop(root);
-    let (root, report) = node.on_another_disk().open().unwrap();
+    let lost = node.on_another_disk();
+    let (root, report) = lost.open().unwrap();
     assert!(root.reader(key).is_err(), "a log without its beginning is not shown as if it were whole");
     assert_eq!((report.logs, root.reader(other).unwrap().tail().unwrap().last_sequence), (1, 1));
 }
