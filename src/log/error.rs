@@ -39,6 +39,25 @@ pub enum OpenClusterError {
          with what there is, remove journal/stream.json"
     )]
     Missing { from: u64, to: u64 },
+    /// Whose directory this was has moved.
+    #[error(
+        "another process has taken the journal of this node over (epoch {epoch}, {by}) from this data directory, which does \
+         not have what that one has written; to take it back when no other process of the node is at work, remove \
+         journal/stream.json"
+    )]
+    TakenOver { epoch: u64, by: String },
+    #[error(
+        "this data directory is a copy of one whose node was not stopped cleanly, and may be at work there; if it is not, \
+         and will not be, remove journal/stream.json"
+    )]
+    Copied,
+    /// Only a start of the service takes it that a disk was lost.
+    #[error(
+        "this data directory has never been at work with the journal that is in the cluster; start the service in it first"
+    )]
+    NeverBegun,
+    #[error("it was asked to stop")]
+    Stopped,
     #[error("message {sequence} cannot be read: {why}")]
     Unreadable { sequence: u64, why: &'static str },
     #[error(

@@ -54,7 +54,7 @@ pub use at_rest::AtRest;
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-pub use jetstream::{ClusterOptions, NatsCredentials};
+pub use jetstream::{ClusterOptions, NatsCredentials, Stop};
 pub use journal::{Journal, JournalState};
 pub use lines::Chunk;
 pub use local_journal::LocalJournal;

@@ -13,7 +13,7 @@ use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
 use super::error::{OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-use super::jetstream::ClusterOptions;
+use super::jetstream::{ClusterOptions, Stop};
 use super::journal::{Journal, JournalState, Opened};
 use super::node_journal::NodeJournal;
 use super::options::{Durability, LogOptions};
@@ -69,10 +69,22 @@ impl LogRoot {
         options: LogOptions,
         cluster: &ClusterOptions,
     ) -> Result<(Self, ReplayReport), OpenRootError> {
+        Self::open_in_cluster_unless(data_dir, disk, options, cluster, &Stop::default())
+    }
+
+    /// As [`LogRoot::open_in_cluster`]; ends with [`OpenClusterError::Stopped`] if it is asked to before the node is taken
+    /// over.
+    pub fn open_in_cluster_unless(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        cluster: &ClusterOptions,
+        stop: &Stop,
+    ) -> Result<(Self, ReplayReport), OpenRootError> {
         if options.durability != Durability::Fsync {
             return Err(OpenClusterError::Durability.into());
         }
-        let opened = NodeJournal::open_in_cluster(&disk, data_dir, cluster, options.segment_bytes)?;
+        let opened = NodeJournal::open_in_cluster(&disk, data_dir, cluster, options.segment_bytes, stop)?;
         Self::with_journal(data_dir, disk, options, opened)
     }
 }

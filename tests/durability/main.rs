@@ -7,6 +7,7 @@ mod real_disk;
 mod retention;
 mod segments;
 mod sim_disk;
+mod takeover;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

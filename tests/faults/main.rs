@@ -24,4 +24,5 @@ mod queue;
 mod replace;
 mod shutdown;
 mod support;
+mod takeover;
 mod tls;

@@ -77,7 +77,12 @@ impl Nats {
 
     /// For the setting `cluster_nats`.
     pub fn urls(&self) -> String {
-        self.ports[..3].iter().map(|port| format!("nats://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+        self.servers().join(",")
+    }
+
+    /// Their addresses, in their order.
+    pub fn servers(&self) -> Vec<String> {
+        self.ports[..3].iter().map(|port| format!("nats://127.0.0.1:{port}")).collect()
     }
 
     pub fn spawn(&mut self, server: usize) {
