@@ -48,9 +48,9 @@ struct State {
     logs: VecDeque<(StreamKey, Arc<AtRest>)>,
 }
 
-/// When a log was opened.
+/// Before anything was asked about a log that is about to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(u64);
+pub struct Moment(u64);
 
 impl EndedLogs {
     pub(super) fn find(&self, key: StreamKey) -> Option<Arc<AtRest>> {
@@ -62,7 +62,7 @@ impl EndedLogs {
         Some(log)
     }
 
-    /// To be asked before it is looked whether the log is at rest, and that before it is opened.
+    /// To be asked before anybody is asked about the log, and it is opened.
     pub(super) fn now(&self) -> Moment {
         Moment(lock(&self.0).forgotten)
     }

@@ -5,7 +5,7 @@
 //! it holds for the next start unless every file it speaks of could be synced.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -421,7 +421,11 @@ impl LocalAppender {
         *filled = end;
         if end - self.position <= SMALL_ROUND {
             let ahead = AHEAD.min(self.journal.segment_bytes.saturating_sub(end));
-            self.journal.segments[self.active].write_all_at(&vec![0; ahead as usize], end)?;
+            match self.journal.segments[self.active].write_all_at(&vec![0; ahead as usize], end) {
+                // Where allocated space is not kept for the file; what the round itself needs may be there.
+                Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {}
+                written => written?,
+            }
             *filled += ahead;
         }
         Ok(())

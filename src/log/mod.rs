@@ -50,7 +50,7 @@ mod retention;
 #[cfg(test)]
 mod sample;
 
-pub use at_rest::AtRest;
+pub use at_rest::{AtRest, Moment};
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};

@@ -447,16 +447,19 @@ mod tests {
         let key = world.sample.key;
         let found = || world.root.remembered(key).map(|log| log.reader.is_compressed());
         assert_eq!(found(), None);
-        let opened = world.root.at_rest(key, None).unwrap();
+        let opened = world.root.at_rest(key, None, world.root.now()).unwrap();
         assert!(opened.has_ended && found() == Some(false));
         world.compress().unwrap();
         assert_eq!(found(), None);
-        world.root.at_rest(key, None).unwrap();
+        world.root.at_rest(key, None, world.root.now()).unwrap();
         assert_eq!(found(), Some(true));
         let deletable = world.root.deletable(key).unwrap();
-        assert!(world.root.at_rest(key, None).is_ok() && found().is_none(), "it may be deleted at any moment");
+        assert!(
+            world.root.at_rest(key, None, world.root.now()).is_ok() && found().is_none(),
+            "it may be deleted at any moment"
+        );
         deletable.delete().unwrap();
-        assert!(matches!(world.root.at_rest(key, None), Err(OpenReaderError::NotFound)));
+        assert!(matches!(world.root.at_rest(key, None, world.root.now()), Err(OpenReaderError::NotFound)));
     }
 
     #[test]

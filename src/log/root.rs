@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::at_rest::{AtRest, EndedLogs};
+use super::at_rest::{AtRest, EndedLogs, Moment};
 use super::commit::Committer;
 use super::compressed::FrameCache;
 use super::counters::{Counters, LogDistributions, LogMetrics};
@@ -202,19 +202,25 @@ impl<J: Journal> LogRoot<J> {
         }
     }
 
-    /// Opens a log that nothing appends to, and finds its end; with `limit`, as if there were at most so many bytes. Blocks.
-    pub fn at_rest(&self, key: StreamKey, limit: Option<u64>) -> Result<AtRest, OpenReaderError> {
-        let (now, is_at_rest) = (self.shared.ended.now(), self.shared.is_at_rest(key));
+    /// For [`LogRoot::at_rest`]: a log that is claimed after this, even for a moment, is not remembered.
+    pub fn now(&self) -> Moment {
+        self.shared.ended.now()
+    }
+
+    /// Opens a log that nothing appends to, and finds its end; with `limit`, as if there were at most so many bytes. `since` is
+    /// from before its row was asked, which says that the log has neither failed nor been deleted. Blocks.
+    pub fn at_rest(&self, key: StreamKey, limit: Option<u64>, since: Moment) -> Result<AtRest, OpenReaderError> {
+        let is_at_rest = self.shared.is_at_rest(key);
         let log = AtRest::of(self.reader(key)?, key, limit).map_err(OpenReaderError::Io)?;
         if limit.is_none() && is_at_rest {
-            self.shared.ended.remember(key, &log, now);
+            self.shared.ended.remember(key, &log, since);
         }
         Ok(log)
     }
 
     /// A log that has ended, if it was opened not long ago.
     pub fn remembered(&self, key: StreamKey) -> Option<Arc<AtRest>> {
-        self.shared.ended.find(key)
+        self.shared.ended.find(key).filter(|_| self.shared.is_at_rest(key))
     }
 
     /// Whether anything can be appended.

@@ -46,7 +46,7 @@ impl<J: Journal> Shared<J> {
         Some(claim)
     }
 
-    /// Nobody may be changing the log, and it has not failed.
+    /// Nothing is on its way into the log, and it has not failed.
     pub(super) fn is_at_rest(&self, key: StreamKey) -> bool {
         self.streams.is_at_rest(&claimed_path(key))
     }

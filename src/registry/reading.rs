@@ -9,7 +9,7 @@ use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
-use crate::log::{AtRest, LogRoot};
+use crate::log::{AtRest, Moment};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, StreamMeters, Tail};
@@ -22,16 +22,17 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     if let Some(entry) = core.find(key).await {
         return Ok(entry.stream.hub().clone());
     }
-    // A log that has ended has not failed, and is forgotten before it is deleted: its row need not be asked.
+    // One that is remembered has not failed, and is forgotten before it is deleted: its row need not be asked.
     if let Some(log) = core.services.log.remembered(key) {
         return Ok(hub_of(&log, core.services.streams.of(key.kind())));
     }
+    let since = core.services.log.now();
     let facts = core.services.store.log_facts(key).await?;
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
     }
     let failed = facts.filter(|facts| facts.degraded);
-    let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes)).await?.hub;
+    let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes), since).await?.hub;
     if !hub.tail().closed {
         // Nothing appends to it: it has failed, or its work waits for the next start.
         hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
@@ -46,19 +47,11 @@ pub struct Sealed {
 }
 
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
-pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
-    let log = core.services.log.clone();
+/// `since` is from before its row was asked.
+pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>, since: Moment) -> Result<Sealed, ReadError> {
+    let root = core.services.log.clone();
     let meters = core.services.streams.of(key.kind());
-    blocking(move || Ok(open_sealed(&log, key, limit, meters))).await?
-}
-
-fn open_sealed(
-    log: &LogRoot,
-    key: StreamKey,
-    limit: Option<u64>,
-    meters: Arc<StreamMeters>,
-) -> Result<Sealed, ReadError> {
-    let log = log.at_rest(key, limit)?;
+    let log = blocking(move || Ok(root.at_rest(key, limit, since))).await??;
     Ok(Sealed { hub: hub_of(&log, meters), last_line: log.tail.last_line })
 }
 
