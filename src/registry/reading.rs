@@ -10,7 +10,7 @@ use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
 use crate::event::codec;
-use crate::log::LogRoot;
+use crate::log::{LogReader, LogRoot, Opening};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, StreamMeters, Tail};
@@ -44,18 +44,28 @@ pub struct Sealed {
 
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
 pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
-    let log = core.services.log.clone();
+    let reader = reader(core.services.log.clone(), key).await?;
     let meters = core.services.streams.of(key.kind());
-    blocking(move || Ok(open_sealed(&log, key, limit, meters))).await?
+    blocking(move || Ok(open_sealed(reader, key, limit, meters))).await?
+}
+
+/// One that is in the archive is waited for without a thread: a store that is stuck takes none from other readers.
+async fn reader(log: LogRoot, key: StreamKey) -> Result<LogReader, ReadError> {
+    match blocking(move || Ok(log.opening(key))).await?? {
+        Opening::Ready(reader) => Ok(reader),
+        Opening::Fetching(fetch) => {
+            let arrived = fetch.arrived().await;
+            Ok(blocking(move || Ok(arrived.open())).await??)
+        }
+    }
 }
 
 fn open_sealed(
-    log: &LogRoot,
+    reader: LogReader,
     key: StreamKey,
     limit: Option<u64>,
     meters: Arc<StreamMeters>,
 ) -> Result<Sealed, ReadError> {
-    let reader = log.reader(key)?;
     let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
     let last = end.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     let closed = last.is_some_and(|event| event.is_terminal(key));
