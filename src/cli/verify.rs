@@ -429,8 +429,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None).await.is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, None).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, None).await.unwrap().logs, 0);
     }
 
     #[tokio::test]
@@ -439,7 +439,7 @@ mod tests {
         let acme = fixture::workspace("acme");
         store.insert_workspace(&acme).await.unwrap();
         store.insert_workflow(acme.id, &fixture::workflow("plan"), at(1)).await.unwrap();
-        let violations = async || verify_data_dir(folder.path(), Some(&store)).await.unwrap().violations;
+        let violations = async || verify_data_dir(folder.path(), Some(&store), None).await.unwrap().violations;
         let started = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
         store.insert(&started, None).await.unwrap();
         assert_eq!(violations().await, [format!("{}: there is no log of it", started.id)]);

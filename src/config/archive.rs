@@ -51,9 +51,7 @@ impl ArchiveSettings {
         let cache_bytes = reader.required::<Size>("log_archive_cache")?.0;
         match store {
             Some(store) => Ok(Some(Self { store, after, cache_bytes })),
-            None if after.is_some() => {
-                Err(SettingsError::Alone { key: "log_archive_after", missing: "object_store" })
-            }
+            None if after.is_some() => Err(SettingsError::Alone { key: "log_archive_after", missing: "object_store" }),
             None => Ok(None),
         }
     }
@@ -172,7 +170,10 @@ mod tests {
         let archive = load(&[&BUCKET[..], &[("ADE_LOG_ARCHIVE_AFTER", "90d")]].concat()).unwrap().archive.unwrap();
         assert_eq!(archive.after, Some(Duration::from_secs(90 * 86_400)));
         let ObjectPlace::Bucket(bucket) = archive.store else { panic!("it is a bucket") };
-        assert_eq!((bucket.name.as_str(), bucket.prefix.as_str(), bucket.region.as_str()), ("logs-of-ade", "a/b", "us-east-1"));
+        assert_eq!(
+            (bucket.name.as_str(), bucket.prefix.as_str(), bucket.region.as_str()),
+            ("logs-of-ade", "a/b", "us-east-1")
+        );
         for (count, missing) in [(1, "object_store_key_id"), (2, "object_store_secret")] {
             let error = load(&BUCKET[..count]).unwrap_err().to_string();
             assert!(error.contains(&format!("object_store is set and {missing} is not")), "{error}");
@@ -181,8 +182,21 @@ mod tests {
 
     #[test]
     fn what_is_no_address_of_a_store_is_refused() {
-        for wrong in ["logs", "s3://", "s3://a", "s3://Logs", "s3://logs/../x", "s3://logs//x", "s3://k:s@logs", "file://x", "gs://logs"] {
-            assert!(load(&[("ADE_OBJECT_STORE", wrong)]).unwrap_err().to_string().contains("ADE_OBJECT_STORE"), "{wrong}");
+        for wrong in [
+            "logs",
+            "s3://",
+            "s3://a",
+            "s3://Logs",
+            "s3://logs/../x",
+            "s3://logs//x",
+            "s3://k:s@logs",
+            "file://x",
+            "gs://logs",
+        ] {
+            assert!(
+                load(&[("ADE_OBJECT_STORE", wrong)]).unwrap_err().to_string().contains("ADE_OBJECT_STORE"),
+                "{wrong}"
+            );
         }
     }
 

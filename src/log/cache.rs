@@ -188,7 +188,7 @@ mod tests {
     fn what_was_used_longest_ago_makes_room() {
         let disk = MemoryDisk::default();
         let cache = open(&disk, 100);
-        ["a", "b", "c"].map(|name| keep(&cache, name, 30));
+        ["a", "b", "c"].iter().for_each(|name| keep(&cache, name, 30));
         assert!(matches!(cache.find("a"), Found::Checked(_)));
         keep(&cache, "d", 30);
         assert_eq!(names(&disk), ["a.zst", "c.zst", "d.zst"]);
@@ -204,7 +204,7 @@ mod tests {
     fn a_start_removes_what_was_not_whole_and_trusts_nothing() {
         let disk = MemoryDisk::default();
         let cache = open(&disk, 100);
-        ["a", "b"].map(|name| keep(&cache, name, 30));
+        ["a", "b"].iter().for_each(|name| keep(&cache, name, 30));
         cache.begin("c").unwrap();
         drop(cache);
         let cache = open(&disk, 50);

@@ -15,9 +15,9 @@ use super::compressed::{CompressedFile, FrameCache};
 use super::disk::{COMPRESSED, Disk, DiskFile, Mode, ReadAt, RealDisk, compressed_path};
 use super::error::OpenReaderError;
 use super::lines::{Chunk, fill, read_lines};
+use super::pointer::{Pointer, pointer_path};
 use super::scan::{scan_end, scan_segment};
 use super::seek;
-use super::pointer::{Pointer, pointer_path};
 use super::segments::{self, Joined, first_sequence, has_segments};
 use crate::domain::StreamKey;
 

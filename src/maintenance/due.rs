@@ -96,7 +96,11 @@ mod tests {
         let deleted = Policy { retention: Some(30 * DAY), ..kept };
         let archived = Policy { archive_after: Some(20 * DAY), ..deleted };
         let at_once = Policy { compress_after: Duration::ZERO, retention: Some(Duration::ZERO), ..kept };
-        let never = Policy { compress_after: Duration::MAX, archive_after: Some(Duration::MAX), retention: Some(Duration::MAX) };
+        let never = Policy {
+            compress_after: Duration::MAX,
+            archive_after: Some(Duration::MAX),
+            retention: Some(Duration::MAX),
+        };
         for (state, policy, today, expected) in [
             (Plain, kept, 6, Nothing),
             (Plain, kept, 7, Nothing),

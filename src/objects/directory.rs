@@ -121,7 +121,16 @@ mod tests {
 
     fn get(store: &Directory, name: &str) -> Result<Vec<u8>, ObjectError> {
         let mut content = Vec::new();
-        store.get(name, &mut |bytes| { content.extend_from_slice(bytes); Ok(()) }, GO_ON).map(|()| content)
+        store
+            .get(
+                name,
+                &mut |bytes| {
+                    content.extend_from_slice(bytes);
+                    Ok(())
+                },
+                GO_ON,
+            )
+            .map(|()| content)
     }
 
     #[test]
@@ -133,7 +142,10 @@ mod tests {
         let large = vec![7; PART as usize + 5];
         for content in [&b"one"[..], b"", &large] {
             put(&store, "a/b/c", content, GO_ON).unwrap();
-            assert_eq!((get(&store, "a/b/c").unwrap(), store.size("a/b/c", GO_ON).unwrap()), (content.to_vec(), content.len() as u64));
+            assert_eq!(
+                (get(&store, "a/b/c").unwrap(), store.size("a/b/c", GO_ON).unwrap()),
+                (content.to_vec(), content.len() as u64)
+            );
         }
         assert!(matches!(put(&store, "a/b/c", b"two", &|| true), Err(ObjectError::Stopped)));
         assert_eq!(get(&store, "a/b/c").unwrap(), large, "what is cut short replaces nothing");

@@ -91,10 +91,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = HttpError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         let answer = self.get_mut().0.get_mut().unwrap_or_else(PoisonError::into_inner);
         let framed = |chunk: Result<Bytes, String>| {
             chunk.map(Frame::data).map_err(|why| failed(HttpErrorKind::Interrupted, why))
