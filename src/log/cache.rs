@@ -56,9 +56,13 @@ impl Cache {
         disk.create_dir(&folder)?;
         let cache = Self { disk, folder, limit, entries: Mutex::default() };
         for file in cache.disk.list(&cache.folder)? {
-            match file.strip_suffix(WHOLE) {
-                Some(name) => cache.take_over(name)?,
-                None => cache.disk.remove(&cache.folder.join(&file))?,
+            let taken = match file.strip_suffix(WHOLE) {
+                Some(name) => cache.take_over(name),
+                None => cache.disk.remove(&cache.folder.join(&file)),
+            };
+            if let Err(error) = taken {
+                // Nothing here is needed: what is no file of this cache is left alone.
+                tracing::warn!(%file, %error, "something in the cache of the archive is passed over");
             }
         }
         cache.make_room(0);

@@ -131,6 +131,9 @@ impl Fetcher {
         lock(&self.shared.local).take();
         lock(&self.shared.remote).take();
         std::mem::take(&mut *lock(&self.threads)).into_iter().for_each(|thread| drop(thread.join()));
+        // Those whose turn has not come.
+        let waiting = std::mem::take(&mut *lock(&self.shared.waiting));
+        waiting.into_values().flatten().for_each(|waiter| waiter(Err(stopping())));
     }
 }
 
