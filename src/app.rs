@@ -26,7 +26,7 @@ use key_files::{ADMIN_KEY, LOCAL_KEY};
 pub use key_files::{FirstKeyError, key_in};
 pub use lock::{Owner, read_owner};
 pub use models::models;
-pub use objects::object_store;
+pub use objects::open_objects;
 pub use start_error::StartError;
 
 use crate::access::handle::SessionLimits;

@@ -136,6 +136,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "files",
             "sse",
             "backoff",
+            "blocking",
         ],
     ),
     ("main", &["isolation", "worker", "cli"]),

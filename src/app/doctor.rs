@@ -50,7 +50,7 @@ pub async fn examine(settings: Settings, file: &Path) -> Vec<Finding> {
         findings.push(Finding::of(name, directory(path.clone(), settings.storage.disk_min_free).await));
     }
     findings.push(Finding::of("database", database(&settings).await));
-    findings.push(object_store(&settings).await);
+    findings.push(archive(&settings).await);
     findings.extend(isolation(&work, &settings, file).await);
     findings
 }
@@ -95,9 +95,9 @@ async fn database(settings: &Settings) -> Result<String, String> {
 }
 
 /// Whether it answers at all: what is asked for is not there.
-async fn object_store(settings: &Settings) -> Finding {
+async fn archive(settings: &Settings) -> Finding {
     let (name, asked) = ("object store", "ade-doctor");
-    let store = match objects::object_store(settings) {
+    let store = match objects::open_objects(settings) {
         Ok(Some(store)) => store,
         Ok(None) => {
             let detail = "ADE_OBJECT_STORE is unset: logs stay in the data directory".to_owned();

@@ -11,13 +11,13 @@ use crate::objects::{self, Bucket, ObjectStore, OpenBucketError, Place};
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// The store, whether or not it answers.
-pub fn object_store(settings: &Settings) -> Result<Option<Arc<dyn ObjectStore>>, OpenBucketError> {
+pub fn open_objects(settings: &Settings) -> Result<Option<Arc<dyn ObjectStore>>, OpenBucketError> {
     settings.archive.as_ref().map(|archive| objects::open(&place(archive))).transpose()
 }
 
 pub(super) fn archive(settings: &Settings) -> Result<Option<ArchiveOptions>, OpenBucketError> {
     let Some(cache_bytes) = settings.archive.as_ref().map(|archive| archive.cache_bytes) else { return Ok(None) };
-    Ok(object_store(settings)?.map(|store| ArchiveOptions { store, cache_bytes, pause: PAUSE }))
+    Ok(open_objects(settings)?.map(|store| ArchiveOptions { store, cache_bytes, pause: PAUSE }))
 }
 
 fn place(settings: &ArchiveSettings) -> Place {

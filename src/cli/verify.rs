@@ -21,7 +21,7 @@ use crate::event::codec;
 use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
-use crate::log::{LogReader, ObjectCheck, OpenReaderError, Pointer};
+use crate::log::{LogReader, OpenReaderError, Pointer};
 use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 
 #[derive(Debug, Args)]
@@ -53,11 +53,13 @@ pub struct Report {
     /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
+    /// Archived logs whose objects were not asked for.
+    unasked: u64,
 }
 
 pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
-    let objects = app::object_store(settings).map_err(CommandError::failed)?;
+    let objects = app::open_objects(settings).map_err(CommandError::failed)?;
     let objects = objects.map(|store| Objects { store, whole: arguments.archived });
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
@@ -99,7 +101,7 @@ pub async fn verify_data_dir(
     if store.is_none() {
         report.notes.push("no database that this program can read: rows are not checked".to_owned());
     }
-    let (mut seen, mut not_asked_for) = (HashSet::new(), 0);
+    let mut seen = HashSet::new();
     for key in keys(data_dir).map_err(|source| VerifyError::Read { path: data_dir.to_owned(), source })? {
         // The row first: while a service is running, its log may be ahead of it, never behind.
         let row = match store {
@@ -114,12 +116,7 @@ pub async fn verify_data_dir(
             Err(OpenReaderError::Archived(pointer)) => {
                 seen.insert(key);
                 report.check_archived(key, &pointer, row.as_ref(), store.is_some());
-                not_asked_for += u64::from(objects.is_none());
-                if let Some(objects) = objects {
-                    let fault = objects.fault(&pointer).await;
-                    let fault = fault.map_err(|source| VerifyError::Archive { key, source })?;
-                    report.object(key, fault, store).await?;
-                }
+                report.look_for_object(key, &pointer, objects, store).await?;
                 continue;
             }
             Err(error @ (OpenReaderError::ArchiveUnavailable(_) | OpenReaderError::ArchiveDamaged(_))) => {
@@ -132,9 +129,8 @@ pub async fn verify_data_dir(
             checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
     }
-    if not_asked_for > 0 {
-        let note = format!("{not_asked_for} archived logs: their objects were not asked for");
-        report.notes.push(note);
+    if report.unasked > 0 {
+        report.notes.push(format!("{} archived logs: their objects were not asked for", report.unasked));
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
@@ -285,14 +281,20 @@ impl Report {
         }
     }
 
-    /// Retention may have deleted it since its row was looked at.
-    async fn object(
+    async fn look_for_object(
         &mut self,
         key: StreamKey,
-        fault: Option<ObjectCheck>,
+        pointer: &Pointer,
+        objects: Option<&Objects>,
         store: Option<&Store>,
     ) -> Result<(), VerifyError> {
+        let Some(objects) = objects else {
+            self.unasked += 1;
+            return Ok(());
+        };
+        let fault = objects.fault(pointer).await.map_err(|source| VerifyError::Archive { key, source })?;
         let Some(fault) = fault else { return Ok(()) };
+        // Retention may have deleted it since its row was looked at.
         let now = match store {
             Some(store) => row(store, key).await?,
             None => None,

@@ -184,12 +184,10 @@ impl Shared {
                 self.cache.approve(&job.name);
                 Some(Ok(file))
             }
-            Found::Unchecked(_) => {
-                self.cache.remove(&job.name);
-                self.queue(&self.remote, job);
-                None
-            }
-            Found::Nothing => {
+            found => {
+                if matches!(found, Found::Unchecked(_)) {
+                    self.cache.remove(&job.name);
+                }
                 self.queue(&self.remote, job);
                 None
             }
@@ -213,9 +211,16 @@ impl Shared {
     }
 
     fn download(&self, job: &Job) -> Fetched {
-        let disk = |error: io::Error| FetchError::Unavailable(format!("the cache of the archive: {error}"));
-        let file = self.cache.begin(&job.name).map_err(disk)?;
-        let (mut hasher, mut size, bytes) = (Sha256::new(), 0, job.pointer.object_bytes);
+        let file = self.cache.begin(&job.name).map_err(of_cache)?;
+        if self.receive(&job.pointer, &*file)? != job.pointer.sha256 {
+            return Err(FetchError::Damaged(format!("object {} is not what was archived", job.pointer.object)));
+        }
+        self.cache.keep(&job.name, &*file).map_err(of_cache)
+    }
+
+    /// Fills a file, and gives the checksum of what has come; more than there should be is not taken.
+    fn receive(&self, pointer: &Pointer, file: &dyn DiskFile) -> Result<String, FetchError> {
+        let (mut hasher, mut size, bytes) = (Sha256::new(), 0, pointer.object_bytes);
         let mut write = |piece: &[u8]| {
             let at = size;
             size += piece.len() as u64;
@@ -227,18 +232,18 @@ impl Shared {
         };
         let deadline = Instant::now() + AT_LEAST + Duration::from_secs(bytes / SLOWEST);
         let stop = || self.stopping.load(Ordering::Relaxed) || Instant::now() > deadline;
-        match self.source.get(&job.pointer.object, &mut write, &stop) {
-            Ok(()) => {}
-            Err(ObjectError::Local(error)) if error.kind() == io::ErrorKind::FileTooLarge => {}
-            Err(ObjectError::Local(error)) => return Err(disk(error)),
-            Err(ObjectError::NotFound) => {
-                return Err(FetchError::Damaged(format!("object {} is gone", job.pointer.object)));
+        match self.source.get(&pointer.object, &mut write, &stop) {
+            Ok(()) => Ok(hex(hasher)),
+            Err(ObjectError::NotFound) => Err(FetchError::Damaged(format!("object {} is gone", pointer.object))),
+            Err(ObjectError::Local(_)) if size > bytes => {
+                Err(FetchError::Damaged(format!("object {} is larger than what was archived", pointer.object)))
             }
-            Err(error) => return Err(FetchError::Unavailable(error.to_string())),
+            Err(ObjectError::Local(error)) => Err(of_cache(error)),
+            Err(error) => Err(FetchError::Unavailable(error.to_string())),
         }
-        if size != bytes || hex(hasher) != job.pointer.sha256 {
-            return Err(FetchError::Damaged(format!("object {} is not what was archived", job.pointer.object)));
-        }
-        self.cache.keep(&job.name, &*file).map_err(disk)
     }
+}
+
+fn of_cache(error: io::Error) -> FetchError {
+    FetchError::Unavailable(format!("the cache of the archive: {error}"))
 }

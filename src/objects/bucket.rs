@@ -13,7 +13,7 @@ use object_store::{BackoffConfig, MultipartUpload, ObjectStoreExt as _, PutPaylo
 use secrecy::ExposeSecret as _;
 use tokio::runtime::{Builder, Runtime};
 
-use super::Bucket;
+use super::place::Bucket;
 use super::store::{Content, ObjectError, ObjectStore, PART, Stop, part_bytes};
 use super::transport::Transport;
 use crate::outbound::CertificatesError;

@@ -5,42 +5,18 @@
 //! is called on threads that may; a client of S3 has threads of its own beside them.
 
 mod store;
+mod place;
 mod directory;
 mod transport;
 mod bucket;
 pub mod memory;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use secrecy::SecretString;
 
 pub use bucket::OpenBucketError;
 pub use directory::Directory;
+pub use place::{Bucket, Place};
 pub use store::{Content, ObjectError, ObjectStore, Stop};
-
-/// Where objects are.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// A directory that exists, such as a share.
-    Directory(PathBuf),
-    Bucket(Bucket),
-}
-
-/// A bucket of S3, or of what speaks its protocol.
-#[derive(Debug, Clone)]
-pub struct Bucket {
-    pub name: String,
-    /// What the names of objects begin with; may be empty.
-    pub prefix: String,
-    /// None: Amazon's own of the region.
-    pub endpoint: Option<String>,
-    pub region: String,
-    pub key_id: SecretString,
-    pub secret: SecretString,
-    /// Certificates that are trusted besides the public ones.
-    pub ca_file: Option<PathBuf>,
-}
 
 /// A store, whether or not it answers at the moment. A bucket's has a thread from now on.
 pub fn open(place: &Place) -> Result<Arc<dyn ObjectStore>, OpenBucketError> {

@@ -1,7 +1,6 @@
 //! Requests of the S3 client, sent the one way that the service sends requests: `outbound`.
 //!
-//! Invariant: a head that does not come within [`HEAD`], is given up; bodies have bounds of whoever reads them.
-//! are given up.
+//! Invariant: a head that does not come within [`HEAD`] is given up; of a body, whoever reads it bounds the time.
 
 use std::future::{Future, poll_fn};
 use std::io;
