@@ -49,7 +49,7 @@ type Waiter = Box<dyn FnOnce(Fetched) + Send>;
 #[derive(Clone)]
 struct Job {
     name: String,
-    pointer: Pointer,
+    pointer: Box<Pointer>,
 }
 
 pub(super) struct Fetcher {
@@ -109,7 +109,7 @@ impl Fetcher {
 
     /// `waiter` is told once the object is there, or why it is not; by another thread, or at once.
     pub(super) fn bring(&self, key: StreamKey, pointer: Pointer, waiter: impl FnOnce(Fetched) + Send + 'static) {
-        let job = Job { name: pointer.cache_name(key), pointer };
+        let job = Job { name: pointer.cache_name(key), pointer: Box::new(pointer) };
         let mut waiting = lock(&self.shared.waiting);
         match waiting.get_mut(&job.name) {
             Some(others) if others.len() >= MOST_WAITING => {

