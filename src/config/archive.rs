@@ -140,6 +140,8 @@ impl SettingValue for Region {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::{Settings, Sources};
     use super::*;
 
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_store_is_a_directory_or_a_bucket_with_its_key() {
         let archive = load(&[("ADE_OBJECT_STORE", "file:///mnt/logs")]).unwrap().archive.unwrap();
-        assert!(matches!(archive.store, ObjectPlace::Directory(path) if path == "/mnt/logs"));
+        assert!(matches!(archive.store, ObjectPlace::Directory(path) if path.as_path() == Path::new("/mnt/logs")));
         assert_eq!((archive.after, archive.cache_bytes), (None, 1 << 30));
         let archive = load(&[&BUCKET[..], &[("ADE_LOG_ARCHIVE_AFTER", "90d")]].concat()).unwrap().archive.unwrap();
         assert_eq!(archive.after, Some(Duration::from_secs(90 * 86_400)));

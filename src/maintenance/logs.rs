@@ -206,16 +206,24 @@ async fn discard_calls(round: &Round, key: StreamKey) -> Result<(), StepError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::work::Work as _;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use serde_json::json;
 
-    use super::super::handle::tests::service;
+    use super::super::handle::tests::{service, service_with};
+    use super::super::round::Service;
     use super::super::run_once;
-    use crate::domain::EventId;
     use crate::domain::execution::{Execution, ExecutionState};
+    use crate::domain::feed::FeedOrigin;
     use crate::domain::status::{ExecutionStatus, LogState};
+    use crate::domain::work::Work as _;
+    use crate::domain::{EventId, StreamKey};
     use crate::event::codec::{Identity, Stamp, encode};
     use crate::event::{Draft, Source};
+    use crate::log::ArchiveOptions;
+    use crate::objects::Directory;
     use crate::store::fixture::{at, execution, workflow, workspace};
 
     fn log_of(execution: &Execution) -> Vec<u8> {
@@ -228,10 +236,8 @@ mod tests {
         log
     }
 
-    #[actix::test]
-    async fn logs_of_executions_age_as_all_others_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let service = service(folder.path()).await;
+    /// An execution that ended long ago, and its log.
+    async fn ended(service: &Service, folder: &Path) -> StreamKey {
         let (services, store) = (&service.services, &service.services.store);
         std::fs::create_dir_all(&services.work.venvs_dir).unwrap();
         let acme = workspace("acme");
@@ -241,10 +247,45 @@ mod tests {
         let state = ExecutionState { status, completed_at, ..ExecutionState::default() };
         let ended = Execution { node_id: services.node_id, state, ..execution(acme.id, "plan") };
         store.insert(&ended, None).await.unwrap();
-        let (key, log) = (ended.stream_key(), &services.log);
-        let path = folder.path().join(key.log_path());
+        let path = folder.join(ended.stream_key().log_path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, log_of(&ended)).unwrap();
+        ended.stream_key()
+    }
+
+    #[actix::test]
+    async fn a_log_of_which_a_feed_owes_something_is_not_archived() {
+        let [folder, objects] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let settings = [
+            ("ADE_LOG_ARCHIVE_AFTER", "1d".to_owned()),
+            ("ADE_OBJECT_STORE", format!("file://{}", objects.path().display())),
+        ];
+        let service = service_with(folder.path(), &settings).await;
+        let (store, log) = (&service.services.store, &service.services.log);
+        let archive = Directory::new(objects.path().to_owned());
+        let options = ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, pause: Duration::ZERO };
+        log.attach_archive(options).unwrap();
+        let key = ended(&service, folder.path()).await;
+        store.insert_feed_origin(&FeedOrigin { key, node_id: service.services.node_id, after: 0 }).await.unwrap();
+        let state_after_a_round = async || {
+            let report = run_once(service.clone()).await;
+            assert!(report.succeeded(), "{report:?}");
+            store.log_facts(key).await.unwrap().unwrap().state
+        };
+        for _ in 0..2 {
+            assert_eq!(state_after_a_round().await, LogState::Compressed);
+        }
+        service.services.feeds.strike_off(key).await.unwrap();
+        assert_eq!(state_after_a_round().await, LogState::Archived);
+        assert!(std::fs::read_dir(objects.path()).unwrap().count() == 1 && log.reader(key).is_ok());
+    }
+
+    #[actix::test]
+    async fn logs_of_executions_age_as_all_others_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = service(folder.path()).await;
+        let (store, log) = (&service.services.store, &service.services.log);
+        let key = ended(&service, folder.path()).await;
         let calls = folder.path().join(key.directory()).join("calls");
         std::fs::create_dir(&calls).unwrap();
         std::fs::write(calls.join("call_1.json"), "what was said").unwrap();
