@@ -4,6 +4,7 @@ mod lock;
 mod isolation;
 mod key_files;
 mod models;
+mod objects;
 mod start_error;
 mod data_dir;
 mod sign_in;
@@ -25,6 +26,7 @@ use key_files::{ADMIN_KEY, LOCAL_KEY};
 pub use key_files::{FirstKeyError, key_in};
 pub use lock::{Owner, read_owner};
 pub use models::models;
+pub use objects::open_objects;
 pub use start_error::StartError;
 
 use crate::access::handle::SessionLimits;

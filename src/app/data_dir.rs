@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use super::lock::{self, LockError, Owner};
 use super::models::models;
+use super::objects::archive;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
+use crate::blocking::blocking;
 use crate::config::{ClusterSettings, ClusterSignIn, Durability, Settings};
 use crate::domain::id::NodeId;
 use crate::files::Dir;
@@ -62,6 +64,7 @@ impl DataDir {
         let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
         let log = open_log(&settings, node_id, purpose).await?;
+        attach_archive(&settings, &log).await?;
         let services = Services::new(settings.clone(), store, log, node_id, models);
         let registry = RegistryHandle::start(services.clone());
         Ok(Self { registry, services, settings, owner, lock })
@@ -171,6 +174,14 @@ async fn open_log(settings: &Settings, node_id: NodeId, purpose: Purpose) -> Res
     };
     tracing::info!(?replayed, "journal replayed");
     Ok(root)
+}
+
+/// Nothing of it exists without the setting.
+async fn attach_archive(settings: &Settings, log: &LogRoot) -> Result<(), StartError> {
+    let Some(archive) = archive(settings)? else { return Ok(()) };
+    let unusable = |source| StartError::DataDir { path: settings.storage.data_dir.clone(), source };
+    let log = log.clone();
+    blocking(move || log.attach_archive(archive)).await.map_err(unusable)
 }
 
 fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {

@@ -62,7 +62,7 @@ impl EndedLogs {
         Some(log)
     }
 
-    /// To be asked before anybody is asked about the log, and it is opened.
+    /// To be noted before the log is found at rest, and that before anybody is asked about it, and it is opened.
     pub(super) fn now(&self) -> Moment {
         Moment(lock(&self.0).forgotten)
     }

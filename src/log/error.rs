@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::pointer::{Pointer, PointerError};
 use crate::files::is_absent;
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,9 @@ pub enum OpenLogError {
     /// It has ended, and nothing is ever appended to it.
     #[error("the log is compressed")]
     Compressed,
+    /// As above, and its lines are in the object store.
+    #[error("the log is archived")]
+    Archived,
     #[error("cannot open the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -89,6 +93,14 @@ pub enum OpenLogError {
 pub enum OpenReaderError {
     #[error("log not found")]
     NotFound,
+    /// It is in the object store, and who reads without a log root does not ask that.
+    #[error("the log is in the archive, as {}", .0.object)]
+    Archived(Box<Pointer>),
+    #[error("the archive does not give the log: {0}")]
+    ArchiveUnavailable(String),
+    /// What it gives is not what was put there, or it has lost it.
+    #[error("the archive does not have the log any more: {0}")]
+    ArchiveDamaged(String),
     #[error("cannot open the log: {0}")]
     Io(#[source] io::Error),
 }
@@ -96,6 +108,15 @@ pub enum OpenReaderError {
 impl OpenReaderError {
     pub(super) fn from_io(error: io::Error) -> Self {
         if is_absent(&error) { Self::NotFound } else { Self::Io(error) }
+    }
+}
+
+impl From<PointerError> for OpenReaderError {
+    fn from(error: PointerError) -> Self {
+        match error {
+            PointerError::Io(error) => Self::Io(error),
+            PointerError::Damaged(why) => Self::ArchiveDamaged(why),
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use memchr::memrchr;
 
 use super::compressed::{CompressedFile, FrameCache};
-use super::disk::{COMPRESSED, Disk, Mode, ReadAt, RealDisk, compressed_path};
+use super::disk::{COMPRESSED, Disk, DiskFile, Mode, ReadAt, RealDisk, compressed_path};
 use super::error::OpenReaderError;
 use super::lines::{Chunk, fill, read_lines};
+use super::pointer::{Pointer, pointer_path};
 use super::scan::{scan_end, scan_segment};
 use super::seek;
 use super::segments::{self, Joined, first_sequence, has_segments};
@@ -70,7 +71,13 @@ impl LogReader {
         if path.extension().is_some_and(|extension| extension == COMPRESSED) {
             return Self::open_compressed(&RealDisk::default(), path, &cache);
         }
-        Self::from_disk(&RealDisk::default(), path, &cache)
+        match Self::from_disk(&RealDisk::default(), path, &cache) {
+            Err(OpenReaderError::NotFound) if RealDisk::default().open(&pointer_path(path), Mode::Read).is_ok() => {
+                let why = "its lines are in the object store; a service that has it gives them".to_owned();
+                Err(OpenReaderError::ArchiveUnavailable(why))
+            }
+            opened => opened,
+        }
     }
 
     /// For a moment of compressing both forms exist. Then the plain one counts: it is removed last.
@@ -92,6 +99,15 @@ impl LogReader {
         cache: &Arc<FrameCache>,
     ) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
+        Self::of_compressed(file, path, cache)
+    }
+
+    /// `path` names the log among the frames that are kept.
+    pub(super) fn of_compressed(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        cache: &Arc<FrameCache>,
+    ) -> Result<Self, OpenReaderError> {
         let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
         Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE, end: None })
     }
@@ -118,11 +134,28 @@ impl LogReader {
 
     /// Opens the log of this key by itself, even while it is being written. Blocks.
     pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::within(data_dir));
+        Self::on(&disk, data_dir, key, &FrameCache::new(CACHE))
+    }
+
+    /// In this order: who archives a log writes the pointer before the compressed form goes, as that is written before
+    /// the plain one goes.
+    pub(super) fn on(
+        disk: &Arc<dyn Disk>,
+        data_dir: &Path,
+        key: StreamKey,
+        cache: &Arc<FrameCache>,
+    ) -> Result<Self, OpenReaderError> {
         let path = data_dir.join(key.log_path());
-        let disk = RealDisk::within(data_dir);
-        match has_segments(key) {
-            true => Self::of_segments(Arc::new(disk), &path),
-            false => Self::from_disk(&disk, &path, &FrameCache::new(CACHE)),
+        if has_segments(key) {
+            return Self::of_segments(disk.clone(), &path);
+        }
+        match Self::from_disk(&**disk, &path, cache) {
+            Err(OpenReaderError::NotFound) => match Pointer::read(&**disk, &pointer_path(&path), key)? {
+                Some(pointer) => Err(OpenReaderError::Archived(Box::new(pointer))),
+                None => Err(OpenReaderError::NotFound),
+            },
+            opened => opened,
         }
     }
 

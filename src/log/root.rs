@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
+use super::archive::{Archive, ArchiveOptions, Opening};
 use super::at_rest::{AtRest, EndedLogs, Moment};
 use super::commit::Committer;
 use super::compressed::FrameCache;
@@ -110,6 +111,7 @@ impl<J: Journal> LogRoot<J> {
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
+            archive: OnceLock::new(),
         });
         let (queue, direct) = (shared.queue.clone(), shared.direct.clone());
         let committer = Committer { queue, direct, journal, appender, counters: shared.counters.clone() };
@@ -123,7 +125,7 @@ impl<J: Journal> LogRoot<J> {
     pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter<J>, Recovered), OpenLogError> {
         let claim = self.shared.claim(key).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
-        self.shared.refuse_compressed(&key)?;
+        self.shared.refuse_sealed(&key)?;
         let file = self.shared.open_durably(&key)?;
         let recover = if has_segments(key) { recover_segment } else { recover };
         let mut recovered = recover(&*file, limit, || claim.sync(&*file))?;
@@ -193,26 +195,57 @@ impl<J: Journal> LogRoot<J> {
         Ok(due)
     }
 
-    /// Opens a log for reading. Blocks.
+    /// From now on logs may be archived, and those that are can be read. Once; blocks.
+    pub fn attach_archive(&self, options: ArchiveOptions) -> io::Result<()> {
+        let archive = Archive::open(&self.shared.disk, &self.shared.data_dir, options)?;
+        self.shared.archive.set(archive).map_err(|_| io::Error::other("there is an archive already"))
+    }
+
+    /// Opens a log for reading; one that is archived is waited for. Blocks.
     pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
-        let path = self.shared.data_dir.join(key.log_path());
-        match has_segments(key) {
-            true => LogReader::of_segments(self.shared.disk.clone(), &path),
-            false => LogReader::from_disk(&*self.shared.disk, &path, &self.shared.frames),
+        match self.local_reader(key) {
+            Err(OpenReaderError::Archived(pointer)) => match self.shared.archive() {
+                Some(archive) => archive.reader(key, *pointer, &self.shared.frames),
+                None => Err(not_set()),
+            },
+            opened => opened,
         }
     }
 
-    /// For [`LogRoot::at_rest`]: a log that is claimed after this, even for a moment, is not remembered.
-    pub fn now(&self) -> Moment {
-        self.shared.ended.now()
+    /// As [`LogRoot::reader`], and the caller waits for what has to be fetched. Blocks for no longer than a disk does.
+    pub fn opening(&self, key: StreamKey) -> Result<Opening, OpenReaderError> {
+        match self.local_reader(key) {
+            Err(OpenReaderError::Archived(pointer)) => match self.shared.archive() {
+                Some(archive) => archive.opening(key, *pointer, &self.shared.frames),
+                None => Err(not_set()),
+            },
+            opened => opened.map(Opening::Ready),
+        }
     }
 
-    /// Opens a log that nothing appends to, and finds its end; with `limit`, as if there were at most so many bytes. `since` is
-    /// from before its row was asked, which says that the log has neither failed nor been deleted. Blocks.
-    pub fn at_rest(&self, key: StreamKey, limit: Option<u64>, since: Moment) -> Result<AtRest, OpenReaderError> {
-        let is_at_rest = self.shared.is_at_rest(key);
-        let log = AtRest::of(self.reader(key)?, key, limit).map_err(OpenReaderError::Io)?;
-        if limit.is_none() && is_at_rest {
+    /// Opens what is in its place on the disk.
+    pub(super) fn local_reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
+        LogReader::on(&self.shared.disk, &self.shared.data_dir, key, &self.shared.frames)
+    }
+
+    /// When a log is about to be asked about and opened; nothing if something may be on its way into it.
+    pub fn moment(&self, key: StreamKey) -> Option<Moment> {
+        // In this order: what claims the log behind the second has been counted by the first, or is counted later.
+        let now = self.shared.ended.now();
+        self.shared.is_at_rest(key).then_some(now)
+    }
+
+    /// Finds the end of a log that nothing appends to; with `limit`, as if there were at most so many bytes. `since` is from
+    /// before its row was asked, which says that it has neither failed nor been deleted, and before it was opened. Blocks.
+    pub fn at_rest(
+        &self,
+        reader: LogReader,
+        key: StreamKey,
+        limit: Option<u64>,
+        since: Option<Moment>,
+    ) -> io::Result<AtRest> {
+        let log = AtRest::of(reader, key, limit)?;
+        if let Some(since) = since.filter(|_| limit.is_none()) {
             self.shared.ended.remember(key, &log, since);
         }
         Ok(log)
@@ -244,8 +277,15 @@ impl<J: Journal> LogRoot<J> {
 
     /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
+        if let Some(archive) = self.shared.archive() {
+            archive.stop();
+        }
         self.threads.stop(true);
     }
+}
+
+fn not_set() -> OpenReaderError {
+    OpenReaderError::ArchiveUnavailable("no object store is set".into())
 }
 
 struct Threads<J: Journal> {

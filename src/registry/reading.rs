@@ -9,7 +9,7 @@ use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
-use crate::log::{AtRest, Moment};
+use crate::log::{AtRest, LogReader, LogRoot, Moment, Opening};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, StreamMeters, Tail};
@@ -26,7 +26,7 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     if let Some(log) = core.services.log.remembered(key) {
         return Ok(hub_of(&log, core.services.streams.of(key.kind())));
     }
-    let since = core.services.log.now();
+    let since = core.services.log.moment(key);
     let facts = core.services.store.log_facts(key).await?;
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
@@ -48,16 +48,33 @@ pub struct Sealed {
 
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
 /// `since` is from before its row was asked.
-pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>, since: Moment) -> Result<Sealed, ReadError> {
+pub async fn sealed(
+    core: &Core,
+    key: StreamKey,
+    limit: Option<u64>,
+    since: Option<Moment>,
+) -> Result<Sealed, ReadError> {
     let root = core.services.log.clone();
-    let meters = core.services.streams.of(key.kind());
-    let log = blocking(move || Ok(root.at_rest(key, limit, since))).await??;
-    Ok(Sealed { hub: hub_of(&log, meters), last_line: log.tail.last_line })
+    let reader = reader(root.clone(), key).await?;
+    let log = blocking(move || root.at_rest(reader, key, limit, since)).await?;
+    let hub = hub_of(&log, core.services.streams.of(key.kind()));
+    Ok(Sealed { hub, last_line: log.tail.last_line })
 }
 
 fn hub_of(log: &AtRest, meters: Arc<StreamMeters>) -> Arc<Hub> {
     let tail = Tail { sequence: log.tail.last_sequence, bytes: log.tail.bytes, closed: log.has_ended };
     Hub::new(log.reader.clone(), tail, meters)
+}
+
+/// One that is in the archive is waited for without a thread: a store that is stuck takes none from other readers.
+async fn reader(log: LogRoot, key: StreamKey) -> Result<LogReader, ReadError> {
+    match blocking(move || Ok(log.opening(key))).await?? {
+        Opening::Ready(reader) => Ok(reader),
+        Opening::Fetching(fetch) => {
+            let arrived = fetch.arrived().await;
+            Ok(blocking(move || Ok(arrived.open())).await??)
+        }
+    }
 }
 
 pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow, ReadError> {

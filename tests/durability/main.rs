@@ -1,5 +1,6 @@
 //! The promise of the log: what was acknowledged is there after any crash, byte for byte, and nothing torn is seen.
 
+mod archive;
 mod cluster;
 mod contract;
 mod history;

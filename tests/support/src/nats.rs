@@ -232,7 +232,7 @@ fn request(port: u16, subject: &str, payload: &[u8]) -> Option<Value> {
 
 /// Starts a program that dies with this process, however that ends: a thread that lives as long as the process is its
 /// parent, which is what the kernel looks at.
-fn spawn_bound(command: Command) -> Child {
+pub(crate) fn spawn_bound(command: Command) -> Child {
     type Order = (Command, Sender<Child>);
     static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {
