@@ -48,8 +48,8 @@ pub enum OpenClusterError {
     )]
     TakenOver { epoch: u64, by: String },
     #[error(
-        "this data directory is a copy of one whose node was not stopped cleanly, and may be at work there; if it is not, \
-         and will not be, remove journal/stream.json"
+        "this data directory is a copy of one that may be at work; if that one is not, and will not be, start the service in \
+         this one, and if that is refused too, remove journal/stream.json before"
     )]
     Copied,
     /// Only a start of the service takes it that a disk was lost.
@@ -57,6 +57,15 @@ pub enum OpenClusterError {
         "this data directory has never been at work with the journal that is in the cluster; start the service in it first"
     )]
     NeverBegun,
+    /// Forgetting one could leave the node to nobody.
+    #[error(
+        "{claims} starts of this data directory have ended without an answer for the fence that they put into the stream, and \
+         each may still be stored there; if none is when the servers are well, remove journal/stream.json"
+    )]
+    Undecided { claims: usize },
+    /// Only what is no process of this service can have counted so far.
+    #[error("the stream has come to the last number of an epoch or a message that there is")]
+    Exhausted,
     #[error("it was asked to stop")]
     Stopped,
     #[error("message {sequence} cannot be read: {why}")]

@@ -2,14 +2,15 @@
 //! work, and one that has a right to it always gets it. Real servers; left out, loudly, where they cannot be installed.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ade::domain::StreamKey;
 use ade::log::disk::{Disk, DiskFile, Mode};
-use ade::log::{LogRoot, OpenRootError, RealDisk};
+use ade::log::{LogRoot, OpenClusterError, OpenRootError, RealDisk};
 use ade_test_support::nats::{self, Nats};
 use ade_test_support::wait_until;
 use serde_json::Value;
@@ -32,6 +33,15 @@ impl Node {
     /// What an operator does who means it.
     fn forget_stream(&self) {
         fs::remove_file(self.marker()).unwrap();
+    }
+
+    /// What a release wrote that did not note its fence.
+    fn forget_fence(&self) {
+        let mut known: Value = serde_json::from_slice(&fs::read(self.marker()).unwrap()).unwrap();
+        let fields = known.as_object_mut().unwrap();
+        fields.retain(|name, _| ["format", "stream", "created", "synced", "is_open"].contains(&name.as_str()));
+        assert_eq!(fields.len(), 5);
+        fs::write(self.marker(), known.to_string()).unwrap();
     }
 
     fn marker(&self) -> PathBuf {
@@ -105,6 +115,72 @@ impl Disk for Dying {
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         self.disk.list(folder)
     }
+}
+
+/// Before a server: holds the first fence back that a client publishes, as a leader does whose followers are late, and
+/// passes everything else on.
+#[derive(Default)]
+struct Late {
+    held: Mutex<Option<(TcpStream, Vec<u8>)>>,
+    fences: AtomicUsize,
+}
+
+impl Late {
+    /// Also where it listens. `before_end` is called when a client asks how far the stream goes and the fence is held.
+    fn before(server: &str, before_end: impl Fn(&Self) + Send + Sync + 'static) -> (Arc<Self>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let (late, server) = (Arc::<Self>::default(), server.replace("nats://", ""));
+        let (shared, before_end) = (late.clone(), Arc::new(before_end));
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let upstream = TcpStream::connect(&server).unwrap();
+                let (asking, mut asked) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
+                let (late, before_end) = (shared.clone(), before_end.clone());
+                std::thread::spawn(move || late.pass_on(asking, &mut asked, &*before_end));
+                std::thread::spawn(move || io::copy(&mut &upstream, &mut &client));
+            }
+        });
+        (late, url)
+    }
+
+    /// What the client says, command by command.
+    fn pass_on(&self, from: TcpStream, to: &mut TcpStream, before_end: &dyn Fn(&Self)) {
+        let mut from = BufReader::new(from);
+        while let Some(command) = command(&mut from) {
+            let says = |text: &[u8]| command.windows(text.len()).any(|window| window == text);
+            if says(b"PUB ade-") && self.fences.fetch_add(1, Ordering::AcqRel) == 0 {
+                *self.held.lock().unwrap() = Some((to.try_clone().unwrap(), command));
+                continue;
+            }
+            if says(b".STREAM.INFO.") && self.held.lock().unwrap().is_some() {
+                before_end(self);
+            }
+            if to.write_all(&command).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn let_through(&self, nats: &Nats, stream: &str) {
+        let end = || nats.info(stream)["state"]["last_seq"].as_u64().unwrap();
+        let (mut server, fence) = self.held.lock().unwrap().take().expect("a fence is held back");
+        let before = end();
+        server.write_all(&fence).unwrap();
+        wait_until("the late fence is stored", || end() > before);
+    }
+}
+
+/// With its payload; none at the end.
+fn command(from: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut command = Vec::new();
+    from.read_until(b'\n', &mut command).ok().filter(|size| *size > 0)?;
+    let line = String::from_utf8_lossy(&command).into_owned();
+    if line.starts_with("PUB ") || line.starts_with("HPUB ") {
+        let size: u64 = line.split_whitespace().last()?.parse().ok()?;
+        from.take(size + 2).read_to_end(&mut command).ok()?;
+    }
+    Some(command)
 }
 
 /// Everybody who is fenced learns it.
@@ -221,6 +297,58 @@ fn a_start_that_dies_around_its_fence_is_made_again() {
 }
 
 #[test]
+fn a_fence_that_is_stored_after_the_next_start_has_died_too_is_known_for_the_directorys_own() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let mut node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    append(&root, key, 1);
+    drop(root);
+    let servers = nats.servers();
+    let late = [0, 1].map(|server| {
+        let (late, url) = Late::before(&servers[server], |_| {});
+        node.options.servers = vec![url];
+        node.die_opening(2, Death::Before);
+        late
+    });
+    late[0].let_through(&nats, &node.stream());
+    node.options.servers = servers;
+    let (root, _) = node.open().unwrap();
+    append(&root, key, 2);
+    assert_eq!(root.reader(key).unwrap().tail().unwrap().last_sequence, 2);
+}
+
+#[test]
+fn a_fence_that_is_stored_after_it_was_looked_for_is_the_starts_own() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Arc::new(Nats::start());
+    let mut node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    let key = key();
+    append(&root, key, 1);
+    drop(root);
+    for (sequence, is_blank) in [(2, false), (3, true)] {
+        if is_blank {
+            node = node.on_another_disk();
+        }
+        let (servers, stream) = (Arc::downgrade(&nats), node.stream());
+        let (_, url) = Late::before(&nats.servers()[0], move |late| {
+            late.let_through(&servers.upgrade().expect("the test goes on"), &stream);
+        });
+        node.options.servers = vec![url];
+        let (root, _) = node.open().unwrap();
+        append(&root, key, sequence);
+        assert_eq!(root.reader(key).unwrap().tail().unwrap().last_sequence, sequence);
+    }
+    assert_eq!(nats.info(&node.stream())["state"]["last_seq"], 6, "three fences, and a round behind each");
+}
+
+#[test]
 fn a_directory_of_a_release_that_did_not_note_its_fence_takes_over_as_it_did() {
     if !nats::is_there() {
         return;
@@ -230,11 +358,7 @@ fn a_directory_of_a_release_that_did_not_note_its_fence_takes_over_as_it_did() {
     let (root, _) = node.open().unwrap();
     append(&root, key(), 1);
     drop(root);
-    let mut known: Value = serde_json::from_slice(&fs::read(node.marker()).unwrap()).unwrap();
-    let fields = known.as_object_mut().unwrap();
-    fields.retain(|name, _| ["format", "stream", "created", "synced", "is_open"].contains(&name.as_str()));
-    assert_eq!(fields.len(), 5);
-    fs::write(node.marker(), known.to_string()).unwrap();
+    node.forget_fence();
     let other = node.on_another_disk();
     let (taken, _) = other.open().unwrap();
     let (root, _) = node.open().unwrap();
@@ -243,6 +367,47 @@ fn a_directory_of_a_release_that_did_not_note_its_fence_takes_over_as_it_did() {
     let copy = node.copied();
     let error = copy.refusal().to_string();
     assert!(error.contains("is a copy"), "{error}");
+}
+
+#[test]
+fn a_directory_of_an_earlier_release_that_stopped_cleanly_is_refused_when_somebody_has_written_since() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    for _ in 0..2 {
+        let (root, _) = node.open().unwrap();
+        append(&root, key(), 1);
+        root.close();
+        drop(root);
+        // It has everything, and goes on.
+        node.forget_fence();
+    }
+    let other = node.on_another_disk();
+    let (taken, _) = other.open().unwrap();
+    let error = node.refusal().to_string();
+    assert!(error.contains("taken the journal of this node over"), "{error}");
+    assert!(is_at_work(&taken));
+}
+
+#[test]
+fn at_rest_neither_a_copy_nor_a_directory_that_did_not_note_its_fence_takes_the_node() {
+    if !nats::is_there() {
+        return;
+    }
+    let nats = Nats::start();
+    let node = Node::new(&nats);
+    let (root, _) = node.open().unwrap();
+    append(&root, key(), 1);
+    root.close();
+    drop(root);
+    let mut at_rest = node.copied();
+    at_rest.options.may_begin = false;
+    assert!(matches!(at_rest.refusal(), OpenClusterError::Copied));
+    at_rest.forget_fence();
+    assert!(matches!(at_rest.refusal(), OpenClusterError::NeverBegun));
+    node.open().unwrap();
 }
 
 #[test]

@@ -4,10 +4,12 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use ade_test_support::nats::{self, Nats};
 use ade_test_support::wait_until;
+use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::cluster::{Gate, Starting, in_cluster, ready};
 use crate::support::process;
@@ -28,6 +30,22 @@ fn assert_refused(output: &Output, why: &str) {
     assert!(!output.status.success() && said.contains(why), "{said}");
 }
 
+/// What this one has, in files of its own.
+fn copy_of(data_dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp").arg("-r").arg(data_dir.join(".")).arg(copy.path()).status().unwrap();
+    assert!(copied.success());
+    copy
+}
+
+/// As a release wrote it that did not note by which fence it has the node.
+fn forget_fence(data_dir: &Path) {
+    let file = data_dir.join("journal/stream.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    known.as_object_mut().unwrap().retain(|name, _| !["fence", "place"].contains(&name.as_str()));
+    fs::write(file, known.to_string()).unwrap();
+}
+
 #[test]
 fn no_command_at_rest_takes_a_node_from_where_it_is_at_work() {
     if !nats::is_there() {
@@ -44,6 +62,13 @@ fn no_command_at_rest_takes_a_node_from_where_it_is_at_work() {
         let output = run(old.path(), &settings, arguments);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
+    // Nor of a copy of it, which would have the node from then on, or of one that may be: a start of the service may.
+    let (copy, earlier) = (copy_of(old.path()), copy_of(old.path()));
+    forget_fence(earlier.path());
+    let before = last_message(&nats);
+    assert_refused(&run(copy.path(), &settings, &["maintenance"]), "is a copy");
+    assert_refused(&run(earlier.path(), &settings, &["maintenance"]), "has never been at work");
+    assert_eq!(last_message(&nats), before, "somebody has put a fence there");
     let server = Server::start_with(new.path(), &settings);
     let before = last_message(&nats);
     let again = elsewhere.path().join("again");

@@ -20,7 +20,7 @@ use super::super::replay::ReplayReport;
 use super::answer::{Verdict, verdict};
 use super::journal::{JetStreamAppender, JetStreamJournal, look};
 use super::link::{Link, LinkError};
-use super::marker::{Fence, Marker, Right};
+use super::marker::{Fence, MOST_CLAIMS, Marker, Right};
 use super::options::{ClusterOptions, ROUND_BYTES};
 use super::protocol::{NO_REPLICAS, StreamConfig, StreamInfo};
 use super::reading::{PATIENCE, PAUSE, Reading, fence_of};
@@ -157,35 +157,38 @@ impl<'a> Place<'a> {
             return Err(OpenClusterError::Unfit(unfit.join("; ")));
         }
         let (first, last) = (info.state.first_seq, info.state.last_seq);
-        let Some(marker) = &self.marker else {
-            return if options.may_begin || last == 0 { Ok(()) } else { Err(OpenClusterError::NeverBegun) };
-        };
+        if !options.may_begin {
+            self.check_at_rest(last)?;
+        }
+        let Some(marker) = &self.marker else { return Ok(()) };
         if marker.stream != info.config.name() || marker.created != info.created || last < marker.synced {
             return Err(OpenClusterError::Another { stream: marker.stream.clone(), synced: marker.synced });
         }
         // Before anything else is said: who has the node now may have purged what is not here, and this is not to be mended.
         let newest = patiently(link.stop(), Instant::now(), || link.last())?;
-        self.own(&newest.map(|message| fence_of(&message.payload)).unwrap_or_default())?;
+        own(Some(marker), &newest.map(|message| fence_of(&message.payload)).unwrap_or_default(), last)?;
         // An empty stream says that its first message will be the one behind the last.
-        if first > marker.synced + 1 && !marker.is_left {
-            return Err(OpenClusterError::Missing { from: marker.synced + 1, to: first - 1 });
+        let from = after(marker.synced)?;
+        if first > from && !marker.is_left {
+            return Err(OpenClusterError::Missing { from, to: first - 1 });
         }
         Ok(())
     }
 
-    /// Whether this directory may follow the process of the newest fence.
-    fn own(&self, newest: &Fence) -> Result<(), OpenClusterError> {
-        match self.marker.as_ref().map_or(Right::Held, |marker| marker.right(newest)) {
-            Right::Held => Ok(()),
-            Right::Copied => Err(OpenClusterError::Copied),
-            Right::Lost => {
-                let by = newest.by.clone().unwrap_or_else(|| "its fence is not in the stream any more".to_owned());
-                Err(OpenClusterError::TakenOver { epoch: newest.epoch, by })
-            }
+    /// Where it is not certain that this directory has the node, only a start of the service may find out.
+    fn check_at_rest(&self, last: u64) -> Result<(), OpenClusterError> {
+        match &self.marker {
+            None if last == 0 => Ok(()),
+            None => Err(OpenClusterError::NeverBegun),
+            Some(marker) if marker.is_of_earlier_release() => Err(OpenClusterError::NeverBegun),
+            // Also of one that was stopped cleanly: that one would not get its node back.
+            Some(marker) if marker.is_copy => Err(OpenClusterError::Copied),
+            Some(_) => Ok(()),
         }
     }
 
-    /// Reads to the end and puts the fence there, until nobody is faster.
+    /// Reads to the end and puts the fence there, until nobody is faster, or it is found there: what was looked for in vain
+    /// may be stored all the same.
     fn fence(
         &self,
         link: &Link,
@@ -193,14 +196,17 @@ impl<'a> Place<'a> {
         options: &ClusterOptions,
     ) -> Result<(Fence, u64), OpenRootError> {
         let by = format!("{}/{}", options.node, ulid::Ulid::generate());
-        let mut sources = Sources::new(link, options);
+        let (mut marker, mut sources) = (self.marker.clone(), Sources::new(link, options));
         for _ in 0..FENCE_TRIES {
             let end = end_of(link)?;
             reading.read_to(link, &mut sources, end)?;
-            self.own(reading.newest())?;
-            let known = self.marker.as_ref().map_or(0, Marker::epoch);
-            let epoch = known.max(reading.newest().epoch) + 1;
-            self.claim(reading.newest(), &by)?;
+            let newest = reading.newest();
+            if newest.by.as_ref() == Some(&by) {
+                return found(link, reading);
+            }
+            own(marker.as_ref(), newest, end)?;
+            let epoch = after(marker.as_ref().map_or(0, Marker::epoch).max(newest.epoch))?;
+            marker = marker.map(|marker| self.claim(&marker, newest, &by, end)).transpose()?;
             if store_fence(link, end, epoch, &by)? {
                 return Ok((Fence { epoch, by: Some(by) }, end + 1));
             }
@@ -212,15 +218,44 @@ impl<'a> Place<'a> {
 
     /// Notes the id of the fence that may be stored from now on. A directory without a marker would have nothing to be
     /// told apart by: it takes the node over however often it is started.
-    fn claim(&self, newest: &Fence, by: &str) -> Result<(), OpenRootError> {
-        let Some(marker) = &self.marker else { return Ok(()) };
-        marker.claiming(newest, by).write(self.disk, &self.folder).map_err(OpenRootError::Journal)
+    fn claim(&self, marker: &Marker, newest: &Fence, by: &str, end: u64) -> Result<Marker, OpenRootError> {
+        let undecided = OpenClusterError::Undecided { claims: MOST_CLAIMS };
+        let claiming = marker.claiming(newest, by, end).ok_or(undecided)?;
+        claiming.write(self.disk, &self.folder).map_err(OpenRootError::Journal)?;
+        Ok(claiming)
     }
 }
 
+/// Whether the directory of this marker may follow the process of the newest fence.
+fn own(marker: Option<&Marker>, newest: &Fence, last: u64) -> Result<(), OpenClusterError> {
+    match marker.map_or(Right::Held, |marker| marker.right(newest, last)) {
+        Right::Held => Ok(()),
+        Right::Copied => Err(OpenClusterError::Copied),
+        Right::Lost => {
+            let by = newest.by.clone().unwrap_or_else(|| "its fence is not in the stream any more".to_owned());
+            Err(OpenClusterError::TakenOver { epoch: newest.epoch, by })
+        }
+    }
+}
+
+/// The fence of this start, which has been read. From here no stop is heard.
+fn found(link: &Link, reading: &Reading) -> Result<(Fence, u64), OpenRootError> {
+    match link.stop().pass() {
+        true => Ok((reading.newest().clone(), reading.newest_at())),
+        false => Err(OpenClusterError::Stopped.into()),
+    }
+}
+
+/// The number behind this one, which a foreign message or file may say.
+fn after(number: u64) -> Result<u64, OpenClusterError> {
+    number.checked_add(1).ok_or(OpenClusterError::Exhausted)
+}
+
+/// How far the stream goes; there is a number behind.
 fn end_of(link: &Link) -> Result<u64, OpenClusterError> {
     let gone = || LinkError::Unreachable("it is gone".to_owned());
     let info = patiently(link.stop(), Instant::now(), || link.info()?.ok_or_else(gone))?;
+    after(info.state.last_seq)?;
     Ok(info.state.last_seq)
 }
 
@@ -252,4 +287,15 @@ fn void_before(fence: u64, link: &Link, retained: &mut Retained) -> Result<(), O
         retained.purged(fence - 1);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_number_has_none_behind_it() {
+        assert_eq!(after(u64::MAX - 1).unwrap(), u64::MAX);
+        assert!(matches!(after(u64::MAX), Err(OpenClusterError::Exhausted)));
+    }
 }

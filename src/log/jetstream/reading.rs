@@ -60,6 +60,8 @@ pub(super) struct Reading {
     next: u64,
     /// The newest of those seen.
     newest: Fence,
+    /// The first message that was seen of it: the fence itself, where that is there.
+    newest_at: u64,
     /// The rounds to be replayed, one behind the other; a journal may be larger than the memory.
     spool: Arc<dyn DiskFile>,
     spooled: u64,
@@ -83,6 +85,7 @@ impl Reading {
             is_blank: marker.is_none(),
             next: info.state.first_seq.max(1),
             newest: Fence::default(),
+            newest_at: 0,
             spool,
             spooled: 0,
             folder,
@@ -93,6 +96,11 @@ impl Reading {
     /// Who had the journal last, of what was read.
     pub(super) fn newest(&self) -> &Fence {
         &self.newest
+    }
+
+    /// Where its fence is.
+    pub(super) fn newest_at(&self) -> u64 {
+        self.newest_at
     }
 
     /// Takes in every message up to `end`, which there is.
@@ -167,7 +175,11 @@ impl Reading {
         let newer = unreadable("it has a record of a kind that a newer version has made");
         let records = parse_body(body).ok_or(newer)?;
         records.iter().for_each(|record| self.retained.found(sequence, record));
+        let before = self.newest.clone();
         see(&mut self.newest, epoch, &records);
+        if self.newest != before {
+            self.newest_at = sequence;
+        }
         self.retained.add_bytes(payload.len() as u64);
         self.next = sequence + 1;
         let is_fence = records.iter().all(|record| matches!(record, Record::Fence { .. }));
