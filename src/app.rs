@@ -4,6 +4,7 @@ mod lock;
 mod isolation;
 mod key_files;
 mod models;
+mod objects;
 mod start_error;
 mod data_dir;
 mod sign_in;
@@ -19,12 +20,13 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use data_dir::DataDir;
+use data_dir::{DataDir, Purpose};
 pub use data_dir::{hold_at_rest, open_store, read_node_id};
 use key_files::{ADMIN_KEY, LOCAL_KEY};
 pub use key_files::{FirstKeyError, key_in};
 pub use lock::{Owner, read_owner};
 pub use models::models;
+pub use objects::open_objects;
 pub use start_error::StartError;
 
 use crate::access::handle::SessionLimits;
@@ -38,6 +40,7 @@ use crate::http::contract;
 use crate::http::ports::{self, NoMaintenance};
 use crate::http::route::all::describe;
 use crate::http::server::{self, HttpEnd};
+use crate::log::Stop as Stopping;
 use crate::maintenance::{self, MaintenanceHandle, NotDone};
 use crate::registry::{RegistryHandle, Services};
 use crate::store::StoreError;
@@ -68,7 +71,7 @@ pub struct Application {
 /// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix
 /// system.
 pub async fn maintain(settings: Settings) -> Result<MaintenanceReport, StartError> {
-    let data = DataDir::open(settings).await?;
+    let data = DataDir::open(settings, Purpose::AtRest).await?;
     let report = tokio::select! {
         report = maintenance::run_once(data.maintained()) => report,
         why = halted(&data.services) => return Err(StartError::Halted(why)),
@@ -101,12 +104,14 @@ impl Application {
         Self::build_unless(settings, std::future::pending()).await
     }
 
-    /// As [`Application::build`]; ends with [`StartError::Stopped`] if it is asked to while it recovers with a journal in a
-    /// cluster, which takes as long as that does not answer. With one on the disk, which answers, recovery is finished.
+    /// As [`Application::build`]; ends with [`StartError::Stopped`] if it is asked to while it opens a journal in a cluster,
+    /// or recovers with one, which takes as long as that does not answer. With one on the disk, which answers, both are
+    /// finished.
     pub async fn build_unless(settings: Settings, stop: impl Future<Output = ()>) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         isolation::hide();
-        let mut data = DataDir::open(settings).await?;
+        let mut stop = std::pin::pin!(stop);
+        let mut data = open_unless(settings, stop.as_mut()).await?;
         key_files::remove_local(&data.settings.storage.data_dir);
         isolation::check(&data.services, &data.settings.storage.data_dir.join(lock::FILE)).await?;
         let stopped = tokio::select! {
@@ -115,7 +120,7 @@ impl Application {
                 None
             }
             why = halted(&data.services) => Some(StartError::Halted(why)),
-            () = stop, if data.settings.cluster.is_some() => Some(StartError::Stopped),
+            () = &mut stop, if data.settings.cluster.is_some() => Some(StartError::Stopped),
         };
         if let Some(why) = stopped {
             return Err(abandon(data, why).await);
@@ -219,6 +224,24 @@ impl Application {
         key_files::remove_local(&data.settings.storage.data_dir);
         data.close().await;
         Ok(())
+    }
+}
+
+/// Opens the data directory, unless it is asked to stop before it has taken a journal in a cluster over.
+async fn open_unless(
+    settings: Settings,
+    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Result<DataDir, StartError> {
+    let (in_cluster, asked) = (settings.cluster.is_some(), Stopping::default());
+    let mut opening = std::pin::pin!(DataDir::open(settings, Purpose::Service(asked.clone())));
+    tokio::select! {
+        opened = &mut opening => return opened,
+        () = stop, if in_cluster => asked.ask(),
+    }
+    match opening.await {
+        // It had gone too far, or had no need to wait.
+        Ok(data) => Err(abandon(data, StartError::Stopped).await),
+        Err(error) => Err(error),
     }
 }
 

@@ -32,6 +32,7 @@ pub mod unzip;
 pub mod workbook;
 pub mod audit;
 pub mod outbound;
+pub mod objects;
 pub mod oidc;
 pub mod package;
 pub mod llm;

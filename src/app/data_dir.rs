@@ -10,12 +10,16 @@ use std::sync::Arc;
 
 use super::lock::{self, LockError, Owner};
 use super::models::models;
+use super::objects::archive;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
+use crate::blocking::blocking;
 use crate::config::{ClusterSettings, ClusterSignIn, Durability, Settings};
 use crate::domain::id::NodeId;
 use crate::files::Dir;
-use crate::log::{self, ClusterOptions, LogOptions, LogRoot, NatsCredentials, RealDisk};
+use crate::log::{
+    self, ClusterOptions, LogOptions, LogRoot, NatsCredentials, OpenClusterError, OpenRootError, RealDisk, Stop,
+};
 use crate::maintenance;
 use crate::registry::{RegistryHandle, Services, probe_venvs};
 use crate::store::{MigrateError, Store};
@@ -30,9 +34,17 @@ pub struct DataDir {
     lock: File,
 }
 
+/// What a data directory is opened for.
+pub enum Purpose {
+    /// To work there, unless it is asked to stop before it has taken a journal in a cluster over.
+    Service(Stop),
+    /// For a command while no service is at work there.
+    AtRest,
+}
+
 impl DataDir {
     /// Locks the directory and opens everything in it. Must be called within an actix system.
-    pub async fn open(settings: Settings) -> Result<Self, StartError> {
+    pub async fn open(settings: Settings, purpose: Purpose) -> Result<Self, StartError> {
         let settings = Arc::new(settings);
         let data_dir = settings.storage.data_dir.clone();
         let unusable = |source| StartError::DataDir { path: data_dir.clone(), source };
@@ -51,7 +63,8 @@ impl DataDir {
             .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
         let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
-        let log = open_log(&settings, node_id).await?;
+        let log = open_log(&settings, node_id, purpose).await?;
+        attach_archive(&settings, &log).await?;
         let services = Services::new(settings.clone(), store, log, node_id, models);
         let registry = RegistryHandle::start(services.clone());
         Ok(Self { registry, services, settings, owner, lock })
@@ -88,7 +101,7 @@ pub async fn hold_at_rest(settings: &Settings) -> Result<Option<AtRest>, StartEr
         Err(LockError::Io(source)) => return Err(unusable(source)),
         Ok(lock) => lock,
     };
-    let log = open_log(settings, node_id(data_dir).map_err(unusable)?).await?;
+    let log = open_log(settings, node_id(data_dir).map_err(unusable)?, Purpose::AtRest).await?;
     let closed = tokio::task::spawn_blocking(move || log.close()).await;
     closed.map_err(|error| unusable(io::Error::other(error)))?;
     Ok(Some(AtRest(lock)))
@@ -136,26 +149,42 @@ pub async fn open_store(settings: &Settings) -> Result<Store, StartError> {
 }
 
 /// On a thread of its own: a journal in a cluster is waited for.
-async fn open_log(settings: &Settings, node_id: NodeId) -> Result<LogRoot, StartError> {
+async fn open_log(settings: &Settings, node_id: NodeId, purpose: Purpose) -> Result<LogRoot, StartError> {
     let durability = match settings.log.durability {
         Durability::Fsync => log::Durability::Fsync,
         Durability::Write => log::Durability::Write,
     };
     let options = LogOptions { durability, ..LogOptions::default() };
     let data_dir = settings.storage.data_dir.clone();
-    let cluster = settings.cluster.as_ref().map(|cluster| cluster_options(cluster, node_id));
+    let (stop, may_begin) = match purpose {
+        Purpose::Service(stop) => (stop, true),
+        // A command that is given the wrong directory would take the node from where it is at work.
+        Purpose::AtRest => (Stop::default(), false),
+    };
+    let cluster = settings.cluster.as_ref().map(|cluster| cluster_options(cluster, node_id, may_begin));
     let disk = Arc::new(RealDisk::within(&data_dir));
     let unusable = |source| StartError::DataDir { path: settings.storage.data_dir.clone(), source };
     let opened = tokio::task::spawn_blocking(move || match cluster {
-        Some(cluster) => LogRoot::open_in_cluster(&data_dir, disk, options, &cluster),
+        Some(cluster) => LogRoot::open_in_cluster_unless(&data_dir, disk, options, &cluster, &stop),
         None => LogRoot::open(&data_dir, disk, options),
     });
-    let (root, replayed) = opened.await.map_err(|error| unusable(io::Error::other(error)))??;
+    let (root, replayed) = match opened.await.map_err(|error| unusable(io::Error::other(error)))? {
+        Err(OpenRootError::Cluster(OpenClusterError::Stopped)) => return Err(StartError::Stopped),
+        opened => opened?,
+    };
     tracing::info!(?replayed, "journal replayed");
     Ok(root)
 }
 
-fn cluster_options(settings: &ClusterSettings, node_id: NodeId) -> ClusterOptions {
+/// Nothing of it exists without the setting.
+async fn attach_archive(settings: &Settings, log: &LogRoot) -> Result<(), StartError> {
+    let Some(archive) = archive(settings)? else { return Ok(()) };
+    let unusable = |source| StartError::DataDir { path: settings.storage.data_dir.clone(), source };
+    let log = log.clone();
+    blocking(move || log.attach_archive(archive)).await.map_err(unusable)
+}
+
+fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {
     ClusterOptions {
         servers: settings.servers.clone(),
         cluster: settings.name.clone(),
@@ -171,5 +200,6 @@ fn cluster_options(settings: &ClusterSettings, node_id: NodeId) -> ClusterOption
         ca_file: settings.ca_file.clone(),
         certificate: settings.certificate.clone(),
         keep_bytes: settings.keep_bytes,
+        may_begin,
     }
 }

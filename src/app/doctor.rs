@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::isolation::{hide, is_wanted};
+use super::objects;
 use crate::blocking::blocking;
 use crate::config::{Isolation, Settings};
 use crate::files::Dir;
 use crate::isolation::Verdict;
+use crate::objects::ObjectError;
 use crate::store::Store;
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, adopt_orphans};
@@ -48,6 +50,7 @@ pub async fn examine(settings: Settings, file: &Path) -> Vec<Finding> {
         findings.push(Finding::of(name, directory(path.clone(), settings.storage.disk_min_free).await));
     }
     findings.push(Finding::of("database", database(&settings).await));
+    findings.push(archive(&settings).await);
     findings.extend(isolation(&work, &settings, file).await);
     findings
 }
@@ -89,6 +92,26 @@ async fn database(settings: &Settings) -> Result<String, String> {
     let _ = store.close().await;
     let pending = status?.pending.len();
     Ok(if pending == 0 { "it answers".into() } else { format!("it answers; {pending} migrations are pending") })
+}
+
+/// Whether it answers at all: what is asked for is not there.
+async fn archive(settings: &Settings) -> Finding {
+    let (name, asked) = ("object store", "ade-doctor");
+    let store = match objects::open_objects(settings) {
+        Ok(Some(store)) => store,
+        Ok(None) => {
+            let detail = "ADE_OBJECT_STORE is unset: logs stay in the data directory".to_owned();
+            return Finding { name: name.to_owned(), state: State::Unused, detail };
+        }
+        Err(error) => return Finding::of(name, Err(error.to_string())),
+    };
+    let answer = blocking(move || Ok(store.size(asked, &|| false))).await;
+    let answers = match answer {
+        Ok(Ok(_) | Err(ObjectError::NotFound)) => Ok("it answers".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    Finding::of(name, answers)
 }
 
 async fn isolation(work: &WorkContext, settings: &Settings, file: &Path) -> Vec<Finding> {

@@ -11,6 +11,7 @@ use crate::catalogue::ReadDirectoryError;
 use crate::http::server::BindError;
 use crate::llm::ModelsError;
 use crate::log::OpenRootError;
+use crate::objects::OpenBucketError;
 use crate::store::{ConnectError, MigrateError, StoreError};
 
 /// The service could not be started.
@@ -36,6 +37,8 @@ pub enum StartError {
     OldSchema,
     #[error(transparent)]
     Log(#[from] OpenRootError),
+    #[error(transparent)]
+    Objects(#[from] OpenBucketError),
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
     #[error(transparent)]

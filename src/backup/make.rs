@@ -160,10 +160,15 @@ fn copy_plain_log(
     let reader = match LogReader::of(&source.data_dir, key) {
         Ok(reader) => reader,
         Err(OpenReaderError::NotFound) => return Ok(()),
+        // Its lines are not copied: the object stays where it is, and so does the right to delete it.
+        Err(OpenReaderError::Archived(_)) => return copy_file(source, staged, &path.with_added_extension("archived")),
         Err(OpenReaderError::Io(error)) => return Err(at(error)),
+        Err(error) => return Err(at(io::Error::other(error))),
     };
     if reader.is_compressed() {
-        return copy_file(source, staged, &path.with_added_extension("zst"));
+        // In this order: if the first has gone meanwhile, the second has come before.
+        copy_file(source, staged, &path.with_added_extension("zst"))?;
+        return copy_file(source, staged, &path.with_added_extension("archived"));
     }
     // Up to the last whole event: what is behind it is being written, and a copy of it might be torn where no one looks.
     let tail = reader.tail_within(limit.unwrap_or(u64::MAX)).map_err(at)?;
@@ -244,6 +249,7 @@ fn gone_on(data_dir: &Path, key: StreamKey, after: u64) -> Result<HashSet<Stream
         Ok(reader) => reader,
         Err(OpenReaderError::NotFound) => return Ok(HashSet::new()),
         Err(OpenReaderError::Io(error)) => return Err(error.into()),
+        Err(error) => return Err(io::Error::other(error).into()),
     };
     let (end, mut found) = (reader.tail()?.bytes, HashSet::new());
     let mut offset = reader.seek(after, end)?;

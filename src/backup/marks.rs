@@ -37,7 +37,9 @@ fn last_sequence(data_dir: &Path, key: StreamKey) -> std::io::Result<u64> {
     match LogReader::of(data_dir, key) {
         Ok(reader) => Ok(reader.tail()?.last_sequence),
         Err(OpenReaderError::NotFound) => Ok(0),
+        Err(OpenReaderError::Archived(pointer)) => Ok(pointer.last_sequence),
         Err(OpenReaderError::Io(error)) => Err(error),
+        Err(error) => Err(std::io::Error::other(error)),
     }
 }
 

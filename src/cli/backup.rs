@@ -80,7 +80,7 @@ async fn attempt(
     backup::make(source, &mut staged).await.map_err(CommandError::failed)?;
     let url = format!("sqlite://{}", url_path(&staged.database()));
     let store = Store::connect(&url, 1).await.map_err(CommandError::failed)?;
-    let report = verify_data_dir(&staged.data_dir(), Some(&store)).await;
+    let report = verify_data_dir(&staged.data_dir(), Some(&store), None).await;
     store.close().await.map_err(CommandError::failed)?;
     Ok((staged, begun, report.map_err(CommandError::failed)?))
 }

@@ -20,6 +20,7 @@ mod tail;
 mod workflows;
 mod exec;
 mod replay;
+mod archived;
 pub(crate) mod verify;
 mod migrate;
 mod keys;

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
+use super::archived::Objects;
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
+use crate::app;
 use crate::config::{Settings, url_path};
 use crate::domain::principal::Scope;
 use crate::domain::work::{Status as _, Work, each_kind};
@@ -19,19 +21,24 @@ use crate::event::codec;
 use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
-use crate::log::{LogReader, OpenReaderError};
+use crate::log::{LogReader, OpenReaderError, Pointer};
 use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// The data directory; the one of the settings when left out.
     folder: Option<PathBuf>,
+    /// Read all of each archived log, rather than ask for its size.
+    #[arg(long)]
+    archived: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error("{path}: {source}")]
     Read { path: PathBuf, source: io::Error },
+    #[error("archived log of {key}: {source}")]
+    Archive { key: StreamKey, source: io::Error },
     #[error("database: {0}")]
     Connect(#[from] ConnectError),
     #[error("database: {0}")]
@@ -46,13 +53,17 @@ pub struct Report {
     /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
+    /// Archived logs whose objects were not asked for.
+    unasked: u64,
 }
 
 pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
+    let objects = app::open_objects(settings).map_err(CommandError::failed)?;
+    let objects = objects.map(|store| Objects { store, whole: arguments.archived });
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
-        verify_data_dir(folder, store.as_ref()).await
+        verify_data_dir(folder, store.as_ref(), objects.as_ref()).await
     };
     let report = checked.await.map_err(CommandError::failed)?;
     report.violations.iter().for_each(|violation| print_line(violation));
@@ -81,7 +92,11 @@ async fn open_store(url: &str) -> Result<Option<Store>, VerifyError> {
 }
 
 /// Checks every log below `workspaces/*/{runs,builds,executions}/*/logs` and every feed, and with a store the rows too.
-pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<Report, VerifyError> {
+pub async fn verify_data_dir(
+    data_dir: &Path,
+    store: Option<&Store>,
+    objects: Option<&Objects>,
+) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     if store.is_none() {
         report.notes.push("no database that this program can read: rows are not checked".to_owned());
@@ -98,12 +113,24 @@ pub async fn verify_data_dir(data_dir: &Path, store: Option<&Store>) -> Result<R
             Ok(reader) => report.check(key, &reader, row.as_ref(), store.is_some()),
             Err(OpenReaderError::NotFound) => continue,
             Err(OpenReaderError::Io(error)) => Err(error),
+            Err(OpenReaderError::Archived(pointer)) => {
+                seen.insert(key);
+                report.check_archived(key, &pointer, row.as_ref(), store.is_some());
+                report.look_for_object(key, &pointer, objects, store).await?;
+                continue;
+            }
+            Err(error @ (OpenReaderError::ArchiveUnavailable(_) | OpenReaderError::ArchiveDamaged(_))) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
         };
         seen.insert(key);
         match checked {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => report.violation(key, error),
             checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
+    }
+    if report.unasked > 0 {
+        report.notes.push(format!("{} archived logs: their objects were not asked for", report.unasked));
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
@@ -238,6 +265,47 @@ impl Report {
         Ok(())
     }
 
+    /// What its pointer says of an archived log.
+    fn check_archived(&mut self, key: StreamKey, pointer: &Pointer, row: Option<&Row>, has_rows: bool) {
+        self.logs += 1;
+        self.events += pointer.last_sequence;
+        match row {
+            Some(row) if row.is_terminal && row.last_sequence != pointer.last_sequence => {
+                let (at, end) = (row.last_sequence, pointer.last_sequence);
+                self.violation(key, format_args!("the row stands at {at}, its archived log ends at {end}"));
+            }
+            Some(row) if !row.is_terminal => self.note(key, "the row is behind its log, which is archived"),
+            Some(_) => {}
+            None if has_rows => self.violation(key, "there is no row of it"),
+            None => {}
+        }
+    }
+
+    async fn look_for_object(
+        &mut self,
+        key: StreamKey,
+        pointer: &Pointer,
+        objects: Option<&Objects>,
+        store: Option<&Store>,
+    ) -> Result<(), VerifyError> {
+        let Some(objects) = objects else {
+            self.unasked += 1;
+            return Ok(());
+        };
+        let fault = objects.fault(pointer).await.map_err(|source| VerifyError::Archive { key, source })?;
+        let Some(fault) = fault else { return Ok(()) };
+        // Retention may have deleted it since its row was looked at.
+        let now = match store {
+            Some(store) => row(store, key).await?,
+            None => None,
+        };
+        match now.is_some_and(|row| row.expired) {
+            true => self.note(key, "the log was deleted by retention"),
+            false => self.violation(key, format_args!("its archived log {fault}")),
+        }
+        Ok(())
+    }
+
     /// No event is in a feed twice.
     fn check_origins(&mut self, key: StreamKey, reader: &LogReader, end: u64) -> io::Result<()> {
         let (mut seen, mut offset) = (HashSet::new(), 0);
@@ -336,7 +404,7 @@ mod tests {
     }
 
     async fn report(events: &[(u64, &'static str)], tail: &str) -> Report {
-        verify_data_dir(with_log(events, tail).path(), None).await.unwrap()
+        verify_data_dir(with_log(events, tail).path(), None, None).await.unwrap()
     }
 
     #[tokio::test]
@@ -363,8 +431,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error_and_an_empty_one_is_not() {
-        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None).await.is_err());
-        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None).await.unwrap().logs, 0);
+        assert!(verify_data_dir(Path::new("/nowhere/at/all"), None, None).await.is_err());
+        assert_eq!(verify_data_dir(tempfile::tempdir().unwrap().path(), None, None).await.unwrap().logs, 0);
     }
 
     #[tokio::test]
@@ -373,7 +441,7 @@ mod tests {
         let acme = fixture::workspace("acme");
         store.insert_workspace(&acme).await.unwrap();
         store.insert_workflow(acme.id, &fixture::workflow("plan"), at(1)).await.unwrap();
-        let violations = async || verify_data_dir(folder.path(), Some(&store)).await.unwrap().violations;
+        let violations = async || verify_data_dir(folder.path(), Some(&store), None).await.unwrap().violations;
         let started = Execution { last_sequence: 1, ..fixture::execution(acme.id, "plan") };
         store.insert(&started, None).await.unwrap();
         assert_eq!(violations().await, [format!("{}: there is no log of it", started.id)]);

@@ -2,8 +2,14 @@
 
 use super::{Environment, Settings, Sources};
 
-const SECRETS: [&str; 4] =
-    ["ADE_ANTHROPIC_API_KEY", "ADE_OPENAI_API_KEY", "ADE_CLUSTER_NATS_PASSWORD", "ADE_CLUSTER_NATS_TOKEN"];
+const SECRETS: [&str; 6] = [
+    "ADE_ANTHROPIC_API_KEY",
+    "ADE_OPENAI_API_KEY",
+    "ADE_CLUSTER_NATS_PASSWORD",
+    "ADE_CLUSTER_NATS_TOKEN",
+    "ADE_OBJECT_STORE_KEY_ID",
+    "ADE_OBJECT_STORE_SECRET",
+];
 
 /// Each line is `name=value`, of a variable that begins with `ADE_`. What is accepted is told as TOML.
 pub fn settings(bytes: &[u8]) {

@@ -8,6 +8,7 @@ mod sources;
 mod reader;
 mod oidc;
 mod cluster;
+mod archive;
 mod sections;
 mod otel;
 #[cfg(any(test, fuzzing))]
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 
 use reader::{Effective, Reader, settings_file};
 
+pub use archive::{ArchiveSettings, BucketSettings, ObjectPlace};
 pub use cluster::{ClusterSettings, ClusterSignIn};
 pub use oidc::{GroupSetting, OidcSettings};
 pub use otel::OtelSettings;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// None: the journal is on the disk.
     pub cluster: Option<ClusterSettings>,
+    /// None: logs stay in the data directory.
+    pub archive: Option<ArchiveSettings>,
     pub maintenance: MaintenanceSettings,
     pub workflows: WorkflowSettings,
     pub llm: LlmSettings,
@@ -77,6 +81,7 @@ impl Settings {
             stream: StreamSettings::read(&mut reader)?,
             cluster: ClusterSettings::read(&mut reader, log.durability)?,
             log,
+            archive: ArchiveSettings::read(&mut reader)?,
             maintenance: MaintenanceSettings::read(&mut reader)?,
             workflows: WorkflowSettings::read(&mut reader)?,
             llm: LlmSettings::read(&mut reader)?,

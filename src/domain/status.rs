@@ -79,6 +79,8 @@ text_enum! {
         #[default]
         Plain = "plain",
         Compressed = "compressed",
+        /// It is in the object store, and read from there.
+        Archived = "archived",
         /// It is to be deleted, and may be gone already: a crash can come between the two.
         Expiring = "expiring",
         Deleted = "deleted",

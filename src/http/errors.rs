@@ -5,6 +5,7 @@ use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
 use crate::domain::sequence::NoPosition;
+use crate::log::OpenReaderError;
 use crate::package::{EditError, ImportError, InvalidPath, TemplateError};
 use crate::registry::RetryError;
 use crate::registry::additions::OriginError;
@@ -356,10 +357,7 @@ impl From<ReadError> for Problem {
                 tracing::error!(error = %error, "failed to read log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
-            ReadError::Open(error) => {
-                tracing::error!(error = %error, "failed to open log");
-                Self::new(Code::LogUnavailable, "the log cannot be read")
-            }
+            ReadError::Open(error) => error.into(),
             ReadError::Subscribe(SubscribeError::TooMany { limit }) => {
                 Self::new(Code::TooManySubscribers, format!("the stream has reached its limit of {limit} subscribers"))
             }
@@ -373,6 +371,22 @@ impl From<ReadError> for Problem {
             ReadError::Feed(error) => {
                 tracing::error!(error = %error, "failed to open feed");
                 Self::new(Code::LogUnavailable, "the feed cannot be read")
+            }
+        }
+    }
+}
+
+impl From<OpenReaderError> for Problem {
+    fn from(error: OpenReaderError) -> Self {
+        tracing::error!(error = %error, "failed to open log");
+        match error {
+            // What exactly the store has answered is not for every reader.
+            OpenReaderError::Archived(_) | OpenReaderError::ArchiveUnavailable(_) => {
+                Self::new(Code::ArchiveUnavailable, Code::ArchiveUnavailable.advice())
+            }
+            OpenReaderError::ArchiveDamaged(_) => Self::new(Code::ArchiveDamaged, Code::ArchiveDamaged.advice()),
+            OpenReaderError::NotFound | OpenReaderError::Io(_) => {
+                Self::new(Code::LogUnavailable, "the log cannot be read")
             }
         }
     }

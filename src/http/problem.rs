@@ -203,6 +203,8 @@ codes! {
         "Retry after `Retry-After` seconds, or raise `ADE_MAX_SUBSCRIBERS`.";
     Internal = "internal", 500, retry, "Internal error",
         "Retry once; then look up `request_id` in the service's log.";
+    ArchiveDamaged = "archive_damaged", 500, never, "The archived log is not there as it was stored",
+        "Look up `request_id` in the service's log, which names the object; `ade verify --archived` finds all of them.";
     ProviderUntrusted = "provider_untrusted", 502, never, "The provider's answer is not to be trusted",
         "Look up `request_id` in the service's log: it says what is wrong with the token or the provider's description.";
     ProviderUnavailable = "provider_unavailable", 503, retry, "The provider does not answer",
@@ -215,6 +217,8 @@ codes! {
         "Retry after `Retry-After` seconds; streams and running work continue without it.";
     LogUnavailable = "log_unavailable", 503, retry, "The event log cannot be written",
         "Check the disk; the log is opened again at the next start.";
+    ArchiveUnavailable = "archive_unavailable", 503, retry, "The archive does not give the log at present",
+        "Retry after `Retry-After` seconds; logs that are on the disk are read on.";
     JournalUnavailable = "journal_unavailable", 503, retry, "The cluster that keeps the journal does not answer",
         "Retry after `Retry-After` seconds; reading continues, and running work waits.";
 }

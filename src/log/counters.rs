@@ -13,6 +13,7 @@ pub(super) struct Counters {
     pub(super) journal_failures: AtomicU64,
     pub(super) torn_tails: AtomicU64,
     pub(super) compressed_logs: AtomicU64,
+    pub(super) archived_logs: AtomicU64,
     pub(super) deleted_logs: AtomicU64,
     pub(super) freed_bytes: AtomicU64,
     /// Writing and syncing a round of the journal.
@@ -35,6 +36,7 @@ impl Default for Counters {
             journal_failures: zero(),
             torn_tails: zero(),
             compressed_logs: zero(),
+            archived_logs: zero(),
             deleted_logs: zero(),
             freed_bytes: zero(),
             journal_latency: Histogram::of_latencies(),
@@ -65,8 +67,9 @@ pub struct LogMetrics {
     pub journal_failures: u64,
     pub torn_tails: u64,
     pub compressed_logs: u64,
+    pub archived_logs: u64,
     pub deleted_logs: u64,
-    /// Bytes of the disk, by compressing and deleting.
+    /// Bytes of the disk, by compressing, archiving and deleting.
     pub freed_bytes: u64,
     /// Frames of compressed logs that were decompressed for readers.
     pub frames_unpacked: u64,
@@ -96,6 +99,7 @@ impl Counters {
             journal_failures: get(&self.journal_failures),
             torn_tails: get(&self.torn_tails),
             compressed_logs: get(&self.compressed_logs),
+            archived_logs: get(&self.archived_logs),
             deleted_logs: get(&self.deleted_logs),
             freed_bytes: get(&self.freed_bytes),
             // Counted where the frames are kept.

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::pointer::{Pointer, PointerError};
 use crate::files::is_absent;
 
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,34 @@ pub enum OpenClusterError {
          with what there is, remove journal/stream.json"
     )]
     Missing { from: u64, to: u64 },
+    /// Whose directory this was has moved.
+    #[error(
+        "another process has taken the journal of this node over (epoch {epoch}, {by}) from this data directory, which does \
+         not have what that one has written; to take it back when no other process of the node is at work, remove \
+         journal/stream.json"
+    )]
+    TakenOver { epoch: u64, by: String },
+    #[error(
+        "this data directory is a copy of one that may be at work; if that one is not, and will not be, start the service in \
+         this one, and if that is refused too, remove journal/stream.json before"
+    )]
+    Copied,
+    /// Only a start of the service takes it that a disk was lost.
+    #[error(
+        "this data directory has never been at work with the journal that is in the cluster; start the service in it first"
+    )]
+    NeverBegun,
+    /// Forgetting one could leave the node to nobody.
+    #[error(
+        "{claims} starts of this data directory have ended without an answer for the fence that they put into the stream, and \
+         each may still be stored there; if none is when the servers are well, remove journal/stream.json"
+    )]
+    Undecided { claims: usize },
+    /// Only what is no process of this service can have counted so far.
+    #[error("the stream has come to the last number of an epoch or a message that there is")]
+    Exhausted,
+    #[error("it was asked to stop")]
+    Stopped,
     #[error("message {sequence} cannot be read: {why}")]
     Unreadable { sequence: u64, why: &'static str },
     #[error(
@@ -62,6 +91,9 @@ pub enum OpenLogError {
     /// It has ended, and nothing is ever appended to it.
     #[error("the log is compressed")]
     Compressed,
+    /// As above, and its lines are in the object store.
+    #[error("the log is archived")]
+    Archived,
     #[error("cannot open the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -70,6 +102,14 @@ pub enum OpenLogError {
 pub enum OpenReaderError {
     #[error("log not found")]
     NotFound,
+    /// It is in the object store, and who reads without a log root does not ask that.
+    #[error("the log is in the archive, as {}", .0.object)]
+    Archived(Box<Pointer>),
+    #[error("the archive does not give the log: {0}")]
+    ArchiveUnavailable(String),
+    /// What it gives is not what was put there, or it has lost it.
+    #[error("the archive does not have the log any more: {0}")]
+    ArchiveDamaged(String),
     #[error("cannot open the log: {0}")]
     Io(#[source] io::Error),
 }
@@ -77,6 +117,15 @@ pub enum OpenReaderError {
 impl OpenReaderError {
     pub(super) fn from_io(error: io::Error) -> Self {
         if is_absent(&error) { Self::NotFound } else { Self::Io(error) }
+    }
+}
+
+impl From<PointerError> for OpenReaderError {
+    fn from(error: PointerError) -> Self {
+        match error {
+            PointerError::Io(error) => Self::Io(error),
+            PointerError::Damaged(why) => Self::ArchiveDamaged(why),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Laws: a batch is acknowledged only when it is durable under the policy, so no crash takes back what was acknowledged.
 //! A log is never rewritten: opening it cuts a torn end off, and that is all; once it has ended it may be compressed,
-//! which changes none of its bytes for a reader, and deleted. After a failed write or sync the log accepts nothing until
+//! which changes none of its bytes for a reader, archived in an object store, and deleted. After a failed write or sync the log accepts nothing until
 //! it is opened again, cut to what was durable. A reader never delays a writer.
 //!
 //! ```text
@@ -39,25 +39,39 @@ mod scan;
 mod frames;
 mod compressed;
 mod segments;
+mod pointer;
 pub mod reader;
+mod ended;
+mod at_rest;
+mod cache;
+mod source;
+mod fetch;
+mod archive;
 mod recovery;
 pub mod verify;
 mod shared;
 mod writer;
 mod root;
 mod retention;
+mod archiving;
+mod check;
 #[cfg(test)]
 mod sample;
 
+pub use archive::{ArchiveOptions, Arrived, Fetch, Opening};
+pub use archiving::ArchiveError;
+pub use at_rest::{AtRest, Moment};
+pub use check::{ObjectCheck, check_object};
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-pub use jetstream::{ClusterOptions, NatsCredentials};
+pub use jetstream::{ClusterOptions, NatsCredentials, Stop};
 pub use journal::{Journal, JournalState};
 pub use lines::Chunk;
 pub use local_journal::LocalJournal;
 pub use node_journal::NodeJournal;
 pub use options::{Durability, LogOptions};
+pub use pointer::{Pointer, PointerError};
 pub use reader::{LogReader, Tail};
 pub use recovery::Recovered;
 pub use replay::ReplayReport;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::error::{OpenClusterError, OpenRootError};
-use super::jetstream::{ClusterOptions, JetStreamAppender, JetStreamJournal};
+use super::error::OpenRootError;
+use super::jetstream::{ClusterOptions, JetStreamAppender, JetStreamJournal, Stop};
 use super::journal::{Appender, Item, Journal, JournalState, Opened};
 use super::local_journal::{LocalAppender, LocalJournal};
 use super::stream_file::StreamFile;
@@ -30,9 +30,7 @@ impl NodeJournal {
         data_dir: &Path,
         segment_bytes: u64,
     ) -> Result<Opened<Self>, OpenRootError> {
-        if JetStreamJournal::is_needed(&**disk, data_dir)? {
-            return Err(OpenClusterError::LeftInCluster.into());
-        }
+        JetStreamJournal::leave(&**disk, data_dir)?;
         let Opened { journal, appender, replayed } = LocalJournal::open(disk, data_dir, segment_bytes)?;
         Ok(Opened { journal: Arc::new(Self::Local(journal)), appender: NodeAppender::Local(appender), replayed })
     }
@@ -43,9 +41,11 @@ impl NodeJournal {
         data_dir: &Path,
         options: &ClusterOptions,
         segment_bytes: u64,
+        stop: &Stop,
     ) -> Result<Opened<Self>, OpenRootError> {
         LocalJournal::replay_rest(disk, data_dir)?;
-        let Opened { journal, appender, replayed } = JetStreamJournal::open(disk, data_dir, options, segment_bytes)?;
+        let Opened { journal, appender, replayed } =
+            JetStreamJournal::open(disk, data_dir, options, segment_bytes, stop)?;
         Ok(Opened { journal: Arc::new(Self::Cluster(journal)), appender: NodeAppender::Cluster(appender), replayed })
     }
 }

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use memchr::memrchr;
 
 use super::compressed::{CompressedFile, FrameCache};
-use super::disk::{COMPRESSED, Disk, Mode, ReadAt, RealDisk, compressed_path};
+use super::disk::{COMPRESSED, Disk, DiskFile, Mode, ReadAt, RealDisk, compressed_path};
 use super::error::OpenReaderError;
 use super::lines::{Chunk, fill, read_lines};
+use super::pointer::{Pointer, pointer_path};
 use super::scan::{scan_end, scan_segment};
 use super::seek;
 use super::segments::{self, Joined, first_sequence, has_segments};
@@ -25,6 +26,8 @@ use crate::domain::StreamKey;
 pub struct LogReader {
     form: Form,
     origin: Origin,
+    /// Of a log that has ended, where it is known already.
+    end: Option<Arc<Tail>>,
 }
 
 #[derive(Clone)]
@@ -68,7 +71,13 @@ impl LogReader {
         if path.extension().is_some_and(|extension| extension == COMPRESSED) {
             return Self::open_compressed(&RealDisk::default(), path, &cache);
         }
-        Self::from_disk(&RealDisk::default(), path, &cache)
+        match Self::from_disk(&RealDisk::default(), path, &cache) {
+            Err(OpenReaderError::NotFound) if RealDisk::default().open(&pointer_path(path), Mode::Read).is_ok() => {
+                let why = "its lines are in the object store; a service that has it gives them".to_owned();
+                Err(OpenReaderError::ArchiveUnavailable(why))
+            }
+            opened => opened,
+        }
     }
 
     /// For a moment of compressing both forms exist. Then the plain one counts: it is removed last.
@@ -81,7 +90,7 @@ impl LogReader {
 
     pub(super) fn open_plain(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
-        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE })
+        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None })
     }
 
     pub(super) fn open_compressed(
@@ -90,8 +99,17 @@ impl LogReader {
         cache: &Arc<FrameCache>,
     ) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
+        Self::of_compressed(file, path, cache)
+    }
+
+    /// `path` names the log among the frames that are kept.
+    pub(super) fn of_compressed(
+        file: Arc<dyn DiskFile>,
+        path: &Path,
+        cache: &Arc<FrameCache>,
+    ) -> Result<Self, OpenReaderError> {
         let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
-        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE })
+        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE, end: None })
     }
 
     /// All segments of a log, as one. They are never compressed.
@@ -111,22 +129,39 @@ impl LogReader {
         };
         let joined = Joined::new(disk, sealed, newest);
         let origin = Origin { first, newest: joined.newest_start() };
-        Ok(Self { form: Form::Plain(Arc::new(joined)), origin })
+        Ok(Self { form: Form::Plain(Arc::new(joined)), origin, end: None })
     }
 
     /// Opens the log of this key by itself, even while it is being written. Blocks.
     pub fn of(data_dir: &Path, key: StreamKey) -> Result<Self, OpenReaderError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::within(data_dir));
+        Self::on(&disk, data_dir, key, &FrameCache::new(CACHE))
+    }
+
+    /// In this order: who archives a log writes the pointer before the compressed form goes, as that is written before
+    /// the plain one goes.
+    pub(super) fn on(
+        disk: &Arc<dyn Disk>,
+        data_dir: &Path,
+        key: StreamKey,
+        cache: &Arc<FrameCache>,
+    ) -> Result<Self, OpenReaderError> {
         let path = data_dir.join(key.log_path());
-        let disk = RealDisk::within(data_dir);
-        match has_segments(key) {
-            true => Self::of_segments(Arc::new(disk), &path),
-            false => Self::from_disk(&disk, &path, &FrameCache::new(CACHE)),
+        if has_segments(key) {
+            return Self::of_segments(disk.clone(), &path);
+        }
+        match Self::from_disk(&**disk, &path, cache) {
+            Err(OpenReaderError::NotFound) => match Pointer::read(&**disk, &pointer_path(&path), key)? {
+                Some(pointer) => Err(OpenReaderError::Archived(Box::new(pointer))),
+                None => Err(OpenReaderError::NotFound),
+            },
+            opened => opened,
         }
     }
 
     #[cfg(test)]
     pub(super) fn of_file(file: Arc<dyn ReadAt>) -> Self {
-        Self { form: Form::Plain(file), origin: Origin::WHOLE }
+        Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None }
     }
 
     /// The lines, whatever form they are in.
@@ -151,12 +186,25 @@ impl LogReader {
         self.origin.newest
     }
 
+    /// The end of a log that nothing is appended to any more, so that it need not be looked for again.
+    pub(super) fn ending_with(self, end: Tail) -> Self {
+        Self { end: Some(Arc::new(end)), ..self }
+    }
+
+    /// The end, if it is known without looking.
+    pub fn known_tail(&self) -> Option<&Tail> {
+        self.end.as_deref()
+    }
+
     pub fn tail(&self) -> io::Result<Tail> {
         self.tail_within(u64::MAX)
     }
 
     /// As if there were at most so many bytes.
     pub fn tail_within(&self, limit: u64) -> io::Result<Tail> {
+        if let Some(end) = self.end.as_ref().filter(|end| end.bytes <= limit) {
+            return Ok(Tail::clone(end));
+        }
         let scan = if self.origin == Origin::WHOLE { scan_end } else { scan_segment };
         let end = scan(self.lines(), self.size()?.min(limit))?;
         let last_sequence = end.last.as_ref().map_or(0, |last| last.sequence);

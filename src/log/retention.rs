@@ -15,10 +15,12 @@ use memchr::memchr_iter;
 use super::compressed::FrameCache;
 use super::counters::Counters;
 use super::disk::{Disk, DiskFile, Mode, compressed_path, read_full};
+use super::ended::has_ended;
 use super::error::OpenReaderError;
 use super::frames::{FRAME_BYTES, Packer};
 use super::journal::Journal;
 use super::local_journal::LocalJournal;
+use super::pointer::{Pointer, PointerError, intent_path, pointer_path};
 use super::reader::LogReader;
 use super::root::LogRoot;
 use super::shared::Shared;
@@ -61,6 +63,9 @@ pub enum DeleteError {
     Failed,
     #[error("the log has not ended")]
     Unfinished,
+    /// Its object is still there, so what leads to it stays too.
+    #[error("the archived log is not deleted: {0}")]
+    Archive(String),
     #[error("cannot delete the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -92,9 +97,16 @@ impl<J: Journal> LogRoot<J> {
         if claim.failed().is_some() {
             return Err(DeleteError::Failed);
         }
-        match self.reader(key) {
+        let deletable = Deletable { shared: self.shared.clone(), key, claim };
+        match self.local_reader(key) {
             Ok(reader) if !has_ended(&reader, key)? => Err(DeleteError::Unfinished),
-            Ok(_) | Err(OpenReaderError::NotFound) => Ok(Deletable { shared: self.shared.clone(), key, claim }),
+            Ok(_) | Err(OpenReaderError::NotFound) => Ok(deletable),
+            // It was archived only because it had ended; it is not fetched to find that out again.
+            Err(
+                OpenReaderError::Archived(_)
+                | OpenReaderError::ArchiveUnavailable(_)
+                | OpenReaderError::ArchiveDamaged(_),
+            ) => Ok(deletable),
             Err(OpenReaderError::Io(error)) => Err(error.into()),
         }
     }
@@ -110,7 +122,11 @@ pub struct Deletable<J: Journal = LocalJournal> {
 impl<J: Journal> Deletable<J> {
     /// Deletes every form of it; returns the bytes freed. May be repeated after a crash. Blocks.
     pub fn delete(self) -> Result<u64, DeleteError> {
-        let freed = Files::of(&self.shared, self.key).delete(&self.claim)?;
+        let files = Files::of(&self.shared, self.key);
+        for path in [&files.pointer, &files.intent] {
+            self.delete_object(path)?;
+        }
+        let freed = files.delete(&self.claim)?;
         if freed > 0 {
             Counters::add(&self.shared.counters.deleted_logs, 1);
             Counters::add(&self.shared.counters.freed_bytes, freed);
@@ -119,18 +135,28 @@ impl<J: Journal> Deletable<J> {
     }
 }
 
-impl<J: Journal> Shared<J> {
-    fn claim(&self, key: StreamKey) -> Option<Claim> {
-        let path = key.log_path();
-        self.streams.claim(path.to_str().expect("log paths are made of ids"))
+impl<J: Journal> Deletable<J> {
+    /// The object first: what leads to it stays until it is gone. One that another data directory has put there, of which
+    /// this one was made, is that one's to delete.
+    fn delete_object(&self, pointer: &Path) -> Result<(), DeleteError> {
+        let pointer = match Pointer::read(&*self.shared.disk, pointer, self.key) {
+            Ok(None) => return Ok(()),
+            Ok(Some(pointer)) => pointer,
+            Err(PointerError::Io(error)) => return Err(error.into()),
+            Err(PointerError::Damaged(why)) => {
+                tracing::warn!(stream = %self.key, %why, "what leads to an archived log is deleted, and no object with it");
+                return Ok(());
+            }
+        };
+        let Some(archive) = self.shared.archive() else {
+            return Err(DeleteError::Archive("no object store is set".into()));
+        };
+        if pointer.uploaded_by != archive.owner {
+            return Ok(());
+        }
+        let deleted = archive.source.delete(&pointer.object, &|| false);
+        deleted.map_err(|error| DeleteError::Archive(error.to_string()))
     }
-}
-
-/// The last event is the terminal one, and nothing stands behind it.
-fn has_ended(reader: &LogReader, key: StreamKey) -> io::Result<bool> {
-    let tail = reader.tail()?;
-    let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
-    Ok(last.is_some_and(|event| event.is_terminal(key)) && tail.bytes == reader.size()?)
 }
 
 /// Where a log is, in each of its forms.
@@ -141,6 +167,9 @@ struct Files<'a> {
     compressed: PathBuf,
     /// The compressed form as long as it does not count.
     unfinished: PathBuf,
+    /// What leads to the archive, and what led there before it counted.
+    pointer: PathBuf,
+    intent: PathBuf,
 }
 
 impl<'a> Files<'a> {
@@ -148,14 +177,16 @@ impl<'a> Files<'a> {
         let plain = shared.data_dir.join(key.log_path());
         let compressed = compressed_path(&plain);
         let unfinished = compressed.with_added_extension("tmp");
-        Self { disk: &*shared.disk, frames: &shared.frames, plain, compressed, unfinished }
+        let (pointer, intent) = (pointer_path(&plain), intent_path(&plain));
+        Self { disk: &*shared.disk, frames: &shared.frames, plain, compressed, unfinished, pointer, intent }
     }
 
     fn compress(&self, key: StreamKey, claim: &Claim, should_stop: &dyn Fn() -> bool) -> Result<Shrunk, CompressError> {
         let plain = match LogReader::open_plain(self.disk, &self.plain) {
             Ok(plain) => plain,
-            Err(OpenReaderError::NotFound) => return self.compressed_already(),
+            Err(OpenReaderError::NotFound) => return self.compressed_already(key),
             Err(OpenReaderError::Io(error)) => return Err(error.into()),
+            Err(error) => return Err(io::Error::other(error).into()),
         };
         if !has_ended(&plain, key)? {
             return Err(CompressError::Unfinished);
@@ -185,15 +216,24 @@ impl<'a> Files<'a> {
         file.size()
     }
 
-    /// A crash came between the last steps, or before the row said that it is compressed.
-    fn compressed_already(&self) -> Result<Shrunk, CompressError> {
+    /// A crash came between the last steps, or before the row said that it is compressed; or the row is older than the
+    /// directory, and the log has gone further.
+    fn compressed_already(&self, key: StreamKey) -> Result<Shrunk, CompressError> {
         let file = match self.disk.open(&self.compressed, Mode::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CompressError::NotFound),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.archived_already(key),
             opened => opened?,
         };
         self.sync_dir()?;
         let size = file.size()?;
         Ok(Shrunk { before: size, after: size })
+    }
+
+    fn archived_already(&self, key: StreamKey) -> Result<Shrunk, CompressError> {
+        match Pointer::read(self.disk, &self.pointer, key) {
+            Ok(Some(_)) => Ok(Shrunk { before: 0, after: 0 }),
+            Ok(None) => Err(CompressError::NotFound),
+            Err(error) => Err(io::Error::other(error).into()),
+        }
     }
 
     /// The compressed form, on the disk and read back, under a name that does not count; its size.
@@ -208,10 +248,10 @@ impl<'a> Files<'a> {
         if same_bytes(plain, &read_back, should_stop)? { Ok(size) } else { Err(CompressError::Mismatch) }
     }
 
-    /// The plain form first: while only the compressed one is there, the log cannot be opened for writing.
+    /// The plain form first: while only another one is there, the log cannot be opened for writing.
     fn delete(&self, claim: &Claim) -> io::Result<u64> {
         let mut freed = self.remove_plain(claim)?;
-        for path in [&self.compressed, &self.unfinished] {
+        for path in [&self.compressed, &self.unfinished, &self.intent, &self.pointer] {
             freed += remove_if_there(self.disk, path)?;
         }
         self.frames.forget(&self.compressed);
@@ -449,6 +489,27 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_is_remembered_is_forgotten_when_it_is_compressed_or_deleted() {
+        let world = World::with(10);
+        let (root, key) = (&world.root, world.sample.key);
+        let found = || root.remembered(key).map(|log| log.reader.is_compressed());
+        let open = |since| root.at_rest(root.reader(key).unwrap(), key, None, since).unwrap();
+        let before = root.moment(key);
+        assert_eq!(found(), None);
+        assert!(open(before).has_ended && found() == Some(false));
+        world.compress().unwrap();
+        open(before);
+        assert_eq!(found(), None, "it has changed since");
+        open(root.moment(key));
+        assert_eq!(found(), Some(true));
+        let deletable = root.deletable(key).unwrap();
+        open(root.moment(key));
+        assert_eq!(found(), None, "it may be deleted at any moment");
+        deletable.delete().unwrap();
+        assert!(root.reader(key).is_err() && found().is_none());
+    }
+
+    #[test]
     fn who_asks_to_stop_finds_the_log_as_it_was() {
         let world = World::with(3000);
         for looks in 0..4 {
@@ -550,7 +611,7 @@ mod tests {
             match opened.map(|reader| reader.read_exact_at(&mut read, 0)) {
                 Ok(Ok(())) => assert_eq!(read, lines, "byte {at}"),
                 Ok(Err(_)) | Err(OpenReaderError::Io(_)) => refused += 1,
-                Err(OpenReaderError::NotFound) => panic!("it is there"),
+                Err(error) => panic!("it is there: {error}"),
             }
         }
         // All but what no reader looks at: the header for foreign tools, and bits of zstd's own that mean nothing.

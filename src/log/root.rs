@@ -3,16 +3,18 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
+use super::archive::{Archive, ArchiveOptions, Opening};
+use super::at_rest::{AtRest, EndedLogs, Moment};
 use super::commit::Committer;
 use super::compressed::FrameCache;
 use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
 use super::error::{OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-use super::jetstream::ClusterOptions;
+use super::jetstream::{ClusterOptions, Stop};
 use super::journal::{Journal, JournalState, Opened};
 use super::node_journal::NodeJournal;
 use super::options::{Durability, LogOptions};
@@ -68,10 +70,22 @@ impl LogRoot {
         options: LogOptions,
         cluster: &ClusterOptions,
     ) -> Result<(Self, ReplayReport), OpenRootError> {
+        Self::open_in_cluster_unless(data_dir, disk, options, cluster, &Stop::default())
+    }
+
+    /// As [`LogRoot::open_in_cluster`]; ends with [`OpenClusterError::Stopped`] if it is asked to before the node is taken
+    /// over.
+    pub fn open_in_cluster_unless(
+        data_dir: &Path,
+        disk: Arc<dyn Disk>,
+        options: LogOptions,
+        cluster: &ClusterOptions,
+        stop: &Stop,
+    ) -> Result<(Self, ReplayReport), OpenRootError> {
         if options.durability != Durability::Fsync {
             return Err(OpenClusterError::Durability.into());
         }
-        let opened = NodeJournal::open_in_cluster(&disk, data_dir, cluster, options.segment_bytes)?;
+        let opened = NodeJournal::open_in_cluster(&disk, data_dir, cluster, options.segment_bytes, stop)?;
         Self::with_journal(data_dir, disk, options, opened)
     }
 }
@@ -93,9 +107,11 @@ impl<J: Journal> LogRoot<J> {
             disk,
             data_dir: data_dir.to_owned(),
             frames: FrameCache::new(FRAME_CACHE),
+            ended: EndedLogs::default(),
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
+            archive: OnceLock::new(),
         });
         let (queue, direct) = (shared.queue.clone(), shared.direct.clone());
         let committer = Committer { queue, direct, journal, appender, counters: shared.counters.clone() };
@@ -107,11 +123,9 @@ impl<J: Journal> LogRoot<J> {
     ///
     /// With `limit`, what is beyond that many bytes is cut off first.
     pub fn writer(&self, key: StreamKey, limit: Option<u64>) -> Result<(LogWriter<J>, Recovered), OpenLogError> {
-        let path = key.log_path();
-        let path = path.to_str().expect("log paths are made of ids");
-        let claim = self.shared.streams.claim(path).ok_or(OpenLogError::InUse)?;
+        let claim = self.shared.claim(key).ok_or(OpenLogError::InUse)?;
         let limit = self.shared.limit_after_failure(&claim, limit)?;
-        self.shared.refuse_compressed(&key)?;
+        self.shared.refuse_sealed(&key)?;
         let file = self.shared.open_durably(&key)?;
         let recover = if has_segments(key) { recover_segment } else { recover };
         let mut recovered = recover(&*file, limit, || claim.sync(&*file))?;
@@ -181,13 +195,65 @@ impl<J: Journal> LogRoot<J> {
         Ok(due)
     }
 
-    /// Opens a log for reading. Blocks.
+    /// From now on logs may be archived, and those that are can be read. Once; blocks.
+    pub fn attach_archive(&self, options: ArchiveOptions) -> io::Result<()> {
+        let archive = Archive::open(&self.shared.disk, &self.shared.data_dir, options)?;
+        self.shared.archive.set(archive).map_err(|_| io::Error::other("there is an archive already"))
+    }
+
+    /// Opens a log for reading; one that is archived is waited for. Blocks.
     pub fn reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
-        let path = self.shared.data_dir.join(key.log_path());
-        match has_segments(key) {
-            true => LogReader::of_segments(self.shared.disk.clone(), &path),
-            false => LogReader::from_disk(&*self.shared.disk, &path, &self.shared.frames),
+        match self.local_reader(key) {
+            Err(OpenReaderError::Archived(pointer)) => match self.shared.archive() {
+                Some(archive) => archive.reader(key, *pointer, &self.shared.frames),
+                None => Err(not_set()),
+            },
+            opened => opened,
         }
+    }
+
+    /// As [`LogRoot::reader`], and the caller waits for what has to be fetched. Blocks for no longer than a disk does.
+    pub fn opening(&self, key: StreamKey) -> Result<Opening, OpenReaderError> {
+        match self.local_reader(key) {
+            Err(OpenReaderError::Archived(pointer)) => match self.shared.archive() {
+                Some(archive) => archive.opening(key, *pointer, &self.shared.frames),
+                None => Err(not_set()),
+            },
+            opened => opened.map(Opening::Ready),
+        }
+    }
+
+    /// Opens what is in its place on the disk.
+    pub(super) fn local_reader(&self, key: StreamKey) -> Result<LogReader, OpenReaderError> {
+        LogReader::on(&self.shared.disk, &self.shared.data_dir, key, &self.shared.frames)
+    }
+
+    /// When a log is about to be asked about and opened; nothing if something may be on its way into it.
+    pub fn moment(&self, key: StreamKey) -> Option<Moment> {
+        // In this order: what claims the log behind the second has been counted by the first, or is counted later.
+        let now = self.shared.ended.now();
+        self.shared.is_at_rest(key).then_some(now)
+    }
+
+    /// Finds the end of a log that nothing appends to; with `limit`, as if there were at most so many bytes. `since` is from
+    /// before its row was asked, which says that it has neither failed nor been deleted, and before it was opened. Blocks.
+    pub fn at_rest(
+        &self,
+        reader: LogReader,
+        key: StreamKey,
+        limit: Option<u64>,
+        since: Option<Moment>,
+    ) -> io::Result<AtRest> {
+        let log = AtRest::of(reader, key, limit)?;
+        if let Some(since) = since.filter(|_| limit.is_none()) {
+            self.shared.ended.remember(key, &log, since);
+        }
+        Ok(log)
+    }
+
+    /// A log that has ended, if it was opened not long ago.
+    pub fn remembered(&self, key: StreamKey) -> Option<Arc<AtRest>> {
+        self.shared.ended.find(key).filter(|_| self.shared.is_at_rest(key))
     }
 
     /// Whether anything can be appended.
@@ -211,8 +277,15 @@ impl<J: Journal> LogRoot<J> {
 
     /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
+        if let Some(archive) = self.shared.archive() {
+            archive.stop();
+        }
         self.threads.stop(true);
     }
+}
+
+fn not_set() -> OpenReaderError {
+    OpenReaderError::ArchiveUnavailable("no object store is set".into())
 }
 
 struct Threads<J: Journal> {

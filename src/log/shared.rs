@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use super::archive::Archive;
+use super::at_rest::EndedLogs;
 use super::commit::Request;
 use super::compressed::FrameCache;
 use super::counters::Counters;
@@ -14,6 +16,7 @@ use super::disk::{Disk, DiskFile, Mode, compressed_path};
 use super::error::OpenLogError;
 use super::journal::Journal;
 use super::options::LogOptions;
+use super::pointer::pointer_path;
 use super::queue::Queue;
 use super::recovery::Recovered;
 use super::segments::{last_event, sealed};
@@ -30,13 +33,28 @@ pub struct Shared<J> {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) data_dir: PathBuf,
     pub(super) frames: Arc<FrameCache>,
+    pub(super) ended: EndedLogs,
     /// Directories shared by many streams that are known to be durable.
     pub(super) folders: Mutex<HashSet<PathBuf>>,
     pub(super) streams: Arc<Streams>,
     pub(super) counters: Arc<Counters>,
+    /// Unset: logs stay on the disk.
+    pub(super) archive: OnceLock<Archive>,
 }
 
 impl<J: Journal> Shared<J> {
+    /// The right to change a log; none if it is taken.
+    pub(super) fn claim(&self, key: StreamKey) -> Option<Claim> {
+        let claim = self.streams.claim(&claimed_path(key))?;
+        self.ended.forget(key);
+        Some(claim)
+    }
+
+    /// Nothing is on its way into the log, and it has not failed.
+    pub(super) fn is_at_rest(&self, key: StreamKey) -> bool {
+        self.streams.is_at_rest(&claimed_path(key))
+    }
+
     /// Batches of at least this size take the direct path; what does not fit into a round does in any case.
     pub(super) fn direct_bytes(&self) -> usize {
         self.options.direct_bytes.min((self.journal.round_limit() as usize / 2).saturating_sub(1024))
@@ -51,11 +69,25 @@ impl<J: Journal> Shared<J> {
         Ok(limit.into_iter().chain(failed.durable).min())
     }
 
-    /// A plain file beside the compressed one has not yet been removed by compressing: then it is the log.
-    pub(super) fn refuse_compressed(&self, key: &StreamKey) -> Result<(), OpenLogError> {
+    pub(super) fn archive(&self) -> Option<&Archive> {
+        self.archive.get()
+    }
+
+    /// A plain file beside the compressed one, or beside a pointer to the archive, has not yet been removed: then it is
+    /// the log. Without one there is nothing to append to, and an empty log must never take the place of one that is
+    /// elsewhere; so what cannot be looked at is refused too.
+    pub(super) fn refuse_sealed(&self, key: &StreamKey) -> Result<(), OpenLogError> {
         let path = self.data_dir.join(key.log_path());
-        let is_there = |path: &Path| self.disk.open(path, Mode::Read).is_ok();
-        if is_there(&compressed_path(&path)) && !is_there(&path) { Err(OpenLogError::Compressed) } else { Ok(()) }
+        let is_there = |path: &Path| match self.disk.open(path, Mode::Read) {
+            Err(error) if is_absent(&error) => Ok(false),
+            opened => opened.map(|_| true),
+        };
+        match is_there(&path)? {
+            true => Ok(()),
+            false if is_there(&compressed_path(&path))? => Err(OpenLogError::Compressed),
+            false if is_there(&pointer_path(&path))? => Err(OpenLogError::Archived),
+            false => Ok(()),
+        }
     }
 
     /// Opens the file and makes it durable with the directories above it, even if they were there: the process that
@@ -133,4 +165,8 @@ impl<J: Journal> Shared<J> {
         // A journal that has failed may have been removed meanwhile, and then there is nothing left to void.
         if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
     }
+}
+
+fn claimed_path(key: StreamKey) -> String {
+    key.log_path().into_os_string().into_string().expect("log paths are made of ids")
 }

@@ -190,6 +190,12 @@ impl Streams {
         }
         Some(claim)
     }
+
+    /// Nobody may be changing the log, no batch of an earlier owner is on its way into it, and it has not failed.
+    pub(super) fn is_at_rest(&self, path: &str) -> bool {
+        let is_idle = || lock(&self.alive).get(path).and_then(Weak::upgrade).is_none_or(|stream| stream.is_idle());
+        !lock(&self.claimed).contains(path) && is_idle() && !lock(&self.failed).contains_key(path)
+    }
 }
 
 /// The right to write a log; given back on drop.

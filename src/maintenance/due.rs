@@ -10,6 +10,8 @@ use crate::domain::work::LogFacts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub compress_after: Duration,
+    /// None: never. One that is not compressed yet is that first.
+    pub archive_after: Option<Duration>,
     /// None: for ever.
     pub retention: Option<Duration>,
 }
@@ -19,6 +21,7 @@ pub struct Policy {
 pub enum Due {
     Nothing,
     Compress,
+    Archive,
     Delete,
 }
 
@@ -37,9 +40,12 @@ pub fn due(log: &LogFacts, is_live: bool, policy: Policy, now: Timestamp) -> Due
         LogState::Deleted => Due::Nothing,
         // Begun, and cut short.
         LogState::Expiring => Due::Delete,
-        LogState::Plain | LogState::Compressed if policy.retention.is_some_and(is_older) => Due::Delete,
+        LogState::Plain | LogState::Compressed | LogState::Archived if policy.retention.is_some_and(is_older) => {
+            Due::Delete
+        }
         LogState::Plain if is_older(policy.compress_after) => Due::Compress,
-        LogState::Plain | LogState::Compressed => Due::Nothing,
+        LogState::Compressed if policy.archive_after.is_some_and(is_older) => Due::Archive,
+        LogState::Plain | LogState::Compressed | LogState::Archived => Due::Nothing,
     }
 }
 
@@ -84,12 +90,17 @@ mod tests {
 
     #[test]
     fn age_and_state_decide() {
-        use Due::{Compress, Delete, Nothing};
-        use LogState::{Compressed, Deleted, Expiring, Plain};
-        let kept = Policy { compress_after: 7 * DAY, retention: None };
+        use Due::{Archive, Compress, Delete, Nothing};
+        use LogState::{Archived, Compressed, Deleted, Expiring, Plain};
+        let kept = Policy { compress_after: 7 * DAY, archive_after: None, retention: None };
         let deleted = Policy { retention: Some(30 * DAY), ..kept };
-        let at_once = Policy { compress_after: Duration::ZERO, retention: Some(Duration::ZERO) };
-        let never = Policy { compress_after: Duration::MAX, retention: Some(Duration::MAX) };
+        let archived = Policy { archive_after: Some(20 * DAY), ..deleted };
+        let at_once = Policy { compress_after: Duration::ZERO, retention: Some(Duration::ZERO), ..kept };
+        let never = Policy {
+            compress_after: Duration::MAX,
+            archive_after: Some(Duration::MAX),
+            retention: Some(Duration::MAX),
+        };
         for (state, policy, today, expected) in [
             (Plain, kept, 6, Nothing),
             (Plain, kept, 7, Nothing),
@@ -106,6 +117,14 @@ mod tests {
             (Deleted, deleted, 31, Nothing),
             (Plain, at_once, 1, Delete),
             (Plain, at_once, 0, Nothing),
+            (Plain, archived, 21, Compress),
+            (Compressed, archived, 20, Nothing),
+            (Compressed, archived, 21, Archive),
+            (Compressed, kept, 21, Nothing),
+            (Archived, archived, 30, Nothing),
+            (Archived, archived, 31, Delete),
+            (Archived, kept, 3000, Nothing),
+            (Compressed, never, 300_000, Nothing),
             (Plain, never, 300_000, Nothing),
             // A clock that went back.
             (Plain, deleted, -5, Nothing),
@@ -116,7 +135,8 @@ mod tests {
 
     #[test]
     fn what_has_not_ended_or_has_failed_or_is_live_is_never_touched() {
-        let policy = Policy { compress_after: Duration::ZERO, retention: Some(Duration::ZERO) };
+        let none = Duration::ZERO;
+        let policy = Policy { compress_after: none, archive_after: Some(none), retention: Some(none) };
         for &state in LogState::ALL {
             let log = log(state);
             let untouchable = [

@@ -88,7 +88,13 @@ pub(super) mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     pub async fn service(folder: &std::path::Path) -> Service {
-        let environment = Environment::from([("ADE_DATA_DIR".to_owned(), folder.display().to_string())]);
+        service_with(folder, &[]).await
+    }
+
+    pub async fn service_with(folder: &std::path::Path, settings: &[(&str, String)]) -> Service {
+        let folder_setting = ("ADE_DATA_DIR".to_owned(), folder.display().to_string());
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let environment: Environment = settings.chain([folder_setting]).collect();
         let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
         let store = Store::connect(&format!("{}?mode=rwc", settings.storage.database_url), 2).await.unwrap();
         store.migrate().await.unwrap();

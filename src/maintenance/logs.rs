@@ -1,4 +1,4 @@
-//! What becomes of logs: those that had failed get their end, old ones are compressed, very old ones deleted.
+//! What becomes of logs: those that had failed get their end, old ones are compressed and archived, very old ones deleted.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::domain::status::LogState;
 use crate::domain::time::Timestamp;
 use crate::domain::work;
 use crate::domain::{StreamKey, StreamKind};
-use crate::log::{CompressError, DeleteError};
+use crate::log::{ArchiveError, CompressError, DeleteError};
 use crate::store::{FinishedLog, FinishedQuery, StoreError};
 
 /// What one task does in one round, at most; the first to be reached ends it.
@@ -25,6 +25,8 @@ enum StepError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Compress(#[from] CompressError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error(transparent)]
     Delete(#[from] DeleteError),
     #[error("what its calls have left cannot be moved; the service's own log tells why")]
@@ -66,18 +68,28 @@ pub async fn compress(round: Round, mut report: TaskReport) -> TaskReport {
     report
 }
 
+/// Moves what is old enough into the archive.
+pub async fn archive(round: Round, mut report: TaskReport) -> TaskReport {
+    if let Some(before) = policy(&round).archive_after.and_then(|age| deadline(round.now, age)) {
+        each(&round, &mut report, Due::Archive, &[LogState::Compressed], before).await;
+    }
+    report
+}
+
 /// Deletes what is too old, and what an earlier round began to.
 pub async fn delete(round: Round, mut report: TaskReport) -> TaskReport {
     each(&round, &mut report, Due::Delete, &[LogState::Expiring], round.now).await;
     if let Some(before) = policy(&round).retention.and_then(|age| deadline(round.now, age)) {
-        each(&round, &mut report, Due::Delete, &[LogState::Plain, LogState::Compressed], before).await;
+        let kept = [LogState::Plain, LogState::Compressed, LogState::Archived];
+        each(&round, &mut report, Due::Delete, &kept, before).await;
     }
     report
 }
 
 fn policy(round: &Round) -> Policy {
     let settings = &round.services.settings.log;
-    Policy { compress_after: settings.compress_after, retention: settings.retention }
+    let archive_after = round.services.settings.archive.as_ref().and_then(|archive| archive.after);
+    Policy { compress_after: settings.compress_after, archive_after, retention: settings.retention }
 }
 
 /// Does what is due with each log that ended before this, oldest first.
@@ -99,7 +111,13 @@ async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogSt
                     return;
                 }
                 let step = step(round, log, what).await;
+                let is_away = matches!(step, Err(StepError::Archive(ArchiveError::Unavailable(_))));
                 bytes_left = bytes_left.saturating_sub(count(report, log, step));
+                if is_away {
+                    // The store answers the next log no better.
+                    report.unfinished = true;
+                    return;
+                }
             }
         }
     }
@@ -128,6 +146,8 @@ fn count(report: &mut TaskReport, log: FinishedLog, step: Result<Step, StepError
         Ok(Step::Skipped) => report.skipped += 1,
         Err(StepError::Compress(CompressError::Stopped)) => report.unfinished = true,
         Err(StepError::Compress(CompressError::InUse | CompressError::Failed)) => report.skipped += 1,
+        Err(StepError::Archive(ArchiveError::Stopped)) => report.unfinished = true,
+        Err(StepError::Archive(ArchiveError::InUse | ArchiveError::Failed)) => report.skipped += 1,
         Err(StepError::Delete(DeleteError::InUse | DeleteError::Failed)) => report.skipped += 1,
         Err(error) => report.fail(format_args!("{}: {error}", log.key)),
     }
@@ -143,7 +163,8 @@ async fn step(round: &Round, log: FinishedLog, what: Due) -> Result<Step, StepEr
         due if due != what => Ok(Step::Skipped),
         Due::Compress => compress_one(round, log).await,
         // A feed reads its pending deliveries from the log, so the log must stay.
-        Due::Delete if round.services.feeds.owes(log.key).await? => Ok(Step::Skipped),
+        Due::Archive | Due::Delete if round.services.feeds.owes(log.key).await? => Ok(Step::Skipped),
+        Due::Archive => archive_one(round, log).await,
         Due::Delete => delete_one(round, log).await,
         Due::Nothing => Ok(Step::Skipped),
     }
@@ -154,6 +175,14 @@ async fn compress_one(round: &Round, log: FinishedLog) -> Result<Step, StepError
     let shrunk = blocking(move || Ok(root.compress(log.key, &|| watched.should_stop()))).await??;
     round.services.store.set_log_state(log.key, LogState::Compressed).await?;
     Ok(Step::Done { bytes: shrunk.before, freed: shrunk.before.saturating_sub(shrunk.after) })
+}
+
+/// The row says it last: until then the next round finds it again, and sees that it is done.
+async fn archive_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
+    let (root, watched) = (round.services.log.clone(), round.clone());
+    let freed = blocking(move || Ok(root.archive(log.key, &|| watched.should_stop()))).await??;
+    round.services.store.set_log_state(log.key, LogState::Archived).await?;
+    Ok(Step::Done { bytes: freed, freed })
 }
 
 /// The row says it first: a log that is gone is never missing.
@@ -177,16 +206,24 @@ async fn discard_calls(round: &Round, key: StreamKey) -> Result<(), StepError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::work::Work as _;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use serde_json::json;
 
-    use super::super::handle::tests::service;
+    use super::super::handle::tests::{service, service_with};
+    use super::super::round::Service;
     use super::super::run_once;
-    use crate::domain::EventId;
     use crate::domain::execution::{Execution, ExecutionState};
+    use crate::domain::feed::FeedOrigin;
     use crate::domain::status::{ExecutionStatus, LogState};
+    use crate::domain::work::Work as _;
+    use crate::domain::{EventId, StreamKey};
     use crate::event::codec::{Identity, Stamp, encode};
     use crate::event::{Draft, Source};
+    use crate::log::ArchiveOptions;
+    use crate::objects::Directory;
     use crate::store::fixture::{at, execution, workflow, workspace};
 
     fn log_of(execution: &Execution) -> Vec<u8> {
@@ -199,10 +236,8 @@ mod tests {
         log
     }
 
-    #[actix::test]
-    async fn logs_of_executions_age_as_all_others_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let service = service(folder.path()).await;
+    /// An execution that ended long ago, and its log.
+    async fn ended(service: &Service, folder: &Path) -> StreamKey {
         let (services, store) = (&service.services, &service.services.store);
         std::fs::create_dir_all(&services.work.venvs_dir).unwrap();
         let acme = workspace("acme");
@@ -212,10 +247,45 @@ mod tests {
         let state = ExecutionState { status, completed_at, ..ExecutionState::default() };
         let ended = Execution { node_id: services.node_id, state, ..execution(acme.id, "plan") };
         store.insert(&ended, None).await.unwrap();
-        let (key, log) = (ended.stream_key(), &services.log);
-        let path = folder.path().join(key.log_path());
+        let path = folder.join(ended.stream_key().log_path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, log_of(&ended)).unwrap();
+        ended.stream_key()
+    }
+
+    #[actix::test]
+    async fn a_log_of_which_a_feed_owes_something_is_not_archived() {
+        let [folder, objects] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let settings = [
+            ("ADE_LOG_ARCHIVE_AFTER", "1d".to_owned()),
+            ("ADE_OBJECT_STORE", format!("file://{}", objects.path().display())),
+        ];
+        let service = service_with(folder.path(), &settings).await;
+        let (store, log) = (&service.services.store, &service.services.log);
+        let archive = Directory::new(objects.path().to_owned());
+        let options = ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, pause: Duration::ZERO };
+        log.attach_archive(options).unwrap();
+        let key = ended(&service, folder.path()).await;
+        store.insert_feed_origin(&FeedOrigin { key, node_id: service.services.node_id, after: 0 }).await.unwrap();
+        let state_after_a_round = async || {
+            let report = run_once(service.clone()).await;
+            assert!(report.succeeded(), "{report:?}");
+            store.log_facts(key).await.unwrap().unwrap().state
+        };
+        for _ in 0..2 {
+            assert_eq!(state_after_a_round().await, LogState::Compressed);
+        }
+        service.services.feeds.strike_off(key).await.unwrap();
+        assert_eq!(state_after_a_round().await, LogState::Archived);
+        assert!(std::fs::read_dir(objects.path()).unwrap().count() == 1 && log.reader(key).is_ok());
+    }
+
+    #[actix::test]
+    async fn logs_of_executions_age_as_all_others_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = service(folder.path()).await;
+        let (store, log) = (&service.services.store, &service.services.log);
+        let key = ended(&service, folder.path()).await;
         let calls = folder.path().join(key.directory()).join("calls");
         std::fs::create_dir(&calls).unwrap();
         std::fs::write(calls.join("call_1.json"), "what was said").unwrap();

@@ -25,6 +25,7 @@ pub const TASKS: &[Task] = &[
     Task { name: "complete_logs", run: |round, report| logs::complete(round, report).boxed_local() },
     Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
     Task { name: "compress_logs", run: |round, report| logs::compress(round, report).boxed_local() },
+    Task { name: "archive_logs", run: |round, report| logs::archive(round, report).boxed_local() },
     Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
     Task { name: "expire_documents", run: |round, report| inputs::expire(round, report).boxed_local() },
     Task { name: "remove_deleted", run: |round, report| inputs::remove_deleted(round, report).boxed_local() },

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,7 +70,7 @@ impl Body for Whole {
 }
 
 /// None when the connection has ended.
-type Driver = Option<Pin<Box<dyn Future<Output = hyper::Result<()>>>>>;
+type Driver = Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>;
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -97,17 +97,30 @@ pub async fn send(tls: &Arc<rustls::ClientConfig>, outgoing: &Outgoing) -> Resul
 impl Answer {
     /// More of the body; none at its end.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, String>> {
+        poll_fn(|context| self.poll_chunk(context)).await
+    }
+
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
+        drive(&mut self.driver, context);
         loop {
-            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
-            match beside(&mut self.driver, frame).await? {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(with_causes(&error)))),
                 // A frame without data is a trailer.
-                Ok(frame) => match frame.into_data() {
-                    Ok(data) => return Some(Ok(data)),
-                    Err(_) => continue,
-                },
-                Err(error) => return Some(Err(with_causes(&error))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
             }
         }
+    }
+}
+
+/// Lets a connection go on; its error is reported by whoever waits for the answer.
+fn drive(driver: &mut Driver, context: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
+        *driver = None;
     }
 }
 
@@ -115,10 +128,7 @@ impl Answer {
 async fn beside<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|context| {
-        // Its error is reported by the future that waits for the answer.
-        if driver.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
-            *driver = None;
-        }
+        drive(driver, context);
         work.as_mut().poll(context)
     })
     .await

@@ -9,8 +9,7 @@ use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
-use crate::event::codec;
-use crate::log::LogRoot;
+use crate::log::{AtRest, LogReader, LogRoot, Moment, Opening};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
 use crate::stream::{Follow, Hub, StreamMeters, Tail};
@@ -23,12 +22,17 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     if let Some(entry) = core.find(key).await {
         return Ok(entry.stream.hub().clone());
     }
+    // One that is remembered has not failed, and is forgotten before it is deleted: its row need not be asked.
+    if let Some(log) = core.services.log.remembered(key) {
+        return Ok(hub_of(&log, core.services.streams.of(key.kind())));
+    }
+    let since = core.services.log.moment(key);
     let facts = core.services.store.log_facts(key).await?;
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
     }
     let failed = facts.filter(|facts| facts.degraded);
-    let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes)).await?.hub;
+    let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes), since).await?.hub;
     if !hub.tail().closed {
         // Nothing appends to it: it has failed, or its work waits for the next start.
         hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
@@ -43,24 +47,34 @@ pub struct Sealed {
 }
 
 /// A stream without an actor is read from its file; of a log that has failed, only what is durable.
-pub async fn sealed(core: &Core, key: StreamKey, limit: Option<u64>) -> Result<Sealed, ReadError> {
-    let log = core.services.log.clone();
-    let meters = core.services.streams.of(key.kind());
-    blocking(move || Ok(open_sealed(&log, key, limit, meters))).await?
-}
-
-fn open_sealed(
-    log: &LogRoot,
+/// `since` is from before its row was asked.
+pub async fn sealed(
+    core: &Core,
     key: StreamKey,
     limit: Option<u64>,
-    meters: Arc<StreamMeters>,
+    since: Option<Moment>,
 ) -> Result<Sealed, ReadError> {
-    let reader = log.reader(key)?;
-    let end = reader.tail_within(limit.unwrap_or(u64::MAX))?;
-    let last = end.last_line.as_deref().and_then(|line| codec::decode(line).ok());
-    let closed = last.is_some_and(|event| event.is_terminal(key));
-    let hub = Hub::new(reader, Tail { sequence: end.last_sequence, bytes: end.bytes, closed }, meters);
-    Ok(Sealed { hub, last_line: end.last_line })
+    let root = core.services.log.clone();
+    let reader = reader(root.clone(), key).await?;
+    let log = blocking(move || root.at_rest(reader, key, limit, since)).await?;
+    let hub = hub_of(&log, core.services.streams.of(key.kind()));
+    Ok(Sealed { hub, last_line: log.tail.last_line })
+}
+
+fn hub_of(log: &AtRest, meters: Arc<StreamMeters>) -> Arc<Hub> {
+    let tail = Tail { sequence: log.tail.last_sequence, bytes: log.tail.bytes, closed: log.has_ended };
+    Hub::new(log.reader.clone(), tail, meters)
+}
+
+/// One that is in the archive is waited for without a thread: a store that is stuck takes none from other readers.
+async fn reader(log: LogRoot, key: StreamKey) -> Result<LogReader, ReadError> {
+    match blocking(move || Ok(log.opening(key))).await?? {
+        Opening::Ready(reader) => Ok(reader),
+        Opening::Fetching(fetch) => {
+            let arrived = fetch.arrived().await;
+            Ok(blocking(move || Ok(arrived.open())).await??)
+        }
+    }
 }
 
 pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow, ReadError> {

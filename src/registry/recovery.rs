@@ -155,7 +155,8 @@ impl Report {
 
 async fn recover_one<W: WorkKind>(core: &Core, work: &W, place: W::Place) -> Result<Done, LaunchError> {
     // There may be none.
-    let log = reading::sealed(core, work.stream_key(), work.log().durable_bytes).await.ok();
+    let (durable, since) = (work.log().durable_bytes, core.services.log.moment(work.stream_key()));
+    let log = reading::sealed(core, work.stream_key(), durable, since).await.ok();
     if let Some(log) = log.as_ref().filter(|log| log.hub.tail().closed) {
         return Ok(correct(core, work, Follow::inside(log.hub.clone(), Start::default())).await);
     }

@@ -3,6 +3,7 @@
 mod support;
 
 mod aliases;
+mod archive;
 mod audit;
 mod bodies;
 mod build_engines;

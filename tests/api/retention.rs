@@ -12,17 +12,17 @@ const COMPRESS: [(&str, &str); 1] = [("ADE_LOG_COMPRESS_AFTER", "0s")];
 const DELETE: [(&str, &str); 1] = [("ADE_LOG_RETENTION", "0s")];
 
 /// A service on which one run has ended.
-struct Ended {
-    app: TestApp,
-    project: Project,
-    run: String,
+pub struct Ended {
+    pub app: TestApp,
+    pub project: Project,
+    pub run: String,
     /// The log as it was written.
-    log: String,
-    last: u64,
+    pub log: String,
+    pub last: u64,
 }
 
 impl Ended {
-    fn with(settings: &[(&str, &str)]) -> Self {
+    pub fn with(settings: &[(&str, &str)]) -> Self {
         let app = TestApp::with(settings);
         let project = app.project();
         let steps = (0..60).map(|number| json!(["say", format!("line {number}")])).collect();
@@ -34,31 +34,31 @@ impl Ended {
         Self { app, project, run, log, last }
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.app.data_dir().join(format!("workspaces/{}/runs/{}/logs", self.project.workspace, self.run))
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    fn target(&self, rest: &str) -> String {
+    pub fn target(&self, rest: &str) -> String {
         format!("/api/v1/runs/{}/events{rest}", self.run)
     }
 
     #[track_caller]
-    fn get(&self, rest: &str) -> Response {
+    pub fn get(&self, rest: &str) -> Response {
         self.app.get(&self.target(rest))
     }
 
     #[track_caller]
-    fn with_header(&self, rest: &str, name: &str, value: &str) -> Response {
+    pub fn with_header(&self, rest: &str, name: &str, value: &str) -> Response {
         self.app.send(&Request::get(self.target(rest)).header(name, value))
     }
 
     /// What every way to read events answers: status and body, and the headers that are about the content.
-    fn answers(&self) -> Vec<(String, u16, String, Vec<Option<String>>)> {
+    pub fn answers(&self) -> Vec<(String, u16, String, Vec<Option<String>>)> {
         let tails = ["?tail=3", "?after_sequence=40&limit=5", "?types=console.line&limit=7", "?level=warn", ""];
         let ndjson = ["/download", "/download?after_sequence=9", "?format=ndjson&tail=2", "/download?types=run.*"];
         let mut answers: Vec<_> =
@@ -100,20 +100,20 @@ fn headers(answer: &Response) -> Vec<Option<String>> {
         .collect()
 }
 
-fn maintain(app: &TestApp) -> Value {
+pub fn maintain(app: &TestApp) -> Value {
     app.post("/api/v1/system/maintenance", &json!({})).expect(200).json()
 }
 
 /// What a task of a round has counted.
 #[track_caller]
-fn task<'a>(report: &'a Value, name: &str) -> &'a Value {
+pub fn task<'a>(report: &'a Value, name: &str) -> &'a Value {
     let tasks = report["tasks"].as_array().unwrap();
     tasks.iter().find(|task| task["name"] == name).unwrap_or_else(|| panic!("no {name}: {report}"))
 }
 
 /// Rounds until the task has done something: work that has just ended may be in use for a moment.
 #[track_caller]
-fn maintain_until(app: &TestApp, name: &str, done: u64) -> Value {
+pub fn maintain_until(app: &TestApp, name: &str, done: u64) -> Value {
     let (mut counted, mut last) = (0, Value::Null);
     wait_until("the round has done its work", || {
         last = maintain(app);
@@ -241,7 +241,7 @@ fn many_concurrent_requests_are_all_answered() {
             .map(|report| report["tasks"].as_array().unwrap().len() as u64)
             .sum()
     });
-    assert_eq!(done, 12 * 8, "each got a whole report");
+    assert_eq!(done, 12 * 9, "each got a whole report");
     assert_eq!(it.get("/download").text(), it.log);
 }
 

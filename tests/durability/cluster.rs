@@ -11,8 +11,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use ade::domain::StreamKey;
 use ade::log::verify::verify_log;
 use ade::log::{
-    ClusterOptions, CommitError, Durability, LogOptions, LogRoot, NatsCredentials, OpenClusterError, OpenRootError,
-    RealDisk, ReplayReport,
+    ClusterOptions, CommitError, Durability, LogOptions, LogRoot, OpenClusterError, OpenRootError, RealDisk,
+    ReplayReport,
 };
 use ade_test_support::nats::{self, Nats};
 use ade_test_support::{eventually, wait_until};
@@ -22,31 +22,23 @@ use serde_json::{Value, json};
 use super::contract::{commit, content, key, lines, options};
 
 /// A node of a cluster.
-struct Node {
-    folder: tempfile::TempDir,
-    options: ClusterOptions,
+pub struct Node {
+    pub folder: tempfile::TempDir,
+    pub options: ClusterOptions,
 }
 
 impl Node {
-    fn new(nats: &Nats) -> Self {
-        let options = ClusterOptions {
-            servers: nats.urls().split(',').map(str::to_owned).collect(),
-            cluster: "test".to_owned(),
-            node: ulid::Ulid::generate().to_string(),
-            credentials: NatsCredentials::None,
-            ca_file: None,
-            certificate: None,
-            keep_bytes: 64 << 20,
-        };
+    pub fn new(nats: &Nats) -> Self {
+        let options = ClusterOptions::new(nats.servers(), "test", &ulid::Ulid::generate().to_string());
         Self { folder: tempfile::tempdir().unwrap(), options }
     }
 
     /// The same node on a disk that has nothing.
-    fn on_another_disk(&self) -> Self {
+    pub fn on_another_disk(&self) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), options: self.options.clone() }
     }
 
-    fn open(&self) -> Result<(LogRoot, ReplayReport), OpenRootError> {
+    pub fn open(&self) -> Result<(LogRoot, ReplayReport), OpenRootError> {
         self.open_with(options())
     }
 
@@ -55,7 +47,7 @@ impl Node {
         LogRoot::open_in_cluster(folder, Arc::new(RealDisk::within(folder)), options, &self.options)
     }
 
-    fn refusal(&self) -> OpenClusterError {
+    pub fn refusal(&self) -> OpenClusterError {
         match self.open() {
             Err(OpenRootError::Cluster(error)) => error,
             Err(error) => panic!("{error}"),
@@ -63,7 +55,7 @@ impl Node {
         }
     }
 
-    fn stream(&self) -> String {
+    pub fn stream(&self) -> String {
         self.options.stream()
     }
 }
@@ -122,7 +114,7 @@ fn a_round_whose_answer_is_lost_is_looked_up_and_not_stored_again() {
     }
     let nats = Nats::start();
     let mut node = Node::new(&nats);
-    let proxy = Proxy::before(nats.urls().split(',').next().unwrap());
+    let proxy = Proxy::before(&nats.servers()[0]);
     node.options.servers = vec![proxy.url()];
     let (root, _) = node.open().unwrap();
     let key = key();
@@ -453,7 +445,7 @@ fn a_blank_disk_gets_what_one_server_has_damaged_from_the_others() {
     wait_until("the server is back", || nats.answers(damaged));
     let mut other = node.on_another_disk();
     // It answers what is read through it.
-    other.options.servers = vec![nats.urls().split(',').nth(damaged).unwrap().to_owned()];
+    other.options.servers = vec![nats.servers()[damaged].clone()];
     let (root, report) = other.open().unwrap();
     assert_eq!((report.logs, report.gaps), (5, 0));
     for key in keys {

@@ -9,8 +9,7 @@ use ade::event::{Draft, Identity, Source, codec};
 use ade::log::disk::{Disk, Mode};
 use ade::log::memory::{MemoryDisk, MemoryJournal, MemoryRounds};
 use ade::log::{
-    ClusterOptions, Journal, LogOptions, LogReader, LogRoot, LogWriter, NatsCredentials, NodeJournal, RealDisk,
-    ReplayReport,
+    ClusterOptions, Journal, LogOptions, LogReader, LogRoot, LogWriter, NodeJournal, RealDisk, ReplayReport,
 };
 use ade_test_support::nats::{self, Nats};
 use bytes::Bytes;
@@ -174,16 +173,8 @@ impl Medium for Cluster {
     }
 
     fn new() -> Self {
-        let options = ClusterOptions {
-            servers: SERVERS.urls().split(',').map(str::to_owned).collect(),
-            cluster: "contract".to_owned(),
-            node: ulid::Ulid::generate().to_string(),
-            credentials: NatsCredentials::None,
-            ca_file: None,
-            certificate: None,
-            keep_bytes: 1 << 20,
-        };
-        Self { folder: tempfile::tempdir().unwrap(), options }
+        let options = ClusterOptions::new(SERVERS.servers(), "contract", &ulid::Ulid::generate().to_string());
+        Self { folder: tempfile::tempdir().unwrap(), options: ClusterOptions { keep_bytes: 1 << 20, ..options } }
     }
 
     fn data_dir(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The promise of the log: what was acknowledged is there after any crash, byte for byte, and nothing torn is seen.
 
+mod archive;
 mod cluster;
 mod contract;
 mod history;
@@ -7,6 +8,7 @@ mod real_disk;
 mod retention;
 mod segments;
 mod sim_disk;
+mod takeover;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

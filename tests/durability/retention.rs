@@ -12,16 +12,16 @@ use serde_json::json;
 use super::sim_disk::{Faults, SimDisk};
 
 /// What becomes of unsynced bytes and names is the seed's choice. `ADE_RETENTION_SEEDS=500` for a long hunt.
-fn seeds() -> std::ops::Range<u64> {
+pub fn seeds() -> std::ops::Range<u64> {
     0..super::from_environment("ADE_RETENTION_SEEDS", 8)
 }
 
-fn open(disk: &SimDisk) -> LogRoot {
+pub fn open(disk: &SimDisk) -> LogRoot {
     let options = LogOptions { segment_bytes: 128 << 10, direct_threads: 1, ..LogOptions::default() };
     LogRoot::open(Path::new("/data"), Arc::new(disk.clone()), options).unwrap().0
 }
 
-fn lines(key: StreamKey, count: u64) -> Bytes {
+pub fn lines(key: StreamKey, count: u64) -> Bytes {
     let identity = Identity::new(key, ConfigurationId::generate());
     let mut batch = Vec::new();
     for sequence in 1..=count {
@@ -115,7 +115,7 @@ fn compress_with(seed: u64, faults: Faults, power_was_gone: bool, lying: bool) -
 }
 
 /// Every step in turn, until there are no more.
-fn every_step(run: impl Fn(u64) -> Result<bool, String>) -> (u64, Vec<String>) {
+pub fn every_step(run: impl Fn(u64) -> Result<bool, String>) -> (u64, Vec<String>) {
     let mut broken = Vec::new();
     for step in 1..100 {
         match run(step) {

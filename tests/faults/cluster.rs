@@ -22,7 +22,7 @@ use crate::support::server::{Server, Settings, ade, log_path, settings};
 use crate::support::work::{Place, Run};
 use crate::support::{embedded, eventually, process};
 
-fn in_cluster(nats: &Nats) -> Settings {
+pub fn in_cluster(nats: &Nats) -> Settings {
     let mut settings = settings();
     settings.insert("ADE_CLUSTER_NATS", nats.urls());
     settings.insert("ADE_CLUSTER_NODE", "a".into());
@@ -30,7 +30,7 @@ fn in_cluster(nats: &Nats) -> Settings {
 }
 
 /// The components of readiness, by name.
-fn ready(server: &Server) -> (u16, Value) {
+pub fn ready(server: &Server) -> (u16, Value) {
     let response = server.send(&Request::get("/health/ready")).expect("a response");
     let status = response.status();
     let parts = response.json_or_null()["components"].clone();
@@ -210,20 +210,25 @@ fn stored(data_dir: &Path, run: &Run) -> RunRow {
     })
 }
 
-/// Before the servers: lets the first publish of a process, its fence, pass, and holds everything from the second on.
-#[derive(Default)]
-struct Gate {
-    published: AtomicUsize,
+/// Before the servers: lets so many requests of a kind pass, and holds everything from the next on.
+pub struct Gate {
+    kind: &'static [u8],
+    passing: usize,
+    asked: AtomicUsize,
     is_open: AtomicBool,
 }
 
 impl Gate {
-    /// Also where it listens, for the setting.
-    fn before(nats: &Nats) -> (Arc<Self>, String) {
+    /// The first publish of a process is its fence. Also where it listens, for the setting.
+    pub fn behind_fence(nats: &Nats) -> (Arc<Self>, String) {
+        Self::before(nats, b"PUB ade-", 1)
+    }
+
+    pub fn before(nats: &Nats, kind: &'static [u8], passing: usize) -> (Arc<Self>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
         let server = nats.urls().split(',').next().unwrap().replace("nats://", "");
-        let gate = Arc::<Self>::default();
+        let gate = Arc::new(Self { kind, passing, asked: AtomicUsize::new(0), is_open: AtomicBool::new(false) });
         let shared = gate.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -238,15 +243,15 @@ impl Gate {
     }
 
     fn pass(&self, bytes: &[u8]) {
-        let publishes = bytes.windows(8).filter(|window| window == b"PUB ade-").count();
-        self.published.fetch_add(publishes, Ordering::AcqRel);
+        let asked = bytes.windows(self.kind.len()).filter(|window| *window == self.kind).count();
+        self.asked.fetch_add(asked, Ordering::AcqRel);
         while self.is_shut() && !self.is_open.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    fn is_shut(&self) -> bool {
-        self.published.load(Ordering::Acquire) > 1
+    pub fn is_shut(&self) -> bool {
+        self.asked.load(Ordering::Acquire) > self.passing
     }
 }
 
@@ -262,16 +267,16 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn(&[u8])) {
 }
 
 /// A service that does not listen yet; killed when dropped.
-struct Starting(Child);
+pub struct Starting(pub Child);
 
 impl Starting {
-    fn spawn(data_dir: &Path, settings: &Settings) -> Self {
-        let log = File::options().append(true).open(log_path(data_dir)).unwrap();
+    pub fn spawn(data_dir: &Path, settings: &Settings) -> Self {
+        let log = File::options().create(true).append(true).open(log_path(data_dir)).unwrap();
         let mut command = ade(data_dir, settings);
         Self(command.env("ADE_AUTH", "off").arg("serve").stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
-    fn has_succeeded(&mut self) -> bool {
+    pub fn has_succeeded(&mut self) -> bool {
         eventually("end of the start", || self.0.try_wait().unwrap()).success()
     }
 }
@@ -290,7 +295,7 @@ fn stuck_in_recovery(nats: &Nats, folder: &Path, settings: &Settings) -> (Starti
     let run = place.run(&server, "print ready\nsleep 1000");
     run.await_line(&server, "ready");
     server.kill();
-    let (gate, url) = Gate::before(nats);
+    let (gate, url) = Gate::behind_fence(nats);
     let mut behind = settings.clone();
     behind.insert("ADE_CLUSTER_NATS", url);
     let starting = Starting::spawn(folder, &behind);

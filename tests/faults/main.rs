@@ -1,5 +1,6 @@
 //! What must hold when things go wrong: the real program, real processes, real disks.
 
+mod archive;
 mod backup;
 mod burden;
 mod cancel;
@@ -24,4 +25,5 @@ mod queue;
 mod replace;
 mod shutdown;
 mod support;
+mod takeover;
 mod tls;

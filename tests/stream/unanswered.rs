@@ -4,24 +4,12 @@
 use std::sync::Arc;
 
 use actix::Arbiter;
-use ade::log::{ClusterOptions, LogOptions, LogRoot, NatsCredentials, RealDisk};
+use ade::log::{ClusterOptions, LogOptions, LogRoot, RealDisk};
 use ade::stream::window::Halt;
 use ade::stream::{AppendError, End, Item, open};
 use ade_test_support::nats::{self, Nats};
 
 use super::support::{Given, Life, World, in_system, line, options};
-
-fn options_of(nats: &Nats) -> ClusterOptions {
-    ClusterOptions {
-        servers: nats.urls().split(',').map(str::to_owned).collect(),
-        cluster: "test".to_owned(),
-        node: ulid::Ulid::generate().to_string(),
-        credentials: NatsCredentials::None,
-        ca_file: None,
-        certificate: None,
-        keep_bytes: 64 << 20,
-    }
-}
 
 async fn live(world: &World, cluster: &ClusterOptions) -> Life {
     let (folder, cluster) = (world.folder.path().to_owned(), cluster.clone());
@@ -41,7 +29,7 @@ fn a_batch_that_is_given_up_leaves_the_stream_to_the_next_start() {
     }
     for actor_dies in [false, true] {
         let (mut nats, world) = (Nats::start(), World::new());
-        let cluster = options_of(&nats);
+        let cluster = ClusterOptions::new(nats.servers(), "test", &ulid::Ulid::generate().to_string());
         in_system(async {
             let life = live(&world, &cluster).await;
             life.stream.append_one(line("before", 10)).await.unwrap();

@@ -204,6 +204,8 @@ const READING: &[Code] = &[
     Code::PositionExpired,
     Code::TooManySubscribers,
     Code::LogUnavailable,
+    Code::ArchiveUnavailable,
+    Code::ArchiveDamaged,
     Code::Draining,
 ];
 

@@ -64,6 +64,7 @@ fn members(code: Code) -> Vec<(&'static str, Value)> {
         Code::SequenceAhead => vec![("last_sequence", number()), stream],
         Code::PositionExpired => vec![("first_sequence", number()), stream],
         Code::NotFound | Code::Gone | Code::TooManySubscribers | Code::LogUnavailable => vec![stream],
+        Code::ArchiveUnavailable | Code::ArchiveDamaged => vec![stream],
         Code::DocumentExists => vec![("document_id", json!({"$ref": "#/components/schemas/DocumentId"}))],
         Code::PreconditionFailed => {
             let etag = ("current_etag", json!({"type": ["string", "null"]}));

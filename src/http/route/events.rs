@@ -216,8 +216,11 @@ fn is_whole_log(asked: &EventsRequest, follow: &Follow) -> bool {
 /// Compressed or not, its bytes are the same. Its last event is of this log and no other, and nothing comes behind it.
 async fn whole_log(request: &HttpRequest, key: StreamKey, follow: &Follow) -> Result<HttpResponse, Problem> {
     let (reader, length) = (follow.hub().reader().clone(), follow.hub().tail().bytes);
-    let tail = blocking(move || Ok((reader.tail()?, reader)));
-    let (tail, reader) = tail.await.map_err(Problem::internal)?;
+    let looking = reader.clone();
+    let tail = match reader.known_tail() {
+        Some(tail) => tail.clone(),
+        None => blocking(move || looking.tail()).await.map_err(Problem::internal)?,
+    };
     let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
     let last = last.ok_or_else(|| Problem::internal(format_args!("the log of {key} has no last event")))?;
     let etag = format!("\"{}-{length:x}\"", last.event_id);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::work::{self, find, respond_created};
+use super::work::{self, READING_LOGS, find, respond_created};
 use super::workspaces;
 use crate::domain::call_prompt::CallPrompt;
 use crate::domain::execution::Execution;
@@ -53,7 +53,7 @@ pub fn mount(routes: &mut Routes) {
             at.read(steps, |op| {
                 op.named("list_steps", "List the steps of an execution, each followed by its items.")
                     .answers_all::<StepResource>("In the order of the definition.")
-                    .refuses(&[Code::Gone, Code::LogUnavailable])
+                    .refuses(READING_LOGS)
             })
         })
         .at("/executions/{execution}/calls/{call}/prompt", |at| {
@@ -81,12 +81,8 @@ pub fn mount(routes: &mut Routes) {
 
 /// What a person says to an execution.
 fn says(operation: Operation) -> Operation {
-    operation.answers::<ExecutionResource>(200, "The execution.").refuses(&[
-        Code::NotWaiting,
-        Code::Draining,
-        Code::Gone,
-        Code::LogUnavailable,
-    ])
+    let refused = operation.answers::<ExecutionResource>(200, "The execution.");
+    refused.refuses(&[Code::NotWaiting, Code::Draining]).refuses(READING_LOGS)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

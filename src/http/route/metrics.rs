@@ -114,8 +114,13 @@ fn of_log(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
         ),
         ("log_torn_tails", "Logs that ended in a torn event and were cut", totals.torn_tails),
         ("logs_compressed", "Logs that maintenance has compressed", totals.compressed_logs),
+        ("logs_archived", "Logs that maintenance has moved into the archive", totals.archived_logs),
         ("logs_deleted", "Logs that retention has deleted", totals.deleted_logs),
-        ("log_freed_bytes", "Bytes of the disk that compressing and deleting have freed", totals.freed_bytes),
+        (
+            "log_freed_bytes",
+            "Bytes of the disk that compressing, archiving and deleting have freed",
+            totals.freed_bytes,
+        ),
     ] {
         to.counter(name, help, [(none(), count)])?;
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::runs::find;
+use super::work::READING_LOGS;
 use crate::blocking::blocking;
 use crate::domain::RunId;
 use crate::domain::run::Run;
@@ -38,7 +39,7 @@ pub fn mount(routes: &mut Routes) {
             at.read(summary, |op| {
                 op.named("show_run_summary", "What a run has found, once it has ended.")
                     .answers::<RunSummary>(200, "`ade.run_summary/v1`.")
-                    .refuses(&[Code::Gone, Code::LogUnavailable])
+                    .refuses(READING_LOGS)
             })
         })
         .at("/runs/{run}/outputs", |at| {
@@ -58,7 +59,7 @@ pub fn mount(routes: &mut Routes) {
             at.read(diagnostics, |op| {
                 op.named("show_run_diagnostics", "How the engine ended, and the end of what it said.")
                     .answers::<DiagnosticsResource>(200, "What is known.")
-                    .refuses(&[Code::Gone, Code::LogUnavailable])
+                    .refuses(READING_LOGS)
             })
         });
 }

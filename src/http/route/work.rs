@@ -50,8 +50,14 @@ impl Routed for Run {
 
 impl Routed for Execution {
     const NOT_CANCELLABLE: Code = Code::ExecutionNotCancellable;
-    const NOT_REPEATABLE: &[Code] =
-        &[Code::ExecutionNotEnded, Code::ExecutionCompleted, Code::Gone, Code::InvalidInput];
+    const NOT_REPEATABLE: &[Code] = &[
+        Code::ExecutionNotEnded,
+        Code::ExecutionCompleted,
+        Code::Gone,
+        Code::ArchiveUnavailable,
+        Code::ArchiveDamaged,
+        Code::InvalidInput,
+    ];
 }
 
 impl Routed for Build {
@@ -107,6 +113,9 @@ where
         })
     });
 }
+
+/// What may keep the log of work that has ended from being read.
+pub const READING_LOGS: &[Code] = &[Code::Gone, Code::LogUnavailable, Code::ArchiveUnavailable, Code::ArchiveDamaged];
 
 /// What may keep work from being started.
 pub const CREATING: &[Code] = &[

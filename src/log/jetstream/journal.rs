@@ -37,8 +37,8 @@ pub struct JetStreamJournal {
     pub(super) link: Link,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) folder: PathBuf,
-    pub(super) stream: String,
-    pub(super) created: String,
+    /// As it was when this process took the node over.
+    pub(super) marker: Marker,
     pub(super) epoch: u64,
     pub(super) keep_bytes: u64,
     pub(super) segment_bytes: u64,
@@ -191,8 +191,7 @@ impl JetStreamJournal {
             (state.settled, state.settled_bytes, state.retained.unsynced())
         };
         in_parallel(&files, |stream| stream.sync())?;
-        let marker = Marker::new(&self.stream, &self.created, last, !is_last);
-        marker.write(&*self.disk, &self.folder)?;
+        self.marker.at(last, !is_last).write(&*self.disk, &self.folder)?;
         let mut state = self.lock();
         state.settled_bytes -= bytes;
         state.retained.synced(last, bytes);

@@ -1,6 +1,6 @@
 //! The connection to the servers, as blocking calls that each end within a bound.
 //!
-//! Nothing is decided here: an answer, or why there is none.
+//! Nothing is decided here: an answer, or why there is none. A start that is asked to end gets none any more.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::protocol::{
     Batch, EXPECTED_SEQUENCE, EXPECTED_STREAM, Envelope, LastOf, NO_MESSAGE, NextOf, OneMessage, PurgeBelow, Purged,
     SEQUENCE, STREAM_NOT_FOUND, StreamConfig, StreamInfo,
 };
+use super::stop::Stop;
 
 /// For a server to accept a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -55,11 +56,12 @@ pub(super) struct Link {
     runtime: Option<Runtime>,
     nats: Client,
     stream: String,
+    stop: Stop,
 }
 
 impl Link {
     /// Blocks until a server has accepted; not to be called on a thread that drives asynchronous tasks, as nothing here is.
-    pub(super) fn connect(options: &ClusterOptions) -> Result<Self, LinkError> {
+    pub(super) fn connect(options: &ClusterOptions, stop: &Stop) -> Result<Self, LinkError> {
         let unreachable = |error: &dyn std::fmt::Display| LinkError::Unreachable(error.to_string());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -67,11 +69,25 @@ impl Link {
             .enable_all()
             .build()
             .map_err(|error| unreachable(&error))?;
-        let nats = runtime.block_on(async {
-            let connect = connect_options(options).await.map_err(|error| unreachable(&error))?;
-            connect.connect(&options.servers).await.map_err(|error| unreachable(&error))
-        })?;
-        Ok(Self { runtime: Some(runtime), nats, stream: options.stream() })
+        let connected = runtime.block_on(async {
+            tokio::select! {
+                connected = client(options) => connected.map_err(|error| unreachable(&*error)),
+                () = stop.asked() => Err(unreachable(&"the start is to end")),
+            }
+        });
+        match connected {
+            Ok(nats) => Ok(Self { runtime: Some(runtime), nats, stream: options.stream(), stop: stop.clone() }),
+            Err(error) => {
+                // A name that is being looked up would be waited for.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// By which a start is asked to end.
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     pub(super) fn is_connected(&self) -> bool {
@@ -156,8 +172,7 @@ impl Link {
             }
             Err(unreachable(&"the connection was lost"))
         };
-        let within = async { tokio::time::timeout(5 * PATIENCE, read).await };
-        self.block_on(within).unwrap_or_else(|_| Err(unreachable(&"the stream does not answer")))
+        self.within(5 * PATIENCE, read).unwrap_or_else(|| Err(unreachable(&"the stream does not answer")))
     }
 
     fn ask<T: DeserializeOwned>(&self, what: &str, request: &impl Serialize) -> Result<T, LinkError> {
@@ -179,16 +194,22 @@ impl Link {
         }
         let send = self.nats.send_request(subject, request.timeout(Some(PATIENCE)));
         // Handing it over waits too, where too many are waiting.
-        let within = async { tokio::time::timeout(2 * PATIENCE, send).await };
-        match self.block_on(within) {
-            Ok(Ok(message)) => Ok(message.payload),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no answer".to_owned()),
+        match self.within(2 * PATIENCE, send) {
+            Some(Ok(message)) => Ok(message.payload),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("no answer".to_owned()),
         }
     }
 
-    fn block_on<F: Future>(&self, work: F) -> F::Output {
-        self.runtime.as_ref().expect("there until it is dropped").block_on(work)
+    /// None if it takes longer, or the start is to end.
+    fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let runtime = self.runtime.as_ref().expect("there until it is dropped");
+        runtime.block_on(async {
+            tokio::select! {
+                done = tokio::time::timeout(limit, work) => done.ok(),
+                () = self.stop.asked() => None,
+            }
+        })
     }
 }
 
@@ -204,6 +225,10 @@ impl Drop for Link {
 fn stored(message: async_nats::Message) -> Option<Stored> {
     let sequence = message.headers.as_ref()?.get(SEQUENCE)?.as_str().parse().ok()?;
     Some(Stored { sequence, payload: message.payload })
+}
+
+async fn client(options: &ClusterOptions) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(connect_options(options).await?.connect(&options.servers).await?)
 }
 
 async fn connect_options(options: &ClusterOptions) -> std::io::Result<ConnectOptions> {

@@ -1,16 +1,17 @@
 //! The journal of a node, kept by a cluster of NATS servers: `docs/CLUSTER.md` and `docs/adr/0019-journal-in-a-cluster.md`.
 //!
 //! ```text
-//! open: read the stream --> fence --> logs        append: cut --> publish --> (resolve) --> acknowledged
+//! open: whose is it --> read the stream --> fence --> logs        append: cut --> publish --> (resolve) --> acknowledged
 //! ```
 //!
 //! Decisions are in `answer`, `cut`, `retained` and `marker`, which know neither the network nor a clock; `link` is the
-//! connection; `sources` asks all servers for what one lacks; `journal` and `open` put them together. Files are in the
+//! connection; `sources` asks all servers for what one lacks, and `reading` takes it in; `journal` and `open` put them together. Files are in the
 //! order of their imports.
 
 mod options;
 mod answer;
 mod protocol;
+mod stop;
 mod link;
 mod sources;
 mod cut;
@@ -18,7 +19,9 @@ mod retained;
 mod marker;
 mod state;
 mod journal;
+mod reading;
 mod open;
 
 pub use journal::{JetStreamAppender, JetStreamJournal};
 pub use options::{ClusterOptions, NatsCredentials};
+pub use stop::Stop;

@@ -25,6 +25,8 @@ pub struct ClusterOptions {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// How many bytes of rounds the stream keeps as a second copy when the logs themselves are durable.
     pub keep_bytes: u64,
+    /// A data directory that does not know the stream takes the node over all the same: its disk was lost.
+    pub may_begin: bool,
 }
 
 /// How a node signs in to the servers.
@@ -42,6 +44,20 @@ pub enum NatsCredentials {
 }
 
 impl ClusterOptions {
+    /// Without credentials, and with what the service has by default for the rest.
+    pub fn new(servers: Vec<String>, cluster: &str, node: &str) -> Self {
+        Self {
+            servers,
+            cluster: cluster.to_owned(),
+            node: node.to_owned(),
+            credentials: NatsCredentials::None,
+            ca_file: None,
+            certificate: None,
+            keep_bytes: 256 << 20,
+            may_begin: true,
+        }
+    }
+
     /// The name of the stream, and of its one subject.
     pub fn stream(&self) -> String {
         format!("ade-{}-j-{}", self.cluster, self.node)

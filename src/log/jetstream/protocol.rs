@@ -197,15 +197,7 @@ mod tests {
     use super::*;
 
     fn options() -> ClusterOptions {
-        ClusterOptions {
-            servers: vec![],
-            cluster: "c".to_owned(),
-            node: "n".to_owned(),
-            credentials: Default::default(),
-            ca_file: None,
-            certificate: None,
-            keep_bytes: 0,
-        }
+        ClusterOptions::new(vec![], "c", "n")
     }
 
     #[test]

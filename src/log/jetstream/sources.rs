@@ -45,24 +45,30 @@ impl<'a> Sources<'a> {
                 break;
             }
         }
-        Ok(best)
+        // Then not everybody was heard.
+        let is_asked = self.leader.stop().is_asked();
+        if is_asked { Err(LinkError::Unreachable("the start is to end".to_owned())) } else { Ok(best) }
+    }
+
+    pub(super) fn leader(&self) -> &Link {
+        self.leader
     }
 
     fn of_leader(&self, from: u64) -> Result<Option<Stored>, LinkError> {
         let begun = Instant::now();
         loop {
             match self.leader.next(from) {
-                Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                Err(_) if begun.elapsed() < PATIENCE && !self.leader.stop().is_asked() => std::thread::sleep(PAUSE),
                 answer => return answer,
             }
         }
     }
 
     fn each(&mut self) -> &[Link] {
-        let options = self.options;
+        let (options, stop) = (self.options, self.leader.stop());
         self.each.get_or_insert_with(|| {
             let alone = |server: &String| ClusterOptions { servers: vec![server.clone()], ..options.clone() };
-            options.servers.iter().filter_map(|server| Link::connect(&alone(server)).ok()).collect()
+            options.servers.iter().filter_map(|server| Link::connect(&alone(server), stop).ok()).collect()
         })
     }
 }

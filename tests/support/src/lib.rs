@@ -17,5 +17,6 @@ pub mod server;
 pub mod sse;
 pub mod tools;
 pub mod wait;
+pub mod weed;
 
 pub use wait::{NEVER, TIMEOUT, eventually, wait_until, within};

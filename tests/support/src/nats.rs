@@ -77,7 +77,12 @@ impl Nats {
 
     /// For the setting `cluster_nats`.
     pub fn urls(&self) -> String {
-        self.ports[..3].iter().map(|port| format!("nats://127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+        self.servers().join(",")
+    }
+
+    /// Their addresses, in their order.
+    pub fn servers(&self) -> Vec<String> {
+        self.ports[..3].iter().map(|port| format!("nats://127.0.0.1:{port}")).collect()
     }
 
     pub fn spawn(&mut self, server: usize) {
@@ -227,7 +232,7 @@ fn request(port: u16, subject: &str, payload: &[u8]) -> Option<Value> {
 
 /// Starts a program that dies with this process, however that ends: a thread that lives as long as the process is its
 /// parent, which is what the kernel looks at.
-fn spawn_bound(command: Command) -> Child {
+pub(crate) fn spawn_bound(command: Command) -> Child {
     type Order = (Command, Sender<Child>);
     static KEEPER: OnceLock<Sender<Order>> = OnceLock::new();
     let keeper = KEEPER.get_or_init(|| {

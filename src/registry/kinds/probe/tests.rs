@@ -167,7 +167,7 @@ async fn a_probe_that_panics_is_ended_and_its_row_agrees_with_its_log() {
     assert_eq!((state.status, state.counted), (ProbeStatus::Failed, 2));
     service.stop().await;
     let verified =
-        crate::cli::verify::verify_data_dir(ground.directory.path(), Some(&ground.store().await)).await.unwrap();
+        crate::cli::verify::verify_data_dir(ground.directory.path(), Some(&ground.store().await), None).await.unwrap();
     assert_eq!(verified.violations, [""; 0]);
 }
 

@@ -1,0 +1,57 @@
+//! Whether the object of an archived log is what was put there.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::pointer::{Pointer, hex};
+use crate::objects::{ObjectError, ObjectStore, Stop};
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectCheck {
+    Gone { object: String },
+    Size { object: String, bytes: u64, expected: u64 },
+    Content { object: String },
+}
+
+impl fmt::Display for ObjectCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone { object } => write!(f, "is not in the store any more: {object}"),
+            Self::Size { object, bytes, expected } => write!(f, "has {bytes} of {expected} bytes: {object}"),
+            Self::Content { object } => write!(f, "is not what was put there: {object}"),
+        }
+    }
+}
+
+const GO_ON: Stop<'static> = &|| false;
+
+/// Looks at the size of an object, or reads all of it. None: it is as it should be. Blocks.
+pub fn check_object(
+    store: &dyn ObjectStore,
+    pointer: &Pointer,
+    whole: bool,
+) -> Result<Option<ObjectCheck>, ObjectError> {
+    let (object, expected) = (pointer.object.clone(), pointer.object_bytes);
+    match store.size(&object, GO_ON) {
+        Err(ObjectError::NotFound) => return Ok(Some(ObjectCheck::Gone { object })),
+        Err(error) => return Err(error),
+        Ok(bytes) if bytes != expected => return Ok(Some(ObjectCheck::Size { object, bytes, expected })),
+        Ok(_) => {}
+    }
+    if !whole || checksum_of(store, &object)? == pointer.sha256 {
+        return Ok(None);
+    }
+    Ok(Some(ObjectCheck::Content { object }))
+}
+
+fn checksum_of(store: &dyn ObjectStore, object: &str) -> Result<String, ObjectError> {
+    let mut hasher = Sha256::new();
+    let mut take = |piece: &[u8]| {
+        hasher.update(piece);
+        Ok(())
+    };
+    store.get(object, &mut take, GO_ON)?;
+    Ok(hex(hasher))
+}

@@ -1,0 +1,52 @@
+//! The store of the archive, asked with patience: one that has just not answered is left alone for a while, so that what it
+//! costs to find that out is paid now and then, and not by everyone.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::threads::lock;
+use crate::objects::{Content, ObjectError, ObjectStore, Stop};
+
+pub(super) struct Source {
+    store: Arc<dyn ObjectStore>,
+    pause: Duration,
+    away_until: Mutex<Option<Instant>>,
+}
+
+impl Source {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, pause: Duration) -> Self {
+        Self { store, pause, away_until: Mutex::default() }
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(&dyn ObjectStore) -> Result<T, ObjectError>) -> Result<T, ObjectError> {
+        if lock(&self.away_until).is_some_and(|until| Instant::now() < until) {
+            return Err(ObjectError::Unavailable("it has not answered a moment ago".into()));
+        }
+        let answer = request(&*self.store);
+        let is_away = matches!(answer, Err(ObjectError::Unavailable(_)));
+        *lock(&self.away_until) = is_away.then(|| Instant::now() + self.pause);
+        answer
+    }
+
+    pub(super) fn put(&self, name: &str, content: Content, stop: Stop) -> Result<(), ObjectError> {
+        self.ask(|store| store.put(name, content, stop))
+    }
+
+    pub(super) fn get(
+        &self,
+        name: &str,
+        write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        stop: Stop,
+    ) -> Result<(), ObjectError> {
+        self.ask(|store| store.get(name, write, stop))
+    }
+
+    pub(super) fn size(&self, name: &str, stop: Stop) -> Result<u64, ObjectError> {
+        self.ask(|store| store.size(name, stop))
+    }
+
+    pub(super) fn delete(&self, name: &str, stop: Stop) -> Result<(), ObjectError> {
+        self.ask(|store| store.delete(name, stop))
+    }
+}

@@ -1,0 +1,168 @@
+//! A directory as a store: each object a file. No link below it is followed.
+//!
+//! Invariant: the directory itself is never made. One that is not there is a share that is not mounted, and whatever was
+//! written in its place would be lost from sight when it is.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::store::{Content, ObjectError, ObjectStore, PART, Stop};
+use crate::files::{Dir, is_absent};
+
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    fn open(&self) -> Result<Dir, ObjectError> {
+        Dir::root(&self.root).map_err(unavailable)
+    }
+
+    fn write(dir: &Dir, part: &str, content: Content, stop: Stop) -> Result<(), ObjectError> {
+        let mut file = dir.file_to_write(part, true).map_err(unavailable)?;
+        file.set_len(0).map_err(unavailable)?;
+        let mut left = content.bytes;
+        while left > 0 {
+            if stop() {
+                return Err(ObjectError::Stopped);
+            }
+            let bytes = (content.read)(left.min(PART) as usize)?;
+            left = left.saturating_sub(bytes.len() as u64);
+            file.write_all(&bytes).map_err(unavailable)?;
+        }
+        file.sync_all().map_err(unavailable)
+    }
+}
+
+/// An error of the directory, which is not ours to mend.
+fn unavailable(error: io::Error) -> ObjectError {
+    ObjectError::Unavailable(error.to_string())
+}
+
+fn absent(error: io::Error) -> ObjectError {
+    if is_absent(&error) { ObjectError::NotFound } else { unavailable(error) }
+}
+
+/// The folder of a name, and what it is called there.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once('/').unwrap_or(("", name))
+}
+
+impl ObjectStore for Directory {
+    fn put(&self, name: &str, content: Content, stop: Stop) -> Result<(), ObjectError> {
+        let (folder, last) = split(name);
+        let dir = self.open()?.make_durably(Path::new(folder)).map_err(unavailable)?;
+        // The same name each time, so that attempts that were cut short leave one file and not many.
+        let part = format!("{last}.part");
+        let written = Self::write(&dir, &part, content, stop);
+        if written.is_err() {
+            let _ = dir.remove_file(&part);
+        }
+        written?;
+        dir.rename(&part, &dir, last).and_then(|()| dir.sync()).map_err(unavailable)
+    }
+
+    fn get(&self, name: &str, write: &mut dyn FnMut(&[u8]) -> io::Result<()>, stop: Stop) -> Result<(), ObjectError> {
+        let mut file = self.open()?.file(name).map_err(absent)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            if stop() {
+                return Err(ObjectError::Stopped);
+            }
+            match file.read(&mut buffer).map_err(unavailable)? {
+                0 => return Ok(()),
+                count => write(&buffer[..count])?,
+            }
+        }
+    }
+
+    fn size(&self, name: &str, _: Stop) -> Result<u64, ObjectError> {
+        let file = self.open()?.file(name).map_err(absent)?;
+        Ok(file.metadata().map_err(unavailable)?.len())
+    }
+
+    fn delete(&self, name: &str, _: Stop) -> Result<(), ObjectError> {
+        let (folder, last) = split(name);
+        let dir = match self.open()?.open(folder) {
+            Err(error) if is_absent(&error) => return Ok(()),
+            dir => dir.map_err(unavailable)?,
+        };
+        for name in [last.to_owned(), format!("{last}.part")] {
+            match dir.remove_file(&name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(unavailable)?,
+            }
+        }
+        dir.sync().map_err(unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const GO_ON: Stop<'static> = &|| false;
+
+    fn put(store: &Directory, name: &str, bytes: &[u8], stop: Stop) -> Result<(), ObjectError> {
+        let mut at = 0;
+        let mut read = |size: usize| {
+            let piece = Bytes::copy_from_slice(&bytes[at..at + size]);
+            at += size;
+            Ok(piece)
+        };
+        store.put(name, Content { bytes: bytes.len() as u64, read: &mut read }, stop)
+    }
+
+    fn get(store: &Directory, name: &str) -> Result<Vec<u8>, ObjectError> {
+        let mut content = Vec::new();
+        store
+            .get(
+                name,
+                &mut |bytes| {
+                    content.extend_from_slice(bytes);
+                    Ok(())
+                },
+                GO_ON,
+            )
+            .map(|()| content)
+    }
+
+    #[test]
+    fn what_was_put_is_there_until_it_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Directory::new(folder.path().to_owned());
+        assert!(matches!(get(&store, "a/b/c"), Err(ObjectError::NotFound)));
+        store.delete("a/b/c", GO_ON).unwrap();
+        let large = vec![7; PART as usize + 5];
+        for content in [&b"one"[..], b"", &large] {
+            put(&store, "a/b/c", content, GO_ON).unwrap();
+            assert_eq!(
+                (get(&store, "a/b/c").unwrap(), store.size("a/b/c", GO_ON).unwrap()),
+                (content.to_vec(), content.len() as u64)
+            );
+        }
+        assert!(matches!(put(&store, "a/b/c", b"two", &|| true), Err(ObjectError::Stopped)));
+        assert_eq!(get(&store, "a/b/c").unwrap(), large, "what is cut short replaces nothing");
+        let names: Vec<_> = std::fs::read_dir(folder.path().join("a/b")).unwrap().flatten().collect();
+        assert_eq!(names.len(), 1);
+        store.delete("a/b/c", GO_ON).unwrap();
+        assert!(matches!(store.size("a/b/c", GO_ON), Err(ObjectError::NotFound)));
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_away_and_has_not_lost_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Directory::new(folder.path().join("share"));
+        assert!(matches!(get(&store, "a"), Err(ObjectError::Unavailable(_))));
+        assert!(matches!(store.size("a", GO_ON), Err(ObjectError::Unavailable(_))));
+        assert!(matches!(store.delete("a", GO_ON), Err(ObjectError::Unavailable(_))));
+        assert!(matches!(put(&store, "a", b"x", GO_ON), Err(ObjectError::Unavailable(_))));
+        assert!(!folder.path().join("share").exists());
+    }
+}

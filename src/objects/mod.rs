@@ -1,0 +1,27 @@
+//! Objects: bytes under a name, in a bucket or in a directory. What is put is never changed, only replaced or deleted.
+//!
+//! Law: when `put` returns, the object is whole and durable by the store's own word; whoever is about to give up their own
+//! copy reads it back first. Nothing here waits without a bound, and whoever waits may be told to stop. All of it blocks, and
+//! is called on threads that may; a client of S3 has threads of its own beside them.
+
+mod store;
+mod place;
+mod directory;
+mod transport;
+mod bucket;
+pub mod memory;
+
+use std::sync::Arc;
+
+pub use bucket::OpenBucketError;
+pub use directory::Directory;
+pub use place::{Bucket, Place};
+pub use store::{Content, ObjectError, ObjectStore, Stop};
+
+/// A store, whether or not it answers at the moment. A bucket's has a thread from now on.
+pub fn open(place: &Place) -> Result<Arc<dyn ObjectStore>, OpenBucketError> {
+    match place {
+        Place::Directory(path) => Ok(Arc::new(Directory::new(path.clone()))),
+        Place::Bucket(bucket) => Ok(Arc::new(bucket::BucketStore::open(bucket)?)),
+    }
+}
