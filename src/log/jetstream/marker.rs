@@ -134,7 +134,8 @@ impl Marker {
     /// About to store a fence of this id behind the newest, which is this directory's, and behind the last message. None if
     /// too many others may still be stored there.
     pub(super) fn claiming(&self, newest: &Fence, by: &str, behind: u64) -> Option<Self> {
-        let fence = if newest.epoch < self.epoch() { self.fence.clone() } else { Some(newest.clone()) };
+        let is_own = self.claims(newest) || self.fence.is_some() && newest.epoch > self.epoch();
+        let fence = if is_own { Some(newest.clone()) } else { self.fence.clone() };
         let claim = Claim { by: by.to_owned(), behind };
         let mut claims = self.claims.clone();
         claims.retain(|other| other.behind >= behind && *other != claim);
@@ -158,6 +159,12 @@ impl Marker {
         self.fence.is_none()
     }
 
+    /// The id of a fence of this directory that may still be stored behind this message. A start that comes to the same place
+    /// says the same again: it would not be told apart from one that is stored late, and need not be.
+    pub(super) fn claimed_behind(&self, last: u64) -> Option<&str> {
+        self.claims.iter().find(|claim| claim.behind == last).map(|claim| claim.by.as_str())
+    }
+
     fn claims(&self, newest: &Fence) -> bool {
         self.claims.iter().any(|claim| newest.by.as_ref() == Some(&claim.by))
     }
@@ -166,7 +173,8 @@ impl Marker {
     pub(super) fn right(&self, newest: &Fence, last: u64) -> Right {
         let Some(fence) = &self.fence else {
             // Who stopped cleanly had everything.
-            return if !self.is_open && last > self.synced { Right::Lost } else { Right::Held };
+            let is_lost = !self.is_open && last > self.synced && !self.claims(newest);
+            return if is_lost { Right::Lost } else { Right::Held };
         };
         // A stream that was emptied says nothing.
         if newest.epoch > 0 && !self.claims(newest) && !fence.is_same(newest) {
@@ -262,6 +270,7 @@ mod tests {
         for newest in [&last, &fence(6, "b"), &fence(6, "c")] {
             assert_eq!(twice.right(newest, 10), Right::Held, "{newest:?}");
         }
+        assert_eq!([twice.claimed_behind(9), twice.claimed_behind(10)], [Some("b"), None]);
         // A member that is behind has answered: nothing has become impossible.
         let behind = twice.claiming(&last, "d", 8).unwrap();
         assert_eq!(behind.right(&fence(6, "b"), 10), Right::Held);
@@ -291,6 +300,12 @@ mod tests {
         {
             assert_eq!(old.at(7, is_open).right(&fence(9, "z"), last), right, "{is_open} {last}");
         }
+        let claiming = old.at(7, false).claiming(&fence(9, "z"), "b", 7).unwrap();
+        assert!(claiming.is_of_earlier_release(), "the fence of who is at work is not its own");
+        assert_eq!(
+            [claiming.right(&fence(10, "b"), 8), claiming.right(&fence(10, "c"), 8)],
+            [Right::Held, Right::Lost]
+        );
         assert!(old.is_of_earlier_release() && !old.leaving().is_left);
     }
 

@@ -195,7 +195,7 @@ impl<'a> Place<'a> {
         reading: &mut Reading,
         options: &ClusterOptions,
     ) -> Result<(Fence, u64), OpenRootError> {
-        let by = format!("{}/{}", options.node, ulid::Ulid::generate());
+        let mut by = format!("{}/{}", options.node, ulid::Ulid::generate());
         let (mut marker, mut sources) = (self.marker.clone(), Sources::new(link, options));
         for _ in 0..FENCE_TRIES {
             let end = end_of(link)?;
@@ -205,6 +205,10 @@ impl<'a> Place<'a> {
                 return found(link, reading);
             }
             own(marker.as_ref(), newest, end)?;
+            // However often a start dies here, while the stream takes nothing, it claims the place once.
+            if let Some(claimed) = marker.as_ref().and_then(|marker| marker.claimed_behind(end)) {
+                claimed.clone_into(&mut by);
+            }
             let epoch = after(marker.as_ref().map_or(0, Marker::epoch).max(newest.epoch))?;
             marker = marker.map(|marker| self.claim(&marker, newest, &by, end)).transpose()?;
             if store_fence(link, end, epoch, &by)? {
