@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -33,6 +32,9 @@ const MOST_WAITING: usize = 10_000;
 const SLOWEST: u64 = 64 << 10;
 const AT_LEAST: Duration = Duration::from_secs(60);
 
+/// How long a stop waits for fetches to give up: a share that hangs never does.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// Why an archived log is not there to be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FetchError {
@@ -54,7 +56,8 @@ struct Job {
 
 pub(super) struct Fetcher {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Ends when the last thread has; none once it was waited for.
+    ended: Mutex<Option<Receiver<()>>>,
 }
 
 struct Shared {
@@ -79,22 +82,30 @@ impl Fetcher {
             local: Mutex::new(Some(local)),
             remote: Mutex::new(Some(remote)),
         });
-        let fetcher = Self { shared, threads: Mutex::default() };
-        fetcher.spawn("log-check", to_check, 1, Shared::check)?;
-        fetcher.spawn("log-fetch", to_fetch, FETCHERS, Shared::fetch)?;
+        let (running, ended) = channel();
+        let fetcher = Self { shared, ended: Mutex::new(Some(ended)) };
+        fetcher.spawn("log-check", to_check, (1, &running), Shared::check)?;
+        fetcher.spawn("log-fetch", to_fetch, (FETCHERS, &running), Shared::fetch)?;
         Ok(fetcher)
     }
 
-    fn spawn(&self, name: &str, jobs: Receiver<Job>, count: usize, work: fn(&Shared, Job)) -> io::Result<()> {
+    fn spawn(
+        &self,
+        name: &str,
+        jobs: Receiver<Job>,
+        (count, running): (usize, &Sender<()>),
+        work: fn(&Shared, Job),
+    ) -> io::Result<()> {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..count {
-            let (shared, jobs) = (self.shared.clone(), jobs.clone());
+            let (shared, jobs, running) = (self.shared.clone(), jobs.clone(), running.clone());
             let next = move || lock(&jobs).recv();
-            lock(&self.threads).push(spawn(name, move || {
+            spawn(name, move || {
+                let _running = running;
                 while let Ok(job) = next() {
                     work(&shared, job);
                 }
-            })?);
+            })?;
         }
         Ok(())
     }
@@ -125,12 +136,14 @@ impl Fetcher {
         }
     }
 
-    /// What is under way is given up. Blocks for a moment.
+    /// What is under way is given up, and threads that do not come back from their store are left. Blocks for a moment.
     pub(super) fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         lock(&self.shared.local).take();
         lock(&self.shared.remote).take();
-        std::mem::take(&mut *lock(&self.threads)).into_iter().for_each(|thread| drop(thread.join()));
+        if let Some(ended) = lock(&self.ended).take() {
+            let _ = ended.recv_timeout(LEAVE);
+        }
         // Those whose turn has not come.
         let waiting = std::mem::take(&mut *lock(&self.shared.waiting));
         waiting.into_values().flatten().for_each(|waiter| waiter(Err(stopping())));

@@ -24,8 +24,12 @@ impl Source {
             return Err(ObjectError::Unavailable("it has not answered a moment ago".into()));
         }
         let answer = request(&*self.store);
-        let is_away = matches!(answer, Err(ObjectError::Unavailable(_)));
-        *lock(&self.away_until) = is_away.then(|| Instant::now() + self.pause);
+        match answer {
+            Err(ObjectError::Unavailable(_)) => *lock(&self.away_until) = Some(Instant::now() + self.pause),
+            Ok(_) | Err(ObjectError::NotFound | ObjectError::Refused(_)) => *lock(&self.away_until) = None,
+            // Nothing of the store.
+            Err(ObjectError::Stopped | ObjectError::Local(_)) => {}
+        }
         answer
     }
 

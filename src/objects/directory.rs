@@ -19,12 +19,12 @@ impl Directory {
     }
 
     fn open(&self) -> Result<Dir, ObjectError> {
-        Dir::root(&self.root).map_err(unavailable)
+        Dir::root(&self.root).map_err(|error| ObjectError::Unavailable(error.to_string()))
     }
 
     fn write(dir: &Dir, part: &str, content: Content, stop: Stop) -> Result<(), ObjectError> {
-        let mut file = dir.file_to_write(part, true).map_err(unavailable)?;
-        file.set_len(0).map_err(unavailable)?;
+        let mut file = dir.file_to_write(part, true).map_err(refused)?;
+        file.set_len(0).map_err(refused)?;
         let mut left = content.bytes;
         while left > 0 {
             if stop() {
@@ -32,19 +32,27 @@ impl Directory {
             }
             let bytes = (content.read)(left.min(PART) as usize)?;
             left = left.saturating_sub(bytes.len() as u64);
-            file.write_all(&bytes).map_err(unavailable)?;
+            file.write_all(&bytes).map_err(refused)?;
         }
-        file.sync_all().map_err(unavailable)
+        file.sync_all().map_err(refused)
     }
 }
 
-/// An error of the directory, which is not ours to mend.
-fn unavailable(error: io::Error) -> ObjectError {
-    ObjectError::Unavailable(error.to_string())
+/// An error of one file, unless it is of what the share comes by.
+fn refused(error: io::Error) -> ObjectError {
+    use io::ErrorKind::{
+        HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected, StaleNetworkFileHandle, TimedOut,
+    };
+    match error.kind() {
+        HostUnreachable | NetworkDown | NetworkUnreachable | NotConnected | StaleNetworkFileHandle | TimedOut => {
+            ObjectError::Unavailable(error.to_string())
+        }
+        _ => ObjectError::Refused(error.to_string()),
+    }
 }
 
 fn absent(error: io::Error) -> ObjectError {
-    if is_absent(&error) { ObjectError::NotFound } else { unavailable(error) }
+    if is_absent(&error) { ObjectError::NotFound } else { refused(error) }
 }
 
 /// The folder of a name, and what it is called there.
@@ -55,7 +63,7 @@ fn split(name: &str) -> (&str, &str) {
 impl ObjectStore for Directory {
     fn put(&self, name: &str, content: Content, stop: Stop) -> Result<(), ObjectError> {
         let (folder, last) = split(name);
-        let dir = self.open()?.make_durably(Path::new(folder)).map_err(unavailable)?;
+        let dir = self.open()?.make_durably(Path::new(folder)).map_err(refused)?;
         // The same name each time, so that attempts that were cut short leave one file and not many.
         let part = format!("{last}.part");
         let written = Self::write(&dir, &part, content, stop);
@@ -63,7 +71,7 @@ impl ObjectStore for Directory {
             let _ = dir.remove_file(&part);
         }
         written?;
-        dir.rename(&part, &dir, last).and_then(|()| dir.sync()).map_err(unavailable)
+        dir.rename(&part, &dir, last).and_then(|()| dir.sync()).map_err(refused)
     }
 
     fn get(&self, name: &str, write: &mut dyn FnMut(&[u8]) -> io::Result<()>, stop: Stop) -> Result<(), ObjectError> {
@@ -73,7 +81,7 @@ impl ObjectStore for Directory {
             if stop() {
                 return Err(ObjectError::Stopped);
             }
-            match file.read(&mut buffer).map_err(unavailable)? {
+            match file.read(&mut buffer).map_err(refused)? {
                 0 => return Ok(()),
                 count => write(&buffer[..count])?,
             }
@@ -82,22 +90,22 @@ impl ObjectStore for Directory {
 
     fn size(&self, name: &str, _: Stop) -> Result<u64, ObjectError> {
         let file = self.open()?.file(name).map_err(absent)?;
-        Ok(file.metadata().map_err(unavailable)?.len())
+        Ok(file.metadata().map_err(refused)?.len())
     }
 
     fn delete(&self, name: &str, _: Stop) -> Result<(), ObjectError> {
         let (folder, last) = split(name);
         let dir = match self.open()?.open(folder) {
             Err(error) if is_absent(&error) => return Ok(()),
-            dir => dir.map_err(unavailable)?,
+            dir => dir.map_err(refused)?,
         };
         for name in [last.to_owned(), format!("{last}.part")] {
             match dir.remove_file(&name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(unavailable)?,
+                removed => removed.map_err(refused)?,
             }
         }
-        dir.sync().map_err(unavailable)
+        dir.sync().map_err(refused)
     }
 }
 
