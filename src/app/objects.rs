@@ -17,7 +17,8 @@ pub fn open_objects(settings: &Settings) -> Result<Option<Arc<dyn ObjectStore>>,
 
 pub(super) fn archive(settings: &Settings) -> Result<Option<ArchiveOptions>, OpenBucketError> {
     let Some(cache_bytes) = settings.archive.as_ref().map(|archive| archive.cache_bytes) else { return Ok(None) };
-    Ok(open_objects(settings)?.map(|store| ArchiveOptions { store, cache_bytes, pause: PAUSE }))
+    let min_free = settings.storage.disk_min_free;
+    Ok(open_objects(settings)?.map(|store| ArchiveOptions { store, cache_bytes, min_free, pause: PAUSE }))
 }
 
 fn place(settings: &ArchiveSettings) -> Place {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::archive::Archive;
 use super::compressed::FrameCache;
@@ -19,7 +18,7 @@ use super::disk::{Disk, DiskFile, Mode, compressed_path, read_range};
 use super::ended::has_ended;
 use super::error::OpenReaderError;
 use super::journal::Journal;
-use super::pointer::{Described, Pointer, PointerError, checksum, hex, intent_path, pointer_path};
+use super::pointer::{Described, Pointer, PointerError, checksum, intent_path, pointer_path};
 use super::reader::LogReader;
 use super::root::LogRoot;
 use crate::domain::StreamKey;
@@ -198,14 +197,7 @@ fn put(
 }
 
 fn read_back(archive: &Archive, pointer: &Pointer, should_stop: &dyn Fn() -> bool) -> Result<(), ArchiveError> {
-    let (mut hasher, mut size) = (Sha256::new(), 0);
-    let mut take = |piece: &[u8]| {
-        hasher.update(piece);
-        size += piece.len() as u64;
-        Ok(())
-    };
-    archive.source.get(&pointer.object, &mut take, should_stop)?;
-    if size == pointer.object_bytes && hex(hasher) == pointer.sha256 {
+    if archive.source.receive(pointer, &mut |_| Ok(()), should_stop)? {
         return Ok(());
     }
     // Or the next attempt would find it there, and never put a better one.
@@ -241,7 +233,8 @@ mod tests {
         let (root, _) = LogRoot::open(folder, Arc::new(RealDisk::default()), options).unwrap();
         if let Some(store) = store {
             let store = Arc::new(store.clone());
-            root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, pause: Duration::ZERO }).unwrap();
+            root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO })
+                .unwrap();
         }
         root
     }
@@ -458,6 +451,16 @@ mod tests {
         world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
         assert!(world.names().is_empty() && world.store.names().is_empty() && world.store.gets() == gets);
         assert!(matches!(world.root.reader(world.sample.key), Err(OpenReaderError::NotFound)));
+    }
+
+    #[test]
+    fn what_was_fetched_of_a_log_goes_with_it() {
+        let world = World::archived(50);
+        world.content().unwrap();
+        let folder = world.folder.path().join("archive/cache");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 
     #[test]

@@ -43,6 +43,7 @@ mod pointer;
 pub mod reader;
 mod ended;
 mod cache;
+mod receive;
 mod source;
 mod fetch;
 mod archive;

@@ -130,10 +130,15 @@ impl<J: Journal> Deletable<J> {
     /// it waits for the archive. Blocks.
     pub fn delete(self, should_stop: &dyn Fn() -> bool) -> Result<u64, DeleteError> {
         let files = Files::of(&self.shared, self.key);
+        let mut pointers = Vec::new();
         for path in [&files.pointer, &files.intent] {
-            self.delete_object(path, should_stop)?;
+            pointers.extend(self.delete_object(path, should_stop)?);
         }
         let freed = files.delete(&self.claim)?;
+        // No fetch finds a pointer any more.
+        if let Some(archive) = self.shared.archive() {
+            pointers.iter().for_each(|pointer| archive.forget(self.key, pointer, &self.shared.frames));
+        }
         if freed > 0 {
             Counters::add(&self.shared.counters.deleted_logs, 1);
             Counters::add(&self.shared.counters.freed_bytes, freed);
@@ -145,21 +150,21 @@ impl<J: Journal> Deletable<J> {
 impl<J: Journal> Deletable<J> {
     /// The object first: what leads to it stays until it is gone. One that another data directory has put there, of which
     /// this one was made, is that one's to delete.
-    fn delete_object(&self, pointer: &Path, should_stop: &dyn Fn() -> bool) -> Result<(), DeleteError> {
+    fn delete_object(&self, pointer: &Path, should_stop: &dyn Fn() -> bool) -> Result<Option<Pointer>, DeleteError> {
         let pointer = match Pointer::read(&*self.shared.disk, pointer, self.key) {
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(None),
             Ok(Some(pointer)) => pointer,
             Err(PointerError::Io(error)) => return Err(error.into()),
             Err(PointerError::Damaged(why)) => {
                 tracing::warn!(stream = %self.key, %why, "what leads to an archived log is deleted, and no object with it");
-                return Ok(());
+                return Ok(None);
             }
         };
         let Some(archive) = self.shared.archive() else {
             return Err(DeleteError::Archive("no object store is set".into()));
         };
         if pointer.uploaded_by != archive.owner {
-            return Ok(());
+            return Ok(Some(pointer));
         }
         archive.source.delete(&pointer.object, should_stop).map_err(|error| match error {
             ObjectError::Stopped => DeleteError::Stopped,
@@ -167,7 +172,8 @@ impl<J: Journal> Deletable<J> {
             ObjectError::Refused(_) | ObjectError::NotFound | ObjectError::Local(_) => {
                 DeleteError::Archive(error.to_string())
             }
-        })
+        })?;
+        Ok(Some(pointer))
     }
 }
 

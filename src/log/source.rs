@@ -1,10 +1,11 @@
 //! The store of the archive, asked with patience: one that has just not answered is left alone for a while, so that what it
 //! costs to find that out is paid now and then, and not by everyone.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::pointer::Pointer;
+use super::receive::{Write, receive};
 use super::threads::lock;
 use crate::objects::{Content, ObjectError, ObjectStore, Stop};
 
@@ -37,13 +38,9 @@ impl Source {
         self.ask(|store| store.put(name, content, stop))
     }
 
-    pub(super) fn get(
-        &self,
-        name: &str,
-        write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-        stop: Stop,
-    ) -> Result<(), ObjectError> {
-        self.ask(|store| store.get(name, write, stop))
+    /// As [`receive`].
+    pub(super) fn receive(&self, pointer: &Pointer, write: Write, stop: Stop) -> Result<bool, ObjectError> {
+        self.ask(|store| receive(store, pointer, write, stop))
     }
 
     pub(super) fn size(&self, name: &str, stop: Stop) -> Result<u64, ObjectError> {

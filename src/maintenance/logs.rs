@@ -271,7 +271,8 @@ mod tests {
         let service = service_with(folder.path(), &settings).await;
         let (store, log) = (&service.services.store, &service.services.log);
         let archive = Directory::new(objects.path().to_owned());
-        let options = ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, pause: Duration::ZERO };
+        let options =
+            ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO };
         log.attach_archive(options).unwrap();
         let key = ended(&service, folder.path()).await;
         store.insert_feed_origin(&FeedOrigin { key, node_id: service.services.node_id, after: 0 }).await.unwrap();

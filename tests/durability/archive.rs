@@ -24,7 +24,7 @@ struct World {
 fn attached(disk: &SimDisk, store: &MemoryStore) -> LogRoot {
     let root = open(disk);
     let store = Arc::new(store.clone());
-    root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, pause: Duration::ZERO }).unwrap();
+    root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO }).unwrap();
     root
 }
 
