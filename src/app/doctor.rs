@@ -99,7 +99,9 @@ async fn database(settings: &Settings) -> Result<String, String> {
 /// Whether it takes an object, gives it back and deletes it.
 async fn archive(settings: &Settings) -> Finding {
     let name = "object store";
-    let store = match objects::open_objects(settings) {
+    // It does not get to know a directory: that is for whoever archives.
+    let record = Some(objects::record(&settings.storage.data_dir)).filter(|record| record.exists());
+    let store = match objects::open_known_by(settings, record) {
         Ok(Some(store)) => store,
         Ok(None) => {
             let detail = "ADE_OBJECT_STORE is unset: logs stay in the data directory".to_owned();

@@ -51,3 +51,22 @@ impl Source {
         self.ask(|store| store.delete(name, stop))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::memory::{Faults, MemoryStore};
+
+    #[test]
+    fn only_a_store_that_does_not_answer_is_left_alone() {
+        let store = MemoryStore::default();
+        let source = Source::new(Arc::new(store.clone()), Duration::from_secs(3600));
+        let size = || source.size("x", &|| false);
+        store.inject(Faults { refuses: true, ..Faults::default() });
+        assert!(matches!(size(), Err(ObjectError::Refused(_))));
+        store.inject(Faults { away: true, ..Faults::default() });
+        assert!(matches!(size(), Err(ObjectError::Unavailable(_))), "it was asked");
+        store.inject(Faults::default());
+        assert!(matches!(size(), Err(ObjectError::Unavailable(_))), "it is left alone");
+    }
+}
