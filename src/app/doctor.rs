@@ -1,8 +1,10 @@
-//! Looking at a machine and its settings as a start and its first work would find them, and changing nothing.
+//! Looking at a machine and its settings as a start and its first work would find them, and leaving nothing behind.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::isolation::{hide, is_wanted};
 use super::objects;
@@ -10,7 +12,7 @@ use crate::blocking::blocking;
 use crate::config::{Isolation, Settings};
 use crate::files::Dir;
 use crate::isolation::Verdict;
-use crate::objects::ObjectError;
+use crate::objects::{Content, ObjectStore, Stop};
 use crate::store::Store;
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, adopt_orphans};
@@ -94,10 +96,12 @@ async fn database(settings: &Settings) -> Result<String, String> {
     Ok(if pending == 0 { "it answers".into() } else { format!("it answers; {pending} migrations are pending") })
 }
 
-/// Whether it answers at all: what is asked for is not there.
+/// Whether it takes an object, gives it back and deletes it.
 async fn archive(settings: &Settings) -> Finding {
-    let (name, asked) = ("object store", "ade-doctor");
-    let store = match objects::open_objects(settings) {
+    let name = "object store";
+    // It does not get to know a directory: that is for whoever archives.
+    let record = Some(objects::record(&settings.storage.data_dir)).filter(|record| record.exists());
+    let store = match objects::open_known_by(settings, record) {
         Ok(Some(store)) => store,
         Ok(None) => {
             let detail = "ADE_OBJECT_STORE is unset: logs stay in the data directory".to_owned();
@@ -105,13 +109,26 @@ async fn archive(settings: &Settings) -> Finding {
         }
         Err(error) => return Finding::of(name, Err(error.to_string())),
     };
-    let answer = blocking(move || Ok(store.size(asked, &|| false))).await;
-    let answers = match answer {
-        Ok(Ok(_) | Err(ObjectError::NotFound)) => Ok("it answers".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let probed = blocking(move || Ok(probe(&*store))).await;
+    let probed = probed.unwrap_or_else(|error| Err(error.to_string()));
+    Finding::of(name, probed.map(|()| "an object was put, read and deleted".to_owned()))
+}
+
+fn probe(store: &dyn ObjectStore) -> Result<(), String> {
+    const CONTENT: &[u8] = b"ade doctor";
+    let (name, go_on): (_, Stop) = (format!("ade-doctor-{}", ulid::Ulid::generate()), &|| false);
+    let mut read = |_| Ok(Bytes::from_static(CONTENT));
+    let content = Content { bytes: CONTENT.len() as u64, read: &mut read };
+    store.put(&name, content, go_on).map_err(|error| format!("nothing can be put there: {error}"))?;
+    let mut found = Vec::new();
+    let mut keep = |piece: &[u8]| {
+        found.extend_from_slice(piece);
+        Ok(())
     };
-    Finding::of(name, answers)
+    let got = store.get(&name, &mut keep, go_on);
+    store.delete(&name, go_on).map_err(|error| format!("{name} cannot be deleted again: {error}"))?;
+    got.map_err(|error| format!("what was put there cannot be read: {error}"))?;
+    if found == CONTENT { Ok(()) } else { Err("what was put there reads as something else".to_owned()) }
 }
 
 async fn isolation(work: &WorkContext, settings: &Settings, file: &Path) -> Vec<Finding> {
@@ -142,4 +159,21 @@ async fn isolation(work: &WorkContext, settings: &Settings, file: &Path) -> Vec<
 pub fn own_file(settings: &Settings) -> io::Result<PathBuf> {
     let lock = settings.storage.data_dir.join(super::lock::FILE);
     lock.metadata().map(|_| lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probe;
+    use crate::objects::memory::{Faults, MemoryStore};
+
+    #[test]
+    fn a_store_is_probed_by_what_is_done_with_it_and_nothing_stays_there() {
+        let store = MemoryStore::default();
+        assert_eq!((probe(&store), store.names().len()), (Ok(()), 0));
+        let refuses = Faults { refuses: true, ..Faults::default() };
+        for faults in [refuses, Faults { corrupt: true, ..Faults::default() }] {
+            store.inject(faults);
+            assert!(probe(&store).is_err(), "{faults:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::blocking::blocking;
 use crate::log::{ObjectCheck, Pointer, check_object};
-use crate::objects::ObjectStore;
+use crate::objects::{ObjectError, ObjectStore};
 
 /// What is asked of the store, and how thoroughly.
 #[derive(Clone)]
@@ -16,9 +16,8 @@ pub struct Objects {
 
 impl Objects {
     /// What is wrong with an object; an error when the store does not say.
-    pub async fn fault(&self, pointer: &Pointer) -> Result<Option<ObjectCheck>, std::io::Error> {
+    pub async fn fault(&self, pointer: &Pointer) -> Result<Option<ObjectCheck>, ObjectError> {
         let (this, pointer) = (self.clone(), pointer.clone());
-        let checked = blocking(move || Ok(check_object(&*this.store, &pointer, this.whole))).await?;
-        checked.map_err(std::io::Error::other)
+        blocking(move || Ok(check_object(&*this.store, &pointer, this.whole))).await?
     }
 }

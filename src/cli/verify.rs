@@ -22,6 +22,7 @@ use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError, Pointer};
+use crate::objects::ObjectError;
 use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 
 #[derive(Debug, Args)]
@@ -37,8 +38,6 @@ pub struct VerifyArgs {
 pub enum VerifyError {
     #[error("{path}: {source}")]
     Read { path: PathBuf, source: io::Error },
-    #[error("archived log of {key}: {source}")]
-    Archive { key: StreamKey, source: io::Error },
     #[error("database: {0}")]
     Connect(#[from] ConnectError),
     #[error("database: {0}")]
@@ -55,11 +54,15 @@ pub struct Report {
     pub violations: Vec<String>,
     /// Archived logs whose objects were not asked for.
     unasked: u64,
+    /// Those of which the store has not said how they are.
+    unanswered: u64,
+    /// It does not answer at all: it is not asked for another one.
+    is_away: bool,
 }
 
 pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
     let folder = arguments.folder.as_deref().unwrap_or(&settings.storage.data_dir);
-    let objects = app::open_objects(settings).map_err(CommandError::failed)?;
+    let objects = app::open_objects(settings, folder).map_err(CommandError::failed)?;
     let objects = objects.map(|store| Objects { store, whole: arguments.archived });
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
@@ -70,7 +73,7 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     report.notes.iter().for_each(|note| print_line(note));
     let (logs, events, violations) = (report.logs, report.events, report.violations.len());
     print_line(&format!("{logs} logs, {events} events, {violations} violations"));
-    Ok(Exit::of_success(report.violations.is_empty()))
+    Ok(Exit::of_success(report.violations.is_empty() && report.unanswered == 0))
 }
 
 /// A directory that is named has a database of its own, unless the settings name another.
@@ -131,6 +134,9 @@ pub async fn verify_data_dir(
     }
     if report.unasked > 0 {
         report.notes.push(format!("{} archived logs: their objects were not asked for", report.unasked));
+    }
+    if report.unanswered > 0 {
+        report.notes.push(format!("{} archived logs: the object store did not say how they are", report.unanswered));
     }
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
@@ -292,8 +298,21 @@ impl Report {
             self.unasked += 1;
             return Ok(());
         };
-        let fault = objects.fault(pointer).await.map_err(|source| VerifyError::Archive { key, source })?;
-        let Some(fault) = fault else { return Ok(()) };
+        if self.is_away {
+            self.unanswered += 1;
+            return Ok(());
+        }
+        let fault = match objects.fault(pointer).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(fault)) => fault,
+            Err(error) => {
+                // Whatever else is wrong is told all the same.
+                self.is_away = matches!(error, ObjectError::Unavailable(_));
+                self.unanswered += 1;
+                self.note(key, &format!("its archived log: {error}"));
+                return Ok(());
+            }
+        };
         // Retention may have deleted it since its row was looked at.
         let now = match store {
             Some(store) => row(store, key).await?,

@@ -107,6 +107,7 @@ impl From<LaunchError> for Problem {
                 tracing::error!(error = %error, "failed to open stream");
                 Self::new(Code::LogUnavailable, Code::LogUnavailable.advice())
             }
+            LaunchError::Archive(error) => error.into(),
             LaunchError::Append(AppendError::Gone) => Self::new(Code::Draining, "the service is stopping"),
             LaunchError::Append(error) => {
                 tracing::error!(error = %error, "failed to write first event");

@@ -25,6 +25,8 @@ pub struct ArchiveOptions {
     pub store: Arc<dyn ObjectStore>,
     /// Of what was fetched to be read.
     pub cache_bytes: u64,
+    /// So much of the disk stays free, whatever is to be fetched.
+    pub min_free: u64,
     /// How long a store that has not answered is left alone.
     pub pause: Duration,
 }
@@ -42,7 +44,7 @@ pub(super) struct Archive {
 
 impl Archive {
     pub(super) fn open(disk: &Arc<dyn Disk>, data_dir: &Path, options: ArchiveOptions) -> io::Result<Self> {
-        let cache = Arc::new(Cache::open(disk.clone(), data_dir, options.cache_bytes)?);
+        let cache = Arc::new(Cache::open(disk.clone(), data_dir, options.cache_bytes, options.min_free)?);
         let owner = owner(&**disk, data_dir)?;
         let source = Arc::new(Source::new(options.store, options.pause));
         let fetcher = Fetcher::start(source.clone(), cache.clone())?;
@@ -60,9 +62,9 @@ impl Archive {
         if let Some(file) = self.fetcher.at_hand(key, &pointer) {
             return Ok(Opening::Ready(fetch.open(Ok(file))?));
         }
-        let (tell, told) = oneshot::channel();
-        self.fetcher.bring(key, pointer, move |fetched| drop(tell.send(fetched)));
-        Ok(Opening::Fetching(Fetch { told, fetching: fetch }))
+        let ((tell, told), waits) = (oneshot::channel(), Arc::new(()));
+        self.fetcher.bring(key, pointer, &waits, move |fetched| drop(tell.send(fetched)));
+        Ok(Opening::Fetching(Fetch { told, fetching: fetch, _waits: waits }))
     }
 
     /// As [`Archive::opening`], and waits. Blocks.
@@ -76,9 +78,16 @@ impl Archive {
         if let Some(file) = self.fetcher.at_hand(key, &pointer) {
             return fetch.open(Ok(file));
         }
-        let (tell, told) = sync_channel(1);
-        self.fetcher.bring(key, pointer, move |fetched| drop(tell.try_send(fetched)));
+        let ((tell, told), waits) = (sync_channel(1), Arc::new(()));
+        self.fetcher.bring(key, pointer, &waits, move |fetched| drop(tell.try_send(fetched)));
         fetch.open(told.recv_timeout(WAIT).unwrap_or_else(|_| Err(late())))
+    }
+
+    /// The log is deleted, and its pointer is gone: so is what was fetched of it.
+    pub(super) fn forget(&self, key: StreamKey, pointer: &Pointer, frames: &FrameCache) {
+        let name = pointer.cache_name(key);
+        self.cache.remove(&name);
+        frames.forget(&self.cache.path(&name));
     }
 
     pub(super) fn stop(&self) {
@@ -96,8 +105,9 @@ pub enum Opening {
     Fetching(Fetch),
 }
 
-/// A log on its way from the archive. Dropping it gives nothing up: the fetch goes on.
+/// A log on its way from the archive. Dropping it gives up no fetch that has begun.
 pub struct Fetch {
+    _waits: Arc<()>,
     told: oneshot::Receiver<Fetched>,
     fetching: Fetching,
 }
@@ -132,7 +142,7 @@ struct Fetching {
 impl Fetching {
     fn open(&self, fetched: Fetched) -> Result<LogReader, OpenReaderError> {
         match fetched {
-            Ok(file) => LogReader::of_compressed(file, &self.path, &self.frames),
+            Ok(file) => LogReader::of_compressed(file, &self.path, &self.frames).map(LogReader::fetched),
             Err(FetchError::Unavailable(why)) => Err(OpenReaderError::ArchiveUnavailable(why)),
             Err(FetchError::Damaged(why)) => Err(OpenReaderError::ArchiveDamaged(why)),
         }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::archive::Archive;
 use super::compressed::FrameCache;
@@ -19,7 +18,7 @@ use super::disk::{Disk, DiskFile, Mode, compressed_path, read_range};
 use super::ended::has_ended;
 use super::error::OpenReaderError;
 use super::journal::Journal;
-use super::pointer::{Described, Pointer, PointerError, checksum, hex, intent_path, pointer_path};
+use super::pointer::{Described, Pointer, PointerError, checksum, intent_path, pointer_path};
 use super::reader::LogReader;
 use super::root::LogRoot;
 use crate::domain::StreamKey;
@@ -45,8 +44,12 @@ pub enum ArchiveError {
     Mismatch,
     #[error("stopped on request")]
     Stopped,
+    /// The store does not answer, whatever it is asked for.
     #[error("{0}")]
     Unavailable(String),
+    /// The store does not take this log.
+    #[error("{0}")]
+    Refused(String),
     #[error("cannot archive the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -59,6 +62,7 @@ impl From<ObjectError> for ArchiveError {
             // It was there a moment ago.
             ObjectError::NotFound => Self::Mismatch,
             ObjectError::Unavailable(_) => Self::Unavailable(error.to_string()),
+            ObjectError::Refused(_) => Self::Refused(error.to_string()),
         }
     }
 }
@@ -178,7 +182,8 @@ fn put(
 ) -> Result<(), ArchiveError> {
     match archive.source.size(&pointer.object, should_stop) {
         Ok(size) if size == pointer.object_bytes => return Ok(()),
-        Ok(_) | Err(ObjectError::NotFound) => {}
+        // A key that may not list the bucket is not told what is missing; whether it may put is found out by putting.
+        Ok(_) | Err(ObjectError::NotFound | ObjectError::Refused(_)) => {}
         Err(error) => return Err(error.into()),
     }
     let mut at = 0;
@@ -192,14 +197,7 @@ fn put(
 }
 
 fn read_back(archive: &Archive, pointer: &Pointer, should_stop: &dyn Fn() -> bool) -> Result<(), ArchiveError> {
-    let (mut hasher, mut size) = (Sha256::new(), 0);
-    let mut take = |piece: &[u8]| {
-        hasher.update(piece);
-        size += piece.len() as u64;
-        Ok(())
-    };
-    archive.source.get(&pointer.object, &mut take, should_stop)?;
-    if size == pointer.object_bytes && hex(hasher) == pointer.sha256 {
+    if archive.source.receive(pointer, &mut |_| Ok(()), should_stop)? {
         return Ok(());
     }
     // Or the next attempt would find it there, and never put a better one.
@@ -216,7 +214,7 @@ mod tests {
     use super::super::disk::RealDisk;
     use super::super::error::OpenLogError;
     use super::super::options::LogOptions;
-    use super::super::retention::CompressError;
+    use super::super::retention::{CompressError, DeleteError};
     use super::super::sample::Sample;
     use super::*;
     use crate::objects::memory::{Faults, MemoryStore};
@@ -235,7 +233,8 @@ mod tests {
         let (root, _) = LogRoot::open(folder, Arc::new(RealDisk::default()), options).unwrap();
         if let Some(store) = store {
             let store = Arc::new(store.clone());
-            root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, pause: Duration::ZERO }).unwrap();
+            root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO })
+                .unwrap();
         }
         root
     }
@@ -334,6 +333,19 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_does_not_say_what_is_missing_is_archived_in() {
+        let world = World::with(50);
+        world.root.compress(world.sample.key, &|| false).unwrap();
+        world.store.inject(Faults { refuses: true, ..Faults::default() });
+        assert!(matches!(world.archive(), Err(ArchiveError::Refused(_))));
+        world.store.inject(Faults { away: true, ..Faults::default() });
+        assert!(matches!(world.archive(), Err(ArchiveError::Unavailable(_))));
+        world.store.inject(Faults { hides_sizes: true, ..Faults::default() });
+        assert!(world.archive().unwrap() > 0);
+        assert_eq!(world.names(), ["events.ndjson.archived"]);
+    }
+
+    #[test]
     fn no_writer_gets_an_empty_log_in_the_place_of_an_archived_one() {
         let world = World::archived(50);
         assert!(matches!(world.root.writer(world.sample.key, None), Err(OpenLogError::Archived)));
@@ -393,7 +405,7 @@ mod tests {
         let world = World::archived(50);
         world.content().unwrap();
         let others: Vec<_> = (0..20).map(|_| another(&world)).collect();
-        world.store.inject(Faults { stuck: true, ..Faults::default() });
+        world.store.inject(Faults { stuck: true, deaf: true, ..Faults::default() });
         let waiting: Vec<_> = others.iter().map(|key| world.root.opening(*key).unwrap()).collect();
         assert!(waiting.iter().all(|opening| matches!(opening, Opening::Fetching(_))));
         assert_eq!(world.content().unwrap(), world.lines, "what is here is read");
@@ -405,6 +417,7 @@ mod tests {
             done.send(()).unwrap();
         });
         stopped.recv_timeout(Duration::from_secs(20)).expect("it stops");
+        world.store.inject(Faults::default());
     }
 
     /// The pointer of a log that another directory has archived.
@@ -423,12 +436,31 @@ mod tests {
         let world = World::archived(50);
         let gets = world.store.gets();
         world.store.inject(Faults { away: true, ..Faults::default() });
-        let refused = world.root.deletable(world.sample.key).unwrap().delete();
-        assert!(refused.is_err() && world.names() == ["events.ndjson.archived"], "what leads there stays: {refused:?}");
+        let refused = world.root.deletable(world.sample.key).unwrap().delete(&|| false);
+        assert!(matches!(refused, Err(DeleteError::ArchiveUnavailable(_))));
+        world.store.inject(Faults { stuck: true, ..Faults::default() });
+        let stopped = world.root.deletable(world.sample.key).unwrap().delete(&|| true);
+        assert!(matches!(stopped, Err(DeleteError::Stopped)));
+        world.store.inject(Faults { refuses: true, ..Faults::default() });
+        let refused = world.root.deletable(world.sample.key).unwrap().delete(&|| false);
+        assert!(
+            matches!(refused, Err(DeleteError::Archive(_))) && world.names() == ["events.ndjson.archived"],
+            "what leads there stays: {refused:?}"
+        );
         world.store.inject(Faults::default());
-        world.root.deletable(world.sample.key).unwrap().delete().unwrap();
+        world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
         assert!(world.names().is_empty() && world.store.names().is_empty() && world.store.gets() == gets);
         assert!(matches!(world.root.reader(world.sample.key), Err(OpenReaderError::NotFound)));
+    }
+
+    #[test]
+    fn what_was_fetched_of_a_log_goes_with_it() {
+        let world = World::archived(50);
+        world.content().unwrap();
+        let folder = world.folder.path().join("archive/cache");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     }
 
     #[test]
@@ -439,7 +471,7 @@ mod tests {
         let store = world.store.clone();
         let world = world.reopened(Some(&store));
         assert_eq!(world.content().unwrap(), world.lines);
-        world.root.deletable(world.sample.key).unwrap().delete().unwrap();
+        world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
         assert!(world.names().is_empty());
         assert_eq!(world.store.names().len(), 1, "it is the other directory's");
     }

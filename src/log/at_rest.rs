@@ -71,7 +71,9 @@ impl EndedLogs {
     pub(super) fn remember(&self, key: StreamKey, log: &AtRest, opened: Moment) {
         let is_small = log.tail.last_line.as_ref().is_some_and(|line| line.len() <= LARGEST_END);
         let mut state = lock(&self.0);
-        if !log.has_ended || !is_small || state.forgotten != opened.0 {
+        // What is open keeps its place on the disk, and copies of what is in the archive have a bound.
+        let is_kept = log.has_ended && is_small && !log.reader.is_fetched();
+        if !is_kept || state.forgotten != opened.0 {
             return;
         }
         state.logs.retain(|(known, _)| *known != key);

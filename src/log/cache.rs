@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::disk::{Disk, DiskFile, Mode};
+use super::pointer::Pointer;
 use super::threads::lock;
+use crate::domain::StreamKey;
 
 /// Below the data directory.
 pub(super) const ARCHIVE: &str = "archive";
@@ -23,13 +25,36 @@ pub(super) struct Cache {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     limit: u64,
+    min_free: u64,
+    /// Of the disk that a folder is on; none where that is not known.
+    free: fn(&Path) -> Option<u64>,
+    data_dir: PathBuf,
     entries: Mutex<Entries>,
+}
+
+/// Room in the cache, until it is dropped.
+pub(super) struct Room<'a> {
+    cache: &'a Cache,
+    bytes: u64,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        lock(&self.cache.entries).reserved -= self.bytes;
+    }
+}
+
+fn free(folder: &Path) -> Option<u64> {
+    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
+    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 #[derive(Default)]
 struct Entries {
     by_name: HashMap<String, Entry>,
     bytes: u64,
+    /// What is about to come.
+    reserved: u64,
     /// Counts uses: the one with the lowest number was used longest ago.
     uses: u64,
 }
@@ -49,12 +74,13 @@ pub(super) enum Found {
 
 impl Cache {
     /// Takes over what an earlier process has left, but for what was not whole.
-    pub(super) fn open(disk: Arc<dyn Disk>, data_dir: &Path, limit: u64) -> io::Result<Self> {
+    pub(super) fn open(disk: Arc<dyn Disk>, data_dir: &Path, limit: u64, min_free: u64) -> io::Result<Self> {
         let archive = data_dir.join(ARCHIVE);
         let folder = archive.join(CACHE);
         disk.create_dir(&archive)?;
         disk.create_dir(&folder)?;
-        let cache = Self { disk, folder, limit, entries: Mutex::default() };
+        let cache =
+            Self { disk, folder, limit, min_free, free, data_dir: data_dir.to_owned(), entries: Mutex::default() };
         for file in cache.disk.list(&cache.folder)? {
             let taken = match file.strip_suffix(WHOLE) {
                 Some(name) => cache.take_over(name),
@@ -65,7 +91,9 @@ impl Cache {
                 tracing::warn!(%file, %error, "something in the cache of the archive is passed over");
             }
         }
-        cache.make_room(0);
+        let mut entries = lock(&cache.entries);
+        while entries.bytes > limit && cache.evict(&mut entries) {}
+        drop(entries);
         Ok(cache)
     }
 
@@ -110,14 +138,30 @@ impl Cache {
         let _ = self.disk.remove(&self.path(name));
     }
 
-    /// Removes what was used longest ago until there is room for so much more, or nothing is left.
-    pub(super) fn make_room(&self, bytes: u64) {
+    /// Room for a file that is about to come, besides those that come at the same time: others go for it. Refused where the
+    /// disk would be left with less than is to stay free.
+    pub(super) fn reserve(&self, bytes: u64) -> io::Result<Room<'_>> {
         let mut entries = lock(&self.entries);
-        while entries.bytes.saturating_add(bytes) > self.limit {
-            let Some(oldest) = entries.oldest() else { return };
-            entries.forget(&oldest);
-            let _ = self.disk.remove(&self.path(&oldest));
+        let wanted = entries.reserved.saturating_add(bytes);
+        let is_short = || (self.free)(&self.folder).is_some_and(|free| free < wanted.saturating_add(self.min_free));
+        while entries.bytes.saturating_add(wanted) > self.limit || is_short() {
+            if !self.evict(&mut entries) {
+                break;
+            }
         }
+        if is_short() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "too little room is free on the disk"));
+        }
+        entries.reserved = wanted;
+        Ok(Room { cache: self, bytes })
+    }
+
+    /// Removes what is to go first; false when nothing is left.
+    fn evict(&self, entries: &mut Entries) -> bool {
+        let Some(first) = entries.first_to_go(self.limit) else { return false };
+        entries.forget(&first);
+        let _ = self.disk.remove(&self.path(&first));
+        true
     }
 
     /// A file to fill, which has no name that counts.
@@ -131,14 +175,30 @@ impl Cache {
         let _ = self.disk.remove(&self.part(name));
     }
 
-    /// The file is filled and was checked; from now on it is found.
-    pub(super) fn keep(&self, name: &str, file: &dyn DiskFile) -> io::Result<Arc<dyn DiskFile>> {
+    /// Whether this is what leads to a log now: it may have been deleted meanwhile.
+    pub(super) fn is_pointed_at(&self, key: StreamKey, pointer: &Pointer) -> bool {
+        Pointer::of(&*self.disk, &self.data_dir, key).is_ok_and(|found| found.as_ref() == Some(pointer))
+    }
+
+    /// The file is filled and was checked; from now on it is found, if it is wanted still. Whoever deletes the log takes its
+    /// pointer away before what is here, so that it is either seen to be gone, or what is kept is removed.
+    pub(super) fn keep(
+        &self,
+        name: &str,
+        file: &dyn DiskFile,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> io::Result<Arc<dyn DiskFile>> {
         // Before it has its name: a start takes a file of this name for one that was whole.
         file.sync_data()?;
         let bytes = file.size()?;
+        let mut entries = lock(&self.entries);
+        if !is_wanted() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the log was deleted meanwhile"));
+        }
         self.disk.rename(&self.part(name), &self.path(name))?;
+        entries.add(name, bytes, true);
+        drop(entries);
         self.disk.sync_dir(&self.folder)?;
-        lock(&self.entries).add(name, bytes, true);
         self.disk.open(&self.path(name), Mode::Read)
     }
 }
@@ -163,8 +223,10 @@ impl Entries {
         Some(entry.is_checked)
     }
 
-    fn oldest(&self) -> Option<String> {
-        self.by_name.iter().min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone())
+    /// What does not fit in any case, then what was used longest ago.
+    fn first_to_go(&self, limit: u64) -> Option<String> {
+        let order = |entry: &Entry| (entry.bytes <= limit, entry.used);
+        self.by_name.iter().min_by_key(|(_, entry)| order(entry)).map(|(name, _)| name.clone())
     }
 }
 
@@ -174,14 +236,14 @@ mod tests {
     use super::*;
 
     fn keep(cache: &Cache, name: &str, bytes: usize) {
-        cache.make_room(bytes as u64);
+        let _room = cache.reserve(bytes as u64).unwrap();
         let file = cache.begin(name).unwrap();
         file.write_all_at(&vec![1; bytes], 0).unwrap();
-        cache.keep(name, &*file).unwrap();
+        cache.keep(name, &*file, || true).unwrap();
     }
 
     fn open(disk: &MemoryDisk, limit: u64) -> Cache {
-        Cache::open(Arc::new(disk.clone()), Path::new("/data"), limit).unwrap()
+        Cache::open(Arc::new(disk.clone()), Path::new("/data"), limit, 10).unwrap()
     }
 
     fn names(disk: &MemoryDisk) -> Vec<String> {
@@ -202,6 +264,30 @@ mod tests {
         assert_eq!(open.size().unwrap(), 30, "whoever has it open reads on");
         keep(&cache, "e", 10);
         assert_eq!(names(&disk), ["e.zst"]);
+    }
+
+    #[test]
+    fn what_comes_at_the_same_time_counts_and_some_of_the_disk_stays_free() {
+        let disk = MemoryDisk::default();
+        let mut cache = open(&disk, 100);
+        ["a", "b"].iter().for_each(|name| keep(&cache, name, 40));
+        let rooms = [30, 60].map(|bytes| cache.reserve(bytes).unwrap());
+        assert_eq!(names(&disk), [""; 0], "neither fits beside what is coming");
+        drop(rooms);
+        assert_eq!(lock(&cache.entries).reserved, 0);
+        cache.free = |_| Some(50);
+        assert!(cache.reserve(41).is_err() && cache.reserve(40).is_ok());
+        let held = cache.reserve(20).unwrap();
+        assert!(cache.reserve(21).is_err(), "it is promised already");
+        drop(held);
+    }
+
+    #[test]
+    fn what_nobody_leads_to_any_more_is_not_kept() {
+        let disk = MemoryDisk::default();
+        let cache = open(&disk, 100);
+        let file = cache.begin("a").unwrap();
+        assert!(cache.keep("a", &*file, || false).is_err() && matches!(cache.find("a"), Found::Nothing));
     }
 
     #[test]

@@ -8,16 +8,13 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use sha2::{Digest as _, Sha256};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use super::cache::{Cache, Found};
 use super::disk::DiskFile;
-use super::pointer::{Pointer, checksum, hex};
+use super::pointer::{Pointer, checksum};
 use super::source::Source;
 use super::threads::{lock, spawn};
 use crate::domain::StreamKey;
@@ -29,9 +26,9 @@ const FETCHERS: usize = 3;
 const MOST_QUEUED: usize = 256;
 /// Readers that may wait for one object.
 const MOST_WAITING: usize = 10_000;
-/// A fetch that is slower than this is given up, after a minute at the least.
-const SLOWEST: u64 = 64 << 10;
-const AT_LEAST: Duration = Duration::from_secs(60);
+
+/// How long a stop waits for fetches to give up: a share that hangs never does.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// Why an archived log is not there to be read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,18 +40,31 @@ pub enum FetchError {
 }
 
 pub(super) type Fetched = Result<Arc<dyn DiskFile>, FetchError>;
-type Waiter = Box<dyn FnOnce(Fetched) + Send>;
+
+/// Somebody who waits, or has gone.
+struct Waiter {
+    waits: Weak<()>,
+    tell: Box<dyn FnOnce(Fetched) + Send>,
+}
+
+impl Waiter {
+    fn is_gone(&self) -> bool {
+        self.waits.strong_count() == 0
+    }
+}
 
 /// One object that somebody wants to read.
 #[derive(Clone)]
 struct Job {
+    key: StreamKey,
     name: String,
     pointer: Box<Pointer>,
 }
 
 pub(super) struct Fetcher {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Ends when the last thread has; none once it was waited for.
+    ended: Mutex<Option<Receiver<()>>>,
 }
 
 struct Shared {
@@ -79,22 +89,30 @@ impl Fetcher {
             local: Mutex::new(Some(local)),
             remote: Mutex::new(Some(remote)),
         });
-        let fetcher = Self { shared, threads: Mutex::default() };
-        fetcher.spawn("log-check", to_check, 1, Shared::check)?;
-        fetcher.spawn("log-fetch", to_fetch, FETCHERS, Shared::fetch)?;
+        let (running, ended) = channel();
+        let fetcher = Self { shared, ended: Mutex::new(Some(ended)) };
+        fetcher.spawn("log-check", to_check, (1, &running), Shared::check)?;
+        fetcher.spawn("log-fetch", to_fetch, (FETCHERS, &running), Shared::fetch)?;
         Ok(fetcher)
     }
 
-    fn spawn(&self, name: &str, jobs: Receiver<Job>, count: usize, work: fn(&Shared, Job)) -> io::Result<()> {
+    fn spawn(
+        &self,
+        name: &str,
+        jobs: Receiver<Job>,
+        (count, running): (usize, &Sender<()>),
+        work: fn(&Shared, Job),
+    ) -> io::Result<()> {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..count {
-            let (shared, jobs) = (self.shared.clone(), jobs.clone());
+            let (shared, jobs, running) = (self.shared.clone(), jobs.clone(), running.clone());
             let next = move || lock(&jobs).recv();
-            lock(&self.threads).push(spawn(name, move || {
+            spawn(name, move || {
+                let _running = running;
                 while let Ok(job) = next() {
                     work(&shared, job);
                 }
-            })?);
+            })?;
         }
         Ok(())
     }
@@ -107,33 +125,43 @@ impl Fetcher {
         }
     }
 
-    /// `waiter` is told once the object is there, or why it is not; by another thread, or at once.
-    pub(super) fn bring(&self, key: StreamKey, pointer: Pointer, waiter: impl FnOnce(Fetched) + Send + 'static) {
-        let job = Job { name: pointer.cache_name(key), pointer: Box::new(pointer) };
+    /// `tell` is called once the object is there, or why it is not; by another thread, or at once. One that nobody waits for
+    /// any more when its turn comes is not fetched: nobody holds `waits`.
+    pub(super) fn bring(
+        &self,
+        key: StreamKey,
+        pointer: Pointer,
+        waits: &Arc<()>,
+        tell: impl FnOnce(Fetched) + Send + 'static,
+    ) {
+        let job = Job { key, name: pointer.cache_name(key), pointer: Box::new(pointer) };
+        let waiter = Waiter { waits: Arc::downgrade(waits), tell: Box::new(tell) };
         let mut waiting = lock(&self.shared.waiting);
         match waiting.get_mut(&job.name) {
             Some(others) if others.len() >= MOST_WAITING => {
                 drop(waiting);
-                waiter(Err(busy()));
+                (waiter.tell)(Err(busy()));
             }
-            Some(others) => others.push(Box::new(waiter)),
+            Some(others) => others.push(waiter),
             None => {
-                waiting.insert(job.name.clone(), vec![Box::new(waiter)]);
+                waiting.insert(job.name.clone(), vec![waiter]);
                 drop(waiting);
                 self.shared.queue(&self.shared.local, job);
             }
         }
     }
 
-    /// What is under way is given up. Blocks for a moment.
+    /// What is under way is given up, and threads that do not come back from their store are left. Blocks for a moment.
     pub(super) fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         lock(&self.shared.local).take();
         lock(&self.shared.remote).take();
-        std::mem::take(&mut *lock(&self.threads)).into_iter().for_each(|thread| drop(thread.join()));
+        if let Some(ended) = lock(&self.ended).take() {
+            let _ = ended.recv_timeout(LEAVE);
+        }
         // Those whose turn has not come.
         let waiting = std::mem::take(&mut *lock(&self.shared.waiting));
-        waiting.into_values().flatten().for_each(|waiter| waiter(Err(stopping())));
+        waiting.into_values().flatten().for_each(|waiter| (waiter.tell)(Err(stopping())));
     }
 }
 
@@ -164,7 +192,7 @@ impl Shared {
 
     fn answer(&self, name: &str, fetched: &Fetched) {
         let waiters = lock(&self.waiting).remove(name).unwrap_or_default();
-        waiters.into_iter().for_each(|waiter| waiter(fetched.clone()));
+        waiters.into_iter().for_each(|waiter| (waiter.tell)(fetched.clone()));
     }
 
     /// A panic is an answer too: who waits must not wait for ever, nor must the next one.
@@ -200,9 +228,12 @@ impl Shared {
     }
 
     fn fetch(&self, job: Job) {
+        if self.is_forsaken(&job.name) {
+            return;
+        }
         self.answering(&job.name, || {
-            self.cache.make_room(job.pointer.object_bytes);
-            let fetched = self.download(&job);
+            let room = self.cache.reserve(job.pointer.object_bytes).map_err(of_cache);
+            let fetched = room.and_then(|_room| self.download(&job));
             if fetched.is_err() {
                 self.cache.give_up(&job.name);
             }
@@ -210,36 +241,40 @@ impl Shared {
         });
     }
 
-    fn download(&self, job: &Job) -> Fetched {
-        let file = self.cache.begin(&job.name).map_err(of_cache)?;
-        if self.receive(&job.pointer, &*file)? != job.pointer.sha256 {
-            return Err(FetchError::Damaged(format!("object {} is not what was archived", job.pointer.object)));
+    /// Whether everyone who has waited was gone before its turn came.
+    fn is_forsaken(&self, name: &str) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let forsaken = waiting.get(name).is_none_or(|waiters| waiters.iter().all(Waiter::is_gone));
+        if forsaken {
+            waiting.remove(name);
         }
-        self.cache.keep(&job.name, &*file).map_err(of_cache)
+        forsaken
     }
 
-    /// Fills a file, and gives the checksum of what has come; more than there should be is not taken.
-    fn receive(&self, pointer: &Pointer, file: &dyn DiskFile) -> Result<String, FetchError> {
-        let (mut hasher, mut size, bytes) = (Sha256::new(), 0, pointer.object_bytes);
+    fn download(&self, job: &Job) -> Fetched {
+        let file = self.cache.begin(&job.name).map_err(of_cache)?;
+        self.receive(&job.pointer, &*file)?;
+        let is_wanted = || self.cache.is_pointed_at(job.key, &job.pointer);
+        self.cache.keep(&job.name, &*file, is_wanted).map_err(of_cache)
+    }
+
+    /// Fills a file with what was archived.
+    fn receive(&self, pointer: &Pointer, file: &dyn DiskFile) -> Result<(), FetchError> {
+        let (mut size, object) = (0, &pointer.object);
         let mut write = |piece: &[u8]| {
             let at = size;
             size += piece.len() as u64;
-            if size > bytes {
-                return Err(io::ErrorKind::FileTooLarge.into());
-            }
-            hasher.update(piece);
             file.write_all_at(piece, at)
         };
-        let deadline = Instant::now() + AT_LEAST + Duration::from_secs(bytes / SLOWEST);
-        let stop = || self.stopping.load(Ordering::Relaxed) || Instant::now() > deadline;
-        match self.source.get(&pointer.object, &mut write, &stop) {
-            Ok(()) => Ok(hex(hasher)),
-            Err(ObjectError::NotFound) => Err(FetchError::Damaged(format!("object {} is gone", pointer.object))),
-            Err(ObjectError::Local(_)) if size > bytes => {
-                Err(FetchError::Damaged(format!("object {} is larger than what was archived", pointer.object)))
-            }
+        match self.source.receive(pointer, &mut write, &|| self.stopping.load(Ordering::Relaxed)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(FetchError::Damaged(format!("object {object} is not what was archived"))),
+            Err(ObjectError::NotFound) => Err(FetchError::Damaged(format!("object {object} is gone"))),
             Err(ObjectError::Local(error)) => Err(of_cache(error)),
-            Err(error) => Err(FetchError::Unavailable(error.to_string())),
+            Err(ObjectError::Stopped) => Err(stopping()),
+            Err(error @ (ObjectError::Unavailable(_) | ObjectError::Refused(_))) => {
+                Err(FetchError::Unavailable(error.to_string()))
+            }
         }
     }
 }

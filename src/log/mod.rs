@@ -44,6 +44,7 @@ pub mod reader;
 mod ended;
 mod at_rest;
 mod cache;
+mod receive;
 mod source;
 mod fetch;
 mod archive;

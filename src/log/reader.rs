@@ -28,6 +28,8 @@ pub struct LogReader {
     origin: Origin,
     /// Of a log that has ended, where it is known already.
     end: Option<Arc<Tail>>,
+    /// Its file is a copy of what is in the archive, kept while there is room for it.
+    is_fetched: bool,
 }
 
 #[derive(Clone)]
@@ -90,7 +92,7 @@ impl LogReader {
 
     pub(super) fn open_plain(disk: &dyn Disk, path: &Path) -> Result<Self, OpenReaderError> {
         let file = disk.open(path, Mode::Read).map_err(OpenReaderError::from_io)?;
-        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None })
+        Ok(Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None, is_fetched: false })
     }
 
     pub(super) fn open_compressed(
@@ -109,7 +111,7 @@ impl LogReader {
         cache: &Arc<FrameCache>,
     ) -> Result<Self, OpenReaderError> {
         let compressed = CompressedFile::open(file, path, cache.clone()).map_err(OpenReaderError::Io)?;
-        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE, end: None })
+        Ok(Self { form: Form::Compressed(Arc::new(compressed)), origin: Origin::WHOLE, end: None, is_fetched: false })
     }
 
     /// All segments of a log, as one. They are never compressed.
@@ -129,7 +131,7 @@ impl LogReader {
         };
         let joined = Joined::new(disk, sealed, newest);
         let origin = Origin { first, newest: joined.newest_start() };
-        Ok(Self { form: Form::Plain(Arc::new(joined)), origin, end: None })
+        Ok(Self { form: Form::Plain(Arc::new(joined)), origin, end: None, is_fetched: false })
     }
 
     /// Opens the log of this key by itself, even while it is being written. Blocks.
@@ -161,7 +163,7 @@ impl LogReader {
 
     #[cfg(test)]
     pub(super) fn of_file(file: Arc<dyn ReadAt>) -> Self {
-        Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None }
+        Self { form: Form::Plain(file), origin: Origin::WHOLE, end: None, is_fetched: false }
     }
 
     /// The lines, whatever form they are in.
@@ -184,6 +186,15 @@ impl LogReader {
     /// The offset at which the file begins that is being written.
     pub fn newest_start(&self) -> u64 {
         self.origin.newest
+    }
+
+    /// From the archive.
+    pub(super) fn fetched(self) -> Self {
+        Self { is_fetched: true, ..self }
+    }
+
+    pub(super) fn is_fetched(&self) -> bool {
+        self.is_fetched
     }
 
     /// The end of a log that nothing is appended to any more, so that it need not be looked for again.

@@ -28,6 +28,7 @@ use super::stream_file::Claim;
 use crate::domain::StreamKey;
 use crate::event::codec;
 use crate::files::is_absent;
+use crate::objects::ObjectError;
 
 /// A sync of more would hold up those of others for too long.
 const SYNC_EVERY: u64 = 8 << 20;
@@ -66,6 +67,11 @@ pub enum DeleteError {
     /// Its object is still there, so what leads to it stays too.
     #[error("the archived log is not deleted: {0}")]
     Archive(String),
+    /// Nor would that of another log be.
+    #[error("the archived log is not deleted: {0}")]
+    ArchiveUnavailable(String),
+    #[error("stopped on request")]
+    Stopped,
     #[error("cannot delete the log: {0}")]
     Io(#[from] io::Error),
 }
@@ -120,13 +126,19 @@ pub struct Deletable<J: Journal = LocalJournal> {
 }
 
 impl<J: Journal> Deletable<J> {
-    /// Deletes every form of it; returns the bytes freed. May be repeated after a crash. Blocks.
-    pub fn delete(self) -> Result<u64, DeleteError> {
+    /// Deletes every form of it; returns the bytes freed. May be repeated after a crash. Checks whether it should stop while
+    /// it waits for the archive. Blocks.
+    pub fn delete(self, should_stop: &dyn Fn() -> bool) -> Result<u64, DeleteError> {
         let files = Files::of(&self.shared, self.key);
+        let mut pointers = Vec::new();
         for path in [&files.pointer, &files.intent] {
-            self.delete_object(path)?;
+            pointers.extend(self.delete_object(path, should_stop)?);
         }
         let freed = files.delete(&self.claim)?;
+        // No fetch finds a pointer any more.
+        if let Some(archive) = self.shared.archive() {
+            pointers.iter().for_each(|pointer| archive.forget(self.key, pointer, &self.shared.frames));
+        }
         if freed > 0 {
             Counters::add(&self.shared.counters.deleted_logs, 1);
             Counters::add(&self.shared.counters.freed_bytes, freed);
@@ -138,24 +150,30 @@ impl<J: Journal> Deletable<J> {
 impl<J: Journal> Deletable<J> {
     /// The object first: what leads to it stays until it is gone. One that another data directory has put there, of which
     /// this one was made, is that one's to delete.
-    fn delete_object(&self, pointer: &Path) -> Result<(), DeleteError> {
+    fn delete_object(&self, pointer: &Path, should_stop: &dyn Fn() -> bool) -> Result<Option<Pointer>, DeleteError> {
         let pointer = match Pointer::read(&*self.shared.disk, pointer, self.key) {
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(None),
             Ok(Some(pointer)) => pointer,
             Err(PointerError::Io(error)) => return Err(error.into()),
             Err(PointerError::Damaged(why)) => {
                 tracing::warn!(stream = %self.key, %why, "what leads to an archived log is deleted, and no object with it");
-                return Ok(());
+                return Ok(None);
             }
         };
         let Some(archive) = self.shared.archive() else {
             return Err(DeleteError::Archive("no object store is set".into()));
         };
         if pointer.uploaded_by != archive.owner {
-            return Ok(());
+            return Ok(Some(pointer));
         }
-        let deleted = archive.source.delete(&pointer.object, &|| false);
-        deleted.map_err(|error| DeleteError::Archive(error.to_string()))
+        archive.source.delete(&pointer.object, should_stop).map_err(|error| match error {
+            ObjectError::Stopped => DeleteError::Stopped,
+            ObjectError::Unavailable(_) => DeleteError::ArchiveUnavailable(error.to_string()),
+            ObjectError::Refused(_) | ObjectError::NotFound | ObjectError::Local(_) => {
+                DeleteError::Archive(error.to_string())
+            }
+        })?;
+        Ok(Some(pointer))
     }
 }
 
@@ -434,7 +452,7 @@ mod tests {
         assert_eq!(offset, world.reader().seek(1500, world.lines.len() as u64).unwrap());
         assert!(!early.read(offset, world.lines.len() as u64, 1000).unwrap().lines.is_empty());
         let reader = world.reader();
-        world.root.deletable(world.sample.key).unwrap().delete().unwrap();
+        world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap();
         assert_eq!(content(&early), world.lines);
         let mut rest = vec![0; world.lines.len() - middle as usize];
         reader.read_exact_at(&mut rest, middle).unwrap();
@@ -505,7 +523,7 @@ mod tests {
         let deletable = root.deletable(key).unwrap();
         open(root.moment(key));
         assert_eq!(found(), None, "it may be deleted at any moment");
-        deletable.delete().unwrap();
+        deletable.delete(&|| false).unwrap();
         assert!(root.reader(key).is_err() && found().is_none());
     }
 
@@ -526,12 +544,12 @@ mod tests {
         world.compress().unwrap();
         std::fs::write(world.path(), &world.lines).unwrap();
         let sizes = world.lines.len() as u64 + std::fs::metadata(compressed_path(&world.path())).unwrap().len();
-        assert_eq!(world.root.deletable(world.sample.key).unwrap().delete().unwrap(), sizes);
+        assert_eq!(world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap(), sizes);
         assert!(matches!(world.root.reader(world.sample.key), Err(OpenReaderError::NotFound)));
-        assert_eq!(world.root.deletable(world.sample.key).unwrap().delete().unwrap(), 0);
+        assert_eq!(world.root.deletable(world.sample.key).unwrap().delete(&|| false).unwrap(), 0);
         assert!(matches!(world.compress(), Err(CompressError::NotFound)));
         let never = Sample::new().key;
-        assert_eq!(world.root.deletable(never).unwrap().delete().unwrap(), 0);
+        assert_eq!(world.root.deletable(never).unwrap().delete(&|| false).unwrap(), 0);
         assert_eq!(world.root.metrics().deleted_logs, 1);
     }
 

@@ -277,10 +277,11 @@ impl<J: Journal> LogRoot<J> {
 
     /// Finishes the batches in flight, syncs every log and leaves the journal empty. Later batches are refused. Blocks.
     pub fn close(&self) {
+        self.threads.stop(true);
+        // Last, since a share that hangs holds its threads: what is written must not wait for what is read.
         if let Some(archive) = self.shared.archive() {
             archive.stop();
         }
-        self.threads.stop(true);
     }
 }
 

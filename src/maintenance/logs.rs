@@ -35,6 +35,13 @@ enum StepError {
     Died(#[from] io::Error),
 }
 
+impl StepError {
+    /// The store of objects answers for the next log no better.
+    fn is_of_the_whole_store(&self) -> bool {
+        matches!(self, Self::Archive(ArchiveError::Unavailable(_)) | Self::Delete(DeleteError::ArchiveUnavailable(_)))
+    }
+}
+
 /// What one step came to.
 enum Step {
     /// The bytes of the log before, and those that are free now.
@@ -106,15 +113,14 @@ async fn each(round: &Round, report: &mut TaskReport, what: Due, states: &[LogSt
             let Some(last) = page.last() else { break };
             after = Some(*last);
             for log in page {
-                if round.should_stop() || report.done >= MOST_LOGS || bytes_left == 0 {
+                if round.should_stop() || report.done + report.failed >= MOST_LOGS || bytes_left == 0 {
                     report.unfinished = true;
                     return;
                 }
                 let step = step(round, log, what).await;
-                let is_away = matches!(step, Err(StepError::Archive(ArchiveError::Unavailable(_))));
+                let is_away = step.as_ref().is_err_and(StepError::is_of_the_whole_store);
                 bytes_left = bytes_left.saturating_sub(count(report, log, step));
                 if is_away {
-                    // The store answers the next log no better.
                     report.unfinished = true;
                     return;
                 }
@@ -146,7 +152,9 @@ fn count(report: &mut TaskReport, log: FinishedLog, step: Result<Step, StepError
         Ok(Step::Skipped) => report.skipped += 1,
         Err(StepError::Compress(CompressError::Stopped)) => report.unfinished = true,
         Err(StepError::Compress(CompressError::InUse | CompressError::Failed)) => report.skipped += 1,
-        Err(StepError::Archive(ArchiveError::Stopped)) => report.unfinished = true,
+        Err(StepError::Archive(ArchiveError::Stopped) | StepError::Delete(DeleteError::Stopped)) => {
+            report.unfinished = true
+        }
         Err(StepError::Archive(ArchiveError::InUse | ArchiveError::Failed)) => report.skipped += 1,
         Err(StepError::Delete(DeleteError::InUse | DeleteError::Failed)) => report.skipped += 1,
         Err(error) => report.fail(format_args!("{}: {error}", log.key)),
@@ -187,11 +195,11 @@ async fn archive_one(round: &Round, log: FinishedLog) -> Result<Step, StepError>
 
 /// The row says it first: a log that is gone is never missing.
 async fn delete_one(round: &Round, log: FinishedLog) -> Result<Step, StepError> {
-    let (store, root) = (&round.services.store, round.services.log.clone());
+    let (store, root, watched) = (&round.services.store, round.services.log.clone(), round.clone());
     let deletable = blocking(move || Ok(root.deletable(log.key))).await??;
     store.set_log_state(log.key, LogState::Expiring).await?;
     discard_calls(round, log.key).await?;
-    let freed = blocking(move || Ok(deletable.delete())).await??;
+    let freed = blocking(move || Ok(deletable.delete(&|| watched.should_stop()))).await??;
     store.set_log_state(log.key, LogState::Deleted).await?;
     Ok(Step::Done { bytes: freed, freed })
 }
@@ -263,7 +271,8 @@ mod tests {
         let service = service_with(folder.path(), &settings).await;
         let (store, log) = (&service.services.store, &service.services.log);
         let archive = Directory::new(objects.path().to_owned());
-        let options = ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, pause: Duration::ZERO };
+        let options =
+            ArchiveOptions { store: Arc::new(archive), cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO };
         log.attach_archive(options).unwrap();
         let key = ended(&service, folder.path()).await;
         store.insert_feed_origin(&FeedOrigin { key, node_id: service.services.node_id, after: 0 }).await.unwrap();

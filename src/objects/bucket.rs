@@ -109,11 +109,33 @@ async fn asked_to(stop: Stop<'_>) {
     }
 }
 
+/// A server answers 404 to whatever it does not know, be it the bucket or the address: an object is missing only where the
+/// answer says so.
 fn of_store(error: object_store::Error) -> ObjectError {
+    let text = error.to_string();
     match error {
-        object_store::Error::NotFound { .. } => ObjectError::NotFound,
+        object_store::Error::NotFound { .. } if text.contains("NoSuchKey") => ObjectError::NotFound,
+        error if is_refusal(&error, &text) => ObjectError::Refused(told(&error)),
         error => ObjectError::Unavailable(told(&error)),
     }
+}
+
+/// Whether it has answered that it does not do this. The crate gives some answers as nothing but their text.
+fn is_refusal(error: &object_store::Error, text: &str) -> bool {
+    match error {
+        object_store::Error::Generic { .. } => match status(text) {
+            Some(408 | 429) => false,
+            Some(status) => status < 500,
+            None => text.contains("DeleteObjects request failed for key") || text.contains("Received redirect"),
+        },
+        object_store::Error::JoinError { .. } => false,
+        _ => true,
+    }
+}
+
+fn status(text: &str) -> Option<u16> {
+    let (_, after) = text.split_once("non-2xx status code: ")?;
+    after.get(..3)?.parse().ok()
 }
 
 fn told(error: &object_store::Error) -> String {
@@ -147,13 +169,21 @@ impl ObjectStore for BucketStore {
 
     fn size(&self, name: &str, stop: Stop) -> Result<u64, ObjectError> {
         let path = self.path(name);
-        Ok(self.wait(STEP, stop, self.store.head(&path))?.size)
+        match self.wait(STEP, stop, self.store.head(&path)) {
+            Ok(found) => Ok(found.size),
+            // The answer to HEAD has no body that would say what is missing.
+            Err(ObjectError::Refused(_) | ObjectError::NotFound) => {
+                Ok(self.wait(STEP, stop, self.store.get(&path))?.meta.size)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn delete(&self, name: &str, stop: Stop) -> Result<(), ObjectError> {
         let path = self.path(name);
         match self.wait(STEP, stop, self.store.delete(&path)) {
-            Err(ObjectError::NotFound) => Ok(()),
+            // To delete what is not there is no error: so it is the bucket that is not there.
+            Err(ObjectError::NotFound) => Err(ObjectError::Refused("what is to be deleted from is not there".into())),
             deleted => deleted,
         }
     }
@@ -165,5 +195,72 @@ impl Drop for BucketStore {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn answer(connection: TcpStream, status: &str, body: &str) -> io::Result<()> {
+        let (mut reader, mut line, mut bytes) = (BufReader::new(connection.try_clone()?), String::new(), 0);
+        while reader.read_line(&mut line)? > 2 {
+            let length = line.to_ascii_lowercase().strip_prefix("content-length:").map(|text| text.trim().parse());
+            bytes = length.and_then(Result::ok).unwrap_or(bytes);
+            line.clear();
+        }
+        reader.take(bytes).read_to_end(&mut Vec::new())?;
+        let length = body.len();
+        write!(&connection, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+    }
+
+    /// A bucket of a server that gives every request this answer.
+    fn answering(status: &'static str, body: &'static str) -> BucketStore {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Some(format!("http://{}", listener.local_addr().unwrap()));
+        std::thread::spawn(move || {
+            listener.incoming().flatten().for_each(|connection| drop(answer(connection, status, body)));
+        });
+        let (name, prefix, region) = ("b".to_owned(), "p".to_owned(), "us-east-1".to_owned());
+        let (key_id, secret) = ("key".into(), "secret".into());
+        BucketStore::open(&Bucket { name, prefix, endpoint, region, key_id, secret, ca_file: None }).unwrap()
+    }
+
+    const GO_ON: Stop<'static> = &|| false;
+
+    fn get(store: &BucketStore) -> Result<(), ObjectError> {
+        store.get("x", &mut |_| Ok(()), GO_ON)
+    }
+
+    #[test]
+    fn only_an_object_is_missing_and_never_the_bucket() {
+        for body in ["<Error><Code>NoSuchBucket</Code></Error>", "<html>not here</html>", ""] {
+            let store = answering("404 Not Found", body);
+            assert!(matches!(get(&store), Err(ObjectError::Refused(_))), "{body}");
+            assert!(matches!(store.delete("x", GO_ON), Err(ObjectError::Refused(_))), "{body}");
+        }
+        let store = answering("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
+        assert!(matches!(get(&store), Err(ObjectError::NotFound)));
+        assert!(matches!(store.delete("x", GO_ON), Err(ObjectError::Refused(_))));
+    }
+
+    #[test]
+    fn who_refuses_answers_and_who_is_overloaded_does_not() {
+        for status in ["403 Forbidden", "400 Bad Request", "401 Unauthorized"] {
+            let store = answering(status, "<Error><Code>AccessDenied</Code></Error>");
+            assert!(matches!(get(&store), Err(ObjectError::Refused(_))), "{status}");
+            assert!(matches!(store.size("x", GO_ON), Err(ObjectError::Refused(_))), "{status}");
+        }
+        for status in ["503 Service Unavailable", "429 Too Many Requests"] {
+            let answered = get(&answering(status, "<Error><Code>SlowDown</Code></Error>"));
+            assert!(matches!(answered, Err(ObjectError::Unavailable(_))), "{status}: {answered:?}");
+        }
+        let failed =
+            "<DeleteResult><Error><Key>p/x</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>";
+        let deleted = answering("200 OK", failed).delete("x", GO_ON);
+        assert!(matches!(deleted, Err(ObjectError::Refused(_))), "{deleted:?}");
     }
 }

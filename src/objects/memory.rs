@@ -12,8 +12,13 @@ use super::store::{Content, ObjectError, ObjectStore, Stop};
 pub struct Faults {
     /// It does not answer.
     pub away: bool,
+    /// It answers, and refuses everything; or only to say how large something is.
+    pub refuses: bool,
+    pub hides_sizes: bool,
     /// The answer does not come until this is taken back, or the asker stops.
     pub stuck: bool,
+    /// With `stuck`: nor does it notice that the asker stops.
+    pub deaf: bool,
     /// One bit of what is read is another.
     pub corrupt: bool,
     /// What is read lacks its last byte.
@@ -66,13 +71,17 @@ impl MemoryStore {
             return Err(gone());
         }
         while state.faults.stuck {
-            if stop() {
+            if stop() && !state.faults.deaf {
                 return Err(ObjectError::Stopped);
             }
             let waited = self.0.1.wait_timeout(state, Duration::from_millis(5));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.faults.away { Err(ObjectError::Unavailable("it is away".into())) } else { Ok(state) }
+        match state.faults {
+            Faults { away: true, .. } => Err(ObjectError::Unavailable("it is away".into())),
+            Faults { refuses: true, .. } => Err(ObjectError::Refused("it does not do this".into())),
+            _ => Ok(state),
+        }
     }
 }
 
@@ -122,6 +131,9 @@ impl ObjectStore for MemoryStore {
 
     fn size(&self, name: &str, stop: Stop) -> Result<u64, ObjectError> {
         let mut state = self.begin(stop)?;
+        if state.faults.hides_sizes {
+            return Err(ObjectError::Refused("it does not say".into()));
+        }
         let size = state.objects.get(name).ok_or(ObjectError::NotFound)?.len() as u64;
         end(&mut state)?;
         Ok(size)

@@ -21,7 +21,10 @@ pub use store::{Content, ObjectError, ObjectStore, Stop};
 /// A store, whether or not it answers at the moment. A bucket's has a thread from now on.
 pub fn open(place: &Place) -> Result<Arc<dyn ObjectStore>, OpenBucketError> {
     match place {
-        Place::Directory(path) => Ok(Arc::new(Directory::new(path.clone()))),
+        Place::Directory { path, record: None } => Ok(Arc::new(Directory::new(path.clone()))),
+        Place::Directory { path, record: Some(record) } => {
+            Ok(Arc::new(Directory::known_by(path.clone(), record.clone())))
+        }
         Place::Bucket(bucket) => Ok(Arc::new(bucket::BucketStore::open(bucket)?)),
     }
 }

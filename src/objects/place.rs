@@ -7,8 +7,11 @@ use secrecy::SecretString;
 /// Where objects are.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// A directory that exists, such as a share.
-    Directory(PathBuf),
+    /// A directory that exists, such as a share; and the file that says which one it is.
+    Directory {
+        path: PathBuf,
+        record: Option<PathBuf>,
+    },
     Bucket(Bucket),
 }
 

@@ -12,9 +12,12 @@ pub type Stop<'a> = &'a (dyn Fn() -> bool + 'a);
 pub enum ObjectError {
     #[error("there is no such object")]
     NotFound,
-    /// It does not answer, or refuses; another time it may be otherwise.
-    #[error("the object store: {0}")]
+    /// It does not answer: nobody is better off with another object now.
+    #[error("the object store does not answer: {0}")]
     Unavailable(String),
+    /// It answers, and does not do this; with another object it may be otherwise.
+    #[error("the object store refuses: {0}")]
+    Refused(String),
     #[error("stopped on request")]
     Stopped,
     /// Where the bytes come from, or are to go.

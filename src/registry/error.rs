@@ -21,6 +21,9 @@ pub enum LaunchError {
     Stream(#[from] OpenStreamError),
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// What it needs is in the archive, which does not give it at present.
+    #[error(transparent)]
+    Archive(ReadError),
 }
 
 /// Work of a kind that callers create was not created.
@@ -148,6 +151,13 @@ pub enum ReadError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Feed(#[from] FeedError),
+}
+
+impl ReadError {
+    /// The archive does not give the log at present: there is one, whatever is in it.
+    pub fn is_of_an_archive_that_is_away(&self) -> bool {
+        matches!(self, Self::Open(OpenReaderError::ArchiveUnavailable(_)))
+    }
 }
 
 impl<Refusal: std::error::Error> From<StoreError> for CreateError<Refusal> {

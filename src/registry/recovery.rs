@@ -154,9 +154,11 @@ impl Report {
 }
 
 async fn recover_one<W: WorkKind>(core: &Core, work: &W, place: W::Place) -> Result<Done, LaunchError> {
-    // There may be none.
-    let (durable, since) = (work.log().durable_bytes, core.services.log.moment(work.stream_key()));
-    let log = reading::sealed(core, work.stream_key(), durable, since).await.ok();
+    let log = match reading::sealed(core, work.stream_key(), work.log().durable_bytes, None).await {
+        // That is not to say that there is none.
+        Err(error) if error.is_of_an_archive_that_is_away() => return Err(LaunchError::Archive(error)),
+        log => log.ok(),
+    };
     if let Some(log) = log.as_ref().filter(|log| log.hub.tail().closed) {
         return Ok(correct(core, work, Follow::inside(log.hub.clone(), Start::default())).await);
     }

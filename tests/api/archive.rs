@@ -70,7 +70,11 @@ impl Archived {
 fn find(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { find(&path, found) } else { found.push(path) }
+        match path.is_dir() {
+            true => find(&path, found),
+            false if path.ends_with("ade-store") => {}
+            false => found.push(path),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ struct World {
 fn attached(disk: &SimDisk, store: &MemoryStore) -> LogRoot {
     let root = open(disk);
     let store = Arc::new(store.clone());
-    root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, pause: Duration::ZERO }).unwrap();
+    root.attach_archive(ArchiveOptions { store, cache_bytes: 1 << 20, min_free: 0, pause: Duration::ZERO }).unwrap();
     root
 }
 
@@ -53,7 +53,7 @@ impl World {
     }
 
     fn delete(&self) -> Result<u64, DeleteError> {
-        self.root.deletable(self.key)?.delete()
+        self.root.deletable(self.key)?.delete(&|| false)
     }
 
     /// All the lines; none if there is no log.

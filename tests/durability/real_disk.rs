@@ -156,7 +156,7 @@ fn anything_in_place_of_a_log_stops_no_start_and_is_not_written_through() {
         assert_eq!((report.logs, report.refused), (1, 1), "{what}: the others are replayed");
         assert!(matches!(root.reader(one), Err(OpenReaderError::NotFound)), "{what} is no log");
         assert_eq!(root.writer(other, None).unwrap().1.last_sequence, 3, "{what}");
-        let deleted = root.deletable(one).unwrap().delete().unwrap();
+        let deleted = root.deletable(one).unwrap().delete(&|| false).unwrap();
         assert_eq!(deleted, 0, "{what} is not deleted as a log");
         // It begins again, so that it can have its end; what was there is kept beside it.
         let (mut writer, recovered) = root.writer(one, None).unwrap();

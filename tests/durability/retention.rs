@@ -65,7 +65,7 @@ impl World {
     }
 
     fn delete(&self) -> Result<u64, DeleteError> {
-        self.root.deletable(self.key)?.delete()
+        self.root.deletable(self.key)?.delete(&|| false)
     }
 
     /// All the lines; none if there is no log.

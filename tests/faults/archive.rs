@@ -223,6 +223,11 @@ fn a_restored_backup_reads_what_is_archived_and_never_deletes_it() {
     assert!(verify(&["verify"]).status.success(), "of the size of the right one");
     let found = verify(&["verify", "--archived"]);
     assert!(!found.status.success() && String::from_utf8_lossy(&found.stdout).contains("is not what was put there"));
+    fs::rename(folder.path().join("store"), folder.path().join("away")).unwrap();
+    let found = verify(&["verify"]);
+    let told = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(!found.status.success() && told.contains("did not say") && told.contains(" 0 violations"), "{told}");
+    fs::rename(folder.path().join("away"), folder.path().join("store")).unwrap();
     fs::remove_file(object).unwrap();
     let found = verify(&["verify"]);
     assert!(!found.status.success() && String::from_utf8_lossy(&found.stdout).contains("not in the store any more"));

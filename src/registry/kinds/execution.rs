@@ -131,6 +131,8 @@ impl WorkKind for Execution {
         };
         Ok(match kept {
             Ok(kept) => Next::GoOn(ExecutionStart { workflow, kept }),
+            // It is left as it is: another start finds the log.
+            Err(error) if error.is_of_an_archive_that_is_away() => return Err(LaunchError::Archive(error)),
             Err(error) => {
                 tracing::error!(execution = %self.id, %error, "the execution that it retries cannot be read");
                 lost("the log of the execution that it repeats cannot be read")
