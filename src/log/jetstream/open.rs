@@ -30,7 +30,7 @@ use super::state::State;
 use super::stop::Stop;
 
 /// Another process may be at work until it is fenced; each time it is faster, what it wrote is read first.
-const FENCE_TRIES: usize = 1000;
+const FENCE_TRIES: usize = 5000;
 /// Headers of a message, beside the round.
 const MESSAGE_HEADERS: usize = 1024;
 
