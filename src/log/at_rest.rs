@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use super::ended::is_terminal;
 use super::reader::{LogReader, Tail};
 use super::threads::lock;
 use crate::domain::StreamKey;
-use crate::event::codec;
 
 /// Each has a file open.
 const MOST: usize = 64;
@@ -30,8 +30,7 @@ impl AtRest {
     /// With `limit`, as if there were at most so many bytes.
     pub(super) fn of(reader: LogReader, key: StreamKey, limit: Option<u64>) -> io::Result<Self> {
         let tail = reader.tail_within(limit.unwrap_or(u64::MAX))?;
-        let last = tail.last_line.as_deref().and_then(|line| codec::decode(line).ok());
-        let has_ended = last.is_some_and(|event| event.is_terminal(key));
+        let has_ended = is_terminal(&tail, key);
         let reader = if has_ended && limit.is_none() { reader.ending_with(tail.clone()) } else { reader };
         Ok(Self { reader, tail, has_ended })
     }
