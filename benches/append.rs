@@ -1,12 +1,15 @@
 //! The stream layer on real files, in this process: durable events a second, and the time of one append.
 //!
 //! `cargo bench --bench append -- [--quick]`. Streams and their producers have threads of their own, as in the service.
+//! With `--only cluster`: beside the same on the disk, in turns, with a journal that three NATS servers of this machine
+//! keep, which are installed for it.
 
 mod support;
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,8 +18,9 @@ use std::time::{Duration, Instant};
 use actix::Arbiter;
 use ade::domain::{ConfigurationId, RunId, StreamKey, WorkspaceId};
 use ade::event::{Draft, Identity, Source};
-use ade::log::{LogOptions, LogRoot, RealDisk};
+use ade::log::{ClusterOptions, LogOptions, LogRoot, RealDisk};
 use ade::stream::{self, MetersByKind, StreamHandle, StreamOptions};
+use ade_test_support::nats::{self, Nats};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use serde_json::json;
@@ -37,28 +41,79 @@ fn main() -> ExitCode {
 
 async fn measure(bench: &mut Bench) -> Outcome {
     let threads = Threads::start();
+    if bench.options.only.as_deref() == Some("cluster") {
+        return in_cluster(bench, &threads).await;
+    }
     for (streams, in_flight) in [(100, 64), (100, 1)] {
         let name = format!("{streams} streams, {in_flight} in flight");
         for _ in 0..if bench.wants(&name) { bench.runs(5) } else { 0 } {
-            let site = Site::open(bench, &threads, streams).await?;
-            let load = site.load(&threads, &site.streams, in_flight, phases(bench)).await?;
-            site.close(load.appended).await?;
-            bench.report.add(&name, "events/s", load.rate);
-            bench.report.add_latency(&name, &load.latency);
+            all_alike(bench, &threads, (streams, in_flight), &Keeper::Disk, &name).await?;
         }
     }
     for others in [0, 10, 100] {
         let name = format!("one closed loop, {others} other streams active");
         for _ in 0..if bench.wants(&name) { bench.runs(5) } else { 0 } {
-            one_among(bench, &threads, others, &name).await?;
+            one_among(bench, &threads, others, &Keeper::Disk, &name).await?;
         }
     }
     Ok(())
 }
 
+/// Who keeps the journal.
+enum Keeper {
+    Disk,
+    Cluster(Nats),
+}
+
+impl Keeper {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Cluster(_) => "cluster",
+        }
+    }
+}
+
+/// The same on the disk and in a cluster, in turns.
+async fn in_cluster(bench: &mut Bench, threads: &Threads) -> Outcome {
+    if !nats::is_there() {
+        return Err("there are no servers to measure with".into());
+    }
+    let keepers = [Keeper::Disk, Keeper::Cluster(Nats::start())];
+    for _ in 0..bench.runs(5) {
+        for keeper in &keepers {
+            let by = keeper.name();
+            for load in [(100, 64), (100, 1)] {
+                let name = format!("{by}: {} streams, {} in flight", load.0, load.1);
+                all_alike(bench, threads, load, keeper, &name).await?;
+            }
+            for others in [0, 10, 100] {
+                one_among(bench, threads, others, keeper, &format!("{by}: one closed loop, {others} others")).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// So many streams, with so many appends of each in flight.
+async fn all_alike(
+    bench: &mut Bench,
+    threads: &Threads,
+    (streams, in_flight): (usize, usize),
+    keeper: &Keeper,
+    name: &str,
+) -> Outcome {
+    let site = Site::open(bench, threads, streams, keeper).await?;
+    let load = site.load(threads, &site.streams, in_flight, phases(bench)).await?;
+    site.close(load.appended).await?;
+    bench.report.add(name, "events/s", load.rate);
+    bench.report.add_latency(name, &load.latency);
+    Ok(())
+}
+
 /// One stream whose every append waits for the last, beside others that do the same.
-async fn one_among(bench: &mut Bench, threads: &Threads, others: usize, name: &str) -> Outcome {
-    let site = Site::open(bench, threads, others + 1).await?;
+async fn one_among(bench: &mut Bench, threads: &Threads, others: usize, keeper: &Keeper, name: &str) -> Outcome {
+    let site = Site::open(bench, threads, others + 1, keeper).await?;
     let (probed, beside) = site.streams.split_at(1);
     let phases = phases(bench);
     let (probe, noise) =
@@ -68,6 +123,22 @@ async fn one_among(bench: &mut Bench, threads: &Threads, others: usize, name: &s
     bench.report.add(name, "events/s", probe.rate);
     bench.report.add_latency(name, &probe.latency);
     Ok(())
+}
+
+/// A node of its own for each data directory.
+async fn open_root(folder: PathBuf, keeper: &Keeper) -> Outcome<LogRoot> {
+    let cluster = match keeper {
+        Keeper::Disk => None,
+        Keeper::Cluster(nats) => Some(ClusterOptions::new(nats.servers(), "bench", &RunId::generate().to_string())),
+    };
+    let opened = tokio::task::spawn_blocking(move || {
+        let (disk, options) = (Arc::new(RealDisk::default()), LogOptions::default());
+        match cluster {
+            None => LogRoot::open(&folder, disk, options),
+            Some(cluster) => LogRoot::open_in_cluster(&folder, disk, options, &cluster),
+        }
+    });
+    Ok(opened.await??.0)
 }
 
 /// What the disk takes at best: one write and one sync for each event.
@@ -117,7 +188,7 @@ impl Threads {
 struct Site {
     root: LogRoot,
     streams: Vec<StreamHandle>,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 /// What producers have measured.
@@ -129,10 +200,10 @@ struct Load {
 }
 
 impl Site {
-    async fn open(bench: &Bench, threads: &Threads, count: usize) -> Outcome<Self> {
+    async fn open(bench: &Bench, threads: &Threads, count: usize, keeper: &Keeper) -> Outcome<Self> {
         let folder = bench.fresh_path("logs");
         std::fs::create_dir(&folder)?;
-        let (root, _) = LogRoot::open(&folder, Arc::new(RealDisk::default()), LogOptions::default())?;
+        let root = open_root(folder.clone(), keeper).await?;
         let options =
             StreamOptions { heartbeat: Duration::from_secs(15), max_subscribers: 1, meters: MetersByKind::default() };
         let (workspace_id, configuration_id) = (WorkspaceId::generate(), ConfigurationId::generate());

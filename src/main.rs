@@ -24,5 +24,5 @@ fn main() -> ExitCode {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    ade::cli::main(std::env::args_os(), environment)
+    ade::cli::main(std::env::args_os().collect(), environment)
 }

@@ -176,7 +176,7 @@ fn is_command(matches: &ArgMatches, path: &[&str]) -> bool {
 }
 
 /// Parses the arguments, runs the command, and reports how it ended.
-pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment) -> ExitCode {
+pub fn main(arguments: Vec<OsString>, environment: Environment) -> ExitCode {
     let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_a_usage_error() {
         let environment = Environment::from([("ADE_BIND".to_owned(), "nowhere".to_owned())]);
-        let code = main(["ade", "config"].map(OsString::from), environment);
+        let code = main(["ade", "config"].map(OsString::from).to_vec(), environment);
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)));
     }
 }

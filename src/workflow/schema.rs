@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use json_schema::{Check, Fault};
 use serde_json::Value;
 
 use super::outline::Outline;
@@ -16,7 +16,6 @@ use crate::domain::progress::Finding;
 /// More than these are of no use to a reader, and every one of them is in the log and in the next prompt.
 const MAX_FINDINGS: usize = 20;
 const MAX_MESSAGE: usize = 300;
-const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// Steps of one check: some seconds at worst.
 const MAX_STEPS: u64 = 200_000_000;
 /// Every fault of a value is collected before the first is told; where there may be more than these, only the first is.
@@ -28,7 +27,7 @@ const MAX_STACK: usize = 2_000;
 #[derive(Clone)]
 pub struct Schema {
     source: Arc<Value>,
-    validator: Arc<Validator>,
+    check: Arc<Check>,
     outline: Outline,
 }
 
@@ -43,18 +42,11 @@ impl Schema {
             return Err(InvalidSchema("a schema is an object or a boolean".into()));
         }
         let outline = Outline::of(source).map_err(|why| InvalidSchema(bounded(why)))?;
-        let options = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(
-                PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES),
-            )
-            .offline();
-        match options.build(source) {
-            Ok(validator) => Ok(Self { source: Arc::new(source.clone()), validator: Arc::new(validator), outline }),
-            Err(error) => {
-                let path = error.instance_path().as_str();
+        match Check::compile(source) {
+            Ok(check) => Ok(Self { source: Arc::new(source.clone()), check: Arc::new(check), outline }),
+            Err(Fault { path, message, .. }) => {
                 let at = if path.is_empty() { String::new() } else { format!("{path}: ") };
-                Err(InvalidSchema(bounded(format!("{at}{}", error.masked()))))
+                Err(InvalidSchema(bounded(format!("{at}{message}"))))
             }
         }
     }
@@ -73,13 +65,13 @@ impl Schema {
             )];
         }
         if size.values.saturating_mul(self.outline.cost) > MAX_COLLECTED {
-            return self.validator.validate(value).err().iter().map(finding).collect();
+            return self.check.first_fault(value).into_iter().map(finding).collect();
         }
-        self.validator.iter_errors(value).take(MAX_FINDINGS).map(|error| finding(&error)).collect()
+        self.check.faults(value).take(MAX_FINDINGS).map(finding).collect()
     }
 
     pub fn is_valid(&self, value: &Value) -> bool {
-        self.is_checkable(&Size::of(value)) && self.validator.is_valid(value)
+        self.is_checkable(&Size::of(value)) && self.check.is_valid(value)
     }
 
     fn is_checkable(&self, size: &Size) -> bool {
@@ -88,9 +80,8 @@ impl Schema {
     }
 }
 
-fn finding(error: &jsonschema::ValidationError<'_>) -> Finding {
-    let message = bounded(error.masked().to_string());
-    Finding::new(error.kind().keyword(), bounded(error.instance_path().as_str().to_owned()), message)
+fn finding(Fault { keyword, path, message }: Fault) -> Finding {
+    Finding::new(&keyword, bounded(path), bounded(message))
 }
 
 /// How much there is of a value.

@@ -135,7 +135,7 @@ fn answer(request: &Request, directives: &Directives) -> Result<(String, StopRea
 
 fn wanted(request: &Request, directives: &Directives, material: &Material) -> Result<String, ProviderError> {
     let schema = request.context.schema.clone().unwrap_or_else(default_schema);
-    let document = schema_sample::satisfying(&schema, material, REPLY_BYTES);
+    let document = json_schema::satisfying(&schema, material, REPLY_BYTES);
     let document = document.map_err(|reason| ProviderError::Unanswerable { reason })?;
     let text = pretty(&document);
     Ok(if directives.fence { format!("```json\n{text}\n```") } else { text })

@@ -1,6 +1,6 @@
 //! Words for documents, taken from what was asked. Pure.
 
-use schema_sample::Filling as _;
+use json_schema::Filling as _;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +51,7 @@ impl Material {
     }
 }
 
-impl schema_sample::Filling for Material {
+impl json_schema::Filling for Material {
     /// A number that depends on the task and on nothing else.
     fn number(&self, of: &str) -> u64 {
         self.seed ^ hash(of)
@@ -188,7 +188,7 @@ mod tests {
                 "effort_days": {"type": "integer", "minimum": 1},
             },
         });
-        let document = schema_sample::satisfying(&schema, &material("Plan the work.", prompt, None), 1 << 20).unwrap();
+        let document = json_schema::satisfying(&schema, &material("Plan the work.", prompt, None), 1 << 20).unwrap();
         assert_eq!(document["title"], "Bridge repair");
         assert!(document["summary"].as_str().unwrap().starts_with("Summary: "));
         assert_eq!(document["risks"][1]["name"], "Bridge repair, part 2");

@@ -1,14 +1,17 @@
-//! Writes a document that satisfies a JSON Schema (2020-12): what a language model would be asked for, without one.
+//! JSON Schema 2020-12. Checks documents ([`Check`]), and writes one that satisfies a schema ([`satisfying`]): what a
+//! language model would be asked for, without one.
 //!
 //! Invariants: the same schema and filling give the same document; a schema is untrusted, so time, size and depth are
 //! bounded whatever it says; what is returned has been checked by a validator. Pure.
 
+mod check;
 mod document;
 mod number;
 mod pattern;
 mod shape;
 mod work;
 
+pub use check::{Check, Fault};
 pub use document::satisfying;
 
 /// What a document is filled with where its schema leaves a choice.

@@ -6,9 +6,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 
-use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use serde_json::{Map, Value, json};
 
+use crate::check::{Check, Fault};
 use crate::shape::{Book, Shape, list, nodes};
 use crate::work::Work;
 use crate::{Filling, number, pattern};
@@ -26,13 +26,11 @@ const ITEMS: usize = 2;
 const LONGEST: usize = 1 << 20;
 /// What it takes to compile a pattern.
 const COMPILED: usize = 10_000;
-const PATTERN_BYTES: usize = 1 << 20;
 
 /// The first document that is found; the error says why there is none. `room` bounds the bytes of the texts and names
 /// in it.
 pub fn satisfying(schema: &Value, filling: &dyn Filling, room: usize) -> Result<Value, String> {
-    let validator =
-        options().should_validate_formats(true).build(schema).map_err(|error| format!("invalid schema: {error}"))?;
+    let check = Check::with_formats(schema).map_err(|fault| format!("invalid schema: {}", fault.message))?;
     let (work, patterns) = (Work::new(), Patterns::default());
     let mut reason = None;
     for is_full in [true, false] {
@@ -50,7 +48,7 @@ pub fn satisfying(schema: &Value, filling: &dyn Filling, room: usize) -> Result<
                 whole_room: room,
             };
             let written = writer.value(schema, &mut Vec::new(), 0);
-            match written.and_then(|document| checked(&validator, document)) {
+            match written.and_then(|document| checked(&check, document)) {
                 Ok(document) => return Ok(document),
                 Err(problem) => reason.get_or_insert(problem),
             };
@@ -59,22 +57,16 @@ pub fn satisfying(schema: &Value, filling: &dyn Filling, room: usize) -> Result<
     Err(format!("no document was found for the schema: {}", reason.unwrap_or_default()))
 }
 
-/// As steps are validated: nothing is fetched, and patterns take time linear in the text.
-fn options() -> ValidationOptions<'static> {
-    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
-    jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(patterns).offline()
-}
-
 /// Patterns for names of members, compiled once; none of one that is no pattern.
 #[derive(Default)]
-struct Patterns(RefCell<HashMap<String, Option<Validator>>>);
+struct Patterns(RefCell<HashMap<String, Option<Check>>>);
 
 impl Patterns {
     fn matches(&self, pattern: &str, name: &str, work: &Work) -> Result<bool, String> {
         let mut known = self.0.borrow_mut();
         if !known.contains_key(pattern) {
             work.spend(COMPILED.saturating_add(pattern.len()))?;
-            let compiled = options().build(&json!({"pattern": pattern})).ok();
+            let compiled = Check::compile(&json!({"pattern": pattern})).ok();
             known.insert(pattern.to_owned(), compiled);
         }
         work.spend(10 + name.len())?;
@@ -83,10 +75,11 @@ impl Patterns {
     }
 }
 
-fn checked(validator: &Validator, document: Value) -> Result<Value, String> {
-    let problem = validator.validate(&document).err();
-    let problem = problem.map(|error| format!("{} at {:?}", error.masked(), error.instance_path().as_str()));
-    problem.map_or(Ok(document), Err)
+fn checked(check: &Check, document: Value) -> Result<Value, String> {
+    match check.first_fault(&document) {
+        Some(Fault { path, message, .. }) => Err(format!("{message} at {path:?}")),
+        None => Ok(document),
+    }
 }
 
 struct Writer<'a> {
