@@ -76,7 +76,11 @@ async fn without_users(services: &Services) -> Result<Vec<String>, NotIsolated> 
     let WorkContext { data_dir, venvs_dir, .. } = &*services.work;
     let (data_dir, venvs_dir) = (data_dir.clone(), venvs_dir.clone());
     let closed = blocking(move || handing::close(&data_dir, &venvs_dir)).await;
-    Ok(closed.err().map(|error| format!("the data directory cannot be closed to others: {error}")).into_iter().collect())
+    Ok(closed
+        .err()
+        .map(|error| format!("the data directory cannot be closed to others: {error}"))
+        .into_iter()
+        .collect())
 }
 
 /// Whether children can have users of their own, where the settings ask for that.

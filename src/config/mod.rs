@@ -29,7 +29,9 @@ pub use sections::{
     RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, TlsSettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
-pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit, UserIds};
+pub use value::{
+    Durability, Installer, Isolation, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit, UserIds,
+};
 
 /// Every setting of the service, valid.
 #[derive(Debug, Clone)]

@@ -497,8 +497,7 @@ impl fmt::Display for UserIds {
 }
 
 impl SettingValue for UserIds {
-    const ALLOWED: &'static str =
-        "a range of 100 to 100000 user ids such as 200000-265535, without 0, 65534 and 65535";
+    const ALLOWED: &'static str = "a range of 100 to 100000 user ids such as 200000-265535, without 0, 65534 and 65535";
 
     fn parse(text: &str) -> Option<Self> {
         let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
@@ -627,8 +626,20 @@ mod tests {
         assert_eq!(ids.to_toml(), "\"200000-265535\"");
         assert!(ids.contains(200_000) && ids.contains(265_535) && !ids.contains(265_536));
         for wrong in [
-            "", "200000", "200000-", "-265535", "0-1000", "200000-200098", "200000-300000", "265535-200000",
-            "65000-66000", "4294967000-4294967295", "200000-265535-1", "+200000-265535", "a-b", "200000 - 265535",
+            "",
+            "200000",
+            "200000-",
+            "-265535",
+            "0-1000",
+            "200000-200098",
+            "200000-300000",
+            "265535-200000",
+            "65000-66000",
+            "4294967000-4294967295",
+            "200000-265535-1",
+            "+200000-265535",
+            "a-b",
+            "200000 - 265535",
             "200000-4294967296",
         ] {
             assert_eq!(UserIds::parse(wrong), None, "{wrong}");

@@ -43,15 +43,8 @@ pub enum Verdict {
 
 impl Protection {
     /// The last one changes who tries.
-    pub const ALL: [Self; 7] = [
-        Self::Files,
-        Self::Process,
-        Self::Signals,
-        Self::Sockets,
-        Self::Privileges,
-        Self::Network,
-        Self::Users,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Files, Self::Process, Self::Signals, Self::Sockets, Self::Privileges, Self::Network, Self::Users];
 
     pub fn name(self) -> &'static str {
         match self {

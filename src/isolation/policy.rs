@@ -103,9 +103,17 @@ mod tests {
 
     #[test]
     fn what_is_no_policy_is_none() {
-        for words in
-            [&b""[..], b"\0", b"on\0network\0", b"off\0", b"off\0net\0", b"off\0network\0x/usr\0", b"off\0network\0\0", b"off\0network\0u\0", b"off\0network\0u-1\0"]
-        {
+        for words in [
+            &b""[..],
+            b"\0",
+            b"on\0network\0",
+            b"off\0",
+            b"off\0net\0",
+            b"off\0network\0x/usr\0",
+            b"off\0network\0\0",
+            b"off\0network\0u\0",
+            b"off\0network\0u-1\0",
+        ] {
             assert_eq!(Policy::decode(words), None, "{words:?}");
         }
         assert_eq!(Policy::decode(b"off\0network\0r/us"), None, "cut");

@@ -64,7 +64,7 @@ fn give_tree(directory: &Location, common: usize, user: u32) -> io::Result<()> {
 pub fn close(data_dir: &Path, venvs_dir: &Path) -> io::Result<()> {
     let data = Dir::root(data_dir)?;
     data.close_entries(&COMMON)?;
-    for (directory, spared) in [("workspaces", &[][..]), ("cache", &["workspaces", "uv-settings"]), ("tmp", &[])] {
+    for (directory, spared) in [("workspaces", &[][..]), ("cache", &["workspaces"]), ("tmp", &[])] {
         absent_is_fine(data.open(directory).and_then(|dir| dir.close_entries(spared)))?;
     }
     absent_is_fine(Dir::root(venvs_dir).and_then(|dir| dir.close_entries(&[])))?;

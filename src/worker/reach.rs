@@ -7,9 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
+use super::users::for_trying;
 use super::venv::installer::Installer;
 use super::venv::python::Interpreter;
-use super::users::for_trying;
 use crate::config::{Isolation, Settings, UserIds};
 use crate::files::Location;
 use crate::isolation::{Policy, Strictness, can_give, spared, system};
@@ -317,7 +317,10 @@ mod tests {
         let reach = reach(folder.path(), &[("ADE_ISOLATION", "off".into())]);
         assert!(reach.temporary("run_1").is_none());
         let python = python(folder.path());
-        assert_eq!(reach.engine(&python, folder.path(), folder.path(), &[], &Environment::new(), None), Policy::default());
+        assert_eq!(
+            reach.engine(&python, folder.path(), folder.path(), &[], &Environment::new(), None),
+            Policy::default()
+        );
     }
 
     #[test]

@@ -261,7 +261,8 @@ fn what_a_killed_service_leaves_of_other_users_is_found() {
 #[test]
 fn when_no_id_is_left_a_build_fails_and_says_so() {
     let Some(ground) = Ground::new(303_000) else { return };
-    let given: String = ground.ids.clone().map(|id| format!("{id} {}\n", ade::domain::WorkspaceId::generate())).collect();
+    let given: String =
+        ground.ids.clone().map(|id| format!("{id} {}\n", ade::domain::WorkspaceId::generate())).collect();
     fs::write(ground.data_dir().join("workspace-users"), given).unwrap();
     let server = ground.start_without_landlock();
     let row = Place::make(&server).run(&server, "print never").ended(&server);
