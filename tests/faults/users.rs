@@ -7,13 +7,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::json;
 
 use crate::isolation::{ATTACK, attempts, holding, log_of, package, told, without_landlock};
 use crate::support::http::Request;
 use crate::support::server::{Server, Settings, ade, log_path, settings};
-use crate::support::work::{Place, Run};
-use crate::support::{eventually, process};
+use crate::support::work::{Place, Run, id};
+use crate::support::{eventually, log::Log, process};
 
 /// As one line of a console: who an engine is, and what it may.
 const WHO: &str = "import os; status = dict(line.strip().split(':', 1) for line in open('/proc/self/status')); \
@@ -127,10 +127,12 @@ fn crimes(server: &Server, neighbour: &Place, run: &Run, document: &Path) -> Vec
         "/tmp".into(),
         format!("/tmp/{}", run.id),
     ];
-    crimes.extend(directories.iter().flat_map(|directory| {
-        let path = format!("{data}{directory}");
-        [format!("print(os.listdir('{path}'))"), format!("open('{path}/planted', 'w')")]
-    }));
+    let there = directories.iter().map(|directory| format!("{data}{directory}"));
+    crimes.extend(
+        there
+            .filter(|path| Path::new(path).exists())
+            .flat_map(|path| [format!("print(os.listdir('{path}'))"), format!("open('{path}/planted', 'w')")]),
+    );
     crimes.extend([
         format!("print(open('{document}').read())"),
         format!("open('{document}', 'a').write('more')"),
@@ -206,11 +208,12 @@ fn work_is_done_as_before_and_leaves_nothing() {
     let row = run.ended(&server);
     assert_eq!(row["status"], "succeeded", "{row}");
     assert!(told(&server, &row).iter().any(|line| line == "by its name"));
-    assert_eq!(crate::support::log::Log::read(&server.data_dir, &row).of("test.tick").len(), 3);
+    assert_eq!(Log::read(&server.data_dir, &row).of("test.tick").len(), 3);
     let output = server.send(&Request::get(&format!("{}/outputs/result.txt", run.path()))).unwrap();
     assert_eq!(output.expect(200).body, b"made by the scripted engine");
-    assert_eq!(server.post(&format!("{}/retry", run.path()), &Value::Null).0, 201);
-    let dry = place.run_with(&server, "output result.txt", serde_json::json!({"dry_run": true})).ended(&server);
+    let again = server.send(&Request::post(&format!("{}/retry", run.path()))).unwrap().expect(201).json_or_null();
+    assert_eq!(Run { id: id(&again) }.ended(&server)["status"], "succeeded");
+    let dry = place.run_with(&server, "output result.txt", json!({"dry_run": true})).ended(&server);
     assert_eq!(dry["status"], "succeeded", "{dry}");
 
     let files = server.data_dir.join("workspaces").join(&place.workspace).join("runs").join(&run.id);
@@ -220,11 +223,11 @@ fn work_is_done_as_before_and_leaves_nothing() {
     eventually("temporary files are gone", || fs::read_dir(&temporary).unwrap().next().is_none().then_some(()));
     // A venv that nothing needs any more goes, whoever owns it.
     let build = row["build_id"].as_str().unwrap();
-    let rebuilt = place.run_with(&server, "print again", serde_json::json!({"force_rebuild": true})).ended(&server);
+    let rebuilt = place.run_with(&server, "print again", json!({"force_rebuild": true})).ended(&server);
     assert_eq!(rebuilt["status"], "succeeded", "{rebuilt}");
     let venv = server.data_dir.join("venvs").join(&place.workspace).join(&place.configuration).join(build);
     eventually("the older venv is pruned", || {
-        server.post("/api/v1/system/maintenance", &Value::Null);
+        server.post("/api/v1/system/maintenance", &json!({}));
         (!venv.exists()).then_some(())
     });
     server.stop();
