@@ -13,9 +13,10 @@ use secrecy::SecretString;
 
 use super::oidc::OidcSettings;
 use super::reader::{Reader, SettingsError};
+use super::user_ids::UserIds;
 use super::value::{
     BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
-    LogFormat, Names, Networks, Origins, Paths, Period, Rate, Secret, Size, StreamOptions, TokenLimit, UserIds,
+    LogFormat, Names, Networks, Origins, Paths, Period, Rate, Secret, Size, StreamOptions, TokenLimit,
 };
 
 /// Listening and shutting down.

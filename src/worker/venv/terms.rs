@@ -69,12 +69,8 @@ impl BuildTerms {
         let mut service = environment.clone();
         let mut package = environment;
         if let Some(user) = user {
-            let program = fetched(&context.data_dir, toolchain);
-            let settings = written(&context.data_dir, &package).map(|file| (file, temporary.clone()));
-            if settings.is_some() {
-                package.insert(UV_SETTINGS.into(), temporary.path().join(SETTINGS).into());
-            }
-            give(Location::below(&cache, &of_workspace), program, settings, user).await?;
+            let places = [&Location::below(&cache, &of_workspace), &temporary];
+            give(context, toolchain, places, &mut package, user).await?;
         }
         let (of_workspace, temporary) = (cache.join(of_workspace), temporary.path());
         isolate(&mut service, &temporary, &cache);
@@ -109,14 +105,20 @@ async fn make(directories: Vec<Location>) -> io::Result<()> {
 /// The workspace's cache becomes its user's, which finds the installer that the service has fetched, and a copy of the
 /// settings that it has written for it. Those themselves are replaced at any time, and may have passwords in them.
 async fn give(
-    cache: Location,
-    program: Option<Location>,
-    settings: Option<(Location, Location)>,
+    context: &WorkContext,
+    toolchain: &Toolchain,
+    [cache, temporary]: [&Location; 2],
+    package: &mut Environment,
     user: u32,
 ) -> io::Result<()> {
+    let (cache, temporary) = (cache.clone(), temporary.clone());
+    let (program, settings) = (fetched(&context.data_dir, toolchain), written(&context.data_dir, package));
+    if settings.is_some() {
+        package.insert(UV_SETTINGS.into(), temporary.path().join(SETTINGS).into());
+    }
     blocking(move || {
         program.as_ref().map_or(Ok(()), Location::show_to_all)?;
-        if let Some((file, temporary)) = settings {
+        if let Some(file) = settings {
             temporary.open()?.replace_privately(SETTINGS, &file.read(LARGEST_SETTINGS)?)?;
         }
         handing::give_cache(&cache, user)
