@@ -209,9 +209,9 @@ fn work_is_done_as_before_and_leaves_nothing() {
     assert_eq!(row["status"], "succeeded", "{row}");
     assert!(told(&server, &row).iter().any(|line| line == "by its name"));
     assert_eq!(Log::read(&server.data_dir, &row).of("test.tick").len(), 3);
-    let output = server.send(&Request::get(&format!("{}/outputs/result.txt", run.path()))).unwrap();
+    let output = server.send(&Request::get(format!("{}/outputs/result.txt", run.path()))).unwrap();
     assert_eq!(output.expect(200).body, b"made by the scripted engine");
-    let again = server.send(&Request::post(&format!("{}/retry", run.path()))).unwrap().expect(201).json_or_null();
+    let again = server.send(&Request::post(format!("{}/retry", run.path()))).unwrap().expect(201).json_or_null();
     assert_eq!(Run { id: id(&again) }.ended(&server)["status"], "succeeded");
     let dry = place.run_with(&server, "output result.txt", json!({"dry_run": true})).ended(&server);
     assert_eq!(dry["status"], "succeeded", "{dry}");
