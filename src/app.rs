@@ -110,6 +110,7 @@ impl Application {
     pub async fn build_unless(settings: Settings, stop: impl Future<Output = ()>) -> Result<Self, StartError> {
         let workflows = settings.workflows.folder.as_deref().map(catalogue::read_directory).transpose()?;
         isolation::hide();
+        isolation::expect_users(&settings);
         let mut stop = std::pin::pin!(stop);
         let mut data = open_unless(settings, stop.as_mut()).await?;
         key_files::remove_local(&data.settings.storage.data_dir);

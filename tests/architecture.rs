@@ -188,7 +188,7 @@ const OPENS: &[(&str, &[&str])] = &[
     ("File::options", &["files", "isolation", "worker", "cli"]),
     ("OpenOptions", &["files", "cli"]),
     ("fs::read", &["files", "worker", "catalogue", "config", "cli"]),
-    ("fs::read_to_string", &["files", "worker", "app", "llm", "config", "cli"]),
+    ("fs::read_to_string", &["files", "isolation", "worker", "app", "llm", "config", "cli"]),
     ("fs::read_dir", &["files", "worker", "catalogue", "cli"]),
     ("fs::write", &["files", "cli"]),
     ("fs::copy", &["cli"]),

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::isolation::{hide, is_wanted};
+use super::isolation::{barred, hide, is_wanted, unusable, users};
 use super::objects;
 use crate::blocking::blocking;
-use crate::config::{Isolation, Settings};
+use crate::config::{Isolation, IsolationSettings, Settings};
 use crate::files::Dir;
-use crate::isolation::Verdict;
+use crate::isolation::{Protection, Verdict};
 use crate::objects::{Content, ObjectStore, Stop};
 use crate::store::Store;
 use crate::worker::WorkContext;
@@ -136,23 +136,33 @@ async fn isolation(work: &WorkContext, settings: &Settings, file: &Path) -> Vec<
         Ok(found) => found,
         Err(error) => return vec![Finding::of("isolation", Err(error.to_string()))],
     };
+    let no_users = users(&settings.isolation).and_then(Result::err).map(|why| unusable(&why)).or(barred(&found));
     let finding = |(protection, verdict)| {
-        let state = match verdict {
-            _ if !is_wanted(protection, &settings.isolation) => State::Unused,
-            Verdict::Refused => State::Ok,
-            Verdict::Succeeded | Verdict::Unclear => State::Failed,
-        };
-        let detail = match (state, verdict) {
-            (State::Unused, _) if settings.isolation.level != Isolation::Off => "ADE_ENGINE_NETWORK is on".to_owned(),
-            (State::Unused, Verdict::Refused) => format!("ADE_ISOLATION is off, or else {}", protection.claim()),
-            (State::Unused, _) => "ADE_ISOLATION is off".to_owned(),
-            (_, Verdict::Refused) => protection.claim().to_owned(),
-            (_, Verdict::Succeeded) => format!("it is not so that {}", protection.claim()),
-            (_, Verdict::Unclear) => format!("it is not known that {}", protection.claim()),
+        let (state, detail) = match no_users.clone().filter(|_| protection == Protection::Users) {
+            Some(why) => (State::Failed, why),
+            None => judged(protection, verdict, &settings.isolation),
         };
         Finding { name: format!("isolation: {}", protection.name()), state, detail }
     };
-    found.into_iter().map(finding).collect()
+    found.verdicts.into_iter().map(finding).collect()
+}
+
+fn judged(protection: Protection, verdict: Verdict, settings: &IsolationSettings) -> (State, String) {
+    let (claim, is_off) = (protection.claim(), settings.level == Isolation::Off);
+    if is_wanted(protection, settings) {
+        return match verdict {
+            Verdict::Refused => (State::Ok, claim.to_owned()),
+            Verdict::Succeeded => (State::Failed, format!("it is not so that {claim}")),
+            Verdict::Unclear => (State::Failed, format!("it is not known that {claim}")),
+        };
+    }
+    let why = match (protection, verdict) {
+        (Protection::Users, _) => "ADE_ISOLATION_UIDS is unset".to_owned(),
+        (_, Verdict::Refused) if is_off => format!("ADE_ISOLATION is off, or else {claim}"),
+        _ if is_off => "ADE_ISOLATION is off".to_owned(),
+        _ => "ADE_ENGINE_NETWORK is on".to_owned(),
+    };
+    (State::Unused, why)
 }
 
 /// A file that children are not given: the lock of the data directory, where there is one.

@@ -4,6 +4,7 @@
 //! comes in as a map and stays available as [`Settings::environment`] for what child processes may see.
 
 pub mod value;
+mod user_ids;
 mod sources;
 mod reader;
 mod oidc;
@@ -29,6 +30,7 @@ pub use sections::{
     RunSettings, ServerSettings, StorageSettings, StreamSettings, TelemetrySettings, TlsSettings, WorkflowSettings,
 };
 pub use sources::{Environment, Flag, Sources};
+pub use user_ids::UserIds;
 pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit};
 
 /// Every setting of the service, valid.

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::oidc::OidcSettings;
 use super::reader::{Reader, SettingsError};
+use super::user_ids::UserIds;
 use super::value::{
     BaseUrl, BindAddress, Concurrency, Count, DatabaseUrl, Durability, Installer, Isolation, LlmProvider, LogFilter,
     LogFormat, Names, Networks, Origins, Paths, Period, Rate, Secret, Size, StreamOptions, TokenLimit,
@@ -131,6 +132,8 @@ pub struct IsolationSettings {
     pub write: Vec<PathBuf>,
     /// `ADE_ENGINE_NETWORK`, `true`. Whether engines may make sockets.
     pub engine_network: bool,
+    /// `ADE_ISOLATION_UIDS`, unset. Each workspace's children run under a user id of their own, out of these.
+    pub uids: Option<UserIds>,
 }
 
 /// How much at once.
@@ -327,7 +330,8 @@ impl IsolationSettings {
         let level = reader.required("isolation")?;
         let mut paths = |key| Ok::<_, SettingsError>(reader.optional::<Paths>(key)?.unwrap_or_default().0);
         let (read, write) = (paths("isolation_read")?, paths("isolation_write")?);
-        Ok(Self { level, read, write, engine_network: reader.required("engine_network")? })
+        let (engine_network, uids) = (reader.required("engine_network")?, reader.optional("isolation_uids")?);
+        Ok(Self { level, read, write, engine_network, uids })
     }
 }
 

@@ -29,6 +29,16 @@ impl Location {
         if self.below.as_os_str().is_empty() { self.root.clone() } else { self.root.join(&self.below) }
     }
 
+    /// The directory that everything begins at.
+    pub(super) fn root(&self) -> io::Result<Dir> {
+        Dir::root(&self.root)
+    }
+
+    /// What is below it on the way, name by name.
+    pub(super) fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.below.iter()
+    }
+
     /// The directory that is there.
     pub fn open(&self) -> io::Result<Dir> {
         Dir::root(&self.root)?.open(&self.below)

@@ -13,6 +13,7 @@ mod dir;
 mod holes;
 mod location;
 mod walk;
+mod owners;
 mod trash;
 
 pub use dir::{Dir, Kind, NotPlain, PROBE, STUCK, is_absent};

@@ -9,13 +9,16 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::privileges;
+use super::{privileges, users};
 
 /// The first argument that makes this program try.
 pub const ARGUMENT: &str = "__ade-attempt__";
+
+/// Begins a line that names what could not be got to.
+const BARRED: &str = "barred=";
 
 /// What isolation protects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub enum Protection {
     Sockets,
     Privileges,
     Network,
+    Users,
 }
 
 /// What became of an attempt.
@@ -38,8 +42,9 @@ pub enum Verdict {
 }
 
 impl Protection {
-    pub const ALL: [Self; 6] =
-        [Self::Files, Self::Process, Self::Signals, Self::Sockets, Self::Privileges, Self::Network];
+    /// The last one changes who tries.
+    pub const ALL: [Self; 7] =
+        [Self::Files, Self::Process, Self::Signals, Self::Sockets, Self::Privileges, Self::Network, Self::Users];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -49,6 +54,7 @@ impl Protection {
             Self::Sockets => "sockets",
             Self::Privileges => "privileges",
             Self::Network => "network",
+            Self::Users => "users",
         }
     }
 
@@ -61,6 +67,7 @@ impl Protection {
             Self::Sockets => "children reach no sockets with abstract names but their own",
             Self::Privileges => "children gain no privileges, and have none of root's",
             Self::Network => "engines have no network",
+            Self::Users => "children have a user id of their workspace and nothing of the service's user",
         }
     }
 }
@@ -69,17 +76,34 @@ impl Protection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Aim {
     /// A file that the service can read and write.
-    pub file: std::path::PathBuf,
+    pub file: PathBuf,
     /// The service.
     pub pid: u32,
     /// The abstract name of a socket that the service listens at.
     pub socket: String,
+    /// The service's.
+    pub user: u32,
+    /// What children of every user have to get to.
+    pub ways: Vec<PathBuf>,
 }
 
 impl Aim {
     /// The program's arguments.
     pub fn to_arguments(&self) -> Vec<OsString> {
-        vec![ARGUMENT.into(), self.file.clone().into(), self.pid.to_string().into(), self.socket.clone().into()]
+        let (pid, user) = (self.pid.to_string(), self.user.to_string());
+        let first = [ARGUMENT.into(), self.file.clone().into(), pid.into(), self.socket.clone().into(), user.into()];
+        first.into_iter().chain(self.ways.iter().map(OsString::from)).collect()
+    }
+
+    fn from_arguments(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut text = || arguments.next()?.into_string().ok();
+        Some(Self {
+            file: text()?.into(),
+            pid: text()?.parse().ok()?,
+            socket: text()?,
+            user: text()?.parse().ok()?,
+            ways: arguments.map(PathBuf::from).collect(),
+        })
     }
 }
 
@@ -98,33 +122,40 @@ pub fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<(Protection, Ve
     lines.into_iter().filter_map(read).collect()
 }
 
+/// The ways that the program has found barred.
+pub fn barred<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<PathBuf> {
+    lines.into_iter().filter_map(|line| line.strip_prefix(BARRED)).map(PathBuf::from).collect()
+}
+
 /// Tries everything if the arguments ask for that, and prints what came of it; else `None`.
 pub fn main(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if arguments.nth(1)? != ARGUMENT {
         return None;
     }
-    let mut text = || arguments.next().unwrap_or_default();
-    let (file, pid, socket) = (text(), text(), text());
-    let pid = pid.to_string_lossy().parse().unwrap_or(-1);
+    let Some(aim) = Aim::from_arguments(arguments) else { return Some(ExitCode::FAILURE) };
+    for way in aim.ways.iter().filter(|way| way.metadata().is_err()) {
+        println!("{BARRED}{}", way.display());
+    }
     for protection in Protection::ALL {
-        let outcome = attempt(protection, file.as_ref(), pid, &socket.to_string_lossy());
-        println!("{}={}", protection.name(), word(&outcome));
+        println!("{}={}", protection.name(), word(&attempt(protection, &aim)));
     }
     Some(ExitCode::SUCCESS)
 }
 
-fn attempt(protection: Protection, file: &Path, pid: i32, socket: &str) -> io::Result<()> {
+fn attempt(protection: Protection, aim: &Aim) -> io::Result<()> {
+    let (file, pid) = (&aim.file, aim.pid.cast_signed());
     match protection {
         Protection::Files => File::open(file).or_else(|_| File::options().write(true).open(file)).map(drop),
         Protection::Process => look_into(pid).or_else(|_| trace(pid)),
         // SAFETY: takes no pointers.
         Protection::Signals => outcome(unsafe { libc::kill(pid, 0) }.into()),
         Protection::Sockets => {
-            SocketAddr::from_abstract_name(socket).and_then(|address| UnixStream::connect_addr(&address)).map(drop)
+            SocketAddr::from_abstract_name(&aim.socket).and_then(|address| UnixStream::connect_addr(&address)).map(drop)
         }
         Protection::Privileges if privileges::are_given_up() => Err(io::ErrorKind::PermissionDenied.into()),
         Protection::Privileges => Ok(()),
         Protection::Network => UdpSocket::bind(("127.0.0.1", 0)).map(drop),
+        Protection::Users => users::take_the_place_of(aim.user),
     }
 }
 
@@ -172,11 +203,16 @@ mod tests {
     #[test]
     fn attempts_succeed_where_nothing_keeps_them() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let own = std::process::id() as i32;
-        assert_eq!(word(&attempt(Protection::Files, file.path(), own, "x")), "succeeded");
-        assert_eq!(word(&attempt(Protection::Files, Path::new("/no/such/file"), own, "x")), "unclear");
-        assert_eq!(word(&attempt(Protection::Signals, file.path(), own, "x")), "succeeded");
-        assert_eq!(word(&attempt(Protection::Process, file.path(), own, "x")), "succeeded");
-        assert_eq!(word(&attempt(Protection::Network, file.path(), own, "x")), "succeeded");
+        // SAFETY: cannot fail and touches no memory.
+        let user = unsafe { libc::geteuid() };
+        let (pid, socket) = (std::process::id(), "x".to_owned());
+        let aim = Aim { file: file.path().to_owned(), pid, socket, user, ways: vec!["/usr".into()] };
+        let absent = Aim { file: "/no/such/file".into(), ..aim.clone() };
+        assert_eq!(word(&attempt(Protection::Files, &aim)), "succeeded");
+        assert_eq!(word(&attempt(Protection::Files, &absent)), "unclear");
+        for protection in [Protection::Signals, Protection::Process, Protection::Network] {
+            assert_eq!(word(&attempt(protection, &aim)), "succeeded", "{protection:?}");
+        }
+        assert_eq!(Aim::from_arguments(aim.to_arguments().into_iter().skip(1)), Some(aim));
     }
 }

@@ -21,6 +21,7 @@ struct Kept {
     ruleset: Option<OwnedFd>,
     /// Where there is to be no network.
     filter: Option<BpfProgram>,
+    user: Option<u32>,
 }
 
 impl Confinement {
@@ -28,18 +29,24 @@ impl Confinement {
     /// (`EOPNOTSUPP`).
     pub fn prepare(policy: &Policy) -> io::Result<Self> {
         if policy.level == Strictness::Off {
-            return Ok(Self::default());
+            let of_user = policy.user.map(|user| Kept { ruleset: None, filter: None, user: Some(user) });
+            return Ok(Self { kept: of_user });
         }
         let ruleset = files::ruleset(policy)?;
         let filter = if policy.network { None } else { Some(network::filter()?) };
-        Ok(Self { kept: Some(Kept { ruleset, filter }) })
+        Ok(Self { kept: Some(Kept { ruleset, filter, user: policy.user }) })
+    }
+
+    /// Whose the child will be, if not this process's.
+    pub fn user(&self) -> Option<u32> {
+        self.kept.as_ref().and_then(|kept| kept.user)
     }
 
     /// Confines the calling process, and whatever it executes and starts from now on. Called between fork and exec: makes
     /// system calls only.
     pub fn apply(&self) -> io::Result<()> {
-        let Some(Kept { ruleset, filter }) = &self.kept else { return Ok(()) };
-        privileges::give_up()?;
+        let Some(Kept { ruleset, filter, user }) = &self.kept else { return Ok(()) };
+        privileges::give_up(*user)?;
         if let Some(ruleset) = ruleset {
             files::allow_itself(ruleset.as_raw_fd())?;
             files::restrict(ruleset.as_raw_fd())?;

@@ -11,6 +11,7 @@
 pub mod policy;
 pub mod spared;
 pub mod system;
+pub mod users;
 pub mod privileges;
 pub mod network;
 pub mod files;
@@ -22,3 +23,4 @@ pub use confinement::Confinement;
 pub use policy::{Policy, Strictness};
 pub use privileges::hide_this_process;
 pub use spared::spared;
+pub use users::{NoUserIds, can_give};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// How much depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Strictness {
-    /// The child is not confined.
+    /// The child is not confined, but for its user.
     #[default]
     Off,
     /// As far as the kernel can do it.
@@ -30,6 +30,8 @@ pub struct Policy {
     pub write: Vec<PathBuf>,
     /// Whether it may make sockets; pairs that are connected from the beginning are none.
     pub network: bool,
+    /// Whose it is, whatever the level: a number that is a user and a group. `None`: the service's own.
+    pub user: Option<u32>,
 }
 
 impl Policy {
@@ -45,6 +47,7 @@ impl Policy {
         let mut word = |parts: [&[u8]; 2]| words.extend([parts[0], parts[1], b"\0"].concat());
         word([level.as_bytes(), b""]);
         word([network.as_bytes(), b""]);
+        self.user.iter().for_each(|user| word([b"u", user.to_string().as_bytes()]));
         self.read.iter().for_each(|path| word([b"r", path.as_os_str().as_bytes()]));
         self.read_own.iter().for_each(|path| word([b"o", path.as_os_str().as_bytes()]));
         self.write.iter().for_each(|path| word([b"w", path.as_os_str().as_bytes()]));
@@ -68,6 +71,7 @@ impl Policy {
         let mut policy = Self { level, network, ..Self::default() };
         for word in words {
             match word.split_first()? {
+                (b'u', user) => policy.user = Some(std::str::from_utf8(user).ok()?.parse().ok()?),
                 (b'r', path) => policy.read.push(OsStr::from_bytes(path).into()),
                 (b'o', path) => policy.read_own.push(OsStr::from_bytes(path).into()),
                 (b'w', path) => policy.write.push(OsStr::from_bytes(path).into()),
@@ -86,10 +90,11 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         let odd = PathBuf::from(OsStr::from_bytes(b"/a\xff b\n"));
         for level in [Strictness::Off, Strictness::BestEffort, Strictness::Required] {
-            for network in [true, false] {
+            for (network, user) in [(true, None), (false, Some(200_000))] {
                 let read = vec!["/usr".into(), odd.clone()];
                 let read_own = vec!["/data/run".into()];
-                let policy = Policy { level, network, read, read_own, write: vec!["/data/run/output".into()] };
+                let write = vec!["/data/run/output".into()];
+                let policy = Policy { level, read, read_own, write, network, user };
                 assert_eq!(Policy::decode(&policy.encode()), Some(policy));
             }
         }
@@ -98,9 +103,17 @@ mod tests {
 
     #[test]
     fn what_is_no_policy_is_none() {
-        for words in
-            [&b""[..], b"\0", b"on\0network\0", b"off\0", b"off\0net\0", b"off\0network\0x/usr\0", b"off\0network\0\0"]
-        {
+        for words in [
+            &b""[..],
+            b"\0",
+            b"on\0network\0",
+            b"off\0",
+            b"off\0net\0",
+            b"off\0network\0x/usr\0",
+            b"off\0network\0\0",
+            b"off\0network\0u\0",
+            b"off\0network\0u-1\0",
+        ] {
             assert_eq!(Policy::decode(words), None, "{words:?}");
         }
         assert_eq!(Policy::decode(b"off\0network\0r/us"), None, "cut");

@@ -2,7 +2,10 @@
 
 use std::io;
 
-/// Without it, root cannot work in directories that others own; and files are kept by the ruleset.
+use super::users::become_user;
+
+/// Without it, root cannot work in directories that others own; and files are kept by the ruleset. A child that is not root
+/// has directories of its own.
 const KEPT: libc::c_ulong = 1; // CAP_DAC_OVERRIDE
 /// More than there are.
 const CAPABILITIES: libc::c_ulong = 64;
@@ -14,12 +17,13 @@ pub fn hide_this_process() -> io::Result<()> {
 }
 
 /// Takes away what this process could gain by executing a program, and, where it is root, what root could do to the
-/// machine without opening a file. Called between fork and exec, so it makes system calls only.
-pub(super) fn give_up() -> io::Result<()> {
+/// machine without opening a file; and this process's user, where there is another for it. Called between fork and exec, so
+/// it makes system calls only.
+pub(super) fn give_up(user: Option<u32>) -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
     // Inherited ones would survive the exec. Kernels older than them have none.
     let _ = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong);
-    for capability in (0..CAPABILITIES).filter(|&capability| capability != KEPT) {
+    for capability in (0..CAPABILITIES).filter(|&capability| capability != KEPT || user.is_some()) {
         match prctl(libc::PR_CAPBSET_DROP, capability) {
             Ok(()) => {}
             // There is no such capability; or it takes one to drop them, and who has none gets none by an exec.
@@ -27,7 +31,8 @@ pub(super) fn give_up() -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    // Last, since it takes capabilities to drop them.
+    user.map_or(Ok(()), become_user)
 }
 
 /// Whether this process can gain nothing, and has none of root's powers.

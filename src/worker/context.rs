@@ -7,10 +7,13 @@ use super::environment::Environment;
 use super::process::{Launcher, Marker};
 use super::reach::Reach;
 use super::trash::Trash;
+use super::users::{NoUser, Users};
 use super::venv::Tools;
 use super::venv::engine::{Engine, ready_engine};
 use super::venv::marker::build_directory;
+use crate::blocking::blocking;
 use crate::config::Settings;
+use crate::domain::WorkspaceId;
 use crate::domain::build::Build;
 use crate::files::Location;
 use crate::package::PackageLocks;
@@ -26,6 +29,7 @@ pub struct WorkContext {
     pub launcher: Launcher,
     pub tools: Tools,
     pub reach: Reach,
+    users: Option<Arc<Users>>,
     environment: Environment,
 }
 
@@ -35,11 +39,13 @@ impl WorkContext {
         let launcher = Launcher::new(settings.launcher.clone(), node);
         let environment: Environment =
             settings.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let (reach, data_dir) = (Reach::new(&settings), settings.storage.data_dir.clone());
         Self {
+            users: reach.users().map(|ids| Arc::new(Users::new(data_dir.clone(), ids))),
             tools: Tools::new(launcher.clone(), &settings, environment.clone()),
             launcher,
-            reach: Reach::new(&settings),
-            data_dir: settings.storage.data_dir.clone(),
+            reach,
+            data_dir,
             venvs_dir: settings.build.venvs_dir.clone(),
             trash: Trash::new(settings.storage.data_dir.clone()),
             venvs_trash: Trash::new(settings.build.venvs_dir.clone()),
@@ -59,6 +65,15 @@ impl WorkContext {
         let (data_dir, spec) = (self.data_dir.clone(), self.settings.build.engine_spec.clone());
         let ready = tokio::task::spawn_blocking(move || ready_engine(&data_dir, &spec)).await;
         ready.unwrap_or_else(|error| Engine { install: Err(error.to_string()), digest: None, version_hint: None })
+    }
+
+    /// Whose what this workspace has uploaded runs as; `None` where it runs as the service.
+    pub async fn user_of(&self, workspace: WorkspaceId) -> Result<Option<u32>, NoUser> {
+        let Some(users) = self.users.clone() else { return Ok(None) };
+        match blocking(move || Ok(users.of(workspace))).await? {
+            Ok(user) => Ok(Some(user)),
+            Err(why) => Err(why),
+        }
     }
 
     /// Removes what a piece of work has put away for a moment.

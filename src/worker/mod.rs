@@ -12,6 +12,8 @@ pub mod inbox;
 pub mod actor;
 pub mod gate;
 pub mod trash;
+pub mod users;
+pub mod handing;
 pub mod context;
 pub mod protections;
 pub mod venv;

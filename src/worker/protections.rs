@@ -25,17 +25,37 @@ pub enum NotTried {
     Incomplete,
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub struct Tried {
+    pub verdicts: Vec<(Protection, Verdict)>,
+    /// What the children of workspaces need and cannot get to, since a directory above does not let their users pass.
+    pub barred: Vec<PathBuf>,
+}
+
 impl WorkContext {
     /// Tries everything that children must not do, also where isolation is off: what would hold. `file` is one that this
     /// process can read and write; nothing is done to it.
-    pub async fn try_protections(&self, file: &Path) -> Result<Vec<(Protection, Verdict)>, NotTried> {
+    pub async fn try_protections(&self, file: &Path) -> Result<Tried, NotTried> {
         let socket = format!("ade-attempt-{}", ulid::Ulid::generate());
         let address = SocketAddr::from_abstract_name(&socket).map_err(NotTried::Socket)?;
         let _listener = UnixListener::bind_addr(&address).map_err(NotTried::Socket)?;
-        let aim = Aim { file: file.to_owned(), pid: std::process::id(), socket };
+        let (pid, user, ways) = (std::process::id(), own_user(), self.ways().await);
+        let aim = Aim { file: file.to_owned(), pid, socket, user, ways };
         let said = capture(&self.launcher, &self.attempt(&aim), LIMIT).await?;
-        let found = attempt::read(said.stdout.iter().map(String::as_str));
-        if found.len() == Protection::ALL.len() { Ok(found) } else { Err(NotTried::Incomplete) }
+        let lines = || said.stdout.iter().map(String::as_str);
+        let (verdicts, barred) = (attempt::read(lines()), attempt::barred(lines()));
+        if verdicts.len() == Protection::ALL.len() { Ok(Tried { verdicts, barred }) } else { Err(NotTried::Incomplete) }
+    }
+
+    /// What children of other users have to get to: none where there are no such children.
+    async fn ways(&self) -> Vec<PathBuf> {
+        if self.reach.users().is_none() {
+            return Vec::new();
+        }
+        let python = self.tools.python().await.map(|python| python.path.clone());
+        let directories = [&self.data_dir, &self.venvs_dir].into_iter().cloned();
+        directories.filter(|directory| directory.exists()).chain(python).collect()
     }
 
     fn attempt(&self, aim: &Aim) -> ChildSpec {
@@ -51,4 +71,9 @@ impl WorkContext {
             program,
         }
     }
+}
+
+fn own_user() -> u32 {
+    // SAFETY: cannot fail and touches no memory.
+    unsafe { libc::geteuid() }
 }

@@ -7,11 +7,12 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
+use super::users::for_trying;
 use super::venv::installer::Installer;
 use super::venv::python::Interpreter;
-use crate::config::{Isolation, Settings};
+use crate::config::{Isolation, Settings, UserIds};
 use crate::files::Location;
-use crate::isolation::{Policy, Strictness, spared, system};
+use crate::isolation::{Policy, Strictness, can_give, spared, system};
 
 /// Of a data directory, where children put what they need for a moment.
 pub const TEMPORARY: &str = "tmp";
@@ -22,6 +23,8 @@ const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BU
 #[derive(Debug)]
 pub struct Reach {
     level: Strictness,
+    /// Where the settings ask for it and this process can do it.
+    users: Option<UserIds>,
     engine_network: bool,
     data: Root,
     /// In the data directory, unless the operator has put it elsewhere by a link.
@@ -41,6 +44,8 @@ pub struct BuildPlace<'a> {
     pub python: &'a Interpreter,
     pub installer: &'a Installer,
     pub environment: &'a Environment,
+    /// Whose the steps are that run what was uploaded.
+    pub user: Option<u32>,
 }
 
 impl Reach {
@@ -56,18 +61,25 @@ impl Reach {
             Isolation::On => Strictness::BestEffort,
             Isolation::Required => Strictness::Required,
         };
+        let users = isolation.uids.filter(|ids| can_give(ids.first..=ids.last).is_ok());
         let named = system::READ.iter().map(PathBuf::from).chain(isolation.read.iter().cloned());
         let read = named.flat_map(|path| without(path, &secrets)).collect();
         let write = isolation.write.iter().flat_map(|path| without(real(path), &secrets)).collect();
-        Self { level, engine_network: isolation.engine_network, data, cache, venvs, read, write, secrets }
+        let engine_network = isolation.engine_network;
+        Self { level, users, engine_network, data, cache, venvs, read, write, secrets }
     }
 
     pub fn level(&self) -> Strictness {
         self.level
     }
 
+    /// Whether children have directories of their own, whatever keeps them there.
     pub fn is_on(&self) -> bool {
-        self.level != Strictness::Off
+        self.level != Strictness::Off || self.users.is_some()
+    }
+
+    pub fn users(&self) -> Option<UserIds> {
+        self.users
     }
 
     pub fn engine_network(&self) -> bool {
@@ -89,6 +101,7 @@ impl Reach {
         run: &Path,
         written: &[&Path],
         env: &Environment,
+        user: Option<u32>,
     ) -> Policy {
         if !self.is_on() {
             return Policy::default();
@@ -96,7 +109,7 @@ impl Reach {
         let mut read = self.of_interpreter(python);
         read.extend(self.named_by(env, |name| CERTIFICATES.contains(&name)));
         let read_own = [build, run].map(|path| self.own(path)).into();
-        self.policy(read, read_own, written, self.engine_network)
+        Policy { user, ..self.policy(read, read_own, written, self.engine_network) }
     }
 
     /// What the operator has named is installed: nothing that was uploaded has run in this venv yet, so these steps share
@@ -116,13 +129,14 @@ impl Reach {
     /// What was uploaded is installed or imported: it may do to its workspace's cache and its own venv what it likes, and
     /// to nobody else's.
     pub fn of_package(&self, place: BuildPlace<'_>, cache: &Path, installs: bool) -> Policy {
-        self.build(place, cache, installs || self.engine_network)
+        Policy { user: place.user, ..self.build(place, cache, installs || self.engine_network) }
     }
 
     /// For finding out what holds, whatever the settings ask for: what an engine may reach, without anything of its own.
     pub fn attempt(&self, program: &Path) -> Policy {
         let read = [self.read.as_slice(), &[program.to_owned()]].concat();
-        Policy { level: Strictness::BestEffort, read, network: self.engine_network, ..Policy::default() }
+        let (network, user) = (self.engine_network, self.users.map(for_trying));
+        Policy { level: Strictness::BestEffort, read, network, user, ..Policy::default() }
     }
 
     fn build(&self, place: BuildPlace<'_>, cache: &Path, network: bool) -> Policy {
@@ -154,6 +168,7 @@ impl Reach {
             read_own,
             write: self.write.iter().cloned().chain(own).collect(),
             network,
+            user: None,
         }
     }
 
@@ -266,7 +281,7 @@ mod tests {
         let reach = reach(&root, &[("ADE_ISOLATION_WRITE", written), ("ADE_ENGINE_NETWORK", "off".into())]);
         let env = Environment::from([("SSL_CERT_FILE".into(), root.join("ca.pem").into())]);
         let (build, run) = (root.join("data/venvs/w/c/b"), root.join("data/workspaces/w/runs/r"));
-        let policy = reach.engine(&python(&root), &build, &run, &[&run.join("output")], &env);
+        let policy = reach.engine(&python(&root), &build, &run, &[&run.join("output")], &env, None);
         assert_eq!((policy.level, policy.network), (Strictness::BestEffort, false));
         assert_eq!(policy.read_own, [build, run.clone()]);
         assert_eq!(policy.write, [root.join("shared"), run.join("output")]);
@@ -302,7 +317,10 @@ mod tests {
         let reach = reach(folder.path(), &[("ADE_ISOLATION", "off".into())]);
         assert!(reach.temporary("run_1").is_none());
         let python = python(folder.path());
-        assert_eq!(reach.engine(&python, folder.path(), folder.path(), &[], &Environment::new()), Policy::default());
+        assert_eq!(
+            reach.engine(&python, folder.path(), folder.path(), &[], &Environment::new(), None),
+            Policy::default()
+        );
     }
 
     #[test]

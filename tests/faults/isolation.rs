@@ -16,7 +16,7 @@ use crate::support::{eventually, process, tools};
 const SECRET: &str = "a-secret-of-somebody-else";
 
 /// Tries each statement and says how it went. A statement that is an expression and gives something has succeeded too.
-const ATTACK: &str = r#"
+pub const ATTACK: &str = r#"
 import ctypes, os, signal, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def call(result):
@@ -31,7 +31,7 @@ def attempt(statement):
 "#;
 
 /// A configuration package whose code is this.
-fn package(folder: &Path, code: &str) -> PathBuf {
+pub fn package(folder: &Path, code: &str) -> PathBuf {
     let path = folder.join("hostile");
     let files = files_below(&tools::package("configuration"));
     write_files(&path, &with_file(files, "src/ade_config/__init__.py", code));
@@ -39,7 +39,7 @@ fn package(folder: &Path, code: &str) -> PathBuf {
 }
 
 /// The first file below a directory whose content is this.
-fn holding(directory: &Path, content: &str) -> PathBuf {
+pub fn holding(directory: &Path, content: &str) -> PathBuf {
     let found = files_below(directory).into_iter().find(|(_, bytes)| bytes == content.as_bytes());
     directory.join(found.expect("a document is stored as it was sent").0)
 }
@@ -138,16 +138,16 @@ impl Ground {
     }
 }
 
-fn log_of(server: &Server, run: &Run) -> String {
+pub fn log_of(server: &Server, run: &Run) -> String {
     crate::support::log::path(&server.data_dir, &run.show(server)).display().to_string()
 }
 
-fn attempts(crimes: &[String]) -> String {
+pub fn attempts(crimes: &[String]) -> String {
     crimes.iter().map(|crime| format!("attempt({crime:?})\n")).collect()
 }
 
 /// What the stream of a run has from its configuration.
-fn told(server: &Server, row: &Value) -> Vec<String> {
+pub fn told(server: &Server, row: &Value) -> Vec<String> {
     Log::read(&server.data_dir, row).console("stdout").into_iter().map(str::to_owned).collect()
 }
 
@@ -242,7 +242,7 @@ fn engines_have_no_network_where_the_operator_says_so() {
 }
 
 /// `ade` on a kernel that has no Landlock: its system calls are answered as such a kernel answers them.
-fn without_landlock(data_dir: &Path, settings: &Settings) -> Command {
+pub fn without_landlock(data_dir: &Path, settings: &Settings) -> Command {
     let script = "import ctypes, os, struct, sys\n\
         filter = b''.join(struct.pack('HBBI', *each) for each in [\n\
         \x20   (0x20, 0, 0, 0), (0x35, 0, 2, 444), (0x25, 1, 0, 446), (6, 0, 0, 0x50026), (6, 0, 0, 0x7fff0000)])\n\

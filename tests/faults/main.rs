@@ -27,3 +27,4 @@ mod shutdown;
 mod support;
 mod takeover;
 mod tls;
+mod users;

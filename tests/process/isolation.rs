@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ade::domain::RunId;
 use ade::isolation::{Policy, Strictness, system};
-use ade::worker::process::{CaptureError, Captured, ChildSpec, Marker, ResourceLimits, SpawnError, capture};
+use ade::worker::process::{
+    CaptureError, Captured, ChildSpec, Marker, ResourceLimits, SpawnError, capture, count_in, survivors,
+};
 
 use crate::launcher;
 
@@ -24,6 +27,7 @@ fn policy(write: &[&Path]) -> Policy {
         read_own: Vec::new(),
         write: write.iter().map(real).collect(),
         network: true,
+        user: None,
     }
 }
 
@@ -179,4 +183,69 @@ async fn a_directory_behind_a_link_is_not_given() {
         let Err(CaptureError::Spawn(SpawnError::Isolation { source, .. })) = refused else { panic!("{refused:?}") };
         assert!(matches!(source.raw_os_error(), Some(libc::ELOOP | libc::ENOENT)), "{source}");
     }
+}
+
+/// Of a user who is nobody else, with everything that Landlock would refuse allowed; nothing where this is not root, or has
+/// no Python that others can run, which is said.
+fn of_another_user(user: u32, script: &str, arguments: &[&str]) -> Option<ChildSpec> {
+    let program = Path::new("/usr/bin/python3");
+    // SAFETY: cannot fail and touches no memory.
+    if unsafe { libc::geteuid() } != 0 || !program.exists() {
+        eprintln!("LEFT OUT, nothing is known of user ids: it takes root, and a Python in /usr");
+        return None;
+    }
+    let policy = Policy { user: Some(user), ..Policy::default() };
+    Some(ChildSpec { program: program.into(), ..spec(policy, script, arguments) })
+}
+
+#[tokio::test]
+async fn a_child_of_another_user_has_nothing_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "secret").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let script = "import os, signal, sys\n\
+        print(os.getresuid(), os.getresgid(), os.getgroups())\n\
+        print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith(('Cap', 'NoNewPrivs'))))\n\
+        def refused(act, *arguments):\n\
+        \x20   try: act(*arguments); print('done', act)\n\
+        \x20   except PermissionError: print('refused')\n\
+        refused(open, sys.argv[1])\n\
+        refused(os.kill, int(sys.argv[2]), 0)\n\
+        refused(os.kill, os.getppid(), signal.SIGSTOP)\n\
+        refused(os.setuid, 0)\n\
+        refused(os.setgroups, [0])\n\
+        open('/dev/stdout', 'w').write('by its name\\n')";
+    let pid = std::process::id().to_string();
+    let Some(spec) = of_another_user(210_001, script, &[secret.to_str().unwrap(), &pid]) else { return };
+    let said = capture(&launcher(), &spec, Duration::from_secs(60)).await.unwrap();
+    let none = "0000000000000000";
+    let expected = [
+        "(210001, 210001, 210001) (210001, 210001, 210001) []".to_owned(),
+        format!("{none} {none} {none} {none} {none} 1"),
+    ];
+    let refused = std::iter::repeat_n("refused".to_owned(), 5);
+    let expected: Vec<_> = expected.into_iter().chain(refused).chain(["by its name".to_owned()]).collect();
+    assert!(said.exit.succeeded(), "{said:?}");
+    // What is opened by its name is another writer of the same pipe.
+    let (mut found, mut expected) = (Vec::from(said.stdout.clone()), expected);
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_child_of_another_user_is_ended_like_any_other() {
+    let script = "import os, signal, time\n\
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+        if os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)\n\
+        print('ready', flush=True)\n\
+        time.sleep(1000)";
+    let Some(spec) = of_another_user(210_002, script, &[]) else { return };
+    let limit = Duration::from_secs(1);
+    let refused = capture(&launcher(), &spec, limit).await;
+    assert!(matches!(refused, Err(CaptureError::Timeout { .. })), "{refused:?}");
+    count_in(210_000..=210_010);
+    assert!(survivors(vec![spec.marker.clone()]).await.is_empty());
 }

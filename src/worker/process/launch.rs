@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nix::unistd::{AccessFlags, access};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -66,7 +67,8 @@ impl Launcher {
             return Err(SpawnError::NoFolder(spec.cwd.clone()));
         }
         // The launcher goes there, and could not say why it cannot.
-        access(&spec.cwd, AccessFlags::X_OK).map_err(|errno| io(errno.into()))?;
+        let entered = faccessat(AT_FDCWD, &spec.cwd, AccessFlags::X_OK, AtFlags::AT_EACCESS);
+        entered.map_err(|errno| io(errno.into()))?;
         let (control, its_control) = sockets(&message(&spec.policy.encode())).map_err(io)?;
         let (gate, its_gate) = sockets(&[]).map_err(io)?;
         let Spawned { pid, stdout, stderr } = self

@@ -6,7 +6,7 @@
 //! that a child has started, and a launcher that has ended by itself proves that nothing is left. When the service
 //! dies, it ends what it has started.
 //!
-//! A child may signal, stop or kill its launcher, which has the same user. That helps it nowhere: the service watches
+//! A child may signal, stop or kill its launcher, where that has the same user. That helps it nowhere: the service watches
 //! the child itself too, and adopts the orphans of a launcher that was killed (see [`super::adoption`]).
 
 use std::ffi::{CString, OsString};
@@ -56,6 +56,7 @@ fn launch(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let mut control = UnixStream::from(control);
     let policy = Policy::decode(&read_message(&mut control)?).ok_or(io::ErrorKind::InvalidInput)?;
     let confinement = Confinement::prepare(&policy).map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL));
+    give_pipes(&confinement)?;
     prctl::set_child_subreaper(true)?;
     let signals = take_signals()?;
     let main = start(&command, limits, &confinement, gate.as_raw_fd())?;
@@ -65,6 +66,18 @@ fn launch(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     close_standard_streams()?;
     control.write_all(&Report::Started(main).encode())?;
     watch(control, &signals, main)
+}
+
+/// By the names that `/dev/stdout` and `/dev/stderr` lead to, a pipe is opened by its owner only.
+fn give_pipes(confinement: &Prepared) -> io::Result<()> {
+    let Some(user) = confinement.as_ref().ok().and_then(Confinement::user) else { return Ok(()) };
+    for pipe in [1, 2] {
+        // SAFETY: takes no pointers.
+        if unsafe { libc::fchown(pipe, user, user) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// A descriptor that the service has left open for us.

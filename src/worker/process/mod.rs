@@ -32,3 +32,4 @@ pub use reader::LineBatch;
 pub use report::{Exit, Usage};
 pub use session::{Outcome, Process};
 pub use spec::{ChildSpec, Marker, ResourceLimits};
+pub use table::count_in;

@@ -8,8 +8,10 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 use super::adoption;
 use super::spec::Marker;
@@ -192,7 +194,15 @@ fn matching(living: &Snapshot, target: &Target, own: Own) -> Vec<Stat> {
     found
 }
 
-/// Anybody can set a variable: a marker counts only for our own user.
+/// The users that children of this process may have, besides its own.
+static USERS: OnceLock<RangeInclusive<u32>> = OnceLock::new();
+
+/// From now on processes of these users may be children too. Only the first call counts.
+pub fn count_in(users: RangeInclusive<u32>) {
+    let _ = USERS.set(users);
+}
+
+/// Anybody can set a variable: a marker counts only for our own user, and for those that our children have.
 fn carries(markers: &[Marker], stat: &Stat) -> bool {
     if markers.is_empty() || !is_ours(stat.pid) {
         return false;
@@ -204,7 +214,8 @@ fn carries(markers: &[Marker], stat: &Stat) -> bool {
 fn is_ours(pid: i32) -> bool {
     // SAFETY: cannot fail and touches no memory.
     let user = unsafe { libc::geteuid() };
-    fs::metadata(format!("/proc/{pid}")).is_ok_and(|directory| directory.uid() == user)
+    let is_ours = |owner: u32| owner == user || USERS.get().is_some_and(|users| users.contains(&owner));
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|directory| is_ours(directory.uid()))
 }
 
 /// Holds a process fast, if it is still there.

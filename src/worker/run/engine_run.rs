@@ -26,6 +26,7 @@ use crate::event::payload::console::{CONSOLE_LINE, ConsoleLine, Level, Pipe, Sco
 use crate::event::payload::run::{Cancelling, RUN_CANCELLING};
 use crate::event::{Draft, Source};
 use crate::isolation::{Policy, Strictness};
+use crate::worker::handing::EngineDirectories;
 use crate::worker::process::{ChildSpec, LineBatch, Outcome, Process, ResourceLimits};
 use crate::worker::refusals;
 use crate::worker::stop::StopReason;
@@ -53,7 +54,8 @@ impl Session {
         let mode = self.job.run.options.mode();
         let output = directory.join(if mode == RunMode::DryRun { DRY_RUN_OUTPUT } else { "output" });
         let temporary = self.make_temporary().await?;
-        let policy = self.policy(build, [&output, &directory.join(ENGINE_LOGS)], temporary.as_deref()).await?;
+        let user = self.user(build, [&output, &directory.join(ENGINE_LOGS)]).await?;
+        let policy = self.policy(build, [&output, &directory.join(ENGINE_LOGS)], temporary.as_deref(), user).await?;
         let spec = self.command(build, &staged, (&directory, &output), (&policy, temporary.as_deref()));
         let names = Names::new([directory.display().to_string(), staged.real_folder], staged.names);
         let limits = spec.limits;
@@ -81,8 +83,35 @@ impl Session {
         made.map(Some).map_err(|error| failed(RunFailureCode::EngineNotFound, Stage::Run, missing(error)))
     }
 
+    /// Whose the engine is, which from now on has what it needs.
+    async fn user(&self, build: &ReadyBuild, written: [&Path; 2]) -> Result<Option<u32>, Early> {
+        let (context, run) = (&self.job.context, &self.job.run);
+        let refused = |why: String| {
+            let message = format!("the engine could not be started as its workspace's user: {why}");
+            failed(RunFailureCode::EngineNotFound, Stage::Run, message)
+        };
+        let user = context.user_of(run.workspace_id).await.map_err(|error| refused(error.to_string()))?;
+        let (Some(user), Some(temporary)) = (user, context.reach.temporary(&run.id.to_string())) else {
+            return Ok(None);
+        };
+        let directories = EngineDirectories {
+            run: self.job.directory(),
+            written: written.into_iter().filter_map(|path| path.file_name().map(PathBuf::from)).collect(),
+            temporary,
+            build: context.build_directory(&build.build),
+        };
+        let given = blocking(move || directories.give(user)).await;
+        given.map(|()| Some(user)).map_err(|error| refused(error.to_string()))
+    }
+
     /// What the engine may reach: it writes into these directories only.
-    async fn policy(&self, build: &ReadyBuild, written: [&Path; 2], temporary: Option<&Path>) -> Result<Policy, Early> {
+    async fn policy(
+        &self,
+        build: &ReadyBuild,
+        written: [&Path; 2],
+        temporary: Option<&Path>,
+        user: Option<u32>,
+    ) -> Result<Policy, Early> {
         let context = &self.job.context;
         if !context.reach.is_on() {
             return Ok(Policy::default());
@@ -92,7 +121,7 @@ impl Session {
         // Not its `.venv`: what is in the directory of a build, its packages have decided.
         let (build, run) = (context.build_directory(&build.build).path(), self.job.directory().path());
         let written: Vec<_> = written.into_iter().chain(temporary).collect();
-        Ok(context.reach.engine(python, &build, &run, &written, context.environment()))
+        Ok(context.reach.engine(python, &build, &run, &written, context.environment(), user))
     }
 
     fn command(

@@ -18,12 +18,14 @@ pub struct FingerprintInputs<'a> {
     pub python_version: &'a str,
     pub python_path: &'a Path,
     pub installer: &'a str,
+    /// The range of user ids, where a venv is its workspace's user's.
+    pub users: Option<&'a str>,
 }
 
 /// Lower-case hex SHA-256 of the inputs as JSON with sorted keys and no spaces.
 pub fn fingerprint(inputs: &FingerprintInputs<'_>) -> String {
     let path = inputs.python_path.to_string_lossy();
-    let canonical: BTreeMap<&str, Value> = BTreeMap::from([
+    let mut canonical: BTreeMap<&str, Value> = BTreeMap::from([
         ("content_digest", inputs.content_digest.into()),
         ("engine_digest", inputs.engine_digest.into()),
         ("engine_spec", inputs.engine_spec.into()),
@@ -32,6 +34,8 @@ pub fn fingerprint(inputs: &FingerprintInputs<'_>) -> String {
         ("python_path", path.as_ref().into()),
         ("python_version", inputs.python_version.into()),
     ]);
+    // Without, prints are those of old.
+    canonical.extend(inputs.users.map(|users| ("users", users.into())));
     let json = serde_json::to_vec(&canonical).expect("strings serialise to JSON");
     format!("{:x}", Sha256::digest(&json))
 }
@@ -49,6 +53,7 @@ mod tests {
             python_version: "3.11.7",
             python_path: Path::new("/usr/bin/python3.11"),
             installer: "uv",
+            users: None,
         }
     }
 
@@ -65,6 +70,7 @@ mod tests {
         let others = [
             FingerprintInputs { content_digest: "sha256:ab", ..base.clone() },
             FingerprintInputs { engine_spec: "x", ..base.clone() },
+            FingerprintInputs { users: Some("200000-265535"), ..base.clone() },
             FingerprintInputs { engine_digest: None, ..base.clone() },
             FingerprintInputs { engine_version: Some("1"), ..base.clone() },
             FingerprintInputs { python_version: "3.12.1", ..base.clone() },

@@ -310,7 +310,8 @@ mod tests {
     #[test]
     fn what_was_uploaded_runs_on_terms_of_its_own() {
         let named = |name: &str| Terms { environment: [(name.into(), "".into())].into(), policy: Policy::default() };
-        let terms = BuildTerms { service: named("service"), package: named("package"), imports: named("imports") };
+        let terms =
+            BuildTerms { service: named("service"), package: named("package"), imports: named("imports"), user: None };
         let python =
             Interpreter { path: "/usr/bin/python3".into(), version: "3.11.7".into(), pip: true, homes: vec![] };
         let (engine, uv) = (Source::Copy("/data/cache/engine/c0ffee".into()), Installer::Uv("/opt/uv".into()));

@@ -33,6 +33,7 @@ use crate::worker::WorkContext;
 use crate::worker::actor::Outcome;
 use crate::worker::emitter::Emitter;
 use crate::worker::gate::Gate;
+use crate::worker::handing;
 use crate::worker::stop::StopReason;
 
 struct Session {
@@ -95,8 +96,12 @@ impl Session {
         self.steps.post(vec![started]).await;
         let configuration = self.prepare().await?;
         let (mut verified, mut collected) = (String::new(), String::new());
-        for step in self.plan(&configuration).await? {
+        let (steps, user) = self.plan(&configuration).await?;
+        for step in steps {
             let (phase, error) = (step.phase, step.error);
+            if phase == Phase::InstallConfig {
+                self.give(user).await?;
+            }
             let last_line = self.steps.take(step).await?;
             match phase {
                 Phase::VerifyImports => verified = last_line,
@@ -140,7 +145,19 @@ impl Session {
         copied.await.unwrap_or_else(|error| Err(Failure::new(BuildErrorCode::OrchestrationError, error.to_string())))
     }
 
-    async fn plan(&self, configuration: &Path) -> Result<Vec<Step>, Failure> {
+    /// What was uploaded runs from here on, as this user.
+    async fn give(&self, user: Option<u32>) -> Result<(), Failure> {
+        let temporary = self.context.reach.temporary(&self.build.id.to_string());
+        let (Some(user), Some(temporary)) = (user, temporary) else { return Ok(()) };
+        let directory = self.directory.clone();
+        blocking(move || handing::give_build(&directory, &temporary, user)).await.map_err(|error| {
+            let message = format!("the build's directory cannot be given to the workspace's user: {error}");
+            Failure::new(BuildErrorCode::ConfigInstallFailed, message)
+        })
+    }
+
+    /// The steps, and whose those are that run what was uploaded.
+    async fn plan(&self, configuration: &Path) -> Result<(Vec<Step>, Option<u32>), Failure> {
         let context = &self.context;
         let toolchain = self.steps.toolchain().await?;
         if let Some(regret) = &toolchain.regret {
@@ -165,7 +182,7 @@ impl Session {
             data: &context.data_dir,
             terms: &terms,
         };
-        Ok(plan.steps())
+        Ok((plan.steps(), terms.user))
     }
 
     /// The engine's files, made ready. They have to be those that the build's fingerprint names.

@@ -101,6 +101,7 @@ pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest:
     let engine = identify_engine(spec);
     let given = settings.build.python_bin.clone().unwrap_or_else(|| "python3".into());
     let path = python.map_or(&given, |python| &python.path);
+    let users = settings.isolation.uids.map(|ids| ids.to_string());
     let print = fingerprint(&FingerprintInputs {
         content_digest: &content_digest,
         engine_spec: spec,
@@ -109,6 +110,7 @@ pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest:
         python_version: python.map_or("", |python| &python.version),
         python_path: path,
         installer: choice(settings).kind(),
+        users: users.as_deref(),
     });
     let inputs = BuildInputs {
         fingerprint: print,
