@@ -375,32 +375,47 @@ test("the chosen tab is seen on a phone, and so is what is done with a row", asy
   await context.close();
 });
 
-test("dialogs and the help are found nothing wrong with either", async () => {
-  const context = await signedIn({ viewport: { width: 1280, height: 800 } });
-  const page = await open(browser, service, `/workspaces/${ids.workspace}/runs`, { context });
-  await page.locator("[data-run]").first().waitFor();
-  await page.keyboard.press("?");
-  await page.getByRole("dialog", { name: "Keys" }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  await picture(page, "help-light");
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("n");
-  await page.getByRole("dialog", { name: "Start a run" }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  await page.goto(`${service.url}/executions/${ids.execution}?tab=costs`);
-  await page.getByRole("region", { name: "Calls" }).getByRole("button").first().click();
-  await page.getByRole("dialog", { name: /A call for/ }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  for (const colorScheme of ["light", "dark"]) {
+for (const colorScheme of ["light", "dark"]) {
+  test(`nothing is wrong with dialogs and the help either, ${colorScheme}`, async () => {
+    const context = await signedIn({ viewport: { width: 1280, height: 800 }, colorScheme });
+    const page = await open(browser, service, `/workspaces/${ids.workspace}/runs`, { context });
+    const problems = [];
+    const check = async (name) => {
+      await page.getByRole("dialog", { name }).waitFor();
+      for (const problem of await axe(page)) problems.push(`${name}: ${problem}`);
+    };
+    await page.locator("[data-run]").first().waitFor();
+    await page.keyboard.press("?");
+    await check("Keys");
+    await picture(page, `help-${colorScheme}`);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("n");
+    await check("Start a run");
+    const base = `/workspaces/${ids.workspace}`;
+    for (const [path, button, name] of [
+      ["/workspaces", "New workspace", "New workspace"], [`${base}/configurations`, "New configuration", "New configuration"],
+      [`${base}/executions`, "Start an execution", "Start an execution"], ["/system?tab=keys", "New key", "New key"],
+      [`/executions/${ids.execution}?tab=costs`, "summary", "A call for summary"],
+    ]) {
+      await page.goto(service.url + path);
+      await page.getByRole("button", { name: button, exact: true }).first().click();
+      if (button === "summary") await page.getByRole("region", { name: "user" }).waitFor();
+      await check(name);
+    }
+    await picture(page, `call-${colorScheme}`);
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const problem of await axe(page)) problems.push(`a call on a phone: ${problem}`);
+    await picture(page, `call-${colorScheme}-phone`);
     const nobody = await browser.newContext({ colorScheme });
     await nobody.route("**/api/v1/session/providers", (route) => route.fulfill({ json: { items: [{ name: "Acme", begin: "/api/v1/session/oidc" }] } }));
     const out = await open(browser, service, "/sign-in", { context: nobody });
     await out.getByRole("link", { name: "Sign in with Acme" }).waitFor();
-    assert.deepEqual(await axe(out), []);
+    problems.push(...(await axe(out)), ...page.faults);
     await nobody.close();
-  }
-  await context.close();
-});
+    await context.close();
+    assert.deepEqual(problems, []);
+  });
+}
 
 test("the first page is small, and needs nobody else", async (t) => {
   const context = await signedIn({ viewport: { width: 1280, height: 800 } });
