@@ -275,6 +275,13 @@ test("every cell of every table, and every fact of a header, is the interface's"
   assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Health" })), 0, 1), ready.components.map((it) => [it.name.replaceAll("_", " ")]));
   const { actors } = await service.get("system/actors");
   await page.locator(`[data-actors="${actors.length}"]`).waitFor();
+  await page.getByText("Nothing waits").waitFor();
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Actors" })), 1, 4), actors.map(({ work, stream }) => [work.stage, String(work.generation), many(stream.sequence)]));
+  // As a service is that has more to do than it may do at once.
+  const waiting = ["waiting for a slot", "waiting for its turn", "running the engine"].map((stage, at) => ({ ...actors[0], id: `run_${at}`, work: { ...actors[0].work, stage } }));
+  await page.route("**/system/actors", (route) => route.fulfill({ json: { actors: waiting, runs: 2, builds: 1, executions: 0, maintenance: null } }));
+  await page.locator('[data-queue="2"]').filter({ hasText: "2 in the queue" }).waitFor();
+  await page.getByText("no maintenance").waitFor();
   assert.deepEqual(page.faults, []);
   await context.close();
 });
