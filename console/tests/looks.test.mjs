@@ -106,13 +106,22 @@ async function axe(page) {
   return found.violations.map((it) => `${it.id}: ${it.nodes.slice(0, 3).map((node) => `${node.target.join(" ")} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
 }
 
+/** Pages wait for the service more than for a core: several at once. */
+async function onEach(pages, look) {
+  const left = [...pages];
+  const next = async () => {
+    for (let one = left.shift(); one; one = left.shift()) await look(...one);
+  };
+  await Promise.all([next(), next(), next()]);
+}
+
 for (const colorScheme of ["light", "dark"]) {
   for (const [size, viewport] of [["wide", { width: 1280, height: 800 }], ["phone", { width: 390, height: 844 }]]) {
     test(`axe finds nothing on any page, ${colorScheme}, ${size}`, async () => {
       const context = await signedIn({ viewport, colorScheme, isMobile: size === "phone", hasTouch: size === "phone" });
       const nobody = await browser.newContext({ viewport, colorScheme });
       const problems = [];
-      for (const [name, path, text, { signedOut } = {}] of PAGES) {
+      await onEach(PAGES, async (name, path, text, { signedOut } = {}) => {
         const page = await open(browser, service, path(), { context: signedOut ? nobody : context });
         await page.getByText(text).first().waitFor({ timeout: 15_000 }).catch((error) => problems.push(`${name}: ${error.message.split("\n")[0]} ${text}`));
         await until("nothing is being read any more", async () => (await page.getByText("Loading", { exact: true }).count()) === 0);
@@ -125,7 +134,7 @@ for (const colorScheme of ["light", "dark"]) {
         problems.push(...page.faults.map((fault) => `${name}: ${fault}`));
         await picture(page, `${name}-${colorScheme}${size === "phone" ? "-phone" : ""}`);
         await page.close();
-      }
+      });
       await context.close();
       await nobody.close();
       assert.deepEqual(problems, []);
@@ -176,32 +185,253 @@ test("numbers and lists on the pages are the interface's", async () => {
   await context.close();
 });
 
-test("dialogs and the help are found nothing wrong with either", async () => {
+/** The texts of a table's cells, row by row; times and durations have tests of their own. */
+const cellsOf = (table) => table.locator("tbody tr").evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim())));
+const factsOf = (list) => list.evaluate((it) => Object.fromEntries([...it.querySelectorAll("dt")].map((term) => [term.textContent, term.nextElementSibling.innerText.trim()])));
+const many = (value) => value.toLocaleString("en");
+const money = (usd) => `$${usd.split(".")[0]}.${(usd.split(".")[1] ?? "").replace(/0+$/, "").padEnd(2, "0")}`;
+const plural = (count, one) => `${many(count)} ${one}${count === 1 ? "" : "s"}`;
+const short = (id) => `${id.split("_")[0]}_…${id.slice(-6)}`;
+
+test("every cell of every table, and every fact of a header, is the interface's", async () => {
   const context = await signedIn({ viewport: { width: 1280, height: 800 } });
-  const page = await open(browser, service, `/workspaces/${ids.workspace}/runs`, { context });
-  await page.locator("[data-run]").first().waitFor();
-  await page.keyboard.press("?");
-  await page.getByRole("dialog", { name: "Keys" }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  await picture(page, "help-light");
-  await page.keyboard.press("Escape");
-  await page.keyboard.press("n");
-  await page.getByRole("dialog", { name: "Start a run" }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  await page.goto(`${service.url}/executions/${ids.execution}?tab=costs`);
-  await page.getByRole("region", { name: "Calls" }).getByRole("button").first().click();
-  await page.getByRole("dialog", { name: /A call for/ }).waitFor();
-  assert.deepEqual(await axe(page), []);
-  for (const colorScheme of ["light", "dark"]) {
+  const page = await open(browser, service, "/workspaces", { context });
+  const goto = async (path, text) => {
+    await page.goto(service.url + path);
+    await page.getByText(text).first().waitFor();
+  };
+  const cut = (rows, from, to) => rows.map((cells) => cells.slice(from, to));
+  const base = `workspaces/${ids.workspace}`;
+
+  const workspaces = (await service.get("workspaces?perPage=100")).items;
+  await page.locator("[data-workspace]").first().waitFor();
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Workspaces" })), 0, 3), workspaces.map((it) => [it.name, it.slug, short(it.id)]));
+
+  await goto(`/${base}/configurations`, "Roster");
+  const configurations = (await service.get(`${base}/configurations?perPage=100`)).items;
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Configurations" })), 0, 1), configurations.map((it) => [it.display_name]));
+  assert.deepEqual(await page.locator("tbody [data-status]").evaluateAll((all) => all.map((it) => it.dataset.status)), configurations.map((it) => it.status));
+  await goto(`/${base}/configurations/${ids.configuration}`, "manifest.json");
+  const files = (await service.get(`${base}/configurations/${ids.configuration}/files?depth=infinity&sort=path&limit=5000`)).entries;
+  assert.deepEqual(await page.getByRole("navigation", { name: "Files" }).getByRole("listitem").allInnerTexts(), files.map((it) => it.name + (it.kind === "dir" ? "/" : "")));
+  await page.getByRole("button", { name: "pyproject.toml" }).click();
+  const content = await service.get(`${base}/configurations/${ids.configuration}/files/pyproject.toml?format=json`);
+  await until("the file is shown", async () => (await page.getByLabel("Content of pyproject.toml").inputValue()) === content.content);
+
+  const run = await service.get(`runs/${ids.run}`);
+  await goto(`/runs/${ids.run}?tab=tables`, "Column of the source");
+  const facts = await factsOf(page.locator("dl.facts").first());
+  assert.equal(facts.Found, `${plural(run.row_count, "row")} in ${plural(run.table_count, "table")}`);
+  assert.equal(facts.Engine, run.engine_version);
+  assert.equal(facts.Issues, String((await service.get(`runs/${ids.run}/summary`)).core.validation_issue_count_total));
+  const tables = (await service.get(`runs/${ids.run}/events?types=run.table.summary&limit=1000`)).items.filter((it) => it.type === "run.table.summary");
+  const letter = (index) => String.fromCharCode(65 + index);
+  for (const [at, { payload }] of tables.entries()) {
+    const shown = page.getByRole("region", { name: `Table ${at + 1}, ` });
+    assert.match(await shown.locator("header").innerText(), new RegExp(`${plural(payload.row_count, "row")} · ${plural(payload.column_count, "column")}`));
+    const mapped = payload.mapping.mapped_columns.map((it) => [it.field, it.source_column_index < 0 ? "not found" : `${letter(it.source_column_index)} ${it.header}`, it.source_column_index < 0 ? "" : many(it.score)]);
+    const others = payload.mapping.unmapped_columns.map((it) => [`no field, kept as ${it.output_header}`, `${letter(it.source_column_index)} ${it.header}`, ""]);
+    assert.deepEqual(cut(await cellsOf(shown), 0, 3), [...mapped, ...others]);
+  }
+  await goto(`/runs/${ids.run}?tab=outputs`, "normalized.xlsx");
+  const { files: outputs } = await service.get(`runs/${ids.run}/outputs`);
+  const kilobytes = (size) => (size < 1000 ? `${size} B` : `${(size / 1000).toFixed(1)} KB`);
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Outputs" })), 0, 3), outputs.map((it) => [it.name, it.kind.replaceAll("_", " "), kilobytes(it.byte_size)]));
+  await goto(`/runs/${ids.faulty}?tab=validation`, "bad_email");
+  const issues = (await service.get(`runs/${ids.faulty}/events?types=run.validation.issue&limit=1000`)).items.filter((it) => it.type === "run.validation.issue");
+  assert.deepEqual(await cellsOf(page.getByRole("region", { name: "Issues" })), issues.map(({ payload: it }) => [it.severity, it.field ?? "", it.row == null ? "" : `row ${it.row}`, `${it.message} ${it.code}`]));
+  await goto(`/runs/${ids.run}`, "run succeeded");
+  const end = await service.get(`runs/${ids.run}/events?limit=1000`);
+  assert.equal(await page.locator("[data-lines]").getAttribute("data-lines"), String(end.last_sequence));
+
+  await goto(`/executions/${ids.execution}?tab=costs`, "By call");
+  await until("both tables are there", async () => (await page.locator("#panel table").count()) === 2);
+  const execution = await service.get(`executions/${ids.execution}`);
+  const header = await factsOf(page.locator("dl.facts").first());
+  assert.deepEqual([header.Cost, header.Calls, header.Tokens], [money(execution.totals.cost_usd), many(execution.totals.calls), `${many(execution.totals.input_tokens)} in, ${many(execution.totals.output_tokens)} out`]);
+  const costs = await service.get(`telemetry/executions/${ids.execution}/costs`);
+  const steps = await cellsOf(page.getByRole("region", { name: "Costs by step" }));
+  const inAll = ["In all", "", many(costs.calls), many(costs.input_tokens), many(costs.output_tokens)];
+  assert.deepEqual(cut(steps, 0, 5), [...costs.steps.map((it) => [it.step_id.replaceAll("_", " "), it.model, many(it.calls), many(it.input_tokens), many(it.output_tokens)]), inAll]);
+  assert.deepEqual(steps.map((cells) => cells.at(-1)), [...costs.steps.map((it) => money(it.cost_usd)), money(costs.total_cost_usd)]);
+  const calls = (await service.get(`executions/${ids.execution}/events?types=llm_call&limit=1000`)).items.filter((it) => it.type === "llm_call");
+  assert.deepEqual((await cellsOf(page.getByRole("region", { name: "Calls" }))).map((cells) => [cells[1], cells[3], cells.at(-1)]),
+    calls.map(({ payload: it }) => [it.model, `${many(it.input_tokens)} / ${many(it.output_tokens)}`, money(it.cost_usd)]));
+  await goto(`/executions/${ids.execution}`, "A plan for each");
+  const stored = await service.get(`executions/${ids.execution}/steps`);
+  assert.deepEqual((await cellsOf(page.getByRole("region", { name: "Steps" }).last())).map((cells) => [cells[2], cells[4], cells[5]]),
+    stored.map((it) => [it.attempt ? String(it.attempt) : "", money(it.cost_usd), it.document_id ? `version ${it.version}` : ""]));
+
+  await goto(`/${base}/costs`, "By day");
+  const sums = await service.get(`telemetry/summary?workspace_id=${ids.workspace}`);
+  const all = await factsOf(page.getByRole("region", { name: "In all" }).locator("dl"));
+  assert.deepEqual([all.Executions, all["Tokens in"], all["Tokens out"], all["For each execution"]],
+    [many(sums.totals.executions), many(sums.totals.input_tokens), many(sums.totals.output_tokens), money(sums.averages.cost_per_execution)]);
+  const sorted = (rows) => rows.sort((a, b) => String(a).localeCompare(String(b)));
+  assert.deepEqual(sorted(await cellsOf(page.getByRole("region", { name: "By workflow" }))), sorted(sums.by_workflow.map((it) => [it.workflow_id, many(it.executions), many(it.calls), money(it.cost_usd)])));
+  assert.deepEqual(sorted(await cellsOf(page.getByRole("region", { name: "By model" }))), sorted(sums.by_model.map((it) => [`${it.model} ${it.provider}`, many(it.calls), many(it.input_tokens), many(it.output_tokens), money(it.cost_usd)])));
+
+  await goto("/system?tab=keys", "dashboard");
+  const keys = (await service.get("api-keys")).items;
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Keys" })), 0, 4), keys.map((it) => [`${it.name} ${short(it.id)}`, it.role, it.workspaces ? "local" : "all", "active"]));
+  await goto("/system?tab=audit", "POST");
+  const { last_sequence: last } = await service.get("audit?limit=1");
+  const entries = (await service.get(`audit?after_sequence=${Math.max(0, last - 100)}&limit=100`)).items.reverse();
+  assert.deepEqual(await cellsOf(page.getByRole("region", { name: "Audit log" })).then((rows) => rows.map((cells) => [cells[0], cells[4], cells[5]])), entries.map((it) => [String(it.sequence), `${it.method} ${it.path}`, String(it.status)]));
+  await goto("/system", "Health");
+  const ready = await (await fetch(`${service.url}/health/ready`)).json();
+  await until("health is read", async () => (await page.getByRole("region", { name: "Health" }).locator("tbody tr").count()) === ready.components.length);
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Health" })), 0, 1), ready.components.map((it) => [it.name.replaceAll("_", " ")]));
+  const { actors } = await service.get("system/actors");
+  await page.locator(`[data-actors="${actors.length}"]`).waitFor();
+  await page.getByText("Nothing waits").waitFor();
+  assert.deepEqual(cut(await cellsOf(page.getByRole("region", { name: "Actors" })), 2, 4), actors.map(({ work, stream }) => [work ? String(work.generation) : "", many(stream.sequence)]));
+  // As a service is that has more to do than it may do at once.
+  const waiting = ["waiting for a slot", "waiting for its turn", "running the engine"].map((stage, at) => ({ ...actors[0], id: `run_${at}`, work: { ...actors[0].work, stage } }));
+  await page.route("**/system/actors", (route) => route.fulfill({ json: { actors: waiting, runs: 2, builds: 1, executions: 0, maintenance: null } }));
+  await page.locator('[data-queue="2"]').filter({ hasText: "2 in the queue" }).waitFor();
+  await page.getByText("no maintenance").waitFor();
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
+/** What the page itself needs before it can show that something else is missing. */
+const FRAME = /\/api\/v1\/(session|session\/.*|workspaces\?perPage=200)$/;
+const ITSELF = /\/api\/v1\/(runs|builds|executions|documents|workspaces\/[^/]+\/configurations)\/[^/?]+(\?version=|\?version|$)|\/events\?tail=1/;
+
+test("what cannot be read is said to be so, on every page, and read when somebody tries again", async () => {
+  const context = await signedIn({ viewport: { width: 390, height: 844 } });
+  const problems = [];
+  const answered = new Set();
+  await context.route("**/{api,health}/**", (route) => {
+    const url = route.request().url();
+    const page = route.request().frame().page();
+    const isPart = new URL(page.url()).searchParams.has("tab");
+    return answered.has(page) || FRAME.test(url) || (isPart && ITSELF.test(url)) ? route.continue() : route.abort("connectionrefused");
+  });
+  const pages = PAGES.filter(([name]) => !["sign-in", "no-page", "not-found"].includes(name));
+  await onEach(pages, async (name, path, text) => {
+    const page = await open(browser, service, path(), { context });
+    const alert = page.getByRole("alert").filter({ hasText: /does not answer/ }).first();
+    await alert.waitFor({ timeout: 10_000 }).catch(() => problems.push(`${name}: says nothing`));
+    for (const problem of await axe(page)) problems.push(`${name}: ${problem}`);
+    answered.add(page);
+    // All at once: one that is read takes the others' places.
+    const again = async () => {
+      await page.getByRole("button", { name: "Try again" }).evaluateAll((all) => all.forEach((one) => one.click()));
+      return page.getByText(text).first().isVisible();
+    };
+    await until("it is read", again, 10).catch(() => problems.push(`${name}: is not there when somebody tries again`));
+    problems.push(...page.faults.map((fault) => `${name}: ${fault}`));
+    await page.close();
+  });
+  await context.close();
+  assert.deepEqual(problems, []);
+});
+
+test("what is being read is said to be so, and what there is none of", async () => {
+  const empty = (await service.call("POST", "workspaces", { name: "Empty" })).id;
+  const context = await signedIn({ viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
+  const problems = [];
+  for (const [name, text] of [["runs", "No runs yet"], ["builds", "No builds yet"], ["executions", "No executions yet"], ["configurations", "No configurations yet"], ["costs", "No calls in these days"]]) {
+    const page = await open(browser, service, "/workspaces", { context });
+    await page.locator(`[data-workspace="${empty}"]`).waitFor();
+    let release;
+    const held = new Promise((then) => (release = then));
+    await page.route(/\/api\/v1\/(workspaces\/.*|executions\?.*|telemetry.*)$/, async (route) => {
+      await held;
+      await route.continue().catch(() => {});
+    });
+    await page.goto(`${service.url}/workspaces/${empty}/${name}`);
+    await page.getByText("Loading", { exact: true }).first().waitFor({ state: "attached", timeout: 10_000 }).catch(() => problems.push(`${name}: does not say that it waits`));
+    if (await page.getByText(text).count()) problems.push(`${name}: says that there is nothing before it knows`);
+    release();
+    await page.getByText(text).first().waitFor({ timeout: 10_000 }).catch(() => problems.push(`${name}: does not say that there is nothing`));
+    for (const problem of await axe(page)) problems.push(`${name}: ${problem}`);
+    problems.push(...page.faults.map((fault) => `${name}: ${fault}`));
+    await page.close();
+  }
+  await context.close();
+  assert.deepEqual(problems, []);
+});
+
+test("an output is downloaded, and every tab of a run is read, by keyboard alone", async () => {
+  const context = await signedIn({ viewport: { width: 1280, height: 800 }, acceptDownloads: true });
+  const page = await open(browser, service, `/runs/${ids.run}`, { context });
+  await page.getByText("run succeeded").waitFor();
+  const focused = (what) => page.evaluate(() => `${document.activeElement?.getAttribute("role") ?? document.activeElement?.tagName} ${document.activeElement?.textContent.trim()}`).then((it) => what.test(it));
+  const tabTo = async (what) => {
+    for (let at = 0; at < 40 && !(await focused(what)); at += 1) await page.keyboard.press("Tab");
+    assert.ok(await focused(what), `no way to ${what}`);
+  };
+  await tabTo(/^A Download$/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+  const [output] = (await service.get(`runs/${ids.run}/outputs`)).files;
+  assert.equal(readFileSync(await download.path()).length, output.byte_size);
+  await tabTo(/^tab Console/);
+  for (const [name, text] of [["Tables", "Column of the source"], ["Validation", "No issues"], ["Preview", "changed"], ["Outputs", "normalized.xlsx"], ["Diagnostics", "Command"]]) {
+    await page.keyboard.press("ArrowRight");
+    await until(`${name} has the focus`, () => focused(new RegExp(`^tab ${name}`)));
+    await page.locator("#panel").getByText(text).first().waitFor();
+  }
+  assert.deepEqual(page.faults, []);
+  await context.close();
+});
+
+test("the chosen tab is seen on a phone, and so is what is done with a row", async () => {
+  const context = await signedIn({ viewport: { width: 390, height: 844 } });
+  const page = await open(browser, service, `/runs/${ids.run}?tab=diagnostics`, { context });
+  const isSeen = (it) => it.evaluate((one) => { const { left, right } = one.getBoundingClientRect(); return left >= 0 && right <= innerWidth; });
+  await page.getByText("Command").first().waitFor();
+  await until("the tab is seen", () => isSeen(page.getByRole("tab", { name: "Diagnostics" })));
+  await page.goto(`${service.url}/runs/${ids.run}?tab=outputs`);
+  await until("the download is seen", () => isSeen(page.locator("#panel").getByRole("link", { name: "Download" }).first()));
+  await page.goto(`${service.url}/system?tab=keys`);
+  await until("a key is revoked without looking for how", () => isSeen(page.getByRole("button", { name: "Revoke" }).first()));
+  await context.close();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`nothing is wrong with dialogs and the help either, ${colorScheme}`, async () => {
+    const context = await signedIn({ viewport: { width: 1280, height: 800 }, colorScheme });
+    const page = await open(browser, service, `/workspaces/${ids.workspace}/runs`, { context });
+    const problems = [];
+    const check = async (name) => {
+      await page.getByRole("dialog", { name }).waitFor();
+      for (const problem of await axe(page)) problems.push(`${name}: ${problem}`);
+    };
+    await page.locator("[data-run]").first().waitFor();
+    await page.keyboard.press("?");
+    await check("Keys");
+    await picture(page, `help-${colorScheme}`);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("n");
+    await check("Start a run");
+    const base = `/workspaces/${ids.workspace}`;
+    for (const [path, button, name] of [
+      ["/workspaces", "New workspace", "New workspace"], [`${base}/configurations`, "New configuration", "New configuration"],
+      [`${base}/executions`, "Start an execution", "Start an execution"], ["/system?tab=keys", "New key", "New key"],
+      [`/executions/${ids.execution}?tab=costs`, "summary", "A call for summary"],
+    ]) {
+      await page.goto(service.url + path);
+      await page.getByRole("button", { name: button, exact: true }).first().click();
+      if (button === "summary") await page.getByRole("region", { name: "user" }).waitFor();
+      await check(name);
+    }
+    await picture(page, `call-${colorScheme}`);
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const problem of await axe(page)) problems.push(`a call on a phone: ${problem}`);
+    await picture(page, `call-${colorScheme}-phone`);
     const nobody = await browser.newContext({ colorScheme });
     await nobody.route("**/api/v1/session/providers", (route) => route.fulfill({ json: { items: [{ name: "Acme", begin: "/api/v1/session/oidc" }] } }));
     const out = await open(browser, service, "/sign-in", { context: nobody });
     await out.getByRole("link", { name: "Sign in with Acme" }).waitFor();
-    assert.deepEqual(await axe(out), []);
+    problems.push(...(await axe(out)), ...page.faults);
     await nobody.close();
-  }
-  await context.close();
-});
+    await context.close();
+    assert.deepEqual(problems, []);
+  });
+}
 
 test("the first page is small, and needs nobody else", async (t) => {
   const context = await signedIn({ viewport: { width: 1280, height: 800 } });

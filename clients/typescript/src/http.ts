@@ -3,7 +3,7 @@
 import type { Auth } from "./auth.js";
 import { ConnectionError, ProblemError } from "./errors.js";
 import { Backoff, isPassing } from "./follow/backoff.js";
-import { Pause } from "./timing.js";
+import { Pause, unlessAborted } from "./timing.js";
 
 const API = "/api/v1";
 const SESSION = "/session";
@@ -97,7 +97,8 @@ export class Http {
       init.body = JSON.stringify(json);
       (init.headers as Record<string, string>)["Content-Type"] = "application/json";
     } else if (body !== undefined) init.body = body;
-    return this.#fetch(this.url(path, query), init);
+    const answer = this.#fetch(this.url(path, query), init);
+    return signal ? unlessAborted(answer, signal) : answer;
   }
 
   url(path: string, query: Query = {}): string {

@@ -4,6 +4,23 @@ export class Aborted extends Error {
   override name = "AbortError";
 }
 
+/** What the promise becomes, or `Aborted` as soon as the signal is: for what may not heed it, or settles never. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody looks at it any more when the signal was first.
+  promise.catch(() => {});
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(new Aborted("aborted", { cause: signal.reason }));
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** `undefined` when the time is over first. */
 export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<{ value: T } | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -190,6 +190,21 @@ test("closing the connection ends everybody", async (context) => {
   assert.deepEqual(await all, [[1], []]);
 });
 
+for (const options of [{}, { tail: 5 }]) {
+  test(`a connection that is closed inside the fetch that opens it ends everybody: ${JSON.stringify(options)}`, async () => {
+    const fetch = () => {
+      connection.close();
+      return new Promise<Response>(() => {});
+    };
+    const connection = new AdeClient({ url: "http://ade.test", fetch }).connection();
+    const follow = connection.follow("run_1", options);
+    let all: number[] | undefined;
+    void taken(follow).then((found) => (all = found));
+    await until("it has ended", () => all !== undefined);
+    assert.deepEqual([all, follow.state], [[], "ended"]);
+  });
+}
+
 test("who wakes a connection that waits has it at once", async (context) => {
   const { url } = await serve(context, (_, response, count) => {
     if (count === 0) return cut(stream(response, event("run_1:1", line(1)), "retry: 3600000\n\n"));

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AdeClient, type FollowOptions, ProblemError, ProtocolError, type State } from "../src/index.js";
+import { AdeClient, type Following, type FollowOptions, ProblemError, ProtocolError, type State } from "../src/index.js";
 import { cut, event, json, line, page, range, serve, stream, until } from "./server.js";
 
 const END = line(3, "run.completed");
 
-async function sequences(url: string, options: FollowOptions = {}): Promise<number[]> {
-  const taken = [];
-  for await (const { sequence } of new AdeClient({ url }).runs.follow("run_1", options)) taken.push(sequence);
-  return taken;
+async function taken(follow: Following): Promise<number[]> {
+  const sequences = [];
+  for await (const { sequence } of follow) sequences.push(sequence);
+  return sequences;
 }
+
+const sequences = (url: string, options: FollowOptions = {}) => taken(new AdeClient({ url }).follow("run_1", options));
 
 test("events are taken once and in order, over connections that are cut and repeat themselves", async (context) => {
   const { url, seen } = await serve(context, (_, response, count) => {
@@ -203,3 +205,32 @@ test("what is looked for is looked for by the service, with whatever way it is r
 function blind<T extends { write: unknown }>(response: T): T {
   return Object.assign(response, { writeHead: () => response, write: () => true });
 }
+
+for (const transport of ["sse", "poll"] as const) {
+  test(`a stream that is closed while it is asked for has ended, whatever becomes of the request: ${transport}`, async () => {
+    // Not every `fetch` that is given heeds a signal, and one that comes to it late hears nothing of it.
+    const fetch = () => {
+      follow.close();
+      return new Promise<Response>(() => {});
+    };
+    const follow = new AdeClient({ url: "http://ade.test", fetch }).follow("run_1", { transport });
+    let all: number[] | undefined;
+    void taken(follow).then((found) => (all = found));
+    await until("it has ended", () => all !== undefined);
+    assert.deepEqual([all, follow.state], [[], "ended"]);
+  });
+}
+
+test("a stream that is closed while a ticket for it is asked for has ended", async () => {
+  const auth = {
+    ticket: () => {
+      follow.close();
+      return new Promise<string>(() => {});
+    },
+  };
+  const follow = new AdeClient({ url: "http://ade.test", auth }).follow("run_1");
+  let all: number[] | undefined;
+  void taken(follow).then((found) => (all = found));
+  await until("it has ended", () => all !== undefined);
+  assert.deepEqual(all, []);
+});

@@ -44,7 +44,8 @@ export interface Options {
   signal?: AbortSignal; asks?: boolean;
 }
 
-export async function request(path: string, options: Options = {}): Promise<Response> {
+/** Whatever the answer is. */
+export async function ask(path: string, options: Options = {}): Promise<Response> {
   const method = options.method ?? (options.body !== undefined || options.form ? "POST" : "GET");
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
@@ -53,12 +54,16 @@ export async function request(path: string, options: Options = {}): Promise<Resp
   const url = path.startsWith("/") ? path : `${API}/${path}`;
   // Nothing from a cache: what is asked for again is asked for because it may have changed.
   const asked: RequestInit = { method, headers, body, signal: options.signal, credentials: "same-origin", cache: "no-store" };
-  const answer = await fetch(url, asked).catch(
+  return fetch(url, asked).catch(
     (error: unknown) => {
       if (options.signal?.aborted) throw error;
       throw new Problem({ code: "offline", title: "Offline", status: 0, detail: "The service does not answer." });
     },
   );
+}
+
+export async function request(path: string, options: Options = {}): Promise<Response> {
+  const answer = await ask(path, options);
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
   if (problem.status === 401 && !options.asks) onSignedOut();

@@ -17,6 +17,8 @@ export class Work<R extends { status: string; last_sequence: number }> {
   /** The log was deleted, as old ones are. */
   isLogGone = $state(false);
   hasEnded = $state(false);
+  /** What came before this page was opened is among `events`. */
+  isRead = $state(false);
   readonly log: Log;
   readonly #path: string;
   readonly #id: string;
@@ -95,6 +97,7 @@ export class Work<R extends { status: string; last_sequence: number }> {
       after = page.next_after_sequence;
     }
     this.#merge(found);
+    this.isRead = true;
   }
 
   #merge(more: StreamEvent[]): void {

@@ -127,12 +127,18 @@ whenSignedOut(() => session.end());
 
 class Workspaces {
   list = $state.raw<Workspace[] | undefined>();
+  /** Why there is no list, or no newer one. */
+  error = $state.raw<Error | undefined>();
   /** The one that the page is about. */
   current = $state<string | undefined>();
 
   async load(): Promise<void> {
-    const found = await get<{ items: Workspace[] }>("workspaces?perPage=200");
-    this.list = found.items;
+    try {
+      this.list = (await get<{ items: Workspace[] }>("workspaces?perPage=200")).items;
+      this.error = undefined;
+    } catch (error) {
+      this.error = error as Error;
+    }
   }
 
   of(id: string | undefined): Workspace | undefined {

@@ -3,7 +3,7 @@
 import type { AnyEvent } from "../events.js";
 import { ProblemError, ProtocolError } from "../errors.js";
 import type { Http, Query } from "../http.js";
-import { Pause } from "../timing.js";
+import { Pause, unlessAborted } from "../timing.js";
 import { type BackoffOptions, isPassing } from "./backoff.js";
 import { Following, type Line } from "./following.js";
 import { type Frame, Lost, NotStreamed } from "./frames.js";
@@ -120,7 +120,7 @@ export class Follow<E extends AnyEvent = AnyEvent> extends Following<E> {
     const { auth } = this.#http;
     if (!auth || !("ticket" in auth) || this.#ticket !== undefined) return;
     try {
-      this.#ticket = await auth.ticket(this.stream);
+      this.#ticket = await unlessAborted(Promise.resolve(auth.ticket(this.stream)), this.#end.signal);
     } catch (error) {
       if (error instanceof ProblemError && !isPassing(error.status)) throw error;
       throw new Lost("there is no ticket", 0, { cause: error });

@@ -2,7 +2,7 @@
 
 import { ProblemError, retryAfter } from "../errors.js";
 import type { Http, Query } from "../http.js";
-import { within } from "../timing.js";
+import { unlessAborted, within } from "../timing.js";
 import { answerOf } from "./backoff.js";
 import { type Frame, Lost } from "./frames.js";
 import { type EventPage, parsePage } from "./page.js";
@@ -55,7 +55,7 @@ export async function page(
     if (answer === "refused") throw await ProblemError.from(response);
     if (answer !== "read") throw new Lost(`answered ${response.status}`, retryAfter(response));
     const at = Date.parse(response.headers.get("date") ?? "");
-    return { at: Number.isNaN(at) ? undefined : at, page: parsePage(await response.text()) };
+    return { at: Number.isNaN(at) ? undefined : at, page: parsePage(await unlessAborted(response.text(), sent.signal)) };
   } catch (error) {
     if (error instanceof ProblemError || error instanceof Lost) throw error;
     throw new Lost("the connection failed", 0, { cause: error });

@@ -5,7 +5,7 @@
 import { createParser } from "eventsource-parser";
 import { ProblemError, retryAfter } from "../errors.js";
 import type { Http, Query } from "../http.js";
-import { within } from "../timing.js";
+import { unlessAborted, within } from "../timing.js";
 import { answerOf } from "./backoff.js";
 import { type Frame, Lost, NotStreamed } from "./frames.js";
 
@@ -43,7 +43,7 @@ export async function* sse(
     const at = Date.parse(answered.get("date") ?? "");
     yield [{ kind: "opened", at: Number.isNaN(at) ? undefined : at }];
     if (!response.body) throw new NotStreamed("answers cannot be read as streams here");
-    yield* body(response.body.getReader(), silence);
+    yield* body(response.body.getReader(), silence, own.signal);
   } catch (error) {
     if (error instanceof ProblemError || error instanceof Lost) throw error;
     throw new Lost("the connection failed", 0, { cause: error });
@@ -53,14 +53,18 @@ export async function* sse(
   }
 }
 
-async function* body(reader: ReadableStreamDefaultReader<Uint8Array>, silence: number): AsyncGenerator<Frame[]> {
+async function* body(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  silence: number,
+  signal: AbortSignal,
+): AsyncGenerator<Frame[]> {
   const decoder = new TextDecoder();
   const parse = parser();
-  let read = yield* patiently(reader.read(), silence);
+  let read = yield* patiently(unlessAborted(reader.read(), signal), silence);
   while (!read.done) {
     const frames = parse(decoder.decode(read.value, { stream: true }));
     if (frames.length > 0) yield frames;
-    const next = reader.read();
+    const next = unlessAborted(reader.read(), signal);
     // Within a moment: what was sent is read. Later: nothing more was sent for now.
     const soon = await within(next, IDLE);
     if (!soon) yield [{ kind: "idle" }];
