@@ -64,10 +64,10 @@ impl Dir {
         self.set(Some(user), Some(user), |_| 0o700)
     }
 
-    /// Whether it is the user's, as [`Dir::give`] leaves it.
+    /// Whether it is the user's. Its mode says nothing: the user may have changed it.
     pub fn is_of(&self, user: u32) -> io::Result<bool> {
         let stat = fstat(self)?;
-        Ok(stat.st_uid == user && stat.st_gid == user && stat.st_mode & 0o077 == 0)
+        Ok(stat.st_uid == user && stat.st_gid == user)
     }
 
     /// As [`Dir::give`], with everything below it, of at most `most` entries: directories, and regular files. Its own turn
@@ -92,12 +92,12 @@ impl Dir {
         self.set(None, Some(user), readable)
     }
 
-    /// Takes from others what they may do with the entries of this directory, but for those that `spared` names: these
-    /// are left as they are.
-    pub fn close_entries(&self, spared: &[&str]) -> io::Result<()> {
+    /// Takes these bits from the modes of the entries of this directory, but for those that `spared` names: these are left
+    /// as they are.
+    pub fn close_entries(&self, spared: &[&str], bits: u32) -> io::Result<()> {
         self.names(|name| {
             if !spared.iter().any(|&spared| name == spared) {
-                match self.stat(name).and_then(|stat| self.change_mode(name, &stat, stat.st_mode & 0o7777 & !OTHERS)) {
+                match self.stat(name).and_then(|stat| self.change_mode(name, &stat, stat.st_mode & 0o7777 & !bits)) {
                     // It has gone meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     closed => closed?,
@@ -227,7 +227,7 @@ mod tests {
             fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
         symlink(&elsewhere, root.join("link")).unwrap();
-        Dir::root(&root).unwrap().close_entries(&["open"]).unwrap();
+        Dir::root(&root).unwrap().close_entries(&["open"], OTHERS).unwrap();
         let modes = ["ade.db", "closed", "open"].map(|name| mode(&root.join(name)));
         assert_eq!((modes, mode(&elsewhere)), ([0o660, 0o750, 0o755], 0o664), "no link is followed");
     }

@@ -45,7 +45,11 @@ impl Confinement {
     /// Confines the calling process, and whatever it executes and starts from now on. Called between fork and exec: makes
     /// system calls only.
     pub fn apply(&self) -> io::Result<()> {
-        let Some(Kept { ruleset, filter, user }) = &self.kept else { return Ok(()) };
+        let Some(Kept { ruleset, filter, user }) = &self.kept else {
+            // A service that may change users has them without being root, and the child would be left with them.
+            privileges::drop_ambient();
+            return Ok(());
+        };
         privileges::give_up(*user)?;
         if let Some(ruleset) = ruleset {
             files::allow_itself(ruleset.as_raw_fd())?;

@@ -21,8 +21,7 @@ pub fn hide_this_process() -> io::Result<()> {
 /// it makes system calls only.
 pub(super) fn give_up(user: Option<u32>) -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    // Inherited ones would survive the exec. Kernels older than them have none.
-    let _ = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong);
+    drop_ambient();
     for capability in (0..CAPABILITIES).filter(|&capability| capability != KEPT || user.is_some()) {
         match prctl(libc::PR_CAPBSET_DROP, capability) {
             Ok(()) => {}
@@ -33,6 +32,11 @@ pub(super) fn give_up(user: Option<u32>) -> io::Result<()> {
     }
     // Last, since it takes capabilities to drop them.
     user.map_or(Ok(()), become_user)
+}
+
+/// Capabilities that would survive an exec. Kernels older than them have none. Called between fork and exec.
+pub(super) fn drop_ambient() {
+    let _ = prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong);
 }
 
 /// Whether this process can gain nothing, and has none of root's powers.

@@ -21,21 +21,22 @@ const NEEDED: &[(u32, &str)] = &[
 /// Why children have to run under this process's own user id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoUserIds {
-    #[error("the service's own user id {0} is one of them")]
+    #[error("{0}, the service's own user or one of its groups, is one of them")]
     Own(u32),
     #[error("the service is not root and lacks {}", .0.join(", "))]
     Missing(Vec<&'static str>),
     #[error("they do not all exist in this user namespace")]
     Unmapped,
+    /// A process could make a second name for a file that it cannot read, and have it served as its own.
+    #[error("fs.protected_hardlinks is not 1")]
+    HardLinks,
     #[error("/proc/self cannot be read")]
     Unknown,
 }
 
 /// Whether this process can give its children these ids, as users and as groups.
 pub fn can_give(ids: RangeInclusive<u32>) -> Result<(), NoUserIds> {
-    // SAFETY: cannot fail and touches no memory.
-    let own = unsafe { libc::geteuid() };
-    if ids.contains(&own) {
+    if let Some(own) = own_ids()?.into_iter().find(|own| ids.contains(own)) {
         return Err(NoUserIds::Own(own));
     }
     let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}")).map_err(|_| NoUserIds::Unknown);
@@ -43,8 +44,19 @@ pub fn can_give(ids: RangeInclusive<u32>) -> Result<(), NoUserIds> {
     if !missing.is_empty() {
         return Err(NoUserIds::Missing(missing));
     }
+    let protects = fs::read_to_string("/proc/sys/fs/protected_hardlinks");
+    if protects.is_ok_and(|value| value.trim() == "0") {
+        return Err(NoUserIds::HardLinks);
+    }
     let mapped = is_mapped(&read("uid_map")?, &ids) && is_mapped(&read("gid_map")?, &ids);
     if mapped { Ok(()) } else { Err(NoUserIds::Unmapped) }
+}
+
+/// Of this process, as users and as groups: what it makes may be open to its groups.
+fn own_ids() -> Result<Vec<u32>, NoUserIds> {
+    let groups = nix::unistd::getgroups().map_err(|_| NoUserIds::Unknown)?;
+    let own = [nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()];
+    Ok(own.into_iter().chain(groups.into_iter().map(nix::unistd::Gid::as_raw)).collect())
 }
 
 /// The effective capabilities in the content of a `/proc/<pid>/status`.

@@ -146,9 +146,9 @@ async fn inputs(
     configuration: &Configuration,
     python: Option<Interpreter>,
 ) -> Result<(BuildInputs, EngineId), EnsureBuildError> {
-    let settings = core.services.settings.clone();
+    let (settings, users) = (core.services.settings.clone(), core.services.work.reach.users());
     let digest = configurations::digest(&core.services, configuration).await?;
-    let made = tokio::task::spawn_blocking(move || venv::inputs(&settings, python.as_ref(), digest));
+    let made = tokio::task::spawn_blocking(move || venv::inputs(&settings, users, python.as_ref(), digest));
     Ok(made.await.map_err(|error| ToolchainError::Engine(error.to_string()))?)
 }
 

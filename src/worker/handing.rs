@@ -15,6 +15,10 @@ const MOST: usize = 1_000_000;
 /// Of a data directory, what children of all workspaces pass; everything else in it is the service's.
 const COMMON: [&str; 5] = ["workspaces", "venvs", "cache", "tmp", "tools"];
 
+/// Bits of modes.
+const OTHERS: u32 = 0o007;
+const GROUP_AND_OTHERS: u32 = 0o077;
+
 /// What an engine is given.
 #[derive(Debug)]
 pub struct EngineDirectories {
@@ -53,21 +57,25 @@ fn give_one(directory: &Location, user: u32) -> io::Result<()> {
     directory.open_way(1, user)?.give(user)
 }
 
-/// Only once: afterwards it is the user's as a whole.
+/// Only once: afterwards it is the user's as a whole, whatever mode it was given.
 fn give_tree(directory: &Location, common: usize, user: u32) -> io::Result<()> {
     let dir = directory.open_way(common, user)?;
-    if dir.is_of(user)? { Ok(()) } else { dir.give_tree(user, MOST) }
+    if dir.is_of(user)? { dir.give(user) } else { dir.give_tree(user, MOST) }
 }
 
 /// Closes to others what is in a data directory and in one of venvs, from times without users too, but for what children
-/// pass. Blocks.
+/// pass. What workspaces have is closed to groups too, until they need it again: the ids may have been others'. Blocks.
 pub fn close(data_dir: &Path, venvs_dir: &Path) -> io::Result<()> {
     let data = Dir::root(data_dir)?;
-    data.close_entries(&COMMON)?;
-    for (directory, spared) in [("workspaces", &[][..]), ("cache", &["workspaces"]), ("tmp", &[])] {
-        absent_is_fine(data.open(directory).and_then(|dir| dir.close_entries(spared)))?;
+    data.close_entries(&COMMON, OTHERS)?;
+    // The operator may have put it elsewhere, by a link.
+    let cache = || Dir::root(&data_dir.join("cache"));
+    absent_is_fine(cache().and_then(|dir| dir.close_entries(&["users"], OTHERS)))?;
+    absent_is_fine(cache().and_then(|dir| dir.open("users")).and_then(|dir| dir.close_entries(&[], GROUP_AND_OTHERS)))?;
+    for directory in ["workspaces", "tmp"] {
+        absent_is_fine(data.open(directory).and_then(|dir| dir.close_entries(&[], GROUP_AND_OTHERS)))?;
     }
-    absent_is_fine(Dir::root(venvs_dir).and_then(|dir| dir.close_entries(&[])))?;
+    absent_is_fine(Dir::root(venvs_dir).and_then(|dir| dir.close_entries(&[], GROUP_AND_OTHERS)))?;
     for directory in COMMON {
         absent_is_fine(data.open(directory).and_then(|dir| dir.let_pass()))?;
     }

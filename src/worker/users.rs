@@ -81,6 +81,10 @@ struct Given(HashMap<u32, WorkspaceId>);
 impl Given {
     /// A line has an id and a workspace. `None` if anything else is found, or an id twice: nothing may be given then.
     fn parse(text: &str) -> Option<Self> {
+        // It is written when there is a first line; a file that was cut may end within one.
+        if !text.ends_with('\n') {
+            return None;
+        }
         let mut given = Self::default();
         for line in text.lines() {
             let (id, workspace) = line.split_once(' ')?;
@@ -152,7 +156,14 @@ mod tests {
     #[test]
     fn nothing_is_given_where_it_is_not_known_what_was() {
         let (id, folder) = (WorkspaceId::generate(), tempfile::tempdir().unwrap());
-        for damaged in ["200001\n", "x y\n", &format!("200001 {id}\n200001 {id}\n"), &format!("-1 {id}\n")] {
+        for damaged in [
+            "",
+            "200001\n",
+            &format!("200001 {id}"),
+            "x y\n",
+            &format!("200001 {id}\n200001 {id}\n"),
+            &format!("-1 {id}\n"),
+        ] {
             fs::write(folder.path().join(RECORD), damaged).unwrap();
             let users = Users::new(folder.path().to_owned(), IDS);
             assert!(matches!(users.of(id), Err(NoUser::Damaged(_))), "{damaged}");

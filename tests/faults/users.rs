@@ -97,6 +97,7 @@ fn crimes(server: &Server, neighbour: &Place, run: &Run, document: &Path) -> Vec
     let engine = process::of_run(&run.id).into_iter().max().expect("the neighbour's engine is at work");
     let launcher = process::launcher_of(&run.id).expect("it has a launcher");
     let (document, log) = (document.display(), log_of(server, run));
+    let user = fs::metadata(format!("/proc/{engine}")).unwrap().uid();
     let mut crimes: Vec<String> = ["ade.db", "admin.key", ".lock", "node_id", "service.log", "workspace-users"]
         .iter()
         .flat_map(|name| {
@@ -122,8 +123,8 @@ fn crimes(server: &Server, neighbour: &Place, run: &Run, document: &Path) -> Vec
         format!("/venvs/{workspace}/{}", neighbour.configuration),
         "/cache".into(),
         "/cache/uv".into(),
-        "/cache/workspaces".into(),
-        format!("/cache/workspaces/{workspace}"),
+        "/cache/users".into(),
+        format!("/cache/users/{user}"),
         "/tmp".into(),
         format!("/tmp/{}", run.id),
     ];

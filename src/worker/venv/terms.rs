@@ -64,7 +64,9 @@ impl BuildTerms {
         };
         let (cache, directory) = (context.data_dir.join("cache"), context.build_directory(build).path());
         let user = context.user_of(build.workspace_id).await.map_err(io::Error::other)?;
-        let of_workspace = format!("workspaces/{}", build.workspace_id);
+        // What one user has is not shared with the times when there was none, or another.
+        let of_workspace =
+            user.map_or_else(|| format!("workspaces/{}", build.workspace_id), |user| format!("users/{user}"));
         make(vec![temporary.clone(), Location::below(&cache, &of_workspace)]).await?;
         let mut service = environment.clone();
         let mut package = environment;

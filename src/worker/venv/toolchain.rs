@@ -9,7 +9,7 @@ use super::fingerprint::{FingerprintInputs, fingerprint};
 use super::installer::{Found, Installer, InstallerChoice, Installers, NoInstaller};
 use super::installer_output::InstallerLines;
 use super::python::{self, Interpreter, NoInterpreter};
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, UserIds};
 use crate::domain::build::BuildInputs;
 use crate::worker::environment::Environment;
 use crate::worker::process::Launcher;
@@ -95,13 +95,19 @@ fn choice(settings: &Settings) -> InstallerChoice {
 
 /// What a build of this configuration would be made from, and what identifies the engine for it. Nothing is fetched or
 /// made ready for that: the installer counts as the kind that is asked for, and an interpreter that is not known yet as
-/// one of its own, so that no caller waits for either before there is a stream that reports it. Blocks.
-pub fn inputs(settings: &Settings, python: Option<&Interpreter>, content_digest: String) -> (BuildInputs, EngineId) {
+/// one of its own, so that no caller waits for either before there is a stream that reports it. `users` are those that children
+/// have in fact. Blocks.
+pub fn inputs(
+    settings: &Settings,
+    users: Option<UserIds>,
+    python: Option<&Interpreter>,
+    content_digest: String,
+) -> (BuildInputs, EngineId) {
     let spec = &settings.build.engine_spec;
     let engine = identify_engine(spec);
     let given = settings.build.python_bin.clone().unwrap_or_else(|| "python3".into());
     let path = python.map_or(&given, |python| &python.path);
-    let users = settings.isolation.uids.map(|ids| ids.to_string());
+    let users = users.map(|ids| ids.to_string());
     let print = fingerprint(&FingerprintInputs {
         content_digest: &content_digest,
         engine_spec: spec,
