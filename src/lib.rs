@@ -43,6 +43,7 @@ pub mod stream;
 pub mod summary;
 pub mod workflow;
 pub mod store;
+pub mod depot;
 pub mod access;
 pub mod catalogue;
 pub mod projection;

@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("workflow", &["domain"]),
     ("telemetry", &["config", "trace", "outbound", "backoff"]),
     ("store", &["domain", "summary", "workflow"]),
+    ("depot", &["domain", "files", "objects", "meter", "store", "blocking"]),
     ("access", &["domain", "store"]),
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision", "backoff"]),
@@ -77,6 +78,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "package",
             "store",
             "stream",
+            "depot",
             "projection",
             "feed",
             "supervision",
@@ -86,12 +88,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("maintenance", &["domain", "config", "log", "store", "registry", "supervision", "blocking"]),
+    ("maintenance", &["domain", "config", "log", "store", "depot", "registry", "supervision", "blocking"]),
     (
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
-            "access", "stream", "registry", "blocking", "meter", "trace", "audit", "console", "oidc",
+            "depot", "access", "stream", "registry", "blocking", "meter", "trace", "audit", "console", "oidc",
         ],
     ),
     (
@@ -104,6 +106,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "objects",
             "log",
             "store",
+            "depot",
             "access",
             "catalogue",
             "worker",

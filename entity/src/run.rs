@@ -36,6 +36,7 @@ pub struct Model {
     pub processed_files: Json,
     pub summary: Option<Json>,
     pub has_output: bool,
+    pub outputs_noted_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -24,6 +24,8 @@ mod m20261127_000040_describe_documents;
 mod m20261127_000041_let_workspaces_go;
 mod m20261127_000050_create_people;
 mod m20261127_000051_create_members;
+mod m20261128_000060_create_stored_files;
+mod m20261128_000061_note_outputs;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -49,6 +51,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000041_let_workspaces_go::Migration),
             Box::new(m20261127_000050_create_people::Migration),
             Box::new(m20261127_000051_create_members::Migration),
+            Box::new(m20261128_000060_create_stored_files::Migration),
+            Box::new(m20261128_000061_note_outputs::Migration),
         ]
     }
 }

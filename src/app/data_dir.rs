@@ -14,14 +14,15 @@ use super::objects::archive;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
 use crate::blocking::blocking;
-use crate::config::{ClusterSettings, ClusterSignIn, Durability, Settings};
+use crate::config::{ClusterSettings, ClusterSignIn, Durability, KeptIn, Settings};
+use crate::depot::{Depot, RemoteOptions};
 use crate::domain::id::NodeId;
 use crate::files::Dir;
 use crate::log::{
     self, ClusterOptions, LogOptions, LogRoot, NatsCredentials, OpenClusterError, OpenRootError, RealDisk, Stop,
 };
 use crate::maintenance;
-use crate::registry::{RegistryHandle, Services, probe_venvs};
+use crate::registry::{INCOMING, RegistryHandle, Services, probe_venvs};
 use crate::store::{MigrateError, Store};
 
 /// The locked data directory, and what is open in it.
@@ -65,7 +66,8 @@ impl DataDir {
         let store = open_store(&settings).await?;
         let log = open_log(&settings, node_id, purpose).await?;
         attach_archive(&settings, &log).await?;
-        let services = Services::new(settings.clone(), store, log, node_id, models);
+        let depot = depot(&settings, &store, &log, node_id);
+        let services = Services::new(settings.clone(), store, log, node_id, models).keeping_files_in(depot);
         let registry = RegistryHandle::start(services.clone());
         Ok(Self { registry, services, settings, owner, lock })
     }
@@ -83,7 +85,8 @@ impl DataDir {
 
     /// Closes what is open, the logs durably. No work may be running any more.
     pub async fn close(self) {
-        let Services { store, log, .. } = self.services;
+        let Services { store, log, depot, .. } = self.services;
+        depot.stop();
         let _ = store.close().await;
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
     }
@@ -182,6 +185,19 @@ async fn attach_archive(settings: &Settings, log: &LogRoot) -> Result<(), StartE
     let unusable = |source| StartError::DataDir { path: settings.storage.data_dir.clone(), source };
     let log = log.clone();
     blocking(move || log.attach_archive(archive)).await.map_err(unusable)
+}
+
+/// With the store and the name of the archive: one that is away is found out about once.
+fn depot(settings: &Settings, store: &Store, log: &LogRoot, node_id: NodeId) -> Depot {
+    let data_dir = settings.storage.data_dir.clone();
+    match log.archive_store().filter(|_| settings.files.kept_in == KeptIn::Store) {
+        None => Depot::on_disk(data_dir, store.clone()),
+        Some((objects, owner)) => {
+            let (cache_bytes, min_free) = (settings.files.cache_bytes, settings.storage.disk_min_free);
+            let options = RemoteOptions { objects, owner, node_id, cache_bytes, min_free, incoming: INCOMING.into() };
+            Depot::in_store(data_dir, store.clone(), options)
+        }
+    }
 }
 
 fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use super::isolation::{barred, hide, is_wanted, unusable, users};
 use super::objects;
 use crate::blocking::blocking;
-use crate::config::{Isolation, IsolationSettings, Settings};
+use crate::config::{Isolation, IsolationSettings, KeptIn, Settings};
+use crate::domain::stored_file::FileState;
 use crate::files::Dir;
 use crate::isolation::{Protection, Verdict};
 use crate::objects::{Content, ObjectStore, Stop};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::worker::WorkContext;
 use crate::worker::process::{Marker, adopt_orphans};
 
@@ -53,6 +54,7 @@ pub async fn examine(settings: Settings, file: &Path) -> Vec<Finding> {
     }
     findings.push(Finding::of("database", database(&settings).await));
     findings.push(archive(&settings).await);
+    findings.push(files(&settings).await);
     findings.extend(isolation(&work, &settings, file).await);
     findings
 }
@@ -94,6 +96,39 @@ async fn database(settings: &Settings) -> Result<String, String> {
     let _ = store.close().await;
     let pending = status?.pending.len();
     Ok(if pending == 0 { "it answers".into() } else { format!("it answers; {pending} migrations are pending") })
+}
+
+/// How many files the object store has, and how many it is owed.
+async fn files(settings: &Settings) -> Finding {
+    let name = "files";
+    let is_in_use = settings.files.kept_in == KeptIn::Store;
+    let counted = match settings.storage.database_file().is_some_and(|file| !file.exists()) {
+        true => Ok(None),
+        false => counted(settings).await,
+    };
+    let detail = match counted {
+        Err(why) => return Finding::of(name, Err(why)),
+        Ok(None) => "nothing is noted of them yet".to_owned(),
+        Ok(Some((stored, owed))) => format!("{stored} in the object store, {owed} owed to it"),
+    };
+    let state = if is_in_use { State::Ok } else { State::Unused };
+    let detail = if is_in_use { detail } else { format!("ADE_FILES is disk; {detail}") };
+    Finding { name: name.to_owned(), state, detail }
+}
+
+/// None before the first start of this release.
+async fn counted(settings: &Settings) -> Result<Option<(u64, u64)>, String> {
+    let store = Store::connect(&settings.storage.database_url, 1).await.map_err(|error| error.to_string())?;
+    let counted = async {
+        if !store.migration_status().await?.pending.is_empty() {
+            return Ok(None);
+        }
+        let stored = store.count_stored_files(FileState::Stored).await?;
+        Ok(Some((stored, store.count_stored_files(FileState::Owed).await?)))
+    };
+    let counted = counted.await.map_err(|error: StoreError| error.to_string());
+    let _ = store.close().await;
+    counted
 }
 
 /// Whether it takes an object, gives it back and deletes it.

@@ -4,13 +4,17 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::Utc;
+
 use super::copy::{copy, copy_log};
 use super::marks::{Marks, folders, workspaces};
+use super::notes::copy_late_notes;
 use super::staged::Staged;
 use crate::blocking::blocking;
 use crate::config::url_path;
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
+use crate::domain::time::micros;
 use crate::domain::work::{LogFacts, Work as _, each_kind};
 use crate::domain::{ConfigurationId, StreamId, StreamKey, StreamKind, WorkspaceId};
 use crate::feed::origin;
@@ -54,11 +58,13 @@ pub struct Source {
 
 /// Copies everything. The database in `staged` is closed afterwards.
 pub async fn make(source: &Source, staged: &mut Staged) -> Result<(), BackupError> {
-    let marks = note(source).await?;
+    let (marks, began) = (note(source).await?, micros(Utc::now()));
     let snapshot = copy_rows(source, staged).await?;
     let copied = copy_all(source, &snapshot, &marks, staged).await;
+    let noted = copy_late_notes(&source.store, &snapshot, began).await;
     let closed = snapshot.close().await;
     copied?;
+    noted?;
     Ok(closed?)
 }
 

@@ -21,6 +21,7 @@ mod manifest;
 mod marks;
 mod staged;
 mod make;
+mod notes;
 mod restore;
 
 pub use make::{BackupError, Source, make};

@@ -21,6 +21,7 @@ mod workflows;
 mod exec;
 mod replay;
 mod archived;
+mod stored_files;
 pub(crate) mod verify;
 mod migrate;
 mod keys;

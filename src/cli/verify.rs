@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::archived::Objects;
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
+use super::stored_files::{self, FilesReport};
 use crate::app;
 use crate::config::{Settings, url_path};
 use crate::domain::principal::Scope;
@@ -29,7 +30,7 @@ use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 pub struct VerifyArgs {
     /// The data directory; the one of the settings when left out.
     folder: Option<PathBuf>,
-    /// Read all of each archived log, rather than ask for its size.
+    /// Read all of each archived log and stored file, rather than ask for its size.
     #[arg(long)]
     archived: bool,
 }
@@ -66,14 +67,19 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     let objects = objects.map(|store| Objects { store, whole: arguments.archived });
     let checked = async {
         let store = open_store(&database_url(arguments, settings)).await?;
-        verify_data_dir(folder, store.as_ref(), objects.as_ref()).await
+        let report = verify_data_dir(folder, store.as_ref(), objects.as_ref()).await?;
+        let files = match &store {
+            Some(store) => stored_files::check(folder, store, objects.as_ref()).await?,
+            None => FilesReport::default(),
+        };
+        Ok::<_, VerifyError>((report, files))
     };
-    let report = checked.await.map_err(CommandError::failed)?;
-    report.violations.iter().for_each(|violation| print_line(violation));
-    report.notes.iter().for_each(|note| print_line(note));
-    let (logs, events, violations) = (report.logs, report.events, report.violations.len());
+    let (report, files) = checked.await.map_err(CommandError::failed)?;
+    report.violations.iter().chain(&files.violations).for_each(|violation| print_line(violation));
+    report.notes.iter().chain(&files.notes()).for_each(|note| print_line(note));
+    let (logs, events, violations) = (report.logs, report.events, report.violations.len() + files.violations.len());
     print_line(&format!("{logs} logs, {events} events, {violations} violations"));
-    Ok(Exit::of_success(report.violations.is_empty() && report.unanswered == 0))
+    Ok(Exit::of_success(violations == 0 && report.unanswered + files.unanswered == 0))
 }
 
 /// A directory that is named has a database of its own, unless the settings name another.

@@ -10,6 +10,7 @@ mod reader;
 mod oidc;
 mod cluster;
 mod archive;
+mod files;
 mod sections;
 mod otel;
 #[cfg(any(test, fuzzing))]
@@ -22,6 +23,7 @@ use reader::{Effective, Reader, settings_file};
 
 pub use archive::{ArchiveSettings, BucketSettings, ObjectPlace};
 pub use cluster::{ClusterSettings, ClusterSignIn};
+pub use files::FileSettings;
 pub use oidc::{GroupSetting, OidcSettings};
 pub use otel::OtelSettings;
 pub use reader::{SettingsError, url_path};
@@ -31,7 +33,9 @@ pub use sections::{
 };
 pub use sources::{Environment, Flag, Sources};
 pub use user_ids::UserIds;
-pub use value::{Durability, Installer, Isolation, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit};
+pub use value::{
+    Durability, Installer, Isolation, KeptIn, LlmProvider, LogFormat, MappedRole, StreamOptions, TokenLimit,
+};
 
 /// Every setting of the service, valid.
 #[derive(Debug, Clone)]
@@ -49,6 +53,7 @@ pub struct Settings {
     pub cluster: Option<ClusterSettings>,
     /// None: logs stay in the data directory.
     pub archive: Option<ArchiveSettings>,
+    pub files: FileSettings,
     pub maintenance: MaintenanceSettings,
     pub workflows: WorkflowSettings,
     pub llm: LlmSettings,
@@ -72,6 +77,7 @@ impl Settings {
         let storage = StorageSettings::read(&mut reader)?;
         let server = ServerSettings::read(&mut reader)?;
         let log = LogSettings::read(&mut reader)?;
+        let archive = ArchiveSettings::read(&mut reader)?;
         let mut settings = Self {
             storage,
             access: AccessSettings::read(&mut reader, server.bind)?,
@@ -83,7 +89,8 @@ impl Settings {
             stream: StreamSettings::read(&mut reader)?,
             cluster: ClusterSettings::read(&mut reader, log.durability)?,
             log,
-            archive: ArchiveSettings::read(&mut reader)?,
+            files: FileSettings::read(&mut reader, archive.is_some())?,
+            archive,
             maintenance: MaintenanceSettings::read(&mut reader)?,
             workflows: WorkflowSettings::read(&mut reader)?,
             llm: LlmSettings::read(&mut reader)?,

@@ -435,6 +435,9 @@ words! {
     /// Whether children are kept to what is theirs.
     Isolation: "on, off or required" { On = "on", Off = "off", Required = "required" }
 
+    /// Where files of workspaces are.
+    KeptIn: "disk or store" { Disk = "disk", Store = "store" }
+
     /// What an acknowledged event has survived.
     Durability: "fsync or write" {
         /// The loss of the host.

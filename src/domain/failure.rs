@@ -12,7 +12,7 @@ text_enum! {
     /// Codes of `run.completed` `failure`.
     RunFailureCode {
         BuildFailed = "build_failed", EngineError = "engine_error", EngineNotFound = "engine_not_found",
-        InputMissing = "input_missing", RunTimeout = "run_timeout", IdleTimeout = "idle_timeout",
+        InputMissing = "input_missing", InputUnavailable = "input_unavailable", RunTimeout = "run_timeout", IdleTimeout = "idle_timeout",
         RunCancelled = "run_cancelled", Interrupted = "interrupted", OrchestrationError = "orchestration_error",
     }
 }

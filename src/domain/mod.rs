@@ -25,6 +25,7 @@ pub mod safe_mode;
 pub mod list;
 pub mod maintenance;
 pub mod feed;
+pub mod stored_file;
 pub mod money;
 pub mod precondition;
 pub mod workflow;

@@ -1,6 +1,7 @@
 //! Errors of the operations below as problems: one exhaustive mapping each.
 
 use super::problem::{Code, FieldError, Problem};
+use crate::depot::{OpenError, PutError};
 use crate::domain::StreamKind;
 use crate::domain::execution::Execution;
 use crate::domain::run::Run;
@@ -389,6 +390,35 @@ impl From<OpenReaderError> for Problem {
             OpenReaderError::NotFound | OpenReaderError::Io(_) => {
                 Self::new(Code::LogUnavailable, "the log cannot be read")
             }
+        }
+    }
+}
+
+/// The object store's own words, and the names of objects, are for the log.
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        let code = match error {
+            OpenError::NotFound => return Self::new(Code::NotFound, "the file does not exist"),
+            OpenError::Unavailable(_) => Code::StoreUnavailable,
+            OpenError::Damaged(_) => Code::StoredFileDamaged,
+            OpenError::Elsewhere { .. } => Code::FileElsewhere,
+            OpenError::Store(error) => return error.into(),
+            OpenError::Io(_) => return Self::internal(error),
+        };
+        tracing::error!(error = %error, "failed to open file");
+        Self::new(code, code.advice())
+    }
+}
+
+impl From<PutError> for Problem {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::Unavailable(_) => {
+                tracing::error!(error = %error, "failed to keep file");
+                Self::new(Code::StoreUnavailable, Code::StoreUnavailable.advice())
+            }
+            PutError::Store(error) => error.into(),
+            PutError::Io(_) => Self::internal(error),
         }
     }
 }

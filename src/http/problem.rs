@@ -205,6 +205,10 @@ codes! {
         "Retry once; then look up `request_id` in the service's log.";
     ArchiveDamaged = "archive_damaged", 500, never, "The archived log is not there as it was stored",
         "Look up `request_id` in the service's log, which names the object; `ade verify --archived` finds all of them.";
+    StoredFileDamaged = "stored_file_damaged", 500, never, "The file is not in the object store as it was put there",
+        "Look up `request_id` in the service's log, which names the object; an older version of it may be in the bucket.";
+    FileElsewhere = "file_elsewhere", 500, never, "The file is in an object store that this service does not use",
+        "Start the service with `ADE_FILES=store` and the `ADE_OBJECT_STORE` that it had.";
     ProviderUntrusted = "provider_untrusted", 502, never, "The provider's answer is not to be trusted",
         "Look up `request_id` in the service's log: it says what is wrong with the token or the provider's description.";
     ProviderUnavailable = "provider_unavailable", 503, retry, "The provider does not answer",
@@ -219,6 +223,8 @@ codes! {
         "Check the disk; the log is opened again at the next start.";
     ArchiveUnavailable = "archive_unavailable", 503, retry, "The archive does not give the log at present",
         "Retry after `Retry-After` seconds; logs that are on the disk are read on.";
+    StoreUnavailable = "store_unavailable", 503, retry, "The object store does not take or give the file at present",
+        "Retry after `Retry-After` seconds: nothing was kept of what was sent. What is on the disk is read on.";
     JournalUnavailable = "journal_unavailable", 503, retry, "The cluster that keeps the journal does not answer",
         "Retry after `Retry-After` seconds; reading continues, and running work waits.";
 }

@@ -15,9 +15,8 @@ use super::error::OpenReaderError;
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::pointer::Pointer;
 use super::reader::LogReader;
-use super::source::Source;
 use crate::domain::StreamKey;
-use crate::objects::ObjectStore;
+use crate::objects::{ObjectStore, PatientStore};
 
 /// Where logs go, and what of them is kept here.
 #[derive(Clone)]
@@ -35,7 +34,7 @@ pub struct ArchiveOptions {
 const WAIT: Duration = Duration::from_secs(20);
 
 pub(super) struct Archive {
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<PatientStore>,
     /// This data directory, to the store.
     pub(super) owner: String,
     cache: Arc<Cache>,
@@ -46,7 +45,7 @@ impl Archive {
     pub(super) fn open(disk: &Arc<dyn Disk>, data_dir: &Path, options: ArchiveOptions) -> io::Result<Self> {
         let cache = Arc::new(Cache::open(disk.clone(), data_dir, options.cache_bytes, options.min_free)?);
         let owner = owner(&**disk, data_dir)?;
-        let source = Arc::new(Source::new(options.store, options.pause));
+        let source = Arc::new(PatientStore::new(options.store, options.pause));
         let fetcher = Fetcher::start(source.clone(), cache.clone())?;
         Ok(Self { source, owner, cache, fetcher })
     }

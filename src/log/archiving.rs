@@ -23,7 +23,7 @@ use super::reader::LogReader;
 use super::root::LogRoot;
 use crate::domain::StreamKey;
 use crate::files::is_absent;
-use crate::objects::{Content, ObjectError};
+use crate::objects::ObjectError;
 
 /// Why a log is not archived.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,6 @@ impl<'a> Files<'a> {
         pointer.write(self.disk, &self.intent)?;
         self.sync_dir()?;
         put(archive, &pointer, &file, should_stop)?;
-        read_back(archive, &pointer, should_stop)?;
         self.disk.rename(&self.intent, &self.pointer)?;
         self.sync_dir()?;
         self.disk.remove(&self.compressed)?;
@@ -173,36 +172,17 @@ fn open(disk: &dyn Disk, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
     }
 }
 
-/// An object of this name and size was put by an earlier attempt; that it is right is found out in any case.
 fn put(
     archive: &Archive,
     pointer: &Pointer,
     file: &Arc<dyn DiskFile>,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<(), ArchiveError> {
-    match archive.source.size(&pointer.object, should_stop) {
-        Ok(size) if size == pointer.object_bytes => return Ok(()),
-        // A key that may not list the bucket is not told what is missing; whether it may put is found out by putting.
-        Ok(_) | Err(ObjectError::NotFound | ObjectError::Refused(_)) => {}
-        Err(error) => return Err(error.into()),
+    let mut read = |at, size: usize| Ok(Bytes::from(read_range(&**file, at, at + size as u64)?));
+    match archive.source.put_whole(pointer.expected(), &mut read, should_stop)? {
+        true => Ok(()),
+        false => Err(ArchiveError::Mismatch),
     }
-    let mut at = 0;
-    let mut read = |size: usize| {
-        let bytes = read_range(&**file, at, at + size as u64)?;
-        at += size as u64;
-        Ok(Bytes::from(bytes))
-    };
-    let content = Content { bytes: pointer.object_bytes, read: &mut read };
-    Ok(archive.source.put(&pointer.object, content, should_stop)?)
-}
-
-fn read_back(archive: &Archive, pointer: &Pointer, should_stop: &dyn Fn() -> bool) -> Result<(), ArchiveError> {
-    if archive.source.receive(pointer, &mut |_| Ok(()), should_stop)? {
-        return Ok(());
-    }
-    // Or the next attempt would find it there, and never put a better one.
-    let _ = archive.source.delete(&pointer.object, should_stop);
-    Err(ArchiveError::Mismatch)
 }
 
 #[cfg(test)]

@@ -15,10 +15,9 @@ use std::time::Duration;
 use super::cache::{Cache, Found};
 use super::disk::DiskFile;
 use super::pointer::{Pointer, checksum};
-use super::source::Source;
 use super::threads::{lock, spawn};
 use crate::domain::StreamKey;
-use crate::objects::ObjectError;
+use crate::objects::{ObjectError, PatientStore};
 
 /// Objects that are fetched at the same time.
 const FETCHERS: usize = 3;
@@ -68,7 +67,7 @@ pub(super) struct Fetcher {
 }
 
 struct Shared {
-    source: Arc<Source>,
+    source: Arc<PatientStore>,
     cache: Arc<Cache>,
     waiting: Mutex<HashMap<String, Vec<Waiter>>>,
     stopping: AtomicBool,
@@ -78,7 +77,7 @@ struct Shared {
 }
 
 impl Fetcher {
-    pub(super) fn start(source: Arc<Source>, cache: Arc<Cache>) -> io::Result<Self> {
+    pub(super) fn start(source: Arc<PatientStore>, cache: Arc<Cache>) -> io::Result<Self> {
         let (local, to_check) = sync_channel(MOST_QUEUED);
         let (remote, to_fetch) = sync_channel(MOST_QUEUED);
         let shared = Arc::new(Shared {
@@ -266,7 +265,7 @@ impl Shared {
             size += piece.len() as u64;
             file.write_all_at(piece, at)
         };
-        match self.source.receive(pointer, &mut write, &|| self.stopping.load(Ordering::Relaxed)) {
+        match self.source.receive(pointer.expected(), &mut write, &|| self.stopping.load(Ordering::Relaxed)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(FetchError::Damaged(format!("object {object} is not what was archived"))),
             Err(ObjectError::NotFound) => Err(FetchError::Damaged(format!("object {object} is gone"))),

@@ -44,8 +44,6 @@ pub mod reader;
 mod ended;
 mod at_rest;
 mod cache;
-mod receive;
-mod source;
 mod fetch;
 mod archive;
 mod recovery;
@@ -55,14 +53,12 @@ mod writer;
 mod root;
 mod retention;
 mod archiving;
-mod check;
 #[cfg(test)]
 mod sample;
 
 pub use archive::{ArchiveOptions, Arrived, Fetch, Opening};
 pub use archiving::ArchiveError;
 pub use at_rest::{AtRest, Moment};
-pub use check::{ObjectCheck, check_object};
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::disk::{Disk, DiskFile, Mode, ReadAt, read_full};
 use crate::domain::StreamKey;
 use crate::files::is_absent;
+use crate::objects::{Expected, hex};
 
 /// What the name of a pointer ends with, beside the log's.
 const ARCHIVED: &str = "archived";
@@ -101,6 +102,11 @@ impl Pointer {
         }
     }
 
+    /// What is to be in the store.
+    pub fn expected(&self) -> Expected<'_> {
+        Expected { name: &self.object, bytes: self.object_bytes, sha256: &self.sha256 }
+    }
+
     /// Under a name of its own: of one log, one object.
     pub(super) fn cache_name(&self, key: StreamKey) -> String {
         format!("{key}-{}", self.sha256)
@@ -137,10 +143,6 @@ pub(super) fn checksum(file: &Arc<dyn DiskFile>, should_stop: &dyn Fn() -> bool)
             }
         }
     }
-}
-
-pub(super) fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

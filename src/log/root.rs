@@ -28,6 +28,7 @@ use super::threads::{lock, spawn};
 use super::writer::LogWriter;
 use crate::domain::StreamKey;
 use crate::domain::time::Timestamp;
+use crate::objects::PatientStore;
 
 /// What of a log was deleted because of its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -199,6 +200,11 @@ impl<J: Journal> LogRoot<J> {
     pub fn attach_archive(&self, options: ArchiveOptions) -> io::Result<()> {
         let archive = Archive::open(&self.shared.disk, &self.shared.data_dir, options)?;
         self.shared.archive.set(archive).map_err(|_| io::Error::other("there is an archive already"))
+    }
+
+    /// The store of the archive, and what this data directory is called there; none without an archive.
+    pub fn archive_store(&self) -> Option<(Arc<PatientStore>, String)> {
+        self.shared.archive().map(|archive| (archive.source.clone(), archive.owner.clone()))
     }
 
     /// Opens a log for reading; one that is archived is waited for. Blocks.

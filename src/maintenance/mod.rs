@@ -12,6 +12,7 @@ pub mod task;
 pub mod logs;
 pub mod feeds;
 mod inputs;
+mod files;
 pub mod pruning;
 pub mod actor;
 pub mod handle;

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
 use super::round::{Round, Service};
-use super::{feeds, inputs, logs, pruning};
+use super::{feeds, files, inputs, logs, pruning};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
 use crate::domain::time::micros;
 
@@ -19,8 +19,8 @@ pub struct Task {
     pub run: fn(Round, TaskReport) -> LocalBoxFuture<'static, TaskReport>,
 }
 
-/// Logs get their end, and feeds deliver it, before anything else is done with them; and none is compressed that is to
-/// be deleted.
+/// Logs get their end, and feeds deliver it, before anything else is done with them; and none is compressed, and no file put
+/// into the store, that is to be deleted.
 pub const TASKS: &[Task] = &[
     Task { name: "complete_logs", run: |round, report| logs::complete(round, report).boxed_local() },
     Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
@@ -29,6 +29,8 @@ pub const TASKS: &[Task] = &[
     Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
     Task { name: "expire_documents", run: |round, report| inputs::expire(round, report).boxed_local() },
     Task { name: "remove_deleted", run: |round, report| inputs::remove_deleted(round, report).boxed_local() },
+    Task { name: "store_files", run: |round, report| files::settle(round, report).boxed_local() },
+    Task { name: "release_files", run: |round, report| files::release(round, report).boxed_local() },
     Task { name: "prune_builds", run: |round, report| pruning::builds(round, report).boxed_local() },
     Task { name: "forget_keys", run: |round, report| pruning::idempotency_keys(round, report).boxed_local() },
 ];

@@ -5,6 +5,9 @@
 //! is called on threads that may; a client of S3 has threads of its own beside them.
 
 mod store;
+mod receive;
+mod check;
+mod patient;
 mod place;
 mod directory;
 mod transport;
@@ -14,8 +17,11 @@ pub mod memory;
 use std::sync::Arc;
 
 pub use bucket::OpenBucketError;
+pub use check::{ObjectCheck, check_object};
 pub use directory::Directory;
+pub use patient::PatientStore;
 pub use place::{Bucket, Place};
+pub use receive::{Expected, Write, hex, receive};
 pub use store::{Content, ObjectError, ObjectStore, Stop};
 
 /// A store, whether or not it answers at the moment. A bucket's has a thread from now on.

@@ -1,10 +1,11 @@
 //! New configurations and documents: files first, then the row that leads to them.
 //!
-//! Law: there is no row without its files. Both are made by a command that goes on when its client has hung up.
+//! Law: there is no row without its files, and none of a document whose file is not in the object store, if there is one. Both are made by a command that goes on when its client has hung up.
 
 use std::fs::File;
 
 use super::services::Services;
+use crate::depot::{FileToKeep, PutError};
 use crate::domain::configuration::{Configuration, Document};
 use crate::files::Location;
 use crate::package::{self, ImportError, Limits, PackageLocks, TemplateError, TreeError};
@@ -16,6 +17,9 @@ use crate::worker::WorkContext;
 pub enum AddError<E> {
     #[error("the files cannot be made")]
     Files(E),
+    /// The object store does not have the file of a document, which is therefore none.
+    #[error(transparent)]
+    NotKept(#[from] PutError),
     /// It was deleted while the files were made.
     #[error("the workspace does not exist any more")]
     WorkspaceGone,
@@ -92,8 +96,21 @@ pub async fn add_document<E: Send + 'static>(
 ) -> Result<Document, AddError<E>> {
     let location = services.work.location(document.path());
     made(move || place(&location)).await?;
-    services.store.insert_document(&document).await?;
+    let kept = services.depot.keep(file_of(&document)).await?;
+    match &kept {
+        Some(kept) => services.store.insert_stored_document(&document, &kept.path).await?,
+        None => services.store.insert_document(&document).await?,
+    }
     Ok(document)
+}
+
+fn file_of(document: &Document) -> FileToKeep {
+    FileToKeep {
+        path: document.path(),
+        workspace_id: document.workspace_id,
+        bytes: document.byte_size,
+        sha256: document.sha256.clone(),
+    }
 }
 
 async fn made<T: Send + 'static, E: Send + 'static>(

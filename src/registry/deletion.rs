@@ -3,10 +3,13 @@
 //! Law: the row goes first. Files stay for a while, so that an operator can take a mistake back, and are removed by
 //! maintenance; logs, summaries and outputs of runs are none of them, and stay.
 
+use std::path::Path;
+
 use chrono::Utc;
 
 use super::core::Core;
 use crate::blocking::blocking;
+use crate::depot::RemoveError;
 use crate::domain::configuration::{Configuration, Document};
 use crate::domain::time::Timestamp;
 use crate::domain::{DocumentId, WorkspaceId};
@@ -73,27 +76,62 @@ pub async fn remove_files(core: &Core, before: Timestamp) -> Result<Tidied, Stor
     let deleted = core.services.store.deleted_with_files(before, MOST).await?;
     let mut tidied = Tidied { is_cut: deleted.len() as u64 >= MOST, ..Tidied::default() };
     for Deleted { workspace_id, what } in deleted {
-        if discard(core, workspace_id, what).await {
-            core.services.store.set_files_removed(what, Utc::now()).await?;
-            tidied.done += 1;
-        } else {
-            tidied.errors.push(format!("files of {what:?} cannot be moved; the service's own log tells why"));
+        match discard(core, workspace_id, what).await {
+            Ok(()) => {
+                core.services.store.set_files_removed(what, Utc::now()).await?;
+                tidied.done += 1;
+            }
+            Err(error) => {
+                // It answers for the next file no better.
+                tidied.is_cut |= error.is_of_the_whole_store();
+                tidied.errors.push(format!("files of {what:?}: {error}"));
+                if error.is_of_the_whole_store() {
+                    break;
+                }
+            }
         }
     }
     Ok(tidied)
 }
 
-async fn discard(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> bool {
-    let work = core.services.work.clone();
-    let discard = move || match what {
-        Deletable::Document(id) => work.trash.discard(&work.location(Document::path_of(workspace_id, id)).path()),
+/// Why files are still there.
+#[derive(Debug, thiserror::Error)]
+enum DiscardError {
+    #[error("they cannot be moved; the service's own log tells why")]
+    Stuck,
+    #[error(transparent)]
+    Stored(#[from] RemoveError),
+}
+
+impl DiscardError {
+    fn is_of_the_whole_store(&self) -> bool {
+        matches!(self, Self::Stored(error) if error.is_of_the_whole_store())
+    }
+}
+
+async fn discard(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> Result<(), DiscardError> {
+    match what {
+        Deletable::Document(id) => discard_document(core, &Document::path_of(workspace_id, id)).await,
         Deletable::Configuration(id) => {
+            let work = core.services.work.clone();
             let path = work.location(Configuration::directory_of(workspace_id, id)).path();
             // A clone that was begun before the deletion gets all files.
-            work.packages.exchanging(&path, || work.trash.discard(&path))
+            moved(move || work.packages.exchanging(&path, || work.trash.discard(&path))).await
         }
         // It has no files but those of what is in it.
-        Deletable::Workspace => true,
-    };
-    blocking(move || Ok(discard())).await.unwrap_or(false)
+        Deletable::Workspace => Ok(()),
+    }
+}
+
+/// The object first, while a row tells of it.
+async fn discard_document(core: &Core, path: &Path) -> Result<(), DiscardError> {
+    let removal = core.services.depot.begin_removal(path).await?;
+    let (work, path) = (core.services.work.clone(), core.services.work.location(path).path());
+    moved(move || work.trash.discard(&path)).await?;
+    Ok(removal.finish().await?)
+}
+
+async fn moved(discard: impl FnOnce() -> bool + Send + 'static) -> Result<(), DiscardError> {
+    let is_moved = blocking(move || Ok(discard())).await.unwrap_or(false);
+    if is_moved { Ok(()) } else { Err(DiscardError::Stuck) }
 }

@@ -16,6 +16,7 @@ use super::leases::Leases;
 use super::meters::WorkMeters;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
+use crate::depot::Depot;
 use crate::domain::id::NodeId;
 use crate::feed::Feeds;
 use crate::llm::Models;
@@ -45,6 +46,8 @@ pub struct Services {
     pub editing: KeyedLocks,
     pub leases: Leases,
     pub feeds: Feeds,
+    /// Where the files of documents are.
+    pub depot: Depot,
     pub models: Models,
     /// What streams, and work, count.
     pub streams: MetersByKind,
@@ -71,7 +74,9 @@ impl Services {
         let (of_feeds, streams) = (arbiters.clone(), MetersByKind::default());
         let options = stream_options(&settings, &streams);
         let feeds = Feeds::new(log.clone(), store.clone(), node_id, options.into(), move || of_feeds.stream());
+        let depot = Depot::on_disk(settings.storage.data_dir.clone(), store.clone());
         Self {
+            depot,
             safe_mode: SafeModeSwitch::new(settings.server.safe_mode, store.clone(), capacity.clone()),
             work: Arc::new(WorkContext::new(settings.clone(), marker(&settings.storage.data_dir, node_id))),
             admission: Admission::default(),
@@ -89,6 +94,11 @@ impl Services {
             meters: WorkMeters::default(),
             settings,
         }
+    }
+
+    /// With files elsewhere than on the disk alone.
+    pub fn keeping_files_in(self, depot: Depot) -> Self {
+        Self { depot, ..self }
     }
 
     pub fn stream_options(&self) -> StreamOptions {

@@ -5,15 +5,16 @@
 use std::collections::HashMap;
 
 use entity::document::{ActiveModel, Column, Entity, Model};
-use entity::{document_tag, run, run_document};
-use sea_orm::sea_query::Expr;
+use entity::{document_tag, run, run_document, stored_file as stored_file_row};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QuerySelect, QueryTrait, Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Set,
 };
 
 use super::cells::{Cells, json, plain, storable, stored};
 use super::listable::{Listable, Source, column_source, columns};
-use super::{AddInputError, Store, StoreError, deletion};
+use super::{AddInputError, Store, StoreError, deletion, stored_file};
 use crate::domain::configuration::{Document, DocumentChange, LastRun};
 use crate::domain::list::Field;
 use crate::domain::principal::Scope;
@@ -27,6 +28,15 @@ const BATCH: usize = 500;
 impl Store {
     /// Only while its workspace is there, which is then not deleted without it.
     pub async fn insert_document(&self, document: &Document) -> Result<(), AddInputError> {
+        self.insert_with(document, None).await
+    }
+
+    /// As [`Store::insert_document`], of one whose file was on its way into the object store, at this path, and is there.
+    pub async fn insert_stored_document(&self, document: &Document, file: &str) -> Result<(), AddInputError> {
+        self.insert_with(document, Some(file)).await
+    }
+
+    async fn insert_with(&self, document: &Document, file: Option<&str>) -> Result<(), AddInputError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         if !deletion::hold_workspace(&transaction, document.workspace_id).await? {
@@ -35,6 +45,9 @@ impl Store {
         }
         Entity::insert(storable(row(document))).exec_without_returning(&transaction).await?;
         insert_tags(&transaction, document.id, &document.tags).await?;
+        if let Some(file) = file {
+            stored_file::confirm(&transaction, file, document.created_at).await?;
+        }
         Ok(transaction.commit().await?)
     }
 
@@ -111,6 +124,17 @@ impl Store {
         rows.into_iter().map(in_short).collect()
     }
 
+    /// Documents of whose files the object store has nothing and is owed nothing, by id, behind the one that is named.
+    pub async fn documents_on_disk(&self, after: Option<DocumentId>, limit: u64) -> Result<Vec<Document>, StoreError> {
+        use stored_file_row::Column::Path;
+        let noted = stored_file_row::Entity::find().select_only().column(Path);
+        let noted = noted.filter(Expr::col((stored_file_row::Entity, Path)).eq(Expr::cust(PATH)));
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let select = Entity::find().filter(Column::DeletedAt.is_null()).filter(Column::Id.gt(after));
+        let select = select.filter(Expr::exists(noted.into_query()).not()).order_by_asc(Column::Id).limit(limit);
+        select.all(self.read()).await?.into_iter().map(record).collect()
+    }
+
     pub async fn find_document(&self, scope: &Scope, id: DocumentId) -> Result<Option<Document>, StoreError> {
         self.find_row(scope, id).await
     }
@@ -165,6 +189,9 @@ impl Listable for Document {
         record(row)
     }
 }
+
+/// As [`Document::path_of`] makes it.
+const PATH: &str = "'workspaces/' || documents.workspace_id || '/documents/' || documents.id";
 
 /// As [`Document::status`] says it, of the newest run.
 const STATUS: &str = "COALESCE((SELECT CASE WHEN runs.status = 'succeeded' THEN 'processed' \

@@ -15,6 +15,7 @@ mod list;
 mod rows;
 mod workspace;
 mod configuration;
+mod stored_file;
 mod document;
 mod build;
 mod run;

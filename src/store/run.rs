@@ -5,18 +5,23 @@ use std::collections::BTreeSet;
 use entity::run::{ActiveModel, Column, Entity, Model};
 use entity::{document, run_document};
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
-use sea_orm::{DatabaseTransaction, EntityTrait, IntoSimpleExpr, Iterable, QuerySelect, QueryTrait, Select, Set};
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter as _, QueryOrder as _,
+    QuerySelect, QueryTrait, Select, Set,
+};
 
 use super::cells::{Cells, json, storable, stored};
 use super::listable::{Listable, column_source};
 use super::listable::{Source, columns};
 use super::rows::{InsertError, StoredWork};
-use super::{StoreError, deletion};
+use super::{Store, StoreError, deletion, stored_file};
 use crate::domain::failure::{Label, RunFailure};
 use crate::domain::list::Field;
 use crate::domain::run::{Run, RunState};
 use crate::domain::status::{LogState, RunStatus};
-use crate::domain::time::micros;
+use crate::domain::stored_file::StoredFile;
+use crate::domain::time::{Timestamp, micros};
+use crate::domain::{RunId, id::NodeId};
 
 /// Rows written in one statement; databases bound the number of parameters.
 const BATCH: usize = 500;
@@ -78,6 +83,32 @@ impl StoredWork for Run {
             run_document::Entity::insert_many(inputs.to_vec()).exec_without_returning(transaction).await?;
         }
         Ok(())
+    }
+}
+
+impl Store {
+    /// Runs of a node that have ended and of whose outputs the object store was told nothing, by id, behind the one named.
+    pub async fn runs_with_outputs_to_note(
+        &self,
+        node_id: NodeId,
+        after: Option<RunId>,
+        limit: u64,
+    ) -> Result<Vec<Run>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let select = Entity::find().filter(Column::OutputsNotedAt.is_null()).filter(Column::Id.gt(after));
+        let select = select.filter(Column::NodeId.eq(node_id.to_string())).filter(Column::CompletedAt.is_not_null());
+        select.order_by_asc(Column::Id).limit(limit).all(self.read()).await?.into_iter().map(record).collect()
+    }
+
+    /// Notes the outputs of a run, all or none; those that are noted stay as they are.
+    pub async fn note_outputs(&self, id: RunId, outputs: &[StoredFile], at: Timestamp) -> Result<(), StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        stored_file::note_new(&transaction, outputs, at).await?;
+        let change = ActiveModel { outputs_noted_at: Set(Some(micros(at))), ..Default::default() };
+        let update = Entity::update_many().set(change).filter(Column::Id.eq(id.to_string()));
+        update.exec(&transaction).await?;
+        Ok(transaction.commit().await?)
     }
 }
 

@@ -43,7 +43,7 @@ impl From<DbErr> for CopyError {
 macro_rules! each_table {
     ($table:ident => $body:expr) => {
         each_table!(@ $table => $body;
-            workspace default_workspace configuration document document_tag build run run_document system_setting
+            workspace default_workspace configuration document document_tag stored_file build run run_document system_setting
             api_key access_grant member person person_grant workflow workflow_revision workflow_document
             workflow_document_version execution idempotency_key feed_origin llm_call)
     };

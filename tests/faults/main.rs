@@ -24,6 +24,7 @@ mod planted;
 mod queue;
 mod replace;
 mod shutdown;
+mod stored_files;
 mod support;
 mod takeover;
 mod tls;

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,7 +20,6 @@ use super::content::Content;
 use super::disposition::attachment;
 use super::sendfile::SentFile;
 use crate::blocking::blocking;
-use crate::files::{self, Dir};
 use crate::http::connection::ConnectionHandle;
 use crate::http::problem::{Code, Problem};
 
@@ -36,17 +34,17 @@ pub struct Stored {
     pub etag: String,
 }
 
-/// Responds with a regular file of the data directory, or the requested part of it. No link on the way is followed.
+/// Responds with a file, or the requested part of it. Its tag is given where it may be another file of the same content next
+/// time.
 pub async fn respond(
     request: &HttpRequest,
-    data_dir: &Path,
-    path: PathBuf,
+    file: File,
+    tag: Option<String>,
     content_type: &str,
     download_as: &str,
 ) -> Result<HttpResponse, Problem> {
-    let data_dir = data_dir.to_owned();
-    let opened = blocking(move || open(Dir::root(&data_dir)?.file(path)?)).await;
-    let stored = opened.map_err(|error| not_there(&error))?;
+    let mut stored = blocking(move || open(file)).await.map_err(Problem::internal)?;
+    stored.etag = tag.unwrap_or(stored.etag);
     Ok(send(request, stored, content_type, download_as))
 }
 
@@ -108,13 +106,6 @@ fn open(file: File) -> io::Result<Stored> {
     let changed = metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec());
     let etag = format!("\"{:x}-{:x}-{changed:x}\"", metadata.ino(), metadata.len());
     Ok(Stored { content: Arc::new(file), length: metadata.len(), etag })
-}
-
-fn not_there(error: &io::Error) -> Problem {
-    if files::is_absent(error) {
-        return Problem::new(Code::NotFound, "the file does not exist");
-    }
-    Problem::internal(error)
 }
 
 enum Asked {

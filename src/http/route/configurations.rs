@@ -366,6 +366,7 @@ async fn add(registry: &RegistryHandle, configuration: Configuration, origin: Or
         registry.add_configuration(configuration, move |directory: &Location| origin.write(directory)).await;
     let configuration = configuration.map_err(|error| match error {
         AddError::Files(error) => Problem::from(error),
+        AddError::NotKept(error) => error.into(),
         AddError::WorkspaceGone => Problem::not_found("the workspace"),
         AddError::Store(error) => error.into(),
     })?;

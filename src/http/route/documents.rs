@@ -39,6 +39,9 @@ use crate::workbook;
 const MAX_TAG: usize = 100;
 const MAX_TAGS: usize = 50;
 
+/// What the object store may have to do with reading a document.
+const READING_FILES: &[Code] = &[Code::StoreUnavailable, Code::StoredFileDamaged, Code::FileElsewhere];
+
 pub fn mount(routes: &mut Routes) {
     routes
         .at("/workspaces/{workspace}/documents", |at| {
@@ -47,6 +50,7 @@ pub fn mount(routes: &mut Routes) {
                 op.named("upload_document", "Upload a file.")
                     .notes("`metadata` is a JSON object, `expires_at` a time in the future.")
                     .takes_form("The file.", &texts)
+                    .refuses(&[Code::StoreUnavailable])
                     .creates::<DocumentResource>("The document.")
             })
             .read(list, |op| op.named("list_documents", "List documents.").lists::<Document>(&DOCUMENTS))
@@ -71,11 +75,14 @@ pub fn mount(routes: &mut Routes) {
                 op.named("list_sheets", "List the sheets of a workbook.")
                     .answers_all::<SheetResource>("In their order.")
                     .refuses(&[Code::UnsupportedMediaType, Code::DocumentUnreadable])
+                    .refuses(READING_FILES)
             })
         })
         .at("/workspaces/{workspace}/documents/{document}/download", |at| {
             at.read(download, |op| {
-                op.named("download_document", "The file, as it was uploaded.").sends_file(contract::ANY, "The file.")
+                op.named("download_document", "The file, as it was uploaded.")
+                    .sends_file(contract::ANY, "The file.")
+                    .refuses(READING_FILES)
             })
         });
 }
@@ -110,6 +117,7 @@ async fn upload(
     let added = registry.add_document(document, move |place| upload.move_to(place)).await;
     let document = added.map_err(|error| match error {
         AddError::Files(error) => Problem::internal(error),
+        AddError::NotKept(error) => error.into(),
         AddError::WorkspaceGone => Problem::not_found("the workspace"),
         AddError::Store(error) => error.into(),
     })?;
@@ -239,8 +247,8 @@ async fn sheets(
 }
 
 async fn workbook_sheets(registry: &RegistryHandle, document: &Document) -> Result<Vec<SheetResource>, Problem> {
-    let file = registry.work().location(document.path());
-    let read = blocking(move || Ok(workbook::sheets(file.file()?))).await.map_err(Problem::internal)?;
+    let file = registry.services().depot.open(&document.path()).await?;
+    let read = blocking(move || Ok(workbook::sheets(file))).await.map_err(Problem::internal)?;
     Ok(read?.into_iter().map(SheetResource::from).collect())
 }
 
@@ -255,8 +263,11 @@ async fn download(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let document = find(&principal, &registry, *path).await?;
-    let data_dir = &registry.settings().storage.data_dir;
-    file::respond(&request, data_dir, document.path(), &document.content_type, &document.name).await
+    let depot = &registry.services().depot;
+    let opened = depot.open(&document.path()).await?;
+    // A copy comes and goes, and its content stays.
+    let tag = depot.has_store().then(|| format!("\"{}\"", document.sha256));
+    file::respond(&request, opened, tag, &document.content_type, &document.name).await
 }
 
 async fn find(

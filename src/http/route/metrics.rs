@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 
+use crate::depot::Depot;
 use crate::http::auth::Overseer;
 use crate::http::connection::Connections;
 use crate::http::contract::{self, Routes};
@@ -45,6 +46,7 @@ async fn metrics(
         of_service(to, &registry)?;
         of_streams(to, services)?;
         of_log(to, services)?;
+        of_files(to, &services.depot)?;
         of_work(to, services)?;
         of_calls(to, services)?;
         of_requests(to, &requests, open)
@@ -123,6 +125,26 @@ fn of_log(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
         ),
     ] {
         to.counter(name, help, [(none(), count)])?;
+    }
+    Ok(())
+}
+
+/// Only where files are in an object store.
+fn of_files(to: &mut Exposition<'_>, depot: &Depot) -> fmt::Result {
+    if !depot.has_store() {
+        return Ok(());
+    }
+    let meters = depot.meters();
+    let help = "Files that the object store did not have yet when maintenance last looked";
+    to.gauge("files_owed", help, [(none(), meters.owed() as i64)])?;
+    for (name, help, count) in [
+        ("files_stored", "Files put into the object store, and read back", &meters.put),
+        ("files_fetched", "Files brought from the object store to the disk", &meters.fetched),
+        ("files_released", "Copies on the disk that have made room", &meters.released),
+        ("files_removed", "Files removed from the object store", &meters.removed),
+        ("files_failed", "Times that the object store did not take or give a file", &meters.failed),
+    ] {
+        to.counter(name, help, [(none(), count.get())])?;
     }
     Ok(())
 }

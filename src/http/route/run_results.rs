@@ -1,7 +1,8 @@
 //! What a run has come to: its summary, its outputs, and how its engine ended.
 
 use std::collections::VecDeque;
-use std::path::{Component, Path};
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use super::runs::find;
 use super::work::READING_LOGS;
 use crate::blocking::blocking;
+use crate::depot::OpenError;
 use crate::domain::RunId;
 use crate::domain::run::Run;
 use crate::domain::sequence::Start;
@@ -52,7 +54,7 @@ pub fn mount(routes: &mut Routes) {
             at.read(output, |op| {
                 op.named("download_run_output", "A file that a run has made.")
                     .sends_file(contract::ANY, "The file.")
-                    .refuses(&[Code::NoOutput])
+                    .refuses(&[Code::NoOutput, Code::StoreUnavailable, Code::StoredFileDamaged, Code::FileElsewhere])
             })
         })
         .at("/runs/{run}/diagnostics", |at| {
@@ -106,15 +108,15 @@ async fn outputs(
 ) -> Result<HttpResponse, Problem> {
     let run = registry.show::<Run>(&principal, *id).await?.ok_or_else(|| Problem::not_found("the run"))?;
     let data_dir = registry.settings().storage.data_dir.clone();
-    let left_out = left_out(&run);
-    let listed = blocking(move || {
-        let directory = match Dir::root(&data_dir)?.open(run.stream_key().directory()) {
-            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
-            directory => directory?,
-        };
-        Ok(run.state.output_paths.iter().filter_map(|path| entry(&run, &directory, path)).collect::<Vec<_>>())
-    });
-    Ok(HttpResponse::Ok().json(OutputList { files: listed.await.map_err(Problem::internal)?, left_out }))
+    let (left_out, directory) = (left_out(&run), run.stream_key().directory());
+    let paths = run.state.output_paths.clone();
+    let mut sizes = blocking(move || sizes(&data_dir, &paths, &directory)).await.map_err(Problem::internal)?;
+    if sizes.contains(&None) {
+        look_in_store(&registry, &run, &mut sizes).await?;
+    }
+    let found = run.state.output_paths.iter().zip(sizes);
+    let files = found.filter_map(|(path, size)| entry(&run, path, size?)).collect();
+    Ok(HttpResponse::Ok().json(OutputList { files, left_out }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -139,9 +141,32 @@ fn left_out(run: &Run) -> u64 {
     truncated.unwrap_or(0)
 }
 
+/// The sizes of what is on the disk.
+fn sizes(data_dir: &Path, paths: &[String], directory: &Path) -> io::Result<Vec<Option<u64>>> {
+    match Dir::root(data_dir)?.open(directory) {
+        Err(error) if files::is_absent(&error) => Ok(vec![None; paths.len()]),
+        directory => {
+            let directory = directory?;
+            Ok(paths.iter().map(|path| directory.size(path).ok()).collect())
+        }
+    }
+}
+
+/// More than the end of a run names.
+const MOST_LOOKED_UP: u64 = 10_000;
+
+/// The sizes of what is in the object store and not on the disk.
+async fn look_in_store(registry: &Registry, run: &Run, sizes: &mut [Option<u64>]) -> Result<(), Problem> {
+    let directory = run.stream_key().directory();
+    let stored = registry.services().depot.sizes_below(&directory.join("output"), MOST_LOOKED_UP).await?;
+    for (path, size) in run.state.output_paths.iter().zip(sizes).filter(|(_, size)| size.is_none()) {
+        *size = directory.join(path).to_str().and_then(|path| stored.get(path).copied());
+    }
+    Ok(())
+}
+
 /// An output as it is listed; one that has been deleted since is not.
-fn entry(run: &Run, directory: &Dir, path: &str) -> Option<OutputResource> {
-    let byte_size = directory.size(path).ok()?;
+fn entry(run: &Run, path: &str, byte_size: u64) -> Option<OutputResource> {
     let name = path.strip_prefix("output/")?;
     let content_type = content_type(name);
     let kind = [XLSX, XLSM].contains(&content_type).then_some("normalized_workbook");
@@ -177,12 +202,17 @@ async fn output(
         return Err(absent());
     }
     let name = wanted.file_name().and_then(|name| name.to_str()).unwrap_or("output").to_owned();
+    // As it is noted, however it was asked for.
+    let wanted: PathBuf = wanted.components().collect();
     let path = run.stream_key().directory().join("output").join(wanted);
-    let data_dir = &registry.settings().storage.data_dir;
-    file::respond(&request, data_dir, path, content_type(&name), &name).await.map_err(|problem| match problem.code {
-        Code::NotFound => absent(),
-        _ => problem,
-    })
+    let depot = &registry.services().depot;
+    let opened = depot.open(&path).await.map_err(|error| match error {
+        OpenError::NotFound => absent(),
+        error => error.into(),
+    })?;
+    // A copy comes and goes, and its content stays.
+    let tag = depot.content_tag(&path).await?.map(|sha256| format!("\"{sha256}\""));
+    file::respond(&request, opened, tag, content_type(&name), &name).await
 }
 
 const LAST_LINES: usize = 50;

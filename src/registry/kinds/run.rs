@@ -1,5 +1,6 @@
 //! Runs: a queue before them, documents to work on, a venv that they ask for themselves.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Ports;
+use crate::depot::OpenError;
 use crate::domain::configuration::Document;
 use crate::domain::failure::RunFailureCode;
 use crate::domain::id::NodeId;
@@ -28,7 +30,9 @@ use crate::registry::kind::{Assignment, Cause, Creatable, Next, Sessions, WorkKi
 use crate::stream::{StreamHandle, Tail};
 use crate::supervision::Policy;
 use crate::trace::Origin;
-use crate::worker::run::{EnsuredBuild, Place, RunJob, RunPorts, Unavailable, conclude_run, drive, end_of_run};
+use crate::worker::run::{
+    EnsuredBuild, OpenDocumentError, Place, RunJob, RunPorts, Unavailable, conclude_run, drive, end_of_run,
+};
 
 /// A run that a caller asks for.
 #[derive(Debug, Clone)]
@@ -91,6 +95,14 @@ impl WorkKind for Run {
 
     async fn terminal_event(&self, _: &StreamHandle) -> Draft {
         end_of_run(self)
+    }
+
+    /// Without waiting: what the store does not take now it is owed.
+    async fn finished(&self, core: &Core) {
+        let (depot, run) = (core.services.depot.clone(), self.clone());
+        if depot.has_store() {
+            tokio::spawn(async move { depot.settle_run(&run).await });
+        }
     }
 
     fn enlist_again(&self, core: &Core) -> Place {
@@ -193,6 +205,18 @@ impl Creatable for Run {
     }
 }
 
+/// Without the names of objects, which are for the log.
+fn not_opened(error: &OpenError) -> OpenDocumentError {
+    let missing = |what: &str| OpenDocumentError::Missing(what.to_owned());
+    match error {
+        OpenError::Unavailable(_) => OpenDocumentError::Unavailable("the object store does not give it".to_owned()),
+        OpenError::Store(_) => OpenDocumentError::Unavailable("the database does not say where it is".to_owned()),
+        OpenError::Damaged(_) => missing("it is not in the object store as it was put there"),
+        OpenError::Elsewhere { .. } => missing("it is in an object store that this service does not use"),
+        OpenError::NotFound | OpenError::Io(_) => missing(&error.to_string()),
+    }
+}
+
 impl RunPorts for Ports {
     fn ensure_build(
         &self,
@@ -219,6 +243,16 @@ impl RunPorts for Ports {
         Box::pin(async move {
             let found = store.find_documents(workspace_id, &ids).await;
             found.map_err(|error| Unavailable(error.to_string()))
+        })
+    }
+
+    fn open_document(&self, document: &Document) -> BoxFuture<'static, Result<File, OpenDocumentError>> {
+        let (depot, path) = (self.0.services.depot.clone(), document.path());
+        Box::pin(async move {
+            depot.open(&path).await.map_err(|error| {
+                tracing::warn!(path = %path.display(), %error, "an input document cannot be opened");
+                not_opened(&error)
+            })
         })
     }
 

@@ -51,7 +51,7 @@ impl Session {
         self.enter("waiting for a slot");
         self.slot().await?;
         self.enter("staging inputs");
-        let staged = inputs::stage(&self.job).await?;
+        let staged = inputs::stage(self).await?;
         self.start(&build).await;
         self.enter("running the engine");
         self.engine(&build, staged).await

@@ -1,21 +1,29 @@
 //! What a run works on: its directories, the staged documents, and the fields of its configuration.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::early::{Early, failed};
 use super::engine::{DRY_RUN_OUTPUT, ENGINE_LOGS, Input};
 use super::job::RunJob;
+use super::ports::OpenDocumentError;
+use super::session::Session;
+use crate::backoff::Backoff;
 use crate::blocking::blocking;
 use crate::domain::configuration::Document;
 use crate::domain::failure::{RunFailureCode, Stage};
 use crate::domain::run::RunMode;
 use crate::domain::text::{json_length, keep_fitting};
 use crate::event::payload::run::FieldInfo;
-use crate::files::{Dir, Location};
+use crate::files::Location;
+
+/// Where documents are copied to.
+const INPUT: &str = "input";
 
 /// The documents as the engine finds them.
 #[derive(Debug)]
@@ -29,7 +37,8 @@ pub struct Staged {
 }
 
 /// Makes the run's directories and copies its documents in, named by their ids and what is plain of their names.
-pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
+pub async fn stage(session: &Session) -> Result<Staged, Early> {
+    let job = &session.job;
     let run = &job.run;
     let ids = run.options.document_ids.clone();
     let missing = |message: String| failed(RunFailureCode::InputMissing, Stage::Run, message);
@@ -37,40 +46,75 @@ pub async fn stage(job: &RunJob) -> Result<Staged, Early> {
     if found.len() < ids.len() {
         return Err(missing("an input document has been deleted".into()));
     }
-    let (data_dir, directory) = (job.context.data_dir.clone(), job.directory());
-    let mode = run.options.mode();
-    blocking(move || copy_in(&data_dir, &directory, &found, mode))
-        .await
-        .map_err(|error| missing(format!("the input could not be staged: {error}")))
+    let (directory, mode) = (job.directory(), run.options.mode());
+    let unstaged = |error: io::Error| missing(format!("the input could not be staged: {error}"));
+    let own = directory.clone();
+    blocking(move || make_directories(&own, mode)).await.map_err(unstaged)?;
+    for document in &found {
+        let file = opened(session, document).await?;
+        let (directory, name) = (directory.clone(), document.staged_name());
+        blocking(move || copy_in(file, &directory, &name)).await.map_err(unstaged)?;
+    }
+    let names = found.into_iter().map(|document| (document.staged_name(), document.name)).collect();
+    blocking(move || Ok(staged(&directory, names))).await.map_err(unstaged)
 }
 
-fn copy_in(data_dir: &Path, directory: &Location, documents: &[Document], mode: RunMode) -> io::Result<Staged> {
+/// A store that does not give a document is asked so often, in about a minute.
+const ATTEMPTS: u32 = 8;
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15) };
+
+/// The file of a document. A store that is away is waited for, as long as the run is not to stop; copying is not broken off.
+async fn opened(session: &Session, document: &Document) -> Result<File, Early> {
+    let ports = &session.job.ports;
+    let mut attempt = 1;
+    loop {
+        match session.unless_stopped(ports.open_document(document)).await? {
+            Ok(file) => return Ok(file),
+            Err(OpenDocumentError::Unavailable(_)) if attempt < ATTEMPTS => {}
+            Err(error) => return Err(not_opened(document, error)),
+        }
+        session.unless_stopped(tokio::time::sleep(PAUSES.pause(attempt))).await?;
+        attempt += 1;
+    }
+}
+
+fn not_opened(document: &Document, error: OpenDocumentError) -> Early {
+    let code = match error {
+        OpenDocumentError::Missing(_) => RunFailureCode::InputMissing,
+        OpenDocumentError::Unavailable(_) => RunFailureCode::InputUnavailable,
+    };
+    failed(code, Stage::Run, format!("the input could not be staged: {}: {error}", document.id))
+}
+
+fn make_directories(directory: &Location, mode: RunMode) -> io::Result<()> {
     let own = directory.open()?;
     let dry_run = (mode == RunMode::DryRun).then_some(DRY_RUN_OUTPUT);
-    for name in ["output", ENGINE_LOGS].into_iter().chain(dry_run) {
+    for name in ["output", ENGINE_LOGS, INPUT].into_iter().chain(dry_run) {
         own.make(name)?;
     }
-    let (data, input) = (Dir::root(data_dir)?, own.make("input")?);
-    let mut names = BTreeMap::new();
-    for document in documents {
-        let name = document.staged_name();
-        // A previous process may have got this far.
-        match input.remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        io::copy(&mut data.file(document.path())?, &mut input.create(&name)?)?;
-        names.insert(name, document.name.clone());
+    Ok(())
+}
+
+fn copy_in(mut file: File, directory: &Location, name: &str) -> io::Result<()> {
+    let input = directory.join(INPUT).open()?;
+    // A previous process may have got this far.
+    match input.remove_file(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
-    let input = directory.path().join("input");
-    let mut staged: Vec<PathBuf> = names.keys().map(|name| input.join(name)).collect();
+    io::copy(&mut file, &mut input.create(name)?).map(drop)
+}
+
+fn staged(directory: &Location, names: BTreeMap<String, String>) -> Staged {
+    let folder = directory.path().join(INPUT);
+    let mut staged: Vec<PathBuf> = names.keys().map(|name| folder.join(name)).collect();
     let input = match staged.len() {
         0 => None,
         1 => staged.pop().map(Input::File),
-        _ => Some(Input::Folder(input)),
+        _ => Some(Input::Folder(folder)),
     };
     let real_folder = directory.path().canonicalize().unwrap_or_else(|_| directory.path()).display().to_string();
-    Ok(Staged { input, names, real_folder })
+    Staged { input, names, real_folder }
 }
 
 /// Manifests are written by hand; no sensible one comes near.

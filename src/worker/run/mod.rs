@@ -29,4 +29,4 @@ pub use capacity::{Capacity, Place};
 pub use drive::drive;
 pub use ending::{conclude_run, end_of_run};
 pub use job::RunJob;
-pub use ports::{EnsuredBuild, Progress, RunPorts, Unavailable};
+pub use ports::{EnsuredBuild, OpenDocumentError, Progress, RunPorts, Unavailable};

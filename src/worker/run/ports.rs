@@ -1,6 +1,7 @@
 //! What a run's worker needs from outside, given to it as ports.
 
 use std::any::Any;
+use std::fs::File;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -37,6 +38,16 @@ pub type Lease = Arc<dyn Any + Send + Sync>;
 #[error("{0}")]
 pub struct Unavailable(pub String);
 
+/// Why the file of a document is not there to be read; the message is for people.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenDocumentError {
+    #[error("{0}")]
+    Missing(String),
+    /// It may be there in a moment.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 pub trait RunPorts: Send + Sync + 'static {
     fn ensure_build(
         &self,
@@ -52,6 +63,9 @@ pub trait RunPorts: Send + Sync + 'static {
         workspace_id: WorkspaceId,
         ids: Vec<DocumentId>,
     ) -> BoxFuture<'static, Result<Vec<Document>, Unavailable>>;
+
+    /// The file of a document, wherever it is kept.
+    fn open_document(&self, document: &Document) -> BoxFuture<'static, Result<File, OpenDocumentError>>;
 
     /// The log failed after `log`: records that in the row, with the end of the run, since no terminal event can be
     /// written.

@@ -117,6 +117,12 @@ impl TestApp {
         Self::try_start(self.ground.clone(), self.settings.clone())
     }
 
+    /// As [`TestApp::restart`], with these settings beside those it had.
+    pub fn restart_with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.settings.extend(own(settings));
+        self.restart()
+    }
+
     /// The same folder and settings again, after this one has stopped.
     pub fn restart(mut self) -> Self {
         self.allows_open_logs = true;

@@ -1,10 +1,9 @@
-//! Whether the object of an archived log is what was put there.
+//! Whether an object is what was put there.
 
 use std::fmt;
 
-use super::pointer::Pointer;
-use super::receive::receive;
-use crate::objects::{ObjectError, ObjectStore, Stop};
+use super::receive::{Expected, receive};
+use super::store::{ObjectError, ObjectStore, Stop};
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,17 +28,19 @@ const GO_ON: Stop<'static> = &|| false;
 /// Looks at the size of an object, or reads all of it. None: it is as it should be. Blocks.
 pub fn check_object(
     store: &dyn ObjectStore,
-    pointer: &Pointer,
+    expected: Expected,
     whole: bool,
 ) -> Result<Option<ObjectCheck>, ObjectError> {
-    let (object, expected) = (pointer.object.clone(), pointer.object_bytes);
+    let object = expected.name.to_owned();
     match store.size(&object, GO_ON) {
         Err(ObjectError::NotFound) => return Ok(Some(ObjectCheck::Gone { object })),
         Err(error) => return Err(error),
-        Ok(bytes) if bytes != expected => return Ok(Some(ObjectCheck::Size { object, bytes, expected })),
+        Ok(bytes) if bytes != expected.bytes => {
+            return Ok(Some(ObjectCheck::Size { object, bytes, expected: expected.bytes }));
+        }
         Ok(_) => {}
     }
-    if !whole || receive(store, pointer, &mut |_| Ok(()), GO_ON)? {
+    if !whole || receive(store, expected, &mut |_| Ok(()), GO_ON)? {
         return Ok(None);
     }
     Ok(Some(ObjectCheck::Content { object }))

@@ -1,0 +1,16 @@
+//! What becomes of files beside the object store: those that it is owed go there, and copies beyond what may stay are released.
+
+use super::round::Round;
+use crate::domain::maintenance::TaskReport;
+
+/// Puts into the store what it is owed, and removes what came to nothing.
+pub async fn settle(round: Round, mut report: TaskReport) -> TaskReport {
+    round.services.depot.settle(&mut report, &|| round.should_stop()).await;
+    report
+}
+
+/// Removes copies of what is in the store, those first that were used longest ago.
+pub async fn release(round: Round, mut report: TaskReport) -> TaskReport {
+    round.services.depot.release(&mut report, &|| round.should_stop()).await;
+    report
+}
