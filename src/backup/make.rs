@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use super::copy::{copy, copy_log};
 use super::marks::{Marks, folders, workspaces};
@@ -49,6 +49,9 @@ pub enum BackupError {
     Rows(#[from] CopyError),
 }
 
+/// A note has the time at which it was asked for, and is written later; and clocks are set back.
+const LATE: TimeDelta = TimeDelta::hours(1);
+
 /// What is backed up.
 pub struct Source {
     pub data_dir: PathBuf,
@@ -58,10 +61,10 @@ pub struct Source {
 
 /// Copies everything. The database in `staged` is closed afterwards.
 pub async fn make(source: &Source, staged: &mut Staged) -> Result<(), BackupError> {
-    let (marks, began) = (note(source).await?, micros(Utc::now()));
+    let (marks, since) = (note(source).await?, micros(Utc::now() - LATE));
     let snapshot = copy_rows(source, staged).await?;
     let copied = copy_all(source, &snapshot, &marks, staged).await;
-    let noted = copy_late_notes(&source.store, &snapshot, began).await;
+    let noted = copy_late_notes(&source.store, &snapshot, since).await;
     let closed = snapshot.close().await;
     copied?;
     noted?;
