@@ -62,13 +62,19 @@ impl Meters {
     }
 }
 
-/// A file that is at its place on the disk, durably, and that nothing leads to yet.
+/// A file that nothing leads to yet.
 #[derive(Debug, Clone)]
 pub struct FileToKeep {
     pub path: PathBuf,
     pub workspace_id: WorkspaceId,
     pub bytes: u64,
     pub sha256: String,
+}
+
+/// A file that is noted, and goes again unless it is kept and comes to count.
+pub struct Begun {
+    file: StoredFile,
+    lock: OwnedMutexGuard<()>,
 }
 
 /// A file that the store has from now on, if it comes to count while this is held; otherwise it goes again.
@@ -108,9 +114,13 @@ impl Depot {
         }
     }
 
-    /// Puts a file into the store, if there is one, and waits until it is there. What fails is gone from the disk too.
-    pub async fn keep(&self, file: FileToKeep) -> Result<Option<Kept>, PutError> {
+    /// Notes a file that is about to come to its place, if there is a store: before anything of it is there, so that nothing is
+    /// forgotten.
+    pub async fn begin(&self, file: FileToKeep) -> Result<Option<Begun>, PutError> {
         let Some(remote) = &self.0.remote else { return Ok(None) };
+        if remote.options.objects.is_left_alone() {
+            return Err(PutError::Unavailable("it has not answered a moment ago".into()));
+        }
         let file = StoredFile {
             path: file.path.to_string_lossy().into_owned(),
             workspace_id: file.workspace_id,
@@ -120,28 +130,30 @@ impl Depot {
             state: FileState::Putting,
         };
         let lock = self.0.locks.lock(&file.path).await;
-        let (path, put) = (file.path.clone(), self.put_noted(file).await);
-        if let Err(error) = put {
+        self.0.store.note_stored_file(&file, now()).await?;
+        Ok(Some(Begun { file, lock }))
+    }
+
+    /// Puts a file that is at its place into the store, and waits until it is there. What fails is gone from the disk too.
+    pub async fn keep(&self, begun: Begun) -> Result<Kept, PutError> {
+        let Begun { file, lock } = begun;
+        let path = file.path.clone();
+        if let Err(error) = self.put_soon(file).await {
             self.0.meters.failed.add(1);
-            let (data_dir, path) = (self.0.data_dir.clone(), path.clone());
+            let data_dir = self.0.data_dir.clone();
             let _ = blocking(move || remove_local(&data_dir, &path)).await;
             return Err(error);
         }
         self.0.meters.put.add(1);
-        Ok(Some(Kept { path, _lock: lock }))
+        Ok(Kept { path, _lock: lock })
     }
 
-    /// The note is durable before anything can be in the store.
-    async fn put_noted(&self, file: StoredFile) -> Result<(), PutError> {
+    /// Beside large files and a slow store its turn may not come for long.
+    async fn put_soon(&self, file: StoredFile) -> Result<(), PutError> {
         let Some(remote) = &self.0.remote else { return Ok(()) };
-        if remote.options.objects.is_left_alone() {
-            // Nor is there anything to be removed later.
-            return Err(PutError::Unavailable("it has not answered a moment ago".into()));
-        }
         let turn = tokio::time::timeout(WAIT, remote.transfers.clone().acquire_owned()).await;
         let busy = |_| PutError::Unavailable("too many other files are on their way".into());
         let turn = turn.map_err(busy)?.map_err(io::Error::other)?;
-        self.0.store.note_stored_file(&file, now()).await?;
         let this = self.clone();
         in_turn(turn, move || this.0.remote.as_ref().map_or(Ok(()), |remote| remote.put(&file))).await?
     }

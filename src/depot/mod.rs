@@ -16,5 +16,5 @@ mod upkeep;
 mod tests;
 
 pub use error::{OpenError, PutError, RemoveError};
-pub use handle::{Depot, FileToKeep, Kept, Meters, Removal};
+pub use handle::{Begun, Depot, FileToKeep, Kept, Meters, Removal};
 pub use remote::RemoteOptions;

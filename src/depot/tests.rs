@@ -98,7 +98,8 @@ impl World {
             bytes: document.byte_size,
             sha256: document.sha256.clone(),
         };
-        self.depot.keep(file).await
+        let Some(begun) = self.depot.begin(file).await? else { return Ok(None) };
+        self.depot.keep(begun).await.map(Some)
     }
 
     async fn uploaded(&self, content: &str) -> Document {

@@ -95,8 +95,12 @@ pub async fn add_document<E: Send + 'static>(
     place: impl FnOnce(&Location) -> Result<(), E> + Send + 'static,
 ) -> Result<Document, AddError<E>> {
     let location = services.work.location(document.path());
+    let begun = services.depot.begin(file_of(&document)).await?;
     made(move || place(&location)).await?;
-    let kept = services.depot.keep(file_of(&document)).await?;
+    let kept = match begun {
+        Some(begun) => Some(services.depot.keep(begun).await?),
+        None => None,
+    };
     match &kept {
         Some(kept) => services.store.insert_stored_document(&document, &kept.path).await?,
         None => services.store.insert_document(&document).await?,

@@ -84,6 +84,7 @@ fn survives_kills(folder: &Path, settings: &Settings) -> (Server, String) {
             (task["done"] == 0 && task["failed"] == 0).then_some(())
         });
         let there = listed(&server, &documents);
+        assert_eq!(local(folder, &workspace).len(), there.len());
         assert!(answered.iter().all(|(id, _)| there.contains(id)));
     }
     local(folder, &workspace).iter().for_each(|path| fs::remove_file(path).unwrap());
