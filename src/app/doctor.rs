@@ -11,7 +11,7 @@ use super::objects;
 use crate::blocking::blocking;
 use crate::config::{Isolation, IsolationSettings, KeptIn, Settings};
 use crate::domain::stored_file::FileState;
-use crate::files::Dir;
+use crate::files::{Dir, free_bytes};
 use crate::isolation::{Protection, Verdict};
 use crate::objects::{Content, ObjectStore, Stop};
 use crate::store::{Store, StoreError};
@@ -78,8 +78,7 @@ async fn directory(path: PathBuf, min_free: u64) -> Result<String, String> {
             true => Dir::root(&path)?.probe()?,
             false => nix::unistd::access(&there, nix::unistd::AccessFlags::W_OK)?,
         }
-        let disk = nix::sys::statvfs::statvfs(&there)?;
-        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+        free_bytes(&there)
     });
     let free = free.await.map_err(|error| format!("{shown} cannot be written: {error}"))?;
     let room = format!("{shown}, {} MiB free", free >> 20);

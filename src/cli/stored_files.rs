@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::archived::Objects;
+use super::archived::{Asked, Objects};
 use crate::domain::stored_file::{FileState, StoredFile};
 use crate::files::Dir;
-use crate::objects::ObjectError;
+use crate::objects::Expected;
 use crate::store::{Store, StoreError};
 
 /// Rows that are read at once.
@@ -17,10 +17,7 @@ pub struct FilesReport {
     pub stored: u64,
     pub owed: u64,
     pub violations: Vec<String>,
-    /// Objects of which the store has not said how they are, or was not asked.
-    pub unanswered: u64,
-    pub unasked: u64,
-    is_away: bool,
+    pub asked: Asked,
 }
 
 /// Whether each is where its row says that it is.
@@ -46,12 +43,7 @@ impl FilesReport {
         if self.stored + self.owed > 0 {
             notes.push(format!("{} files in the object store, {} owed to it", self.stored, self.owed));
         }
-        if self.unasked > 0 {
-            notes.push(format!("{} stored files: their objects were not asked for", self.unasked));
-        }
-        if self.unanswered > 0 {
-            notes.push(format!("{} stored files: the object store did not say how they are", self.unanswered));
-        }
+        notes.extend(self.asked.notes("stored files"));
         notes
     }
 
@@ -69,26 +61,11 @@ impl FilesReport {
         objects: Option<&Objects>,
     ) -> Result<(), StoreError> {
         self.stored += 1;
-        let Some(objects) = objects else {
-            self.unasked += 1;
-            return Ok(());
-        };
-        if self.is_away {
-            self.unanswered += 1;
-            return Ok(());
-        }
-        match objects.fault_of(file).await {
-            Ok(None) => {}
-            Ok(Some(fault)) => {
-                // It may have been deleted since its row was read.
-                if store.stored_file(&file.path).await?.as_ref() == Some(file) {
-                    self.violations.push(format!("{}: its object {fault}", file.path));
-                }
-            }
-            Err(error) => {
-                self.is_away = matches!(error, ObjectError::Unavailable(_));
-                self.unanswered += 1;
-            }
+        let expected = Expected { name: &file.object(), bytes: file.bytes, sha256: &file.sha256 };
+        let Ok(Some(fault)) = self.asked.fault(objects, expected).await else { return Ok(()) };
+        // It may have been deleted since its row was read.
+        if store.stored_file(&file.path).await?.as_ref() == Some(file) {
+            self.violations.push(format!("{}: its object {fault}", file.path));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use super::archived::Objects;
+use super::archived::{Asked, Objects};
 use super::exit::{CommandError, Exit};
 use super::output::print_line;
 use super::stored_files::{self, FilesReport};
@@ -23,7 +23,6 @@ use crate::feed::origin;
 use crate::files::{Kind, Location, is_absent};
 use crate::log::verify::{ViolationKind, verify_log};
 use crate::log::{LogReader, OpenReaderError, Pointer};
-use crate::objects::ObjectError;
 use crate::store::{ConnectError, Store, StoreError, sqlite_file};
 
 #[derive(Debug, Args)]
@@ -53,12 +52,8 @@ pub struct Report {
     /// Not as they should be, and known to be so: the service does what is left to do.
     pub notes: Vec<String>,
     pub violations: Vec<String>,
-    /// Archived logs whose objects were not asked for.
-    unasked: u64,
-    /// Those of which the store has not said how they are.
-    unanswered: u64,
-    /// It does not answer at all: it is not asked for another one.
-    is_away: bool,
+    /// For the objects of archived logs.
+    asked: Asked,
 }
 
 pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit, CommandError> {
@@ -79,7 +74,7 @@ pub async fn verify(arguments: &VerifyArgs, settings: &Settings) -> Result<Exit,
     report.notes.iter().chain(&files.notes()).for_each(|note| print_line(note));
     let (logs, events, violations) = (report.logs, report.events, report.violations.len() + files.violations.len());
     print_line(&format!("{logs} logs, {events} events, {violations} violations"));
-    Ok(Exit::of_success(violations == 0 && report.unanswered + files.unanswered == 0))
+    Ok(Exit::of_success(violations == 0 && report.asked.is_answered() && files.asked.is_answered()))
 }
 
 /// A directory that is named has a database of its own, unless the settings name another.
@@ -138,12 +133,7 @@ pub async fn verify_data_dir(
             checked => checked.map_err(|source| VerifyError::Read { path, source })?,
         }
     }
-    if report.unasked > 0 {
-        report.notes.push(format!("{} archived logs: their objects were not asked for", report.unasked));
-    }
-    if report.unanswered > 0 {
-        report.notes.push(format!("{} archived logs: the object store did not say how they are", report.unanswered));
-    }
+    report.notes.extend(report.asked.notes("archived logs"));
     if let Some(store) = store {
         for (key, row) in rows(store).await?.into_iter().filter(|(key, _)| !seen.contains(key)) {
             report.without_log(key, &row);
@@ -300,21 +290,11 @@ impl Report {
         objects: Option<&Objects>,
         store: Option<&Store>,
     ) -> Result<(), VerifyError> {
-        let Some(objects) = objects else {
-            self.unasked += 1;
-            return Ok(());
-        };
-        if self.is_away {
-            self.unanswered += 1;
-            return Ok(());
-        }
-        let fault = match objects.fault(pointer).await {
+        let fault = match self.asked.fault(objects, pointer.expected()).await {
             Ok(None) => return Ok(()),
             Ok(Some(fault)) => fault,
             Err(error) => {
                 // Whatever else is wrong is told all the same.
-                self.is_away = matches!(error, ObjectError::Unavailable(_));
-                self.unanswered += 1;
                 self.note(key, &format!("its archived log: {error}"));
                 return Ok(());
             }

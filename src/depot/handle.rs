@@ -154,13 +154,16 @@ impl Depot {
         let turn = tokio::time::timeout(WAIT, remote.transfers.clone().acquire_owned()).await;
         let busy = |_| PutError::Unavailable("too many other files are on their way".into());
         let turn = turn.map_err(busy)?.map_err(io::Error::other)?;
-        let this = self.clone();
-        in_turn(turn, move || this.0.remote.as_ref().map_or(Ok(()), |remote| remote.put(&file))).await?
+        in_turn(turn, self.putting(file)).await?
     }
 
     pub(super) async fn put(&self, file: StoredFile) -> Result<(), PutError> {
+        self.transfer(self.putting(file)).await?
+    }
+
+    fn putting(&self, file: StoredFile) -> impl FnOnce() -> Result<(), PutError> + use<> {
         let this = self.clone();
-        self.transfer(move || this.0.remote.as_ref().map_or(Ok(()), |remote| remote.put(&file))).await?
+        move || this.0.remote.as_ref().map_or(Ok(()), |remote| remote.put(&file))
     }
 
     /// With the store, on a thread that may block, when it is its turn.

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::error::{OpenError, PutError};
 use crate::domain::id::NodeId;
 use crate::domain::stored_file::StoredFile;
-use crate::files::{Dir, Location};
+use crate::files::{Dir, Location, free_bytes};
 use crate::objects::{Expected, ObjectError, PatientStore, hex};
 
 /// The store, and how it is used.
@@ -110,7 +110,8 @@ impl Remote {
     /// Brings the file to its place on the disk. Blocks.
     pub fn fetch(&self, file: &StoredFile) -> Result<(), OpenError> {
         let coming = self.coming.fetch_add(file.bytes, Ordering::Relaxed).saturating_add(file.bytes);
-        let is_room = free(&self.data_dir).is_none_or(|free| free >= coming.saturating_add(self.options.min_free));
+        let is_room =
+            free_bytes(&self.data_dir).map_or(true, |free| free >= coming.saturating_add(self.options.min_free));
         let fetched = if is_room { self.bring(file) } else { Err(OpenError::no_room()) };
         self.coming.fetch_sub(file.bytes, Ordering::Relaxed);
         fetched
@@ -148,7 +149,7 @@ impl Remote {
 
     /// Bytes that copies have to give back, so that files can be fetched at all.
     pub fn shortage(&self) -> u64 {
-        free(&self.data_dir).map_or(0, |free| self.options.min_free.saturating_mul(2).saturating_sub(free))
+        free_bytes(&self.data_dir).map_or(0, |free| self.options.min_free.saturating_mul(2).saturating_sub(free))
     }
 
     /// Whether the object is there, and this data directory has put it. Blocks.
@@ -170,12 +171,6 @@ impl Remote {
         }
         self.options.objects.delete(&file.object(), &|| self.is_stopping())
     }
-}
-
-/// Of the disk that a directory is on; none where that is not known.
-fn free(directory: &Path) -> Option<u64> {
-    let disk = nix::sys::statvfs::statvfs(directory).ok()?;
-    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 /// One that is not there is removed. Blocks.

@@ -10,6 +10,7 @@
 //! Everything here blocks on the disk.
 
 mod dir;
+mod disk;
 mod holes;
 mod location;
 mod walk;
@@ -17,7 +18,9 @@ mod owners;
 mod trash;
 
 pub use dir::{Dir, Kind, NotPlain, PROBE, STUCK, is_absent};
+pub use disk::free_bytes;
 pub use holes::written_from;
 pub use location::Location;
+pub use owners::{GROUP_AND_OTHERS, OTHERS};
 pub use trash::{Emptied, TRASH, discard, empty_trash, remove_tree, remove_within};
 pub use walk::{Entry, Listing, Walked, list, walk};

@@ -16,8 +16,9 @@ use super::dir::{Dir, Kind, kind};
 use super::location::Location;
 use super::walk::{Entry, walk};
 
-/// What others than owner and group may do.
-const OTHERS: u32 = 0o007;
+/// Bits of a mode: what others than owner and group may do, and what all but the owner may.
+pub const OTHERS: u32 = 0o007;
+pub const GROUP_AND_OTHERS: u32 = 0o077;
 /// What others may do with a directory whose names they have to know.
 const PASS: u32 = 0o001;
 

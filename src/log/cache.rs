@@ -13,6 +13,7 @@ use super::disk::{Disk, DiskFile, Mode};
 use super::pointer::Pointer;
 use super::threads::lock;
 use crate::domain::StreamKey;
+use crate::files::free_bytes;
 
 /// Below the data directory.
 pub(super) const ARCHIVE: &str = "archive";
@@ -42,11 +43,6 @@ impl Drop for Room<'_> {
     fn drop(&mut self) {
         lock(&self.cache.entries).reserved -= self.bytes;
     }
-}
-
-fn free(folder: &Path) -> Option<u64> {
-    let disk = nix::sys::statvfs::statvfs(folder).ok()?;
-    Some(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
 #[derive(Default)]
@@ -79,8 +75,15 @@ impl Cache {
         let folder = archive.join(CACHE);
         disk.create_dir(&archive)?;
         disk.create_dir(&folder)?;
-        let cache =
-            Self { disk, folder, limit, min_free, free, data_dir: data_dir.to_owned(), entries: Mutex::default() };
+        let cache = Self {
+            disk,
+            folder,
+            limit,
+            min_free,
+            free: |disk| free_bytes(disk).ok(),
+            data_dir: data_dir.to_owned(),
+            entries: Mutex::default(),
+        };
         for file in cache.disk.list(&cache.folder)? {
             let taken = match file.strip_suffix(WHOLE) {
                 Some(name) => cache.take_over(name),

@@ -7,17 +7,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::{Dir, Location};
+use crate::files::{Dir, GROUP_AND_OTHERS, Location, OTHERS};
 
 /// Entries of a tree that changes hands: far more than a venv or a run's input has.
 const MOST: usize = 1_000_000;
 
 /// Of a data directory, what children of all workspaces pass; everything else in it is the service's.
 const COMMON: [&str; 5] = ["workspaces", "venvs", "cache", "tmp", "tools"];
-
-/// Bits of modes.
-const OTHERS: u32 = 0o007;
-const GROUP_AND_OTHERS: u32 = 0o077;
 
 /// What an engine is given.
 #[derive(Debug)]

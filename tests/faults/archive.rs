@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ade_test_support::packages::paths_below;
 use ade_test_support::wait::within;
 use ade_test_support::wait_until;
 use ade_test_support::weed::{self, Weed};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::http::Request;
-use crate::support::server::{Server, Settings, ade, log_path, settings};
+use crate::support::server::{Server, Settings, ade, log_path, settings, succeeds};
 use crate::support::work::{Place, Run};
 
 fn archiving(store: impl IntoIterator<Item = (&'static str, String)>) -> Settings {
@@ -44,27 +45,13 @@ fn archive_all(server: &Server, runs: &[Run]) {
 
 /// The files of this name.
 fn files(folder: &Path, name: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let found = entries.map(|entry| entry.path()).flat_map(|path| match path.is_dir() {
-        true => files(&path, name),
-        false if path.ends_with(name) => vec![path],
-        false => Vec::new(),
-    });
-    found.collect()
+    paths_below(folder).into_iter().filter(|path| path.ends_with(name)).collect()
 }
 
 fn forget(data_dir: &Path) {
     for entry in fs::read_dir(data_dir.join("archive/cache")).unwrap().flatten() {
         fs::remove_file(entry.path()).unwrap();
     }
-}
-
-#[track_caller]
-fn succeeds(data_dir: &Path, settings: &Settings, arguments: &[&str]) -> String {
-    let output = ade(data_dir, settings).args(arguments).output().expect("the program starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
 }
 
 #[test]
@@ -214,7 +201,7 @@ fn a_restored_backup_reads_what_is_archived_and_never_deletes_it() {
     assert_eq!(download(&server, &run), log);
     server.stop();
     // And what the store has lost is found, by its size or by its content.
-    let objects = files_below(&folder.path().join("store"));
+    let objects = paths_below(&folder.path().join("store"));
     let object = objects.iter().find(|path| path.display().to_string().contains(&run.id)).unwrap();
     let mut bytes = fs::read(object).unwrap();
     bytes[30] ^= 1;
@@ -231,9 +218,4 @@ fn a_restored_backup_reads_what_is_archived_and_never_deletes_it() {
     fs::remove_file(object).unwrap();
     let found = verify(&["verify"]);
     assert!(!found.status.success() && String::from_utf8_lossy(&found.stdout).contains("not in the store any more"));
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::definitions::{step, workflow};
 use crate::support::eventually;
-use crate::support::server::{Server, Settings, ade, settings};
+use crate::support::server::{Server, Settings, ade, settings, succeeds};
 use crate::support::work::{Place, Run};
 
 /// Rows in the data directory, or in a database of their own.
@@ -38,10 +38,7 @@ impl Rows {
 
     #[track_caller]
     fn succeeds(&self, data_dir: &Path, arguments: &[&str]) -> String {
-        let output = self.run(data_dir, arguments);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-        text
+        succeeds(data_dir, &self.settings(), arguments)
     }
 
     #[track_caller]

@@ -1,6 +1,7 @@
 //! A configuration that is against the service: what it tries while it is built and while it runs fails, and the run's
 //! stream tells of it.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +15,18 @@ use crate::support::work::{Place, Run};
 use crate::support::{eventually, process, tools};
 
 const SECRET: &str = "a-secret-of-somebody-else";
+
+/// What must be refused to whoever would end, stop or trace these processes, or its own launcher.
+pub fn against(service: impl Display, engine: impl Display, launcher: impl Display) -> [String; 6] {
+    [
+        format!("os.kill({service}, signal.SIGKILL)"),
+        format!("os.kill({engine}, signal.SIGKILL)"),
+        format!("os.kill({launcher}, signal.SIGSTOP)"),
+        "os.kill(os.getppid(), signal.SIGKILL)".to_owned(),
+        format!("call(libc.ptrace(0x4206, {service}, 0, 0))"),
+        format!("call(libc.ptrace(0x4206, {engine}, 0, 0))"),
+    ]
+}
 
 /// Tries each statement and says how it went. A statement that is an expression and gives something has succeeded too.
 pub const ATTACK: &str = r#"
@@ -87,14 +100,9 @@ impl Ground {
             format!("print(open('/proc/{service}/cmdline').read())"),
             format!("print(os.listdir('/proc/{service}/fd'))"),
             format!("print(open('/proc/{engine}/environ').read())"),
-            format!("os.kill({service}, signal.SIGKILL)"),
-            format!("os.kill({engine}, signal.SIGKILL)"),
-            format!("os.kill({launcher}, signal.SIGSTOP)"),
-            "os.kill(os.getppid(), signal.SIGKILL)".to_owned(),
-            format!("call(libc.ptrace(0x4206, {service}, 0, 0))"),
-            format!("call(libc.ptrace(0x4206, {engine}, 0, 0))"),
             "call(libc.ptrace(0x4206, os.getppid(), 0, 0))".to_owned(),
         ];
+        crimes.extend(against(service, engine, launcher));
         let files = ["ade.db", "admin.key", ".lock", "node_id", "service.log"];
         crimes.extend(files.map(|name| format!("print(open('{data}/{name}', 'rb').read())")));
         crimes.extend(["ade.db", "admin.key"].map(|name| format!("os.unlink('{data}/{name}')")));

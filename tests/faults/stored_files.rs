@@ -7,13 +7,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ade_test_support::packages::paths_below;
 use ade_test_support::wait::within;
 use ade_test_support::weed::{self, Weed};
 use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::http::Request;
-use crate::support::server::{Server, Settings, ade, settings};
+use crate::support::server::{Server, Settings, ade, settings, succeeds};
 
 fn storing(store: impl IntoIterator<Item = (&'static str, String)>) -> Settings {
     let mut settings = settings();
@@ -103,22 +104,17 @@ fn doctor(folder: &Path, settings: &Settings) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
 #[test]
 fn uploads_survive_kills_and_leave_nothing_in_a_directory_that_no_document_has() {
     let (folder, store) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let settings = storing([("ADE_OBJECT_STORE", format!("file://{}", store.path().display()))]);
     let (server, documents) = survives_kills(folder.path(), &settings);
     let count = listed(&server, &documents).len();
-    assert_eq!(files_below(&store.path().join("files")).len(), count);
+    assert_eq!(paths_below(&store.path().join("files")).len(), count);
     server.stop();
     assert!(doctor(folder.path(), &settings).contains(&format!("{count} in the object store, 0 owed")));
     assert!(succeeds(folder.path(), &settings, &["verify", "--archived"]).contains(" 0 violations"));
-    let object = files_below(&store.path().join("files")).remove(0);
+    let object = paths_below(&store.path().join("files")).remove(0);
     let whole = fs::read(&object).unwrap();
     fs::write(&object, "something else").unwrap();
     let found = ade(folder.path(), &settings).arg("verify").output().unwrap();
@@ -140,7 +136,7 @@ fn a_restored_directory_deletes_nothing_of_the_old_one(
     let [copy, restored] = ["copy", "data"].map(|name| elsewhere.path().join(name));
     succeeds(data_dir, &settings, &["backup", copy.to_str().unwrap()]);
     succeeds(&restored, &settings, &["restore", copy.to_str().unwrap()]);
-    let before = files_below(&store.join("files"));
+    let before = paths_below(&store.join("files"));
     settings.insert("ADE_DELETED_RETENTION", "0s".into());
     let server = Server::start_with(&restored, &settings);
     let there = listed(&server, documents);
@@ -154,15 +150,7 @@ fn a_restored_directory_deletes_nothing_of_the_old_one(
         local(&restored, workspace).is_empty().then_some(())
     });
     server.stop();
-    assert_eq!(files_below(&store.join("files")), before);
-}
-
-#[track_caller]
-fn succeeds(data_dir: &Path, settings: &Settings, arguments: &[&str]) -> String {
-    let output = ade(data_dir, settings).args(arguments).output().expect("the program starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text
+    assert_eq!(paths_below(&store.join("files")), before);
 }
 
 #[test]

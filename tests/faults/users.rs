@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::isolation::{ATTACK, attempts, holding, log_of, package, told, without_landlock};
+use crate::isolation::{ATTACK, against, attempts, holding, log_of, package, told, without_landlock};
 use crate::support::http::Request;
 use crate::support::server::{Server, Settings, ade, log_path, settings};
 use crate::support::work::{Place, Run, id};
@@ -134,6 +134,7 @@ fn crimes(server: &Server, neighbour: &Place, run: &Run, document: &Path) -> Vec
             .filter(|path| Path::new(path).exists())
             .flat_map(|path| [format!("print(os.listdir('{path}'))"), format!("open('{path}/planted', 'w')")]),
     );
+    crimes.extend(against(service, engine, launcher));
     crimes.extend([
         format!("print(open('{document}').read())"),
         format!("open('{document}', 'a').write('more')"),
@@ -143,12 +144,6 @@ fn crimes(server: &Server, neighbour: &Place, run: &Run, document: &Path) -> Vec
         format!("print(open('/proc/{service}/environ').read())"),
         format!("print(open('/proc/{engine}/environ').read())"),
         format!("print(open('/proc/{engine}/mem', 'rb').read(1))"),
-        format!("os.kill({service}, signal.SIGKILL)"),
-        format!("os.kill({engine}, signal.SIGKILL)"),
-        format!("os.kill({launcher}, signal.SIGSTOP)"),
-        "os.kill(os.getppid(), signal.SIGKILL)".to_owned(),
-        format!("call(libc.ptrace(0x4206, {service}, 0, 0))"),
-        format!("call(libc.ptrace(0x4206, {engine}, 0, 0))"),
         "os.setuid(0)".to_owned(),
         "os.setgid(0)".to_owned(),
         "os.setgroups([0])".to_owned(),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::blocking::blocking;
 use crate::domain::time;
-use crate::files::Dir;
+use crate::files::{Dir, free_bytes};
 use crate::http::auth::Viewer;
 use crate::http::contract::{self, Routes};
 use crate::http::paths::API;
@@ -185,8 +185,7 @@ async fn directory(name: &'static str, path: &Path, min_free: u64) -> ComponentR
     let directory = path.to_owned();
     let free = blocking(move || {
         Dir::root(&directory)?.probe()?;
-        let disk = nix::sys::statvfs::statvfs(&directory)?;
-        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
+        free_bytes(&directory)
     });
     match free.await {
         Ok(free) => room(name, free, min_free),

@@ -35,6 +35,15 @@ pub fn without_isolation() -> Settings {
     settings
 }
 
+/// Runs a command, which must succeed; what it prints.
+#[track_caller]
+pub fn succeeds(data_dir: &Path, settings: &Settings, arguments: &[&str]) -> String {
+    let output = ade(data_dir, settings).args(arguments).output().expect("the program starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
 /// The program with nothing of this test's environment but what it needs.
 pub fn ade(data_dir: &Path, settings: &Settings) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ade"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Cursor, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -17,22 +17,28 @@ pub fn package(sources: &Path) -> Files {
     with_file(files_below(sources), "backend.py", BACKEND)
 }
 
-/// The files below a directory; none when it does not exist.
+/// The files below a directory, with what is in them; none when it does not exist.
 pub fn files_below(root: &Path) -> Files {
-    let (mut files, mut directories) = (Vec::new(), vec![root.to_owned()]);
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    };
+    let mut files: Files = paths_below(root).into_iter().map(named).collect();
+    files.sort();
+    files
+}
+
+/// The paths of the files below a directory, in their order; none when it does not exist.
+pub fn paths_below(root: &Path) -> Vec<PathBuf> {
+    let (mut paths, mut directories) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() {
-                directories.push(path);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.push((name, fs::read(path).unwrap()));
-            }
+            if path.is_dir() { directories.push(path) } else { paths.push(path) }
         }
     }
-    files.sort();
-    files
+    paths.sort();
+    paths
 }
 
 /// A package's files with one of them replaced or added.
