@@ -184,6 +184,21 @@ impl StreamId {
     }
 }
 
+impl StreamKey {
+    /// Whose log is at this path, relative to a data directory; none if no log of ours has it.
+    pub fn of_log(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix("workspaces/")?.split('/');
+        let workspace_id = WorkspaceId::parse(parts.next()?).ok()?;
+        let id = match (parts.next()?, parts.next()?) {
+            ("feed", _) => workspace_id.into(),
+            (_, id) => StreamId::parse(id)?,
+        };
+        let key = Self::of(workspace_id, id);
+        // Any other spelling of it is no log.
+        (key.log_path().as_os_str() == path).then_some(key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -30,6 +30,17 @@ pub(super) enum Request {
     },
 }
 
+/// What the committer is asked for.
+pub(super) enum Order {
+    Commit(Request),
+    /// To note that what follows goes on with logs of another journal.
+    Adopt {
+        journal: String,
+        sequence: u64,
+        reply: SyncSender<io::Result<()>>,
+    },
+}
+
 impl Request {
     fn size(&self) -> u64 {
         match self {
@@ -47,7 +58,7 @@ impl Request {
 }
 
 pub(super) struct Committer<J: Journal> {
-    pub(super) queue: Arc<Queue<Request>>,
+    pub(super) queue: Arc<Queue<Order>>,
     pub(super) journal: Arc<J>,
     pub(super) appender: J::Appender,
     pub(super) direct: Arc<Queue<Direct>>,
@@ -61,12 +72,17 @@ impl<J: Journal> Committer<J> {
         let mut round = Vec::new();
         while let Some(waiting) = self.queue.drain() {
             let mut size = 0;
-            for request in waiting {
-                match request {
-                    Request::Append(append) if append.unsynced => self.write_only(append),
-                    request => {
+            for order in waiting {
+                match order {
+                    Order::Commit(Request::Append(append)) if append.unsynced => self.write_only(append),
+                    Order::Commit(request) => {
                         size += request.size();
                         round.push(request);
+                    }
+                    Order::Adopt { journal, sequence, reply } => {
+                        self.commit(&mut round);
+                        size = 0;
+                        let _ = reply.send(self.appender.adopt(&journal, sequence));
                     }
                 }
                 // Half of what a round may hold, since the request that exceeds it can be nearly as large.

@@ -84,6 +84,11 @@ pub trait Appender: Send + 'static {
     /// Makes the items durable with one sync; after an error nothing is known about them, and the journal has failed.
     fn append(&mut self, round: &[Item<'_>]) -> io::Result<()>;
 
+    /// Notes that what follows goes on with logs of another journal. Only journals that others follow have a use for it.
+    fn adopt(&mut self, _journal: &str, _sequence: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Every item of the last round is in its log's file now, or its log has failed. Until then the journal must not give
     /// the round up, even if it syncs every file.
     fn settled(&mut self);

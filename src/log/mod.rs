@@ -49,6 +49,7 @@ mod archive;
 mod recovery;
 pub mod verify;
 mod shared;
+mod copies;
 mod writer;
 mod root;
 mod retention;
@@ -62,7 +63,9 @@ pub use at_rest::{AtRest, Moment};
 pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-pub use jetstream::{ClusterOptions, NatsCredentials, Stop};
+pub use jetstream::{
+    ClusterOptions, CopyObserver, FencedOff, JournalFollower, NatsCredentials, Progress, Stop, fence_off,
+};
 pub use journal::{Journal, JournalState};
 pub use lines::Chunk;
 pub use local_journal::LocalJournal;

@@ -109,6 +109,10 @@ impl Appender for NodeAppender {
         either!(self, it => it.append(round))
     }
 
+    fn adopt(&mut self, journal: &str, sequence: u64) -> io::Result<()> {
+        either!(self, it => it.adopt(journal, sequence))
+    }
+
     fn settled(&mut self) {
         either!(self, it => it.settled())
     }

@@ -14,6 +14,7 @@ const RECORD_HEADER: usize = 15;
 const KIND_BYTES: u8 = 1;
 const KIND_CUT: u8 = 2;
 const KIND_FENCE: u8 = 3;
+const KIND_ADOPTED: u8 = 4;
 
 /// The header of a segment: which use of it counts.
 pub(super) fn segment_header(epoch: u64) -> [u8; 20] {
@@ -71,6 +72,11 @@ impl Round {
     /// From here on the journal is written by this process, under this epoch, and by no earlier one.
     pub(super) fn push_fence(&mut self, epoch: u64, by: &str) {
         self.push(KIND_FENCE, by, epoch, b"");
+    }
+
+    /// What follows goes on with logs of another journal, as they are in front of this message of its stream.
+    pub(super) fn push_adopted(&mut self, journal: &str, sequence: u64) {
+        self.push(KIND_ADOPTED, journal, sequence, b"");
     }
 
     fn push(&mut self, kind: u8, path: &str, offset: u64, bytes: &[u8]) {
@@ -146,6 +152,10 @@ pub(super) enum Record<'a> {
         epoch: u64,
         by: &'a str,
     },
+    Adopted {
+        journal: &'a str,
+        sequence: u64,
+    },
 }
 
 /// The records of a body; none if it is not made of whole ones of known kinds.
@@ -165,6 +175,7 @@ pub(super) fn parse_body(body: &[u8]) -> Option<Vec<Record<'_>>> {
             KIND_BYTES => Record::Bytes { path, offset, at, size },
             KIND_CUT => Record::Cut { path, length: offset },
             KIND_FENCE => Record::Fence { epoch: offset, by: path },
+            KIND_ADOPTED => Record::Adopted { journal: path, sequence: offset },
             _ => return None,
         });
         at += size;

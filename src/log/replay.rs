@@ -92,7 +92,7 @@ fn add(plan: &mut Plan, source: usize, start: u64, record: Record<'_>) {
             pieces.retain(|piece| piece.offset < length);
             pieces.iter_mut().for_each(|piece| piece.size = piece.size.min(length - piece.offset));
         }
-        Record::Fence { .. } => {}
+        Record::Fence { .. } | Record::Adopted { .. } => {}
     }
 }
 

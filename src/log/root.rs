@@ -3,18 +3,20 @@
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use super::archive::{Archive, ArchiveOptions, Opening};
 use super::at_rest::{AtRest, EndedLogs, Moment};
-use super::commit::Committer;
+use super::commit::{Committer, Order};
 use super::compressed::FrameCache;
+use super::copies::partial_path;
 use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
 use super::disk::{Disk, Mode};
 use super::error::{OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
-use super::jetstream::{ClusterOptions, Stop};
+use super::jetstream::{ClusterOptions, CopyObserver, Followed, JournalFollower, Stop};
 use super::journal::{Journal, JournalState, Opened};
 use super::node_journal::NodeJournal;
 use super::options::{Durability, LogOptions};
@@ -112,6 +114,7 @@ impl<J: Journal> LogRoot<J> {
             folders: Mutex::default(),
             streams: Arc::default(),
             counters: Arc::default(),
+            followed: Followed::default(),
             archive: OnceLock::new(),
         });
         let (queue, direct) = (shared.queue.clone(), shared.direct.clone());
@@ -194,6 +197,26 @@ impl<J: Journal> LogRoot<J> {
             due.push(segment);
         }
         Ok(due)
+    }
+
+    /// Copies the logs of another node from its journal, which `cluster` names, for as long as the answer lives.
+    pub fn follow(&self, cluster: ClusterOptions, observer: Arc<dyn CopyObserver>) -> io::Result<JournalFollower> {
+        JournalFollower::start(&self.shared, cluster, observer)
+    }
+
+    /// Whether what is here of a log that another node wrote lacks bytes in the middle. Blocks.
+    pub fn is_partial(&self, key: StreamKey) -> bool {
+        let path = partial_path(&self.shared.data_dir.join(key.log_path()));
+        self.shared.disk.open(&path, Mode::Read).is_ok()
+    }
+
+    /// What is appended from now on goes on with logs of another journal, as they are in front of this message of it. Blocks
+    /// until that is recorded.
+    pub fn adopt(&self, journal: &str, sequence: u64) -> io::Result<()> {
+        let (reply, answer) = sync_channel(1);
+        let order = Order::Adopt { journal: journal.to_owned(), sequence, reply };
+        self.shared.queue.push(order).map_err(|_| io::Error::other("the log is closed"))?;
+        answer.recv().unwrap_or_else(|_| Err(io::Error::other("the log is closed")))
     }
 
     /// From now on logs may be archived, and those that are can be read. Once; blocks.

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::archive::Archive;
 use super::at_rest::EndedLogs;
-use super::commit::Request;
+use super::commit::{Order, Request};
 use super::compressed::FrameCache;
 use super::counters::Counters;
 use super::direct::Direct;
 use super::disk::{Disk, DiskFile, Mode, compressed_path};
 use super::error::OpenLogError;
+use super::jetstream::Followed;
 use super::journal::Journal;
 use super::options::LogOptions;
 use super::pointer::pointer_path;
@@ -27,7 +28,7 @@ use crate::files::{STUCK, is_absent};
 
 pub struct Shared<J> {
     pub(super) options: LogOptions,
-    pub(super) queue: Arc<Queue<Request>>,
+    pub(super) queue: Arc<Queue<Order>>,
     pub(super) direct: Arc<Queue<Direct>>,
     pub(super) journal: Arc<J>,
     pub(super) disk: Arc<dyn Disk>,
@@ -38,6 +39,8 @@ pub struct Shared<J> {
     pub(super) folders: Mutex<HashSet<PathBuf>>,
     pub(super) streams: Arc<Streams>,
     pub(super) counters: Arc<Counters>,
+    /// The journals of other nodes of which copies are made here.
+    pub(super) followed: Followed,
     /// Unset: logs stay on the disk.
     pub(super) archive: OnceLock<Archive>,
 }
@@ -160,8 +163,8 @@ impl<J: Journal> Shared<J> {
             return Ok(());
         }
         let (reply, answer) = sync_channel(1);
-        let request = Request::Cut { stream: stream.clone(), length, reply };
-        let voided = self.queue.push(request).is_ok() && matches!(answer.recv(), Ok(Ok(())));
+        let order = Order::Commit(Request::Cut { stream: stream.clone(), length, reply });
+        let voided = self.queue.push(order).is_ok() && matches!(answer.recv(), Ok(Ok(())));
         // A journal that has failed may have been removed meanwhile, and then there is nothing left to void.
         if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::append::Append;
-use super::commit::Request;
+use super::commit::{Order, Request};
 use super::direct::{self, Direct};
 use super::disk::DiskFile;
 use super::error::{CommitError, OpenLogError};
@@ -105,7 +105,8 @@ impl<J: Journal> LogWriter<J> {
         if !append.unsynced && self.goes_direct(append.batch.len()) {
             return direct::send(&self.shared.direct, append);
         }
-        if let Err(Request::Append(append)) = self.shared.queue.push(Request::Append(append)) {
+        let order = Order::Commit(Request::Append(append));
+        if let Err(Order::Commit(Request::Append(append))) = self.shared.queue.push(order) {
             append.finish(Err(CommitError::Closed));
         }
     }

@@ -319,16 +319,22 @@ impl JetStreamAppender {
         Self { journal, last, round: Round::new() }
     }
 
+    /// Stores what is in the round.
+    fn publish(&mut self) -> io::Result<u64> {
+        let round = Bytes::copy_from_slice(self.round.seal(self.journal.epoch));
+        self.journal.store(self.last, &round)?;
+        self.last += 1;
+        Ok(round.len() as u64)
+    }
+
     fn store(&mut self, items: &[Item<'_>]) -> io::Result<()> {
         self.journal.wait_for_room()?;
         self.round.clear();
         items.iter().for_each(|item| item.record_in(&mut self.round));
         // Before it is published: should it be stored without an answer, it must be counted all the same.
         self.journal.lock().retained.enter(self.last + 1, items);
-        let round = Bytes::copy_from_slice(self.round.seal(self.journal.epoch));
-        self.journal.store(self.last, &round)?;
-        self.last += 1;
-        self.journal.lock().retained.entered(items, round.len() as u64);
+        let size = self.publish()?;
+        self.journal.lock().retained.entered(items, size);
         Ok(())
     }
 }
@@ -336,6 +342,15 @@ impl JetStreamAppender {
 impl Appender for JetStreamAppender {
     fn append(&mut self, items: &[Item<'_>]) -> io::Result<()> {
         rounds(items, ROUND_BYTES).iter().try_for_each(|round| self.store(round))
+    }
+
+    fn adopt(&mut self, journal: &str, sequence: u64) -> io::Result<()> {
+        self.round.clear();
+        self.round.push_adopted(journal, sequence);
+        let size = self.publish()?;
+        self.journal.lock().retained.add_bytes(size);
+        self.settled();
+        Ok(())
     }
 
     fn settled(&mut self) {

@@ -175,10 +175,25 @@ impl Link {
         self.within(5 * PATIENCE, read).unwrap_or_else(|| Err(unreachable(&"the stream does not answer")))
     }
 
+    pub(super) fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    pub(super) fn nats(&self) -> &Client {
+        &self.nats
+    }
+
     fn ask<T: DeserializeOwned>(&self, what: &str, request: &impl Serialize) -> Result<T, LinkError> {
+        self.ask_at(format!("$JS.API.{what}.{}", self.stream), request)
+    }
+
+    pub(super) fn ask_at<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        request: &impl Serialize,
+    ) -> Result<T, LinkError> {
         let unreachable = |error: &dyn std::fmt::Display| LinkError::Unreachable(error.to_string());
         let payload = serde_json::to_vec(request).map_err(|error| unreachable(&error))?;
-        let subject = format!("$JS.API.{what}.{}", self.stream);
         let answer = self.send(subject, Request::new().payload(payload.into())).map_err(LinkError::Unreachable)?;
         let envelope: Envelope<T> = serde_json::from_slice(&answer).map_err(|error| unreachable(&error))?;
         match (envelope.error, envelope.content) {
@@ -201,8 +216,8 @@ impl Link {
         }
     }
 
-    /// None if it takes longer, or the start is to end.
-    fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    /// None if it takes longer, or whoever waits is to end.
+    pub(super) fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         let runtime = self.runtime.as_ref().expect("there until it is dropped");
         runtime.block_on(async {
             tokio::select! {

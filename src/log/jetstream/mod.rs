@@ -19,9 +19,18 @@ mod retained;
 mod marker;
 mod state;
 mod journal;
+mod takers;
 mod reading;
 mod open;
+mod takeover;
+mod position;
+mod followed;
+mod consumer;
+mod follower;
 
+pub use followed::{Followed, Progress};
+pub use follower::{CopyObserver, JournalFollower};
 pub use journal::{JetStreamAppender, JetStreamJournal};
 pub use options::{ClusterOptions, NatsCredentials};
 pub use stop::Stop;
+pub use takeover::{FencedOff, fence_off};

@@ -92,7 +92,11 @@ fn reach(options: &ClusterOptions, stop: &Stop) -> Result<(Link, StreamInfo), Op
 }
 
 /// Until there is an answer; a refusal is one.
-fn patiently<T>(stop: &Stop, begun: Instant, ask: impl Fn() -> Result<T, LinkError>) -> Result<T, OpenClusterError> {
+pub(super) fn patiently<T>(
+    stop: &Stop,
+    begun: Instant,
+    ask: impl Fn() -> Result<T, LinkError>,
+) -> Result<T, OpenClusterError> {
     loop {
         match ask() {
             Ok(answer) => return Ok(answer),
@@ -209,7 +213,8 @@ impl<'a> Place<'a> {
             if let Some(claimed) = marker.as_ref().and_then(|marker| marker.claimed_behind(end)) {
                 claimed.clone_into(&mut by);
             }
-            let epoch = after(marker.as_ref().map_or(0, Marker::epoch).max(newest.epoch))?;
+            let epochs = [marker.as_ref().map_or(0, Marker::epoch), newest.epoch, reading.fenced_off()];
+            let epoch = after(epochs.into_iter().max().unwrap_or(0))?;
             marker = marker.map(|marker| self.claim(&marker, newest, &by, end)).transpose()?;
             if store_fence(link, end, epoch, &by)? {
                 return Ok((Fence { epoch, by: Some(by) }, end + 1));
@@ -264,7 +269,7 @@ fn end_of(link: &Link) -> Result<u64, OpenClusterError> {
 }
 
 /// Whether the fence is stored behind this message. If so, no stop is heard any more.
-fn store_fence(link: &Link, end: u64, epoch: u64, by: &str) -> Result<bool, OpenClusterError> {
+pub(super) fn store_fence(link: &Link, end: u64, epoch: u64, by: &str) -> Result<bool, OpenClusterError> {
     let mut round = Round::new();
     round.push_fence(epoch, by);
     let fence = Bytes::copy_from_slice(round.seal(epoch));

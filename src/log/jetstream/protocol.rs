@@ -192,12 +192,80 @@ pub(super) struct Purged {
     pub(super) success: bool,
 }
 
+/// How a follower is given the messages of a stream: what it asks for, in their order, and nothing is kept about it
+/// when it has gone.
+#[derive(Serialize)]
+pub(super) struct CreateConsumer<'a> {
+    pub(super) stream_name: &'a str,
+    pub(super) config: ConsumerConfig<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ConsumerConfig<'a> {
+    pub(super) name: &'a str,
+    pub(super) deliver_policy: &'a str,
+    pub(super) opt_start_seq: u64,
+    pub(super) ack_policy: &'a str,
+    pub(super) max_deliver: u32,
+    pub(super) mem_storage: bool,
+    pub(super) num_replicas: u32,
+    /// In nanoseconds.
+    pub(super) inactive_threshold: u64,
+}
+
+impl<'a> CreateConsumer<'a> {
+    pub(super) fn new(stream: &'a str, name: &'a str, from: u64) -> Self {
+        let config = ConsumerConfig {
+            name,
+            deliver_policy: "by_start_sequence",
+            opt_start_seq: from.max(1),
+            ack_policy: "none",
+            max_deliver: 1,
+            mem_storage: true,
+            num_replicas: 1,
+            inactive_threshold: 30_000_000_000,
+        };
+        Self { stream_name: stream, config }
+    }
+}
+
+/// The next messages, as they come; times in nanoseconds.
+#[derive(Serialize)]
+pub(super) struct Pull {
+    pub(super) batch: u32,
+    pub(super) max_bytes: u64,
+    pub(super) expires: u64,
+    pub(super) idle_heartbeat: u64,
+}
+
+/// The sequence in the stream of a message that a consumer has delivered, by the subject that it would be acknowledged to:
+/// `$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<of the consumer>.<time>.<pending>`, or with a domain and an account
+/// in front of the stream.
+pub(super) fn delivered_sequence(subject: &str) -> Option<u64> {
+    let parts: Vec<_> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
+    let at = match parts.len() {
+        7 => 3,
+        9.. => 5,
+        _ => return None,
+    };
+    parts[at].parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn options() -> ClusterOptions {
         ClusterOptions::new(vec![], "c", "n")
+    }
+
+    #[test]
+    fn a_delivered_message_says_where_it_stands_in_its_stream() {
+        assert_eq!(delivered_sequence("$JS.ACK.ade-c-j-n.c1.1.4711.3.1700000000000000000.0"), Some(4711));
+        assert_eq!(delivered_sequence("$JS.ACK.hub.ACC.ade-c-j-n.c1.1.4711.3.1700000000000000000.0.x"), Some(4711));
+        for other in ["", "$JS.ACK.a.b.c", "_INBOX.x", "$JS.ACK.s.c.1.x.3.1.0"] {
+            assert_eq!(delivered_sequence(other), None, "{other}");
+        }
     }
 
     #[test]

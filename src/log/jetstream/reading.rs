@@ -16,6 +16,7 @@ use super::marker::{Fence, Marker};
 use super::protocol::StreamInfo;
 use super::retained::Retained;
 use super::sources::{Sources, is_whole};
+use super::takers::taker;
 
 /// For servers that are starting too, and elect a leader.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +29,15 @@ pub(super) fn unanswered(link: &Link, error: &LinkError) -> OpenClusterError {
     if link.stop().is_asked() { OpenClusterError::Stopped } else { OpenClusterError::Unreachable(error.to_string()) }
 }
 
+/// A fence by which the node's work was taken over is no process's that writes the journal: whose that is, it does not say.
+fn is_takeover(records: &[Record<'_>]) -> bool {
+    records.iter().any(|record| matches!(record, Record::Fence { by, .. } if taker(by).is_some()))
+}
+
 fn see(newest: &mut Fence, epoch: u64, records: &[Record<'_>]) {
+    if is_takeover(records) {
+        return;
+    }
     newest.see(epoch, None);
     for record in records {
         if let Record::Fence { epoch, by } = record {
@@ -62,6 +71,8 @@ pub(super) struct Reading {
     newest: Fence,
     /// The first message that was seen of it: the fence itself, where that is there.
     newest_at: u64,
+    /// The newest epoch of a fence by which the node's work was taken over.
+    fenced_off: u64,
     /// The rounds to be replayed, one behind the other; a journal may be larger than the memory.
     spool: Arc<dyn DiskFile>,
     spooled: u64,
@@ -86,6 +97,7 @@ impl Reading {
             next: info.state.first_seq.max(1),
             newest: Fence::default(),
             newest_at: 0,
+            fenced_off: 0,
             spool,
             spooled: 0,
             folder,
@@ -96,6 +108,11 @@ impl Reading {
     /// Who had the journal last, of what was read.
     pub(super) fn newest(&self) -> &Fence {
         &self.newest
+    }
+
+    /// The newest epoch under which nobody writes: another node has taken the work over.
+    pub(super) fn fenced_off(&self) -> u64 {
+        self.fenced_off
     }
 
     /// Where its fence is.
@@ -175,6 +192,9 @@ impl Reading {
         let newer = unreadable("it has a record of a kind that a newer version has made");
         let records = parse_body(body).ok_or(newer)?;
         records.iter().for_each(|record| self.retained.found(sequence, record));
+        if is_takeover(&records) {
+            self.fenced_off = self.fenced_off.max(epoch);
+        }
         let before = self.newest.clone();
         see(&mut self.newest, epoch, &records);
         if self.newest != before {
@@ -182,7 +202,7 @@ impl Reading {
         }
         self.retained.add_bytes(payload.len() as u64);
         self.next = sequence + 1;
-        let is_fence = records.iter().all(|record| matches!(record, Record::Fence { .. }));
+        let is_fence = records.iter().all(|record| matches!(record, Record::Fence { .. } | Record::Adopted { .. }));
         if sequence > self.synced && !is_fence {
             self.spool(body)?;
         }

@@ -41,7 +41,7 @@ impl Retained {
         let (path, end, cuts) = match record {
             Record::Bytes { path, offset, size, .. } => (*path, offset + *size as u64, false),
             Record::Cut { path, length } => (*path, *length, true),
-            Record::Fence { .. } => return,
+            Record::Fence { .. } | Record::Adopted { .. } => return,
         };
         if !self.logs.contains_key(path) {
             self.logs.insert(path.into(), Entry { stream: None, end: 0, last: 0 });
