@@ -63,12 +63,14 @@ pub fn folders(data_dir: &Path, directory: PathBuf) -> std::io::Result<Vec<Strin
 mod tests {
     use super::*;
     use crate::domain::RunId;
+    use crate::domain::id::NodeId;
     use crate::domain::status::LogState;
 
     #[test]
     fn a_log_is_copied_as_far_as_what_goes_with_it_speaks_of_it() {
         let key = StreamKey::of(WorkspaceId::generate(), RunId::generate());
         let row = |has_ended, last_sequence| LogFacts {
+            node_id: NodeId::generate(),
             has_ended,
             completed_at: None,
             degraded: false,

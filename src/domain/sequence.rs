@@ -43,6 +43,12 @@ impl Start {
         Self { after: Some(sequence), ..Self::default() }
     }
 
+    /// The furthest event that the caller says to have; 0 if it says nothing of that.
+    pub fn claimed(&self) -> u64 {
+        let explicit = [self.after, self.from.map(|n| n.saturating_sub(1)), self.cursor];
+        explicit.into_iter().flatten().max().unwrap_or(0)
+    }
+
     /// The sequence after which delivery begins, given the first and the last sequence of the stream.
     ///
     /// The furthest position wins: a browser that reconnects repeats its old query and adds a newer header. Who says

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::build::{Build, BuildState};
 use super::execution::{Execution, ExecutionState};
+use super::id::NodeId;
 use super::run::{Run, RunState};
 use super::status::{BuildStatus, ExecutionStatus, LogState, RunStatus};
 use super::time::Timestamp;
@@ -22,6 +23,8 @@ pub trait Status: Copy + Eq + fmt::Debug + fmt::Display + Send + Sync + 'static 
 /// What a record says about its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogFacts {
+    /// Whose log it is.
+    pub node_id: NodeId,
     pub has_ended: bool,
     pub completed_at: Option<Timestamp>,
     /// The file behind the log failed.
@@ -116,6 +119,7 @@ macro_rules! work {
 
             fn log(&self) -> LogFacts {
                 LogFacts {
+                    node_id: self.node_id,
                     has_ended: self.state.status.is_terminal(),
                     completed_at: self.state.completed_at,
                     degraded: self.log_degraded,

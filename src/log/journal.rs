@@ -28,6 +28,11 @@ pub trait Journal: Send + Sync + 'static {
         true
     }
 
+    /// What others know it by, where they can follow it.
+    fn stream(&self) -> Option<&str> {
+        None
+    }
+
     /// The bytes that one round may hold.
     fn round_limit(&self) -> u64;
 

@@ -71,6 +71,10 @@ impl Journal for NodeJournal {
         either!(self, it => it.allows_direct())
     }
 
+    fn stream(&self) -> Option<&str> {
+        either!(self, it => it.stream())
+    }
+
     fn round_limit(&self) -> u64 {
         either!(self, it => it.round_limit())
     }

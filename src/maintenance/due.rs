@@ -66,6 +66,7 @@ pub fn next_wait(interval: Duration, random: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::id::NodeId;
     use chrono::{TimeZone, Utc};
 
     use super::*;
@@ -79,6 +80,7 @@ mod tests {
     /// Of work that ended on day 0.
     fn log(state: LogState) -> LogFacts {
         LogFacts {
+            node_id: NodeId::generate(),
             has_ended: true,
             completed_at: Some(day(0)),
             degraded: false,

@@ -3,6 +3,7 @@
 use super::configurations::DigestError;
 use super::core::Stopping;
 use crate::domain::DocumentId;
+use crate::domain::id::NodeId;
 use crate::domain::safe_mode::SafeMode;
 use crate::feed::FeedError;
 use crate::log::OpenReaderError;
@@ -141,6 +142,9 @@ pub enum ReadError {
     NotFound,
     #[error("the log was deleted by retention")]
     Expired,
+    /// Another node writes it, and what is here of it is not up to date, or not whole.
+    #[error("the log is with another node, {0}")]
+    Elsewhere(NodeId),
     #[error("the log cannot be read: {0}")]
     Log(#[from] std::io::Error),
     #[error(transparent)]

@@ -9,6 +9,7 @@ pub mod safe_mode;
 pub mod keyed_locks;
 pub mod leases;
 pub mod meters;
+pub mod peers;
 pub mod services;
 pub mod slot;
 pub mod slots;

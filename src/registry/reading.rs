@@ -1,6 +1,7 @@
 //! Reading: a stream that is live or over, and rows that are never behind an end that a client has seen.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::error::ReadError;
@@ -9,13 +10,14 @@ use crate::blocking::blocking;
 use crate::domain::StreamKey;
 use crate::domain::principal::Scope;
 use crate::domain::sequence::Start;
-use crate::log::{AtRest, LogReader, LogRoot, Moment, Opening};
+use crate::domain::work::LogFacts;
+use crate::log::{AtRest, LogReader, LogRoot, Moment, OpenReaderError, Opening};
 use crate::store::{StoreError, StoredWork};
 use crate::stream::window::Halt;
-use crate::stream::{Follow, Hub, StreamMeters, Tail};
+use crate::stream::{Follow, Hub, OpenReplicaError, StreamMeters, Tail};
 
-/// Where a stream is read from.
-pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
+/// Where a stream is read from, by somebody who says to have its events up to `claimed`.
+pub async fn hub(core: &Core, key: StreamKey, claimed: u64) -> Result<Arc<Hub>, ReadError> {
     if key.is_feed() {
         return Ok(core.services.feeds.hub(key.workspace_id()).await?);
     }
@@ -31,6 +33,9 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
     }
+    if let Some(facts) = facts.filter(|facts| core.services.peers.is_followed(facts.node_id)) {
+        return replica(core, key, &facts, claimed).await;
+    }
     let failed = facts.filter(|facts| facts.degraded);
     let hub = sealed(core, key, failed.and_then(|facts| facts.durable_bytes), since).await?.hub;
     if !hub.tail().closed {
@@ -38,6 +43,41 @@ pub async fn hub(core: &Core, key: StreamKey) -> Result<Arc<Hub>, ReadError> {
         hub.set_halt(if failed.is_some() { Halt::Degraded } else { Halt::Draining });
     }
     Ok(hub)
+}
+
+/// How long a reader waits for a copy to have what was shown to somebody elsewhere.
+const CATCH_UP: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The stream of another node, as it is copied here: only where nobody has been shown more.
+async fn replica(core: &Core, key: StreamKey, facts: &LogFacts, claimed: u64) -> Result<Arc<Hub>, ReadError> {
+    let elsewhere = ReadError::Elsewhere(facts.node_id);
+    if facts.degraded || !core.services.peers.is_current(facts.node_id) {
+        return Err(elsewhere);
+    }
+    let (log, replicas) = (core.services.log.clone(), core.services.replicas.clone());
+    let opened = blocking(move || Ok::<_, std::io::Error>((!log.is_partial(key)).then(|| replicas.hub(key)))).await?;
+    let hub = match opened {
+        None | Some(Err(OpenReplicaError::Reader(OpenReaderError::NotFound))) => return Err(elsewhere),
+        Some(Err(OpenReplicaError::Reader(error))) => return Err(error.into()),
+        Some(Err(OpenReplicaError::Io(error))) => return Err(error.into()),
+        Some(Ok(hub)) => hub,
+    };
+    let (last, has_ended) = (facts.last_sequence.max(claimed), facts.has_ended);
+    let is_up_to_date = |tail: Tail| tail.closed || tail.sequence >= last && !has_ended;
+    let until = Instant::now() + CATCH_UP;
+    while !is_up_to_date(hub.tail()) {
+        if Instant::now() >= until {
+            return Err(elsewhere);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(hub)
+}
+
+/// Whether a stream can be read here, or is with another node.
+pub async fn is_here(core: &Core, key: StreamKey, claimed: u64) -> bool {
+    !matches!(hub(core, key, claimed).await, Err(ReadError::Elsewhere(_)))
 }
 
 /// A log that nothing appends to.
@@ -78,7 +118,7 @@ async fn reader(log: LogRoot, key: StreamKey) -> Result<LogReader, ReadError> {
 }
 
 pub async fn follow(core: &Core, key: StreamKey, start: Start) -> Result<Follow, ReadError> {
-    from(&core.services, hub(core, key).await?, start)
+    from(&core.services, hub(core, key, start.claimed()).await?, start)
 }
 
 /// A reader like any other: it counts towards the limit of the stream.
@@ -91,11 +131,28 @@ pub async fn settled<W: StoredWork>(core: &Core, scope: &Scope, id: W::Id) -> Re
     let store = &core.services.store;
     let Some(mut work) = store.find::<W>(scope, id).await? else { return Ok(None) };
     if !work.has_ended() {
-        let last = catch_up(core, work.stream_key()).await;
+        let is_foreign = core.services.peers.is_followed(work.log().node_id);
+        let last = match is_foreign {
+            true => catch_up_with_copy::<W>(core, scope, &work, id).await,
+            false => catch_up(core, work.stream_key()).await,
+        };
         work = store.find::<W>(scope, id).await?.unwrap_or(work);
         work.advance_to(last);
     }
     Ok(Some(work))
+}
+
+/// The last sequence of the copy of another node's stream. When that has ended, its node is about to say so in the row.
+async fn catch_up_with_copy<W: StoredWork>(core: &Core, scope: &Scope, work: &W, id: W::Id) -> u64 {
+    let Ok(hub) = replica(core, work.stream_key(), &work.log(), 0).await else { return 0 };
+    let until = Instant::now() + CATCH_UP;
+    while hub.tail().closed && Instant::now() < until {
+        match core.services.store.find::<W>(scope, id).await {
+            Ok(Some(row)) if !row.has_ended() => tokio::time::sleep(LOOK).await,
+            _ => break,
+        }
+    }
+    hub.tail().sequence
 }
 
 /// The last sequence of the live stream; waits for the row when the stream has ended.

@@ -224,7 +224,7 @@ async fn complete_feed(core: &Core, key: StreamKey) -> Result<(), ReadError> {
     if !core.services.feeds.owes(key).await? {
         return Ok(());
     }
-    let hub = match reading::hub(core, key).await {
+    let hub = match reading::hub(core, key, 0).await {
         // Its row was never stored, or its log has been deleted.
         Err(ReadError::Open(OpenReaderError::NotFound) | ReadError::Expired) => {
             return Ok(core.services.feeds.strike_off(key).await?);

@@ -14,6 +14,7 @@ use super::admission::Admission;
 use super::keyed_locks::KeyedLocks;
 use super::leases::Leases;
 use super::meters::WorkMeters;
+use super::peers::Peers;
 use super::safe_mode::SafeModeSwitch;
 use crate::config::Settings;
 use crate::depot::Depot;
@@ -22,7 +23,7 @@ use crate::feed::Feeds;
 use crate::llm::Models;
 use crate::log::LogRoot;
 use crate::store::Store;
-use crate::stream::{MetersByKind, StreamOptions};
+use crate::stream::{MetersByKind, Replicas, StreamOptions};
 use crate::worker::WorkContext;
 use crate::worker::process::Marker;
 use crate::worker::run::Capacity;
@@ -49,6 +50,9 @@ pub struct Services {
     /// Where the files of documents are.
     pub depot: Depot,
     pub models: Models,
+    /// The other nodes whose logs are copied here, and their streams.
+    pub peers: Peers,
+    pub replicas: Replicas,
     /// What streams, and work, count.
     pub streams: MetersByKind,
     pub meters: WorkMeters,
@@ -72,7 +76,8 @@ impl Services {
     ) -> Self {
         let capacity = Capacity::new(settings.limits.max_concurrency, settings.limits.queue_size);
         let (of_feeds, streams) = (arbiters.clone(), MetersByKind::default());
-        let options = stream_options(&settings, &streams);
+        let replicas = Replicas::new(log.clone(), streams.clone());
+        let options = stream_options(&settings, &streams, &replicas);
         let feeds = Feeds::new(log.clone(), store.clone(), node_id, options.into(), move || of_feeds.stream());
         let depot = Depot::on_disk(settings.storage.data_dir.clone(), store.clone());
         Self {
@@ -90,6 +95,8 @@ impl Services {
             leases: Leases::default(),
             feeds,
             models,
+            peers: Peers::default(),
+            replicas,
             streams,
             meters: WorkMeters::default(),
             settings,
@@ -102,7 +109,7 @@ impl Services {
     }
 
     pub fn stream_options(&self) -> StreamOptions {
-        stream_options(&self.settings, &self.streams)
+        stream_options(&self.settings, &self.streams, &self.replicas)
     }
 }
 
@@ -113,11 +120,12 @@ pub fn marker(data_dir: &Path, node_id: NodeId) -> Marker {
     Marker::node(format!("{node_id}-{:x}-{:x}", place.0, place.1))
 }
 
-fn stream_options(settings: &Settings, meters: &MetersByKind) -> StreamOptions {
+fn stream_options(settings: &Settings, meters: &MetersByKind, replicas: &Replicas) -> StreamOptions {
     StreamOptions {
         heartbeat: settings.stream.sse_heartbeat,
         max_subscribers: settings.limits.max_subscribers,
         meters: meters.clone(),
+        replicas: Some(replicas.clone()),
     }
 }
 

@@ -14,6 +14,7 @@ use super::error::{AppendError, OpenStreamError, SubscribeError};
 use super::follow::Follow;
 use super::message::{Append, Appended, Panic, Retire};
 use super::meters::MetersByKind;
+use super::replica::Replicas;
 use super::sequencer::Sequencer;
 use super::window::{Halt, Hub, Tail};
 use crate::domain::StreamKey;
@@ -29,6 +30,8 @@ pub struct StreamOptions {
     pub heartbeat: Duration,
     pub max_subscribers: usize,
     pub meters: MetersByKind,
+    /// Of streams that other nodes write: who goes on with one here keeps its readers.
+    pub replicas: Option<Replicas>,
 }
 
 /// A panicking stream actor is restarted, unless it panics again and again.
@@ -61,7 +64,14 @@ pub async fn open(
     let reader = log.reader(key)?;
     let sequencer = resume(key, &recovered);
     let clock = LogClock::resume(last_time(&recovered));
-    let hub = Hub::new(reader, tail(&sequencer, &recovered), options.meters.of(key.kind()));
+    let tail = tail(&sequencer, &recovered);
+    let hub = match options.replicas.as_ref().and_then(|replicas| replicas.give_up(key)) {
+        Some(hub) => {
+            hub.reset(tail);
+            hub
+        }
+        None => Hub::new(reader, tail, options.meters.of(key.kind())),
+    };
     let stream = Stream { log, identity, options: options.clone(), clock, hub: hub.clone(), arbiter };
     let actor = stream.supervise(writer, sequencer);
     Ok(StreamHandle { key, hub, options, clock, actor })

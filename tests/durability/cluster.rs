@@ -135,11 +135,11 @@ fn a_round_whose_answer_is_lost_is_looked_up_and_not_stored_again() {
 }
 
 /// What writers were told: each log and its acknowledged bytes.
-type Acknowledged = HashMap<StreamKey, Vec<u8>>;
+pub type Acknowledged = HashMap<StreamKey, Vec<u8>>;
 
 /// Streams that write event by event for as long as `meanwhile` takes. Each is given another batch only when the last is
 /// acknowledged, so of each there is at most one more than is told.
-fn under_load(root: &LogRoot, streams: usize, meanwhile: impl FnOnce()) -> Acknowledged {
+pub fn under_load(root: &LogRoot, streams: usize, meanwhile: impl FnOnce()) -> Acknowledged {
     let (over, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Acknowledged::new())));
     let writing: Vec<_> = (0..streams)
         .map(|_| {
@@ -187,7 +187,7 @@ fn tries_more(root: &LogRoot, more: u64) {
 }
 
 /// Waits until the journal has stored this many rounds more.
-fn rounds_more(root: &LogRoot, more: u64) {
+pub fn rounds_more(root: &LogRoot, more: u64) {
     let before = root.journal_state().rounds;
     wait_until("rounds are stored", || root.journal_state().rounds >= before + more);
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod cluster;
 mod contract;
+mod followers;
 mod history;
 mod real_disk;
 mod retention;

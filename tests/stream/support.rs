@@ -24,7 +24,7 @@ const LONG: Duration = ade_test_support::TIMEOUT;
 
 pub fn options() -> StreamOptions {
     let meters = MetersByKind::default();
-    StreamOptions { heartbeat: Duration::from_secs(600), max_subscribers: 1000, meters }
+    StreamOptions { heartbeat: Duration::from_secs(600), max_subscribers: 1000, meters, replicas: None }
 }
 
 /// Runs a test on a system of its own, within a bounded time.

@@ -6,6 +6,7 @@
 //! the logs.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -102,6 +103,8 @@ enum FollowError {
     Link(#[from] LinkError),
     #[error("copies cannot be written: {0}")]
     Disk(#[from] io::Error),
+    #[error("it panicked")]
+    Panicked,
     #[error("message {0} is damaged, or has been written by a newer version")]
     Unreadable(u64),
 }
@@ -109,7 +112,9 @@ enum FollowError {
 impl<J: Journal> Follower<J> {
     fn run(self) {
         while !self.stop.is_asked() {
-            if let Err(error) = self.follow() {
+            // A panic is a fault of this program; without a follower nothing of the other node would be seen any more.
+            let followed = catch_unwind(AssertUnwindSafe(|| self.follow())).unwrap_or(Err(FollowError::Panicked));
+            if let Err(error) = followed {
                 self.state.trouble(&self.options.stream(), Some(error.to_string()));
             }
             self.rest(PAUSE);
@@ -239,6 +244,10 @@ impl<J: Journal> Pass<'_, J> {
 
     /// Rounds behind this go on with logs that the other journal has up to there.
     fn await_journal(&self, journal: &str, sequence: u64) {
+        // A start has replayed this node's own.
+        if self.follower.shared.journal.stream() == Some(journal) {
+            return;
+        }
         let until = Instant::now() + ADOPTION;
         if !self.follower.shared.followed.await_synced(journal, sequence, until, &self.follower.stop) {
             tracing::error!(journal, sequence, "a journal that another one goes on from is not followed here");

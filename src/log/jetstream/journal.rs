@@ -234,6 +234,10 @@ impl Journal for JetStreamJournal {
         false
     }
 
+    fn stream(&self) -> Option<&str> {
+        Some(self.link.stream())
+    }
+
     fn round_limit(&self) -> u64 {
         2 * ROUND_BYTES as u64
     }

@@ -31,6 +31,9 @@ pub fn fence_off(options: &ClusterOptions, by: &str, stop: &Stop) -> Result<Opti
     let begun = std::time::Instant::now();
     let link = patiently(stop, begun, || Link::connect(options, stop))?;
     let id = fence_of_taker(by);
+    if patiently(stop, begun, || link.info())?.is_none() {
+        return Ok(None);
+    }
     for _ in 0..TRIES {
         let Some(last) = patiently(stop, begun, || link.last())? else { return Ok(None) };
         let end = Last::of(&last)?;

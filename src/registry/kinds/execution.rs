@@ -287,7 +287,7 @@ pub async fn progress(core: &Core, execution: &Execution) -> Result<Progress, Re
 
 /// From the beginning, and not counted as a reader.
 async fn follow(core: &Core, key: StreamKey) -> Result<Follow, ReadError> {
-    Ok(Follow::inside(reading::hub(core, key).await?, Start::default())?)
+    Ok(Follow::inside(reading::hub(core, key, 0).await?, Start::default())?)
 }
 
 /// Hands what a person says to the execution. Of one that has ended it is only checked whether it was said before.
