@@ -29,10 +29,11 @@ pub use models::models;
 pub use objects::open_objects;
 pub use start_error::StartError;
 
-use crate::access::handle::SessionLimits;
+use crate::access::handle::{Granting, SessionLimits};
 use crate::access::{Access, keeper};
 use crate::audit::AuditLog;
 use crate::catalogue;
+use crate::cluster::Presence;
 use crate::config::{AccessSettings, Settings};
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::http::connection::Connections;
@@ -66,6 +67,7 @@ pub struct Application {
     data: DataDir,
     maintenance: MaintenanceHandle,
     access: Access,
+    presence: Presence,
 }
 
 /// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix
@@ -149,8 +151,10 @@ impl Application {
             %address, sign_in, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
             "service ready"
         );
+        let presence = Presence::begin(data.registry.nodes().clone(), data.services.store.clone()).await?;
         let (stop, _) = watch::channel(None);
-        Ok(Self { server, public: address, local, is_encrypted, connections, stop, data, maintenance, access })
+        let public = address;
+        Ok(Self { server, public, local, is_encrypted, connections, stop, data, maintenance, access, presence })
     }
 
     /// Where clients reach it, with the scheme.
@@ -197,7 +201,7 @@ impl Application {
     /// Serves until it is stopped, then drains: no new work, running work until it ends or its time is up, streams
     /// notified and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { server, connections, stop, data, maintenance, access, .. } = self;
+        let Self { server, connections, stop, data, maintenance, access, presence, .. } = self;
         let keeper = actix::spawn(keeper::keep(access));
         let (handle, registry, settings) = (server.handle(), data.registry.clone(), data.settings.clone());
         let stop_now = handle.clone();
@@ -223,6 +227,7 @@ impl Application {
         draining.abort();
         keeper.abort();
         key_files::remove_local(&data.settings.storage.data_dir);
+        presence.end().await;
         data.close().await;
         Ok(())
     }
@@ -258,7 +263,9 @@ async fn abandon(data: DataDir, why: StartError) -> StartError {
 async fn open_access(data: &DataDir) -> Result<Access, StoreError> {
     let settings = &data.settings.access;
     let (store, limits) = (data.services.store.clone(), session_limits(settings));
-    Access::open(store, data.owner.node_id, settings.sign_in, limits).await
+    let node_id = data.owner.node_id;
+    let granting = if data.registry.nodes().is_alone() { Granting::Alone } else { Granting::Together };
+    Access::open(store, granting(node_id), settings.sign_in, limits).await
 }
 
 pub fn session_limits(settings: &AccessSettings) -> SessionLimits {
@@ -337,6 +344,7 @@ async fn drain(
 ) {
     let mut stopped = stop.subscribe();
     let first = stopped.wait_for(Option::is_some).await.map(|stop| *stop).unwrap_or(Some(Stop::Now));
+    registry.nodes().drain();
     let no_more_maintenance = tokio::time::timeout(MAINTENANCE_END, maintenance.stop());
     let (ended, ()) = tokio::join!(no_more_maintenance, drain_work(stopped, first, registry, settings));
     if ended.is_err() {

@@ -45,6 +45,7 @@ pub mod workflow;
 pub mod store;
 pub mod depot;
 pub mod access;
+pub mod cluster;
 pub mod catalogue;
 pub mod projection;
 pub mod feed;

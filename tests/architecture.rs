@@ -41,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["domain", "summary", "workflow"]),
     ("depot", &["domain", "files", "objects", "meter", "store", "blocking"]),
     ("access", &["domain", "store"]),
+    ("cluster", &["domain", "config", "store"]),
     ("catalogue", &["domain", "assets", "workflow", "store"]),
     ("projection", &["domain", "event", "summary", "store", "stream", "supervision", "backoff"]),
     ("feed", &["domain", "event", "log", "store", "stream", "supervision", "blocking"]),
@@ -79,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "stream",
             "depot",
+            "cluster",
             "projection",
             "feed",
             "supervision",
@@ -93,7 +95,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
-            "depot", "access", "stream", "registry", "blocking", "meter", "trace", "audit", "console", "oidc",
+            "depot", "access", "cluster", "stream", "registry", "blocking", "meter", "trace", "audit", "console",
+            "oidc",
         ],
     ),
     (
@@ -108,6 +111,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
             "depot",
             "access",
+            "cluster",
             "catalogue",
             "worker",
             "registry",

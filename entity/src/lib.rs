@@ -20,6 +20,7 @@ pub mod person_grant;
 pub mod idempotency_key;
 pub mod feed_origin;
 pub mod stored_file;
+pub mod node;
 pub mod workflow;
 pub mod workflow_revision;
 pub mod workflow_document;

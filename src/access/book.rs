@@ -21,6 +21,8 @@ pub const MAX_GRANTS: usize = 10_000;
 pub const MAX_GRANTS_OF_HOLDER: usize = 2_000;
 /// A use is written down at most once in this time.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
+/// What is to be written down is in the memory of other nodes so much later: two rounds, and the answers of the database.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// A caller that is let in.
 #[derive(Debug, Clone)]
@@ -104,6 +106,9 @@ pub struct Book {
     /// To be deleted.
     ended: Vec<SecretDigest>,
     session_idle: Duration,
+    noted_every: Duration,
+    /// What is idle here may have been used on another node, which has not told for as long as this: it ends so much later.
+    grace: Duration,
 }
 
 struct HeldKey {
@@ -122,7 +127,15 @@ struct HeldGrant {
 impl Book {
     pub fn new(session_idle: Duration) -> Self {
         let (keys, people, grants, members) = Default::default();
-        Self { keys, people, grants, members, local: None, ended: Vec::new(), session_idle }
+        let (noted_every, grace) = (NOTED_EVERY, Duration::ZERO);
+        Self { keys, people, grants, members, local: None, ended: Vec::new(), session_idle, noted_every, grace }
+    }
+
+    /// With the sessions and tickets of other nodes: [`Book::take_over_grants`]. How long one is unused is told to the others
+    /// often enough for one that is used on any of them to be good on all.
+    pub fn shared(session_idle: Duration) -> Self {
+        let noted_every = NOTED_EVERY.min(session_idle / 4);
+        Self { noted_every, grace: noted_every + TOLD_WITHIN, ..Self::new(session_idle) }
     }
 
     pub fn set_local(&mut self, id: KeyId, digest: SecretDigest) {
@@ -211,17 +224,42 @@ impl Book {
 
     /// One whose holder or session is not held is over before it begins.
     pub fn add_grant(&mut self, grant: Grant) {
-        let has_session = grant.session.is_none_or(|session| self.grants.contains_key(&session));
-        let has_holder = match grant.holder {
-            Holder::Key(id) => self.keys.contains_key(&id),
-            Holder::Person(id) => self.people.contains_key(&id),
-        };
-        if !has_session || !has_holder {
+        if !self.is_of_somebody(&grant) {
             self.ended.push(grant.digest);
             return;
         }
         let noted = grant.used_at;
         self.grants.insert(grant.digest, HeldGrant { grant, revocation: Revocation::default(), noted });
+    }
+
+    /// Takes over what the database holds: another node may have made and ended sessions and tickets, and let in by them.
+    /// Those of whom nothing is known here are left to it. Sessions before their tickets.
+    pub fn take_over_grants(&mut self, rows: Vec<Grant>, now: Timestamp) {
+        let there: HashSet<SecretDigest> = rows.iter().map(|grant| grant.digest).collect();
+        self.end_grants(|grant| !there.contains(&grant.digest));
+        for grant in rows {
+            if let Some(held) = self.grants.get_mut(&grant.digest) {
+                held.noted = held.noted.max(grant.used_at);
+                held.grant.used_at = held.grant.used_at.max(grant.used_at);
+            } else if self.may_begin(&grant, now) {
+                self.add_grant(grant);
+            }
+        }
+    }
+
+    /// What has ended here, and could not be deleted yet, does not begin again.
+    fn may_begin(&self, grant: &Grant, now: Timestamp) -> bool {
+        self.is_of_somebody(grant) && grant.is_live(self.session_idle, now) && !self.ended.contains(&grant.digest)
+    }
+
+    /// Whether its session and its holder are held.
+    fn is_of_somebody(&self, grant: &Grant) -> bool {
+        let has_session = grant.session.is_none_or(|session| self.grants.contains_key(&session));
+        has_session
+            && match grant.holder {
+                Holder::Key(id) => self.keys.contains_key(&id),
+                Holder::Person(id) => self.people.contains_key(&id),
+            }
     }
 
     pub fn end_key(&mut self, id: KeyId) {
@@ -319,8 +357,8 @@ impl Book {
     pub fn sweep(&mut self, now: Timestamp) {
         let keys = self.keys.values().filter(|held| !held.key.is_live(now)).map(|held| held.key.id);
         keys.collect::<Vec<_>>().into_iter().for_each(|id| self.end_key(id));
-        let idle = self.session_idle;
-        self.end_grants(|grant| !grant.is_live(idle, now));
+        let (idle, told) = (self.session_idle, now - self.grace);
+        self.end_grants(|grant| now >= grant.expires_at || !grant.is_live(idle, told));
         let holders: HashSet<_> = self.grants.values().map(|held| held.grant.holder).collect();
         self.people.retain(|id, _| holders.contains(&Holder::Person(*id)));
     }
@@ -330,10 +368,12 @@ impl Book {
     pub fn take_uses(&mut self) -> Uses {
         let mut uses = Uses::default();
         for held in self.keys.values_mut() {
-            uses.keys.extend(due(held.key.last_used_at, &mut held.noted).map(|used| (held.key.id, used)));
+            uses.keys.extend(due(held.key.last_used_at, &mut held.noted, NOTED_EVERY).map(|used| (held.key.id, used)));
         }
         for held in self.grants.values_mut() {
-            uses.grants.extend(due(held.grant.used_at, &mut held.noted).map(|used| (held.grant.digest, used)));
+            uses.grants.extend(
+                due(held.grant.used_at, &mut held.noted, self.noted_every).map(|used| (held.grant.digest, used)),
+            );
         }
         uses
     }
@@ -349,9 +389,9 @@ impl Book {
     }
 }
 
-fn due(used: Option<Timestamp>, noted: &mut Option<Timestamp>) -> Option<Timestamp> {
+fn due(used: Option<Timestamp>, noted: &mut Option<Timestamp>, every: Duration) -> Option<Timestamp> {
     let used = used?;
-    let is_due = noted.is_none_or(|noted| (used - noted).to_std().is_ok_and(|passed| passed >= NOTED_EVERY));
+    let is_due = noted.is_none_or(|noted| (used - noted).to_std().is_ok_and(|passed| passed >= every));
     is_due.then(|| *noted.insert(used))
 }
 
@@ -515,6 +555,48 @@ mod tests {
         assert!(book.admit(&session(Csrf::NotNeeded), at(1)).is_err());
         assert_eq!(book.take_ended(), [OF_GRANT]);
         assert_eq!(book.take_ended(), []);
+    }
+
+    fn shared() -> Book {
+        Book::shared(Duration::from_secs(100))
+    }
+
+    #[test]
+    fn a_session_of_another_node_lets_in_until_that_one_ends_it() {
+        let (mut book, key) = (shared(), key(Role::Operator));
+        let session_of_key = grant(GrantKind::Session, &key);
+        book.take_over_grants(vec![session_of_key.clone()], at(0));
+        assert_eq!((book.admit(&session(Csrf::Right), at(1)).is_ok(), book.take_ended()), (false, vec![]));
+        book.add_key(key, OF_KEY);
+        book.take_over_grants(vec![session_of_key.clone()], at(0));
+        let admitted = book.admit(&session(Csrf::Right), at(1)).unwrap();
+        book.take_over_grants(vec![session_of_key.clone()], at(1));
+        assert!(!admitted.revocation.is_revoked());
+        book.take_over_grants(vec![], at(2));
+        assert!(admitted.revocation.is_revoked() && book.admit(&session(Csrf::Right), at(2)).is_err());
+        book.take_over_grants(vec![session_of_key], at(3));
+        assert!(book.admit(&session(Csrf::Right), at(3)).is_err(), "it is to be deleted");
+    }
+
+    #[test]
+    fn a_session_that_is_used_on_another_node_is_not_idle_here() {
+        let (mut book, key) = (shared(), key(Role::Viewer));
+        book.add_key(key.clone(), OF_KEY);
+        let used = |second| Grant { used_at: Some(at(second)), ..grant(GrantKind::Session, &key) };
+        book.take_over_grants(vec![used(1)], at(1));
+        book.sweep(at(101));
+        assert!(book.take_ended().is_empty(), "the other node may not have told yet");
+        book.take_over_grants(vec![used(90)], at(102));
+        assert!(book.admit(&session(Csrf::NotNeeded), at(103)).is_ok());
+        assert_eq!(book.take_uses().grants, [], "the other node has noted it not long ago");
+        book.admit(&session(Csrf::NotNeeded), at(116)).unwrap();
+        assert_eq!(book.take_uses().grants, [(OF_GRANT, at(116))]);
+        book.sweep(at(116 + 100 + 25 + 10));
+        assert_eq!(book.take_ended(), [OF_GRANT]);
+        let last = Grant { expires_at: at(1000), ..used(999) };
+        book.take_over_grants(vec![last], at(999));
+        book.sweep(at(1000));
+        assert_eq!(book.take_ended(), [OF_GRANT], "its end is nothing that another node decides");
     }
 
     #[test]

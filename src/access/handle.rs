@@ -13,7 +13,7 @@ use crate::domain::access::{ApiKey, Grant, GrantKind, Holder, Person, SecretDige
 use crate::domain::id::NodeId;
 use crate::domain::principal::{Identity, Principal, Role, Scope};
 use crate::domain::time::{Timestamp, micros};
-use crate::domain::{KeyId, StreamId};
+use crate::domain::{KeyId, PersonId, StreamId};
 use crate::store::{KnownPerson, Store, StoreError};
 
 /// How long browsers stay signed in.
@@ -100,6 +100,23 @@ pub enum GrantError {
     Store(#[from] StoreError),
 }
 
+/// Whose sessions and tickets count here besides a key, which counts everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Granting {
+    /// Those that this node gives: nobody else changes them, and they are read once.
+    Alone(NodeId),
+    /// Those of all nodes with this database, of which this is one: they are read with each round.
+    Together(NodeId),
+}
+
+impl Granting {
+    fn node_id(self) -> NodeId {
+        match self {
+            Self::Alone(id) | Self::Together(id) => id,
+        }
+    }
+}
+
 /// Decides who is let in; clones decide together.
 #[derive(Clone)]
 pub struct Access(Arc<Inner>);
@@ -108,7 +125,7 @@ struct Inner {
     is_on: bool,
     limits: SessionLimits,
     store: Store,
-    node_id: NodeId,
+    granting: Granting,
     book: Mutex<Book>,
     /// Held while the database and the book are brought to say the same, so that none of two changes is lost.
     changes: tokio::sync::Mutex<()>,
@@ -116,21 +133,30 @@ struct Inner {
 
 impl Access {
     /// Reads what the database has. When sign-in is off, everybody is the local caller.
-    pub async fn open(store: Store, node_id: NodeId, is_on: bool, limits: SessionLimits) -> Result<Self, StoreError> {
-        let mut book = Book::new(limits.idle);
+    pub async fn open(
+        store: Store,
+        granting: Granting,
+        is_on: bool,
+        limits: SessionLimits,
+    ) -> Result<Self, StoreError> {
+        let mut book = match granting {
+            Granting::Alone(_) => Book::new(limits.idle),
+            Granting::Together(_) => Book::shared(limits.idle),
+        };
+        let by = match granting {
+            Granting::Alone(node_id) => Some(node_id),
+            Granting::Together(_) => None,
+        };
+        let grants = grants(&store, by).await?;
         book.take_over(store.unrevoked_api_keys().await?, Utc::now());
         book.take_over_members(store.memberships().await?);
-        let mut grants = store.grants(node_id).await?;
-        let people = grants.iter().filter_map(|grant| match grant.holder {
-            Holder::Key(_) => None,
-            Holder::Person(id) => Some(id),
-        });
-        store.people(&people.collect::<Vec<_>>()).await?.into_iter().for_each(|person| book.put_person(person));
-        // Tickets ask for their sessions.
-        grants.sort_by_key(|grant| grant.session.is_some());
-        grants.into_iter().for_each(|grant| book.add_grant(grant));
+        store.people(&people(&grants)).await?.into_iter().for_each(|person| book.put_person(person));
+        match granting {
+            Granting::Alone(_) => grants.into_iter().for_each(|grant| book.add_grant(grant)),
+            Granting::Together(_) => book.take_over_grants(grants, Utc::now()),
+        }
         let changes = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(Inner { is_on, limits, store, node_id, book: Mutex::new(book), changes })))
+        Ok(Self(Arc::new(Inner { is_on, limits, store, granting, book: Mutex::new(book), changes })))
     }
 
     pub fn is_on(&self) -> bool {
@@ -230,7 +256,9 @@ impl Access {
     }
 
     pub async fn sign_out(&self, session: SecretDigest) -> Result<(), StoreError> {
-        // The database first: the request that asks for this goes on under the session.
+        // A round in between would find that it has ended, and so would the request that asks for this.
+        let _changes = self.0.changes.lock().await;
+        // The database first: that request goes on under the session.
         self.0.store.delete_grants(&[session]).await?;
         self.book().end_grant(session);
         Ok(())
@@ -269,7 +297,7 @@ impl Access {
         let now = micros(Utc::now());
         let Minted { text, digest } = minted;
         let grant = Grant { digest, kind, holder, session, created_at: now, used_at: None, expires_at: now + life };
-        self.0.store.insert_grant(self.0.node_id, &grant).await?;
+        self.0.store.insert_grant(self.0.granting.node_id(), &grant).await?;
         let mut book = self.book();
         person.into_iter().for_each(|person| book.put_person(person));
         book.add_grant(grant.clone());
@@ -281,11 +309,20 @@ impl Access {
         // Before the database is asked: what expires, expires without it too.
         self.book().sweep(Utc::now());
         let changes = self.0.changes.lock().await;
+        // Before their holders, who are there as long as they are.
+        let grants = match self.0.granting {
+            Granting::Alone(_) => None,
+            Granting::Together(_) => Some(grants(&self.0.store, None).await?),
+        };
         let rows = self.0.store.unrevoked_api_keys().await?;
         self.book().take_over(rows, Utc::now());
-        let held = self.book().held_people();
+        let mut held = self.book().held_people();
+        held.extend(grants.iter().flat_map(|grants| people(grants)));
         let people = self.0.store.people(&held).await?;
         self.book().take_over_people(&held, people);
+        if let Some(grants) = grants {
+            self.book().take_over_grants(grants, Utc::now());
+        }
         self.read_members().await?;
         drop(changes);
         self.note_uses().await?;
@@ -334,10 +371,27 @@ impl Access {
     }
 }
 
+/// Sessions before the tickets that ask for them.
+async fn grants(store: &Store, by: Option<NodeId>) -> Result<Vec<Grant>, StoreError> {
+    let mut grants = store.grants(by).await?;
+    grants.sort_by_key(|grant| grant.session.is_some());
+    Ok(grants)
+}
+
+fn people(grants: &[Grant]) -> Vec<PersonId> {
+    let of = grants.iter().filter_map(|grant| match grant.holder {
+        Holder::Key(_) => None,
+        Holder::Person(id) => Some(id),
+    });
+    of.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::WorkspaceId;
+    use crate::access::shown::Csrf;
+    use crate::domain::{RunId, WorkspaceId};
+    use crate::store::fixture::TestStore;
 
     #[test]
     fn a_key_that_cannot_be_meant_is_refused_by_member() {
@@ -359,5 +413,57 @@ mod tests {
             assert_eq!(wrong.check(now).unwrap_err().member, member, "{wrong:?}");
         }
         assert_eq!(NewKey { workspaces: bound(MAX_WORKSPACES), ..good }.check(now), Ok(()));
+    }
+
+    const LIMITS: SessionLimits = SessionLimits { idle: Duration::from_secs(600), total: Duration::from_secs(6000) };
+
+    async fn node(store: &TestStore, granting: fn(NodeId) -> Granting) -> Access {
+        let of_node = store.another_handle().await;
+        Access::open(of_node, granting(NodeId::generate()), true, LIMITS).await.unwrap()
+    }
+
+    fn shown(grant: &Grant) -> Shown {
+        match grant.kind {
+            GrantKind::Session => Shown::Session { digest: grant.digest, csrf: Csrf::Right },
+            GrantKind::Ticket(_) => Shown::Ticket(grant.digest),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_node_gives_counts_on_all_after_a_round_and_ends_on_all() {
+        let store = TestStore::open().await;
+        let [a, b] = [node(&store, Granting::Together).await, node(&store, Granting::Together).await];
+        let alone = node(&store, Granting::Alone).await;
+        let new = NewKey { name: "k".into(), role: Role::Operator, workspaces: Scope::All, expires_at: None };
+        let (key, _) = a.create_key(new, &Principal::local()).await.unwrap();
+        let (_, session) = a.sign_in(&key.principal()).await.unwrap();
+        let caller = a.admit(&shown(&session)).unwrap();
+        let (_, ticket) = a.ticket(&caller, RunId::generate().into()).await.unwrap();
+        let (identity, known) = (
+            Identity { issuer: "https://login.example".into(), subject: "s".into() },
+            KnownPerson { name: "Ada".into(), role: Role::Viewer, workspaces: Scope::All },
+        );
+        let (_, of_person, _) = a.sign_in_person(&identity, &known, LIMITS.total).await.unwrap();
+        let all = [&session, &ticket, &of_person];
+        for grant in all {
+            assert!(b.admit(&shown(grant)).is_err(), "it was not read yet");
+        }
+        b.refresh().await.unwrap();
+        alone.refresh().await.unwrap();
+        let let_in = all.map(|grant| b.admit(&shown(grant)).unwrap());
+        assert_eq!(let_in[0].principal, key.principal());
+        assert!(all.iter().all(|grant| alone.admit(&shown(grant)).is_err()));
+        let later = node(&store, Granting::Together).await;
+        assert!(all.iter().all(|grant| later.admit(&shown(grant)).is_ok()), "they outlive a start");
+
+        b.sign_out(session.digest).await.unwrap();
+        a.deny_person(&identity, "Ada").await.unwrap();
+        a.refresh().await.unwrap();
+        b.refresh().await.unwrap();
+        assert!(caller.revocation.is_revoked() && let_in.iter().all(|it| it.revocation.is_revoked()));
+        for node in [&a, &b] {
+            assert!(all.iter().all(|grant| node.admit(&shown(grant)).is_err()));
+        }
+        assert_eq!(store.grants(None).await.unwrap(), []);
     }
 }

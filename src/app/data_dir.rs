@@ -14,6 +14,7 @@ use super::objects::archive;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
 use crate::blocking::blocking;
+use crate::cluster::Nodes;
 use crate::config::{ClusterSettings, ClusterSignIn, Durability, KeptIn, Settings};
 use crate::depot::{Depot, RemoteOptions};
 use crate::domain::id::NodeId;
@@ -67,7 +68,9 @@ impl DataDir {
         let log = open_log(&settings, node_id, purpose).await?;
         attach_archive(&settings, &log).await?;
         let depot = depot(&settings, &store, &log, node_id);
-        let services = Services::new(settings.clone(), store, log, node_id, models).keeping_files_in(depot);
+        let nodes = nodes(&settings, node_id);
+        let services = Services::new(settings.clone(), store, log, node_id, models);
+        let services = services.keeping_files_in(depot).among(nodes);
         let registry = RegistryHandle::start(services.clone());
         Ok(Self { registry, services, settings, owner, lock })
     }
@@ -198,6 +201,13 @@ fn depot(settings: &Settings, store: &Store, log: &LogRoot, node_id: NodeId) -> 
             Depot::in_store(data_dir, store.clone(), options)
         }
     }
+}
+
+/// Who they are is read, and this one shown to them, when the service is ready.
+fn nodes(settings: &Settings, node_id: NodeId) -> Nodes {
+    let cluster = settings.cluster.as_ref();
+    let journal = cluster.map_or_else(String::new, |cluster| cluster_options(cluster, node_id, false).stream());
+    Nodes::new(node_id, cluster, journal)
 }
 
 fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {

@@ -15,6 +15,7 @@ use super::client::{ApiClient, percent_encoded};
 use super::exit::{CommandError, Exit};
 use super::output::{print_error, print_line};
 use super::service::Service;
+use crate::access::handle::Granting;
 use crate::access::{Access, NewKey};
 use crate::app;
 use crate::config::Settings;
@@ -127,7 +128,9 @@ async fn on_directory(command: &KeysCommand, settings: &Settings) -> Result<(), 
 async fn on_database(command: &KeysCommand, settings: &Settings, store: &Store) -> Result<(), CommandError> {
     let limits = app::session_limits(&settings.access);
     // No node has this id: sessions are the services'.
-    let access = Access::open(store.clone(), NodeId::generate(), true, limits).await.map_err(CommandError::failed)?;
+    let access = Access::open(store.clone(), Granting::Alone(NodeId::generate()), true, limits)
+        .await
+        .map_err(CommandError::failed)?;
     match command {
         KeysCommand::Create(arguments) => {
             let new = new_key(store, arguments).await?;

@@ -25,6 +25,7 @@ mod stored_files;
 pub(crate) mod verify;
 mod migrate;
 mod keys;
+mod cluster;
 mod maintenance;
 mod backup;
 
@@ -121,6 +122,9 @@ enum Command {
     /// Make, list and revoke the keys that let callers in.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Show the nodes of a cluster.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Run maintenance now: compress and delete old logs, and whatever else is due.
     Maintenance,
     /// Copy the data directory and its database, while the service is at work.
@@ -212,6 +216,7 @@ async fn execute(cli: Cli, environment: Environment) -> Result<Exit, CommandErro
         Command::Verify(arguments) => verify::verify(arguments, &settings()?).await,
         Command::Migrate(action) => migrate::migrate(action, &settings()?).await,
         Command::Keys(command) => keys::keys(command, settings()?, server).await,
+        Command::Cluster(command) => cluster::cluster(command, settings()?, server).await,
         Command::Maintenance => maintenance::maintenance(settings()?, server).await,
         Command::Backup(arguments) => backup::backup(arguments, settings()?).await,
         Command::Restore(arguments) => backup::restore(arguments, &settings()?).await,

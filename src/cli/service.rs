@@ -93,6 +93,8 @@ pub async fn attach_or_start(mut settings: Settings, server: Option<&str>) -> Re
         return Ok(service);
     }
     settings.server.bind = (Ipv4Addr::LOCALHOST, 0).into();
+    // Other nodes would look for it where `serve` listens.
+    settings.cluster.iter_mut().for_each(|cluster| cluster.peers = None);
     let application = Application::build(settings).await?;
     let base_url = format!("http://{}", application.address());
     let key = application.local_key()?;

@@ -1,11 +1,12 @@
-//! The journal of this node in a cluster of NATS servers. Unset, nothing of it exists: no client, no thread.
+//! The journal of this node in a cluster of NATS servers, and the other nodes. Unset, nothing of it exists: no client, no
+//! thread.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
 
 use super::reader::{Reader, SettingsError};
-use super::value::{Durability, Secret, SettingValue, Size, quoted};
+use super::value::{BaseUrl, Durability, MASK, Secret, SettingValue, Size, quoted};
 
 /// The cluster that keeps the journal of this node.
 #[derive(Debug, Clone)]
@@ -24,6 +25,19 @@ pub struct ClusterSettings {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// `ADE_CLUSTER_KEEP`, `256MiB`. Of the rounds whose logs are durable here, as many bytes stay as a second copy.
     pub keep_bytes: u64,
+    /// None: no other node knows this one.
+    pub peers: Option<PeerSettings>,
+}
+
+/// What the nodes of a cluster know of each other.
+#[derive(Debug, Clone)]
+pub struct PeerSettings {
+    /// `ADE_CLUSTER_ADVERTISE`. Where the other nodes reach the HTTP interface of this one; without a slash at its end.
+    pub advertise: String,
+    /// `ADE_CLUSTER_SECRET`. By which they know each other; the same on all of them.
+    pub secret: SecretString,
+    /// `ADE_CLUSTER_CA_FILE`, unset: public ones. Certificates to trust where the others speak TLS.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// One of them, or none.
@@ -42,7 +56,11 @@ pub enum ClusterSignIn {
 }
 
 impl ClusterSettings {
-    pub(super) fn read(reader: &mut Reader, durability: Durability) -> Result<Option<Self>, SettingsError> {
+    pub(super) fn read(
+        reader: &mut Reader,
+        durability: Durability,
+        database_url: &str,
+    ) -> Result<Option<Self>, SettingsError> {
         let servers = reader.optional::<Servers>("cluster_nats")?;
         let settings = Self {
             name: reader.required::<Name>("cluster_name")?.0,
@@ -51,6 +69,7 @@ impl ClusterSettings {
             ca_file: reader.optional("cluster_nats_ca_file")?,
             certificate: pair(reader, "cluster_nats_cert", "cluster_nats_key")?,
             keep_bytes: reader.required::<Size>("cluster_keep")?.0,
+            peers: PeerSettings::read(reader, servers.is_some(), database_url)?,
             servers: Vec::new(),
         };
         let Some(Servers(servers)) = servers else { return Ok(None) };
@@ -59,6 +78,22 @@ impl ClusterSettings {
             return Err(reader.contradiction("log_durability", allowed));
         }
         Ok(Some(Self { servers, ..settings }))
+    }
+}
+
+impl PeerSettings {
+    fn read(reader: &mut Reader, has_servers: bool, database_url: &str) -> Result<Option<Self>, SettingsError> {
+        let both = pair::<Advertised, ClusterSecret>(reader, "cluster_advertise", "cluster_secret")?;
+        let ca_file = reader.optional("cluster_ca_file")?;
+        let Some((advertise, secret)) = both else { return Ok(None) };
+        if !has_servers {
+            return Err(reader.contradiction("cluster_advertise", "unset where cluster_nats is not set"));
+        }
+        if !["postgres:", "postgresql:"].iter().any(|scheme| database_url.starts_with(scheme)) {
+            let allowed = "unset where database_url is not PostgreSQL: the nodes of a cluster share the database";
+            return Err(reader.contradiction("cluster_advertise", allowed));
+        }
+        Ok(Some(Self { advertise: advertise.0, secret: secret.0, ca_file }))
     }
 }
 
@@ -115,9 +150,49 @@ impl SettingValue for Servers {
     }
 }
 
+/// The address of an HTTP interface, without a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Advertised(String);
+
+impl SettingValue for Advertised {
+    const ALLOWED: &'static str = "http://<host>:<port> or https://<host>:<port>, without a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        let BaseUrl(url) = BaseUrl::parse(text)?;
+        let (_, authority) = url.split_once("://")?;
+        is_host_and_port(authority).then_some(Self(url))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// A secret that the nodes of a cluster share.
+#[derive(Debug, Clone)]
+struct ClusterSecret(SecretString);
+
+impl SettingValue for ClusterSecret {
+    const ALLOWED: &'static str = "at least 16 visible ASCII characters, better 32 random ones";
+    const IS_SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        let Secret(secret) = Secret::parse(text)?;
+        (text.len() >= 16).then_some(Self(secret))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(MASK)
+    }
+}
+
 fn is_server(text: &str) -> bool {
     let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
-    rest.and_then(|rest| rest.rsplit_once(':')).is_some_and(|(host, port)| {
+    rest.is_some_and(is_host_and_port)
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
         !host.is_empty() && host.bytes().all(is_host) && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
@@ -196,6 +271,39 @@ mod tests {
         for other in [("ADE_CLUSTER_NATS_TOKEN", "t"), ("ADE_CLUSTER_NATS_CREDENTIALS", "/c")] {
             let error = load(&[&whole[..], &[other]].concat()).unwrap_err().to_string();
             assert!(error.contains("unset beside"), "{error}");
+        }
+    }
+
+    const POSTGRES: (&str, &str) = ("ADE_DATABASE_URL", "postgres://ade@db/ade");
+    const ADVERTISE: (&str, &str) = ("ADE_CLUSTER_ADVERTISE", "http://10.0.0.1:8000/");
+    const SECRET: (&str, &str) = ("ADE_CLUSTER_SECRET", "sixteen-or-more!");
+
+    #[test]
+    fn nodes_that_know_each_other_have_an_address_and_a_secret() {
+        let settings = load(&[SERVERS, POSTGRES, ADVERTISE, SECRET]).unwrap();
+        assert!(!format!("{settings:?}{}", settings.effective()).contains("sixteen"));
+        assert!(!settings.environment.contains_key("ADE_CLUSTER_SECRET"));
+        let peers = settings.cluster.unwrap().peers.unwrap();
+        assert_eq!((peers.advertise.as_str(), peers.ca_file), ("http://10.0.0.1:8000", None));
+        assert!(load(&[SERVERS, POSTGRES]).unwrap().cluster.unwrap().peers.is_none());
+    }
+
+    #[test]
+    fn what_the_nodes_need_of_each_other_is_asked_for_by_name() {
+        let of = |name, value| load(&[SERVERS, POSTGRES, ADVERTISE, SECRET, (name, value)]);
+        for (outcome, expected) in [
+            (load(&[SERVERS, POSTGRES, ADVERTISE]), "cluster_secret is not"),
+            (load(&[SERVERS, POSTGRES, SECRET]), "cluster_advertise is not"),
+            (load(&[POSTGRES, ADVERTISE, SECRET]), "cluster_nats is not set"),
+            (load(&[SERVERS, ADVERTISE, SECRET]), "database_url is not PostgreSQL"),
+            (of("ADE_CLUSTER_SECRET", "too-short"), "at least 16"),
+            (of("ADE_CLUSTER_ADVERTISE", "10.0.0.1:8000"), "without a path"),
+            (of("ADE_CLUSTER_ADVERTISE", "http://10.0.0.1"), "without a path"),
+            (of("ADE_CLUSTER_ADVERTISE", "http://10.0.0.1:8000/ade"), "without a path"),
+            (of("ADE_CLUSTER_ADVERTISE", "http://user@10.0.0.1:8000"), "without a path"),
+        ] {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("too-short"), "{error}");
         }
     }
 }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use reader::{Effective, Reader, settings_file};
 
 pub use archive::{ArchiveSettings, BucketSettings, ObjectPlace};
-pub use cluster::{ClusterSettings, ClusterSignIn};
+pub use cluster::{ClusterSettings, ClusterSignIn, PeerSettings};
 pub use files::FileSettings;
 pub use oidc::{GroupSetting, OidcSettings};
 pub use otel::OtelSettings;
@@ -79,7 +79,6 @@ impl Settings {
         let log = LogSettings::read(&mut reader)?;
         let archive = ArchiveSettings::read(&mut reader)?;
         let mut settings = Self {
-            storage,
             access: AccessSettings::read(&mut reader, server.bind)?,
             server,
             build: BuildSettings::read(&mut reader)?,
@@ -87,8 +86,9 @@ impl Settings {
             isolation: IsolationSettings::read(&mut reader)?,
             limits: LimitSettings::read(&mut reader)?,
             stream: StreamSettings::read(&mut reader)?,
-            cluster: ClusterSettings::read(&mut reader, log.durability)?,
+            cluster: ClusterSettings::read(&mut reader, log.durability, &storage.database_url)?,
             log,
+            storage,
             files: FileSettings::read(&mut reader, archive.is_some())?,
             archive,
             maintenance: MaintenanceSettings::read(&mut reader)?,

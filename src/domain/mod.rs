@@ -26,6 +26,7 @@ pub mod list;
 pub mod maintenance;
 pub mod feed;
 pub mod stored_file;
+pub mod node;
 pub mod money;
 pub mod precondition;
 pub mod workflow;

@@ -23,6 +23,7 @@ use super::services::Services;
 use super::slots::Registry;
 use super::{drain, reading, recovery};
 use crate::blocking::blocking;
+use crate::cluster::Nodes;
 use crate::config::Settings;
 use crate::domain::build::Build;
 use crate::domain::call_prompt::CallPrompt;
@@ -75,6 +76,11 @@ impl RegistryHandle {
     /// Where files are, and the locks of packages.
     pub fn work(&self) -> &Arc<WorkContext> {
         &self.core.services.work
+    }
+
+    /// This node, and those that share its database.
+    pub fn nodes(&self) -> &Nodes {
+        &self.core.services.nodes
     }
 
     /// What is counted of work and its streams, its queue, its processes and its calls.

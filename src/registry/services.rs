@@ -16,6 +16,7 @@ use super::leases::Leases;
 use super::meters::WorkMeters;
 use super::peers::Peers;
 use super::safe_mode::SafeModeSwitch;
+use crate::cluster::Nodes;
 use crate::config::Settings;
 use crate::depot::Depot;
 use crate::domain::id::NodeId;
@@ -36,6 +37,8 @@ pub struct Services {
     pub log: LogRoot,
     pub settings: Arc<Settings>,
     pub node_id: NodeId,
+    /// This one, and those that share its database.
+    pub nodes: Nodes,
     pub arbiters: Arbiters,
     pub work: Arc<WorkContext>,
     pub capacity: Capacity,
@@ -90,6 +93,7 @@ impl Services {
             store,
             log,
             node_id,
+            nodes: Nodes::alone(node_id),
             arbiters,
             capacity,
             leases: Leases::default(),
@@ -106,6 +110,11 @@ impl Services {
     /// With files elsewhere than on the disk alone.
     pub fn keeping_files_in(self, depot: Depot) -> Self {
         Self { depot, ..self }
+    }
+
+    /// As one of several nodes.
+    pub fn among(self, nodes: Nodes) -> Self {
+        Self { nodes, ..self }
     }
 
     pub fn stream_options(&self) -> StreamOptions {

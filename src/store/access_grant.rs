@@ -1,7 +1,8 @@
-//! What keys were traded for, and what people were given for signing in. A node knows its own only: nobody else takes them.
+//! What keys were traded for, and what people were given for signing in. A node that is alone knows its own only: nobody
+//! else takes them. Those of a cluster take each other's.
 
 use entity::{access_grant, person_grant};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait as _, Set};
 
 use super::api_key::{hex, unhex};
 use super::cells::Cells;
@@ -22,10 +23,13 @@ impl Store {
         Ok(())
     }
 
-    pub async fn grants(&self, node_id: NodeId) -> Result<Vec<Grant>, StoreError> {
-        let node_id = node_id.to_string();
-        let of_keys = access_grant::Entity::find().filter(access_grant::Column::NodeId.eq(&node_id));
-        let of_people = person_grant::Entity::find().filter(person_grant::Column::NodeId.eq(&node_id));
+    /// Those that a node has given; none named, those of all of them.
+    pub async fn grants(&self, by: Option<NodeId>) -> Result<Vec<Grant>, StoreError> {
+        let by = by.map(|node_id| node_id.to_string());
+        let of_keys = access_grant::Entity::find()
+            .apply_if(by.as_ref(), |select, by| select.filter(access_grant::Column::NodeId.eq(by)));
+        let of_people = person_grant::Entity::find()
+            .apply_if(by.as_ref(), |select, by| select.filter(person_grant::Column::NodeId.eq(by)));
         let of_keys = of_keys.all(self.read()).await?.into_iter().map(key_row);
         let of_people = of_people.all(self.read()).await?.into_iter().map(person_row);
         of_keys
@@ -178,19 +182,20 @@ mod tests {
         {
             store.insert_grant(node_id, grant).await.unwrap();
         }
-        let mut found = store.grants(node_id).await.unwrap();
+        let mut found = store.grants(Some(node_id)).await.unwrap();
         found.sort_by_key(|grant| grant.digest.0);
         assert_eq!(found, [session.clone(), ticket.clone(), of_person.clone()]);
+        assert_eq!(store.grants(None).await.unwrap().len(), 4, "of whichever node");
 
         for used in [&session, &of_person] {
             store.note_use_of_grant(used.digest, at(5)).await.unwrap();
         }
         store.delete_grants(&[ticket.digest]).await.unwrap();
         let used = |grant: Grant| Grant { used_at: Some(at(5)), ..grant };
-        assert_eq!(store.grants(node_id).await.unwrap(), [used(session.clone()), used(of_person.clone())]);
+        assert_eq!(store.grants(Some(node_id)).await.unwrap(), [used(session.clone()), used(of_person.clone())]);
         store.delete_grants(&[]).await.unwrap();
-        assert_eq!(store.grants(node_id).await.unwrap().len(), 2, "none named, none deleted");
+        assert_eq!(store.grants(Some(node_id)).await.unwrap().len(), 2, "none named, none deleted");
         store.delete_grants(&[of_person.digest]).await.unwrap();
-        assert_eq!(store.grants(node_id).await.unwrap(), [used(session)]);
+        assert_eq!(store.grants(Some(node_id)).await.unwrap(), [used(session)]);
     }
 }

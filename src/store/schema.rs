@@ -184,6 +184,7 @@ mod tests {
         assert_same_columns(&store, entity::workflow_revision::Entity).await;
         assert_same_columns(&store, entity::execution::Entity).await;
         assert_same_columns(&store, entity::llm_call::Entity).await;
+        assert_same_columns(&store, entity::node::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

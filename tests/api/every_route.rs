@@ -228,7 +228,7 @@ fn a_viewer_changes_nothing_and_an_operator_nothing_of_the_service() {
         }
         let is_of_the_service = operation.path.starts_with("/api/v1/system/") && operation.is_write()
             || operation.path.contains("/members") && operation.is_write()
-            || ["/api/v1/api-keys", "/api/v1/audit", "/api/v1/people", "/api/v1/system/actors"]
+            || ["/api/v1/api-keys", "/api/v1/audit", "/api/v1/people", "/api/v1/system/actors", "/api/v1/system/nodes"]
                 .iter()
                 .any(|path| operation.path.starts_with(path))
             || operation.is(("DELETE", "/api/v1/workspaces/{workspace}"));

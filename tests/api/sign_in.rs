@@ -139,7 +139,7 @@ fn a_role_may_do_what_it_is_for_and_no_more() {
     let cancel = |key: &str| app.send(&with_key(Request::post(format!("/api/v1/runs/{run}/cancel")), key));
     let refused = cancel(&viewer).problem(403, "role_required");
     assert_eq!(refused["required_role"], "operator");
-    for path in ["/api/v1/api-keys", "/api/v1/system/actors"] {
+    for path in ["/api/v1/api-keys", "/api/v1/system/actors", "/api/v1/system/nodes"] {
         assert_eq!(get(&app, path, &operator).problem(403, "role_required")["required_role"], "admin");
     }
     cancel(&operator).expect(202);

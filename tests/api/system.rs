@@ -48,3 +48,14 @@ fn each_kind_of_work_is_listed_with_its_actors_state_until_it_ends() {
     wait_until("nothing is left", || system(&app)["actors"] == json!([]));
     assert_eq!(counts(&system(&app)), [0, 0, 0]);
 }
+
+#[test]
+fn a_node_without_a_cluster_is_the_only_one() {
+    let app = TestApp::start();
+    let list = app.get("/api/v1/system/nodes").expect(200).json();
+    let node = &list["items"][0];
+    assert_eq!((&list["total"], &node["object"]), (&json!(1), &json!("ade.node")), "{list}");
+    assert_eq!((&node["is_self"], &node["alive"], &node["state"]), (&json!(true), &json!(true), &json!("serving")));
+    assert_eq!((&node["address"], &node["name"]), (&json!(null), &node["node_id"]), "{list}");
+    assert!(node["node_id"].as_str().unwrap().starts_with("node_"));
+}

@@ -45,6 +45,23 @@ fn tail_and_replay_show_what_the_log_contains() {
 }
 
 #[test]
+fn the_nodes_of_a_running_service_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = |more: &[&str]| done(ade(folder.path(), &settings()).args(["cluster", "status"]).args(more));
+    let (code, _, err) = status(&[]);
+    assert!(code == Some(1) && err.contains("no service runs"), "{err}");
+    let server = Server::start(folder.path());
+    let id = std::fs::read_to_string(folder.path().join("node_id")).unwrap();
+    let (code, out, err) = status(&[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains(id.trim()) && out.contains("serving") && out.contains("answers"), "{out}");
+    let (_, out, _) = status(&["--json"]);
+    let list: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&list["total"], &list["items"][0]["node_id"]), (&1.into(), &id.trim().into()));
+    server.stop();
+}
+
+#[test]
 fn the_settings_are_shown_with_their_sources() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings::from([("ADE_RUN_TIMEOUT", "90s".to_owned()), ("ADE_RUN_TIMEUOT", "1".to_owned())]);

@@ -25,6 +25,7 @@ METHODS = {
     "revoke_api_key": lambda client: client.api_keys.revoke("key_1"),
     "list_audit_entries": lambda client: client.system.audit(),
     "show_actors": lambda client: client.system.actors(),
+    "list_nodes": lambda client: client.system.nodes(),
     "run_maintenance": lambda client: client.system.maintain(),
     "show_safe_mode": lambda client: client.system.safe_mode(),
     "switch_safe_mode": lambda client: client.system.set_safe_mode(True),

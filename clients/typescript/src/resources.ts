@@ -27,6 +27,8 @@ export type {
   MemberRole,
   MemberToAdd,
   NewApiKey,
+  Node,
+  NodeList,
   Person,
   Question,
   Role,

@@ -836,7 +836,35 @@ export interface components {
             name: string;
             slug?: string | null;
         };
+        Node: {
+            /** @description Where the others reach it; null for a node that is alone. */
+            address: string | null;
+            /** @description Whether it is at work, and was seen within the last ten seconds. */
+            alive: boolean;
+            /** @description Whether it is the one that answers. */
+            is_self: boolean;
+            /** @description Of its journal. */
+            name: string;
+            node_id: components["schemas"]["NodeId"];
+            object: string;
+            /**
+             * Format: date-time
+             * @description By the clock of the database.
+             */
+            seen_at: string;
+            /** Format: date-time */
+            started_at: string;
+            state: components["schemas"]["NodeState"];
+            /** @description Of the program. */
+            version: string;
+        };
         NodeId: string;
+        NodeList: {
+            items: components["schemas"]["Node"][];
+            total: number;
+        };
+        /** @enum {string} */
+        NodeState: "serving" | "draining" | "stopped" | "lost";
         Output: {
             /** Format: int64 */
             byte_size: number;
@@ -1658,7 +1686,10 @@ export type NewRun = components['schemas']['NewRun'];
 export type NewRunOptions = components['schemas']['NewRunOptions'];
 export type NewWorkflowDocument = components['schemas']['NewWorkflowDocument'];
 export type NewWorkspace = components['schemas']['NewWorkspace'];
+export type Node = components['schemas']['Node'];
 export type NodeId = components['schemas']['NodeId'];
+export type NodeList = components['schemas']['NodeList'];
+export type NodeState = components['schemas']['NodeState'];
 export type Output = components['schemas']['Output'];
 export type OutputList = components['schemas']['OutputList'];
 export type Pending = components['schemas']['Pending'];

@@ -28,6 +28,7 @@ const METHODS: Record<string, Act> = {
   revoke_api_key: (client) => client.apiKeys.revoke("key_1"),
   list_audit_entries: (client) => client.system.audit(),
   show_actors: (client) => client.system.actors(),
+  list_nodes: (client) => client.system.nodes(),
   run_maintenance: (client) => client.system.maintain(),
   show_safe_mode: (client) => client.system.safeMode(),
   switch_safe_mode: (client) => client.system.setSafeMode({ enabled: true }),

@@ -13,6 +13,7 @@ pub mod workflow;
 pub mod workflow_document;
 pub mod workspace;
 pub mod member;
+pub mod node;
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -10,6 +10,7 @@ use crate::http::contract::Routes;
 use crate::http::ports::Maintenance;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::NoQuery;
+use crate::http::resource::node::NodeListing;
 use crate::registry::{ActorState, Observed, RegistryHandle};
 
 pub fn mount(routes: &mut Routes) {
@@ -26,6 +27,13 @@ pub fn mount(routes: &mut Routes) {
                 op.named("show_actors", "What is running, and what each actor of the service is doing.")
                     .answers::<SystemResource>(200, "As it is now.")
                     .refuses(&[Code::Draining])
+            })
+        })
+        .at("/system/nodes", |at| {
+            at.read(nodes, |op| {
+                op.named("list_nodes", "Which nodes share the database, and which of them are at work?")
+                    .notes("Without a cluster there is this one.")
+                    .answers::<NodeListing>(200, "All of them, the one that was there first first.")
             })
         });
 }
@@ -62,6 +70,12 @@ async fn actors(
     let observed = registry.observe().await;
     let observed = observed.ok_or_else(|| Problem::new(Code::Draining, "the registry does not answer"))?;
     Ok(HttpResponse::Ok().json(SystemResource { observed, maintenance: port.observe().await }))
+}
+
+async fn nodes(_: Admin, _: NoQuery, registry: web::Data<RegistryHandle>) -> Result<HttpResponse, Problem> {
+    let nodes = registry.nodes();
+    let list = nodes.list(registry.store()).await?;
+    Ok(HttpResponse::Ok().json(NodeListing::of(&list.nodes, list.at, nodes.own_id())))
 }
 
 /// Runs a pass now and returns its report.

@@ -834,7 +834,28 @@ class NewWorkspace(_NewWorkspace, total=False):
     slug: str | None
 
 
+class Node(TypedDict):
+    address: str | None
+    alive: bool
+    is_self: bool
+    name: str
+    node_id: NodeId
+    object: str
+    seen_at: str
+    started_at: str
+    state: NodeState
+    version: str
+
+
 NodeId: TypeAlias = "str"
+
+
+class NodeList(TypedDict):
+    items: list[Node]
+    total: int
+
+
+NodeState: TypeAlias = "Literal['serving', 'draining', 'stopped', 'lost']"
 
 
 class Output(TypedDict):

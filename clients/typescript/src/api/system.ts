@@ -1,5 +1,5 @@
 import type { Http } from "../http.js";
-import type { Actors, AuditPage, Health, MaintenanceReport, SafeMode, SafeModeSwitch } from "../resources.js";
+import type { Actors, AuditPage, Health, MaintenanceReport, Node, NodeList, SafeMode, SafeModeSwitch } from "../resources.js";
 
 /** The service itself: for admins, but for its health and whether it takes new work. */
 export class System {
@@ -12,6 +12,12 @@ export class System {
   /** What is at work, and how far it has come. */
   actors(): Promise<Actors> {
     return this.http.json("GET", "/system/actors");
+  }
+
+  /** Which nodes share the database, and which of them are at work. */
+  async nodes(): Promise<Node[]> {
+    const { items } = await this.http.json<NodeList>("GET", "/system/nodes");
+    return items;
   }
 
   maintain(): Promise<MaintenanceReport> {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import List, cast
 
 from .._core.requests import given
-from ..schema import Actors, ApiKey, AuditPage, Health, MaintenanceReport, NewApiKey, Role, SafeMode
+from ..schema import Actors, ApiKey, AuditPage, Health, MaintenanceReport, NewApiKey, Node, Role, SafeMode
 from .http import AsyncHttp
 
 
@@ -41,6 +41,10 @@ class AsyncSystem:
     async def actors(self) -> Actors:
         """What is at work, and how far it has come."""
         return cast(Actors, await self._http.json("GET", "/system/actors"))
+
+    async def nodes(self) -> List[Node]:
+        """Which nodes share the database, and which of them are at work."""
+        return cast("List[Node]", (await self._http.json("GET", "/system/nodes"))["items"])
 
     async def maintain(self) -> MaintenanceReport:
         return cast(MaintenanceReport, await self._http.json("POST", "/system/maintenance"))

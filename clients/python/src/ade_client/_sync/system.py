@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import List, cast
 
 from .._core.requests import given
-from ..schema import Actors, ApiKey, AuditPage, Health, MaintenanceReport, NewApiKey, Role, SafeMode
+from ..schema import Actors, ApiKey, AuditPage, Health, MaintenanceReport, NewApiKey, Node, Role, SafeMode
 from .http import Http
 
 
@@ -42,6 +42,10 @@ class System:
     def actors(self) -> Actors:
         """What is at work, and how far it has come."""
         return cast(Actors, self._http.json("GET", "/system/actors"))
+
+    def nodes(self) -> List[Node]:
+        """Which nodes share the database, and which of them are at work."""
+        return cast("List[Node]", (self._http.json("GET", "/system/nodes"))["items"])
 
     def maintain(self) -> MaintenanceReport:
         return cast(MaintenanceReport, self._http.json("POST", "/system/maintenance"))

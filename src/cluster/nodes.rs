@@ -1,0 +1,173 @@
+//! What this node knows of itself and of the others.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chrono::Utc;
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use crate::config::{ClusterSettings, PeerSettings};
+use crate::domain::id::NodeId;
+use crate::domain::node::{Node, NodeState};
+use crate::domain::time::{Timestamp, micros};
+use crate::store::{NodeList, Store, StoreError};
+
+/// Another node, as it was seen last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    pub id: NodeId,
+    pub name: String,
+    /// Without a slash at its end.
+    pub address: String,
+    /// The stream that is its journal.
+    pub journal: String,
+    pub state: NodeState,
+    pub seen_at: Timestamp,
+    /// By the clock of the database, when it was read.
+    pub is_alive: bool,
+}
+
+/// This node and those that share its database; clones know the same.
+#[derive(Clone)]
+pub struct Nodes(Arc<Inner>);
+
+struct Inner {
+    own: Node,
+    /// None: there are no others.
+    settings: Option<PeerSettings>,
+    view: Mutex<View>,
+    /// The state of this node is another.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct View {
+    state: NodeState,
+    peers: BTreeMap<NodeId, Peer>,
+}
+
+impl Nodes {
+    /// A node that knows of no others.
+    pub fn alone(id: NodeId) -> Self {
+        Self::new(id, None, String::new())
+    }
+
+    /// By the settings; `journal` is the name of the stream that has this node's.
+    pub fn new(id: NodeId, cluster: Option<&ClusterSettings>, journal: String) -> Self {
+        let settings = cluster.and_then(|cluster| cluster.peers.clone());
+        let started_at = micros(Utc::now());
+        let own = Node {
+            id,
+            name: cluster.and_then(|cluster| cluster.node.clone()).unwrap_or_else(|| id.to_string()),
+            cluster: cluster.map_or_else(String::new, |cluster| cluster.name.clone()),
+            address: settings.as_ref().map_or_else(String::new, |settings| settings.advertise.clone()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            journal,
+            state: NodeState::Serving,
+            started_at,
+            seen_at: started_at,
+        };
+        Self(Arc::new(Inner { own, settings, view: Mutex::default(), changed: Notify::new() }))
+    }
+
+    pub fn own_id(&self) -> NodeId {
+        self.0.own.id
+    }
+
+    /// Whether there can be no others.
+    pub fn is_alone(&self) -> bool {
+        self.0.settings.is_none()
+    }
+
+    /// By which nodes know each other; none where there are no others.
+    pub fn secret(&self) -> Option<&SecretString> {
+        self.0.settings.as_ref().map(|settings| &settings.secret)
+    }
+
+    /// Another node; none that was never seen, nor this one.
+    pub fn peer(&self, id: NodeId) -> Option<Peer> {
+        self.view().peers.get(&id).cloned()
+    }
+
+    /// The others, in the order of their ids.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.view().peers.values().cloned().collect()
+    }
+
+    /// This node ends, and says so.
+    pub fn drain(&self) {
+        self.view().state = NodeState::Draining;
+        self.0.changed.notify_one();
+    }
+
+    /// All nodes as the database has them now; of one that is alone, itself.
+    pub async fn list(&self, store: &Store) -> Result<NodeList, StoreError> {
+        if !self.is_alone() {
+            return store.nodes(&self.0.own.cluster).await;
+        }
+        let at = micros(Utc::now());
+        Ok(NodeList { at, nodes: vec![Node { state: self.state(), seen_at: at, ..self.0.own.clone() }] })
+    }
+
+    pub(super) fn state(&self) -> NodeState {
+        self.view().state
+    }
+
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    pub(super) fn own(&self) -> Node {
+        Node { state: self.state(), ..self.0.own.clone() }
+    }
+
+    pub(super) fn take_over(&self, list: NodeList) {
+        let NodeList { at, nodes } = list;
+        let others = nodes.into_iter().filter(|node| node.id != self.own_id());
+        self.view().peers = others.map(|node| (node.id, peer(node, at))).collect();
+    }
+
+    /// A map that is replaced as a whole: nothing in it can be half done.
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn peer(node: Node, at: Timestamp) -> Peer {
+    let is_alive = node.is_alive(at);
+    let Node { id, name, address, journal, state, seen_at, .. } = node;
+    Peer { id, name, address, journal, state, seen_at, is_alive }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::{Settings, Sources};
+
+    pub fn in_cluster(address: &str) -> Nodes {
+        let variables = [
+            ("ADE_CLUSTER_NATS", "nats://a:4222"),
+            ("ADE_CLUSTER_NODE", "a"),
+            ("ADE_DATABASE_URL", "postgres://ade@db/ade"),
+            ("ADE_CLUSTER_ADVERTISE", address),
+            ("ADE_CLUSTER_SECRET", "a-secret-of-a-cluster"),
+        ];
+        let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let settings = Settings::load(&Sources { environment, ..Sources::default() }).unwrap();
+        Nodes::new(NodeId::generate(), settings.cluster.as_ref(), "ade-ade-j-a".into())
+    }
+
+    #[test]
+    fn a_node_knows_the_others_as_they_were_read_last_and_not_itself() {
+        let nodes = in_cluster("http://10.0.0.1:8000");
+        let at = micros(Utc::now());
+        let other = Node { id: NodeId::generate(), address: "http://10.0.0.2:8000".into(), ..nodes.own() };
+        nodes.take_over(NodeList { at, nodes: vec![nodes.own(), other.clone()] });
+        let peer = nodes.peer(other.id).unwrap();
+        assert!(peer.is_alive && peer.address == "http://10.0.0.2:8000", "{peer:?}");
+        assert_eq!((nodes.peer(nodes.own_id()), nodes.peers()), (None, vec![peer]));
+        nodes.take_over(NodeList { at, nodes: Vec::new() });
+        assert_eq!(nodes.peer(other.id), None);
+    }
+}

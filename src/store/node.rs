@@ -1,0 +1,170 @@
+//! The nodes that share the database.
+//!
+//! Law: when a node was seen last is said by the clock of the database, so that those of the nodes may differ.
+
+use chrono::Utc;
+use entity::node::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Statement,
+};
+
+use super::cells::Cells;
+use super::{Store, StoreError};
+use crate::domain::id::NodeId;
+use crate::domain::node::{Node, NodeState};
+use crate::domain::time::{Timestamp, micros};
+
+/// More than a cluster has; whoever is asked for all of them is given no more.
+const MOST: u64 = 1000;
+
+/// The nodes of a cluster, and when they were read, by the clock of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeList {
+    pub at: Timestamp,
+    pub nodes: Vec<Node>,
+}
+
+impl Store {
+    /// A node that starts. It was seen now, whatever the record says.
+    pub async fn register_node(&self, node: &Node) -> Result<(), StoreError> {
+        use Column::{Address, Cluster, Journal, Name, SeenAt, StartedAt, State, Version};
+        let node = Node { seen_at: self.time().await?, ..node.clone() };
+        let changed = [Name, Cluster, Address, Version, Journal, State, StartedAt, SeenAt];
+        let or_change = OnConflict::column(Column::NodeId).update_columns(changed).to_owned();
+        let insert = Entity::insert(row(&node)).on_conflict(or_change);
+        insert.exec_without_returning(&*self.write().await).await?;
+        Ok(())
+    }
+
+    /// It is at work, and in this state. False, and nothing is changed, where there is no row of it, or another node has said
+    /// that it is lost.
+    pub async fn touch_node(&self, id: NodeId, state: NodeState) -> Result<bool, StoreError> {
+        let update = Entity::update_many()
+            .col_expr(Column::State, Expr::value(state.as_str()))
+            .col_expr(Column::SeenAt, self.clock())
+            .filter(Column::NodeId.eq(id.to_string()))
+            .filter(Column::State.ne(NodeState::Lost.as_str()));
+        Ok(update.exec(&*self.write_relaxed().await).await?.rows_affected > 0)
+    }
+
+    /// Says of another node that it is lost. What it says of itself does not change that any more, until it starts again.
+    pub async fn lose_node(&self, id: NodeId) -> Result<(), StoreError> {
+        let change = ActiveModel { state: Set(NodeState::Lost.as_str().into()), ..Default::default() };
+        let update = Entity::update_many().set(change).filter(Column::NodeId.eq(id.to_string()));
+        update.exec(&*self.write().await).await?;
+        Ok(())
+    }
+
+    /// In the order of their ids, which is that of their first starts.
+    pub async fn nodes(&self, cluster: &str) -> Result<NodeList, StoreError> {
+        let at = self.time().await?;
+        let select = Entity::find().filter(Column::Cluster.eq(cluster)).order_by_asc(Column::NodeId).limit(MOST);
+        let nodes = select.all(self.read()).await?.into_iter().map(record).collect::<Result<_, _>>()?;
+        Ok(NodeList { at, nodes })
+    }
+
+    /// The database's clock, as a part of a statement.
+    fn clock(&self) -> Expr {
+        match self.dialect() {
+            DbBackend::Postgres => Expr::current_timestamp(),
+            // It has none: it is this process.
+            _ => Expr::value(micros(Utc::now())),
+        }
+    }
+
+    async fn time(&self) -> Result<Timestamp, StoreError> {
+        if self.dialect() != DbBackend::Postgres {
+            return Ok(micros(Utc::now()));
+        }
+        let now = Statement::from_string(DbBackend::Postgres, "SELECT CURRENT_TIMESTAMP AS now");
+        let row = self.read().query_one_raw(now).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("the time".to_owned()))?;
+        Ok(row.try_get("", "now")?)
+    }
+}
+
+fn row(node: &Node) -> ActiveModel {
+    ActiveModel {
+        node_id: Set(node.id.to_string()),
+        name: Set(node.name.clone()),
+        cluster: Set(node.cluster.clone()),
+        address: Set(node.address.clone()),
+        version: Set(node.version.clone()),
+        journal: Set(node.journal.clone()),
+        state: Set(node.state.as_str().into()),
+        started_at: Set(micros(node.started_at)),
+        seen_at: Set(micros(node.seen_at)),
+    }
+}
+
+fn record(row: Model) -> Result<Node, StoreError> {
+    let cells = Cells { table: "nodes", id: &row.node_id };
+    Ok(Node {
+        id: cells.id("node_id", &row.node_id)?,
+        state: cells.word("state", NodeState::parse, &row.state)?,
+        name: row.name,
+        cluster: row.cluster,
+        address: row.address,
+        version: row.version,
+        journal: row.journal,
+        started_at: row.started_at,
+        seen_at: row.seen_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixture::{TestStore, at};
+
+    fn node(name: &str) -> Node {
+        Node {
+            id: NodeId::generate(),
+            name: name.into(),
+            cluster: "ade".into(),
+            address: format!("http://{name}:8000"),
+            version: "1.0.0".into(),
+            journal: format!("ade-ade-j-{name}"),
+            state: NodeState::Serving,
+            started_at: at(1),
+            seen_at: at(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_is_seen_by_the_clock_of_the_database_from_its_start_on() {
+        let store = TestStore::open().await;
+        let [a, b] = ["a", "b"].map(node);
+        for node in [&a, &b, &Node { cluster: "other".into(), ..node("c") }] {
+            store.register_node(node).await.unwrap();
+        }
+        let list = store.nodes("ade").await.unwrap();
+        let names: Vec<_> = list.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "of this cluster alone");
+        assert!(list.nodes.iter().all(|node| node.is_alive(list.at) && node.started_at == at(1)), "{list:?}");
+
+        let moved = Node { address: "http://new:1".into(), started_at: at(5), ..a.clone() };
+        store.register_node(&moved).await.unwrap();
+        let first = store.nodes("ade").await.unwrap().nodes.remove(0);
+        assert_eq!(first, Node { seen_at: first.seen_at, ..moved });
+    }
+
+    #[tokio::test]
+    async fn a_node_that_others_call_lost_says_nothing_of_itself_until_it_starts_again() {
+        let store = TestStore::open().await;
+        let a = node("a");
+        assert!(!store.touch_node(a.id, NodeState::Serving).await.unwrap(), "nobody knows it");
+        store.register_node(&a).await.unwrap();
+        let seen = async || store.nodes("ade").await.unwrap().nodes.remove(0);
+        let before = seen().await;
+        assert!(store.touch_node(a.id, NodeState::Draining).await.unwrap());
+        let after = seen().await;
+        assert!(after.state == NodeState::Draining && after.seen_at > before.seen_at, "{after:?}");
+        store.lose_node(a.id).await.unwrap();
+        assert!(!store.touch_node(a.id, NodeState::Serving).await.unwrap());
+        assert_eq!(seen().await.state, NodeState::Lost);
+        store.register_node(&a).await.unwrap();
+        assert_eq!(seen().await.state, NodeState::Serving);
+    }
+}
