@@ -4,6 +4,7 @@ mod lock;
 mod isolation;
 mod key_files;
 mod models;
+mod peers;
 mod objects;
 mod start_error;
 mod data_dir;
@@ -33,7 +34,6 @@ use crate::access::handle::{Granting, SessionLimits};
 use crate::access::{Access, keeper};
 use crate::audit::AuditLog;
 use crate::catalogue;
-use crate::cluster::Presence;
 use crate::config::{AccessSettings, Settings};
 use crate::domain::maintenance::{MaintenanceReport, MaintenanceState};
 use crate::http::connection::Connections;
@@ -67,7 +67,6 @@ pub struct Application {
     data: DataDir,
     maintenance: MaintenanceHandle,
     access: Access,
-    presence: Presence,
 }
 
 /// One maintenance pass on a directory that no service holds; no work is started. Must be called within an actix
@@ -151,10 +150,9 @@ impl Application {
             %address, sign_in, data_dir = %data_dir.display(), venvs_dir = %venvs_dir.display(), llm_provider = provider,
             "service ready"
         );
-        let presence = Presence::begin(data.registry.nodes().clone(), data.services.store.clone()).await?;
         let (stop, _) = watch::channel(None);
         let public = address;
-        Ok(Self { server, public, local, is_encrypted, connections, stop, data, maintenance, access, presence })
+        Ok(Self { server, public, local, is_encrypted, connections, stop, data, maintenance, access })
     }
 
     /// Where clients reach it, with the scheme.
@@ -201,11 +199,12 @@ impl Application {
     /// Serves until it is stopped, then drains: no new work, running work until it ends or its time is up, streams
     /// notified and closed, logs and database closed.
     pub async fn run(self) -> Result<(), RunError> {
-        let Self { server, connections, stop, data, maintenance, access, presence, .. } = self;
+        let Self { server, connections, stop, data, maintenance, access, .. } = self;
         let keeper = actix::spawn(keeper::keep(access));
         let (handle, registry, settings) = (server.handle(), data.registry.clone(), data.settings.clone());
         let stop_now = handle.clone();
         prepare(&data.services);
+        let watching = actix::spawn(peers::watch(registry.clone(), data.services.clone()));
         let draining = actix::spawn(async move {
             drain(stop, &registry, &maintenance, settings).await;
             // Streams have ended by now; their last bytes go out, and clients that do not read them are cut off.
@@ -219,6 +218,7 @@ impl Application {
                 // As a crash would leave it, but for its children: another process is at work in its place.
                 draining.abort();
                 keeper.abort();
+                watching.abort();
                 stop_now.stop(false).await;
                 kill_marked(vec![data.services.work.launcher.node().clone()]).await;
                 return Err(RunError::Halted(why));
@@ -226,8 +226,8 @@ impl Application {
         }
         draining.abort();
         keeper.abort();
+        watching.abort();
         key_files::remove_local(&data.settings.storage.data_dir);
-        presence.end().await;
         data.close().await;
         Ok(())
     }
@@ -305,6 +305,13 @@ async fn halted(services: &Services) -> String {
     if !services.log.journal_state().is_replicated {
         return std::future::pending().await;
     }
+    tokio::select! {
+        why = fenced_off(services) => why,
+        why = peers::cut_off(services) => why,
+    }
+}
+
+async fn fenced_off(services: &Services) -> String {
     loop {
         if let Some(why) = services.log.journal_state().halted {
             tracing::error!(%why, "the service ends at once");

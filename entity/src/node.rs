@@ -14,6 +14,8 @@ pub struct Model {
     pub state: String,
     pub started_at: DateTimeUtc,
     pub seen_at: DateTimeUtc,
+    /// Of the process that writes its journal.
+    pub epoch: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -33,5 +33,6 @@ fn nodes() -> TableCreateStatement {
         .col(text("state"))
         .col(timestamp_with_time_zone("started_at"))
         .col(timestamp_with_time_zone("seen_at"))
+        .col(big_integer("epoch").default(0))
         .to_owned()
 }

@@ -14,7 +14,7 @@ use super::objects::archive;
 use super::start_error::StartError;
 use crate::backup::UNFINISHED;
 use crate::blocking::blocking;
-use crate::cluster::Nodes;
+use crate::cluster::{Nodes, Presence};
 use crate::config::{ClusterSettings, ClusterSignIn, Durability, KeptIn, Settings};
 use crate::depot::{Depot, RemoteOptions};
 use crate::domain::id::NodeId;
@@ -32,6 +32,8 @@ pub struct DataDir {
     pub services: Services,
     pub settings: Arc<Settings>,
     pub owner: Owner,
+    /// None of a command at rest, which no other node is to see.
+    presence: Option<Presence>,
     /// Held as long as this lives.
     lock: File,
 }
@@ -65,14 +67,22 @@ impl DataDir {
             .map_err(|source| StartError::VenvsDir { path: settings.build.venvs_dir.clone(), source })?;
         let models = models(&settings.llm)?;
         let store = open_store(&settings).await?;
+        let nodes = nodes(&settings, node_id);
+        let presence = match purpose {
+            // Before it has its journal: nobody takes a node for lost that is about to begin.
+            Purpose::Service(_) => Some(Presence::begin(nodes.clone(), store.clone()).await?),
+            Purpose::AtRest => None,
+        };
         let log = open_log(&settings, node_id, purpose).await?;
+        if !nodes.is_alone() {
+            store.note_epoch(node_id, log.journal_state().epoch).await?;
+        }
         attach_archive(&settings, &log).await?;
         let depot = depot(&settings, &store, &log, node_id);
-        let nodes = nodes(&settings, node_id);
         let services = Services::new(settings.clone(), store, log, node_id, models);
         let services = services.keeping_files_in(depot).among(nodes);
         let registry = RegistryHandle::start(services.clone());
-        Ok(Self { registry, services, settings, owner, lock })
+        Ok(Self { registry, services, settings, owner, presence, lock })
     }
 
     /// Publishes the address of the service in the lock file.
@@ -88,10 +98,18 @@ impl DataDir {
 
     /// Closes what is open, the logs durably. No work may be running any more.
     pub async fn close(self) {
-        let Services { store, log, depot, .. } = self.services;
+        let Services { store, log, depot, followers, .. } = self.services;
         depot.stop();
+        let closed = tokio::task::spawn_blocking(move || {
+            followers.stop();
+            log.close();
+        });
+        let _ = closed.await;
+        // The next node may go on with what is left of its work: its journal takes nothing more.
+        if let Some(presence) = self.presence {
+            presence.end().await;
+        }
         let _ = store.close().await;
-        let _ = tokio::task::spawn_blocking(move || log.close()).await;
     }
 }
 
@@ -210,7 +228,7 @@ fn nodes(settings: &Settings, node_id: NodeId) -> Nodes {
     Nodes::new(node_id, cluster, journal)
 }
 
-fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {
+pub(super) fn cluster_options(settings: &ClusterSettings, node_id: NodeId, may_begin: bool) -> ClusterOptions {
     ClusterOptions {
         servers: settings.servers.clone(),
         cluster: settings.name.clone(),

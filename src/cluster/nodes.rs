@@ -26,6 +26,8 @@ pub struct Peer {
     pub seen_at: Timestamp,
     /// By the clock of the database, when it was read.
     pub is_alive: bool,
+    /// In how many rounds that the database answered it has said nothing. No clock has a part in it.
+    pub silent_rounds: u32,
 }
 
 /// This node and those that share its database; clones know the same.
@@ -125,7 +127,10 @@ impl Nodes {
     pub(super) fn take_over(&self, list: NodeList) {
         let NodeList { at, nodes } = list;
         let others = nodes.into_iter().filter(|node| node.id != self.own_id());
-        self.view().peers = others.map(|node| (node.id, peer(node, at))).collect();
+        let mut view = self.view();
+        let known = |node: Node| (node.id, peer(node, at, &view.peers));
+        let peers = others.map(known).collect();
+        view.peers = peers;
     }
 
     /// A map that is replaced as a whole: nothing in it can be half done.
@@ -134,10 +139,13 @@ impl Nodes {
     }
 }
 
-fn peer(node: Node, at: Timestamp) -> Peer {
+fn peer(node: Node, at: Timestamp, before: &BTreeMap<NodeId, Peer>) -> Peer {
     let is_alive = node.is_alive(at);
+    let before = before.get(&node.id);
+    let silent = before.filter(|before| before.seen_at == node.seen_at && before.state == node.state);
+    let silent_rounds = silent.map_or(0, |before| before.silent_rounds.saturating_add(1));
     let Node { id, name, address, journal, state, seen_at, .. } = node;
-    Peer { id, name, address, journal, state, seen_at, is_alive }
+    Peer { id, name, address, journal, state, seen_at, is_alive, silent_rounds }
 }
 
 #[cfg(test)]

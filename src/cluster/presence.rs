@@ -10,7 +10,7 @@ use crate::domain::node::NodeState;
 use crate::store::{Store, StoreError};
 
 /// How often.
-pub const ROUND: Duration = Duration::from_secs(1);
+pub const ROUND: Duration = Duration::from_millis(500);
 /// A database that takes longer is away. Of the last word of a node, too, which holds its end up.
 const PATIENCE: Duration = Duration::from_secs(5);
 

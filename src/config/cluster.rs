@@ -2,11 +2,12 @@
 //! thread.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::reader::{Reader, SettingsError};
-use super::value::{BaseUrl, Durability, MASK, Secret, SettingValue, Size, quoted};
+use super::value::{BaseUrl, Durability, MASK, Period, Secret, SettingValue, Size, quoted};
 
 /// The cluster that keeps the journal of this node.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ClusterSettings {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// `ADE_CLUSTER_KEEP`, `256MiB`. Of the rounds whose logs are durable here, as many bytes stay as a second copy.
     pub keep_bytes: u64,
+    /// `ADE_CLUSTER_PATIENCE`, `7s`. A node among others that can record nothing for so long ends, with its work.
+    pub patience: Duration,
     /// None: no other node knows this one.
     pub peers: Option<PeerSettings>,
 }
@@ -69,6 +72,7 @@ impl ClusterSettings {
             ca_file: reader.optional("cluster_nats_ca_file")?,
             certificate: pair(reader, "cluster_nats_cert", "cluster_nats_key")?,
             keep_bytes: reader.required::<Size>("cluster_keep")?.0,
+            patience: reader.required::<Period>("cluster_patience")?.0,
             peers: PeerSettings::read(reader, servers.is_some(), database_url)?,
             servers: Vec::new(),
         };

@@ -65,6 +65,8 @@ pub trait Work: Clone + fmt::Debug + Send + Sync + 'static {
     fn failure_code(&self) -> Option<String>;
     /// The log is known to have come this far.
     fn advance_to(&mut self, sequence: u64);
+    /// It is this node's from now on.
+    fn set_node(&mut self, node_id: NodeId);
 
     fn stream_key(&self) -> StreamKey {
         StreamKey::of(self.workspace_id(), self.id())
@@ -135,6 +137,10 @@ macro_rules! work {
 
             fn advance_to(&mut self, sequence: u64) {
                 self.last_sequence = self.last_sequence.max(sequence);
+            }
+
+            fn set_node(&mut self, node_id: NodeId) {
+                self.node_id = node_id;
             }
         }
     };

@@ -66,6 +66,8 @@ pub trait Journal: Send + Sync + 'static {
 pub struct JournalState {
     /// Other machines keep it.
     pub is_replicated: bool,
+    /// Of this process, where others keep it.
+    pub epoch: u64,
     /// It does not answer: producers wait. Why.
     pub unreachable: Option<String>,
     /// It takes nothing more from this process. Why.

@@ -64,7 +64,7 @@ pub use counters::{LogDistributions, LogMetrics};
 pub use disk::RealDisk;
 pub use error::{CommitError, OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
 pub use jetstream::{
-    ClusterOptions, CopyObserver, FencedOff, JournalFollower, NatsCredentials, Progress, Stop, fence_off,
+    ClusterOptions, CopyObserver, FencedOff, JournalFollower, NatsCredentials, Progress, Stop, answers, fence_off,
 };
 pub use journal::{Journal, JournalState};
 pub use lines::Chunk;

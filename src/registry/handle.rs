@@ -21,6 +21,7 @@ use super::kinds::execution;
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
+use super::takeover::{self, TakeOverError, TakenOver};
 use super::{drain, reading, recovery};
 use crate::blocking::blocking;
 use crate::cluster::Nodes;
@@ -29,6 +30,7 @@ use crate::domain::build::Build;
 use crate::domain::call_prompt::CallPrompt;
 use crate::domain::configuration::{Configuration, Document};
 use crate::domain::execution::Execution;
+use crate::domain::id::NodeId;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::principal::Principal;
 use crate::domain::progress::Progress;
@@ -40,8 +42,8 @@ use crate::domain::{BuildId, CallId, ConfigurationId, ExecutionId, StreamKey, Wo
 use crate::event::payload::Caller;
 use crate::feed::FeedError;
 use crate::files::Location;
-use crate::log::Expired;
 use crate::log::JournalState;
+use crate::log::{Expired, FencedOff};
 use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
@@ -132,6 +134,16 @@ impl RegistryHandle {
             Ok(report)
         };
         self.perform(complete).await
+    }
+
+    /// Goes on with the work of a node that is lost, and whose journal this fence has closed.
+    pub async fn take_over(&self, from: NodeId, fence: FencedOff) -> Result<TakenOver, TakeOverError> {
+        self.perform(move |core| async move { takeover::take_over(&core, from, fence).await }).await
+    }
+
+    /// Whether a stream can be read here by somebody who says to have its events up to `claimed`; else another node has it.
+    pub async fn is_here(&self, key: StreamKey, claimed: u64) -> bool {
+        reading::is_here(&self.core, key, claimed).await
     }
 
     /// Whether something works on this, or its row is not yet final.

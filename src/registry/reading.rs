@@ -33,7 +33,7 @@ pub async fn hub(core: &Core, key: StreamKey, claimed: u64) -> Result<Arc<Hub>, 
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
     }
-    if let Some(facts) = facts.filter(|facts| core.services.peers.is_followed(facts.node_id)) {
+    if let Some(facts) = facts.filter(|facts| core.services.followers.is_followed(facts.node_id)) {
         return replica(core, key, &facts, claimed).await;
     }
     let failed = facts.filter(|facts| facts.degraded);
@@ -52,7 +52,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The stream of another node, as it is copied here: only where nobody has been shown more.
 async fn replica(core: &Core, key: StreamKey, facts: &LogFacts, claimed: u64) -> Result<Arc<Hub>, ReadError> {
     let elsewhere = ReadError::Elsewhere(facts.node_id);
-    if facts.degraded || !core.services.peers.is_current(facts.node_id) {
+    if facts.degraded || !core.services.followers.is_current(facts.node_id) {
         return Err(elsewhere);
     }
     let (log, replicas) = (core.services.log.clone(), core.services.replicas.clone());
@@ -131,7 +131,7 @@ pub async fn settled<W: StoredWork>(core: &Core, scope: &Scope, id: W::Id) -> Re
     let store = &core.services.store;
     let Some(mut work) = store.find::<W>(scope, id).await? else { return Ok(None) };
     if !work.has_ended() {
-        let is_foreign = core.services.peers.is_followed(work.log().node_id);
+        let is_foreign = core.services.followers.is_followed(work.log().node_id);
         let last = match is_foreign {
             true => catch_up_with_copy::<W>(core, scope, &work, id).await,
             false => catch_up(core, work.stream_key()).await,

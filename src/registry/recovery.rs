@@ -98,6 +98,13 @@ async fn recover_all<W: WorkKind>(core: &Core, recovery: &mut Recovery) -> Resul
     Ok(())
 }
 
+/// One that was another node's until now.
+pub async fn recover_alone<W: WorkKind>(core: &Core, work: &W, report: &mut Report) {
+    let place = work.enlist_again(core);
+    let done = recover_one(core, work, place).await;
+    report.count(work, done);
+}
+
 /// Gives every log of this node that had failed its end, where it can be opened again: at a start, and periodically in
 /// between; says which. Must be called on a worker thread.
 pub async fn complete_logs(core: &Core, report: &mut Report) -> Result<Vec<StreamKey>, StoreError> {

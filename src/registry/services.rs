@@ -11,10 +11,10 @@ use actix::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
 
 use super::admission::Admission;
+use super::followers::Followers;
 use super::keyed_locks::KeyedLocks;
 use super::leases::Leases;
 use super::meters::WorkMeters;
-use super::peers::Peers;
 use super::safe_mode::SafeModeSwitch;
 use crate::cluster::Nodes;
 use crate::config::Settings;
@@ -54,7 +54,7 @@ pub struct Services {
     pub depot: Depot,
     pub models: Models,
     /// The other nodes whose logs are copied here, and their streams.
-    pub peers: Peers,
+    pub followers: Followers,
     pub replicas: Replicas,
     /// What streams, and work, count.
     pub streams: MetersByKind,
@@ -99,7 +99,7 @@ impl Services {
             leases: Leases::default(),
             feeds,
             models,
-            peers: Peers::default(),
+            followers: Followers::default(),
             replicas,
             streams,
             meters: WorkMeters::default(),

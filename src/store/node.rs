@@ -3,15 +3,20 @@
 //! Law: when a node was seen last is said by the clock of the database, so that those of the nodes may differ.
 
 use chrono::Utc;
+use entity::feed_origin;
 use entity::node::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, Statement,
+    ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set, Statement,
 };
 
-use super::cells::Cells;
+use super::cells::{Cells, stored};
+use super::listable::column_of;
+use super::rows::{StoredWork, column};
 use super::{Store, StoreError};
 use crate::domain::id::NodeId;
+use crate::domain::list::Field;
 use crate::domain::node::{Node, NodeState};
 use crate::domain::time::{Timestamp, micros};
 
@@ -48,11 +53,58 @@ impl Store {
         Ok(update.exec(&*self.write_relaxed().await).await?.rows_affected > 0)
     }
 
-    /// Says of another node that it is lost. What it says of itself does not change that any more, until it starts again.
-    pub async fn lose_node(&self, id: NodeId) -> Result<(), StoreError> {
+    /// Says of another node that it is lost, unless it has started behind the fence of this epoch. What it says of itself does
+    /// not change that any more, until it starts again.
+    pub async fn lose_node(&self, id: NodeId, fence: u64) -> Result<bool, StoreError> {
         let change = ActiveModel { state: Set(NodeState::Lost.as_str().into()), ..Default::default() };
         let update = Entity::update_many().set(change).filter(Column::NodeId.eq(id.to_string()));
+        let update = update.filter(Column::Epoch.lt(stored(fence)));
+        Ok(update.exec(&*self.write().await).await?.rows_affected > 0)
+    }
+
+    /// The process of this epoch writes the journal of the node. From here on nobody takes work of it over that another fence
+    /// stood behind: who does has the row locked until the work is theirs.
+    pub async fn note_epoch(&self, id: NodeId, epoch: u64) -> Result<(), StoreError> {
+        let change = ActiveModel { epoch: Set(stored(epoch)), ..Default::default() };
+        let update = Entity::update_many().set(change).filter(Column::NodeId.eq(id.to_string()));
         update.exec(&*self.write().await).await?;
+        Ok(())
+    }
+
+    /// Makes work of a node that is lost another's; false if it is not that node's any more, or that one has started behind
+    /// the fence of this epoch.
+    pub async fn move_work<W: StoredWork>(
+        &self,
+        id: W::Id,
+        from: NodeId,
+        fence: u64,
+        to: NodeId,
+    ) -> Result<bool, StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        let mut moved = false;
+        if is_behind(&transaction, from, fence).await? {
+            let node_id = column::<W>("node_id");
+            let update = W::Entity::update_many().col_expr(node_id, Expr::value(to.to_string()));
+            let update = update.filter(column_of::<W>(Field::Id).eq(id.to_string()));
+            let update = update.filter(node_id.eq(from.to_string()));
+            moved = update.exec(&transaction).await?.rows_affected > 0;
+        }
+        transaction.commit().await?;
+        Ok(moved)
+    }
+
+    /// As [`Store::move_work`], of what the feeds owe to a node's streams.
+    pub async fn move_feed_origins(&self, from: NodeId, fence: u64, to: NodeId) -> Result<(), StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        if is_behind(&transaction, from, fence).await? {
+            let update = feed_origin::Entity::update_many()
+                .col_expr(feed_origin::Column::NodeId, Expr::value(to.to_string()))
+                .filter(feed_origin::Column::NodeId.eq(from.to_string()));
+            update.exec(&transaction).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -84,6 +136,12 @@ impl Store {
     }
 }
 
+/// Whether the last process of a node is an earlier one than this fence; the row says so until the transaction ends.
+async fn is_behind(transaction: &DatabaseTransaction, id: NodeId, fence: u64) -> Result<bool, DbErr> {
+    let node = Entity::find_by_id(id.to_string()).lock_shared().one(transaction).await?;
+    Ok(node.is_some_and(|node| node.epoch < stored(fence)))
+}
+
 fn row(node: &Node) -> ActiveModel {
     ActiveModel {
         node_id: Set(node.id.to_string()),
@@ -95,6 +153,8 @@ fn row(node: &Node) -> ActiveModel {
         state: Set(node.state.as_str().into()),
         started_at: Set(micros(node.started_at)),
         seen_at: Set(micros(node.seen_at)),
+        // Its own, of earlier, where there is a row.
+        epoch: NotSet,
     }
 }
 
@@ -161,7 +221,7 @@ mod tests {
         assert!(store.touch_node(a.id, NodeState::Draining).await.unwrap());
         let after = seen().await;
         assert!(after.state == NodeState::Draining && after.seen_at > before.seen_at, "{after:?}");
-        store.lose_node(a.id).await.unwrap();
+        assert!(store.lose_node(a.id, 1).await.unwrap());
         assert!(!store.touch_node(a.id, NodeState::Serving).await.unwrap());
         assert_eq!(seen().await.state, NodeState::Lost);
         store.register_node(&a).await.unwrap();

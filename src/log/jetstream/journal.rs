@@ -290,6 +290,7 @@ impl Journal for JetStreamJournal {
         let away = (!is_connected).then(|| "no server is connected".to_owned());
         JournalState {
             is_replicated: true,
+            epoch: self.epoch,
             unreachable: away.or_else(|| state.stuck.clone()).or_else(|| state.silent.clone()),
             halted,
             is_over: state.halt.is_some(),

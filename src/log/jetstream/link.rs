@@ -99,6 +99,13 @@ impl Link {
         self.nats.max_payload()
     }
 
+    /// Does this for as long as the connection lives.
+    pub(super) fn meanwhile(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            drop(runtime.spawn(work));
+        }
+    }
+
     /// Publishes a round that is stored only if the stream ends with `expected`.
     pub(super) fn publish(&self, expected: u64, round: Bytes) -> Answer {
         // Without a connection the client would keep it and send it later, once for every try.

@@ -22,6 +22,7 @@ use super::journal::{JetStreamAppender, JetStreamJournal, look};
 use super::link::{Link, LinkError};
 use super::marker::{Fence, MOST_CLAIMS, Marker, Right};
 use super::options::{ClusterOptions, ROUND_BYTES};
+use super::ping;
 use super::protocol::{NO_REPLICAS, StreamConfig, StreamInfo};
 use super::reading::{PATIENCE, PAUSE, Reading, fence_of};
 use super::retained::Retained;
@@ -49,6 +50,7 @@ impl JetStreamJournal {
         let taken = place.take_over(&link, &info, options)?;
         let Taken { fence, marker, retained, replayed } = taken;
         tracing::info!(stream = options.stream(), epoch = marker.epoch(), "the journal of this node is in the cluster");
+        link.meanwhile(ping::answer(link.nats().clone(), options.stream()));
         let journal = Arc::new(Self {
             link,
             disk: disk.clone(),

@@ -8,9 +8,9 @@ use crate::log::{JournalFollower, Progress};
 
 /// Their followers; clones share them. Empty on a node that is alone.
 #[derive(Clone, Default)]
-pub struct Peers(Arc<Mutex<HashMap<NodeId, Arc<JournalFollower>>>>);
+pub struct Followers(Arc<Mutex<HashMap<NodeId, Arc<JournalFollower>>>>);
 
-impl Peers {
+impl Followers {
     /// From now on this follower is that of the node.
     pub fn enter(&self, node_id: NodeId, follower: JournalFollower) {
         self.lock().insert(node_id, Arc::new(follower));

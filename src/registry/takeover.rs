@@ -1,0 +1,120 @@
+//! What a node does about the work of another one that is lost.
+//!
+//! Law: nothing of it is touched before a fence stands behind the lost node's last event and everything in front of the
+//! fence is here, durably. A piece of work is taken over by one node, and by none once the lost one has started again: its
+//! row says whose it is, and changes hands in one transaction with that question. Work whose log is not whole here stays as
+//! it is, and is told. Whoever dies in between leaves the rest to the next.
+
+use std::time::Duration;
+
+use super::core::Core;
+use super::kind::WorkKind;
+use super::recovery::{self, Report};
+use crate::blocking::blocking;
+use crate::domain::StreamKey;
+use crate::domain::id::NodeId;
+use crate::domain::work::each_kind;
+use crate::log::{FencedOff, LogRoot};
+use crate::store::StoreError;
+
+/// For the copies to have everything that is in front of the fence.
+const SYNCED: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    #[error("its logs are not copied here")]
+    NotFollowed,
+    #[error("the copies of its logs are behind")]
+    Behind,
+    #[error("it cannot be recorded: {0}")]
+    Log(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was found and done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct TakenOver {
+    pub work: Report,
+    /// Left to the node: what is here of their logs is not whole.
+    pub left: usize,
+    /// Another node was faster, or the lost one is back.
+    pub gone: usize,
+}
+
+/// Goes on with the unfinished work of `from`, whose journal has been closed by this fence. Must be called on a worker thread.
+pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<TakenOver, TakeOverError> {
+    let services = &core.services;
+    let follower = services.followers.follower(from).ok_or(TakeOverError::NotFollowed)?;
+    let sequence = fence.sequence;
+    if !blocking(move || Ok::<_, std::io::Error>(follower.has_synced(sequence, SYNCED))).await? {
+        return Err(TakeOverError::Behind);
+    }
+    let mut takeover = Takeover { core, from, epoch: fence.epoch, is_noted: false, done: TakenOver::default() };
+    each_kind!(W => takeover.take_all::<W>(&fence).await?);
+    let done = takeover.done;
+    let owed = services.store.feed_origins(from).await?;
+    services.store.move_feed_origins(from, fence.epoch, services.node_id).await?;
+    let core = core.clone();
+    actix::spawn(async move {
+        // What goes on is followed already; the others' feeds learn of their ends.
+        let mut over = Vec::new();
+        for origin in owed {
+            if !core.is_live(origin.key).await {
+                over.push(origin.key);
+            }
+        }
+        recovery::complete_feeds(&core, over).await;
+    });
+    Ok(done)
+}
+
+struct Takeover<'a> {
+    core: &'a Core,
+    from: NodeId,
+    epoch: u64,
+    /// The journal of this node says that it goes on with logs of the other one.
+    is_noted: bool,
+    done: TakenOver,
+}
+
+impl Takeover<'_> {
+    async fn take_all<W: WorkKind>(&mut self, fence: &FencedOff) -> Result<(), TakeOverError> {
+        let services = &self.core.services;
+        for mut work in services.store.unfinished::<W>(self.from).await? {
+            if !is_whole(&services.log, work.stream_key(), work.log().last_sequence).await {
+                tracing::error!(stream = %work.stream_key(), "left to its node: what is here of its log is not whole");
+                self.done.left += 1;
+                continue;
+            }
+            // Before anything is appended to any of them.
+            if !self.is_noted {
+                let (log, journal, sequence) = (services.log.clone(), fence.journal.clone(), fence.sequence);
+                blocking(move || log.adopt(&journal, sequence)).await?;
+                self.is_noted = true;
+            }
+            if !services.store.move_work::<W>(work.id(), self.from, self.epoch, services.node_id).await? {
+                self.done.gone += 1;
+                continue;
+            }
+            work.set_node(services.node_id);
+            recovery::recover_alone(self.core, &work, &mut self.done.work).await;
+        }
+        Ok(())
+    }
+}
+
+/// Whether everything that anybody has been shown of a log is here.
+async fn is_whole(log: &LogRoot, key: StreamKey, last_sequence: u64) -> bool {
+    let log = log.clone();
+    let tail = blocking(move || {
+        let whole = (!log.is_partial(key)).then(|| log.reader(key).ok()).flatten();
+        whole.map(|reader| reader.tail()).transpose()
+    });
+    match tail.await {
+        Ok(Some(tail)) => tail.last_sequence >= last_sequence,
+        // Its first event was never stored.
+        Ok(None) => last_sequence == 0,
+        Err(_) => false,
+    }
+}
