@@ -19,6 +19,7 @@ pub mod person;
 pub mod person_grant;
 pub mod idempotency_key;
 pub mod feed_origin;
+pub mod feed_owner;
 pub mod stored_file;
 pub mod node;
 pub mod workflow;

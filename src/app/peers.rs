@@ -28,6 +28,9 @@ pub async fn watch(registry: RegistryHandle, services: Services) {
     let mut settled = HashSet::new();
     loop {
         tokio::time::sleep(presence::ROUND / 2).await;
+        if let Err(error) = watch.registry.follow_others().await {
+            tracing::debug!(%error, "what feeds owe is not known");
+        }
         for peer in watch.nodes().peers() {
             watch.follow(&peer).await;
             if peer.state == NodeState::Lost || !is_suspect(&peer, watch.nodes()) {

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix::ArbiterHandle;
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot, watch};
 use super::entry::{Entry, entry};
 use super::error::FeedError;
 use super::options::FeedOptions;
+use super::owners::Owners;
 use super::slot::{self, Feed, Opening, Slot};
 use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
@@ -49,6 +50,8 @@ struct Shared {
     /// Origins that are being derived.
     deriving: watch::Sender<HashSet<StreamKey>>,
     stopping: AtomicBool,
+    /// Unset: all feeds are this node's.
+    owners: OnceLock<Owners>,
 }
 
 impl Feeds {
@@ -70,13 +73,41 @@ impl Feeds {
             following: watch::Sender::new(0),
             deriving: watch::Sender::default(),
             stopping: AtomicBool::new(false),
+            owners: OnceLock::new(),
         }))
+    }
+
+    /// From now on a feed may be that of another node that shares the database.
+    pub fn share(&self) {
+        let _ = self.0.owners.set(Owners::new(self.0.store.clone(), self.0.node_id));
+    }
+
+    /// The node that writes the feed of a workspace.
+    pub async fn owner(&self, workspace_id: WorkspaceId) -> Result<NodeId, StoreError> {
+        match self.0.owners.get() {
+            Some(owners) => owners.of(workspace_id).await,
+            None => Ok(self.0.node_id),
+        }
+    }
+
+    async fn is_own(&self, workspace_id: WorkspaceId) -> Result<bool, StoreError> {
+        Ok(self.owner(workspace_id).await? == self.0.node_id)
+    }
+
+    /// Origins of any node that the feeds of this one owe something, and that no task derives.
+    pub async fn owed_to_all(&self) -> Result<Vec<FeedOrigin>, StoreError> {
+        let mut owed = self.0.store.owed_by_feeds_of(self.0.node_id).await?;
+        let deriving = self.0.deriving.borrow();
+        owed.retain(|origin| !deriving.contains(&origin.key));
+        Ok(owed)
     }
 
     /// Enters this stream in the outbox. Must be done before the row of the work is stored: a crash between the two leaves
     /// an origin without a log, which is harmless, instead of work that the feed never reports.
     pub async fn expect(&self, key: StreamKey) -> Result<(), StoreError> {
-        let after = self.position(key.workspace_id()).await;
+        // Of another node's feed everything is looked through for what it has of this stream.
+        let is_own = self.is_own(key.workspace_id()).await?;
+        let after = if is_own { self.position(key.workspace_id()).await } else { 0 };
         self.0.store.insert_feed_origin(&FeedOrigin { key, node_id: self.0.node_id, after }).await
     }
 
@@ -93,6 +124,10 @@ impl Feeds {
         let counted = CountedFollower(self.clone());
         actix::spawn(async move {
             let _counted = counted;
+            // The node that writes the feed sees that it owes something, and reads the copy of the stream.
+            if !feeds.is_own(stream.key().workspace_id()).await.unwrap_or(false) {
+                return;
+            }
             let turn = feeds.turn(stream.key()).await;
             if turn.waited && !feeds.owes(stream.key()).await.unwrap_or(true) {
                 return;
@@ -278,13 +313,21 @@ impl Feeds {
             if let Some(dead) = slot.take() {
                 dead.close().await;
             }
-            let mut owed = self.owed().await?;
-            owed.retain(|origin| origin.key.workspace_id() == workspace_id);
+            let owed = self.owed_by(workspace_id).await?;
             let opening =
                 Opening { log: log.clone(), options: self.0.options.clone(), arbiter: (self.0.arbiter)(), owed };
             Feed::open(&mut slot, key, opening).await?;
         }
         Ok(slot.downgrade())
+    }
+
+    async fn owed_by(&self, workspace_id: WorkspaceId) -> Result<Vec<FeedOrigin>, StoreError> {
+        if self.0.owners.get().is_some() {
+            return self.0.store.owed_by_feed(workspace_id).await;
+        }
+        let mut owed = self.owed().await?;
+        owed.retain(|origin| origin.key.workspace_id() == workspace_id);
+        Ok(owed)
     }
 
     /// Runs on a thread of the streams, to its end even if the caller is dropped.

@@ -13,6 +13,7 @@ mod error;
 mod options;
 mod entry;
 mod writer;
+mod owners;
 mod slot;
 mod handle;
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::disk::{DiskFile, Mode, compressed_path};
 use super::journal::Journal;
 use super::pointer::pointer_path;
+use super::segments::{first_sequence, has_segments, sealed, sealed_path};
 use super::shared::Shared;
 use super::stream_file::Claim;
 use super::threads::in_parallel;
@@ -69,6 +70,9 @@ impl<J: Journal> Copies<J> {
 
     /// These bytes stand at this offset of the log.
     pub(super) fn write(&mut self, key: StreamKey, offset: u64, bytes: &[u8]) -> io::Result<Copied> {
+        if offset > 0 && has_segments(key) && self.is_empty(key)? && self.unseal(key, offset)? {
+            tracing::debug!(stream = %key, "a segment goes on");
+        }
         let Some(copy) = self.copy(key, offset == 0)? else {
             return Ok(if offset == 0 || !self.is_missing(key)? { Copied::NotOurs } else { Copied::Gap });
         };
@@ -90,8 +94,32 @@ impl<J: Journal> Copies<J> {
         if copy.size <= length {
             return Ok(false);
         }
+        if length == 0 && has_segments(key) {
+            return self.seal(key).map(|()| true);
+        }
         copy.file.set_len(length)?;
         (copy.size, copy.is_dirty, copy.is_idle) = (length, true, false);
+        Ok(true)
+    }
+
+    /// The node has moved what its log had into a segment, and begins a new file.
+    fn seal(&mut self, key: StreamKey) -> io::Result<()> {
+        let Some(copy) = self.open.remove(&key) else { return Ok(()) };
+        let path = self.path(key);
+        let Some(first) = first_sequence(&*copy.file, copy.size)? else { return copy.file.set_len(0) };
+        copy.file.sync_data()?;
+        self.shared.disk.rename(&path, &sealed_path(&path, first))?;
+        self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))
+    }
+
+    /// The node has died before its file was moved, and goes on with it: so does the copy, if that is as long.
+    fn unseal(&mut self, key: StreamKey, size: u64) -> io::Result<bool> {
+        let path = self.path(key);
+        let newest = sealed(&*self.shared.disk, &path)?.pop().filter(|segment| segment.size == size);
+        let Some(newest) = newest else { return Ok(false) };
+        self.open.remove(&key);
+        self.shared.disk.rename(&newest.path, &path)?;
+        self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
         Ok(true)
     }
 
@@ -189,6 +217,17 @@ impl<J: Journal> Copies<J> {
         match self.shared.disk.open(path, Mode::Read) {
             Err(error) if is_absent(&error) => Ok(false),
             opened => opened.map(|_| true),
+        }
+    }
+
+    /// There is no newest segment, or nothing in it.
+    fn is_empty(&self, key: StreamKey) -> io::Result<bool> {
+        match self.open.get(&key) {
+            Some(copy) => Ok(copy.size == 0),
+            None => match self.shared.disk.open(&self.path(key), Mode::Read) {
+                Err(error) if is_absent(&error) => Ok(true),
+                file => Ok(file?.size()? == 0),
+            },
         }
     }
 

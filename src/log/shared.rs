@@ -162,6 +162,18 @@ impl<J: Journal> Shared<J> {
         if self.journal.end_of(&stream.path) <= length {
             return Ok(());
         }
+        self.cut_in_journal(stream, length)
+    }
+
+    /// Records that the log's file begins anew: those who follow the journal put theirs aside, too.
+    pub(super) fn void_journal(&self, stream: &Arc<StreamFile>) -> Result<(), OpenLogError> {
+        match self.journal.stream() {
+            Some(_) => self.cut_in_journal(stream, 0),
+            None => self.void_journal_beyond(stream, 0),
+        }
+    }
+
+    fn cut_in_journal(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
         let (reply, answer) = sync_channel(1);
         let order = Order::Commit(Request::Cut { stream: stream.clone(), length, reply });
         let voided = self.queue.push(order).is_ok() && matches!(answer.recv(), Ok(Ok(())));

@@ -84,7 +84,7 @@ impl<J: Journal> LogWriter<J> {
 
     /// Voids all records that the journal has of the file, which must be durable by itself.
     pub(super) fn void_journal(&self) -> Result<(), OpenLogError> {
-        self.shared.void_journal_beyond(&self.stream, 0)
+        self.shared.void_journal(&self.stream)
     }
 
     /// Whether the batch is accepted; with the answer if there is nothing to do.

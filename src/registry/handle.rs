@@ -22,7 +22,7 @@ use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
 use super::takeover::{self, TakeOverError, TakenOver};
-use super::{drain, reading, recovery};
+use super::{drain, feeds, reading, recovery};
 use crate::blocking::blocking;
 use crate::cluster::Nodes;
 use crate::config::Settings;
@@ -117,7 +117,7 @@ impl RegistryHandle {
         let recover = |core: Core| async move {
             let (report, pending) = recovery::recover(&core).await?;
             actix::spawn(async move {
-                recovery::complete_feeds(&core, pending).await;
+                feeds::complete_feeds(&core, pending).await;
                 core.services.feeds.close_idle_ones().await;
             });
             Ok(report)
@@ -130,7 +130,7 @@ impl RegistryHandle {
         let complete = |core: Core| async move {
             let mut report = recovery::Report::default();
             let completed = recovery::complete_logs(&core, &mut report).await?;
-            recovery::complete_feeds(&core, completed).await;
+            feeds::complete_feeds(&core, completed).await;
             Ok(report)
         };
         self.perform(complete).await
@@ -139,6 +139,11 @@ impl RegistryHandle {
     /// Goes on with the work of a node that is lost, and whose journal this fence has closed.
     pub async fn take_over(&self, from: NodeId, fence: FencedOff) -> Result<TakenOver, TakeOverError> {
         self.perform(move |core| async move { takeover::take_over(&core, from, fence).await }).await
+    }
+
+    /// Brings this node's feeds up to date with the streams of others.
+    pub async fn follow_others(&self) -> Result<(), StoreError> {
+        self.perform(|core| async move { feeds::follow_others(&core).await }).await
     }
 
     /// Whether a stream can be read here by somebody who says to have its events up to `claimed`; else another node has it.

@@ -27,6 +27,7 @@ pub mod cancelling;
 pub mod builds;
 pub mod kinds;
 pub mod leftovers;
+pub mod feeds;
 pub mod recovery;
 pub mod takeover;
 pub mod deletion;

@@ -19,6 +19,10 @@ use crate::stream::{Follow, Hub, OpenReplicaError, StreamMeters, Tail};
 /// Where a stream is read from, by somebody who says to have its events up to `claimed`.
 pub async fn hub(core: &Core, key: StreamKey, claimed: u64) -> Result<Arc<Hub>, ReadError> {
     if key.is_feed() {
+        let owner = core.services.feeds.owner(key.workspace_id()).await?;
+        if owner != core.services.node_id {
+            return Err(ReadError::Elsewhere(owner));
+        }
         return Ok(core.services.feeds.hub(key.workspace_id()).await?);
     }
     if let Some(entry) = core.find(key).await {

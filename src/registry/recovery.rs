@@ -6,7 +6,7 @@
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::core::Core;
-use super::error::{LaunchError, ReadError};
+use super::error::LaunchError;
 use super::kind::{Next, WorkKind};
 use super::launch::{enter, launch, open, settle};
 use super::leftovers::{self, Swept};
@@ -14,7 +14,7 @@ use super::reading;
 use crate::domain::StreamKey;
 use crate::domain::sequence::Start;
 use crate::domain::work::{Work as _, each_kind};
-use crate::log::{OpenLogError, OpenReaderError};
+use crate::log::OpenLogError;
 use crate::projection::{self, RetryPolicy, Target};
 use crate::store::StoreError;
 use crate::stream::{Follow, OpenStreamError, StreamHandle, SubscribeError};
@@ -215,30 +215,6 @@ async fn complete_log<W: WorkKind>(core: &Core, work: &W) -> Result<Done, Launch
     appended?;
     core.services.store.set_degraded::<W>(work.workspace_id(), work.id(), None).await?;
     Ok(Done::LogCompleted)
-}
-
-/// What is pending in the feeds of work that is over is read from its log.
-pub async fn complete_feeds(core: &Core, pending: Vec<StreamKey>) {
-    for key in pending {
-        if let Err(error) = complete_feed(core, key).await {
-            tracing::error!(stream = %key, error = ?error, "feed is behind until the next start");
-        }
-    }
-}
-
-async fn complete_feed(core: &Core, key: StreamKey) -> Result<(), ReadError> {
-    let _turn = core.services.feeds.turn(key).await;
-    if !core.services.feeds.owes(key).await? {
-        return Ok(());
-    }
-    let hub = match reading::hub(core, key, 0).await {
-        // Its row was never stored, or its log has been deleted.
-        Err(ReadError::Open(OpenReaderError::NotFound) | ReadError::Expired) => {
-            return Ok(core.services.feeds.strike_off(key).await?);
-        }
-        hub => hub?,
-    };
-    Ok(core.services.feeds.derive(key, Follow::inside(hub, Start::default())?).await?)
 }
 
 /// Folds a stream that has ended into its row.

@@ -114,6 +114,9 @@ impl Services {
 
     /// As one of several nodes.
     pub fn among(self, nodes: Nodes) -> Self {
+        if !nodes.is_alone() {
+            self.feeds.share();
+        }
         Self { nodes, ..self }
     }
 

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::core::Core;
+use super::feeds;
 use super::kind::WorkKind;
 use super::recovery::{self, Report};
 use crate::blocking::blocking;
@@ -54,7 +55,7 @@ pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<Ta
     each_kind!(W => takeover.take_all::<W>(&fence).await?);
     let done = takeover.done;
     let owed = services.store.feed_origins(from).await?;
-    services.store.move_feed_origins(from, fence.epoch, services.node_id).await?;
+    services.store.move_feeds(from, fence.epoch, services.node_id).await?;
     let core = core.clone();
     actix::spawn(async move {
         // What goes on is followed already; the others' feeds learn of their ends.
@@ -64,7 +65,7 @@ pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<Ta
                 over.push(origin.key);
             }
         }
-        recovery::complete_feeds(&core, over).await;
+        feeds::complete_feeds(&core, over).await;
     });
     Ok(done)
 }

@@ -44,7 +44,7 @@ fn row(origin: &FeedOrigin) -> ActiveModel {
     }
 }
 
-fn record(row: Model) -> Result<FeedOrigin, StoreError> {
+pub(super) fn record(row: Model) -> Result<FeedOrigin, StoreError> {
     let cells = Cells { table: "feed_origins", id: &row.id };
     let id = StreamId::parse(&row.id).ok_or_else(|| cells.unreadable("id"))?;
     Ok(FeedOrigin {

@@ -28,6 +28,7 @@ mod member;
 mod claim;
 mod retention;
 mod feed_origin;
+mod feed_owner;
 mod deletion;
 mod workflow_document;
 mod workflow;

@@ -3,8 +3,8 @@
 //! Law: when a node was seen last is said by the clock of the database, so that those of the nodes may differ.
 
 use chrono::Utc;
-use entity::feed_origin;
 use entity::node::{ActiveModel, Column, Entity, Model};
+use entity::{feed_origin, feed_owner};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::NotSet, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, QueryFilter,
@@ -94,14 +94,18 @@ impl Store {
         Ok(moved)
     }
 
-    /// As [`Store::move_work`], of what the feeds owe to a node's streams.
-    pub async fn move_feed_origins(&self, from: NodeId, fence: u64, to: NodeId) -> Result<(), StoreError> {
+    /// As [`Store::move_work`], of a node's feeds, and of what feeds owe to its streams.
+    pub async fn move_feeds(&self, from: NodeId, fence: u64, to: NodeId) -> Result<(), StoreError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         if is_behind(&transaction, from, fence).await? {
             let update = feed_origin::Entity::update_many()
                 .col_expr(feed_origin::Column::NodeId, Expr::value(to.to_string()))
                 .filter(feed_origin::Column::NodeId.eq(from.to_string()));
+            update.exec(&transaction).await?;
+            let update = feed_owner::Entity::update_many()
+                .col_expr(feed_owner::Column::NodeId, Expr::value(to.to_string()))
+                .filter(feed_owner::Column::NodeId.eq(from.to_string()));
             update.exec(&transaction).await?;
         }
         transaction.commit().await?;

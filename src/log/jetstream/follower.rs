@@ -222,7 +222,7 @@ impl<J: Journal> Pass<'_, J> {
     fn apply_record(&mut self, record: Record<'_>, body: &[u8]) -> Result<(), FollowError> {
         match record {
             Record::Bytes { path, offset, at, size } => {
-                let Some(key) = followed(path) else { return Ok(()) };
+                let Some(key) = StreamKey::of_log(path) else { return Ok(()) };
                 let bytes = &body[at..at + size];
                 match self.copies.write(key, offset, bytes)? {
                     Copied::Written => self.follower.observer.appended(key, offset, bytes),
@@ -231,7 +231,7 @@ impl<J: Journal> Pass<'_, J> {
                 }
             }
             Record::Cut { path, length } => {
-                let Some(key) = followed(path) else { return Ok(()) };
+                let Some(key) = StreamKey::of_log(path) else { return Ok(()) };
                 if self.copies.cut(key, length)? {
                     self.follower.observer.changed(key);
                 }
@@ -267,9 +267,4 @@ impl<J: Journal> Pass<'_, J> {
         self.synced_at = Instant::now();
         Ok(())
     }
-}
-
-/// Which log it is, if that is copied. A feed's files are sealed by its node, and stay with it.
-fn followed(path: &str) -> Option<StreamKey> {
-    StreamKey::of_log(path).filter(|key| !key.is_feed())
 }
