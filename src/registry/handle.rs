@@ -11,7 +11,7 @@ use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perfo
 use super::additions::{self, AddError};
 use super::builds::BuildRequest;
 use super::configuration_edits::{self, EditConfigurationError, Place, Transition, TransitionError};
-use super::configurations::{self, Expected, ReplaceError};
+use super::configurations::{self, Expected, Exported, ReadPackageError, ReplaceError};
 use super::core::Core;
 use super::creation::{Created, RetryError};
 use super::deletion::{self, Tidied};
@@ -21,9 +21,10 @@ use super::kinds::execution;
 use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
-use super::{drain, reading, recovery};
+use super::{drain, packages, reading, recovery};
 use crate::blocking::blocking;
 use crate::config::Settings;
+use crate::depot::OpenError;
 use crate::domain::build::Build;
 use crate::domain::call_prompt::CallPrompt;
 use crate::domain::configuration::{Configuration, Document};
@@ -41,7 +42,7 @@ use crate::feed::FeedError;
 use crate::files::Location;
 use crate::log::Expired;
 use crate::log::JournalState;
-use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
+use crate::package::{EditError, ExportError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
 use crate::trace::Origin;
@@ -287,8 +288,24 @@ impl RegistryHandle {
     }
 
     /// See [`configurations::list`].
-    pub async fn list_configuration(&self, configuration: &Configuration) -> Result<PackageListing, TreeError> {
-        configurations::list(self.work(), configuration).await
+    pub async fn list_configuration(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<PackageListing, ReadPackageError<TreeError>> {
+        configurations::list(self.services(), configuration).await
+    }
+
+    /// See [`configurations::export`].
+    pub async fn export_configuration(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Exported, ReadPackageError<ExportError>> {
+        configurations::export(self.services(), configuration).await
+    }
+
+    /// See [`packages::ready`].
+    pub async fn ready_configuration(&self, configuration: &Configuration) -> Result<(), OpenError> {
+        packages::ready(self.services(), configuration).await
     }
 
     /// See [`configurations::open_file`].
@@ -296,15 +313,15 @@ impl RegistryHandle {
         &self,
         configuration: &Configuration,
         path: PackagePath,
-    ) -> Result<(PackageEntry, File), EditError> {
-        configurations::open_file(self.work(), configuration, path).await
+    ) -> Result<(PackageEntry, File), ReadPackageError<EditError>> {
+        configurations::open_file(self.services(), configuration, path).await
     }
 
     /// See [`configuration_edits::edit`]. The caller has found it, and so may see it.
     pub async fn edit_configuration<T: Send + 'static>(
         &self,
         of: (WorkspaceId, ConfigurationId),
-        change: impl FnOnce(&Place) -> Result<T, EditError> + Send + 'static,
+        change: impl Fn(&Place) -> Result<T, EditError> + Send + Sync + 'static,
     ) -> Result<(T, Configuration), EditConfigurationError> {
         self.perform(move |core| async move { configuration_edits::edit(&core, of, change).await }).await
     }
