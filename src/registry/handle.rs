@@ -195,6 +195,10 @@ impl RegistryHandle {
     pub async fn discard_calls(&self, execution: StreamKey) -> bool {
         let work = self.work().clone();
         let calls = execution.directory().join(CALLS);
+        if let Err(error) = self.services().depot.remove_below(&calls).await {
+            tracing::warn!(%execution, %error, "replies are not removed from the object store");
+            return false;
+        }
         blocking(move || Ok(work.trash.discard(&work.location(calls).path()))).await.unwrap_or(false)
     }
 

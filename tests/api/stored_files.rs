@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::retention::{maintain, task};
+use super::support::definitions::{step, workflow};
 use super::support::{Project, Request, Response, TestApp, json, wait_until};
 
 /// A service whose documents are in a store, and the store.
@@ -282,4 +283,35 @@ fn a_run_ends_as_it_would_while_the_store_is_away_and_its_outputs_go_there_later
 fn files_in_a_store_need_one() {
     let refused = TestApp::refused(&[("ADE_FILES", "store")]);
     assert!(refused.contains("object_store"), "{refused}");
+}
+
+#[test]
+fn replies_of_calls_go_into_the_store_before_they_are_told_of_and_go_with_their_log() {
+    let it = Stored::new();
+    let note = |id: &str| workflow(id, &[step("note", &[], "Write it.")]);
+    let mut first = it.app.execute_new(&note("first"));
+    first.until_type("llm_call");
+    assert_eq!(it.objects().iter().filter(|path| is_of(path, &first.id)).count(), 1);
+    first.ends("completed");
+
+    // A store that is away holds nothing up, and is owed the reply.
+    it.unmount();
+    let mut second = it.app.execute_new(&note("second"));
+    second.ends("completed");
+    let (one, other) = (first.id.clone(), second.id.clone());
+    drop((first, second));
+    it.mount();
+    wait_until("it is in the store too", || {
+        maintain(&it.app);
+        it.objects().iter().any(|path| is_of(path, &other))
+    });
+    let it = Stored { app: it.app.restart_with(&[("ADE_LOG_RETENTION", "0s")]), ..it };
+    wait_until("the replies go with the logs", || {
+        maintain(&it.app);
+        !it.objects().iter().any(|path| is_of(path, &one) || is_of(path, &other))
+    });
+}
+
+fn is_of(path: &Path, execution: &str) -> bool {
+    path.components().any(|part| part.as_os_str() == execution)
 }
