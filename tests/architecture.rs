@@ -85,6 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "feed",
             "supervision",
             "worker",
+            "backoff",
             "blocking",
             "meter",
             "trace",

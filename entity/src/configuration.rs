@@ -9,6 +9,7 @@ pub struct Model {
     pub display_name: String,
     pub status: String,
     pub content_digest: String,
+    pub package: Option<String>,
     pub active_build_id: Option<String>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

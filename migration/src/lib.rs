@@ -26,6 +26,7 @@ mod m20261127_000050_create_people;
 mod m20261127_000051_create_members;
 mod m20261128_000060_create_stored_files;
 mod m20261128_000061_note_outputs;
+mod m20261128_000064_name_packages;
 mod m20261128_000065_create_nodes;
 mod m20261128_000066_create_feed_owners;
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000051_create_members::Migration),
             Box::new(m20261128_000060_create_stored_files::Migration),
             Box::new(m20261128_000061_note_outputs::Migration),
+            Box::new(m20261128_000064_name_packages::Migration),
             Box::new(m20261128_000065_create_nodes::Migration),
             Box::new(m20261128_000066_create_feed_owners::Migration),
         ]

@@ -26,6 +26,9 @@ use crate::store::{Store, StoreError};
 /// its turn.
 const WAIT: Duration = Duration::from_secs(20);
 
+/// Rows that are read at once where a directory is removed.
+const MOST_BELOW: u64 = 200;
+
 /// The files of a data directory. Clones are the same.
 #[derive(Clone)]
 pub struct Depot(pub(super) Arc<Inner>);
@@ -69,6 +72,19 @@ pub struct FileToKeep {
     pub workspace_id: WorkspaceId,
     pub bytes: u64,
     pub sha256: String,
+}
+
+impl FileToKeep {
+    fn noted(self, by: &str, state: FileState) -> StoredFile {
+        StoredFile {
+            path: self.path.to_string_lossy().into_owned(),
+            workspace_id: self.workspace_id,
+            bytes: self.bytes,
+            sha256: self.sha256,
+            uploaded_by: by.to_owned(),
+            state,
+        }
+    }
 }
 
 /// A file that is noted, and goes again unless it is kept and comes to count.
@@ -121,14 +137,7 @@ impl Depot {
         if remote.options.objects.is_left_alone() {
             return Err(PutError::Unavailable("it has not answered a moment ago".into()));
         }
-        let file = StoredFile {
-            path: file.path.to_string_lossy().into_owned(),
-            workspace_id: file.workspace_id,
-            bytes: file.bytes,
-            sha256: file.sha256,
-            uploaded_by: remote.options.owner.clone(),
-            state: FileState::Putting,
-        };
+        let file = file.noted(&remote.options.owner, FileState::Putting);
         let lock = self.0.locks.lock(&file.path).await;
         self.0.store.note_stored_file(&file, now()).await?;
         Ok(Some(Begun { file, lock }))
@@ -146,6 +155,23 @@ impl Depot {
         }
         self.0.meters.put.add(1);
         Ok(Kept { path, _lock: lock })
+    }
+
+    /// Puts a file that is at its place and counts already into the store, and waits until it is there. What fails is owed: what is on the
+    /// disk stays, and maintenance goes on.
+    pub async fn keep_counting(&self, file: FileToKeep) -> Result<(), PutError> {
+        let Some(remote) = &self.0.remote else { return Ok(()) };
+        let file = file.noted(&remote.options.owner, FileState::Owed);
+        let _alone = self.0.locks.lock(&file.path).await;
+        self.0.store.note_stored_file(&file, now()).await?;
+        let path = file.path.clone();
+        if let Err(error) = self.put_soon(file).await {
+            self.0.meters.failed.add(1);
+            return Err(error);
+        }
+        self.0.meters.put.add(1);
+        self.0.store.change_stored_file(&path, &[FileState::Owed], FileState::Stored, now()).await?;
+        Ok(())
     }
 
     /// Beside large files and a slow store its turn may not come for long.
@@ -268,7 +294,41 @@ impl Depot {
         if let Some(file) = noted.clone() {
             self.delete_object(file).await?;
         }
-        Ok(Removal { depot: self.clone(), noted: noted.map(|file| file.path), _lock: lock })
+        // The row tells whoever has put the object to delete it, and is forgotten by that one.
+        let noted = noted.filter(|file| self.is_own(file)).map(|file| file.path);
+        Ok(Removal { depot: self.clone(), noted, _lock: lock })
+    }
+
+    /// Removes every file below a directory from the store, and what of them is on the disk.
+    pub async fn remove_below(&self, directory: &Path) -> Result<(), RemoveError> {
+        if !self.has_store() {
+            return Ok(());
+        }
+        loop {
+            let page = self.0.store.stored_files_below(&directory.to_string_lossy(), MOST_BELOW).await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            for file in page {
+                let removal = self.begin_removal(Path::new(&file.path)).await?;
+                let data_dir = self.0.data_dir.clone();
+                blocking(move || remove_local(&data_dir, &file.path)).await?;
+                removal.finish().await?;
+            }
+        }
+    }
+
+    /// The paths of what counts below a directory and is in the store, or is to be, at most so many.
+    pub async fn paths_below(&self, directory: &Path, most: u64) -> Result<Vec<String>, StoreError> {
+        if !self.has_store() {
+            return Ok(Vec::new());
+        }
+        let found = self.0.store.stored_files_below(&directory.to_string_lossy(), most).await?;
+        Ok(found.into_iter().map(|file| file.path).collect())
+    }
+
+    pub(super) fn is_own(&self, file: &StoredFile) -> bool {
+        self.0.remote.as_ref().is_some_and(|remote| remote.options.owner == file.uploaded_by)
     }
 
     /// Whether the store has it now, and nobody else may delete it there: the setting may name another store than it did, and

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::error::{OpenError, PutError};
 use crate::domain::id::NodeId;
-use crate::domain::stored_file::StoredFile;
+use crate::domain::stored_file::{FileState, StoredFile};
 use crate::files::{Dir, Location, free_bytes};
 use crate::objects::{Expected, ObjectError, PatientStore, hex};
 
@@ -134,6 +134,11 @@ impl Remote {
         match got {
             Ok(true) => {}
             Ok(false) => return Err(OpenError::Damaged(format!("object {object} is not what was put there"))),
+            Err(ObjectError::NotFound) if file.state == FileState::Owed => {
+                return Err(OpenError::Unavailable(
+                    "it is on the disk of another data directory, which owes it".into(),
+                ));
+            }
             Err(ObjectError::NotFound) => return Err(OpenError::Damaged(format!("object {object} is gone"))),
             Err(ObjectError::Local(error)) if error.kind() == io::ErrorKind::StorageFull => {
                 return Err(OpenError::no_room());

@@ -348,9 +348,68 @@ async fn a_restored_directory_reads_what_the_original_has_put_and_never_deletes_
     assert_eq!(world.row(&owed).await.unwrap().uploaded_by, "two", "what it puts is its own");
     for document in [&read, &owed] {
         world.remove(document).await.unwrap();
-        assert_eq!(world.state(document).await, None);
+        assert!(matches!(world.read(document).await, Err(OpenError::NotFound)));
     }
     assert_eq!(world.objects.names(), of_original);
+    assert_eq!(world.state(&owed).await, None);
+    world.settle().await;
+    assert_eq!(world.state(&read).await, Some(FileState::Removing), "for whoever has put it");
+    let tomorrow = super::handle::now() + chrono::TimeDelta::days(1);
+    assert_eq!(world.rows.forget_removals_of_others("one", tomorrow).await.unwrap(), 0);
+    assert_eq!(world.rows.forget_removals_of_others("two", tomorrow).await.unwrap(), 1);
+}
+
+#[actix::test]
+async fn what_another_node_deletes_is_removed_by_the_node_that_has_put_it() {
+    let mut world = World::new().await;
+    let document = world.uploaded("content").await;
+    world.restart("two");
+    world.depot.begin_removal(&document.path()).await.unwrap().finish().await.unwrap();
+    assert!(world.local(&document).exists(), "this is the disk of the other one");
+    world.restart("one");
+    assert_eq!(world.settle().await.done, 1);
+    assert_eq!((world.state(&document).await, world.objects.names()), (None, Vec::new()));
+    assert!(!world.local(&document).exists());
+}
+
+#[actix::test]
+async fn a_file_that_another_node_owes_is_not_taken_for_lost() {
+    let world = World::new().await;
+    let document = world.gone_from_here("content").await;
+    let owed = StoredFile { state: FileState::Owed, ..world.row(&document).await.unwrap() };
+    world.objects.remove(&owed.object());
+    world.rows.note_stored_file(&owed, at(1)).await.unwrap();
+    assert!(matches!(world.read(&document).await, Err(OpenError::Unavailable(_))));
+}
+
+#[actix::test]
+async fn a_file_that_counts_already_is_put_at_once_or_owed_and_goes_with_its_directory() {
+    let world = World::new().await;
+    let directory = Path::new("workspaces").join(world.of.to_string()).join("executions/e/calls");
+    let path = |name: &str| directory.join(name);
+    let keep = async |name: &str| {
+        std::fs::create_dir_all(world.folder.path().join(&directory)).unwrap();
+        std::fs::write(world.folder.path().join(path(name)), name).unwrap();
+        let sha256 = hex(Sha256::new_with_prefix(name));
+        let file = FileToKeep { path: path(name), workspace_id: world.of, bytes: name.len() as u64, sha256 };
+        world.depot.keep_counting(file).await
+    };
+    keep("one").await.unwrap();
+    world.objects.inject(AWAY);
+    assert!(matches!(keep("two").await, Err(PutError::Unavailable(_))));
+    assert!(world.folder.path().join(path("two")).exists(), "it counts all the same");
+    let listed = world.depot.paths_below(&directory, 9).await.unwrap();
+    assert_eq!(listed, ["one", "two"].map(|name| path(name).to_str().unwrap().to_owned()));
+    assert_eq!(world.depot.paths_below(&directory, 1).await.unwrap().len(), 1);
+    world.objects.inject(NONE);
+    assert_eq!((world.settle().await.done, world.objects.names().len()), (1, 2));
+    std::fs::remove_dir_all(world.folder.path().join(&directory)).unwrap();
+    let mut text = String::new();
+    world.depot.open(&path("two")).await.unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "two");
+    world.depot.remove_below(&directory).await.unwrap();
+    assert_eq!((world.depot.paths_below(&directory, 9).await.unwrap().len(), world.objects.names().len()), (0, 0));
+    assert!(!world.folder.path().join(path("two")).exists());
 }
 
 #[actix::test]

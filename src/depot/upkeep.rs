@@ -7,6 +7,8 @@
 use std::io;
 use std::time::SystemTime;
 
+use chrono::TimeDelta;
+
 use super::error::{PutError, RemoveError};
 use super::handle::{Depot, now};
 use super::outputs::NoteError;
@@ -16,6 +18,7 @@ use crate::blocking::blocking;
 use crate::domain::maintenance::TaskReport;
 use crate::domain::run::Run;
 use crate::domain::stored_file::{FileState, StoredFile};
+use crate::domain::time::Timestamp;
 use crate::files::{Dir, is_absent};
 use crate::store::StoreError;
 
@@ -26,6 +29,8 @@ const MOST: u64 = 10_000;
 const MOST_BYTES: u64 = 16 << 30;
 /// Copies that one round releases, at most.
 const MOST_RELEASED: usize = 10_000;
+/// So long a row waits for the data directory that is to remove its object.
+const OTHERS_HAVE: TimeDelta = TimeDelta::days(30);
 
 /// Asked between two files.
 pub type ShouldStop<'a> = &'a (dyn Fn() -> bool + Send + Sync);
@@ -37,6 +42,7 @@ impl Depot {
             return;
         }
         let settled = async {
+            self.forget_others().await?;
             self.remove_rest(report, should_stop).await?;
             self.note_documents(report, should_stop).await?;
             self.note_runs(report, should_stop).await?;
@@ -48,6 +54,13 @@ impl Depot {
         if let Ok(owed) = self.0.store.count_stored_files(FileState::Owed).await {
             self.0.meters.set_owed(owed);
         }
+    }
+
+    /// What another data directory was to remove: after so long it does not come back.
+    async fn forget_others(&self) -> Result<(), StoreError> {
+        let Some(remote) = &self.0.remote else { return Ok(()) };
+        let before = now().checked_sub_signed(OTHERS_HAVE).unwrap_or(Timestamp::MIN_UTC);
+        self.0.store.forget_removals_of_others(&remote.options.owner, before).await.map(drop)
     }
 
     /// Whoever is putting a file holds its lock: what is found in that state with a free lock came to nothing.
@@ -88,10 +101,6 @@ impl Depot {
         self.0.store.forget_stored_file(path).await?;
         self.0.meters.removed.add(1);
         Ok(true)
-    }
-
-    fn is_own(&self, file: &StoredFile) -> bool {
-        self.0.remote.as_ref().is_some_and(|remote| remote.options.owner == file.uploaded_by)
     }
 
     /// Documents that were uploaded before there was a store are owed to it from now on.

@@ -41,6 +41,8 @@ pub struct Configuration {
     pub status: ConfigurationStatus,
     /// `sha256:<hex>` over every stored file.
     pub content_digest: String,
+    /// The archive of its files that the object store has, by its name; none: the files on the disk count.
+    pub package: Option<String>,
     /// The build that new runs use.
     pub active_build_id: Option<BuildId>,
     pub created_at: Timestamp,
@@ -59,6 +61,7 @@ impl Configuration {
             display_name: display_name.into(),
             status: ConfigurationStatus::Draft,
             content_digest: String::new(),
+            package: None,
             active_build_id: None,
             created_at: now,
             updated_at: now,
@@ -74,6 +77,22 @@ impl Configuration {
 
     pub fn directory_of(workspace_id: WorkspaceId, id: ConfigurationId) -> PathBuf {
         format!("workspaces/{workspace_id}/configurations/{id}").into()
+    }
+
+    /// The archive that counts. One of other content is of before the files were changed without an object store.
+    pub fn current_package(&self) -> Option<&str> {
+        let digest = self.content_digest.strip_prefix("sha256:")?;
+        self.package.as_deref().filter(|name| name.starts_with(digest))
+    }
+
+    /// Where archives of its files are, relative to the data directory.
+    pub fn packages_of(workspace_id: WorkspaceId, id: ConfigurationId) -> PathBuf {
+        format!("workspaces/{workspace_id}/packages/{id}").into()
+    }
+
+    /// Where the archive of that name is.
+    pub fn package_path(&self, name: &str) -> PathBuf {
+        Self::packages_of(self.workspace_id, self.id).join(name)
     }
 }
 

@@ -6,6 +6,8 @@ use super::WorkspaceId;
 
 /// So many parts of a path are the service's own: `workspaces/<id>/runs/<id>`.
 const OWN_NAMES: usize = 4;
+/// The third of them where the name behind them is the service's own too: `workspaces/<id>/packages/<id>/<digest>`.
+const PACKAGES: &str = "packages";
 
 super::status::text_enum! {
     /// How far a file is on its way into the store, or out of it.
@@ -41,7 +43,8 @@ impl StoredFile {
     /// checksum, since a store takes neither every name nor every length.
     pub fn object(&self) -> String {
         let Self { uploaded_by, path, sha256, .. } = self;
-        match path.match_indices('/').nth(OWN_NAMES - 1) {
+        let named = path.match_indices('/').nth(OWN_NAMES - 1);
+        match named.filter(|_| path.split('/').nth(2) != Some(PACKAGES)) {
             None => format!("files/{uploaded_by}/{path}/{sha256}"),
             Some((end, _)) => {
                 let (own, named) = (&path[..end], Sha256::digest(&path[end + 1..]));
@@ -77,6 +80,8 @@ mod tests {
         };
         let document = of("workspaces/w/documents/d").object();
         assert_eq!(document, format!("files/me/workspaces/w/documents/d/{}", "ab".repeat(32)));
+        let package = of("workspaces/w/packages/c/0af-1-2").object();
+        assert_eq!(package, format!("files/me/workspaces/w/packages/c/0af-1-2/{}", "ab".repeat(32)));
         let names = ["output/a", "output/b", "output/../x\n%2f\u{e4}", &"x/".repeat(500)];
         let objects = names.map(|name| of(&format!("workspaces/w/runs/r/{name}")).object());
         for (at, object) in objects.iter().enumerate() {

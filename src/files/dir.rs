@@ -12,7 +12,7 @@ use nix::dir::Dir as Names;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, linkat, unlinkat};
 use ulid::Ulid;
 
 /// `O_NONBLOCK` so that a pipe or a device does not keep whoever opens it; it means nothing to a regular file.
@@ -187,6 +187,14 @@ impl Dir {
         let (from, name) = self.parent(below.as_ref())?;
         let (to, to_name) = to.parent(to_below.as_ref())?;
         Ok(renameat(&from.0, name, &to.0, to_name)?)
+    }
+
+    /// Gives a regular file a second name, in another directory of the same file system.
+    pub fn link(&self, below: impl AsRef<Path>, to: &Dir, to_below: impl AsRef<Path>) -> io::Result<()> {
+        self.file(below.as_ref())?;
+        let (from, name) = self.parent(below.as_ref())?;
+        let (to, to_name) = to.parent(to_below.as_ref())?;
+        Ok(linkat(&from.0, name, &to.0, to_name, AtFlags::empty())?)
     }
 
     /// Gives what has this name another, that nothing looks up; says which.

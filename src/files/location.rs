@@ -85,6 +85,11 @@ impl Location {
         Ok((Dir::root(&directory.root)?.make_durably(&directory.below)?, name.to_owned()))
     }
 
+    /// What has this name in the same directory.
+    pub fn beside(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(self.split()?.0.join(name))
+    }
+
     fn split(&self) -> io::Result<(Self, &OsStr)> {
         let whole = if self.below.as_os_str().is_empty() { &self.root } else { &self.below };
         let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {

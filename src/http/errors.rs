@@ -11,7 +11,7 @@ use crate::package::{EditError, ImportError, InvalidPath, TemplateError};
 use crate::registry::RetryError;
 use crate::registry::additions::OriginError;
 use crate::registry::configuration_edits::{EditConfigurationError, TransitionError};
-use crate::registry::configurations::{DigestError, ReplaceError};
+use crate::registry::configurations::{DigestError, ReadPackageError, ReplaceError};
 use crate::registry::error::{
     AnswerExecutionError, CancelError, CreateError, EnsureBuildError, ExecutionRefusal, ExecutionRetryRefusal,
     LaunchError, ReadError, RunRefusal,
@@ -241,6 +241,7 @@ impl From<EnsureBuildError> for Problem {
             EnsureBuildError::Journal(_) => Self::new(Code::JournalUnavailable, error.to_string()),
             EnsureBuildError::Draining => Self::new(Code::Draining, "the service is stopping"),
             EnsureBuildError::Digest(DigestError::Store(error)) => error.into(),
+            EnsureBuildError::Digest(DigestError::NotReady(error)) => error.into(),
             EnsureBuildError::Digest(error) => Self::internal(error),
             EnsureBuildError::Toolchain(error) => Self::new(Code::BuildsUnavailable, error.to_string()),
             EnsureBuildError::Launch(error) => error.into(),
@@ -255,6 +256,9 @@ impl From<ReplaceError> for Problem {
             ReplaceError::NotEditable(_) => Self::new(Code::ConfigurationNotEditable, error.to_string()),
             ReplaceError::Changed { .. } => Self::new(Code::PreconditionFailed, error.to_string()),
             ReplaceError::Import(error) => error.into(),
+            ReplaceError::NotReady(error) => error.into(),
+            ReplaceError::NotKept(error) => error.into(),
+            ReplaceError::Crowded => Self::new(Code::PreconditionFailed, error.to_string()),
             ReplaceError::Store(error) => error.into(),
         }
     }
@@ -272,6 +276,9 @@ impl From<EditConfigurationError> for Problem {
             EditConfigurationError::NotFound => Self::not_found("the configuration"),
             EditConfigurationError::NotEditable(_) => Self::new(Code::ConfigurationNotEditable, error.to_string()),
             EditConfigurationError::Edit(error) => error.into(),
+            EditConfigurationError::NotReady(error) => error.into(),
+            EditConfigurationError::NotKept(error) => error.into(),
+            EditConfigurationError::Crowded => Self::new(Code::PreconditionFailed, error.to_string()),
             EditConfigurationError::Store(error) => error.into(),
         }
     }
@@ -299,7 +306,11 @@ impl From<TransitionError> for Problem {
     fn from(error: TransitionError) -> Self {
         match error {
             TransitionError::NotFound => Self::not_found("the configuration"),
-            TransitionError::Status(_) => Self::new(Code::ConfigurationStatusConflict, error.to_string()),
+            TransitionError::NotReady(OpenError::NotFound) => Self::not_found("the configuration"),
+            TransitionError::NotReady(error) => error.into(),
+            TransitionError::Status(_) | TransitionError::Crowded => {
+                Self::new(Code::ConfigurationStatusConflict, error.to_string())
+            }
             TransitionError::Invalid(error) => Self::new(Code::InvalidPackage, error.to_string())
                 .error(FieldError::new(error.file, "invalid", error.problem)),
             TransitionError::Tree(_) | TransitionError::Io(_) => Self::internal(error),
@@ -408,6 +419,15 @@ impl From<OpenError> for Problem {
         };
         tracing::error!(error = %error, "failed to open file");
         Self::new(code, code.advice())
+    }
+}
+
+impl<E: std::error::Error + 'static> From<ReadPackageError<E>> for Problem {
+    fn from(error: ReadPackageError<E>) -> Self {
+        match error {
+            ReadPackageError::NotReady(error) => error.into(),
+            ReadPackageError::Read(error) => Self::internal(error),
+        }
     }
 }
 

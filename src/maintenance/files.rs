@@ -2,10 +2,18 @@
 
 use super::round::Round;
 use crate::domain::maintenance::TaskReport;
+use crate::registry::packages;
 
 /// Puts into the store what it is owed, and removes what came to nothing.
 pub async fn settle(round: Round, mut report: TaskReport) -> TaskReport {
     round.services.depot.settle(&mut report, &|| round.should_stop()).await;
+    // A store that does not answer now does not for packages.
+    if report.unfinished {
+        return report;
+    }
+    if let Err(error) = packages::settle(&round.services, &mut report, &|| round.should_stop()).await {
+        report.fail(error);
+    }
     report
 }
 

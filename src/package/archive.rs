@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use zip::ZipArchive;
+use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
@@ -14,7 +15,7 @@ use super::check::{InvalidPackage, check_package};
 use super::digest::digest_of;
 use super::staging::Staging;
 use super::tree::{TreeError, files, is_junk, is_junk_anywhere};
-use crate::files::Location;
+use crate::files::{Dir, Location};
 use crate::unzip::{self, HEADER, OpenZipError};
 
 /// What an imported zip file may come to.
@@ -82,6 +83,17 @@ pub fn import_zip(
     into: impl Into<Location>,
     limits: Limits,
 ) -> Result<ImportReport, ImportError> {
+    let (staging, report) = stage_zip(zip, into, limits)?;
+    staging.commit()?;
+    Ok(report)
+}
+
+/// As [`import_zip`], but the package stays beside its place until it is committed.
+pub fn stage_zip(
+    zip: impl Read + Seek,
+    into: impl Into<Location>,
+    limits: Limits,
+) -> Result<(Staging, ImportReport), ImportError> {
     let mut archive = open(zip, limits)?;
     let plan = plan(&mut archive)?;
     if plan.files.is_empty() {
@@ -91,24 +103,35 @@ pub fn import_zip(
     let bytes = unpack(&mut archive, &plan, &staging, limits.unpacked_bytes)?;
     check_package(staging.dir())?;
     let content_digest = digest_of(staging.dir())?;
-    staging.commit()?;
-    Ok(ImportReport { content_digest, files: plan.files.len(), bytes, skipped: plan.skipped })
+    Ok((staging, ImportReport { content_digest, files: plan.files.len(), bytes, skipped: plan.skipped }))
 }
 
 /// Packs a package. The same files give the same bytes.
 pub fn export_zip<W: Write + Seek>(directory: impl Into<Location>, zip: W) -> Result<W, ExportError> {
-    let mut writer = ZipWriter::new(zip);
     let directory = directory.into();
     let dir = directory.open().map_err(TreeError::io(directory.path()))?;
-    for path in files(&dir)? {
-        let mut file = dir.file(&path).map_err(TreeError::io(&path))?;
-        writer.start_file(path, SimpleFileOptions::default().unix_permissions(0o644))?;
-        io::copy(&mut file, &mut writer).map_err(ZipError::from)?;
-    }
-    Ok(writer.finish()?)
+    Ok(pack_files(&dir, ZipWriter::new(zip), u64::MAX)?.finish()?)
 }
 
-fn open<R: Read + Seek>(mut zip: R, limits: Limits) -> Result<ZipArchive<R>, ImportError> {
+/// The files of a package, of at most so many bytes in all.
+pub(super) fn pack_files<W: Write + Seek>(
+    dir: &Dir,
+    mut writer: ZipWriter<W>,
+    limit: u64,
+) -> Result<ZipWriter<W>, ExportError> {
+    let mut total = 0;
+    for path in files(dir)? {
+        let mut file = dir.file(&path).map_err(TreeError::io(&path))?;
+        writer.start_file(path, SimpleFileOptions::default().unix_permissions(0o644))?;
+        total += io::copy(&mut file, &mut writer).map_err(ZipError::from)?;
+        if total > limit {
+            return Err(TreeError::TooLarge(format!("a package has at most {limit} bytes")).into());
+        }
+    }
+    Ok(writer)
+}
+
+pub(super) fn open<R: Read + Seek>(mut zip: R, limits: Limits) -> Result<ZipArchive<R>, ImportError> {
     if zip.seek(SeekFrom::End(0))? > limits.zip_bytes {
         return Err(ImportError::TooLarge { limit: limits.zip_bytes });
     }
@@ -207,6 +230,15 @@ fn safe_path(name: &str) -> Result<String, ImportError> {
     if parts.is_empty() && !name.ends_with('/') { Err(not_allowed()) } else { Ok(parts.join("/")) }
 }
 
+/// Of an entry that is a file or a directory.
+pub(super) fn plain_path<R: Read>(entry: &ZipFile<'_, R>) -> Result<String, ImportError> {
+    let path = safe_path(entry.name())?;
+    match path.is_empty() || !(entry.is_dir() || is_plain(entry.unix_mode())) {
+        true => Err(ImportError::PathNotAllowed { path }),
+        false => Ok(path),
+    }
+}
+
 /// No mode at all is how other systems write plain files.
 fn is_plain(unix_mode: Option<u32>) -> bool {
     matches!(unix_mode.unwrap_or(0) & 0o170_000, 0 | 0o100_000)
@@ -266,7 +298,12 @@ fn unpack<R: Read + Seek>(
 }
 
 /// Copies one entry, counting; trouble with the zip file is told from trouble with the disk.
-fn inflate(from: &mut impl Read, to: &mut impl Write, total: &mut u64, limit: u64) -> Result<(), ImportError> {
+pub(super) fn inflate(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    total: &mut u64,
+    limit: u64,
+) -> Result<(), ImportError> {
     let mut chunk = vec![0; 64 * 1024];
     loop {
         let read = match from.read(&mut chunk) {

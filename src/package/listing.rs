@@ -79,7 +79,7 @@ pub fn extent_of(dir: &Dir) -> Result<Extent, TreeError> {
     Ok(found(dir)?.into_iter().fold(Extent::default(), count))
 }
 
-fn found(dir: &Dir) -> Result<Vec<(String, Kind, u64)>, TreeError> {
+pub(super) fn found(dir: &Dir) -> Result<Vec<(String, Kind, u64)>, TreeError> {
     let (mut found, mut fault) = (Vec::new(), None);
     let walked = walk(dir, MOST, |entry| {
         let Some(path) = entry.path.to_str() else {

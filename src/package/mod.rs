@@ -19,10 +19,11 @@ mod path;
 mod listing;
 mod edit;
 mod inspect;
+mod stored;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 
-pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip};
+pub use archive::{ExportError, ImportError, ImportReport, Limits, export_zip, import_zip, stage_zip};
 pub use check::{InvalidPackage, check_package};
 pub use copy::{copy_package, stage_copy};
 pub use digest::{content_digest, file_digest};
@@ -35,5 +36,6 @@ pub use listing::{EntryContent, PackageEntry, PackageListing, list_package};
 pub use locks::PackageLocks;
 pub use path::{InvalidPath, PackagePath};
 pub use staging::{STAGING, Staging};
+pub use stored::{TreeState, UnpackError, pack_tree, stage_tree, unpack_tree};
 pub use template::{Template, TemplateError, templates, write_template};
 pub use tree::TreeError;

@@ -19,6 +19,7 @@ pub const STAGING: &str = ".staging-";
 pub struct Staging {
     parent: Dir,
     dir: Dir,
+    location: Location,
     name: OsString,
     target: OsString,
 }
@@ -26,14 +27,20 @@ pub struct Staging {
 impl Staging {
     /// An empty directory beside `target`, in a parent that is made when it is missing.
     pub fn beside(target: impl Into<Location>) -> io::Result<Self> {
-        let (parent, target) = target.into().make_parent()?;
+        let place = target.into();
+        let (parent, target) = place.make_parent()?;
         let name = OsString::from(format!("{STAGING}{}", Ulid::generate()));
         let dir = parent.make(&name)?;
-        Ok(Self { parent, dir, name, target })
+        Ok(Self { parent, dir, location: place.beside(&name)?, name, target })
     }
 
     pub fn dir(&self) -> &Dir {
         &self.dir
+    }
+
+    /// Where it is until it is committed.
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     /// A new file, by a relative path that the caller has made sure of.

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 
+use super::packages;
 use super::services::Services;
 use crate::depot::{FileToKeep, PutError};
 use crate::domain::configuration::{Configuration, Document};
@@ -84,7 +85,30 @@ pub async fn add_configuration<E: Send + 'static>(
 ) -> Result<Configuration, AddError<E>> {
     let directory = services.work.location(configuration.directory());
     configuration.content_digest = made(move || make(&directory)).await?;
-    services.store.insert_configuration(&configuration).await?;
+    match services.depot.has_store() {
+        true => add_stored(&services, configuration).await,
+        false => {
+            services.store.insert_configuration(&configuration).await?;
+            Ok(configuration)
+        }
+    }
+}
+
+/// The store has its archive before there is a row.
+async fn add_stored<E>(services: &Services, mut configuration: Configuration) -> Result<Configuration, AddError<E>> {
+    let directory = services.work.location(configuration.directory());
+    let archived = match packages::archive(services, &configuration, &directory).await {
+        Ok(archived) => archived,
+        Err(error) => {
+            // No row can be there.
+            services.work.trash.discard_soon(directory.path()).await;
+            return Err(error.into());
+        }
+    };
+    archived.content_digest().clone_into(&mut configuration.content_digest);
+    configuration.package = Some(archived.name().to_owned());
+    services.store.insert_stored_configuration(&configuration, archived.path()).await?;
+    services.trees.set(configuration.id, archived.name());
     Ok(configuration)
 }
 

@@ -113,6 +113,8 @@ async fn discard(core: &Core, workspace_id: WorkspaceId, what: Deletable) -> Res
     match what {
         Deletable::Document(id) => discard_document(core, &Document::path_of(workspace_id, id)).await,
         Deletable::Configuration(id) => {
+            core.services.depot.remove_below(&Configuration::packages_of(workspace_id, id)).await?;
+            core.services.trees.forget(id);
             let work = core.services.work.clone();
             let path = work.location(Configuration::directory_of(workspace_id, id)).path();
             // A clone that was begun before the deletion gets all files.

@@ -11,7 +11,7 @@ use super::actor::{Cancel, Create, EnsureBuild, Follow, Observe, Observed, Perfo
 use super::additions::{self, AddError};
 use super::builds::BuildRequest;
 use super::configuration_edits::{self, EditConfigurationError, Place, Transition, TransitionError};
-use super::configurations::{self, Expected, ReplaceError};
+use super::configurations::{self, Expected, Exported, ReadPackageError, ReplaceError};
 use super::core::Core;
 use super::creation::{Created, RetryError};
 use super::deletion::{self, Tidied};
@@ -22,10 +22,11 @@ use super::pruning::{self, PruneReport};
 use super::services::Services;
 use super::slots::Registry;
 use super::takeover::{self, TakeOverError, TakenOver};
-use super::{drain, feeds, reading, recovery};
+use super::{drain, feeds, packages, reading, recovery};
 use crate::blocking::blocking;
 use crate::cluster::Nodes;
 use crate::config::Settings;
+use crate::depot::OpenError;
 use crate::domain::build::Build;
 use crate::domain::call_prompt::CallPrompt;
 use crate::domain::configuration::{Configuration, Document};
@@ -44,7 +45,7 @@ use crate::feed::FeedError;
 use crate::files::Location;
 use crate::log::JournalState;
 use crate::log::{Expired, FencedOff};
-use crate::package::{EditError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
+use crate::package::{EditError, ExportError, Issue, PackageEntry, PackageListing, PackagePath, TreeError};
 use crate::store::{Deletable, DeleteError, Store, StoreError};
 use crate::stream;
 use crate::trace::Origin;
@@ -217,6 +218,10 @@ impl RegistryHandle {
     pub async fn discard_calls(&self, execution: StreamKey) -> bool {
         let work = self.work().clone();
         let calls = execution.directory().join(CALLS);
+        if let Err(error) = self.services().depot.remove_below(&calls).await {
+            tracing::warn!(%execution, %error, "replies are not removed from the object store");
+            return false;
+        }
         blocking(move || Ok(work.trash.discard(&work.location(calls).path()))).await.unwrap_or(false)
     }
 
@@ -310,8 +315,24 @@ impl RegistryHandle {
     }
 
     /// See [`configurations::list`].
-    pub async fn list_configuration(&self, configuration: &Configuration) -> Result<PackageListing, TreeError> {
-        configurations::list(self.work(), configuration).await
+    pub async fn list_configuration(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<PackageListing, ReadPackageError<TreeError>> {
+        configurations::list(self.services(), configuration).await
+    }
+
+    /// See [`configurations::export`].
+    pub async fn export_configuration(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<Exported, ReadPackageError<ExportError>> {
+        configurations::export(self.services(), configuration).await
+    }
+
+    /// See [`packages::ready`].
+    pub async fn ready_configuration(&self, configuration: &Configuration) -> Result<(), OpenError> {
+        packages::ready(self.services(), configuration).await
     }
 
     /// See [`configurations::open_file`].
@@ -319,15 +340,15 @@ impl RegistryHandle {
         &self,
         configuration: &Configuration,
         path: PackagePath,
-    ) -> Result<(PackageEntry, File), EditError> {
-        configurations::open_file(self.work(), configuration, path).await
+    ) -> Result<(PackageEntry, File), ReadPackageError<EditError>> {
+        configurations::open_file(self.services(), configuration, path).await
     }
 
     /// See [`configuration_edits::edit`]. The caller has found it, and so may see it.
     pub async fn edit_configuration<T: Send + 'static>(
         &self,
         of: (WorkspaceId, ConfigurationId),
-        change: impl FnOnce(&Place) -> Result<T, EditError> + Send + 'static,
+        change: impl Fn(&Place) -> Result<T, EditError> + Send + Sync + 'static,
     ) -> Result<(T, Configuration), EditConfigurationError> {
         self.perform(move |core| async move { configuration_edits::edit(&core, of, change).await }).await
     }

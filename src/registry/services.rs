@@ -16,6 +16,7 @@ use super::keyed_locks::KeyedLocks;
 use super::leases::Leases;
 use super::meters::WorkMeters;
 use super::safe_mode::SafeModeSwitch;
+use super::trees::Trees;
 use crate::cluster::Nodes;
 use crate::config::Settings;
 use crate::depot::Depot;
@@ -48,6 +49,8 @@ pub struct Services {
     pub idempotency_locks: KeyedLocks,
     /// Of configurations: a change sees the status and the files that it is made for.
     pub editing: KeyedLocks,
+    /// Which of their archives are on this disk.
+    pub trees: Trees,
     pub leases: Leases,
     pub feeds: Feeds,
     /// Where the files of documents are.
@@ -90,6 +93,7 @@ impl Services {
             admission: Admission::default(),
             idempotency_locks: KeyedLocks::default(),
             editing: KeyedLocks::default(),
+            trees: Trees::default(),
             store,
             log,
             node_id,

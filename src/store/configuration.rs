@@ -2,13 +2,13 @@
 
 use entity::configuration::{ActiveModel, Column, Entity, Model};
 use entity::workspace;
-use sea_orm::sea_query::Condition;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set, UpdateMany};
+use sea_orm::sea_query::{Condition, Expr};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set, UpdateMany};
 
 use super::cells::{Cells, storable};
 use super::listable::Listable;
 use super::listable::{Source, columns};
-use super::{AddInputError, Store, StoreError, deletion};
+use super::{AddInputError, Store, StoreError, deletion, stored_file};
 use crate::domain::configuration::{Configuration, ConfigurationStatus};
 use crate::domain::principal::Scope;
 use crate::domain::time::{Timestamp, micros};
@@ -17,6 +17,19 @@ use crate::domain::{BuildId, ConfigurationId, WorkspaceId};
 impl Store {
     /// Only while its workspace is there, which is then not deleted without it.
     pub async fn insert_configuration(&self, configuration: &Configuration) -> Result<(), AddInputError> {
+        self.insert_packed(configuration, None).await
+    }
+
+    /// As [`Store::insert_configuration`], of one whose archive was on its way into the object store, at this path, and is there.
+    pub async fn insert_stored_configuration(
+        &self,
+        configuration: &Configuration,
+        archive: &str,
+    ) -> Result<(), AddInputError> {
+        self.insert_packed(configuration, Some(archive)).await
+    }
+
+    async fn insert_packed(&self, configuration: &Configuration, archive: Option<&str>) -> Result<(), AddInputError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         if !deletion::hold_workspace(&transaction, configuration.workspace_id).await? {
@@ -24,7 +37,53 @@ impl Store {
             return Err(AddInputError::WorkspaceGone);
         }
         Entity::insert(storable(row(configuration))).exec_without_returning(&transaction).await?;
+        if let Some(archive) = archive {
+            stored_file::confirm(&transaction, archive, configuration.created_at).await?;
+        }
         Ok(transaction.commit().await?)
+    }
+
+    /// Another archive has the files from now on, and the one before is to go. False, and no change, when the row does not say any
+    /// more what `known` says of its files and whether they may be changed: somebody else was first.
+    pub async fn exchange_package(
+        &self,
+        known: &Configuration,
+        next: &NextPackage<'_>,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let writer = self.write().await;
+        let transaction = writer.begin().await?;
+        let change = ActiveModel {
+            content_digest: Set(next.content_digest.to_owned()),
+            package: Set(Some(next.name.to_owned())),
+            updated_at: Set(micros(at)),
+            ..ActiveModel::default()
+        };
+        let update = update(known.workspace_id, known.id).filter(as_known(known)).set(change);
+        if update.exec(&transaction).await?.rows_affected == 0 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        stored_file::confirm(&transaction, next.path, at).await?;
+        if let Some(before) = &known.package {
+            stored_file::dismiss(&transaction, &known.package_path(before).to_string_lossy(), at).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Configurations of whose files as they are the object store has no archive, in the order of their ids, behind the one that is
+    /// named.
+    pub async fn configurations_to_pack(
+        &self,
+        after: Option<ConfigurationId>,
+        limit: u64,
+    ) -> Result<Vec<Configuration>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let of_other_content = Expr::cust("substr(package, 1, 64) <> substr(content_digest, 8)");
+        let unpacked = Condition::any().add(Column::Package.is_null()).add(of_other_content);
+        let select = Entity::find().filter(unpacked).filter(Column::DeletedAt.is_null()).filter(Column::Id.gt(after));
+        select.order_by_asc(Column::Id).limit(limit).all(self.read()).await?.into_iter().map(record).collect()
     }
 
     pub async fn find_configuration(
@@ -78,18 +137,19 @@ impl Store {
         self.change::<Configuration>(workspace_id, id, change, Column::DeletedAt.is_null().into()).await
     }
 
-    /// A draft is not edited any more. False, and no change, when it is no draft.
+    /// A draft is not edited any more. False, and no change, when it is no draft, or has other files than those of this archive.
     pub async fn publish(
         &self,
         workspace_id: WorkspaceId,
         id: ConfigurationId,
+        package: Option<&str>,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         let change =
             ActiveModel { published_at: Set(Some(micros(at))), updated_at: Set(micros(at)), ..ActiveModel::default() };
         let draft = Column::Status.eq(ConfigurationStatus::Draft.as_str());
         let only = Condition::all().add(draft).add(Column::PublishedAt.is_null()).add(Column::DeletedAt.is_null());
-        self.change::<Configuration>(workspace_id, id, change, only).await
+        self.change::<Configuration>(workspace_id, id, change, only.add_option(packed_as(package))).await
     }
 
     /// Its workspace has no active one any more. False, and no change, when it is not the active one.
@@ -109,11 +169,12 @@ impl Store {
     }
 
     /// Makes it the active one of its workspace, and the one before inactive. False, and no change, when there is no
-    /// such configuration.
+    /// such configuration, or it has other files than those of this archive.
     pub async fn activate(
         &self,
         workspace_id: WorkspaceId,
         id: ConfigurationId,
+        package: Option<&str>,
         activated_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let writer = self.write().await;
@@ -127,8 +188,8 @@ impl Store {
             activated_at: Set(Some(micros(activated_at))),
             ..ActiveModel::default()
         };
-        let updated =
-            update(workspace_id, id).filter(Column::DeletedAt.is_null()).set(change).exec(&transaction).await?;
+        let only = Condition::all().add(Column::DeletedAt.is_null()).add_option(packed_as(package));
+        let updated = update(workspace_id, id).filter(only).set(change).exec(&transaction).await?;
         if updated.rows_affected == 0 {
             transaction.rollback().await?;
             return Ok(false);
@@ -156,6 +217,34 @@ impl Listable for Configuration {
     fn record(row: Model) -> Result<Self, StoreError> {
         record(row)
     }
+}
+
+/// The archive that is to have the files of a configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct NextPackage<'a> {
+    pub name: &'a str,
+    /// Where it is on its way.
+    pub path: &'a str,
+    pub content_digest: &'a str,
+}
+
+fn packed_as(package: Option<&str>) -> Option<Expr> {
+    package.map(|name| Column::Package.eq(name))
+}
+
+/// The row says of files and status what is known of them.
+fn as_known(known: &Configuration) -> Condition {
+    let package = match &known.package {
+        Some(name) => Column::Package.eq(name.as_str()),
+        None => Column::Package.is_null(),
+    };
+    let published = match known.published_at {
+        Some(_) => Column::PublishedAt.is_not_null(),
+        None => Column::PublishedAt.is_null(),
+    };
+    let content = Column::ContentDigest.eq(known.content_digest.as_str());
+    let status = Column::Status.eq(stored_status(known.status));
+    Condition::all().add(package).add(content).add(status).add(published).add(Column::DeletedAt.is_null())
 }
 
 fn update(workspace_id: WorkspaceId, id: ConfigurationId) -> UpdateMany<Entity> {
@@ -192,6 +281,7 @@ fn row(configuration: &Configuration) -> ActiveModel {
         display_name: Set(configuration.display_name.clone()),
         status: Set(stored_status(configuration.status).into()),
         content_digest: Set(configuration.content_digest.clone()),
+        package: Set(configuration.package.clone()),
         active_build_id: Set(configuration.active_build_id.map(|id| id.to_string())),
         created_at: Set(micros(configuration.created_at)),
         updated_at: Set(micros(configuration.updated_at)),
@@ -215,6 +305,7 @@ fn record(row: Model) -> Result<Configuration, StoreError> {
         active_build_id: cells.id_option("active_build_id", row.active_build_id.as_deref())?,
         display_name: row.display_name,
         content_digest: row.content_digest,
+        package: row.package,
         created_at: row.created_at,
         updated_at: row.updated_at,
         published_at: row.published_at,
@@ -258,8 +349,8 @@ mod tests {
         let of = foreign.workspace_id;
         assert!(!store.set_active_build(of, own.id, BuildId::generate()).await.unwrap());
         assert!(!store.set_content(of, own.id, "sha256:11", at(20)).await.unwrap());
-        store.activate(of, foreign.id, at(21)).await.unwrap();
-        assert!(!store.activate(of, own.id, at(22)).await.unwrap());
+        store.activate(of, foreign.id, None, at(21)).await.unwrap();
+        assert!(!store.activate(of, own.id, None, at(22)).await.unwrap());
         assert_eq!(store.find_configuration(&Scope::All, own.id).await.unwrap(), Some(own));
         assert_eq!(statuses(&store, of).await, [ConfigurationStatus::Active], "the refused one demoted none");
     }
@@ -270,11 +361,11 @@ mod tests {
         let second = Configuration { created_at: at(10), ..configuration(first.workspace_id) };
         store.insert_configuration(&second).await.unwrap();
         let elsewhere = store.furnish("other").await;
-        store.activate(elsewhere.workspace_id, elsewhere.id, at(11)).await.unwrap();
+        store.activate(elsewhere.workspace_id, elsewhere.id, None, at(11)).await.unwrap();
 
-        assert!(store.activate(first.workspace_id, first.id, at(12)).await.unwrap());
-        assert!(store.activate(first.workspace_id, second.id, at(13)).await.unwrap());
-        assert!(store.activate(first.workspace_id, second.id, at(14)).await.unwrap(), "again");
+        assert!(store.activate(first.workspace_id, first.id, None, at(12)).await.unwrap());
+        assert!(store.activate(first.workspace_id, second.id, None, at(13)).await.unwrap());
+        assert!(store.activate(first.workspace_id, second.id, None, at(14)).await.unwrap(), "again");
 
         use ConfigurationStatus::{Active, Inactive};
         assert_eq!(statuses(&store, first.workspace_id).await, [Inactive, Active]);
@@ -286,7 +377,7 @@ mod tests {
     #[tokio::test]
     async fn the_database_itself_refuses_a_second_active_configuration() {
         let (store, first) = TestStore::furnished().await;
-        store.activate(first.workspace_id, first.id, at(10)).await.unwrap();
+        store.activate(first.workspace_id, first.id, None, at(10)).await.unwrap();
         let second = Configuration { status: ConfigurationStatus::Active, ..configuration(first.workspace_id) };
         assert!(store.insert_configuration(&second).await.is_err());
     }

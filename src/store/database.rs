@@ -286,7 +286,7 @@ mod tests {
                     store.insert(&run, None).await.unwrap();
                     store.save_state::<Run>(own.workspace_id, run.id, &running, sequence).await?;
                     let favourite = if n % 2 == 0 { own.id } else { rival };
-                    store.activate(own.workspace_id, favourite, at(n)).await?;
+                    store.activate(own.workspace_id, favourite, None, at(n)).await?;
                 }
                 Ok::<_, StoreError>(())
             })

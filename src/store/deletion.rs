@@ -435,7 +435,7 @@ mod tests {
     async fn the_active_configuration_goes_only_with_its_workspace_whose_slug_is_free_again() {
         let (store, configuration) = TestStore::furnished().await;
         let of = configuration.workspace_id;
-        store.activate(of, configuration.id, at(10)).await.unwrap();
+        store.activate(of, configuration.id, None, at(10)).await.unwrap();
         let refused = store.delete_input(of, Deletable::Configuration(configuration.id), at(20)).await;
         assert!(matches!(refused, Err(DeleteError::Active)), "{refused:?}");
         store.delete_input(of, Deletable::Workspace, at(21)).await.unwrap();

@@ -100,6 +100,7 @@ pub fn configuration(workspace_id: WorkspaceId) -> Configuration {
         display_name: "Members".into(),
         status: ConfigurationStatus::Draft,
         content_digest: "sha256:00".into(),
+        package: None,
         active_build_id: None,
         created_at: at(2),
         updated_at: at(3),

@@ -41,6 +41,7 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod oracle;
 
+pub use configuration::NextPackage;
 pub use database::{Pool, Store, sqlite_file};
 pub use deletion::{Deletable, DeleteError, Deleted};
 pub use error::{ConnectError, MigrateError, StoreError};

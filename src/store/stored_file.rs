@@ -83,6 +83,13 @@ impl Store {
         select.all(self.read()).await?.into_iter().map(record).collect()
     }
 
+    /// Forgets what another data directory was to remove, and has not: it is gone for good, or never was one of this database's.
+    pub async fn forget_removals_of_others(&self, owner: &str, before: Timestamp) -> Result<u64, StoreError> {
+        let others = Entity::delete_many().filter(Column::State.eq(FileState::Removing.as_str()));
+        let others = others.filter(Column::UploadedBy.ne(owner)).filter(Column::ChangedAt.lt(micros(before)));
+        Ok(others.exec(&*self.write().await).await?.rows_affected)
+    }
+
     /// How many there are in a state.
     pub async fn count_stored_files(&self, state: FileState) -> Result<u64, StoreError> {
         Ok(Entity::find().filter(Column::State.eq(state.as_str())).count(self.read()).await?)
@@ -115,6 +122,14 @@ pub(super) async fn confirm(transaction: &DatabaseTransaction, path: &str, at: T
         1 => Ok(()),
         _ => Err(DbErr::RecordNotUpdated),
     }
+}
+
+/// Nothing leads to it any more, when the transaction is committed: it is to go.
+pub(super) async fn dismiss(transaction: &DatabaseTransaction, path: &str, at: Timestamp) -> Result<(), DbErr> {
+    let (state, changed_at) = (Set(FileState::Removing.as_str().into()), Set(micros(at)));
+    let update = Entity::update_many().set(ActiveModel { state, changed_at, ..Default::default() });
+    update.filter(Column::Path.eq(path)).exec(transaction).await?;
+    Ok(())
 }
 
 fn row(file: &StoredFile, at: Timestamp) -> ActiveModel {

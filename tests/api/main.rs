@@ -58,6 +58,7 @@ mod safe_mode;
 mod sessions;
 mod shutdown;
 mod sign_in;
+mod shared_configurations;
 mod stored_files;
 mod stream_endings;
 mod system;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::retention::{maintain, task};
+use super::support::definitions::{step, workflow};
 use super::support::{Project, Request, Response, TestApp, json, wait_until};
 
 /// A service whose documents are in a store, and the store.
@@ -64,10 +65,11 @@ impl Stored {
         fs::rename(self.store.path().join("elsewhere"), self.store.path().join("objects")).unwrap();
     }
 
-    /// The objects of documents.
+    /// The objects of documents and outputs.
     fn objects(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         find(&self.store.path().join("objects/files"), &mut found);
+        found.retain(|path| !path.components().any(|part| part.as_os_str() == "packages"));
         found
     }
 }
@@ -195,7 +197,8 @@ fn documents_of_before_go_into_the_store_and_copies_make_room() {
     wait_until("it is in the store", || {
         let report = maintain(&it.app);
         let (stored, released) = (task(&report, "store_files"), task(&report, "release_files"));
-        stored["done"] == 1 && released["done"] == 1 && released["bytes_freed"] == 7
+        // And the archive of the configuration.
+        stored["done"] == 2 && released["done"] == 2 && released["bytes_freed"].as_u64() > Some(7)
     });
     assert!(!it.local(&document).exists());
     assert_eq!(it.download(&document).expect(200).text(), "content");
@@ -280,4 +283,35 @@ fn a_run_ends_as_it_would_while_the_store_is_away_and_its_outputs_go_there_later
 fn files_in_a_store_need_one() {
     let refused = TestApp::refused(&[("ADE_FILES", "store")]);
     assert!(refused.contains("object_store"), "{refused}");
+}
+
+#[test]
+fn replies_of_calls_go_into_the_store_before_they_are_told_of_and_go_with_their_log() {
+    let it = Stored::new();
+    let note = |id: &str| workflow(id, &[step("note", &[], "Write it.")]);
+    let mut first = it.app.execute_new(&note("first"));
+    first.until_type("llm_call");
+    assert_eq!(it.objects().iter().filter(|path| is_of(path, &first.id)).count(), 1);
+    first.ends("completed");
+
+    // A store that is away holds nothing up, and is owed the reply.
+    it.unmount();
+    let mut second = it.app.execute_new(&note("second"));
+    second.ends("completed");
+    let (one, other) = (first.id.clone(), second.id.clone());
+    drop((first, second));
+    it.mount();
+    wait_until("it is in the store too", || {
+        maintain(&it.app);
+        it.objects().iter().any(|path| is_of(path, &other))
+    });
+    let it = Stored { app: it.app.restart_with(&[("ADE_LOG_RETENTION", "0s")]), ..it };
+    wait_until("the replies go with the logs", || {
+        maintain(&it.app);
+        !it.objects().iter().any(|path| is_of(path, &one) || is_of(path, &other))
+    });
+}
+
+fn is_of(path: &Path, execution: &str) -> bool {
+    path.components().any(|part| part.as_os_str() == execution)
 }

@@ -8,7 +8,7 @@ use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::configurations::find;
+use super::configurations::{READING_PACKAGES, find};
 use super::workspaces::workspace;
 use crate::blocking::blocking;
 use crate::domain::configuration::Configuration;
@@ -32,6 +32,7 @@ use crate::http::respond::tagged::{tagged, weak};
 use crate::package::{self, EditError, EntryContent, MAX_FILE, PackageEntry, PackagePath};
 use crate::registry::RegistryHandle;
 use crate::registry::configuration_edits::Place;
+use crate::registry::configurations::ReadPackageError;
 
 type Registry = web::Data<RegistryHandle>;
 type FilePath = web::Path<(WorkspaceId, ConfigurationId, String)>;
@@ -49,6 +50,7 @@ pub fn mount(routes: &mut Routes) {
                 .answers::<FileListing>(200, "A page.")
                 .conditional()
                 .refuses(&[Code::InvalidCursor])
+                .refuses(READING_PACKAGES)
         })
     });
     mount_files(routes);
@@ -85,6 +87,7 @@ fn mount_files(routes: &mut Routes) {
                     // The bytes may be JSON too.
                     .content(200, "application/json", json, "The file.")
                     .refuses(&[Code::PathNotAllowed, Code::PayloadTooLarge])
+                    .refuses(READING_PACKAGES)
             })
     });
 }
@@ -110,11 +113,13 @@ fn edits(operation: Operation) -> Operation {
     changes(operation)
         .header("If-Match", contract::text(), false, "The `ETag` of the file that is to be changed.")
         .header("If-None-Match", contract::text(), false, "`*` for a file that must not be there.")
-        .refuses(&[Code::PreconditionRequired, Code::PreconditionFailed])
+        .refuses(&[Code::PreconditionRequired])
 }
 
 fn changes(operation: Operation) -> Operation {
-    operation.refuses(&[Code::PathNotAllowed, Code::ConfigurationNotEditable, Code::FileExists])
+    operation
+        .refuses(&[Code::PathNotAllowed, Code::ConfigurationNotEditable, Code::FileExists, Code::PreconditionFailed])
+        .refuses(READING_PACKAGES)
 }
 
 async fn list(
@@ -125,7 +130,7 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     let configuration = configuration(&registry, &principal, *path).await?;
     let query = FilesQuery::read(RawQuery::read(&request)?)?;
-    let listing = registry.list_configuration(&configuration).await.map_err(Problem::internal)?;
+    let listing = registry.list_configuration(&configuration).await?;
     let found = query.found(&listing.entries);
     let (page, next_token) = query.page(found.len(), &listing.digest)?;
     let listed = Listed {
@@ -173,7 +178,7 @@ async fn read(
     let form = Form::asked(&request)?;
     let path = PackagePath::of_file(&text)?;
     let own = content_type(path.name());
-    let (entry, file) = registry.open_configuration_file(&configuration, path.clone()).await.map_err(unreadable)?;
+    let (entry, file) = registry.open_configuration_file(&configuration, path.clone()).await.map_err(unread)?;
     let EntryContent::File { size, digest } = &entry.content else { return Err(no_file()) };
     if form == Form::Bytes {
         let stored = Stored { content: std::sync::Arc::new(file), length: *size, etag: format!("\"{digest}\"") };
@@ -339,6 +344,13 @@ async fn configuration(
 ) -> Result<Configuration, Problem> {
     let workspace_id = workspace(registry, principal, workspace_id).await?;
     find(registry, principal, workspace_id, id).await
+}
+
+fn unread(error: ReadPackageError<EditError>) -> Problem {
+    match error {
+        ReadPackageError::NotReady(error) => error.into(),
+        ReadPackageError::Read(error) => unreadable(error),
+    }
 }
 
 /// For a file that cannot be opened.

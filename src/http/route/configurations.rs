@@ -34,7 +34,7 @@ use crate::http::respond::tagged::tagged;
 use crate::package::Limits;
 use crate::registry::additions::Origin;
 use crate::registry::configuration_edits::Transition;
-use crate::registry::{AddError, INCOMING, RegistryHandle, configurations};
+use crate::registry::{AddError, INCOMING, RegistryHandle};
 use crate::store::Deletable;
 
 pub fn mount(routes: &mut Routes) {
@@ -68,12 +68,14 @@ pub fn mount(routes: &mut Routes) {
                     .tagged(200)
                     .refuses(ARCHIVES)
                     .refuses(&[Code::ConfigurationNotEditable])
+                    .refuses(READING_PACKAGES)
             })
         })
         .at(paths::of_configurations("/{configuration}/export"), |at| {
             at.read(export, |op| {
                 op.named("export_configuration", "The package, as a zip archive.")
                     .sends_file("application/zip", "The archive.")
+                    .refuses(READING_PACKAGES)
             })
         });
 }
@@ -87,6 +89,7 @@ fn mount_making(routes: &mut Routes) {
                     .creates::<ConfigurationResource>("The configuration.")
                     .tagged(201)
                     .refuses(&[Code::TemplateUnknown, Code::InvalidId])
+                    .refuses(READING_PACKAGES)
             })
             .read(list, |op| {
                 op.named("list_configurations", "List configurations.").lists::<Configuration>(&CONFIGURATIONS)
@@ -99,6 +102,7 @@ fn mount_making(routes: &mut Routes) {
                     .creates::<ConfigurationResource>("The configuration.")
                     .tagged(201)
                     .refuses(ARCHIVES)
+                    .refuses(&[Code::StoreUnavailable])
             })
         });
 }
@@ -108,6 +112,7 @@ fn mount_status(routes: &mut Routes) {
         op.answers::<ConfigurationResource>(200, "The configuration.")
             .tagged(200)
             .refuses(&[Code::ConfigurationStatusConflict, Code::InvalidPackage])
+            .refuses(READING_PACKAGES)
     };
     routes
         .at(paths::of_configurations("/{configuration}/validate"), |at| {
@@ -118,6 +123,7 @@ fn mount_status(routes: &mut Routes) {
                 )
                 .answers::<ValidationResource>(200, "The faults.")
                 .refuses(&[Code::ConfigurationNotEditable, Code::PathNotAllowed])
+                .refuses(READING_PACKAGES)
             })
         })
         .at(paths::of_configurations("/{configuration}/publish"), |at| {
@@ -136,6 +142,9 @@ fn mount_status(routes: &mut Routes) {
             })
         });
 }
+
+/// Where packages are in an object store.
+pub(super) const READING_PACKAGES: &[Code] = &[Code::StoreUnavailable, Code::StoredFileDamaged];
 
 /// What may be wrong with an archive.
 const ARCHIVES: &[Code] =
@@ -176,6 +185,7 @@ async fn create(
         Source::Clone { configuration_id } => {
             let id = input::id_at("source.configuration_id", &configuration_id)?;
             let original = find(&registry, &principal, workspace_id, id).await?;
+            registry.ready_configuration(&original).await?;
             Origin::copy_of(registry.work(), &original)
         }
     };
@@ -306,7 +316,7 @@ async fn export(
 ) -> Result<HttpResponse, Problem> {
     let workspace_id = workspace(&registry, &principal, path.0).await?;
     let configuration = find(&registry, &principal, workspace_id, path.1).await?;
-    let exported = configurations::export(registry.work(), &configuration).await.map_err(Problem::internal)?;
+    let exported = registry.export_configuration(&configuration).await?;
     let etag = format!("\"{}\"", exported.content_digest);
     let zip = file::Stored { content: Arc::new(exported.zip), length: exported.length, etag };
     Ok(file::send(&request, zip, "application/zip", &format!("{}.zip", configuration.id)))

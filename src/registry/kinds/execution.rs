@@ -1,5 +1,6 @@
 //! Executions of workflows: they go on after a crash, and people answer them.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::Ports;
+use crate::depot::{FileToKeep, OpenError};
 use crate::domain::execution::{Execution, ExecutionState};
 use crate::domain::id::NodeId;
 use crate::domain::principal::{Principal, Scope};
@@ -31,7 +33,7 @@ use crate::store::{Store, StoreError};
 use crate::stream::{Follow, StreamHandle, Tail};
 use crate::supervision::Policy;
 use crate::worker::execution::event_writer::{fold, fold_so_far};
-use crate::worker::execution::ports::Answer as PortAnswer;
+use crate::worker::execution::ports::{Answer as PortAnswer, KeptReply};
 use crate::worker::execution::{
     ExecutionJob, ExecutionPorts, Unavailable, conclude_execution, drive, end_of_execution,
 };
@@ -339,11 +341,52 @@ impl ExecutionPorts for Ports {
         })
     }
 
+    fn shares_replies(&self) -> bool {
+        self.0.services.depot.has_store()
+    }
+
+    fn share_reply(&self, of: &Execution, reply: KeptReply) -> LocalBoxFuture<'static, ()> {
+        let (depot, workspace_id) = (self.0.services.depot.clone(), of.workspace_id);
+        let KeptReply { path, bytes, sha256 } = reply;
+        Box::pin(async move {
+            let file = FileToKeep { path: path.clone(), workspace_id, bytes, sha256 };
+            if let Err(error) = depot.keep_counting(file).await {
+                tracing::warn!(path = %path.display(), %error, "a reply is on this disk alone until the next maintenance");
+            }
+        })
+    }
+
+    fn shared_replies(&self, directory: PathBuf) -> PortAnswer<Vec<String>> {
+        let depot = self.0.services.depot.clone();
+        Box::pin(async move {
+            let paths = depot.paths_below(&directory, MOST_REPLIES).await.map_err(unavailable)?;
+            let name = |path: String| Some(Path::new(&path).file_name()?.to_str()?.to_owned());
+            Ok(paths.into_iter().filter_map(name).collect())
+        })
+    }
+
+    fn fetch_reply(&self, path: PathBuf) -> PortAnswer<bool> {
+        let depot = self.0.services.depot.clone();
+        Box::pin(async move {
+            let Err(error) = depot.open(&path).await else { return Ok(true) };
+            tracing::warn!(path = %path.display(), %error, "a reply cannot be fetched");
+            match error {
+                OpenError::NotFound | OpenError::Damaged(_) | OpenError::Elsewhere { .. } => Ok(false),
+                OpenError::Unavailable(_) | OpenError::Store(_) | OpenError::Io(_) => {
+                    Err(Unavailable("the object store does not give a reply".to_owned()))
+                }
+            }
+        })
+    }
+
     fn record_end(&self, execution: &Execution, state: ExecutionState, log: Tail) -> LocalBoxFuture<'static, ()> {
         let (core, workspace_id, id) = (self.0.clone(), execution.workspace_id, execution.id);
         Box::pin(async move { core.record_end::<Execution>(workspace_id, id, state, log).await })
     }
 }
+
+/// Replies of one execution that are looked for elsewhere.
+const MOST_REPLIES: u64 = 100_000;
 
 fn unavailable(error: StoreError) -> Unavailable {
     Unavailable(error.to_string())

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::future::BoxFuture;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Ports;
+use crate::backoff::Backoff;
 use crate::depot::OpenError;
 use crate::domain::configuration::Document;
 use crate::domain::failure::RunFailureCode;
@@ -24,8 +26,9 @@ use crate::event::payload::build::{BUILD_COMPLETED, BUILD_CREATED};
 use crate::event::payload::run::{Queued, RUN_QUEUED, RUN_WAITING};
 use crate::event::{Draft, EventRef, Identity, Source, codec};
 use crate::registry::builds::{self, BuildRequest};
+use crate::registry::configurations::DigestError;
 use crate::registry::core::Core;
-use crate::registry::error::{CreateError, LaunchError, RunRefusal};
+use crate::registry::error::{CreateError, EnsureBuildError, LaunchError, RunRefusal};
 use crate::registry::kind::{Assignment, Cause, Creatable, Next, Sessions, WorkKind};
 use crate::stream::{StreamHandle, Tail};
 use crate::supervision::Policy;
@@ -205,6 +208,22 @@ impl Creatable for Run {
     }
 }
 
+/// A store that does not give a package is asked so often, in about a minute, as one that does not give a document is.
+const ATTEMPTS: u32 = 8;
+const PAUSES: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15) };
+
+fn is_of_an_absent_store(error: &EnsureBuildError) -> bool {
+    matches!(error, EnsureBuildError::Digest(DigestError::NotReady(OpenError::Unavailable(_))))
+}
+
+fn not_ensured(error: &EnsureBuildError) -> Unavailable {
+    let EnsureBuildError::Digest(DigestError::NotReady(not_ready)) = error else {
+        return Unavailable(error.to_string());
+    };
+    tracing::warn!(error = %not_ready, "the files of a configuration cannot be had");
+    Unavailable(format!("the configuration's files cannot be had: {}", not_opened(not_ready)))
+}
+
 /// Without the names of objects, which are for the log.
 fn not_opened(error: &OpenError) -> OpenDocumentError {
     let missing = |what: &str| OpenDocumentError::Missing(what.to_owned());
@@ -228,9 +247,17 @@ impl RunPorts for Ports {
         let core = self.0.clone();
         let request = BuildRequest::of_run(workspace_id, configuration_id, force, origin);
         Box::pin(async move {
-            let arbiters = core.services.arbiters.clone();
-            let ensured = arbiters.run(move || async move { builds::ensure(&core, request).await }).await;
-            ensured.map(|ensured| ensured.for_run()).map_err(|error| Unavailable(error.to_string()))
+            for attempt in 1.. {
+                let (ensuring, request, arbiters) = (core.clone(), request.clone(), core.services.arbiters.clone());
+                let ensured = arbiters.run(move || async move { builds::ensure(&ensuring, request).await }).await;
+                match ensured {
+                    Ok(ensured) => return Ok(ensured.for_run()),
+                    Err(error) if attempt < ATTEMPTS && is_of_an_absent_store(&error) => {}
+                    Err(error) => return Err(not_ensured(&error)),
+                }
+                tokio::time::sleep(PAUSES.pause(attempt)).await;
+            }
+            unreachable!("attempts do not end")
         })
     }
 

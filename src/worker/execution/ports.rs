@@ -1,5 +1,6 @@
 //! What an execution's worker needs from outside, given to it as ports.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -17,7 +18,29 @@ pub struct Unavailable(pub String);
 
 pub type Answer<T> = LocalBoxFuture<'static, Result<T, Unavailable>>;
 
+/// A reply that is on this disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReply {
+    /// Below the data directory.
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// In hexadecimal.
+    pub sha256: String,
+}
+
 pub trait ExecutionPorts: Send + Sync + 'static {
+    /// Whether replies are kept elsewhere than on this disk too, where another node finds them. Otherwise nothing of that is asked.
+    fn shares_replies(&self) -> bool;
+
+    /// Keeps a reply there too. What fails is told by the service's log, and made up for later.
+    fn share_reply(&self, of: &Execution, reply: KeptReply) -> LocalBoxFuture<'static, ()>;
+
+    /// The names of the files that are kept there, below a directory.
+    fn shared_replies(&self, directory: PathBuf) -> Answer<Vec<String>>;
+
+    /// Brings a file of that path to its place on this disk; false when it is not kept there, or not as it was.
+    fn fetch_reply(&self, path: PathBuf) -> Answer<bool>;
+
     /// The latest version in a scope.
     fn latest(&self, chain: Chain) -> Answer<Option<WorkflowDocument>>;
 

@@ -72,7 +72,8 @@ async fn open(job: ExecutionJob, answers: mpsc::Receiver<Submitted>) -> Result<S
     let writer = EventWriter::open(job.stream.clone()).await?;
     let directory = job.context.location(job.execution.stream_key().directory());
     let prompts = Prompts::of(directory.clone(), job.context.settings.llm.keep_prompts);
-    let work = Work { job, writer, replies: Replies::of(directory), prompts, reserved: Cell::default() };
+    let replies = Replies::of(directory, job.execution.clone(), job.ports.clone());
+    let work = Work { job, writer, replies, prompts, reserved: Cell::default() };
     Ok(Session {
         work: Rc::new(work),
         answers,
@@ -177,16 +178,15 @@ impl Session {
         Ok(())
     }
 
-    async fn unreported_calls(&self) -> Vec<CallId> {
+    async fn unreported_calls(&self) -> BTreeSet<CallId> {
         let mut ids = self.work.replies.ids().await.unwrap_or_else(|error| {
             tracing::error!(execution = %self.work.job.execution.id, error = %error, "failed to list calls");
-            Vec::new()
+            BTreeSet::new()
         });
         let progress = self.work.writer.progress();
         let told: BTreeSet<CallId> =
             progress.steps.values().flat_map(|step| &step.calls).map(|call| call.call_id).collect();
         ids.retain(|id| !told.contains(id));
-        ids.sort_unstable();
         ids
     }
 

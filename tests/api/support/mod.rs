@@ -51,7 +51,7 @@ const SHARED: &str = "shared";
 /// What outlives a service: its folder and its database.
 struct Ground {
     folder: TempDir,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl Ground {
@@ -63,7 +63,7 @@ impl Ground {
     fn named(prefix: &str) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
         fs::create_dir(folder.path().join(SHARED)).unwrap();
-        Arc::new(Self { folder, database: TestDatabase::create() })
+        Arc::new(Self { folder, database: Arc::new(TestDatabase::create()) })
     }
 }
 
@@ -115,6 +115,14 @@ impl TestApp {
     /// A second service on this one's data folder.
     pub fn start_beside(&self) -> Result<Self, String> {
         Self::try_start(self.ground.clone(), self.settings.clone())
+    }
+
+    /// Another node: a service with a data folder of its own on this one's database, with the same settings.
+    pub fn another(&self) -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join(SHARED)).unwrap();
+        let ground = Arc::new(Ground { folder, database: self.ground.database.clone() });
+        Self::try_start(ground, self.settings.clone()).unwrap()
     }
 
     /// As [`TestApp::restart`], with these settings beside those it had.
