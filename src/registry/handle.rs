@@ -329,6 +329,12 @@ impl RegistryHandle {
         configuration_edits::inspect(&self.core, configuration).await
     }
 
+    /// Whether a stream of another node can be read here as well as there: from a replica that follows it. There are none
+    /// yet.
+    pub fn serves_locally(&self, _of_another: StreamKey) -> bool {
+        false
+    }
+
     /// Starts to read a stream. The caller has found its row, and so may see it.
     pub async fn follow(&self, key: StreamKey, start: Start) -> Result<stream::Follow, ReadError> {
         match self.core.registry.send(Follow { key, start }).await {
