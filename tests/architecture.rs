@@ -97,7 +97,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "domain", "config", "files", "event", "log", "summary", "workflow", "workbook", "package", "store",
             "depot", "access", "cluster", "stream", "registry", "blocking", "meter", "trace", "audit", "console",
-            "oidc",
+            "oidc", "outbound",
         ],
     ),
     (

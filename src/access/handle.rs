@@ -357,7 +357,7 @@ impl Access {
         self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store {
         &self.0.store
     }
 

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::Utc;
-use secrecy::SecretString;
 use tokio::sync::Notify;
 
 use crate::config::{ClusterSettings, PeerSettings};
 use crate::domain::id::NodeId;
-use crate::domain::node::{Node, NodeState};
+use crate::domain::node::{Incarnation, Node, NodeState};
 use crate::domain::time::{Timestamp, micros};
 use crate::store::{NodeList, Store, StoreError};
 
@@ -22,6 +21,8 @@ pub struct Peer {
     pub address: String,
     /// The stream that is its journal.
     pub journal: String,
+    /// The process that is at work, or was last.
+    pub incarnation: Incarnation,
     pub state: NodeState,
     pub seen_at: Timestamp,
     /// By the clock of the database, when it was read.
@@ -77,14 +78,19 @@ impl Nodes {
         self.0.own.id
     }
 
+    /// This process.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.own.incarnation()
+    }
+
     /// Whether there can be no others.
     pub fn is_alone(&self) -> bool {
         self.0.settings.is_none()
     }
 
-    /// By which nodes know each other; none where there are no others.
-    pub fn secret(&self) -> Option<&SecretString> {
-        self.0.settings.as_ref().map(|settings| &settings.secret)
+    /// How nodes know each other; none where there are no others.
+    pub fn settings(&self) -> Option<&PeerSettings> {
+        self.0.settings.as_ref()
     }
 
     /// Another node; none that was never seen, nor this one.
@@ -110,6 +116,12 @@ impl Nodes {
         }
         let at = micros(Utc::now());
         Ok(NodeList { at, nodes: vec![Node { state: self.state(), seen_at: at, ..self.0.own.clone() }] })
+    }
+
+    /// Reads the others at once, and not when their turn comes.
+    pub async fn look(&self, store: &Store) -> Result<(), StoreError> {
+        self.take_over(self.list(store).await?);
+        Ok(())
     }
 
     pub(super) fn state(&self) -> NodeState {
@@ -140,12 +152,12 @@ impl Nodes {
 }
 
 fn peer(node: Node, at: Timestamp, before: &BTreeMap<NodeId, Peer>) -> Peer {
-    let is_alive = node.is_alive(at);
+    let (is_alive, incarnation) = (node.is_alive(at), node.incarnation());
     let before = before.get(&node.id);
     let silent = before.filter(|before| before.seen_at == node.seen_at && before.state == node.state);
     let silent_rounds = silent.map_or(0, |before| before.silent_rounds.saturating_add(1));
     let Node { id, name, address, journal, state, seen_at, .. } = node;
-    Peer { id, name, address, journal, state, seen_at, is_alive, silent_rounds }
+    Peer { id, name, address, journal, incarnation, state, seen_at, is_alive, silent_rounds }
 }
 
 #[cfg(test)]

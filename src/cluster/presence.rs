@@ -29,7 +29,7 @@ impl Presence {
             return Ok(Self { nodes, store, keeping: None });
         }
         store.register_node(&nodes.own()).await?;
-        nodes.take_over(nodes.list(&store).await?);
+        nodes.look(&store).await?;
         let keeping = tokio::spawn(keep(nodes.clone(), store.clone()));
         Ok(Self { nodes, store, keeping: Some(keeping) })
     }
@@ -140,7 +140,7 @@ mod tests {
         let presence = Presence::begin(alone.clone(), blank.another_handle().await).await.unwrap();
         let list = alone.list(&blank).await.unwrap();
         assert_eq!((list.nodes.len(), list.nodes[0].id), (1, alone.own_id()));
-        assert!(list.nodes[0].is_alive(list.at) && alone.secret().is_none());
+        assert!(list.nodes[0].is_alive(list.at) && alone.settings().is_none());
         presence.end().await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Law: a membership adds something in its own workspace and takes nothing away; nobody is an admin by one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::WorkspaceId;
@@ -27,7 +27,7 @@ impl From<MemberRole> for Role {
 }
 
 /// What a caller may do in one workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Membership {
     pub workspace_id: WorkspaceId,
     pub role: MemberRole,

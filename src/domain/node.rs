@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::NodeId;
 use super::time::Timestamp;
 
@@ -42,10 +44,22 @@ pub struct Node {
     pub seen_at: Timestamp,
 }
 
+/// A process of a node, and no other of its processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incarnation {
+    pub node: NodeId,
+    #[serde(with = "super::time::serde_micros")]
+    pub since: Timestamp,
+}
+
 /// A node that says so at least this often is alive.
 pub const ALIVE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Node {
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation { node: self.id, since: self.started_at }
+    }
+
     /// `now` is of the clock that `seen_at` is of.
     pub fn is_alive(&self, now: Timestamp) -> bool {
         let is_at_work = matches!(self.state, NodeState::Serving | NodeState::Draining);

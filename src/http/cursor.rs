@@ -85,6 +85,13 @@ impl EventsRequest {
     }
 }
 
+/// The furthest event of a stream that a reader says to have; 0 of a request that is refused.
+pub fn claimed(request: &HttpRequest, id: StreamId) -> u64 {
+    let of_one = || EventsRequest::parse(request, None).map(|asked| asked.start);
+    let start = ManyRequest::parse(request).map(|asked| asked.start(id)).or_else(|_| of_one());
+    start.map_or(0, |start| start.claimed())
+}
+
 /// Streams on one connection, at most.
 const MAX_STREAMS: usize = 100;
 

@@ -366,7 +366,9 @@ impl From<ReadError> for Problem {
             ReadError::Expired => {
                 Self::new(Code::Gone, "the events were deleted by retention; the resource is still there")
             }
-            ReadError::Elsewhere(_) => Self::new(Code::LogUnavailable, error.to_string()),
+            ReadError::Elsewhere(node) => {
+                Self::new(Code::OwnerChanged, error.to_string()).with("node", node.to_string())
+            }
             ReadError::Log(error) => {
                 tracing::error!(error = %error, "failed to read log");
                 Self::new(Code::LogUnavailable, "the log cannot be read")

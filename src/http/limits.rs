@@ -16,6 +16,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
 use super::auth::Decision;
+use super::forward::Forwarded;
 use super::peer::Client;
 use super::problem::{Code, Problem};
 use crate::domain::access::Holder;
@@ -55,6 +56,8 @@ pub async fn limit_rate(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if let Some(limit) = &**limit
         && !request.path().starts_with(UNLIMITED)
+        // It was counted where it was asked.
+        && request.extensions().get::<Forwarded>().is_none()
         && let Err(wait) = limit.check(&caller_of(&request))
     {
         let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);

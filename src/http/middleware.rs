@@ -3,7 +3,7 @@
 //! Invariant: whatever fails behind these, a panic included, the caller gets a problem with the request's id
 //! and the service keeps running. `server` wraps a request in all of these, outermost first: `push::hand_over`,
 //! `peer::find_client`, `pace::close_unread`, `requests::count_request`, [`request_context`], `cors`, [`loopback_only`],
-//! `target::one_host`, `sign_in::sign_in`, `limits::limit_rate`, `audited::audited`, `conditional::conditions`, `upgrade::without_upgrade`, `pace::bound_time`, `NormalizePath`.
+//! `target::one_host`, `sign_in::sign_in`, `limits::limit_rate`, `forward::forward`, `audited::audited`, `conditional::conditions`, `upgrade::without_upgrade`, `pace::bound_time`, `NormalizePath`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;

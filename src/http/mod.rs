@@ -35,6 +35,7 @@ pub mod connection;
 pub mod tls;
 pub mod peer;
 pub mod pace;
+pub mod forward;
 pub mod limits;
 pub mod audited;
 pub mod push;

@@ -36,16 +36,9 @@ pub async fn bound_time(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if !has_body(request.headers()) {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    }
-    let body = Rc::new(Incoming { payload: RefCell::new(request.take_payload()), state: Cell::new(State::Open) });
-    let pace = Pace { begun: Instant::now(), free: time.0, received: 0 };
-    let timer = Box::pin(sleep_until(pace.deadline()));
-    request.set_payload(Payload::Stream { payload: Box::pin(Paced { body: body.clone(), pace, timer }) });
-    request.extensions_mut().insert(body.clone());
+    let body = at_pace(&mut request, **time);
     let answer = next.call(request).await;
-    if body.state.get() != State::Late {
+    if !body.is_some_and(|body| body.is_late()) {
         return Ok(answer?.map_into_boxed_body());
     }
     let late = Problem::new(Code::RequestTimeout, "the body came too slowly");
@@ -53,6 +46,19 @@ pub async fn bound_time(
         Ok(response) => Ok(response.into_response(HttpResponse::from_error(late))),
         Err(_) => Err(late.into()),
     }
+}
+
+/// From here on the body of a request comes at a pace, or is given up; none of a request without one.
+pub fn at_pace(request: &mut ServiceRequest, time: RequestTime) -> Option<Rc<Incoming>> {
+    if !has_body(request.headers()) {
+        return None;
+    }
+    let body = Rc::new(Incoming { payload: RefCell::new(request.take_payload()), state: Cell::new(State::Open) });
+    let pace = Pace { begun: Instant::now(), free: time.0, received: 0 };
+    let timer = Box::pin(sleep_until(pace.deadline()));
+    request.set_payload(Payload::Stream { payload: Box::pin(Paced { body: body.clone(), pace, timer }) });
+    request.extensions_mut().insert(body.clone());
+    Some(body)
 }
 
 /// Holds what has not been read of a request until its answer has gone. A chunked body that nobody holds any more the
@@ -97,9 +103,16 @@ enum State {
 }
 
 /// The body of a request.
-struct Incoming {
+pub struct Incoming {
     payload: RefCell<Payload>,
     state: Cell<State>,
+}
+
+impl Incoming {
+    /// It was given up.
+    pub fn is_late(&self) -> bool {
+        self.state.get() == State::Late
+    }
 }
 
 /// What the handler reads of it.

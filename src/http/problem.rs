@@ -125,6 +125,8 @@ codes! {
         "Wait until it has finished, or cancel it.";
     WorkspaceIsDefault = "workspace_is_default", 409, never, "The workspace is the service's own",
         "Requests that name no workspace mean `local`: it keeps its slug, and is not deleted.";
+    StreamsApart = "streams_apart", 409, never, "The streams are on several nodes",
+        "Read each on a connection of its own, or together those that one node has.";
     RunNotCancellable = "run_not_cancellable", 409, never, "The run has already finished",
         "There is nothing to cancel; the run says how it ended.";
     BuildNotCancellable = "build_not_cancellable", 409, never, "The build has already finished",
@@ -225,6 +227,10 @@ codes! {
         "Retry after `Retry-After` seconds; logs that are on the disk are read on.";
     StoreUnavailable = "store_unavailable", 503, retry, "The object store does not take or give the file at present",
         "Retry after `Retry-After` seconds: nothing was kept of what was sent. What is on the disk is read on.";
+    NodeUnreachable = "node_unreachable", 503, retry, "The node that has the work does not answer",
+        "Retry after `Retry-After` seconds; `node` is its id. Of a change nothing is known: look whether it was made.";
+    OwnerChanged = "owner_changed", 503, retry, "Another node, or another process of it, has the work now",
+        "Retry after `Retry-After` seconds.";
     JournalUnavailable = "journal_unavailable", 503, retry, "The cluster that keeps the journal does not answer",
         "Retry after `Retry-After` seconds; reading continues, and running work waits.";
 }

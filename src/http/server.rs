@@ -25,6 +25,7 @@ use super::conditional::conditions;
 use super::connection::{Connection, Connections, Http};
 use super::contract::{Document, SharedDocument};
 use super::cors::cors;
+use super::forward::{Peers, forward};
 use super::limits::{RateLimit, limit_rate};
 use super::middleware::{LoopbackCheck, configure_errors, loopback_only, request_context};
 use super::pace::{RequestTime, bound_time, close_unread};
@@ -41,6 +42,7 @@ use super::upgrade::without_upgrade;
 use crate::access::Access;
 use crate::audit::AuditLog;
 use crate::oidc::Oidc;
+use crate::outbound::CertificatesError;
 use crate::registry::RegistryHandle;
 
 /// Largest segment of a connection. On loopback it would be twice what a connection's buffer takes: the kernel would
@@ -71,6 +73,8 @@ pub enum BindError {
     Address { address: SocketAddr, source: io::Error },
     #[error("ADE_TLS_CERT, ADE_TLS_KEY: {0}")]
     Certificate(#[from] CertificateError),
+    #[error("ADE_CLUSTER_CA_FILE: {0}")]
+    Peers(#[from] CertificatesError),
 }
 
 static CONTRACT: LazyLock<Document> = LazyLock::new(|| Document::of(&route::all::describe()));
@@ -90,6 +94,7 @@ struct Shared {
     rate: web::Data<Option<RateLimit>>,
     audit: web::Data<AuditLog>,
     oidc: Provider,
+    peers: web::Data<Option<Peers>>,
     connections: Connections,
 }
 
@@ -105,6 +110,7 @@ pub fn bind(
     let connections = Connections::default();
     let origins = settings.server.cors_origins.clone();
     let check = LoopbackCheck { is_on: !access.is_on(), origins: origins.clone() };
+    let peers = Peers::of(registry.nodes())?;
     let shared = Shared {
         registry: web::Data::new(registry),
         maintenance: web::Data::from(maintenance),
@@ -117,6 +123,7 @@ pub fn bind(
         time: RequestTime(settings.server.request_timeout),
         audit: web::Data::new(audit),
         oidc: web::Data::new(oidc),
+        peers: web::Data::new(peers),
         rate: web::Data::new(settings.server.rate_limit.map(RateLimit::per_second)),
         connections: connections.clone(),
     };
@@ -247,6 +254,7 @@ fn application(
         .app_data(shared.rate.clone())
         .app_data(shared.audit.clone())
         .app_data(shared.oidc.clone())
+        .app_data(shared.peers.clone())
         .app_data(web::Data::new(shared.connections.clone()))
         .app_data(web::PayloadConfig::new(MAX_BODY))
         // A trailing slash changes nothing.
@@ -255,6 +263,7 @@ fn application(
         .wrap(from_fn(without_upgrade))
         .wrap(from_fn(conditions))
         .wrap(from_fn(audited))
+        .wrap(from_fn(forward))
         .wrap(from_fn(limit_rate))
         .wrap(from_fn(sign_in))
         .wrap(from_fn(write_entry))

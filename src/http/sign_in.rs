@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, web};
 
 use super::auth::Decision;
+use super::forward::{Peers, accept};
 use super::paths;
 use super::problem::Problem;
 use super::query::RawQuery;
@@ -29,9 +30,17 @@ const LONG: u64 = 256 << 10;
 
 pub async fn sign_in(
     access: web::Data<Access>,
-    request: ServiceRequest,
+    peers: web::Data<Option<Peers>>,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Some(peers) = &**peers
+        && let Some(admitted) = accept(peers, access.store(), &mut request).await?
+    {
+        // Whether the caller is let in any longer, and who may keep the answer, is seen to where it has asked.
+        request.extensions_mut().insert(Decision(Ok(admitted)));
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
     if let Some(everybody) = access.everybody() {
         request.extensions_mut().insert(Decision(Ok(everybody)));
         return Ok(next.call(request).await?.map_into_boxed_body());

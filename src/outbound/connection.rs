@@ -38,6 +38,23 @@ pub struct Outgoing {
     pub body: Bytes,
 }
 
+impl Outgoing {
+    /// With headers as they came.
+    pub fn new<'a>(
+        method: &str,
+        url: String,
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        body: Bytes,
+    ) -> Result<Self, String> {
+        let header = |(name, value): (&str, &[u8])| {
+            let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+            Ok((name, HeaderValue::from_bytes(value).map_err(|error| error.to_string())?))
+        };
+        let method = method.parse().map_err(|error| format!("invalid method: {error}"))?;
+        Ok(Self { method, url, headers: headers.map(header).collect::<Result<_, String>>()?, body })
+    }
+}
+
 /// An answer, and the connection on which the rest of it comes.
 pub struct Answer {
     pub status: StatusCode,
@@ -77,9 +94,18 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// Sends a request, and waits for the head of its answer. Errors are described in text.
 pub async fn send(tls: &Arc<rustls::ClientConfig>, outgoing: &Outgoing) -> Result<Answer, String> {
+    send_within(tls, outgoing, CONNECT_TIMEOUT).await
+}
+
+/// As [`send`], to somebody who is near.
+pub async fn send_within(
+    tls: &Arc<rustls::ClientConfig>,
+    outgoing: &Outgoing,
+    connecting: Duration,
+) -> Result<Answer, String> {
     let url: Uri = outgoing.url.parse().map_err(|error| format!("invalid address: {error}"))?;
-    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect(tls, &url)).await;
-    let io = connected.map_err(|_| format!("not connected within {CONNECT_TIMEOUT:?}"))??;
+    let connected = tokio::time::timeout(connecting, connect(tls, &url)).await;
+    let io = connected.map_err(|_| format!("not connected within {connecting:?}"))??;
     let mut builder = http1::Builder::new();
     builder
         .max_buf_size(BUFFER_BYTES)

@@ -1,4 +1,4 @@
-//! Requests that the service makes of others: of language models, and of who signs people in.
+//! Requests that the service makes of others: of language models, of who signs people in, and of other nodes.
 //!
 //! Invariant: there is one way out, with one TLS. It follows no redirect, and whoever sends bounds the time and what is
 //! read.
@@ -6,5 +6,5 @@
 pub mod connection;
 pub mod tls;
 
-pub use connection::{Answer, Outgoing, send};
+pub use connection::{Answer, Outgoing, send, send_within};
 pub use tls::CertificatesError;

@@ -158,6 +158,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Another node has the log: no failure of whoever can leave it to that.
+    pub fn unless_elsewhere(self) -> Result<(), Self> {
+        if matches!(self, Self::Elsewhere(_)) { Ok(()) } else { Err(self) }
+    }
+
     /// The archive does not give the log at present: there is one, whatever is in it.
     pub fn is_of_an_archive_that_is_away(&self) -> bool {
         matches!(self, Self::Open(OpenReaderError::ArchiveUnavailable(_)))

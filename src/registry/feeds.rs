@@ -13,7 +13,8 @@ use crate::stream::Follow;
 /// What is pending in the feeds of this node's work that is over is read from its log.
 pub async fn complete_feeds(core: &Core, pending: Vec<StreamKey>) {
     for key in pending {
-        if let Err(error) = complete_feed(core, key).await {
+        // What is another node's by now is read for the feed all the same, by a later round.
+        if let Err(error) = complete_feed(core, key).await.or_else(ReadError::unless_elsewhere) {
             tracing::error!(stream = %key, error = ?error, "feed is behind until the next start");
         }
     }
@@ -28,10 +29,9 @@ pub async fn follow_others(core: &Core) -> Result<(), StoreError> {
         }
         let core = core.clone();
         actix::spawn(async move {
-            match complete_feed(&core, key).await {
-                // Its copy is on its way; the next round looks again.
-                Ok(()) | Err(ReadError::Elsewhere(_)) => {}
-                Err(error) => tracing::warn!(stream = %key, error = ?error, "a feed is behind"),
+            // A copy may be on its way; the next round looks again.
+            if let Err(error) = complete_feed(&core, key).await.or_else(ReadError::unless_elsewhere) {
+                tracing::warn!(stream = %key, error = ?error, "a feed is behind");
             }
         });
     }

@@ -142,6 +142,11 @@ impl RegistryHandle {
         self.perform(move |core| async move { takeover::take_over(&core, from, fence).await }).await
     }
 
+    /// The node that writes the feed of a workspace.
+    pub async fn feed_owner(&self, workspace_id: WorkspaceId) -> Result<NodeId, StoreError> {
+        self.core.services.feeds.owner(workspace_id).await
+    }
+
     /// Brings this node's feeds up to date with the streams of others.
     pub async fn follow_others(&self) -> Result<(), StoreError> {
         self.perform(|core| async move { feeds::follow_others(&core).await }).await

@@ -37,7 +37,7 @@ pub async fn hub(core: &Core, key: StreamKey, claimed: u64) -> Result<Arc<Hub>, 
     if facts.is_some_and(|facts| facts.state.is_expired()) {
         return Err(ReadError::Expired);
     }
-    if let Some(facts) = facts.filter(|facts| core.services.followers.is_followed(facts.node_id)) {
+    if let Some(facts) = facts.filter(|facts| is_foreign(core, facts)) {
         return replica(core, key, &facts, claimed).await;
     }
     let failed = facts.filter(|facts| facts.degraded);
@@ -77,6 +77,11 @@ async fn replica(core: &Core, key: StreamKey, facts: &LogFacts, claimed: u64) ->
         tokio::time::sleep(LOOK).await;
     }
     Ok(hub)
+}
+
+/// Of nodes without a cluster that share a database each knows its own logs alone.
+fn is_foreign(core: &Core, facts: &LogFacts) -> bool {
+    facts.node_id != core.services.node_id && !core.services.nodes.is_alone()
 }
 
 /// Whether a stream can be read here, or is with another node.
@@ -135,8 +140,7 @@ pub async fn settled<W: StoredWork>(core: &Core, scope: &Scope, id: W::Id) -> Re
     let store = &core.services.store;
     let Some(mut work) = store.find::<W>(scope, id).await? else { return Ok(None) };
     if !work.has_ended() {
-        let is_foreign = core.services.followers.is_followed(work.log().node_id);
-        let last = match is_foreign {
+        let last = match is_foreign(core, &work.log()) {
             true => catch_up_with_copy::<W>(core, scope, &work, id).await,
             false => catch_up(core, work.stream_key()).await,
         };

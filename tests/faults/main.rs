@@ -15,6 +15,7 @@ mod folds;
 mod hostile;
 mod leftovers;
 mod metrics;
+mod nodes;
 mod orphans;
 mod owner;
 mod late_ends;

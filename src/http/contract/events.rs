@@ -251,7 +251,7 @@ impl Operation {
             .resumed(positions(&prefixes))
             .frames()
             .refuses(READING)
-            .refuses(&[Code::InvalidId, Code::NotFound, Code::TooManyStreams])
+            .refuses(&[Code::InvalidId, Code::NotFound, Code::TooManyStreams, Code::StreamsApart])
     }
 
     /// The live stream of what was created, in place of the resource.

@@ -14,6 +14,7 @@ use utoipa::openapi::{ContentBuilder, RefOr, Required, Response};
 use super::kinds::{array, text};
 use crate::domain::idempotency::MAX_LENGTH;
 use crate::domain::principal::Role;
+use crate::http::forward::is_listed;
 use crate::http::limits::UNLIMITED;
 use crate::http::problem::Code;
 
@@ -330,6 +331,10 @@ fn refused_by_all(method: &Method, path: &str) -> Vec<Code> {
     let mut codes = vec![Code::BadRequest, Code::HostNotAllowed, Code::OriginNotAllowed, Code::Internal];
     if !path.starts_with(UNLIMITED) {
         codes.push(Code::RateLimited);
+    }
+    // It may be another node's to answer.
+    if is_listed(method, &without_patterns(path)) {
+        codes.extend([Code::NodeUnreachable, Code::OwnerChanged]);
     }
     // It would be a change that the audit log does not have.
     if !method.is_safe() {

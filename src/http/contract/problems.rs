@@ -70,6 +70,7 @@ fn members(code: Code) -> Vec<(&'static str, Value)> {
             let etag = ("current_etag", json!({"type": ["string", "null"]}));
             vec![("current_version", number()), ("current_revision", number()), etag]
         }
+        Code::NodeUnreachable | Code::OwnerChanged => vec![("node", json!({"type": "string"}))],
         Code::RoleRequired => vec![("required_role", json!({"$ref": "#/components/schemas/Role"}))],
         Code::SignInRefused => vec![("reason", json!({"type": "string"}))],
         Code::NoGroup => vec![("subject", json!({"type": "string"}))],

@@ -17,12 +17,26 @@ enum Place {
 
 impl TestDatabase {
     pub fn create() -> Self {
-        let Ok(server) = std::env::var("ADE_TEST_DATABASE_URL") else { return Self::file() };
+        Self::on_named_server().unwrap_or_else(Self::file)
+    }
+
+    /// On PostgreSQL; none, loudly, where none is named. With `ADE_TEST_NODES=required` that is a failure.
+    pub fn on_server() -> Option<Self> {
+        let database = Self::on_named_server();
+        if database.is_none() {
+            assert!(std::env::var_os("ADE_TEST_NODES").is_none(), "ADE_TEST_DATABASE_URL names no PostgreSQL");
+            eprintln!("SKIPPED: ADE_TEST_DATABASE_URL names no PostgreSQL (tests/postgres.sh start)");
+        }
+        database
+    }
+
+    fn on_named_server() -> Option<Self> {
+        let server = std::env::var("ADE_TEST_DATABASE_URL").ok()?;
         let name = format!("ade_test_{}", ulid::Ulid::generate().to_string().to_lowercase());
         execute(&server, format!("CREATE SCHEMA {name}"));
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options[search_path]={name}");
-        Self { url, place: Place::Schema { name, server } }
+        Some(Self { url, place: Place::Schema { name, server } })
     }
 
     fn file() -> Self {
