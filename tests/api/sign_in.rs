@@ -249,3 +249,11 @@ fn too_many_keys_are_refused() {
     let app = app.restart();
     app.post("/api/v1/api-keys", &json!({"name": "x", "role": "viewer"})).problem(409, "too_many_keys");
 }
+
+#[test]
+fn a_node_without_a_cluster_takes_no_word_of_another_node() {
+    let app = app();
+    let forwarded = |request: Request| request.header("ADE-Forwarded", "e30").header("ADE-Signature", "e30");
+    forwarded(Request::get("/api/v1/workspaces")).send(app.address).unwrap().problem(401, "sign_in_required");
+    app.send(&forwarded(Request::get("/api/v1/workspaces"))).expect(200);
+}

@@ -18,6 +18,7 @@ use crate::support::http::{Request, Response};
 use crate::support::server::{Server, Settings, settings};
 use crate::support::sse::{EventStream, Subscriber};
 use crate::support::work::{Place, Run, id, parse};
+use crate::tls::certify;
 
 const SECRET: &str = "a-secret-of-two-nodes";
 
@@ -56,7 +57,8 @@ impl World {
         let mut settings = self.settings.clone();
         settings.insert("ADE_CLUSTER_NATS", self.nats.urls());
         settings.insert("ADE_CLUSTER_NODE", node.name.into());
-        settings.insert("ADE_CLUSTER_ADVERTISE", format!("http://127.0.0.1:{port}"));
+        let scheme = if settings.contains_key("ADE_TLS_CERT") { "https" } else { "http" };
+        settings.insert("ADE_CLUSTER_ADVERTISE", format!("{scheme}://127.0.0.1:{port}"));
         settings.insert("ADE_CLUSTER_SECRET", SECRET.into());
         settings.insert("ADE_DATABASE_URL", self.database.url().to_owned());
         settings.insert("ADE_BIND", format!("127.0.0.1:{}", node.port));
@@ -294,6 +296,31 @@ fn a_node_that_is_gone_is_told_and_its_rows_are_shown_until_it_is_back() {
         let list = b.get("/api/v1/system/nodes");
         list["items"].as_array().unwrap().iter().any(|node| node["node_id"] == gone && node["state"] == "stopped")
     });
+    b.stop();
+}
+
+#[test]
+fn nodes_that_speak_tls_trust_the_certificates_that_are_named_and_no_others() {
+    let Some(world) = World::new() else { return };
+    let tls = tempfile::tempdir().unwrap();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| tls.path().join(name));
+    certify(&certificate, &key);
+    let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+    let world = world.with("ADE_TLS_CERT", &certificate).with("ADE_TLS_KEY", &key);
+    let (of_a, of_b) = (Node::new("a"), Node::new("b"));
+    let (a, b) = (world.start(&of_a), world.start(&of_b));
+    know_each_other(&a, &b);
+    let place = Place::make(&a);
+    let run = place.run(&a, "print ready\nemit 100 100");
+    run.ended(&a);
+    get(&b, &run.events_path()).problem(503, "node_unreachable");
+    b.stop();
+    let world = world.with("ADE_CLUSTER_CA_FILE", &certificate);
+    let b = world.start(&of_b);
+    let events = passed_on(&b, &Request::get(run.events_path())).expect(200);
+    assert_eq!(events.header("ade-node"), Some(&*node_id(&a)));
+    assert!(events.text().contains("run.completed"), "{events}");
+    a.stop();
     b.stop();
 }
 

@@ -14,7 +14,7 @@ use crate::support::work::{Place, parse};
 use crate::support::{NEVER, TIMEOUT, eventually};
 
 /// A certificate for this machine, which is also what a client has to trust; and its key.
-fn certify(certificate: &Path, key: &Path) {
+pub fn certify(certificate: &Path, key: &Path) {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     std::fs::write(key, certified.signing_key.serialize_pem()).unwrap();
     std::fs::write(certificate, certified.cert.pem()).unwrap();

@@ -48,22 +48,15 @@ pub async fn forward(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let place = match &**peers {
-        Some(peers) => place(peers, &registry, &request).await?,
-        None => Place::Here,
-    };
-    match (place, &**peers) {
-        (Place::There(there), Some(peers)) => elsewhere(peers, there, **time, request, next).await,
-        _ => Ok(next.call(request).await?.map_into_boxed_body()),
+    if let Some(peers) = &**peers
+        && let Some(there) = there(peers, &registry, &request).await?
+    {
+        return elsewhere(peers, there, **time, request, next).await;
     }
+    Ok(next.call(request).await?.map_into_boxed_body())
 }
 
-/// Who answers a request.
-enum Place {
-    Here,
-    There(There),
-}
-
+/// Who answers a request that is not answered here.
 struct There {
     /// None that was never seen.
     peer: Option<Peer>,
@@ -72,19 +65,19 @@ struct There {
     needs: Needs,
 }
 
-async fn place(peers: &Peers, registry: &RegistryHandle, request: &ServiceRequest) -> Result<Place, Problem> {
-    let Some(caller) = caller(request) else { return Ok(Place::Here) };
-    let Some(about) = about(request.method(), request.path()) else { return Ok(Place::Here) };
+async fn there(peers: &Peers, registry: &RegistryHandle, request: &ServiceRequest) -> Result<Option<There>, Problem> {
+    let Some(caller) = caller(request) else { return Ok(None) };
+    let Some(about) = about(request.method(), request.path()) else { return Ok(None) };
     let scope = caller.reader().workspaces;
     let (owner, needs) = match about {
         About::One(id, needs) => (owner(registry, &scope, request, id, needs).await?, needs),
         About::Many(needs) => (owner_of_all(registry, &scope, request, needs).await?, needs),
     };
-    let Some(node) = owner else { return Ok(Place::Here) };
+    let Some(node) = owner else { return Ok(None) };
     if request.extensions().get::<Forwarded>().is_some() {
         return Err(Problem::new(Code::OwnerChanged, "another node has the work now").with("node", node.to_string()));
     }
-    Ok(Place::There(There { peer: peers.nodes.peer(node), node, caller, needs }))
+    Ok(Some(There { peer: peers.nodes.peer(node), node, caller, needs }))
 }
 
 /// Somebody who was let in.
