@@ -14,7 +14,7 @@ use super::compressed::FrameCache;
 use super::copies::partial_path;
 use super::counters::{Counters, LogDistributions, LogMetrics};
 use super::direct;
-use super::disk::{Disk, Mode};
+use super::disk::{Disk, Mode, compressed_path};
 use super::error::{OpenClusterError, OpenLogError, OpenReaderError, OpenRootError};
 use super::jetstream::{ClusterOptions, CopyObserver, Followed, JournalFollower, Stop};
 use super::journal::{Journal, JournalState, Opened};
@@ -30,6 +30,7 @@ use super::threads::{lock, spawn};
 use super::writer::LogWriter;
 use crate::domain::StreamKey;
 use crate::domain::time::Timestamp;
+use crate::files::is_absent;
 use crate::objects::PatientStore;
 
 /// What of a log was deleted because of its age.
@@ -208,6 +209,26 @@ impl<J: Journal> LogRoot<J> {
     pub fn is_partial(&self, key: StreamKey) -> bool {
         let path = partial_path(&self.shared.data_dir.join(key.log_path()));
         self.shared.disk.open(&path, Mode::Read).is_ok()
+    }
+
+    /// Deletes what is here of a log that another node wrote, unless it is in use; the bytes freed. Blocks.
+    pub fn discard_copy(&self, key: StreamKey) -> io::Result<u64> {
+        let Some(_claim) = self.shared.claim(key) else { return Ok(0) };
+        let path = self.shared.data_dir.join(key.log_path());
+        let mut freed = 0;
+        // The mark last: without it a part would be taken for the whole.
+        for form in [path.clone(), compressed_path(&path), partial_path(&path)] {
+            let size = match self.shared.disk.open(&form, Mode::Read) {
+                Err(error) if is_absent(&error) => continue,
+                file => file?.size()?,
+            };
+            self.shared.disk.remove(&form)?;
+            freed += size;
+        }
+        if freed > 0 {
+            self.shared.disk.sync_dir(path.parent().unwrap_or(&self.shared.data_dir))?;
+        }
+        Ok(freed)
     }
 
     /// What is appended from now on goes on with logs of another journal, as they are in front of this message of it. Blocks

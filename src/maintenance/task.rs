@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::watch;
 
 use super::round::{Round, Service};
-use super::{feeds, files, inputs, logs, pruning};
+use super::{copies, feeds, files, inputs, logs, pruning};
 use crate::domain::maintenance::{MaintenanceReport, TaskReport};
 use crate::domain::time::micros;
 
@@ -26,6 +26,7 @@ pub const TASKS: &[Task] = &[
     Task { name: "delete_logs", run: |round, report| logs::delete(round, report).boxed_local() },
     Task { name: "compress_logs", run: |round, report| logs::compress(round, report).boxed_local() },
     Task { name: "archive_logs", run: |round, report| logs::archive(round, report).boxed_local() },
+    Task { name: "tidy_copies", run: |round, report| copies::tidy(round, report).boxed_local() },
     Task { name: "expire_feeds", run: |round, report| feeds::expire(round, report).boxed_local() },
     Task { name: "expire_documents", run: |round, report| inputs::expire(round, report).boxed_local() },
     Task { name: "remove_deleted", run: |round, report| inputs::remove_deleted(round, report).boxed_local() },
