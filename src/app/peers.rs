@@ -32,6 +32,10 @@ pub async fn watch(registry: RegistryHandle, services: Services) {
             tracing::debug!(%error, "what feeds owe is not known");
         }
         for peer in watch.nodes().peers() {
+            if peer.journal == watch.own_journal() {
+                watch.inherit(&peer, &mut settled).await;
+                continue;
+            }
             watch.follow(&peer).await;
             if peer.state == NodeState::Lost || !is_suspect(&peer, watch.nodes()) {
                 settled.remove(&peer.id);
@@ -71,18 +75,49 @@ impl Watch {
     }
 
     fn options(&self, peer: &Peer) -> ClusterOptions {
-        let options = cluster_options(&self.cluster, peer.id, false);
-        ClusterOptions { node: peer.name.clone(), ..options }
+        self.options_of(peer.id, Some(peer.name.clone()))
+    }
+
+    fn options_of(&self, id: NodeId, name: Option<String>) -> ClusterOptions {
+        let options = cluster_options(&self.cluster, id, false);
+        ClusterOptions { node: name.unwrap_or(options.node), ..options }
+    }
+
+    fn own_journal(&self) -> String {
+        self.options_of(self.nodes().own_id(), self.cluster.node.clone()).stream()
+    }
+
+    /// This node had another id, on a disk that was lost: what it has left is in its journal, as far as that goes.
+    async fn inherit(&self, former: &Peer, settled: &mut HashSet<NodeId>) {
+        if former.state == NodeState::Lost || former.silent_rounds < SILENT || !settled.insert(former.id) {
+            return;
+        }
+        let epoch = self.services.log.journal_state().epoch;
+        match self.registry.inherit(former.id, epoch).await {
+            Ok(done) => {
+                tracing::warn!(node = %former.id, ?done, "the work that this node had under another id was taken over");
+                if let Err(error) = self.services.store.lose_node(former.id, epoch).await {
+                    tracing::warn!(%error, "a node could not be noted as lost");
+                }
+            }
+            Err(error) => {
+                settled.remove(&former.id);
+                tracing::error!(node = %former.id, %error, "the work of this node's former id could not be taken over yet");
+            }
+        }
     }
 
     async fn follow(&self, peer: &Peer) {
         if self.services.followers.is_followed(peer.id) {
             return;
         }
+        if let Some(follower) = self.services.followers.of_journal(&peer.journal) {
+            return self.services.followers.enter(peer.id, &peer.journal, follower);
+        }
         let (log, observer) = (self.services.log.clone(), Arc::new(self.services.replicas.clone()));
         let options = self.options(peer);
         match blocking(move || log.follow(options, observer)).await {
-            Ok(follower) => self.services.followers.enter(peer.id, follower),
+            Ok(follower) => self.services.followers.enter(peer.id, &peer.journal, Arc::new(follower)),
             Err(error) => tracing::error!(node = peer.name, %error, "the logs of another node cannot be copied"),
         }
     }

@@ -8,12 +8,22 @@ use crate::log::{JournalFollower, Progress};
 
 /// Their followers; clones share them. Empty on a node that is alone.
 #[derive(Clone, Default)]
-pub struct Followers(Arc<Mutex<HashMap<NodeId, Arc<JournalFollower>>>>);
+pub struct Followers(Arc<Mutex<HashMap<NodeId, Followed>>>);
+
+struct Followed {
+    journal: String,
+    follower: Arc<JournalFollower>,
+}
 
 impl Followers {
     /// From now on this follower is that of the node.
-    pub fn enter(&self, node_id: NodeId, follower: JournalFollower) {
-        self.lock().insert(node_id, Arc::new(follower));
+    pub fn enter(&self, node_id: NodeId, journal: &str, follower: Arc<JournalFollower>) {
+        self.lock().insert(node_id, Followed { journal: journal.to_owned(), follower });
+    }
+
+    /// The follower of a journal, whichever node it was begun for: one that has lost its disk comes back under another id.
+    pub fn of_journal(&self, journal: &str) -> Option<Arc<JournalFollower>> {
+        self.lock().values().find(|followed| followed.journal == journal).map(|followed| followed.follower.clone())
     }
 
     pub fn is_followed(&self, node_id: NodeId) -> bool {
@@ -21,12 +31,12 @@ impl Followers {
     }
 
     pub fn follower(&self, node_id: NodeId) -> Option<Arc<JournalFollower>> {
-        self.lock().get(&node_id).cloned()
+        self.lock().get(&node_id).map(|followed| followed.follower.clone())
     }
 
     /// How far each is copied.
     pub fn progress(&self) -> Vec<(NodeId, Progress)> {
-        self.lock().iter().map(|(node_id, follower)| (*node_id, follower.progress())).collect()
+        self.lock().iter().map(|(node_id, followed)| (*node_id, followed.follower.progress())).collect()
     }
 
     /// Whether the copies of a node's logs are what they were a moment ago.
@@ -41,7 +51,7 @@ impl Followers {
         drop(followers);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<JournalFollower>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Followed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -152,6 +152,11 @@ impl RegistryHandle {
         self.perform(|core| async move { feeds::follow_others(&core).await }).await
     }
 
+    /// Goes on with the work that this node had under another id; its process is the one of this epoch.
+    pub async fn inherit(&self, former: NodeId, epoch: u64) -> Result<TakenOver, TakeOverError> {
+        self.perform(move |core| async move { takeover::inherit(&core, former, epoch).await }).await
+    }
+
     /// Whether a stream can be read here by somebody who says to have its events up to `claimed`; else another node has it.
     pub async fn is_here(&self, key: StreamKey, claimed: u64) -> bool {
         reading::is_here(&self.core, key, claimed).await

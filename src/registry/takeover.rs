@@ -12,9 +12,9 @@ use super::feeds;
 use super::kind::WorkKind;
 use super::recovery::{self, Report};
 use crate::blocking::blocking;
-use crate::domain::StreamKey;
 use crate::domain::id::NodeId;
 use crate::domain::work::each_kind;
+use crate::domain::{StreamKey, WorkspaceId};
 use crate::log::{FencedOff, LogRoot};
 use crate::store::StoreError;
 
@@ -51,36 +51,65 @@ pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<Ta
     if !blocking(move || Ok::<_, std::io::Error>(follower.has_synced(sequence, SYNCED))).await? {
         return Err(TakeOverError::Behind);
     }
-    let mut takeover = Takeover { core, from, epoch: fence.epoch, is_noted: false, done: TakenOver::default() };
-    each_kind!(W => takeover.take_all::<W>(&fence).await?);
-    let done = takeover.done;
-    let owed = services.store.feed_origins(from).await?;
-    services.store.move_feeds(from, fence.epoch, services.node_id).await?;
-    let core = core.clone();
-    actix::spawn(async move {
-        // What goes on is followed already; the others' feeds learn of their ends.
-        let mut over = Vec::new();
-        for origin in owed {
-            if !core.is_live(origin.key).await {
-                over.push(origin.key);
-            }
-        }
-        feeds::complete_feeds(&core, over).await;
-    });
-    Ok(done)
+    let epoch = fence.epoch;
+    Takeover { core, from, epoch, unnoted: Some(fence), done: TakenOver::default() }.take().await
+}
+
+/// As [`take_over`], of the work of an id that this very node had on a disk that is lost: its journal is this node's, and has
+/// been brought into the logs.
+pub async fn inherit(core: &Core, former: NodeId, epoch: u64) -> Result<TakenOver, TakeOverError> {
+    Takeover { core, from: former, epoch, unnoted: None, done: TakenOver::default() }.take().await
 }
 
 struct Takeover<'a> {
     core: &'a Core,
     from: NodeId,
     epoch: u64,
-    /// The journal of this node says that it goes on with logs of the other one.
-    is_noted: bool,
+    /// As long as the journal of this node does not say that it goes on with logs of the other one.
+    unnoted: Option<FencedOff>,
     done: TakenOver,
 }
 
 impl Takeover<'_> {
-    async fn take_all<W: WorkKind>(&mut self, fence: &FencedOff) -> Result<(), TakeOverError> {
+    async fn take(mut self) -> Result<TakenOver, TakeOverError> {
+        each_kind!(W => self.take_all::<W>().await?);
+        self.take_feeds().await?;
+        Ok(self.done)
+    }
+
+    async fn take_feeds(&self) -> Result<(), TakeOverError> {
+        let services = &self.core.services;
+        let owed = services.store.feed_origins(self.from).await?;
+        let feeds = services.store.feeds_of(self.from).await?;
+        let mut whole = Vec::new();
+        for feed in feeds {
+            match self.has_feed(feed).await {
+                true => whole.push(feed),
+                false => tracing::error!(workspace = %feed, "its feed is left to its node: what is here is not whole"),
+            }
+        }
+        services.store.move_feeds(self.from, self.epoch, services.node_id, &whole).await?;
+        let core = self.core.clone();
+        actix::spawn(async move {
+            // What goes on is followed already; the others' feeds learn of their ends.
+            let mut over = Vec::new();
+            for origin in owed {
+                if !core.is_live(origin.key).await {
+                    over.push(origin.key);
+                }
+            }
+            feeds::complete_feeds(&core, over).await;
+        });
+        Ok(())
+    }
+
+    /// From here on the journal of this node goes on with logs of the other one.
+    async fn note(&self, fence: FencedOff) -> Result<(), TakeOverError> {
+        let log = self.core.services.log.clone();
+        Ok(blocking(move || log.adopt(&fence.journal, fence.sequence)).await?)
+    }
+
+    async fn take_all<W: WorkKind>(&mut self) -> Result<(), TakeOverError> {
         let services = &self.core.services;
         for mut work in services.store.unfinished::<W>(self.from).await? {
             if !is_whole(&services.log, work.stream_key(), work.log().last_sequence).await {
@@ -89,10 +118,8 @@ impl Takeover<'_> {
                 continue;
             }
             // Before anything is appended to any of them.
-            if !self.is_noted {
-                let (log, journal, sequence) = (services.log.clone(), fence.journal.clone(), fence.sequence);
-                blocking(move || log.adopt(&journal, sequence)).await?;
-                self.is_noted = true;
+            if let Some(fence) = self.unnoted.take() {
+                self.note(fence).await?;
             }
             if !services.store.move_work::<W>(work.id(), self.from, self.epoch, services.node_id).await? {
                 self.done.gone += 1;
@@ -102,6 +129,21 @@ impl Takeover<'_> {
             recovery::recover_alone(self.core, &work, &mut self.done.work).await;
         }
         Ok(())
+    }
+}
+
+impl Takeover<'_> {
+    /// Whether the feed of a workspace can go on here. No row says how far one has come: it must have been followed without a
+    /// gap.
+    async fn has_feed(&self, workspace_id: WorkspaceId) -> bool {
+        let services = &self.core.services;
+        let Some(follower) = services.followers.follower(self.from) else { return true };
+        let (log, progress, key) = (services.log.clone(), follower.progress(), StreamKey::feed(workspace_id));
+        let state = blocking(move || Ok::<_, std::io::Error>((log.is_partial(key), log.reader(key).is_ok())));
+        match state.await {
+            Ok((is_partial, is_here)) => !progress.has_holes && !is_partial && (is_here || !progress.begins_late),
+            Err(_) => false,
+        }
     }
 }
 

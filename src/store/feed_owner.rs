@@ -35,6 +35,15 @@ impl Store {
         found.map(parse).transpose()
     }
 
+    /// The workspaces whose feeds a node writes.
+    pub async fn feeds_of(&self, owner: NodeId) -> Result<Vec<WorkspaceId>, StoreError> {
+        let rows = Entity::find().filter(Column::NodeId.eq(owner.to_string())).all(self.read()).await?;
+        let parse = |row: entity::feed_owner::Model| {
+            Cells { table: "feed_owners", id: &row.workspace_id }.id("workspace_id", &row.workspace_id)
+        };
+        rows.into_iter().map(parse).collect()
+    }
+
     /// What the feeds of this node owe to streams of any node, oldest first; a part of it, where there is much.
     pub async fn owed_by_feeds_of(&self, owner: NodeId) -> Result<Vec<FeedOrigin>, StoreError> {
         let own = Query::select()

@@ -15,6 +15,7 @@ use super::cells::{Cells, stored};
 use super::listable::column_of;
 use super::rows::{StoredWork, column};
 use super::{Store, StoreError};
+use crate::domain::WorkspaceId;
 use crate::domain::id::NodeId;
 use crate::domain::list::Field;
 use crate::domain::node::{Node, NodeState};
@@ -94,8 +95,14 @@ impl Store {
         Ok(moved)
     }
 
-    /// As [`Store::move_work`], of a node's feeds, and of what feeds owe to its streams.
-    pub async fn move_feeds(&self, from: NodeId, fence: u64, to: NodeId) -> Result<(), StoreError> {
+    /// As [`Store::move_work`], of these feeds of a node, and of what feeds owe to its streams.
+    pub async fn move_feeds(
+        &self,
+        from: NodeId,
+        fence: u64,
+        to: NodeId,
+        feeds: &[WorkspaceId],
+    ) -> Result<(), StoreError> {
         let writer = self.write().await;
         let transaction = writer.begin().await?;
         if is_behind(&transaction, from, fence).await? {
@@ -105,7 +112,8 @@ impl Store {
             update.exec(&transaction).await?;
             let update = feed_owner::Entity::update_many()
                 .col_expr(feed_owner::Column::NodeId, Expr::value(to.to_string()))
-                .filter(feed_owner::Column::NodeId.eq(from.to_string()));
+                .filter(feed_owner::Column::NodeId.eq(from.to_string()))
+                .filter(feed_owner::Column::WorkspaceId.is_in(feeds.iter().map(ToString::to_string)));
             update.exec(&transaction).await?;
         }
         transaction.commit().await?;

@@ -21,8 +21,10 @@ pub struct Progress {
     pub epoch: u64,
     /// Everything is in the copies that was stored when the follower began.
     pub is_caught_up: bool,
-    /// Messages were gone before they were followed.
+    /// Messages in the middle were gone before they were followed: a copy may end too early.
     pub has_holes: bool,
+    /// The first ones were: a log that is not here may have been written all the same.
+    pub begins_late: bool,
     /// Why nothing comes at the moment.
     pub trouble: Option<String>,
 }
@@ -49,10 +51,11 @@ impl FollowState {
     pub(super) fn start(&self, position: &Position, end: u64) {
         let mut inner = lock(&self.progress);
         inner.end = end;
-        let (applied, has_holes) = (position.sequence, position.has_holes);
+        let (applied, has_holes, begins_late) = (position.sequence, position.has_holes, position.begins_late);
         let epoch = inner.progress.epoch;
         let is_caught_up = applied >= end;
-        inner.progress = Progress { applied, synced: applied, epoch, is_caught_up, has_holes, trouble: None };
+        inner.progress =
+            Progress { applied, synced: applied, epoch, is_caught_up, has_holes, begins_late, trouble: None };
         self.changed.notify_all();
     }
 
@@ -67,6 +70,7 @@ impl FollowState {
         let mut inner = lock(&self.progress);
         inner.progress.synced = position.sequence;
         inner.progress.has_holes = position.has_holes;
+        inner.progress.begins_late = position.begins_late;
         self.changed.notify_all();
     }
 

@@ -196,7 +196,10 @@ impl<J: Journal> Pass<'_, J> {
             let stream = self.follower.options.stream();
             tracing::warn!(stream, from = next, to = found - 1, "messages had gone before they were followed");
         }
-        position.has_holes |= next < found;
+        match position.sequence {
+            0 => position.begins_late |= next < found,
+            _ => position.has_holes |= next < found,
+        }
         position.sequence = position.sequence.max(found - 1);
     }
 

@@ -21,15 +21,18 @@ pub(super) struct Position {
     pub(super) created: String,
     /// The last message that is in the copies.
     pub(super) sequence: u64,
-    /// Messages were gone before they were read: what was in them is missing here.
+    /// Messages in the middle were gone before they were read: what was in them is missing here.
     #[serde(default)]
     pub(super) has_holes: bool,
+    /// The first messages of the stream were gone: a log that is not here may have been written all the same.
+    #[serde(default)]
+    pub(super) begins_late: bool,
 }
 
 impl Position {
     /// Before the first message of a stream.
     pub(super) fn start(created: &str) -> Self {
-        Self { format: FORMAT, created: created.to_owned(), sequence: 0, has_holes: false }
+        Self { format: FORMAT, created: created.to_owned(), sequence: 0, has_holes: false, begins_late: false }
     }
 
     /// None where there is none, or where it cannot be read: then everything is read again, which changes nothing.
