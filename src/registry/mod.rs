@@ -30,6 +30,7 @@ pub mod kinds;
 pub mod leftovers;
 pub mod recovery;
 pub mod deletion;
+pub mod remains;
 pub mod drain;
 pub mod actor;
 pub mod handle;
