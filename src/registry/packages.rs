@@ -31,7 +31,7 @@ pub const TRIES: usize = 12;
 
 /// The package on the disk is the one that counts, when this returns. Without an object store it always is.
 pub async fn ready(services: &Services, configuration: &Configuration) -> Result<(), OpenError> {
-    if !services.depot.has_store() || services.trees.is_current(configuration) {
+    if is_ready(services, configuration).await? {
         return Ok(());
     }
     let _editing = services.editing.lock(configuration.id).await;
@@ -59,7 +59,7 @@ async fn find(services: &Services, (of, id): (WorkspaceId, ConfigurationId)) -> 
 }
 
 async fn bring_up(services: &Services, configuration: &Configuration) -> Result<(), OpenError> {
-    if !services.depot.has_store() || services.trees.is_current(configuration) {
+    if is_ready(services, configuration).await? {
         return Ok(());
     }
     let Some(name) = configuration.current_package() else {
@@ -74,6 +74,14 @@ async fn bring_up(services: &Services, configuration: &Configuration) -> Result<
     }
     services.trees.set(configuration.id, name);
     Ok(())
+}
+
+/// Known to be so. A directory that somebody has removed is fetched again.
+async fn is_ready(services: &Services, configuration: &Configuration) -> io::Result<bool> {
+    if !services.depot.has_store() {
+        return Ok(true);
+    }
+    Ok(services.trees.is_current(configuration) && is_on_disk(services, configuration).await?)
 }
 
 async fn is_on_disk(services: &Services, configuration: &Configuration) -> io::Result<bool> {

@@ -258,6 +258,8 @@ fn what_is_changed_by_hand_on_one_disk_is_not_what_counts() {
     let build = it.one.build(&it.project, &json!({}));
     assert_eq!((&build["status"], &build["content_digest"]), (&json!("active"), &before));
     assert_eq!(it.paths(&it.one), it.paths(&it.other));
+    fs::remove_dir_all(it.tree(&it.one)).unwrap();
+    assert_eq!(it.paths(&it.one), it.paths(&it.other));
     // Nor after a start, which knows nothing.
     fs::remove_file(it.tree(&it.one).join("pyproject.toml")).unwrap();
     let it = Nodes { one: it.one.restart(), ..it };

@@ -74,7 +74,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Three times.
+/// Three times, with an edit at least of each node in between.
 fn survives_kills(settings: &Settings) {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut server = Server::start_with(one.path(), settings);
