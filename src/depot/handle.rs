@@ -318,6 +318,18 @@ impl Depot {
         }
     }
 
+    /// What another data directory has put need not stay here once it was used.
+    pub async fn drop_copy_of_others(&self, path: &Path) -> Result<(), RemoveError> {
+        let path = path.to_string_lossy().into_owned();
+        let _alone = self.0.locks.lock(&path).await;
+        let found = self.0.store.stored_file(&path).await?;
+        if found.is_none_or(|file| !self.is_own(&file)) {
+            let data_dir = self.0.data_dir.clone();
+            blocking(move || remove_local(&data_dir, &path)).await?;
+        }
+        Ok(())
+    }
+
     /// The paths of what counts below a directory and is in the store, or is to be, at most so many.
     pub async fn paths_below(&self, directory: &Path, most: u64) -> Result<Vec<String>, StoreError> {
         if !self.has_store() {

@@ -2,7 +2,7 @@
 
 use super::round::Round;
 use crate::domain::maintenance::TaskReport;
-use crate::registry::packages;
+use crate::registry::{packages, remains};
 
 /// Puts into the store what it is owed, and removes what came to nothing.
 pub async fn settle(round: Round, mut report: TaskReport) -> TaskReport {
@@ -11,7 +11,11 @@ pub async fn settle(round: Round, mut report: TaskReport) -> TaskReport {
     if report.unfinished {
         return report;
     }
-    if let Err(error) = packages::settle(&round.services, &mut report, &|| round.should_stop()).await {
+    let should_stop = || round.should_stop();
+    if let Err(error) = packages::settle(&round.services, &mut report, &should_stop).await {
+        report.fail(error);
+    }
+    if let Err(error) = remains::sweep(&round.services, &mut report, &should_stop).await {
         report.fail(error);
     }
     report

@@ -59,11 +59,20 @@ impl Staging {
     /// Makes everything durable, then the target at once; what the target was before is gone.
     pub fn commit(self) -> io::Result<()> {
         sync_tree(&self.dir)?;
-        match self.parent.has(&self.target)? {
-            true => exchange(&self.parent, &self.name, &self.target)?,
-            false => self.parent.rename(&self.name, &self.parent, &self.target)?,
-        }
+        self.take_place()?;
         self.parent.sync()
+    }
+
+    /// As [`Staging::commit`], of what can be had again and is looked at after a start: nothing of it is made durable.
+    pub fn commit_copy(self) -> io::Result<()> {
+        self.take_place()
+    }
+
+    fn take_place(&self) -> io::Result<()> {
+        match self.parent.has(&self.target)? {
+            true => exchange(&self.parent, &self.name, &self.target),
+            false => self.parent.rename(&self.name, &self.parent, &self.target),
+        }
     }
 
     /// As [`Staging::commit`], by another name in the same place.

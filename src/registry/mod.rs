@@ -33,6 +33,7 @@ pub mod feeds;
 pub mod recovery;
 pub mod takeover;
 pub mod deletion;
+pub mod remains;
 pub mod drain;
 pub mod actor;
 pub mod handle;

@@ -2,7 +2,8 @@
 //!
 //! Laws. The row names the archive that counts, and names it only when the store has it: a change is there for every node, or not at
 //! all. Of two who change the files that one row names, the row lets one through. A directory on the disk that is not the named
-//! archive's is exchanged before anybody reads it, as a whole; one of a configuration without an archive counts as it is.
+//! archive's is exchanged before anybody reads it, as a whole; one of a configuration without an archive counts as it is. A directory
+//! that is a copy need not survive a power cut: the first who wants it after a start compares it with the archive's name.
 //!
 //! All but `ready` is called by whoever holds the configuration's lock.
 
@@ -26,11 +27,11 @@ use crate::package::{self, Staging, TreeState, UnpackError};
 use crate::store::{NextPackage, StoreError};
 
 /// How often a package is looked for that others exchange meanwhile, and a change made again.
-pub const TRIES: usize = 5;
+pub const TRIES: usize = 12;
 
 /// The package on the disk is the one that counts, when this returns. Without an object store it always is.
 pub async fn ready(services: &Services, configuration: &Configuration) -> Result<(), OpenError> {
-    if !services.depot.has_store() || services.trees.is_current(configuration) {
+    if is_ready(services, configuration).await? {
         return Ok(());
     }
     let _editing = services.editing.lock(configuration.id).await;
@@ -58,7 +59,7 @@ async fn find(services: &Services, (of, id): (WorkspaceId, ConfigurationId)) -> 
 }
 
 async fn bring_up(services: &Services, configuration: &Configuration) -> Result<(), OpenError> {
-    if !services.depot.has_store() || services.trees.is_current(configuration) {
+    if is_ready(services, configuration).await? {
         return Ok(());
     }
     let Some(name) = configuration.current_package() else {
@@ -73,6 +74,14 @@ async fn bring_up(services: &Services, configuration: &Configuration) -> Result<
     }
     services.trees.set(configuration.id, name);
     Ok(())
+}
+
+/// Known to be so. A directory that somebody has removed is fetched again.
+async fn is_ready(services: &Services, configuration: &Configuration) -> io::Result<bool> {
+    if !services.depot.has_store() {
+        return Ok(true);
+    }
+    Ok(services.trees.is_current(configuration) && is_on_disk(services, configuration).await?)
 }
 
 async fn is_on_disk(services: &Services, configuration: &Configuration) -> io::Result<bool> {
@@ -91,7 +100,8 @@ async fn state_on_disk(services: &Services, configuration: &Configuration) -> io
 }
 
 async fn fetch(services: &Services, configuration: &Configuration, name: &str) -> Result<(), OpenError> {
-    let zip = services.depot.open(&configuration.package_path(name)).await.map_err(|error| match error {
+    let path = configuration.package_path(name);
+    let zip = services.depot.open(&path).await.map_err(|error| match error {
         OpenError::NotFound => OpenError::Damaged(format!("nothing is noted of the archive {name}")),
         error => error,
     })?;
@@ -103,9 +113,14 @@ async fn fetch(services: &Services, configuration: &Configuration, name: &str) -
             Err(UnpackError::Io(error)) => return Err(error),
             Err(error) => return Ok(Err(OpenError::Damaged(format!("the archive {name}: {error}")))),
         };
-        locks.exchanging(&directory.path(), || staging.commit()).map(Ok)
+        locks.exchanging(&directory.path(), || staging.commit_copy()).map(Ok)
     };
-    blocking(exchange).await?
+    let exchanged = blocking(exchange).await?;
+    // The directory is the copy.
+    if let Err(error) = services.depot.drop_copy_of_others(&path).await {
+        tracing::warn!(path = %path.display(), %error, "an archive stays on the disk");
+    }
+    exchanged
 }
 
 /// An archive that the store has, and that nothing leads to yet.
@@ -215,7 +230,7 @@ pub async fn exchange(
         return Ok(false);
     }
     let (locks, directory) = (services.work.packages.clone(), services.work.location(known.directory()));
-    match blocking(move || locks.exchanging(&directory.path(), || staging.commit())).await {
+    match blocking(move || locks.exchanging(&directory.path(), || staging.commit_copy())).await {
         Ok(()) => services.trees.set(known.id, &archived.name),
         // The change is made all the same: whoever reads the package next fetches it.
         Err(error) => {

@@ -141,6 +141,23 @@ impl Store {
         inputs(table, select.into_tuple().all(self.read()).await?)
     }
 
+    /// Of documents and configurations with these ids, those whose files were removed.
+    pub async fn whose_files_are_removed(
+        &self,
+        workspace_id: WorkspaceId,
+        ids: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        use {configuration::Column as C, document::Column as D};
+        let (of, names) = (workspace_id.to_string(), || ids.iter().map(String::as_str));
+        let select = document::Entity::find().select_only().column(D::Id).filter(D::WorkspaceId.eq(of.as_str()));
+        let select = select.filter(D::Id.is_in(names())).filter(D::FilesRemovedAt.is_not_null());
+        let mut found: Vec<String> = select.into_tuple().all(self.read()).await?;
+        let select = configuration::Entity::find().select_only().column(C::Id).filter(C::WorkspaceId.eq(of.as_str()));
+        let select = select.filter(C::Id.is_in(names())).filter(C::FilesRemovedAt.is_not_null());
+        found.extend(select.into_tuple::<String>().all(self.read()).await?);
+        Ok(found)
+    }
+
     /// The files of something that was deleted are gone.
     pub async fn set_files_removed(&self, what: Deletable, at: Timestamp) -> Result<(), StoreError> {
         let (writer, at) = (self.write().await, Some(micros(at)));
@@ -517,6 +534,9 @@ mod tests {
             store.set_files_removed(what, at(40)).await.unwrap();
         }
         assert_eq!(store.deleted_with_files(at(30), 10).await.unwrap(), []);
+        let names = [early.id.to_string(), configuration.id.to_string(), late.id.to_string(), "none".to_owned()];
+        assert_eq!(store.whose_files_are_removed(of, &names).await.unwrap(), names[..2]);
+        assert!(store.whose_files_are_removed(WorkspaceId::generate(), &names).await.unwrap().is_empty());
         assert_eq!(store.deleted_with_files(at(31), 10).await.unwrap().len(), 1);
     }
 

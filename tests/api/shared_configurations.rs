@@ -100,6 +100,11 @@ fn what_one_node_imports_and_edits_the_other_lists_reads_exports_validates_and_r
     assert!(it.tree(&it.other).exists());
     let export = |node: &TestApp| node.get(&it.target("/export")).expect(200).body;
     assert!(export(&it.one) == export(&it.other));
+    let packages = it.other.data_dir().join("workspaces").join(&it.project.workspace).join("packages");
+    assert!(
+        fs::read_dir(packages.join(&it.project.configuration)).unwrap().next().is_none(),
+        "the directory is the copy"
+    );
 
     it.write(&it.one, "notes/a.md", "from one", None).expect(201);
     it.one.send(&Request::new("PUT", it.target("/directories/empty"))).expect(201);
@@ -253,6 +258,8 @@ fn what_is_changed_by_hand_on_one_disk_is_not_what_counts() {
     let build = it.one.build(&it.project, &json!({}));
     assert_eq!((&build["status"], &build["content_digest"]), (&json!("active"), &before));
     assert_eq!(it.paths(&it.one), it.paths(&it.other));
+    fs::remove_dir_all(it.tree(&it.one)).unwrap();
+    assert_eq!(it.paths(&it.one), it.paths(&it.other));
     // Nor after a start, which knows nothing.
     fs::remove_file(it.tree(&it.one).join("pyproject.toml")).unwrap();
     let it = Nodes { one: it.one.restart(), ..it };
@@ -266,12 +273,21 @@ fn a_deleted_configuration_goes_from_the_store_and_from_the_disk() {
     it.write(&it.other, "new.md", "x", None).expect(201);
     it.other.send(&Request::new("DELETE", it.target(""))).expect(204);
     it.one.get(&it.target("/files")).problem(404, "not_found");
-    wait_until("its archives are removed", || {
+    let document = it.other.upload(&it.project, "a.csv", b"content");
+    let document = format!("{}/{document}", it.project.documents());
+    it.one.get(&format!("{document}/download")).expect(200);
+    it.other.send(&Request::new("DELETE", &document)).expect(204);
+    let documents = |node: &TestApp| {
+        let of = node.data_dir().join("workspaces").join(&it.project.workspace).join("documents");
+        fs::read_dir(of).map_or(0, Iterator::count)
+    };
+    assert_eq!((documents(&it.one), documents(&it.other)), (1, 1));
+    wait_until("all of it is removed from the store and from both disks", || {
         maintain(&it.other);
         maintain(&it.one);
-        it.archives().is_empty()
+        let trees = [&it.one, &it.other].map(|node| it.tree(node).exists() || documents(node) > 0);
+        it.archives().is_empty() && trees == [false, false]
     });
-    assert!(!it.tree(&it.other).exists());
 }
 
 #[test]

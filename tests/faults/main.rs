@@ -24,6 +24,7 @@ mod panic;
 mod planted;
 mod queue;
 mod replace;
+mod shared_configurations;
 mod shared_replies;
 mod shutdown;
 mod stored_files;
