@@ -204,7 +204,7 @@ impl Application {
         let (handle, registry, settings) = (server.handle(), data.registry.clone(), data.settings.clone());
         let stop_now = handle.clone();
         prepare(&data.services);
-        let watching = actix::spawn(peers::watch(registry.clone(), data.services.clone()));
+        let watching = actix::spawn(peers::attend(registry.clone(), data.services.clone()));
         let draining = actix::spawn(async move {
             drain(stop, &registry, &maintenance, settings).await;
             // Streams have ended by now; their last bytes go out, and clients that do not read them are cut off.

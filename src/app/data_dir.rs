@@ -75,7 +75,9 @@ impl DataDir {
         };
         let log = open_log(&settings, node_id, purpose).await?;
         if !nodes.is_alone() {
-            store.note_epoch(node_id, log.journal_state().epoch).await?;
+            let epoch = log.journal_state().epoch;
+            nodes.begin_epoch(epoch);
+            store.note_epoch(node_id, epoch).await?;
         }
         attach_archive(&settings, &log).await?;
         let depot = depot(&settings, &store, &log, node_id);
@@ -221,7 +223,7 @@ fn depot(settings: &Settings, store: &Store, log: &LogRoot, node_id: NodeId) -> 
     }
 }
 
-/// Who they are is read, and this one shown to them, when the service is ready.
+/// Who they are is read, and this one shown to them, before it has its journal.
 fn nodes(settings: &Settings, node_id: NodeId) -> Nodes {
     let cluster = settings.cluster.as_ref();
     let journal = cluster.map_or_else(String::new, |cluster| cluster_options(cluster, node_id, false).stream());

@@ -3,7 +3,7 @@
 //! Law: a node is taken for lost when it has ended in good order, or has said nothing in the database and does not answer
 //! by way of the journal's servers either. That may be wrong; the fence then ends its process, and nothing is done twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,31 +18,30 @@ use crate::registry::{RegistryHandle, Services};
 
 /// A node that has said nothing in so many rounds is asked whether it is there.
 const SILENT: u32 = 6;
-/// A node that is not the first to take another's work over leaves that to the first for so many rounds more.
+/// A node that is not the first to take another's work over leaves that to the first for so many rounds more; and to one that
+/// has put the fence there, and is at work, for twice as many.
 const TURN: u32 = 8;
+/// What could not be taken over whole is tried again after this.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Work of this node that nothing works on, since it could not be taken up, is looked for this often.
+const STRAY: Duration = Duration::from_secs(15);
 
-/// Follows, and watches, all other nodes until it is dropped.
-pub async fn watch(registry: RegistryHandle, services: Services) {
+/// Everything that a node among others does for them, until it is dropped or the node drains.
+pub async fn attend(registry: RegistryHandle, services: Services) {
     let Some(cluster) = services.settings.cluster.clone().filter(|_| !services.nodes.is_alone()) else { return };
-    let watch = Watch { registry, services, cluster: Arc::new(cluster) };
-    let mut settled = HashSet::new();
-    loop {
-        tokio::time::sleep(presence::ROUND / 2).await;
-        if let Err(error) = watch.registry.follow_others().await {
-            tracing::debug!(%error, "what feeds owe is not known");
-        }
-        for peer in watch.nodes().peers() {
-            if peer.journal == watch.own_journal() {
-                watch.inherit(&peer, &mut settled).await;
-                continue;
-            }
-            watch.follow(&peer).await;
-            if peer.state == NodeState::Lost || !is_suspect(&peer, watch.nodes()) {
-                settled.remove(&peer.id);
-            } else if !settled.contains(&peer.id) && watch.take_over(&peer).await {
-                settled.insert(peer.id);
-            }
-        }
+    let heartbeat = services.settings.stream.sse_heartbeat;
+    let ticking = services.replicas.clone();
+    let watch = Watch { registry, services, cluster: Arc::new(cluster), stop: Asking::default() };
+    tokio::join!(watch.watch(), watch.feed(), watch.take_up_strays(), ticking.tick(heartbeat));
+}
+
+/// What blocks ends when this is dropped: it would hold up the end of the process.
+#[derive(Default)]
+struct Asking(Stop);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.ask();
     }
 }
 
@@ -59,17 +58,60 @@ fn is_suspect(peer: &Peer, nodes: &Nodes) -> bool {
 
 /// Of those that are seen, it has the lowest id.
 fn is_first(nodes: &Nodes) -> bool {
-    let is_there = |peer: &Peer| peer.state == NodeState::Serving && peer.silent_rounds < SILENT;
-    !nodes.peers().iter().any(|peer| is_there(peer) && peer.id < nodes.own_id())
+    !nodes.peers().iter().any(|peer| is_at_work(peer) && peer.id < nodes.own_id())
+}
+
+fn is_at_work(peer: &Peer) -> bool {
+    peer.state == NodeState::Serving && peer.silent_rounds < SILENT
 }
 
 struct Watch {
     registry: RegistryHandle,
     services: Services,
     cluster: Arc<ClusterSettings>,
+    stop: Asking,
 }
 
 impl Watch {
+    async fn watch(&self) {
+        let (mut settled, mut later) = (HashSet::new(), HashMap::new());
+        loop {
+            tokio::time::sleep(presence::ROUND / 2).await;
+            for peer in self.nodes().peers() {
+                if peer.journal != self.own_journal() {
+                    self.follow(&peer).await;
+                }
+                // Whoever ends takes nothing up any more.
+                if !self.nodes().is_serving() || later.get(&peer.id).is_some_and(|at| Instant::now() < *at) {
+                    continue;
+                }
+                if peer.journal == self.own_journal() {
+                    self.inherit(&peer, &mut settled).await;
+                } else if is_suspect(&peer, self.nodes()) && !self.take_over(&peer).await {
+                    later.insert(peer.id, Instant::now() + AGAIN);
+                }
+            }
+        }
+    }
+
+    async fn feed(&self) {
+        loop {
+            tokio::time::sleep(presence::ROUND / 2).await;
+            if let Err(error) = self.registry.follow_others().await {
+                tracing::debug!(%error, "what feeds owe is not known");
+            }
+        }
+    }
+
+    async fn take_up_strays(&self) {
+        loop {
+            tokio::time::sleep(STRAY).await;
+            if let Err(error) = self.registry.take_up_strays().await {
+                tracing::debug!(%error, "work that nothing works on is not known");
+            }
+        }
+    }
+
     fn nodes(&self) -> &Nodes {
         &self.services.nodes
     }
@@ -96,9 +138,7 @@ impl Watch {
         match self.registry.inherit(former.id, epoch).await {
             Ok(done) => {
                 tracing::warn!(node = %former.id, ?done, "the work that this node had under another id was taken over");
-                if let Err(error) = self.services.store.lose_node(former.id, epoch).await {
-                    tracing::warn!(%error, "a node could not be noted as lost");
-                }
+                self.lose(former.id, epoch).await;
             }
             Err(error) => {
                 settled.remove(&former.id);
@@ -122,27 +162,27 @@ impl Watch {
         }
     }
 
-    /// Whether there is nothing left to do about it until it says something.
+    /// False when this is to be tried again, and not at once.
     async fn take_over(&self, peer: &Peer) -> bool {
         let begun = Instant::now();
         let fence = match self.fence(peer).await {
             Ok(Some(fence)) => fence,
             // It is there, or it has never been at work.
-            Ok(None) => return false,
+            Ok(None) => return true,
             Err(error) => {
                 tracing::warn!(node = peer.name, error, "a node that is silent could not be fenced off");
                 return false;
             }
         };
-        if self.is_somebody_else_at_it(&fence) {
-            return false;
+        if self.is_somebody_else_at_it(peer, &fence) {
+            return true;
         }
         let epoch = fence.epoch;
         match self.registry.take_over(peer.id, fence).await {
             Ok(done) => {
                 tracing::warn!(node = peer.name, ?done, took = ?begun.elapsed(), "the work of a lost node was taken over");
-                let noted = self.services.store.lose_node(peer.id, epoch).await;
-                noted.inspect_err(|error| tracing::warn!(%error, "a node could not be noted as lost")).is_ok()
+                // What is left may be whole elsewhere.
+                done.left == 0 && self.lose(peer.id, epoch).await
             }
             Err(error) => {
                 tracing::error!(node = peer.name, %error, "the work of a lost node could not be taken over yet");
@@ -151,23 +191,26 @@ impl Watch {
         }
     }
 
+    async fn lose(&self, node_id: NodeId, epoch: u64) -> bool {
+        let noted = self.services.store.lose_node(node_id, epoch).await;
+        noted.inspect_err(|error| tracing::warn!(%error, "a node could not be noted as lost")).is_ok()
+    }
+
     /// The fence behind the last event of a node that does not answer.
     async fn fence(&self, peer: &Peer) -> Result<Option<FencedOff>, String> {
-        let (options, by, has_ended) =
-            (self.options(peer), self.nodes().own_id().to_string(), peer.state == NodeState::Stopped);
-        let fence = move || {
-            if !has_ended && answers(&options, &Stop::default())? {
-                return Ok(None);
-            }
-            fence_off(&options, &by, &Stop::default()).map_err(|error| error.to_string())
+        let (options, by, stop) = (self.options(peer), self.nodes().own_id().to_string(), self.stop.0.clone());
+        let fence = move || match answers(&options, &stop)? {
+            true => Ok(None),
+            false => fence_off(&options, &by, &stop).map_err(|error| error.to_string()),
         };
         tokio::task::spawn_blocking(fence).await.map_err(|error| error.to_string())?
     }
 
-    /// Another node has put the fence there, and is at work.
-    fn is_somebody_else_at_it(&self, fence: &FencedOff) -> bool {
+    /// Another node has put the fence there, is at work, and has not had long for it.
+    fn is_somebody_else_at_it(&self, lost: &Peer, fence: &FencedOff) -> bool {
         let Ok(by) = fence.by.parse::<NodeId>() else { return false };
-        self.nodes().peer(by).is_some_and(|taker| taker.state == NodeState::Serving && taker.silent_rounds < SILENT)
+        let has_time = lost.silent_rounds < SILENT + 3 * TURN;
+        has_time && self.nodes().peer(by).is_some_and(|taker| is_at_work(&taker))
     }
 }
 

@@ -47,6 +47,8 @@ struct Inner {
 #[derive(Default)]
 struct View {
     state: NodeState,
+    /// 0 before it has its journal.
+    epoch: u64,
     peers: BTreeMap<NodeId, Peer>,
 }
 
@@ -101,6 +103,20 @@ impl Nodes {
     /// The others, in the order of their ids.
     pub fn peers(&self) -> Vec<Peer> {
         self.view().peers.values().cloned().collect()
+    }
+
+    /// The process of this epoch writes the journal of this node.
+    pub fn begin_epoch(&self, epoch: u64) {
+        self.view().epoch = epoch;
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.view().epoch
+    }
+
+    /// It takes work, and has not been asked to end.
+    pub fn is_serving(&self) -> bool {
+        self.state() == NodeState::Serving
     }
 
     /// This node ends, and says so.

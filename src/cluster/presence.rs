@@ -80,6 +80,7 @@ async fn round(nodes: &Nodes, store: &Store) -> Result<(), StoreError> {
     if !is_known && !list.nodes.iter().any(|node| node.id == own.id) {
         // The database was restored.
         store.register_node(&own).await?;
+        store.note_epoch(own.id, nodes.epoch()).await?;
     }
     nodes.take_over(list);
     Ok(())

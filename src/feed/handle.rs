@@ -165,6 +165,12 @@ impl Feeds {
         OriginLock { feeds: self.clone(), key, waited }
     }
 
+    /// As [`Feeds::turn`]; none where another task has it.
+    pub fn try_turn(&self, key: StreamKey) -> Option<OriginLock> {
+        let is_free = self.0.deriving.send_if_modified(|deriving| deriving.insert(key));
+        is_free.then(|| OriginLock { feeds: self.clone(), key, waited: false })
+    }
+
     /// Appends what is not yet in the feed, and removes the origin from the outbox after its terminal event. A stream that
     /// halts stays pending. The caller holds its [`OriginLock`].
     pub async fn derive(&self, key: StreamKey, mut follow: Follow) -> Result<(), FeedError> {

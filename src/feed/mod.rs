@@ -19,5 +19,5 @@ mod handle;
 
 pub use entry::origin;
 pub use error::FeedError;
-pub use handle::Feeds;
+pub use handle::{Feeds, OriginLock};
 pub use options::FeedOptions;

@@ -19,8 +19,8 @@ use super::threads::in_parallel;
 use crate::domain::StreamKey;
 use crate::files::is_absent;
 
-/// Copies that are open at once; beyond that all are synced and closed.
-const MOST_OPEN: usize = 512;
+/// Copies that are open at once.
+const MOST_OPEN: usize = 2048;
 
 /// Beside a copy that lacks bytes.
 pub(super) fn partial_path(log: &Path) -> PathBuf {
@@ -74,7 +74,11 @@ impl<J: Journal> Copies<J> {
             tracing::debug!(stream = %key, "a segment goes on");
         }
         let Some(copy) = self.copy(key, offset == 0)? else {
-            return Ok(if offset == 0 || !self.is_missing(key)? { Copied::NotOurs } else { Copied::Gap });
+            if offset == 0 || !self.is_missing(key)? {
+                return Ok(Copied::NotOurs);
+            }
+            self.give_up(key)?;
+            return Ok(Copied::Gap);
         };
         if offset > copy.size {
             self.give_up(key)?;
@@ -151,12 +155,23 @@ impl<J: Journal> Copies<J> {
     fn copy(&mut self, key: StreamKey, make: bool) -> io::Result<Option<&mut Copy>> {
         if !self.open.contains_key(&key) {
             if self.open.len() >= MOST_OPEN {
-                self.close()?;
+                self.make_room()?;
             }
             let Some(copy) = self.open(key, make)? else { return Ok(None) };
             self.open.insert(key, copy);
         }
         Ok(self.open.get_mut(&key))
+    }
+
+    /// Closes what has been idle, and half of the rest where that is not enough.
+    fn make_room(&mut self) -> io::Result<()> {
+        self.sync()?;
+        let mut left = MOST_OPEN / 2;
+        self.open.retain(|_, _| {
+            left = left.saturating_sub(1);
+            left > 0
+        });
+        Ok(())
     }
 
     fn open(&mut self, key: StreamKey, make: bool) -> io::Result<Option<Copy>> {
@@ -184,13 +199,18 @@ impl<J: Journal> Copies<J> {
     fn give_up(&mut self, key: StreamKey) -> io::Result<()> {
         let path = self.path(key);
         tracing::warn!(stream = %key, "a copy of this log lacks bytes; it is read from the node that has it");
+        self.make_directory(key)?;
         self.shared.disk.open(&partial_path(&path), Mode::Create)?;
-        self.changed.insert(path.parent().unwrap_or(&self.shared.data_dir).to_owned());
         self.open.remove(&key);
         Ok(())
     }
 
     fn make(&mut self, key: StreamKey, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.make_directory(key)?;
+        self.shared.disk.open(path, Mode::Create)
+    }
+
+    fn make_directory(&mut self, key: StreamKey) -> io::Result<()> {
         let relative = key.log_path();
         let directories: Vec<_> = relative.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
         for directory in directories.iter().rev() {
@@ -198,8 +218,9 @@ impl<J: Journal> Copies<J> {
             self.shared.disk.create_dir(&directory)?;
             self.changed.insert(directory.parent().unwrap_or(&self.shared.data_dir).to_owned());
         }
-        self.changed.insert(path.parent().unwrap_or(&self.shared.data_dir).to_owned());
-        self.shared.disk.open(path, Mode::Create)
+        self.changed
+            .insert(self.shared.data_dir.join(key.log_path()).parent().unwrap_or(&self.shared.data_dir).to_owned());
+        Ok(())
     }
 
     /// There is no form of the log here, and nobody is about to make one.

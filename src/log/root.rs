@@ -135,7 +135,7 @@ impl<J: Journal> LogRoot<J> {
         let recover = if has_segments(key) { recover_segment } else { recover };
         let mut recovered = recover(&*file, limit, || claim.sync(&*file))?;
         let stream = claim.stream(file, recovered.bytes);
-        self.shared.void_journal_beyond(&stream, recovered.bytes)?;
+        self.shared.void_journal_beyond(&stream, recovered.bytes, recovered.cut_bytes > 0)?;
         claim.forget_failure();
         Counters::add(&self.shared.counters.torn_tails, u64::from(recovered.torn));
         let start = if has_segments(key) { self.shared.continue_segments(key, &mut recovered)? } else { 0 };

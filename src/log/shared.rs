@@ -158,8 +158,15 @@ impl<J: Journal> Shared<J> {
     }
 
     /// If the log was cut below what the journal has of it, records the cut there too: a replay must not bring it back.
-    pub(super) fn void_journal_beyond(&self, stream: &Arc<StreamFile>, length: u64) -> Result<(), OpenLogError> {
-        if self.journal.end_of(&stream.path) <= length {
+    /// Those who follow this journal may have what `was_cut` off from another one.
+    pub(super) fn void_journal_beyond(
+        &self,
+        stream: &Arc<StreamFile>,
+        length: u64,
+        was_cut: bool,
+    ) -> Result<(), OpenLogError> {
+        let is_followed = self.journal.stream().is_some();
+        if self.journal.end_of(&stream.path) <= length && !(is_followed && was_cut) {
             return Ok(());
         }
         self.cut_in_journal(stream, length)
@@ -169,7 +176,7 @@ impl<J: Journal> Shared<J> {
     pub(super) fn void_journal(&self, stream: &Arc<StreamFile>) -> Result<(), OpenLogError> {
         match self.journal.stream() {
             Some(_) => self.cut_in_journal(stream, 0),
-            None => self.void_journal_beyond(stream, 0),
+            None => self.void_journal_beyond(stream, 0, false),
         }
     }
 
@@ -178,7 +185,8 @@ impl<J: Journal> Shared<J> {
         let order = Order::Commit(Request::Cut { stream: stream.clone(), length, reply });
         let voided = self.queue.push(order).is_ok() && matches!(answer.recv(), Ok(Ok(())));
         // A journal that has failed may have been removed meanwhile, and then there is nothing left to void.
-        if voided || self.journal.end_of(&stream.path) <= length { Ok(()) } else { Err(OpenLogError::Unavailable) }
+        let is_void = || self.journal.stream().is_none() && self.journal.end_of(&stream.path) <= length;
+        if voided || is_void() { Ok(()) } else { Err(OpenLogError::Unavailable) }
     }
 }
 

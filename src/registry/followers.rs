@@ -48,6 +48,8 @@ impl Followers {
     /// Ends all followers. Blocks until what they have copied is synced.
     pub fn stop(&self) {
         let followers = std::mem::take(&mut *self.lock());
+        // All of them first: each ends in its own time.
+        followers.values().for_each(|followed| followed.follower.stop());
         drop(followers);
     }
 

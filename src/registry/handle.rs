@@ -157,6 +157,11 @@ impl RegistryHandle {
         self.perform(move |core| async move { takeover::inherit(&core, former, epoch).await }).await
     }
 
+    /// Takes up unfinished work of this node that nothing works on.
+    pub async fn take_up_strays(&self) -> Result<(), StoreError> {
+        self.perform(|core| async move { takeover::take_up_strays(&core).await }).await
+    }
+
     /// Whether a stream can be read here by somebody who says to have its events up to `claimed`; else another node has it.
     pub async fn is_here(&self, key: StreamKey, claimed: u64) -> bool {
         reading::is_here(&self.core, key, claimed).await

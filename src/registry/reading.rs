@@ -67,6 +67,11 @@ async fn replica(core: &Core, key: StreamKey, facts: &LogFacts, claimed: u64) ->
         Some(Err(OpenReplicaError::Io(error))) => return Err(error.into()),
         Some(Ok(hub)) => hub,
     };
+    // One that was made behind a takeover would be fed by nobody. From here on a takeover finds it.
+    let owner = core.services.store.log_facts(key).await?.map(|facts| facts.node_id);
+    if owner != Some(facts.node_id) {
+        return Err(elsewhere);
+    }
     let (last, has_ended) = (facts.last_sequence.max(claimed), facts.has_ended);
     let is_up_to_date = |tail: Tail| tail.closed || tail.sequence >= last && !has_ended;
     let until = Instant::now() + CATCH_UP;

@@ -5,7 +5,10 @@
 //! row says whose it is, and changes hands in one transaction with that question. Work whose log is not whole here stays as
 //! it is, and is told. Whoever dies in between leaves the rest to the next.
 
+use std::io;
 use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
 
 use super::core::Core;
 use super::feeds;
@@ -15,7 +18,7 @@ use crate::blocking::blocking;
 use crate::domain::id::NodeId;
 use crate::domain::work::each_kind;
 use crate::domain::{StreamKey, WorkspaceId};
-use crate::log::{FencedOff, LogRoot};
+use crate::log::{FencedOff, OpenReaderError};
 use crate::store::StoreError;
 
 /// For the copies to have everything that is in front of the fence.
@@ -28,7 +31,7 @@ pub enum TakeOverError {
     #[error("the copies of its logs are behind")]
     Behind,
     #[error("it cannot be recorded: {0}")]
-    Log(#[from] std::io::Error),
+    Log(#[from] io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -48,7 +51,7 @@ pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<Ta
     let services = &core.services;
     let follower = services.followers.follower(from).ok_or(TakeOverError::NotFollowed)?;
     let sequence = fence.sequence;
-    if !blocking(move || Ok::<_, std::io::Error>(follower.has_synced(sequence, SYNCED))).await? {
+    if !blocking(move || Ok::<_, io::Error>(follower.has_synced(sequence, SYNCED))).await? {
         return Err(TakeOverError::Behind);
     }
     let epoch = fence.epoch;
@@ -59,6 +62,31 @@ pub async fn take_over(core: &Core, from: NodeId, fence: FencedOff) -> Result<Ta
 /// been brought into the logs.
 pub async fn inherit(core: &Core, former: NodeId, epoch: u64) -> Result<TakenOver, TakeOverError> {
     Takeover { core, from: former, epoch, unnoted: None, done: TakenOver::default() }.take().await
+}
+
+/// Work that was just created may not be in the registry yet; its log could not be opened twice all the same.
+const JUST_CREATED: TimeDelta = TimeDelta::seconds(30);
+
+/// Work became this node's, and then could not be taken up: the database, or the journal, did not answer. Must be called on a
+/// worker thread.
+pub async fn take_up_strays(core: &Core) -> Result<(), StoreError> {
+    let mut report = Report::default();
+    each_kind!(W => take_up_strays_of::<W>(core, &mut report).await?);
+    if report != Report::default() {
+        tracing::warn!(?report, "work that nothing worked on was taken up");
+    }
+    Ok(())
+}
+
+async fn take_up_strays_of<W: WorkKind>(core: &Core, report: &mut Report) -> Result<(), StoreError> {
+    for work in core.services.store.unfinished::<W>(core.services.node_id).await? {
+        let is_new = Utc::now().signed_duration_since(work.created_at()) < JUST_CREATED;
+        // What a drain lets go of is for the next start, or another node.
+        if !is_new && !core.services.admission.is_closed() && !core.is_live(work.stream_key()).await {
+            recovery::recover_alone(core, &work, report).await;
+        }
+    }
+    Ok(())
 }
 
 struct Takeover<'a> {
@@ -77,7 +105,7 @@ impl Takeover<'_> {
         Ok(self.done)
     }
 
-    async fn take_feeds(&self) -> Result<(), TakeOverError> {
+    async fn take_feeds(&mut self) -> Result<(), TakeOverError> {
         let services = &self.core.services;
         let owed = services.store.feed_origins(self.from).await?;
         let feeds = services.store.feeds_of(self.from).await?;
@@ -85,8 +113,16 @@ impl Takeover<'_> {
         for feed in feeds {
             match self.has_feed(feed).await {
                 true => whole.push(feed),
-                false => tracing::error!(workspace = %feed, "its feed is left to its node: what is here is not whole"),
+                false => {
+                    tracing::error!(workspace = %feed, "its feed is left to its node: what is here is not whole");
+                    self.done.left += 1;
+                }
             }
+        }
+        if !whole.is_empty()
+            && let Some(fence) = self.unnoted.take()
+        {
+            self.note(fence).await?;
         }
         services.store.move_feeds(self.from, self.epoch, services.node_id, &whole).await?;
         let core = self.core.clone();
@@ -112,7 +148,7 @@ impl Takeover<'_> {
     async fn take_all<W: WorkKind>(&mut self) -> Result<(), TakeOverError> {
         let services = &self.core.services;
         for mut work in services.store.unfinished::<W>(self.from).await? {
-            if !is_whole(&services.log, work.stream_key(), work.log().last_sequence).await {
+            if !self.has_log(work.stream_key(), work.log().last_sequence).await {
                 tracing::error!(stream = %work.stream_key(), "left to its node: what is here of its log is not whole");
                 self.done.left += 1;
                 continue;
@@ -132,32 +168,56 @@ impl Takeover<'_> {
     }
 }
 
-impl Takeover<'_> {
-    /// Whether the feed of a workspace can go on here. No row says how far one has come: it must have been followed without a
-    /// gap.
-    async fn has_feed(&self, workspace_id: WorkspaceId) -> bool {
-        let services = &self.core.services;
-        let Some(follower) = services.followers.follower(self.from) else { return true };
-        let (log, progress, key) = (services.log.clone(), follower.progress(), StreamKey::feed(workspace_id));
-        let state = blocking(move || Ok::<_, std::io::Error>((log.is_partial(key), log.reader(key).is_ok())));
-        match state.await {
-            Ok((is_partial, is_here)) => !progress.has_holes && !is_partial && (is_here || !progress.begins_late),
-            Err(_) => false,
-        }
-    }
+/// What is here of a log.
+enum Here {
+    Whole { last_sequence: u64 },
+    Part,
+    Nothing,
 }
 
-/// Whether everything that anybody has been shown of a log is here.
-async fn is_whole(log: &LogRoot, key: StreamKey, last_sequence: u64) -> bool {
-    let log = log.clone();
-    let tail = blocking(move || {
-        let whole = (!log.is_partial(key)).then(|| log.reader(key).ok()).flatten();
-        whole.map(|reader| reader.tail()).transpose()
-    });
-    match tail.await {
-        Ok(Some(tail)) => tail.last_sequence >= last_sequence,
-        // Its first event was never stored.
-        Ok(None) => last_sequence == 0,
-        Err(_) => false,
+impl Takeover<'_> {
+    /// Whether the feed of a workspace can go on here. No row says how far one has come.
+    async fn has_feed(&self, workspace_id: WorkspaceId) -> bool {
+        match self.here(StreamKey::feed(workspace_id)).await {
+            Here::Whole { .. } => true,
+            Here::Nothing => !self.begins_late(),
+            Here::Part => false,
+        }
+    }
+
+    /// Whether everything that anybody has been shown of a log is here.
+    async fn has_log(&self, key: StreamKey, shown: u64) -> bool {
+        match self.here(key).await {
+            Here::Whole { last_sequence } => last_sequence >= shown,
+            // Its first event was never stored.
+            Here::Nothing => shown == 0 && !self.begins_late(),
+            Here::Part => false,
+        }
+    }
+
+    /// A log that is not here may have been written before its node was followed.
+    fn begins_late(&self) -> bool {
+        let follower = self.core.services.followers.follower(self.from);
+        follower.is_some_and(|follower| follower.progress().begins_late)
+    }
+
+    async fn here(&self, key: StreamKey) -> Here {
+        let services = &self.core.services;
+        let follower = services.followers.follower(self.from);
+        // A log that has been written in a hole alone looks whole.
+        if follower.is_some_and(|follower| follower.progress().has_holes) || services.log.is_partial(key) {
+            return Here::Part;
+        }
+        let log = services.log.clone();
+        let tail = blocking(move || match log.reader(key) {
+            Err(OpenReaderError::NotFound) => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
+            Ok(reader) => reader.tail().map(Some),
+        });
+        match tail.await {
+            Ok(Some(tail)) => Here::Whole { last_sequence: tail.last_sequence },
+            Ok(None) => Here::Nothing,
+            Err(_) => Here::Part,
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::feed::FeedOrigin;
 use crate::domain::id::NodeId;
 
 /// Of one round of looking for what is owed.
-const MOST: u64 = 1000;
+const MOST: u64 = 10_000;
 
 impl Store {
     /// The node that writes the feed of a workspace: `otherwise`, if none does yet.

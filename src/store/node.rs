@@ -65,9 +65,14 @@ impl Store {
 
     /// The process of this epoch writes the journal of the node. From here on nobody takes work of it over that another fence
     /// stood behind: who does has the row locked until the work is theirs.
+    ///
+    /// Somebody may have said meanwhile that the process before it is lost.
     pub async fn note_epoch(&self, id: NodeId, epoch: u64) -> Result<(), StoreError> {
-        let change = ActiveModel { epoch: Set(stored(epoch)), ..Default::default() };
-        let update = Entity::update_many().set(change).filter(Column::NodeId.eq(id.to_string()));
+        let update = Entity::update_many()
+            .col_expr(Column::Epoch, Expr::value(stored(epoch)))
+            .col_expr(Column::State, Expr::value(NodeState::Serving.as_str()))
+            .col_expr(Column::SeenAt, self.clock())
+            .filter(Column::NodeId.eq(id.to_string()));
         update.exec(&*self.write().await).await?;
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::meters::MetersByKind;
-use super::window::{Batch, HEARTBEAT_TICKS, Hub, Tail};
+use super::window::{Batch, HEARTBEAT_TICKS, Halt, Hub, Tail};
 use crate::domain::StreamKey;
 use crate::event::codec;
 use crate::log::{CopyObserver, LogReader, LogRoot, OpenReaderError};
@@ -129,6 +129,13 @@ impl CopyObserver for Replicas {
 
     fn changed(&self, key: StreamKey) {
         self.with_hub(key, |hub| self.read_again(hub, key));
+    }
+
+    fn given_up(&self, key: StreamKey) {
+        // They come back, and are led to the node that has the stream.
+        if let Some(hub) = self.give_up(key) {
+            hub.set_halt(Halt::Draining);
+        }
     }
 }
 

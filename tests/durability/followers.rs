@@ -31,6 +31,8 @@ impl CopyObserver for Seen {
     }
 
     fn changed(&self, _: StreamKey) {}
+
+    fn given_up(&self, _: StreamKey) {}
 }
 
 impl Seen {

@@ -1,6 +1,7 @@
 //! How far the journals of other nodes are copied, for whoever waits for that.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,7 @@ pub struct Progress {
 pub struct FollowState {
     progress: Mutex<Inner>,
     changed: Condvar,
+    is_followed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -44,6 +46,10 @@ struct Inner {
 }
 
 impl FollowState {
+    pub(super) fn set_followed(&self, is_followed: bool) {
+        self.is_followed.store(is_followed, Ordering::Release);
+    }
+
     pub(super) fn read(&self) -> Progress {
         lock(&self.progress).progress.clone()
     }
@@ -52,10 +58,9 @@ impl FollowState {
         let mut inner = lock(&self.progress);
         inner.end = end;
         let (applied, has_holes, begins_late) = (position.sequence, position.has_holes, position.begins_late);
-        let epoch = inner.progress.epoch;
+        let (epoch, trouble) = (inner.progress.epoch, inner.progress.trouble.take());
         let is_caught_up = applied >= end;
-        inner.progress =
-            Progress { applied, synced: applied, epoch, is_caught_up, has_holes, begins_late, trouble: None };
+        inner.progress = Progress { applied, synced: applied, epoch, is_caught_up, has_holes, begins_late, trouble };
         self.changed.notify_all();
     }
 
@@ -106,6 +111,10 @@ pub struct Followed {
 impl Followed {
     pub(super) fn enter(&self, stream: &str) -> Arc<FollowState> {
         lock(&self.states).entry(stream.to_owned()).or_default().clone()
+    }
+
+    pub(super) fn is_followed(&self, stream: &str) -> bool {
+        self.enter(stream).is_followed.load(Ordering::Acquire)
     }
 
     /// As [`FollowState::await_synced`]; also waits for a follower.

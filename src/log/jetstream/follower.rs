@@ -40,6 +40,8 @@ pub trait CopyObserver: Send + Sync + 'static {
     fn appended(&self, key: StreamKey, offset: u64, bytes: &[u8]);
     /// Something else has become of the copy.
     fn changed(&self, key: StreamKey);
+    /// Bytes are missing here: nothing more comes to the copy.
+    fn given_up(&self, key: StreamKey);
 }
 
 /// Follows for as long as it lives.
@@ -65,6 +67,7 @@ impl JournalFollower {
         let follower =
             Follower { shared: shared.clone(), options, observer, stop: stop.clone(), state: state.clone(), path };
         let thread = spawn("log-follow", move || follower.run())?;
+        state.set_followed(true);
         Ok(Self { state, stop, thread: Some(thread) })
     }
 
@@ -78,9 +81,17 @@ impl JournalFollower {
     }
 }
 
+impl JournalFollower {
+    /// It ends soon, and so does whoever waits for it.
+    pub fn stop(&self) {
+        self.stop.ask();
+    }
+}
+
 impl Drop for JournalFollower {
     fn drop(&mut self) {
         self.stop.ask();
+        self.state.set_followed(false);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -105,6 +116,9 @@ enum FollowError {
     Disk(#[from] io::Error),
     #[error("it panicked")]
     Panicked,
+    /// Not to be told.
+    #[error("it is to stop")]
+    Stopped,
     #[error("message {0} is damaged, or has been written by a newer version")]
     Unreadable(u64),
 }
@@ -114,7 +128,9 @@ impl<J: Journal> Follower<J> {
         while !self.stop.is_asked() {
             // A panic is a fault of this program; without a follower nothing of the other node would be seen any more.
             let followed = catch_unwind(AssertUnwindSafe(|| self.follow())).unwrap_or(Err(FollowError::Panicked));
-            if let Err(error) = followed {
+            if let Err(error) = followed
+                && !matches!(error, FollowError::Stopped)
+            {
                 self.state.trouble(&self.options.stream(), Some(error.to_string()));
             }
             self.rest(PAUSE);
@@ -140,13 +156,16 @@ impl<J: Journal> Follower<J> {
         self.state.start(&position, info.state.last_seq);
         let mut consumer = Consumer::start(&link, position.sequence + 1)?;
         let mut pass = Pass { follower: self, copies: Copies::new(self.shared.clone()), synced_at: Instant::now() };
-        self.state.trouble(&self.options.stream(), None);
         let mut sources = Sources::new(&link, &self.options);
         while !self.stop.is_asked() {
             for message in consumer.next(SYNC_AFTER / 4)? {
                 pass.take(message, &mut position, &mut sources)?;
+                if self.stop.is_asked() {
+                    break;
+                }
             }
             pass.sync_if_due(&position)?;
+            self.state.trouble(&self.options.stream(), None);
         }
         pass.sync(&position)
     }
@@ -230,7 +249,7 @@ impl<J: Journal> Pass<'_, J> {
                 match self.copies.write(key, offset, bytes)? {
                     Copied::Written => self.follower.observer.appended(key, offset, bytes),
                     Copied::Known | Copied::NotOurs => {}
-                    Copied::Gap => self.follower.observer.changed(key),
+                    Copied::Gap => self.follower.observer.given_up(key),
                 }
             }
             Record::Cut { path, length } => {
@@ -240,21 +259,31 @@ impl<J: Journal> Pass<'_, J> {
                 }
             }
             Record::Fence { .. } => {}
-            Record::Adopted { journal, sequence } => self.await_journal(journal, sequence),
+            Record::Adopted { journal, sequence } => self.await_journal(journal, sequence)?,
         }
         Ok(())
     }
 
     /// Rounds behind this go on with logs that the other journal has up to there.
-    fn await_journal(&self, journal: &str, sequence: u64) {
+    fn await_journal(&self, journal: &str, sequence: u64) -> Result<(), FollowError> {
+        let Follower { shared, stop, state, options, .. } = self.follower;
         // A start has replayed this node's own.
-        if self.follower.shared.journal.stream() == Some(journal) {
-            return;
+        if shared.journal.stream() == Some(journal) {
+            return Ok(());
         }
-        let until = Instant::now() + ADOPTION;
-        if !self.follower.shared.followed.await_synced(journal, sequence, until, &self.follower.stop) {
-            tracing::error!(journal, sequence, "a journal that another one goes on from is not followed here");
+        let begun = Instant::now();
+        while !shared.followed.await_synced(journal, sequence, Instant::now() + SYNC_AFTER, stop) {
+            if stop.is_asked() {
+                return Err(FollowError::Stopped);
+            }
+            if begun.elapsed() >= ADOPTION && !shared.followed.is_followed(journal) {
+                tracing::error!(journal, sequence, "a journal that another one goes on from is not followed here");
+                return Ok(());
+            }
+            // What is here of this one gets old meanwhile.
+            state.trouble(&options.stream(), Some(format!("it goes on from {journal}, which is behind")));
         }
+        Ok(())
     }
 
     fn sync_if_due(&mut self, position: &Position) -> Result<(), FollowError> {
