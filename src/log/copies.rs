@@ -196,7 +196,7 @@ impl<J: Journal> Copies<J> {
     }
 
     /// Marks a copy that lacks bytes in the middle, so that nothing is ever put behind the hole.
-    fn give_up(&mut self, key: StreamKey) -> io::Result<()> {
+    pub(super) fn give_up(&mut self, key: StreamKey) -> io::Result<()> {
         let path = self.path(key);
         tracing::warn!(stream = %key, "a copy of this log lacks bytes; it is read from the node that has it");
         self.make_directory(key)?;
@@ -224,9 +224,10 @@ impl<J: Journal> Copies<J> {
     }
 
     /// There is no form of the log here, and nobody is about to make one.
-    fn is_missing(&self, key: StreamKey) -> io::Result<bool> {
+    pub(super) fn is_missing(&self, key: StreamKey) -> io::Result<bool> {
         let path = self.path(key);
-        Ok(!self.is_there(&path)? && !self.is_sealed(&path)?)
+        let has_older = has_segments(key) && !sealed(&*self.shared.disk, &path)?.is_empty();
+        Ok(!has_older && !self.is_there(&path)? && !self.is_sealed(&path)?)
     }
 
     /// It is here in another form.

@@ -5,6 +5,8 @@
 //! have no order otherwise. Having seen a fence, the follower lets go of all copies: whoever has put it there may go on with
 //! the logs.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use super::super::copies::{Copied, Copies};
 use super::super::journal::Journal;
 use super::super::record::{Record, RoundHeader, parse_body};
+use super::super::segments::has_segments;
 use super::super::shared::Shared;
 use super::super::threads::spawn;
 use super::consumer::Consumer;
@@ -64,8 +67,15 @@ impl JournalFollower {
         }
         let (state, stop) = (shared.followed.enter(&options.stream()), Stop::default());
         let path = folder.join(format!("{}.json", options.stream()));
-        let follower =
-            Follower { shared: shared.clone(), options, observer, stop: stop.clone(), state: state.clone(), path };
+        let follower = Follower {
+            shared: shared.clone(),
+            options,
+            observer,
+            stop: stop.clone(),
+            state: state.clone(),
+            path,
+            begun: RefCell::default(),
+        };
         let thread = spawn("log-follow", move || follower.run())?;
         state.set_followed(true);
         Ok(Self { state, stop, thread: Some(thread) })
@@ -106,6 +116,8 @@ struct Follower<J> {
     state: Arc<FollowState>,
     /// Where the position is kept.
     path: PathBuf,
+    /// Logs with segments of which it has made the first file.
+    begun: RefCell<HashSet<StreamKey>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +167,9 @@ impl<J: Journal> Follower<J> {
         let mut position = known.unwrap_or_else(|| Position::start(&info.created));
         self.state.start(&position, info.state.last_seq);
         let mut consumer = Consumer::start(&link, position.sequence + 1)?;
-        let mut pass = Pass { follower: self, copies: Copies::new(self.shared.clone()), synced_at: Instant::now() };
+        let copies = Copies::new(self.shared.clone());
+        let reads_all = position.sequence == 0;
+        let mut pass = Pass { follower: self, copies, synced_at: Instant::now(), reads_all };
         let mut sources = Sources::new(&link, &self.options);
         while !self.stop.is_asked() {
             for message in consumer.next(SYNC_AFTER / 4)? {
@@ -176,6 +190,8 @@ struct Pass<'a, J: Journal> {
     follower: &'a Follower<J>,
     copies: Copies<J>,
     synced_at: Instant,
+    /// From the beginning, and not from where an earlier pass has ended.
+    reads_all: bool,
 }
 
 impl<J: Journal> Pass<'_, J> {
@@ -227,15 +243,21 @@ impl<J: Journal> Pass<'_, J> {
         let (header, body) = message.payload.split_first_chunk().ok_or_else(unreadable)?;
         let epoch = RoundHeader::epoch_of(header).ok_or_else(unreadable)?;
         let records = parse_body(body).ok_or_else(unreadable)?;
-        let mut is_fence = false;
+        let is_fence = records.iter().any(|record| matches!(record, Record::Fence { .. }));
+        let seals = records.iter().any(is_seal);
+        if seals {
+            // What is before it must not be applied again behind it, into the next file.
+            self.sync(position)?;
+        }
         for record in records {
-            is_fence |= matches!(record, Record::Fence { .. });
             self.apply_record(record, body)?;
         }
         position.sequence = message.sequence;
         self.follower.state.applied(message.sequence, epoch);
         if is_fence {
             self.copies.close()?;
+        }
+        if is_fence || seals {
             self.sync(position)?;
         }
         Ok(())
@@ -246,6 +268,9 @@ impl<J: Journal> Pass<'_, J> {
             Record::Bytes { path, offset, at, size } => {
                 let Some(key) = StreamKey::of_log(path) else { return Ok(()) };
                 let bytes = &body[at..at + size];
+                if self.is_read_again(key, offset)? {
+                    return Ok(());
+                }
                 match self.copies.write(key, offset, bytes)? {
                     Copied::Written => self.follower.observer.appended(key, offset, bytes),
                     Copied::Known | Copied::NotOurs => {}
@@ -262,6 +287,20 @@ impl<J: Journal> Pass<'_, J> {
             Record::Adopted { journal, sequence } => self.await_journal(journal, sequence)?,
         }
         Ok(())
+    }
+
+    /// A stream is read from its beginning, since it is not known here how far it was read: bytes of an older segment would be
+    /// put into a newer one. A log with segments that is here already gets nothing more.
+    fn is_read_again(&mut self, key: StreamKey, offset: u64) -> io::Result<bool> {
+        if !self.reads_all || !has_segments(key) || self.follower.begun.borrow().contains(&key) {
+            return Ok(false);
+        }
+        if offset == 0 && self.copies.is_missing(key)? {
+            self.follower.begun.borrow_mut().insert(key);
+            return Ok(false);
+        }
+        self.copies.give_up(key)?;
+        Ok(true)
     }
 
     /// Rounds behind this go on with logs that the other journal has up to there.
@@ -299,4 +338,10 @@ impl<J: Journal> Pass<'_, J> {
         self.synced_at = Instant::now();
         Ok(())
     }
+}
+
+/// A log with segments begins a new file.
+fn is_seal(record: &Record<'_>) -> bool {
+    let Record::Cut { path, length: 0 } = record else { return false };
+    StreamKey::of_log(path).is_some_and(has_segments)
 }
