@@ -15,6 +15,8 @@ pub struct KindMeters {
     pub active: Gauge,
     /// Sessions that were started again after a panic.
     pub restarts: Counter,
+    /// Work of lost nodes that has become this one's.
+    pub taken_over: Counter,
     /// From the creation of work until its end, whatever it waited for.
     pub duration: Histogram,
     ended: Vec<(&'static str, Counter)>,
@@ -27,6 +29,7 @@ impl KindMeters {
             kind: W::KIND,
             active: Gauge::default(),
             restarts: Counter::default(),
+            taken_over: Counter::default(),
             duration: Histogram::of_durations(),
             ended: terminal.map(|status| (status.as_str(), Counter::default())).collect(),
         }

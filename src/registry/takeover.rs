@@ -162,6 +162,9 @@ impl Takeover<'_> {
                 continue;
             }
             work.set_node(services.node_id);
+            if let Some(meters) = services.meters.of(W::KIND) {
+                meters.taken_over.add(1);
+            }
             recovery::recover_alone(self.core, &work, &mut self.done.work).await;
         }
         Ok(())

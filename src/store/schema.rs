@@ -185,6 +185,7 @@ mod tests {
         assert_same_columns(&store, entity::execution::Entity).await;
         assert_same_columns(&store, entity::llm_call::Entity).await;
         assert_same_columns(&store, entity::node::Entity).await;
+        assert_same_columns(&store, entity::feed_owner::Entity).await;
     }
 
     async fn assert_same_columns<E: EntityTrait>(store: &Store, entity: E) {

@@ -137,7 +137,7 @@ fn matches(pattern: &[&str], segments: &[Cow<'_, str>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{BuildId, ExecutionId, RunId};
+    use crate::domain::{BuildId, ExecutionId, RunId, WorkspaceId};
     use crate::http::route::all::describe;
 
     fn get(path: &str) -> Option<About> {
@@ -156,7 +156,10 @@ mod tests {
         assert_eq!(get(&format!("/api/v1/builds/{build}")), Some(About::One(build.into(), DISK_OR_HERE)));
         let output = format!("/api/v1/runs/{run}/outputs/a/b.xlsx");
         assert_eq!(get(&output), Some(About::One(run.into(), DISK_OR_HERE)));
-        assert_eq!(get(&format!("/api/v1/runs/{run}/outputs")), Some(About::One(run.into(), OWNER)));
+        assert_eq!(get(&format!("/api/v1/runs/{run}/outputs")), Some(About::One(run.into(), DISK_OR_HERE)));
+        let workspace = WorkspaceId::generate();
+        let feed = get(&format!("/api/v1/workspaces/{workspace}/events/stream"));
+        assert_eq!(feed, Some(About::One(workspace.into(), FEED)));
         let step = format!("/api/v1/executions/{execution}/steps/a/acceptance");
         assert_eq!(about(&Method::POST, &step), Some(About::One(execution.into(), OWNER)));
         assert_eq!(about(&Method::HEAD, &format!("/api/v1/runs/{run}")), get(&format!("/api/v1/runs/{run}")));
@@ -183,7 +186,8 @@ mod tests {
         let mut listed = 0;
         for (path, operations) in document["paths"].as_object().unwrap() {
             let is_about_work = path == "/api/v1/events/stream"
-                || ["runs/{", "builds/{", "executions/{"].iter().any(|part| path.contains(part));
+                || ["runs/{", "builds/{", "executions/{"].iter().any(|part| path.contains(part))
+                || path.contains("workspaces/{id}/events");
             for name in operations.as_object().unwrap().keys().filter(|name| *name != "parameters") {
                 let method: Method = name.to_uppercase().parse().unwrap();
                 let is_listed = is_listed(&method, path);

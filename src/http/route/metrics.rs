@@ -13,7 +13,7 @@ use crate::http::exposition::{Exposition, Labels, exposition};
 use crate::http::problem::Problem;
 use crate::http::query::NoQuery;
 use crate::http::requests::RequestMeters;
-use crate::log::JournalState;
+use crate::log::{JournalState, Progress};
 use crate::registry::{RegistryHandle, Services};
 
 /// OpenMetrics; Prometheus takes it as it is.
@@ -105,6 +105,7 @@ fn of_log(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
         [(none(), found.round_batches)],
     )?;
     of_cluster(to, &services.log.journal_state())?;
+    of_nodes(to, services)?;
     for (name, help, count) in [
         ("log_batches", "Batches that have become durable", totals.batches),
         ("log_written_bytes", "Bytes of lines that have become durable", totals.bytes),
@@ -161,6 +162,30 @@ fn of_cluster(to: &mut Exposition<'_>, state: &JournalState) -> fmt::Result {
     to.counter("log_cluster_rounds", "Rounds that the cluster has stored", [(none(), state.rounds)])?;
     let help = "Tries to store a round that were not answered by its storage";
     to.counter("log_cluster_retries", help, [(none(), state.retries)])
+}
+
+/// Only of a node among others.
+fn of_nodes(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {
+    if services.nodes.is_alone() {
+        return Ok(());
+    }
+    let alive = services.nodes.peers().iter().filter(|peer| peer.is_alive).count();
+    to.gauge(
+        "cluster_peers_alive",
+        "Other nodes that say in the database that they are there",
+        [(none(), alive as i64)],
+    )?;
+    let followed = services.followers.progress();
+    let followed: Vec<_> = followed.iter().map(|(node, progress)| (node.to_string(), progress)).collect();
+    let of = |value: fn(&Progress) -> i64| {
+        followed.iter().map(move |(node, progress)| (vec![("node", node.as_str())], value(progress)))
+    };
+    let is_current = |progress: &Progress| i64::from(progress.is_caught_up && progress.trouble.is_none());
+    to.gauge("cluster_follower_current", "1 while the copies of a node's logs are up to date", of(is_current))?;
+    let help = "The last message of a node's journal that is in the copies";
+    to.gauge("cluster_follower_sequence", help, of(|progress| progress.applied as i64))?;
+    let all = services.meters.iter().map(|(kind, of)| (vec![("kind", kind)], of.taken_over.get()));
+    to.counter("work_taken_over", "Work of lost nodes that has become this one's", all)
 }
 
 fn of_work(to: &mut Exposition<'_>, services: &Services) -> fmt::Result {

@@ -48,6 +48,7 @@ pub fn mount(routes: &mut Routes) {
             at.read(outputs, |op| {
                 op.named("list_run_outputs", "List the files that a run has made.")
                     .answers::<OutputList>(200, "The files that are there.")
+                    .refuses(&[Code::FileElsewhere])
             })
         })
         .at("/runs/{run}/outputs/{path:.*}", |at| {
@@ -113,6 +114,10 @@ async fn outputs(
     let mut sizes = blocking(move || sizes(&data_dir, &paths, &directory)).await.map_err(Problem::internal)?;
     if sizes.contains(&None) {
         look_in_store(&registry, &run, &mut sizes).await?;
+    }
+    // Of this node's own runs, what is nowhere is gone.
+    if sizes.contains(&None) && run.node_id != registry.nodes().own_id() && !registry.nodes().is_alone() {
+        return Err(Problem::new(Code::FileElsewhere, "outputs of the run are on the disk of another node"));
     }
     let found = run.state.output_paths.iter().zip(sizes);
     let files = found.filter_map(|(path, size)| entry(&run, path, size?)).collect();
