@@ -399,7 +399,7 @@ fn nobody_is_lost_while_the_database_is_away() {
         .all()
         .into_iter()
         .map(|server| {
-            let run = place.run(server, "print ready\nemit 2500 100");
+            let run = place.run(server, "print ready\nemit 1200 50");
             run.await_line(server, "ready");
             run
         })
@@ -412,7 +412,7 @@ fn nobody_is_lost_while_the_database_is_away() {
     let (begun, counts) = (Instant::now(), readers.iter().map(Reader::count).collect::<Vec<_>>());
     wait_until("the streams go on", || {
         begun.elapsed() > Duration::from_secs(10)
-            && readers.iter().zip(&counts).all(|(reader, before)| reader.count() > before + 100)
+            && readers.iter().zip(&counts).all(|(reader, before)| reader.count() > before + 50)
     });
     postgres.does("resume");
     for (reader, run) in readers.into_iter().zip(&runs) {
