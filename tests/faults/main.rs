@@ -14,6 +14,7 @@ mod executions;
 mod folds;
 mod hostile;
 mod leftovers;
+mod lost_nodes;
 mod metrics;
 mod nodes;
 mod orphans;

@@ -7,96 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ade_test_support::database::TestDatabase;
-use ade_test_support::nats::{self, Nats};
 use ade_test_support::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::definitions::{answers_to, step, workflow};
 use crate::support::eventually;
 use crate::support::http::{Request, Response};
-use crate::support::server::{Server, Settings, settings};
+use crate::support::nodes::{Node, World, get, know_each_other, node_id};
+use crate::support::server::Server;
 use crate::support::sse::{EventStream, Subscriber};
 use crate::support::work::{Place, Run, id, parse};
 use crate::tls::certify;
-
-const SECRET: &str = "a-secret-of-two-nodes";
-
-/// What both nodes share.
-struct World {
-    nats: Nats,
-    database: TestDatabase,
-    settings: Settings,
-}
-
-/// A node that may be started again; its address stays.
-struct Node {
-    name: &'static str,
-    folder: tempfile::TempDir,
-    port: u16,
-}
-
-impl World {
-    /// None where there is nothing to test with.
-    fn new() -> Option<Self> {
-        let database = TestDatabase::on_server()?;
-        nats::is_there().then(|| Self { nats: Nats::start(), database, settings: settings() })
-    }
-
-    fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.settings.insert(name, value.into());
-        self
-    }
-
-    fn start(&self, node: &Node) -> Server {
-        self.start_behind(node, node.port)
-    }
-
-    /// The others reach it at that port.
-    fn start_behind(&self, node: &Node, port: u16) -> Server {
-        let mut settings = self.settings.clone();
-        settings.insert("ADE_CLUSTER_NATS", self.nats.urls());
-        settings.insert("ADE_CLUSTER_NODE", node.name.into());
-        let scheme = if settings.contains_key("ADE_TLS_CERT") { "https" } else { "http" };
-        settings.insert("ADE_CLUSTER_ADVERTISE", format!("{scheme}://127.0.0.1:{port}"));
-        settings.insert("ADE_CLUSTER_SECRET", SECRET.into());
-        settings.insert("ADE_DATABASE_URL", self.database.url().to_owned());
-        settings.insert("ADE_BIND", format!("127.0.0.1:{}", node.port));
-        Server::start_with(node.folder.path(), &settings)
-    }
-
-    /// Two nodes that have seen each other.
-    fn two(&self) -> ([Node; 2], Server, Server) {
-        let nodes = ["a", "b"].map(Node::new);
-        let [a, b] = [0, 1].map(|at| self.start(&nodes[at]));
-        know_each_other(&a, &b);
-        (nodes, a, b)
-    }
-}
-
-impl Node {
-    fn new(name: &'static str) -> Self {
-        // A port that was free a moment ago.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { name, folder: tempfile::tempdir().unwrap(), port }
-    }
-}
-
-fn know_each_other(a: &Server, b: &Server) {
-    let sees_both = |server: &Server| {
-        let list = server.get("/api/v1/system/nodes");
-        list["items"].as_array().unwrap().iter().filter(|node| node["alive"] == true).count() == 2
-    };
-    wait_until("both nodes are seen", || sees_both(a) && sees_both(b));
-}
-
-fn node_id(server: &Server) -> String {
-    std::fs::read_to_string(server.data_dir.join("node_id")).unwrap().trim().to_owned()
-}
-
-fn get(server: &Server, path: &str) -> Response {
-    server.send(&Request::get(path)).unwrap()
-}
 
 /// Waits until a node that has just started passes requests on to the other.
 fn passed_on(server: &Server, request: &Request) -> Response {

@@ -2,7 +2,9 @@
 #![allow(dead_code, unused_imports, reason = "several test programs share this, and none uses all of it")]
 
 pub mod embedded;
+pub mod nodes;
 pub mod server;
+pub mod streams;
 pub mod tools;
 pub mod work;
 

@@ -192,6 +192,13 @@ impl Nats {
         (first.max(1)..=last).map(message).collect()
     }
 
+    /// The last message of the stream, as it is stored.
+    pub fn last_message(&self, stream: &str) -> Option<Vec<u8>> {
+        let last = self.info(stream)["state"]["last_seq"].as_u64()?;
+        let answer = self.ask(&format!("$JS.API.STREAM.MSG.GET.{stream}"), &json!({ "seq": last }));
+        STANDARD.decode(answer["message"]["data"].as_str()?).ok()
+    }
+
     fn ask_of(&self, server: usize, subject: &str, body: &Value) -> Option<Value> {
         request(self.ports[server], subject, body.to_string().as_bytes())
     }
