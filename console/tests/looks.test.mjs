@@ -295,6 +295,51 @@ test("every cell of every table, and every fact of a header, is the interface's"
   await context.close();
 });
 
+for (const [colorScheme, size, viewport] of [["light", "wide", { width: 1280, height: 800 }], ["dark", "phone", { width: 390, height: 844 }]]) {
+  test(`the nodes of a cluster are shown where there are several, and which are not at work, ${colorScheme}, ${size}`, async () => {
+    const context = await signedIn({ viewport, colorScheme, isMobile: size === "phone", hasTouch: size === "phone" });
+    const page = await open(browser, service, "/workspaces", { context });
+    const region = page.getByRole("region", { name: "Nodes" });
+    const reads = () => page.waitForResponse((answer) => answer.url().endsWith("/api/v1/system/nodes") && answer.ok());
+    const alone = await service.get("system/nodes");
+    assert.equal(alone.total, 1);
+    await Promise.all([reads(), page.goto(`${service.url}/system`)]);
+    await page.getByText("Nothing waits").waitFor();
+    // The second answer comes after the first has been shown, or would have been.
+    await reads();
+    assert.equal(await region.count(), 0, "a node that is alone is no cluster");
+
+    const [own] = alone.items;
+    const seen = (seconds) => new Date(Date.now() - seconds * 1000).toISOString();
+    const another = (name, state, alive, seconds) => ({ ...own, node_id: own.node_id.slice(0, -1) + name, name, address: `http://${name}.ade.internal:8000`, state, alive, is_self: false, seen_at: seen(seconds) });
+    let nodes = [
+      { ...own, name: "a", address: "http://a.ade.internal:8000" }, another("b", "draining", true, 1), another("c", "serving", false, 600),
+      another("d", "lost", false, 7300), another("e", "stopped", false, 90_000),
+    ];
+    await page.route("**/system/nodes", (route) => route.fulfill({ json: { items: nodes, total: nodes.length } }));
+    // Without being loaded anew, as the other parts of the page.
+    await page.locator('[data-nodes="5"]').filter({ hasText: "2 of 5 alive" }).waitFor();
+    const rows = [["a this one", "serving"], ["b", "draining"], ["c", "serving not alive"], ["d", "lost not alive"], ["e", "stopped not alive"]];
+    assert.deepEqual((await cellsOf(region)).map((cells) => cells.slice(0, 2)), rows);
+    assert.deepEqual(await region.locator("tbody .chip").evaluateAll((all) => all.map((it) => it.classList.contains("warn"))), [false, false, true, true, true]);
+    assert.deepEqual((await cellsOf(region)).map((cells) => cells[5]).slice(2), ["10 min ago", "2 h ago", "1 d ago"]);
+    const addresses = region.getByText(/ade[.]internal/);
+    if (size === "wide") assert.deepEqual((await cellsOf(region)).map((cells) => cells.slice(2, 4)), nodes.map((it) => [it.address, it.version]));
+    else assert.equal(await addresses.first().isVisible(), false, "a phone has no room for them");
+    assert.deepEqual(await axe(page), []);
+    assert.ok(await region.evaluate((it) => [it, it.querySelector("table")].every((one) => one.getBoundingClientRect().right <= innerWidth)), "all of it is seen without scrolling");
+    await picture(page, `system-nodes-${colorScheme}${size === "phone" ? "-phone" : ""}`);
+
+    nodes = [nodes[0], { ...nodes[2], alive: true }];
+    await page.locator('[data-nodes="2"]').filter({ hasText: "2 of 2 alive" }).waitFor();
+    assert.equal(await region.locator(".warn").count(), 0);
+    nodes = nodes.slice(0, 1);
+    await region.waitFor({ state: "detached" });
+    assert.deepEqual(page.faults, []);
+    await context.close();
+  });
+}
+
 /** What the page itself needs before it can show that something else is missing. */
 const FRAME = /\/api\/v1\/(session|session\/.*|workspaces\?perPage=200)$/;
 const ITSELF = /\/api\/v1\/(runs|builds|executions|documents|workspaces\/[^/]+\/configurations)\/[^/?]+(\?version=|\?version|$)|\/events\?tail=1/;

@@ -8,8 +8,8 @@ export type { Page };
 export type {
   ActorState, Actors, ApiKey, ApiKeyList, AuditPage, Build, CallPrompt, Configuration, ConfigurationValidation,
   Document as InputDocument, Execution, ExecutionCosts, ExecutionStatus, FileContent, FileListing, LlmCall,
-  MaintenanceReport, OutputList, Pending, Question, Readiness, Role, Run, RunStatus, SafeMode, Session, Step, UsageOfExecutions,
-  UsageSummary, WorkflowDocument, WorkflowDocumentItem, WorkflowItem, WorkflowList, WorkflowStats, Workspace,
+  MaintenanceReport, Node as ClusterNode, NodeList as ClusterNodes, OutputList, Pending, Question, Readiness, Role, Run, RunStatus,
+  SafeMode, Session, Step, UsageOfExecutions, UsageSummary, WorkflowDocument, WorkflowDocumentItem, WorkflowItem, WorkflowList, WorkflowStats, Workspace,
 } from "@ade/client/schema";
 
 /** An event of any stream, before its type has been looked at. */
