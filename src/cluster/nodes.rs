@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::Notify;
@@ -11,6 +12,10 @@ use crate::domain::id::NodeId;
 use crate::domain::node::{Incarnation, Node, NodeState};
 use crate::domain::time::{Timestamp, micros};
 use crate::store::{NodeList, Store, StoreError};
+
+/// A process that is to answer and has said nothing in so many rounds will not.
+const SILENT: u32 = 12;
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Another node, as it was seen last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +103,17 @@ impl Nodes {
     /// Another node; none that was never seen, nor this one.
     pub fn peer(&self, id: NodeId) -> Option<Peer> {
         self.view().peers.get(&id).cloned()
+    }
+
+    /// Returns when this process of another node has been silent for seconds, or is over.
+    pub async fn gone(&self, process: &Peer) {
+        let is_there = |peer: Peer| {
+            let is_at_work = matches!(peer.state, NodeState::Serving | NodeState::Draining);
+            peer.incarnation == process.incarnation && is_at_work && peer.silent_rounds < SILENT
+        };
+        while self.peer(process.id).is_none_or(is_there) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// The others, in the order of their ids.

@@ -193,7 +193,11 @@ fn record(row: Model) -> Result<Node, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixture::{TestStore, at};
+    use crate::domain::feed::FeedOrigin;
+    use crate::domain::principal::Scope;
+    use crate::domain::run::Run;
+    use crate::domain::{RunId, StreamKey};
+    use crate::store::fixture::{TestStore, at, run};
 
     fn node(name: &str) -> Node {
         Node {
@@ -212,19 +216,64 @@ mod tests {
     #[tokio::test]
     async fn a_node_is_seen_by_the_clock_of_the_database_from_its_start_on() {
         let store = TestStore::open().await;
-        let [a, b] = ["a", "b"].map(node);
+        let mut both = ["a", "b"].map(node);
+        both.sort_by_key(|node| node.id.to_string());
+        let [a, b] = both;
         for node in [&a, &b, &Node { cluster: "other".into(), ..node("c") }] {
             store.register_node(node).await.unwrap();
         }
         let list = store.nodes("ade").await.unwrap();
         let names: Vec<_> = list.nodes.iter().map(|node| node.name.as_str()).collect();
-        assert_eq!(names, ["a", "b"], "of this cluster alone");
+        assert_eq!(names, [&a.name, &b.name], "of this cluster alone");
         assert!(list.nodes.iter().all(|node| node.is_alive(list.at) && node.started_at == at(1)), "{list:?}");
 
         let moved = Node { address: "http://new:1".into(), started_at: at(5), ..a.clone() };
         store.register_node(&moved).await.unwrap();
         let first = store.nodes("ade").await.unwrap().nodes.remove(0);
         assert_eq!(first, Node { seen_at: first.seen_at, ..moved });
+    }
+
+    #[tokio::test]
+    async fn work_of_a_lost_node_changes_hands_once_and_never_once_that_has_started_again() {
+        let (store, configuration) = TestStore::furnished().await;
+        let [lost, one, other] = ["lost", "one", "other"].map(node);
+        for node in [&lost, &one, &other] {
+            store.register_node(node).await.unwrap();
+        }
+        store.note_epoch(lost.id, 3).await.unwrap();
+        let runs = [(); 3].map(|()| Run { node_id: lost.id, ..run(&configuration) });
+        for run in &runs {
+            store.insert(run, None).await.unwrap();
+        }
+        let take =
+            async |run: &Run, fence, to: &Node| store.move_work::<Run>(run.id, lost.id, fence, to.id).await.unwrap();
+        let owner = async |run: &Run| store.find::<Run>(&Scope::All, run.id).await.unwrap().unwrap().node_id;
+        assert!(!take(&runs[0], 3, &one).await, "its own process is no older than this fence");
+        assert!(take(&runs[0], 4, &one).await && !take(&runs[0], 4, &other).await);
+        assert!(take(&runs[1], 4, &other).await);
+        store.note_epoch(lost.id, 5).await.unwrap();
+        assert!(!take(&runs[2], 4, &one).await && !store.lose_node(lost.id, 4).await.unwrap());
+        assert_eq!([owner(&runs[0]).await, owner(&runs[1]).await, owner(&runs[2]).await], [one.id, other.id, lost.id]);
+    }
+
+    #[tokio::test]
+    async fn feeds_of_a_lost_node_go_with_what_is_owed_to_its_streams() {
+        let store = TestStore::open().await;
+        let [lost, taker] = ["lost", "taker"].map(node);
+        store.register_node(&lost).await.unwrap();
+        store.note_epoch(lost.id, 3).await.unwrap();
+        let [whole, part] = [WorkspaceId::generate(), WorkspaceId::generate()];
+        for feed in [whole, part] {
+            assert_eq!(store.feed_owner(feed, lost.id).await.unwrap(), lost.id);
+        }
+        let owed = FeedOrigin { key: StreamKey::of(whole, RunId::generate()), node_id: lost.id, after: 0 };
+        store.insert_feed_origin(&owed).await.unwrap();
+        store.move_feeds(lost.id, 3, taker.id, &[whole]).await.unwrap();
+        assert_eq!(store.feeds_of(taker.id).await.unwrap(), []);
+        store.move_feeds(lost.id, 4, taker.id, &[whole]).await.unwrap();
+        assert_eq!(store.feeds_of(taker.id).await.unwrap(), [whole]);
+        assert_eq!(store.feeds_of(lost.id).await.unwrap(), [part]);
+        assert_eq!(store.feed_origins(taker.id).await.unwrap(), [FeedOrigin { node_id: taker.id, ..owed }]);
     }
 
     #[tokio::test]

@@ -92,7 +92,11 @@ pub async fn pass_on(
     };
     let outgoing = outgoing(peers, to, caller, request, body).map_err(|why| unreachable(&why))?;
     let within = if to.is_alive { HEAD_WITHIN } else { HEAD_OF_SILENT_WITHIN };
-    let answer = timeout(within, send_within(&peers.tls, &outgoing, CONNECT_WITHIN)).await;
+    let answer = tokio::select! {
+        answer = timeout(within, send_within(&peers.tls, &outgoing, CONNECT_WITHIN)) => answer,
+        // One that stands still keeps its connections.
+        () = peers.nodes.gone(to) => return Err(unreachable("it has stopped answering")),
+    };
     let answer = answer.map_err(|_| unreachable("no answer in time"))?.map_err(|why| unreachable(&why))?;
     // It would tell the client that its own key is wrong.
     if answer.status.as_u16() == StatusCode::UNAUTHORIZED.as_u16() {
