@@ -204,8 +204,12 @@ impl Site {
         let folder = bench.fresh_path("logs");
         std::fs::create_dir(&folder)?;
         let root = open_root(folder.clone(), keeper).await?;
-        let options =
-            StreamOptions { heartbeat: Duration::from_secs(15), max_subscribers: 1, meters: MetersByKind::default() };
+        let options = StreamOptions {
+            heartbeat: Duration::from_secs(15),
+            max_subscribers: 1,
+            meters: MetersByKind::default(),
+            replicas: None,
+        };
         let (workspace_id, configuration_id) = (WorkspaceId::generate(), ConfigurationId::generate());
         let mut streams = Vec::new();
         for number in 0..count {

@@ -54,6 +54,7 @@ struct View {
     state: NodeState,
     /// 0 before it has its journal.
     epoch: u64,
+    has_ended: bool,
     peers: BTreeMap<NodeId, Peer>,
 }
 
@@ -133,6 +134,16 @@ impl Nodes {
     /// It takes work, and has not been asked to end.
     pub fn is_serving(&self) -> bool {
         self.state() == NodeState::Serving
+    }
+
+    /// Nothing more is said of it but its last word.
+    pub(super) fn end(&self) {
+        self.view().has_ended = true;
+        self.0.changed.notify_one();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.view().has_ended
     }
 
     /// This node ends, and says so.

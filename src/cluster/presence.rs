@@ -36,10 +36,12 @@ impl Presence {
 
     /// It has ended in good order.
     pub async fn end(mut self) {
-        let Some(keeping) = self.keeping.take() else { return };
-        keeping.abort();
-        // Not in between: its last word is the one of here.
-        let _ = keeping.await;
+        let Some(mut keeping) = self.keeping.take() else { return };
+        // Not in between: its last word is the one of here, and a statement that is broken off holds up the next one.
+        self.nodes.end();
+        if timeout(PATIENCE, &mut keeping).await.is_err() {
+            keeping.abort();
+        }
         let said = timeout(PATIENCE, self.store.touch_node(self.nodes.own_id(), NodeState::Stopped)).await;
         if !matches!(said, Ok(Ok(_))) {
             tracing::warn!("the other nodes could not be told that this one has stopped");
@@ -58,7 +60,7 @@ impl Drop for Presence {
 /// While the database is away, what was known last holds.
 async fn keep(nodes: Nodes, store: Store) {
     let mut is_away = false;
-    loop {
+    while !nodes.has_ended() {
         let _ = timeout(ROUND, nodes.changed()).await;
         let why = match timeout(PATIENCE, round(&nodes, &store)).await {
             Ok(Ok(())) => None,

@@ -43,9 +43,10 @@ async fn complete_feed(core: &Core, key: StreamKey) -> Result<(), ReadError> {
     let is_without_work = core.services.store.log_facts(key).await?.is_none();
     if feeds.owner(key.workspace_id()).await? != core.services.node_id {
         // The node that writes the feed reads what there is.
-        return Ok(if is_without_work {
-            feeds.strike_off(key).await?
-        });
+        if is_without_work {
+            feeds.strike_off(key).await?;
+        }
+        return Ok(());
     }
     match derive(core, key, feeds.turn(key).await).await {
         // Its row was never stored, or its log is gone.

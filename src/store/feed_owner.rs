@@ -88,8 +88,8 @@ mod tests {
         }
         let mut of_a = store.owed_by_feeds_of(a).await.unwrap();
         of_a.sort_by_key(|origin| origin.node_id != a);
-        assert_eq!(of_a, [owed[0].clone(), owed[1].clone()]);
-        assert_eq!(store.owed_by_feeds_of(b).await.unwrap(), [owed[2].clone()]);
-        assert_eq!(store.owed_by_feed(other).await.unwrap(), [owed[2].clone()]);
+        assert_eq!(of_a, [owed[0], owed[1]]);
+        assert_eq!(store.owed_by_feeds_of(b).await.unwrap(), [owed[2]]);
+        assert_eq!(store.owed_by_feed(other).await.unwrap(), [owed[2]]);
     }
 }

@@ -68,8 +68,7 @@ impl Replicas {
     /// Hands the hub of a stream, if somebody reads through it, to whoever goes on with the stream here.
     pub fn give_up(&self, key: StreamKey) -> Option<Arc<Hub>> {
         let replica = lock(&self.0.hubs).remove(&key)?;
-        let hub = lock(&replica.0).upgrade();
-        hub
+        lock(&replica.0).upgrade()
     }
 
     /// Wakes readers whose heartbeat is due, and forgets hubs that nobody reads through; for as long as the service runs.

@@ -140,9 +140,12 @@ fn what_a_run_has_made_is_downloaded_by_the_other_node_as_it_is() {
     };
     let read = |path: &str| Subscriber::start(b.address, path, None).finish();
     assert_eq!(read(&many(&[&other])).status, 200);
-    let streams = get(&b, &many(&[&run])).expect(200);
-    assert!(streams.header("ade-node").is_some() && streams.text().contains("run.completed"), "{streams}");
-    get(&b, &many(&[&run, &other])).problem(409, "streams_apart");
+    let streams = get(&b, &many(&[&run, &other])).expect(200);
+    assert_eq!(streams.text().matches("\"type\":\"run.completed\"").count(), 2, "{streams}");
+    let feeds = [&a, &b].map(|server| server.get("/api/v1/workspaces")["items"].as_array().unwrap().clone());
+    let ids: Vec<_> =
+        feeds[0].iter().map(|workspace| format!("stream={}", workspace["id"].as_str().unwrap())).collect();
+    get(&b, &format!("/api/v1/events/stream?{}", ids.join("&"))).problem(409, "streams_apart");
     a.stop();
     b.stop();
 }

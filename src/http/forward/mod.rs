@@ -124,14 +124,15 @@ async fn owner_of_all(
     request: &ServiceRequest,
     needs: Needs,
 ) -> Result<Option<NodeId>, Problem> {
-    let mut owners = Vec::new();
+    let (mut owners, mut has_own_feed) = (Vec::new(), false);
     for id in streams(request) {
         let owner = owner(registry, scope, request, id, needs).await?;
+        has_own_feed |= owner.is_none() && WorkspaceId::try_from(id).is_ok();
         owners.extend(owner.filter(|owner| !owners.contains(owner)));
     }
     match owners[..] {
         [] => Ok(None),
-        [owner] => Ok(Some(owner)),
+        [owner] if !has_own_feed => Ok(Some(owner)),
         _ => Err(Problem::new(Code::StreamsApart, "the streams are on several nodes")),
     }
 }
